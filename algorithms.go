@@ -1,0 +1,194 @@
+package dcr
+
+// OpenID Connect Dynamic Client Registration 1.0 §2 and OpenID Connect RP
+// Metadata Choices 1.0: members whose value is one of a list that the server
+// supports, among them every algorithm.
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+)
+
+const standardEnc = "A128CBC-HS256" // the default of every *_enc member
+
+// enabled reports whether a registered member is on.
+func (reg *Registration) enabled(name string) bool {
+	i, _ := members.Find(name)
+	return reg.on.has(i)
+}
+
+// ceiling is what the server supports of a member that has a list: the
+// discovery member of the list's own name.
+func (reg *Registration) ceiling(name string) []string {
+	i, _ := capabilityMembers.Find(member(name).Tag.Get("list"))
+	supported := capabilityMembers.Fields[i].List(reflect.ValueOf(&reg.Capabilities).Elem())
+	if supported == nil {
+		return defaultSigningAlgs
+	}
+	return supported
+}
+
+// settle gives a member its effective value: the one asked for, one that the
+// registrant listed as an alternative, or the fallback ("" for none), always
+// within the server's ceiling.
+func (reg *Registration) settle(name, fallback string) error {
+	if !reg.enabled(name) {
+		return nil
+	}
+	value, err := reg.pick(name, fallback, reg.ceiling(name))
+	if err == nil {
+		member(name).SetText(reg.Client.Metadata.reflect(), value)
+	}
+	return err
+}
+
+// pick finds the effective value of a member without setting it. The order of
+// the registrant's list is no preference (RP Metadata Choices §2), so the
+// server's order decides.
+func (reg *Registration) pick(name, fallback string, supported []string) (string, error) {
+	f := member(name)
+	asked := f.Text(reg.Client.Metadata.reflect())
+	list := f.Tag.Get("list")
+	choices := reg.Request.Choices[list]
+	if asked != "" && choices != nil && !slices.Contains(choices, asked) {
+		return "", refuseMember(list, "choice", "must contain the value of %s", name)
+	}
+	if asked == "" && choices == nil {
+		if fallback == "" || slices.Contains(supported, fallback) || len(supported) == 0 {
+			return fallback, nil
+		}
+		return supported[0], nil
+	}
+	if asked == "" && slices.Contains(choices, fallback) {
+		asked = fallback
+	}
+	if slices.Contains(supported, asked) {
+		return asked, nil
+	}
+	for _, own := range supported {
+		if slices.Contains(choices, own) {
+			return own, nil
+		}
+	}
+	if choices != nil {
+		return "", refuseMember(list, "unsupported", "must contain one of: %s", orNone(supported))
+	}
+	return "", refuseMember(name, "unsupported", "must be one of: %s", orNone(supported))
+}
+
+// settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and has
+// its default where alg is set.
+func (reg *Registration) settleEncryption(alg, enc string) error {
+	if !reg.enabled(alg) {
+		return nil
+	}
+	if err := reg.settle(alg, ""); err != nil {
+		return err
+	}
+	if err := reg.checkEncPair(alg, enc); err != nil {
+		return err
+	}
+	if member(alg).IsZero(reg.Client.Metadata.reflect()) {
+		return nil // a list of enc values alone asks for nothing
+	}
+	return reg.settle(enc, standardEnc)
+}
+
+func (reg *Registration) checkEncPair(alg, enc string) error {
+	from := reg.Client.Metadata.reflect()
+	if member(alg).IsZero(from) && !member(enc).IsZero(from) {
+		return refuseMember(enc, "alone", "must come with %s", alg)
+	}
+	return nil
+}
+
+// encryptionPairs are the members that name a JWE algorithm, each with its
+// content encryption. needsKeys: the server encrypts to the client's key.
+var encryptionPairs = []struct {
+	alg, enc  string
+	needsKeys bool
+}{
+	{"id_token_encrypted_response_alg", "id_token_encrypted_response_enc", true},
+	{"userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc", true},
+	{"authorization_encrypted_response_alg", "authorization_encrypted_response_enc", true},
+	{"introspection_encrypted_response_alg", "introspection_encrypted_response_enc", true},
+	{"request_object_encryption_alg", "request_object_encryption_enc", false},
+}
+
+// clientSigns are the members that name an algorithm the client signs with.
+var clientSigns = []string{"token_endpoint_auth_signing_alg", "request_object_signing_alg", "backchannel_authentication_request_signing_alg"}
+
+// algMembers are the places of all members that name an algorithm.
+var algMembers = func() (places []int) {
+	for i, f := range members.Fields {
+		if strings.HasSuffix(f.Name, "_alg") {
+			places = append(places, i)
+		}
+	}
+	return places
+}()
+
+// symmetricNeed returns the first member by which the server needs the client
+// secret itself, "" if none does, and how many bytes the secret must have.
+func (c *Client) symmetricNeed() (name string, bytes int) {
+	from := c.Metadata.reflect()
+	for _, i := range algMembers {
+		f := &members.Fields[i]
+		alg := f.Text(from)
+		if !jose.Symmetric(alg) {
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		enc := ""
+		for _, pair := range encryptionPairs {
+			if pair.alg == f.Name {
+				enc = member(pair.enc).Text(from)
+			}
+		}
+		bytes = max(bytes, jose.MinSecretBytes(alg, enc))
+	}
+	if name == "" && c.TokenEndpointAuthMethod == "client_secret_jwt" {
+		return "token_endpoint_auth_method", jose.MinSecretBytes("HS512", "") // any HS* may come
+	}
+	return name, bytes
+}
+
+// checkSymmetric holds symmetric algorithms to clients that have a secret and
+// servers that can keep one (OpenID Connect Core 1.0 §10.1).
+func (reg *Registration) checkSymmetric() error {
+	name, _ := reg.Client.symmetricNeed()
+	switch {
+	case name == "":
+		return nil
+	case reg.Client.TokenEndpointAuthMethod == "none":
+		return refuseMember(name, "public", "must not be symmetric for a client without a secret")
+	case !reg.canSeal:
+		return refuseMember(name, "sealed", "must not need the client secret itself: this server keeps only its hash, so use an asymmetric algorithm or method")
+	}
+	return nil
+}
+
+// checkKeyNeeds holds asymmetric algorithms to clients whose keys are known.
+func (reg *Registration) checkKeyNeeds() error {
+	c := reg.Client
+	if c.JWKSURI != "" {
+		return nil
+	}
+	from := c.Metadata.reflect()
+	for _, name := range clientSigns {
+		if jose.Asymmetric(member(name).Text(from)) && !reg.keys.Sig {
+			return refuseMember(name, "keys", "needs a signing key in jwks, or jwks_uri")
+		}
+	}
+	for _, pair := range encryptionPairs {
+		if pair.needsKeys && jose.Asymmetric(member(pair.alg).Text(from)) && !reg.keys.Enc {
+			return refuseMember(pair.alg, "keys", "needs an encryption key in jwks, or jwks_uri")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package dcr
+
+// RFC 8414 §2, OpenID Connect Discovery 1.0 §3 and the discovery members of
+// the specifications named at each group of fields.
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// AnyScope among Capabilities.Scopes admits any scope. It is never published.
+const AnyScope = "*"
+
+// Capabilities says what the authorization server supports, field by field in
+// the terms of RFC 8414 and OpenID Connect Discovery; its JSON has their
+// member names, both ways. Validation, defaults, the checks of [NewHandler]
+// and discovery read this one value.
+//
+// Lists are ceilings: a registration may choose from them. Nil means that the
+// member is absent, which switches a feature off or, for the first four, means
+// the strict default said there; an empty list admits nothing.
+type Capabilities struct {
+	GrantTypes                   []string `json:"grant_types_supported"`                            // If nil, authorization_code and refresh_token.
+	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code.
+	TokenEndpointAuthMethods     []string `json:"token_endpoint_auth_methods_supported"`            // If nil, client_secret_basic and none.
+	Scopes                       []string `json:"scopes_supported"`                                 // If nil, none. AnyScope admits any.
+	ResponseModes                []string `json:"response_modes_supported"`                         // Switches response_modes on.
+	TokenEndpointAuthSigningAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported"` // If nil, RS256, PS256, ES256, EdDSA, and HS256 for client_secret_jwt.
+
+	// OpenID Connect. Either of the first two switches OpenID Connect on.
+	SubjectTypes             []string `json:"subject_types_supported"` // If nil, public.
+	IDTokenSigningAlgs       []string `json:"id_token_signing_alg_values_supported"`
+	IDTokenEncryptionAlgs    []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncryptionEncs    []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoSigningAlgs      []string `json:"userinfo_signing_alg_values_supported"`
+	UserinfoEncryptionAlgs   []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncryptionEncs   []string `json:"userinfo_encryption_enc_values_supported"`
+	ACRValues                []string `json:"acr_values_supported"`
+	RequestParameter         bool     `json:"request_parameter_supported"`
+	RequestURIParameter      bool     `json:"request_uri_parameter_supported"` // False when absent; OpenID Connect Discovery says true.
+	RequestObjectSigningAlgs []string `json:"request_object_signing_alg_values_supported"`
+	RequestObjectEncAlgs     []string `json:"request_object_encryption_alg_values_supported"`
+	RequestObjectEncEncs     []string `json:"request_object_encryption_enc_values_supported"`
+
+	// RFC 9101, RFC 9126, RFC 9396, RFC 9449, RFC 8705.
+	RequireSignedRequestObject            bool     `json:"require_signed_request_object"` // If true, every client is registered with it.
+	PushedAuthorizationRequestEndpoint    string   `json:"pushed_authorization_request_endpoint"`
+	RequirePushedAuthorizationRequests    bool     `json:"require_pushed_authorization_requests"` // If true, every client is registered with it.
+	AuthorizationDetailsTypes             []string `json:"authorization_details_types_supported"`
+	DPoPSigningAlgs                       []string `json:"dpop_signing_alg_values_supported"`
+	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens"`
+
+	// RFC 9701 and JARM.
+	IntrospectionSigningAlgs    []string `json:"introspection_signing_alg_values_supported"`
+	IntrospectionEncryptionAlgs []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncryptionEncs []string `json:"introspection_encryption_enc_values_supported"`
+	AuthorizationSigningAlgs    []string `json:"authorization_signing_alg_values_supported"`
+	AuthorizationEncryptionAlgs []string `json:"authorization_encryption_alg_values_supported"`
+	AuthorizationEncryptionEncs []string `json:"authorization_encryption_enc_values_supported"`
+
+	// OpenID Connect Client-Initiated Backchannel Authentication.
+	BackchannelTokenDeliveryModes               []string `json:"backchannel_token_delivery_modes_supported"`
+	BackchannelAuthenticationRequestSigningAlgs []string `json:"backchannel_authentication_request_signing_alg_values_supported"`
+	BackchannelUserCodeParameter                bool     `json:"backchannel_user_code_parameter_supported"`
+
+	// OpenID Connect logout.
+	EndSessionEndpoint        string `json:"end_session_endpoint"`
+	FrontchannelLogout        bool   `json:"frontchannel_logout_supported"`
+	FrontchannelLogoutSession bool   `json:"frontchannel_logout_session_supported"`
+	BackchannelLogout         bool   `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession  bool   `json:"backchannel_logout_session_supported"`
+}
+
+// capabilityMembers is the description of every discovery member.
+var capabilityMembers = record.Describe[Capabilities]()
+
+// The strict defaults of absent ceilings; see [Capabilities].
+var (
+	defaultGrantTypes    = []string{"authorization_code", "refresh_token"}
+	defaultResponseTypes = []string{"code"}
+	defaultAuthMethods   = []string{"client_secret_basic", "none"}
+	defaultSubjectTypes  = []string{"public"}
+	defaultSigningAlgs   = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	defaultIDTokenAlgs   = []string{"RS256"}
+)
+
+// effective returns c with the strict defaults in the place of absent
+// ceilings, so that every reader sees the same lists.
+func (c Capabilities) effective() Capabilities {
+	fill := func(list *[]string, absent []string) {
+		if *list == nil {
+			*list = absent
+		}
+	}
+	fill(&c.GrantTypes, defaultGrantTypes)
+	fill(&c.ResponseTypes, defaultResponseTypes)
+	fill(&c.TokenEndpointAuthMethods, defaultAuthMethods)
+	if c.openID() {
+		fill(&c.SubjectTypes, defaultSubjectTypes)
+		fill(&c.IDTokenSigningAlgs, defaultIDTokenAlgs)
+	}
+	if c.TokenEndpointAuthSigningAlgs == nil {
+		c.TokenEndpointAuthSigningAlgs = defaultSigningAlgs
+		if slices.Contains(c.TokenEndpointAuthMethods, "client_secret_jwt") {
+			c.TokenEndpointAuthSigningAlgs = slices.Concat(defaultSigningAlgs, []string{"HS256"})
+		}
+	}
+	return c
+}
+
+func (c *Capabilities) openID() bool { return c.IDTokenSigningAlgs != nil || c.SubjectTypes != nil }
+
+// feature is a set of the switches that turn members on.
+type feature uint32
+
+// features names each switch, as the on tags of [Metadata] do, and says which
+// discovery members turn it on. It is the whole of "what switches a member
+// on".
+var features = []struct {
+	name string
+	on   func(c *Capabilities) bool
+}{
+	{"openid", (*Capabilities).openID},
+	{"pairwise", func(c *Capabilities) bool { return slices.Contains(c.SubjectTypes, "pairwise") }},
+	{"acr", func(c *Capabilities) bool { return c.openID() && c.ACRValues != nil }},
+	{"id_token_encryption", func(c *Capabilities) bool {
+		return c.IDTokenEncryptionAlgs != nil && c.IDTokenEncryptionEncs != nil
+	}},
+	{"userinfo_signing", func(c *Capabilities) bool { return c.UserinfoSigningAlgs != nil }},
+	{"userinfo_encryption", func(c *Capabilities) bool {
+		return c.UserinfoEncryptionAlgs != nil && c.UserinfoEncryptionEncs != nil
+	}},
+	{"request_object", func(c *Capabilities) bool { return c.RequestObjectSigningAlgs != nil || c.RequestParameter }},
+	{"request_object_encryption", func(c *Capabilities) bool {
+		return c.RequestObjectEncAlgs != nil && c.RequestObjectEncEncs != nil
+	}},
+	{"request_uri", func(c *Capabilities) bool { return c.RequestURIParameter }},
+	{"jwt_client_auth", func(c *Capabilities) bool {
+		return slices.Contains(c.TokenEndpointAuthMethods, "private_key_jwt") ||
+			slices.Contains(c.TokenEndpointAuthMethods, "client_secret_jwt")
+	}},
+	{"tls_client_auth", func(c *Capabilities) bool {
+		return slices.Contains(c.TokenEndpointAuthMethods, "tls_client_auth")
+	}},
+	{"certificate_bound_tokens", func(c *Capabilities) bool { return c.TLSClientCertificateBoundAccessTokens }},
+	{"par", func(c *Capabilities) bool {
+		return c.PushedAuthorizationRequestEndpoint != "" || c.RequirePushedAuthorizationRequests
+	}},
+	{"rar", func(c *Capabilities) bool { return c.AuthorizationDetailsTypes != nil }},
+	{"dpop", func(c *Capabilities) bool { return c.DPoPSigningAlgs != nil }},
+	{"introspection_signing", func(c *Capabilities) bool { return c.IntrospectionSigningAlgs != nil }},
+	{"introspection_encryption", func(c *Capabilities) bool {
+		return c.IntrospectionEncryptionAlgs != nil && c.IntrospectionEncryptionEncs != nil
+	}},
+	{"jarm", func(c *Capabilities) bool { return c.AuthorizationSigningAlgs != nil }},
+	{"authorization_encryption", func(c *Capabilities) bool {
+		return c.AuthorizationEncryptionAlgs != nil && c.AuthorizationEncryptionEncs != nil
+	}},
+	{"response_modes", func(c *Capabilities) bool { return c.ResponseModes != nil }},
+	{"ciba", func(c *Capabilities) bool { return c.BackchannelTokenDeliveryModes != nil }},
+	{"ciba_user_code", func(c *Capabilities) bool {
+		return c.BackchannelTokenDeliveryModes != nil && c.BackchannelUserCodeParameter
+	}},
+	{"rp_logout", func(c *Capabilities) bool { return c.EndSessionEndpoint != "" }},
+	{"frontchannel_logout", func(c *Capabilities) bool { return c.FrontchannelLogout }},
+	{"backchannel_logout", func(c *Capabilities) bool { return c.BackchannelLogout }},
+}
+
+// memberFeature is the switch of each registered member, zero for core ones.
+var memberFeature = func() []feature {
+	needs := make([]feature, len(members.Fields))
+	for i, f := range members.Fields {
+		if on := f.Tag.Get("on"); on != "" {
+			needs[i] = featureNamed(on)
+		}
+	}
+	return needs
+}()
+
+func featureNamed(name string) feature {
+	for i := range features {
+		if features[i].name == name {
+			return 1 << i
+		}
+	}
+	panic("dcr: no feature is named " + name)
+}
+
+// features returns the switches that c turns on.
+func (c *Capabilities) features() feature {
+	var on feature
+	for i := range features {
+		if features[i].on(c) {
+			on |= 1 << i
+		}
+	}
+	return on
+}
+
+// has reports whether the i-th registered member is on.
+func (on feature) has(i int) bool { return memberFeature[i]&^on == 0 }
+
+// anyScope reports whether the ceiling of scopes admits any.
+func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnyScope) }
+
+// Discovery returns the members of c for the host's discovery document (RFC
+// 8414 §2, OpenID Connect Discovery 1.0 §3), the strict defaults included. The
+// host adds the members it alone knows: issuer, the endpoints, and
+// registration_endpoint, which is Options.Endpoint.
+func (c Capabilities) Discovery() map[string]any {
+	c = c.effective()
+	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return scope == AnyScope })
+	if len(c.Scopes) == 0 {
+		c.Scopes = nil
+	}
+	if !slices.ContainsFunc(c.TokenEndpointAuthMethods, func(method string) bool {
+		return method == "private_key_jwt" || method == "client_secret_jwt"
+	}) {
+		c.TokenEndpointAuthSigningAlgs = nil
+	}
+	document := make(map[string]any)
+	from := reflect.ValueOf(&c).Elem()
+	for _, f := range capabilityMembers.Fields {
+		if f.IsZero(from) {
+			continue
+		}
+		value := from.Field(f.Index).Interface()
+		if list, isList := value.([]string); isList {
+			value = slices.Clone(list)
+		}
+		document[f.Name] = value
+	}
+	return document
+}
+
+// MarshalJSON writes the fields that are set, under their discovery names.
+func (c Capabilities) MarshalJSON() ([]byte, error) {
+	var object objectWriter
+	from := reflect.ValueOf(&c).Elem()
+	for i := range capabilityMembers.Fields {
+		if f := &capabilityMembers.Fields[i]; !f.IsZero(from) {
+			object.field(f, from)
+		}
+	}
+	return object.finish()
+}
+
+// capabilityLimits bound a discovery document, which the host itself wrote.
+var capabilityLimits = strictjson.Limits{Members: 1024, Depth: 32}
+
+// UnmarshalJSON reads the known members of a discovery document and leaves
+// the others alone; null counts as absent.
+func (c *Capabilities) UnmarshalJSON(text []byte) error {
+	var read Capabilities
+	into := reflect.ValueOf(&read).Elem()
+	err := strictjson.ReadObject(text, capabilityLimits, func(name string, value strictjson.Value) error {
+		i, known := capabilityMembers.Find(name)
+		if !known || value.Kind() == strictjson.Null {
+			return nil
+		}
+		if err := capabilityMembers.Fields[i].Decode(into, value); err != nil {
+			return memberError(name, err)
+		}
+		return nil
+	})
+	if err == nil {
+		*c = read
+	}
+	return err
+}
+
+var (
+	_ json.Marshaler   = Capabilities{}
+	_ json.Unmarshaler = (*Capabilities)(nil)
+)

@@ -1,0 +1,258 @@
+package dcr
+
+// What is stored of a registered client, and what the authorize and token
+// endpoints ask of it.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// Status says whether a client may be used. The zero value is active.
+type Status string
+
+// The statuses of a client.
+const (
+	StatusActive   Status = ""
+	StatusPending  Status = "pending"  // waits for the host's approval; cannot authenticate
+	StatusDisabled Status = "disabled" // switched off by the host; cannot authenticate
+)
+
+// Source says how a client came to be.
+type Source string
+
+// SourceDynamic marks the clients that registered themselves. Only they are
+// managed over the wire; a client with any other source, also the empty one,
+// belongs to the host, which may name its own sources.
+const SourceDynamic Source = "dynamic"
+
+// AccessTokenType is the form of the access tokens that a client gets.
+type AccessTokenType string
+
+// The forms of an access token.
+const (
+	AccessTokenJWT       AccessTokenType = "Jwt"
+	AccessTokenReference AccessTokenType = "Reference"
+)
+
+// RefreshTokenExpiration says how refresh tokens end.
+type RefreshTokenExpiration string
+
+// The ways in which refresh tokens end.
+const (
+	RefreshTokenAbsolute RefreshTokenExpiration = "Absolute" // at AbsoluteRefreshTokenLifetime
+	RefreshTokenSliding  RefreshTokenExpiration = "Sliding"  // after SlidingRefreshTokenLifetime without use, at AbsoluteRefreshTokenLifetime at the latest
+)
+
+// RefreshTokenUsage says whether a refresh token outlives its use.
+type RefreshTokenUsage string
+
+// The usages of refresh tokens (RFC 9700 §2.2.2 wants the first for public
+// clients).
+const (
+	RefreshTokenOneTimeOnly RefreshTokenUsage = "OneTimeOnly"
+	RefreshTokenReUse       RefreshTokenUsage = "ReUse"
+)
+
+// Client is a registered client as it is stored: never a secret in the clear.
+// Its JSON is the documented stored form (docs/stored-form.md): the metadata
+// under "metadata" in its registered names, the declared extensions under
+// "extensions", and everything else by the names below; what has its default
+// is left out, and what a newer version wrote is kept.
+type Client struct {
+	ID                 string   `json:"client_id"`
+	Metadata                    // the effective metadata
+	Secrets            []Secret `json:"secrets"`             // hashes; more than one only during a rotation's grace window, or beside a sealed form
+	RegistrationTokens []Secret `json:"registration_tokens"` // hashes; more than one only during a rotation's grace window
+
+	// Settings that the server owns, in the terms of Duende IdentityServer. A
+	// request reaches them only through the extension members that the host
+	// switched on, and never beyond the host's ceilings.
+	RequirePKCE                           bool                   `json:"require_pkce"`                    // RFC 7636; default true
+	RequireConsent                        bool                   `json:"require_consent"`                 // default true
+	AllowRememberConsent                  bool                   `json:"allow_remember_consent"`          // default true
+	ConsentLifetime                       time.Duration          `json:"consent_lifetime"`                // zero: as long as it is remembered
+	AllowOfflineAccess                    bool                   `json:"allow_offline_access"`            // whether refresh tokens are issued; only with the refresh_token grant
+	AccessTokenType                       AccessTokenType        `json:"access_token_type"`               // default AccessTokenJWT
+	AccessTokenLifetime                   time.Duration          `json:"access_token_lifetime"`           // default 1 hour
+	IdentityTokenLifetime                 time.Duration          `json:"identity_token_lifetime"`         // default 5 minutes
+	AuthorizationCodeLifetime             time.Duration          `json:"authorization_code_lifetime"`     // default 5 minutes
+	AbsoluteRefreshTokenLifetime          time.Duration          `json:"absolute_refresh_token_lifetime"` // default 30 days; zero: unlimited
+	SlidingRefreshTokenLifetime           time.Duration          `json:"sliding_refresh_token_lifetime"`  // default 15 days
+	RefreshTokenExpiration                RefreshTokenExpiration `json:"refresh_token_expiration"`        // default RefreshTokenAbsolute
+	RefreshTokenUsage                     RefreshTokenUsage      `json:"refresh_token_usage"`             // default RefreshTokenOneTimeOnly
+	UpdateAccessTokenClaimsOnRefresh      bool                   `json:"update_access_token_claims_on_refresh"`
+	AllowedCORSOrigins                    []string               `json:"allowed_cors_origins"`
+	EnableLocalLogin                      bool                   `json:"enable_local_login"`             // default true
+	IdentityProviderRestrictions          []string               `json:"identity_provider_restrictions"` // nil: any
+	CoordinateLifetimeWithUserSession     bool                   `json:"coordinate_lifetime_with_user_session"`
+	AllowedIdentityTokenSigningAlgorithms []string               `json:"allowed_identity_token_signing_algorithms"` // nil: any that the server supports
+
+	// Record.
+	Status       Status           `json:"status"`        // zero is active
+	Revision     int64            `json:"-"`             // counts the stored versions, from 1; the store keeps it
+	Source       Source           `json:"source"`        // SourceDynamic for a client that registered itself
+	Policy       string           `json:"policy"`        // the name in Options.Policies that it registered under, "" for Options.Validator
+	RegisteredBy string           `json:"registered_by"` // the caller's subject, "" for a stranger
+	Notes        string           `json:"notes"`         // what the initial access token or the host noted
+	Statement    *StatementRecord `json:"statement"`     // the software statement it registered with, nil if none
+	CreatedAt    time.Time        `json:"created_at"`
+	UpdatedAt    time.Time        `json:"updated_at"`
+	ActivatedAt  time.Time        `json:"activated_at"` // when it was first used; zero: never
+	LastUsedAt   time.Time        `json:"last_used_at"` // zero: never
+	ExpiresAt    time.Time        `json:"expires_at"`   // when the client itself ends; zero: never
+
+	// What a newer version of this library stored and this one does not know.
+	unknown         map[string]json.RawMessage
+	unknownMetadata map[string]json.RawMessage
+}
+
+// StatementRecord is what is kept of a verified software statement.
+type StatementRecord struct {
+	Issuer string `json:"issuer"`
+	ID     string `json:"id,omitempty"`     // its jti, or its software_id where it has none
+	Hash   string `json:"sha256,omitempty"` // of the statement as it was sent, base64url
+	Text   string `json:"text,omitempty"`   // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
+}
+
+// NewClient returns a client with every default of the server-owned settings,
+// as a registration starts from it.
+func NewClient() *Client {
+	client := clientDefaults
+	return &client
+}
+
+var clientDefaults = Client{
+	RequirePKCE:                  true,
+	RequireConsent:               true,
+	AllowRememberConsent:         true,
+	AccessTokenType:              AccessTokenJWT,
+	AccessTokenLifetime:          time.Hour,
+	IdentityTokenLifetime:        5 * time.Minute,
+	AuthorizationCodeLifetime:    5 * time.Minute,
+	AbsoluteRefreshTokenLifetime: 30 * 24 * time.Hour,
+	SlidingRefreshTokenLifetime:  15 * 24 * time.Hour,
+	RefreshTokenExpiration:       RefreshTokenAbsolute,
+	RefreshTokenUsage:            RefreshTokenOneTimeOnly,
+	EnableLocalLogin:             true,
+}
+
+// clientFields is the description of the stored form beside the metadata.
+var clientFields = record.Describe[Client]()
+
+// Clone returns a copy that shares nothing with c.
+func (c *Client) Clone() *Client {
+	own := *c
+	dst, src := reflect.ValueOf(&own).Elem(), reflect.ValueOf(c).Elem()
+	for i := range clientFields.Fields {
+		clientFields.Fields[i].Copy(dst, src)
+	}
+	own.Metadata = c.Metadata.clone()
+	own.Secrets = slices.Clone(c.Secrets)
+	own.RegistrationTokens = slices.Clone(c.RegistrationTokens)
+	if c.Statement != nil {
+		statement := *c.Statement
+		own.Statement = &statement
+	}
+	own.unknown = cloneRaw(c.unknown)
+	own.unknownMetadata = cloneRaw(c.unknownMetadata)
+	return &own
+}
+
+// usable reports whether the client may act at now.
+func (c *Client) usable(now time.Time) bool {
+	return c.Status == StatusActive && !expired(c.ExpiresAt, now)
+}
+
+func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// MarshalJSON writes the stored form.
+func (c *Client) MarshalJSON() ([]byte, error) {
+	object := objectWriter{dst: make([]byte, 0, 1024)}
+	from, defaults := reflect.ValueOf(c).Elem(), reflect.ValueOf(&clientDefaults).Elem()
+	object.text("client_id", c.ID)
+	object.name("metadata")
+	metadata := objectWriter{dst: append(object.dst, '{')}
+	metadata.metadata(&c.Metadata, nil)
+	metadata.extra(c.unknownMetadata)
+	metadata.dst = append(metadata.dst, '}')
+	object.dst = metadata.dst
+	if len(c.Extra) > 0 {
+		object.name("extensions")
+		extensions := objectWriter{dst: append(object.dst, '{')}
+		extensions.extra(c.Extra)
+		object.dst = append(extensions.dst, '}')
+	}
+	for i := range clientFields.Fields {
+		if f := &clientFields.Fields[i]; f.Name != "client_id" && !f.Equal(from, defaults) {
+			object.field(f, from)
+		}
+	}
+	object.extra(c.unknown)
+	text, err := object.finish()
+	return text, errors.Join(metadata.err, err)
+}
+
+// storedLimits bound a stored document, which this library wrote.
+var storedLimits = strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}
+
+// UnmarshalJSON reads the stored form. Revision is the store's to set.
+func (c *Client) UnmarshalJSON(text []byte) error {
+	read := *NewClient()
+	into := reflect.ValueOf(&read).Elem()
+	err := strictjson.ReadObject(text, storedLimits, func(name string, value strictjson.Value) error {
+		switch name {
+		case "metadata":
+			return read.readMetadata(value)
+		case "extensions":
+			return value.Members(func(name string, value strictjson.Value) error {
+				put(&read.Extra, name, slices.Clone(json.RawMessage(value)))
+				return nil
+			})
+		}
+		i, known := clientFields.Find(name)
+		if !known {
+			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
+			return nil
+		}
+		if err := clientFields.Fields[i].Decode(into, value); err != nil {
+			return fmt.Errorf("dcr: stored client: %s: %w", name, err)
+		}
+		return nil
+	})
+	if err == nil {
+		read.Revision = c.Revision
+		*c = read
+	}
+	return err
+}
+
+// readMetadata reads the metadata of the stored form. What a registration
+// would refuse today is read all the same: it was accepted once.
+func (c *Client) readMetadata(metadata strictjson.Value) error {
+	into := c.Metadata.reflect()
+	return metadata.Members(func(name string, value strictjson.Value) error {
+		i, known := members.Find(name)
+		if known {
+			if err := members.Fields[i].Decode(into, value); err != nil {
+				return fmt.Errorf("dcr: stored client: metadata: %s: %w", name, err)
+			}
+			return nil
+		}
+		if base, _, tagged := strings.Cut(name, "#"); tagged && member(base) != nil {
+			text, err := value.Text()
+			put(&c.Localized, name, text)
+			return err
+		}
+		put(&c.unknownMetadata, name, slices.Clone(json.RawMessage(value)))
+		return nil
+	})
+}

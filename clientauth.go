@@ -1,0 +1,248 @@
+package dcr
+
+// RFC 7591 §2, RFC 8705 §2, OpenID Connect Core 1.0 §9: how a client
+// authenticates, and its keys (RFC 7517).
+
+import (
+	"bytes"
+	"context"
+	"net/mail"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// authMethod is the effective token_endpoint_auth_method, also before it is
+// settled.
+func (reg *Registration) authMethod() string {
+	method, err := reg.pick("token_endpoint_auth_method", "client_secret_basic", reg.Capabilities.TokenEndpointAuthMethods)
+	if err != nil {
+		return "none" // it will be refused; until then it is trusted least
+	}
+	return method
+}
+
+// ValidateClientAuthentication settles how the client authenticates and judges
+// its keys.
+func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
+	if err := d.Duende.clientSecret(reg); err != nil {
+		return err
+	}
+	if err := reg.settle("token_endpoint_auth_method", "client_secret_basic"); err != nil {
+		return err
+	}
+	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
+		reg.Client.clearTLSNames()
+	}
+	if err := reg.settleAuthAlg(); err != nil {
+		return err
+	}
+	return reg.checkAuthentication()
+}
+
+// settleAuthAlg settles token_endpoint_auth_signing_alg, whose ceiling is what
+// the method can use.
+func (reg *Registration) settleAuthAlg() error {
+	c := reg.Client
+	const name = "token_endpoint_auth_signing_alg"
+	if !reg.enabled(name) {
+		return nil
+	}
+	method := c.TokenEndpointAuthMethod
+	if method != "private_key_jwt" && method != "client_secret_jwt" {
+		if c.TokenEndpointAuthSigningAlg != "" {
+			return refuseMember(name, "method", "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt")
+		}
+		return nil
+	}
+	fitting := slices.DeleteFunc(slices.Clone(reg.ceiling(name)), func(alg string) bool { return !fitsAuthMethod(alg, method) })
+	value, err := reg.pick(name, "", fitting)
+	c.TokenEndpointAuthSigningAlg = value
+	return err
+}
+
+func fitsAuthMethod(alg, method string) bool {
+	return method == "private_key_jwt" && jose.Asymmetric(alg) || method == "client_secret_jwt" && jose.Symmetric(alg)
+}
+
+// checkAuthentication holds the method to what it needs, and the keys to what
+// keys may be.
+func (reg *Registration) checkAuthentication() error {
+	c := reg.Client
+	method := c.TokenEndpointAuthMethod
+	if method == "none" {
+		for _, grant := range []string{"client_credentials", grantCIBA} {
+			if slices.Contains(c.GrantTypes, grant) {
+				return refuseMember("token_endpoint_auth_method", "none", "must not be none with the grant type %s", grant)
+			}
+		}
+	}
+	if alg := c.TokenEndpointAuthSigningAlg; alg != "" && !fitsAuthMethod(alg, method) {
+		return refuseMember("token_endpoint_auth_signing_alg", "method", "does not fit token_endpoint_auth_method")
+	}
+	if err := reg.checkKeys(); err != nil {
+		return err
+	}
+	switch method {
+	case "private_key_jwt", "self_signed_tls_client_auth":
+		if c.JWKSURI == "" && !reg.keys.Sig {
+			return refuseMember("token_endpoint_auth_method", "keys", "%s needs a signing key in jwks, or jwks_uri", method)
+		}
+	case "tls_client_auth":
+		return c.checkTLSName()
+	}
+	return nil
+}
+
+// checkKeys judges jwks and jwks_uri. The document behind jwks_uri is never
+// fetched at registration.
+func (reg *Registration) checkKeys() error {
+	c := reg.Client
+	if c.JWKS != nil && c.JWKSURI != "" {
+		return refuseMember("jwks", "both", "must not come together with jwks_uri")
+	}
+	if err := httpsOnly.checkOptional("jwks_uri", c.JWKSURI); err != nil {
+		return err
+	}
+	if reg.keysJudged != nil && bytes.Equal(reg.keysJudged, c.JWKS) {
+		return nil
+	}
+	reg.keys, reg.keysJudged = jose.Keys{}, nil
+	if c.JWKS == nil {
+		return nil
+	}
+	keys, err := jose.CheckClientKeys(c.JWKS, reg.Limits.effective().Keys)
+	if err != nil {
+		return refuseMember("jwks", "keys", "%s", err)
+	}
+	reg.keys, reg.keysJudged = keys, c.JWKS
+	return nil
+}
+
+// tlsNames are the members by which a client certificate is recognised (RFC
+// 8705 §2.1.2), each with what its value must be.
+var tlsNames = []struct {
+	member string
+	valid  func(string) bool
+	want   string
+}{
+	{"tls_client_auth_subject_dn", isDistinguishedName, "must be a distinguished name as in RFC 4514, such as CN=client,O=Example"},
+	{"tls_client_auth_san_dns", isDNSName, "must be a DNS name"},
+	{"tls_client_auth_san_uri", isURI, "must be an absolute URI"},
+	{"tls_client_auth_san_ip", isIP, "must be an IPv4 address in dotted form or an IPv6 address"},
+	{"tls_client_auth_san_email", isMailbox, "must be an e-mail address"},
+}
+
+func (c *Client) clearTLSNames() {
+	for _, name := range tlsNames {
+		member(name.member).Clear(c.Metadata.reflect())
+	}
+}
+
+// checkTLSName wants exactly one name to recognise the certificate by.
+func (c *Client) checkTLSName() error {
+	from := c.Metadata.reflect()
+	set := 0
+	for _, name := range tlsNames {
+		text := member(name.member).Text(from)
+		if text == "" {
+			continue
+		}
+		set++
+		if !name.valid(text) {
+			return refuseMember(name.member, "form", "%s", name.want)
+		}
+	}
+	if set != 1 {
+		return refuseMember("token_endpoint_auth_method", "tls_client_auth",
+			"tls_client_auth needs exactly one of tls_client_auth_subject_dn, tls_client_auth_san_dns, tls_client_auth_san_uri, tls_client_auth_san_ip and tls_client_auth_san_email")
+	}
+	return nil
+}
+
+func isDNSName(text string) bool {
+	parsed, err := uri.Parse("https://" + strings.TrimPrefix(text, "*.") + "/")
+	return err == nil && parsed.Port == "" && parsed.Path == "/" && parsed.Host == strings.ToLower(strings.TrimPrefix(text, "*."))
+}
+
+func isURI(text string) bool {
+	_, err := uri.Parse(text)
+	return err == nil || strings.HasPrefix(text, "urn:")
+}
+
+func isIP(text string) bool {
+	address, err := netip.ParseAddr(text)
+	return err == nil && address.Zone() == ""
+}
+
+func isMailbox(text string) bool {
+	parsed, err := mail.ParseAddress(text)
+	return err == nil && parsed.Address == text
+}
+
+// isDistinguishedName reports whether text is written as RFC 4514 §3 has it:
+// attribute types with values, separated by commas.
+func isDistinguishedName(text string) bool {
+	for _, relative := range splitUnescaped(text, ',') {
+		for _, attribute := range splitUnescaped(relative, '+') {
+			name, value, found := strings.Cut(attribute, "=")
+			if !found || !isAttributeType(strings.TrimSpace(name)) || !isAttributeValue(strings.TrimLeft(value, " ")) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// splitUnescaped splits at separator where no backslash stands before it.
+func splitUnescaped(text string, separator byte) (parts []string) {
+	from := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case separator:
+			parts = append(parts, text[from:i])
+			from = i + 1
+		}
+	}
+	return append(parts, text[from:])
+}
+
+// isAttributeType accepts a keyword or a dotted OID.
+func isAttributeType(name string) bool {
+	if name == "" {
+		return false
+	}
+	digits := name[0] >= '0' && name[0] <= '9'
+	for _, c := range []byte(name) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		digit := '0' <= c && c <= '9'
+		if digits && !digit && c != '.' || !digits && !letter && !digit && c != '-' {
+			return false
+		}
+	}
+	return !digits || !strings.Contains(name, "..") && !strings.HasSuffix(name, ".")
+}
+
+// isAttributeValue accepts a string with its special characters escaped, or
+// #hex.
+func isAttributeValue(value string) bool {
+	if hex, found := strings.CutPrefix(value, "#"); found {
+		return hex != "" && len(hex)%2 == 0 && strings.Trim(hex, "0123456789abcdefABCDEF") == ""
+	}
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			if i++; i == len(value) {
+				return false
+			}
+		case '"', ';', '<', '>', 0:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,167 @@
+package dcr
+
+// RFC 7591 §3.2.1 and RFC 7592 §3: the identifier and the credentials that a
+// client is issued.
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// RandomClientID returns a UUID of version 7: the default of
+// Options.NewClientID. A client id is public and need not be unguessable, only
+// unique; version 7 begins with the time, so that new rows land at the end of
+// a database's index, and it tells no more than client_id_issued_at does.
+func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
+	id, err := uuid.NewV7()
+	return id.String(), err
+}
+
+// RandomClientSecret returns 256 random bits, more where a symmetric algorithm
+// of the client needs more, and their SHA-256: the default of
+// Options.NewClientSecret.
+func RandomClientSecret(ctx context.Context, reg *Registration) (Plaintext, Secret, error) {
+	_, need := reg.Client.symmetricNeed()
+	secret := newPlaintext(max(32, need))
+	return secret, HashSecret(secret), nil
+}
+
+// needsSecret reports whether the client has a use for a secret (OpenID
+// Connect Dynamic Client Registration 1.0 §3.2).
+func (c *Client) needsSecret() bool {
+	if strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
+		return true
+	}
+	symmetric, _ := c.symmetricNeed()
+	return symmetric != ""
+}
+
+// issue gives the client of reg what it needs and lacks: an identifier on a
+// registration, a secret where its method or algorithms need one. It returns
+// the secret that was issued, "" if none was.
+func (h *Handler) issue(ctx context.Context, reg *Registration) (Plaintext, error) {
+	c, now := reg.Client, reg.Now()
+	if reg.Previous == nil {
+		id, err := h.opts.NewClientID(ctx, reg)
+		if err != nil {
+			return "", err
+		}
+		if id == "" {
+			return "", errors.New("dcr: NewClientID returned an empty client id")
+		}
+		c.ID = id
+	}
+	if !c.needsSecret() {
+		c.Secrets = slices.DeleteFunc(c.Secrets, func(s Secret) bool { return s.Type != SecretJWK })
+		return "", nil
+	}
+	if !h.opts.RotateSecret && h.hasSecret(c, now) {
+		return "", nil
+	}
+	return h.newSecret(ctx, reg)
+}
+
+// hasSecret reports whether a valid secret of the client serves its needs.
+func (h *Handler) hasSecret(c *Client, now time.Time) bool {
+	valid := slices.ContainsFunc(c.Secrets, func(s Secret) bool {
+		return s.Type != SecretSealed && s.Type != SecretJWK && !expired(s.ExpiresAt, now)
+	})
+	symmetric, need := c.symmetricNeed()
+	if !valid || symmetric == "" {
+		return valid
+	}
+	if h.opts.Sealer == nil {
+		return false
+	}
+	opened, err := c.OpenSecrets(h.opts.Sealer, now)
+	return err == nil && slices.ContainsFunc(opened, func(secret Plaintext) bool { return len(secret) >= need })
+}
+
+// newSecret puts a new secret in front. Of the old ones, those that are still
+// valid stay for the grace window, if secrets are rotated.
+func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, error) {
+	c, now := reg.Client, reg.Now()
+	secret, kept, err := h.opts.NewClientSecret(ctx, reg)
+	if err != nil {
+		return "", err
+	}
+	if secret == "" || kept.Value == "" {
+		return "", errors.New("dcr: NewClientSecret returned an empty secret")
+	}
+	if h.opts.SecretLifetime > 0 {
+		kept.ExpiresAt = now.Add(h.opts.SecretLifetime)
+	}
+	fresh := []Secret{kept}
+	if symmetric, need := c.symmetricNeed(); symmetric != "" {
+		if len(secret) < need {
+			return "", errors.New("dcr: NewClientSecret returned a secret that is too short for " + symmetric)
+		}
+		sealed, err := h.opts.Sealer.Seal(secret, c.ID)
+		if err != nil {
+			return "", err
+		}
+		fresh = append(fresh, Secret{Type: SecretSealed, Value: sealed, ExpiresAt: kept.ExpiresAt})
+	}
+	if h.opts.RotateSecret {
+		fresh = append(fresh, retire(c.Secrets, now, h.opts.RotationGrace)...)
+	} else {
+		fresh = append(fresh, slices.DeleteFunc(slices.Clone(c.Secrets), func(s Secret) bool { return s.Type != SecretJWK })...)
+	}
+	c.Secrets = fresh
+	return secret, nil
+}
+
+// mostRetired bounds how many secrets a client can pile up by rotating.
+const mostRetired = 4
+
+// retire gives valid secrets an end, no later than they had.
+func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
+	var kept []Secret
+	end := now.Add(grace)
+	for _, secret := range secrets {
+		if expired(secret.ExpiresAt, now) || len(kept) == mostRetired {
+			continue
+		}
+		if secret.Type != SecretJWK && (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end)) {
+			secret.ExpiresAt = end
+		}
+		kept = append(kept, secret)
+	}
+	return kept
+}
+
+// issueToken gives a client its first registration access token.
+func (h *Handler) issueToken(c *Client) Plaintext {
+	if h.opts.DisableManagement {
+		return ""
+	}
+	token := newPlaintext(32)
+	c.RegistrationTokens = []Secret{HashSecret(token)}
+	return token
+}
+
+// rotateToken gives a client a new registration access token beside the one it
+// presented, which stays until the new one is used or its window ends.
+func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
+	old := slices.DeleteFunc(slices.Clone(c.RegistrationTokens), func(s Secret) bool {
+		return !s.matches(presented.Reveal(), now)
+	})
+	token := newPlaintext(32)
+	c.RegistrationTokens = append([]Secret{HashSecret(token)}, retire(old, now, h.opts.RotationGrace)...)
+	return token
+}
+
+// dropRetiredTokens forgets the tokens that were rotated away, once the newest
+// is in use, and reports whether there were any.
+func dropRetiredTokens(c *Client, presented Plaintext, now time.Time) bool {
+	if len(c.RegistrationTokens) < 2 || !c.RegistrationTokens[0].matches(presented.Reveal(), now) {
+		return false
+	}
+	c.RegistrationTokens = c.RegistrationTokens[:1]
+	return true
+}

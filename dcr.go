@@ -1,0 +1,220 @@
+// Package dcr lets clients register themselves at an OAuth 2.0 or OpenID
+// Connect authorization server: RFC 7591 (registration), RFC 7592 (read,
+// update, delete), OpenID Connect Dynamic Client Registration 1.0, software
+// statements, and the client metadata of the specifications around them.
+//
+// It is a library for a server you already have. You mount a [Handler] on your
+// own mux, put your own authorization in front of it, choose what may be
+// registered, and say where clients are kept:
+//
+//	store := dcr.NewMemoryStore()
+//	handler, err := dcr.NewHandler(store, &dcr.Options{
+//		Endpoint: "https://id.example.com/connect/dcr",
+//	})
+//	mux.Handle("POST /connect/dcr", requireScope(handler)) // your guard
+//	mux.Handle("/connect/dcr", handler)                    // the client's own token guards the rest
+//
+// # How a registration flows
+//
+// The body becomes a [Request], the wire's view. [Validate] copies what it may
+// into a [Client], the stored view, and runs the steps of a [Validator] over
+// it: each judges, corrects and completes one aspect of the complete effective
+// client. Then the client gets its identifier and credentials, a [Response] is
+// made of it, your ModifyResponse hook may edit that, the client is stored,
+// and the answer goes out. An update takes the same way over the client as it
+// would become, so nothing can be reached by updating that registration
+// refuses.
+//
+// # How to change a rule
+//
+// Most policy is data: [Capabilities] says what the server supports, in the
+// terms of its discovery document, and [DefaultValidator] holds the rest. To
+// change a step, embed DefaultValidator, override the one method, and call the
+// default where it still serves:
+//
+//	type validator struct{ dcr.DefaultValidator }
+//
+//	func (v validator) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+//		if len(reg.Client.RedirectURIs) > 3 {
+//			return dcr.Errorf(dcr.InvalidRedirectURI, "redirect_uris must not have more than 3 entries")
+//		}
+//		return v.DefaultValidator.ValidateRedirectURIs(ctx, reg)
+//	}
+//
+// A step refuses in one of two ways: an [*Error] is shown to the registrant,
+// any other error is logged and answered with a bare 500.
+//
+// # Who may register
+//
+// Authorization is the host's. Middleware in front puts a [Caller] into the
+// request's context with [ContextWithCaller]; without one, and without
+// Options.AllowAnonymous, a registration is refused with 401. Reading, updating
+// and deleting are authorised by the registration access token that each
+// client got when it registered.
+//
+// # At the authorize and token endpoints
+//
+// [Client.MatchRedirectURI] and [Client.VerifySecret] answer what those
+// endpoints ask, under the same rules as registration.
+package dcr
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+)
+
+// Registration is one registration or update in progress: what the steps of a
+// [Validator] and the hooks of [Options] work on.
+type Registration struct {
+	Request      *Request           // as sent; steps read it and never change it; nil on a read or delete
+	Client       *Client            // the effective client under construction: steps judge and correct it
+	Previous     *Client            // the stored client on an update, nil on a registration
+	Capabilities Capabilities       // what the outermost validator supports: the one thing steps measure against
+	Statement    *SoftwareStatement // the verified software statement, nil if there is none
+	Caller       *Caller            // who asked, nil if anonymous
+	HTTP         *http.Request      // the request, its body already read; nil outside a Handler
+	Items        map[string]any     // notes that hooks leave for later hooks; never nil
+	Limits       Limits             // the bounds in force; zero fields mean the defaults
+
+	now             func() time.Time
+	on              feature // the switches that Capabilities turns on
+	statementMerged bool    // the statement's claims are in Client
+	canSeal         bool    // the host can keep a secret itself, not only its hash
+	keys            jose.Keys
+	keysJudged      []byte // the jwks that keys describes
+	plain           bool   // this is the default pipeline's own judgement
+	base            foundation
+}
+
+// Now is the time that the host's clock shows: Options.Now in a [Handler].
+func (reg *Registration) Now() time.Time {
+	if reg.now == nil {
+		return time.Now()
+	}
+	return reg.now()
+}
+
+// Caller says who asked for a registration, as the host's own authorization
+// found out.
+type Caller struct {
+	Subject  string         // the person or service
+	Issuer   string         // who vouches for it
+	ClientID string         // the OAuth client that called
+	Scopes   []string       // what the caller's token allows
+	Claims   map[string]any // everything else that is known of the caller
+	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
+	Notes    string         // kept with the clients that it registers
+}
+
+type callerKey struct{}
+
+// ContextWithCaller returns a context that carries caller. A host's
+// authorization middleware calls it before the [Handler].
+func ContextWithCaller(ctx context.Context, caller *Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
+}
+
+// CallerFromContext returns the caller that ContextWithCaller put there, nil
+// if there is none.
+func CallerFromContext(ctx context.Context) *Caller {
+	caller, _ := ctx.Value(callerKey{}).(*Caller)
+	return caller
+}
+
+// Code is an OAuth error code. It is an error itself, so that
+// errors.Is(err, dcr.InvalidRedirectURI) asks for the code of an [*Error].
+type Code string
+
+// The error codes of client registration (RFC 7591 §3.2.2).
+const (
+	InvalidRedirectURI          Code = "invalid_redirect_uri"
+	InvalidClientMetadata       Code = "invalid_client_metadata"
+	InvalidSoftwareStatement    Code = "invalid_software_statement"
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
+)
+
+// The other codes that the endpoints answer with (RFC 6749 §4.1.2.1 and §5.2,
+// RFC 6750 §3.1).
+const (
+	InvalidRequest         Code = "invalid_request"
+	InvalidToken           Code = "invalid_token"
+	InsufficientScope      Code = "insufficient_scope"
+	AccessDenied           Code = "access_denied"
+	ServerError            Code = "server_error"
+	TemporarilyUnavailable Code = "temporarily_unavailable"
+)
+
+// Error returns the code.
+func (c Code) Error() string { return string(c) }
+
+// Error refuses a request in a way that is shown to the registrant. Any other
+// error is logged and answered with a bare 500.
+type Error struct {
+	Code        Code          // shown as error
+	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
+	Member      string        // the metadata member at fault, for logs
+	Rule        string        // a stable id of the rule that refused, for logs
+	Status      int           // the HTTP status; if zero, the one that belongs to Code
+	RetryAfter  time.Duration // sent as Retry-After, if positive
+
+	cause error
+}
+
+// Errorf makes an [*Error] with a description.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Description: printable(fmt.Sprintf(format, args...))}
+}
+
+// Error returns the code and the description.
+func (e *Error) Error() string {
+	if e.Description == "" {
+		return string(e.Code)
+	}
+	return string(e.Code) + ": " + e.Description
+}
+
+// Is reports whether target is e's code.
+func (e *Error) Is(target error) bool { return target == error(e.Code) }
+
+// Unwrap returns what lies behind the error, nil if nothing does. It is never
+// shown.
+func (e *Error) Unwrap() error { return e.cause }
+
+// refuse makes the error of a rule about one member.
+func refuse(code Code, member, rule, format string, args ...any) *Error {
+	err := Errorf(code, format, args...)
+	err.Member, err.Rule = member, rule
+	return err
+}
+
+// refuseMember says what is wrong with a member; sentence follows its name.
+func refuseMember(member, rule, sentence string, args ...any) *Error {
+	return refuse(memberCode(member), member, member+"."+rule, member+" "+sentence, args...)
+}
+
+// memberCode is the code for a fault in a member: redirect_uris has its own.
+func memberCode(member string) Code {
+	if member == "redirect_uris" {
+		return InvalidRedirectURI
+	}
+	return InvalidClientMetadata
+}
+
+// printable keeps to what error_description may hold (RFC 6749 §5.2):
+// printable ASCII without the quote and the backslash.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,185 @@
+package dcr
+
+// RFC 7591 §2.1 and OpenID Connect Dynamic Client Registration 1.0 §2:
+// grant_types, response_types and how they belong together.
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+const grantCIBA = "urn:openid:params:grant-type:ciba"
+
+// ValidateGrantTypes fills in the defaults, drops what the server does not
+// support and holds the rest to the correspondence of RFC 7591 §2.1.
+func (d DefaultValidator) ValidateGrantTypes(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	if err := reg.settleGrantTypes(); err != nil {
+		return err
+	}
+	if c.ResponseTypes == nil {
+		c.ResponseTypes = reg.standardResponseTypes()
+	} else if err := reg.settleResponseTypes(); err != nil {
+		return err
+	}
+	reg.offlineAccess()
+	return reg.correspondence()
+}
+
+// settleGrantTypes keeps the grant types that the server supports.
+func (reg *Registration) settleGrantTypes() error {
+	c, supported := reg.Client, reg.Capabilities.GrantTypes
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = nil
+		if slices.Contains(supported, "authorization_code") {
+			c.GrantTypes = []string{"authorization_code"}
+		} else if len(supported) > 0 {
+			c.GrantTypes = []string{supported[0]}
+		}
+		return nil
+	}
+	asked := c.GrantTypes
+	c.GrantTypes = among(asked, supported)
+	usable := slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" })
+	if !usable {
+		return refuseMember("grant_types", "unsupported", "must have at least one of: %s",
+			orNone(slices.DeleteFunc(slices.Clone(supported), func(grant string) bool { return grant == "refresh_token" })))
+	}
+	return nil
+}
+
+// among returns the entries of asked that supported has too, each once.
+func among(asked, supported []string) []string {
+	kept := make([]string, 0, len(asked))
+	for _, entry := range asked {
+		if slices.Contains(supported, entry) && !slices.Contains(kept, entry) {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// orNone lists values for a sentence.
+func orNone(values []string) string {
+	if len(values) == 0 {
+		return "(this server supports none)"
+	}
+	return strings.Join(values, ", ")
+}
+
+// standardResponseTypes is the default of response_types: code where the
+// grants allow it, else the first supported type that they allow, else none.
+func (reg *Registration) standardResponseTypes() []string {
+	grants, supported := reg.Client.GrantTypes, reg.Capabilities.ResponseTypes
+	fits := func(responseType string) bool {
+		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
+		return len(needs) > 0 && !slices.ContainsFunc(needs, func(grant string) bool { return !slices.Contains(grants, grant) })
+	}
+	if fits("code") && slices.Contains(supported, "code") {
+		return []string{"code"}
+	}
+	if i := slices.IndexFunc(supported, fits); i >= 0 {
+		return []string{supported[i]}
+	}
+	return []string{}
+}
+
+// settleResponseTypes keeps the response types that the server supports, in
+// the server's spelling: the words of one have no order.
+func (reg *Registration) settleResponseTypes() error {
+	c, supported := reg.Client, reg.Capabilities.ResponseTypes
+	asked := c.ResponseTypes
+	c.ResponseTypes = make([]string, 0, len(asked))
+	for _, entry := range asked {
+		i := slices.IndexFunc(supported, func(own string) bool { return sameWords(own, entry) })
+		if i >= 0 && !slices.Contains(c.ResponseTypes, supported[i]) {
+			c.ResponseTypes = append(c.ResponseTypes, supported[i])
+		}
+	}
+	if len(asked) > 0 && len(c.ResponseTypes) == 0 {
+		return refuseMember("response_types", "unsupported", "must have at least one of: %s", orNone(supported))
+	}
+	return nil
+}
+
+// sameWords compares space-separated words without regard to their order.
+func sameWords(a, b string) bool {
+	if a == b {
+		return true
+	}
+	wordsA, wordsB := strings.Fields(a), strings.Fields(b)
+	slices.Sort(wordsA)
+	slices.Sort(wordsB)
+	return slices.Equal(wordsA, wordsB)
+}
+
+// responseTypeGrants returns the grant types that a response type needs
+// (OpenID Connect Dynamic Client Registration 1.0 §2).
+func responseTypeGrants(responseType string, hybridWithoutImplicit bool) []string {
+	if responseType == "code" {
+		return grantsOfCode
+	}
+	var code, front bool
+	for _, word := range strings.Fields(responseType) {
+		code = code || word == "code"
+		front = front || word == "token" || word == "id_token"
+	}
+	switch {
+	case code && (!front || hybridWithoutImplicit && sameWords(responseType, "code id_token")):
+		return grantsOfCode
+	case code:
+		return grantsOfHybrid
+	case front:
+		return grantsOfImplicit
+	}
+	return nil
+}
+
+var (
+	grantsOfCode     = []string{"authorization_code"}
+	grantsOfHybrid   = []string{"authorization_code", "implicit"}
+	grantsOfImplicit = []string{"implicit"}
+)
+
+// correspondence holds grant types and response types together (RFC 7591
+// §2.1): what a response type needs must be granted, and a grant that goes
+// through the authorization endpoint must have a response type that uses it.
+func (reg *Registration) correspondence() error {
+	c := reg.Client
+	used := false
+	for _, responseType := range c.ResponseTypes {
+		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
+		used = used || len(needs) == 0 // as none and vp_token: no grant corresponds to them
+		for _, grant := range needs {
+			if !slices.Contains(c.GrantTypes, grant) {
+				return refuse(InvalidClientMetadata, "response_types", "response_types.grant",
+					"response_types has '%s', which needs %s in grant_types", responseType, grant)
+			}
+			used = used || grant == "authorization_code"
+		}
+	}
+	if !used && slices.Contains(c.GrantTypes, "authorization_code") {
+		return refuse(InvalidClientMetadata, "response_types", "response_types.missing",
+			"response_types must have a type that uses the authorization code, such as code, with the grant type authorization_code")
+	}
+	if len(c.ResponseTypes) == 0 && slices.Contains(c.GrantTypes, "implicit") {
+		return refuse(InvalidClientMetadata, "response_types", "response_types.missing",
+			"response_types must not be empty with the grant type implicit")
+	}
+	return nil
+}
+
+// frontChannel reports whether a token or an ID Token passes through the
+// browser.
+func (c *Client) frontChannel(word string) bool {
+	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
+		return slices.Contains(strings.Fields(responseType), word)
+	})
+}
+
+// redirects reports whether the client uses the authorization endpoint.
+func (c *Client) redirects() bool {
+	return len(c.ResponseTypes) > 0 || slices.Contains(c.GrantTypes, "authorization_code") ||
+		slices.Contains(c.GrantTypes, "implicit")
+}

@@ -1,0 +1,357 @@
+package dcr
+
+// RFC 7591 §3: the client registration endpoint.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Handler is the registration endpoint and the client configuration endpoint:
+// POST registers (RFC 7591 §3); GET, PUT and DELETE with a client id read,
+// update and delete that client (RFC 7592 §2). The client id is taken from the
+// path parameter client_id (http.Request.PathValue), from the query, or, where
+// Options.ClientURI has it in the path, from what follows Endpoint's path.
+//
+// Make one with [NewHandler]; it is safe for concurrent use, and cheap enough
+// to have one for each of thousands of tenants.
+type Handler struct {
+	store        ClientConfigurationStore
+	opts         Options
+	endpointPath string
+	pathForm     bool
+}
+
+// NewHandler returns the handler of the given store. It refuses options that
+// contradict each other with an error that says what to change.
+func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error) {
+	if store == nil {
+		return nil, errors.New("dcr: NewHandler: the store is nil")
+	}
+	if opts == nil {
+		opts = &Options{}
+	}
+	if err := opts.check(); err != nil {
+		return nil, fmt.Errorf("dcr: NewHandler: %w", err)
+	}
+	endpoint, err := url.Parse(opts.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("dcr: NewHandler: Options.Endpoint: %w", err)
+	}
+	return &Handler{
+		store:        store,
+		opts:         opts.withDefaults(),
+		endpointPath: endpoint.Path,
+		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
+	}, nil
+}
+
+// Capabilities returns what Options.Validator supports, for the host's
+// discovery document.
+func (h *Handler) Capabilities() Capabilities { return h.opts.Validator.Capabilities() }
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
+	clientID, below, err := h.clientID(r)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	switch {
+	case r.Method == http.MethodOptions:
+		header.Set("Allow", h.allow(below))
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPost && !below:
+		h.register(w, r)
+	case clientID == "" || h.opts.DisableManagement:
+		h.refuseMethod(w, r, below)
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
+		h.read(w, r, clientID)
+	case r.Method == http.MethodPut:
+		h.update(w, r, clientID)
+	case r.Method == http.MethodDelete:
+		h.delete(w, r, clientID)
+	default:
+		h.refuseMethod(w, r, below)
+	}
+}
+
+// clientID finds which client the request names. below says that the request
+// is not for the registration endpoint itself, also where it names no client:
+// such a request never registers anyone, however the host mounted the handler.
+func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
+	id = r.PathValue("client_id")
+	if id == "" && r.URL.Path != h.endpointPath {
+		id, below = h.belowEndpoint(r)
+	}
+	if r.URL.RawQuery == "" {
+		return id, below || id != "", nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", false, Errorf(InvalidRequest, "the query is malformed")
+	}
+	named, sent := query["client_id"]
+	if len(named) > 1 || id != "" && sent && named[0] != id {
+		return "", false, Errorf(InvalidRequest, "client_id must be given once")
+	}
+	if sent {
+		id = named[0]
+	}
+	return id, below || sent || id != "", nil
+}
+
+// belowEndpoint reads what follows the endpoint's path in the path that was
+// requested, before the host's mux took a prefix away.
+func (h *Handler) belowEndpoint(r *http.Request) (id string, below bool) {
+	path := r.URL.Path
+	if target, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		path = target.Path
+	}
+	rest, found := strings.CutPrefix(path, h.endpointPath)
+	switch {
+	case found && rest == "":
+		return "", false
+	case found && (strings.HasSuffix(h.endpointPath, "/") || strings.HasPrefix(rest, "/")):
+		id = strings.TrimPrefix(rest, "/")
+		if !h.pathForm || strings.Contains(id, "/") {
+			id = ""
+		}
+		return id, true
+	}
+	return "", len(path) > 1 && strings.HasSuffix(path, "/") && !strings.HasSuffix(h.endpointPath, "/")
+}
+
+// allow lists the methods for the Allow header.
+func (h *Handler) allow(below bool) string {
+	switch {
+	case !below:
+		return "POST, OPTIONS"
+	case h.opts.DisableManagement:
+		return "OPTIONS"
+	}
+	return "GET, HEAD, PUT, DELETE, OPTIONS"
+}
+
+func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, below bool) {
+	w.Header().Set("Allow", h.allow(below))
+	refused := Errorf(InvalidRequest, "this method is not allowed here; allowed: %s", h.allow(below))
+	refused.Status = http.StatusMethodNotAllowed
+	h.fail(w, r, refused)
+}
+
+// register answers POST. The caller is settled before the body is read.
+func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
+	caller, err := h.opts.Caller(r)
+	if err == nil && caller == nil && !h.opts.AllowAnonymous {
+		err = errNoToken
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	reg := &Registration{Caller: caller, HTTP: r}
+	validator, err := h.begin(reg, caller.policy())
+	if err == nil {
+		reg.Request, err = h.readRequest(w, r)
+	}
+	if err == nil {
+		err = Validate(r.Context(), validator, reg)
+	}
+	var answer []byte
+	if err == nil {
+		answer, err = h.add(r.Context(), reg)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.opts.Logger.DebugContext(r.Context(), "client registered", "client_id", reg.Client.ID)
+	write(w, http.StatusCreated, answer)
+}
+
+// policy is the name of the policy that the caller's registrations run under.
+func (c *Caller) policy() string {
+	if c == nil {
+		return ""
+	}
+	return c.Policy
+}
+
+// begin sets up a registration under a policy and returns its validator.
+func (h *Handler) begin(reg *Registration, policy string) (Validator, error) {
+	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
+	reg.Items = make(map[string]any)
+	if policy == "" {
+		return h.opts.Validator, nil
+	}
+	validator, known := h.opts.Policies[policy]
+	if !known {
+		return nil, fmt.Errorf("dcr: no policy is named %q in Options.Policies", policy)
+	}
+	return validator, nil
+}
+
+// readRequest reads the body.
+func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request, error) {
+	if !isJSON(r.Header) {
+		refused := Errorf(InvalidRequest, "the body must be application/json, not compressed")
+		refused.Status = http.StatusUnsupportedMediaType
+		return nil, refused
+	}
+	body, err := h.readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return parseRequest(body, h.opts.Limits)
+}
+
+// isJSON judges the media type, whatever its parameters but a charset other
+// than UTF-8 (RFC 8259 §8.1).
+func isJSON(header http.Header) bool {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return false
+	}
+	contentType := header.Get("Content-Type")
+	if contentType == "application/json" {
+		return true
+	}
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	charset := parameters["charset"]
+	return err == nil && mediaType == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := Errorf(InvalidRequest, "the body must not be larger than %d bytes", h.opts.MaxBodyBytes)
+	tooLarge.Status = http.StatusRequestEntityTooLarge
+	if r.ContentLength > h.opts.MaxBodyBytes {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBodyBytes))
+	if exceeded := (*http.MaxBytesError)(nil); errors.As(err, &exceeded) {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, Errorf(InvalidRequest, "the body could not be read")
+	}
+	return body, nil
+}
+
+// mostIDs is how often a client id that is taken is drawn anew.
+const mostIDs = 3
+
+// add gives the client its identifier and credentials, and stores it. It
+// returns the answer, which goes out only once the client is stored.
+func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
+	c, now := reg.Client, reg.Now()
+	c.Source, c.Policy = SourceDynamic, reg.Caller.policy()
+	c.CreatedAt, c.UpdatedAt = now, now
+	if reg.Caller != nil {
+		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
+	}
+	reg.recordStatement()
+	for attempt := 1; ; attempt++ {
+		answer, err := h.answer(ctx, reg)
+		if err != nil {
+			return nil, err
+		}
+		err = h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
+		if err == nil {
+			return answer, nil
+		}
+		if !errors.Is(err, ErrClientExists) {
+			return nil, h.outage(ctx, err)
+		}
+		if attempt == mostIDs {
+			return nil, fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
+		}
+	}
+}
+
+// answer issues what the client needs and writes the answer to a registration.
+func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error) {
+	secret, err := h.issue(ctx, reg)
+	if err != nil {
+		return nil, err
+	}
+	return h.respond(ctx, reg, secret, h.issueToken(reg.Client))
+}
+
+// respond makes the answer that tells of reg.Client, lets the host's hook edit
+// it and holds the client to the fixed rules once more.
+func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
+	client := reg.Client
+	res, err := newResponse(client, reg.on)
+	if err != nil {
+		return nil, err
+	}
+	id := client.ID
+	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
+		return nil, err
+	}
+	if reg.Client != client || client.ID != id {
+		return nil, errors.New("dcr: ModifyResponse replaced the client or its id")
+	}
+	if reg.Request != nil {
+		if broken := reg.fixedRules(); broken != nil {
+			return nil, hookFault(broken)
+		}
+	}
+	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = id, secret, client.CreatedAt.Unix()
+	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
+	if token != "" {
+		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(id)
+	}
+	return res.appendJSON(make([]byte, 0, 1024))
+}
+
+// write runs a write to the store that outlives a cancelled request by a
+// bounded time, so that an answer and the store never disagree.
+func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
+	defer cancel()
+	return store(ctx)
+}
+
+const retryAfter = 5 * time.Second
+
+// outage turns an error of the store into a 503, and logs it.
+func (h *Handler) outage(ctx context.Context, err error) error {
+	level, description := slog.LevelError, "the client store is out of order; try again later"
+	if errors.Is(err, ErrStoreFull) {
+		level, description = slog.LevelWarn, "this server takes no more clients at the moment; try again later"
+	}
+	h.opts.Logger.Log(ctx, level, "client store failed", "error", err)
+	unavailable := Errorf(TemporarilyUnavailable, "%s", description)
+	unavailable.RetryAfter, unavailable.cause = retryAfter, err
+	return unavailable
+}
+
+// fail logs and writes an error.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if refused := (*Error)(nil); errors.As(err, &refused) {
+		h.opts.Logger.DebugContext(r.Context(), "client registration refused",
+			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description)
+	} else {
+		h.opts.Logger.ErrorContext(r.Context(), "client registration failed", "error", err)
+	}
+	h.opts.WriteError(w, r, err)
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(body)
+}

@@ -1,0 +1,65 @@
+package guard
+
+// The special-use addresses of the IANA IPv4 and IPv6 Special-Purpose Address
+// Registries (RFC 6890), which no document on the public Internet lives at.
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// globalUnicast is the one block of IPv6 that IANA hands out to the public
+// (RFC 4291 §2.4). Whatever lies outside is special or unassigned: loopback,
+// unique local, link-local and multicast addresses, but also the translations
+// of IPv4, which would reach a private address by another spelling.
+var globalUnicast = netip.MustParsePrefix("2000::/3")
+
+// special are the ranges that are refused, less the IPv6 ones that are outside
+// globalUnicast anyway.
+var special = prefixes(
+	"0.0.0.0/8",         // this network, RFC 791
+	"10.0.0.0/8",        // private, RFC 1918
+	"100.64.0.0/10",     // carrier-grade NAT, RFC 6598; some clouds' metadata
+	"127.0.0.0/8",       // loopback, RFC 1122
+	"168.63.129.16/32",  // the platform of Azure, reachable from each machine there
+	"169.254.0.0/16",    // link-local, RFC 3927; most clouds' metadata
+	"172.16.0.0/12",     // private, RFC 1918
+	"192.0.0.0/24",      // protocol assignments, RFC 6890
+	"192.0.2.0/24",      // documentation, RFC 5737
+	"192.31.196.0/24",   // AS112, RFC 7535
+	"192.52.193.0/24",   // automatic multicast tunnelling, RFC 7450
+	"192.88.99.0/24",    // 6to4 relays, RFC 7526
+	"192.168.0.0/16",    // private, RFC 1918
+	"192.175.48.0/24",   // AS112, RFC 7534
+	"198.18.0.0/15",     // benchmarking, RFC 2544
+	"198.51.100.0/24",   // documentation, RFC 5737
+	"203.0.113.0/24",    // documentation, RFC 5737
+	"224.0.0.0/4",       // multicast, RFC 1112
+	"240.0.0.0/4",       // reserved, RFC 1112, and the broadcast address
+	"2001::/23",         // protocol assignments, RFC 2928: Teredo, ORCHID, benchmarking …
+	"2001:db8::/32",     // documentation, RFC 3849
+	"2002::/16",         // 6to4, RFC 3056: carries an IPv4 address
+	"2620:4f:8000::/48", // AS112, RFC 7534
+	"3fff::/20",         // documentation, RFC 9637
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		list[i] = netip.MustParsePrefix(text)
+	}
+	return list
+}
+
+// public reports whether addr, which must not be an IPv4-mapped one, is an
+// ordinary address of the public Internet.
+func public(addr netip.Addr) bool {
+	if addr.Zone() != "" || addr.Is6() && !globalUnicast.Contains(addr) {
+		return false
+	}
+	return !within(special, addr)
+}
+
+func within(list []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
+}

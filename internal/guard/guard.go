@@ -1,0 +1,195 @@
+// Package guard fetches documents whose address a stranger named, without
+// becoming the stranger's way into the networks that the server stands in
+// (server-side request forgery).
+//
+// The rules are those of RFC 7591 section 5 and OpenID Connect Dynamic Client
+// Registration 1.0 section 9, and OWASP's on the subject: https alone, no
+// redirects, no address of a special-use range, no credentials and no cookies,
+// everything bounded. A name is resolved here and the address that was judged
+// is the address that is dialled, so a name that resolves differently the
+// second time (DNS rebinding) gains nothing.
+package guard
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrFetch is the only error there is. Why a fetch failed tells a stranger
+// what stands in the server's network, so the reason goes to the log alone.
+var ErrFetch = errors.New("the document could not be fetched")
+
+// Config says what a Client may reach. Its zero value is ready to use and
+// strict.
+type Config struct {
+	AllowNetworks []netip.Prefix // special-use ranges to let through, on any port: for tests and internal nets
+	AllowPorts    []uint16       // besides 443
+	RootCAs       *x509.CertPool // if nil, the system's
+	Timeout       time.Duration  // of a whole fetch; if zero, 5 seconds
+	MaxBytes      int64          // of a document; if zero, 256 KiB
+	Logger        *slog.Logger   // if nil, slog.Default
+	Resolver      Resolver       // if nil, net.DefaultResolver
+}
+
+// Resolver finds the addresses of a host, as *net.Resolver does.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Response is a document that was found.
+type Response struct {
+	Body        []byte
+	ContentType string        // the media type alone, in lower case
+	MaxAge      time.Duration // how long it stays fresh: zero if the server does not say, negative if it must not be kept
+}
+
+// maxHeaderBytes bounds what a server may send ahead of the document.
+const maxHeaderBytes = 16 << 10
+
+// Client fetches. It is safe for concurrent use, and keeps nothing from one
+// fetch to the next, connections included: strangers choose the hosts.
+type Client struct {
+	http     http.Client
+	timeout  time.Duration
+	maxBytes int64
+	logger   *slog.Logger
+}
+
+// New returns a Client within the bounds of config.
+func New(config Config) *Client {
+	if config.Timeout <= 0 {
+		config.Timeout = 5 * time.Second
+	}
+	if config.MaxBytes <= 0 {
+		config.MaxBytes = 256 << 10
+	}
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.Resolver == nil {
+		config.Resolver = net.DefaultResolver
+	}
+	d := dialer{
+		resolver: config.Resolver,
+		networks: config.AllowNetworks,
+		ports:    config.AllowPorts,
+		timeout:  config.Timeout,
+	}
+	return &Client{
+		timeout:  config.Timeout,
+		maxBytes: config.MaxBytes,
+		logger:   config.Logger,
+		http: http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			// A Transport with a Proxy would resolve elsewhere, and one that
+			// decompresses would let a small answer grow.
+			Transport: &http.Transport{
+				DialContext:            d.dial,
+				TLSClientConfig:        &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12},
+				TLSHandshakeTimeout:    config.Timeout,
+				DisableKeepAlives:      true,
+				DisableCompression:     true,
+				MaxResponseHeaderBytes: maxHeaderBytes,
+			},
+		},
+	}
+}
+
+// Get fetches the document at rawURL. The error is ErrFetch whatever happened,
+// the end of ctx included.
+func (c *Client) Get(ctx context.Context, rawURL, accept string) (*Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	res, err := c.get(ctx, rawURL, accept)
+	if err != nil {
+		// The URL is a stranger's: its host is what a reader of the log needs.
+		c.logger.WarnContext(ctx, "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
+		return nil, ErrFetch
+	}
+	return res, nil
+}
+
+func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, error) {
+	u, err := parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	req.Header.Set("User-Agent", "dcr")
+	res, err := c.http.Do(req)
+	if err != nil {
+		var outer *url.Error
+		if errors.As(err, &outer) {
+			err = outer.Err // without the URL
+		}
+		return nil, err
+	}
+	defer res.Body.Close()
+	return c.read(res)
+}
+
+// parse takes an absolute https URL with a host, and nothing in it that a
+// fetch would use as a credential or throw away.
+func parse(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
+		return nil, errors.New("not a URL")
+	case u.Scheme != "https":
+		return nil, errors.New("not an https URL")
+	case u.Hostname() == "" || u.Opaque != "":
+		return nil, errors.New("a URL without a host")
+	case u.User != nil:
+		return nil, errors.New("a URL with a user name")
+	case strings.Contains(rawURL, "#"):
+		return nil, errors.New("a URL with a fragment")
+	}
+	return u, nil
+}
+
+func (c *Client) read(res *http.Response) (*Response, error) {
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", res.StatusCode)
+	}
+	if coding := res.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, errors.New("a compressed document")
+	}
+	if res.ContentLength > c.maxBytes {
+		return nil, fmt.Errorf("a document of %d bytes", res.ContentLength)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > c.maxBytes {
+		return nil, fmt.Errorf("a document of more than %d bytes", c.maxBytes)
+	}
+	return &Response{
+		Body:        body,
+		ContentType: mediaType(res.Header.Get("Content-Type")),
+		MaxAge:      maxAge(res.Header),
+	}, nil
+}
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,354 @@
+package guard_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr/internal/guard"
+)
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// names is a resolver that knows each name's answers in turn; the last one
+// stays.
+type names struct {
+	answers map[string][]string
+	asked   atomic.Int32
+}
+
+func (n *names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	asked := int(n.asked.Add(1)) - 1
+	answers, ok := n.answers[host]
+	if !ok {
+		return nil, errors.New("no such host")
+	}
+	var addrs []netip.Addr
+	for text := range strings.FieldsSeq(answers[min(asked, len(answers)-1)]) {
+		addrs = append(addrs, netip.MustParseAddr(text))
+	}
+	return addrs, nil
+}
+
+// source is a server on a loopback address, at the path of each test its own.
+type source struct {
+	*httptest.Server
+	roots *x509.CertPool
+	hits  atomic.Int32
+}
+
+func newSource(t *testing.T, answer http.HandlerFunc) *source {
+	s := &source{roots: x509.NewCertPool()}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.hits.Add(1)
+		answer(w, r)
+	}))
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	s.roots.AddCert(s.Certificate())
+	return s
+}
+
+// on returns the source's URL with another host.
+func (s *source) on(host string) string {
+	return strings.Replace(s.URL, "127.0.0.1", host, 1) + "/document"
+}
+
+func document(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "Application/JSON; charset=utf-8")
+	fmt.Fprint(w, "document")
+}
+
+func TestGetFetches(t *testing.T) {
+	s := newSource(t, document)
+	tests := []struct {
+		name, host string
+		answers    map[string][]string
+		networks   []netip.Prefix
+	}{
+		{"an address in an allowed network is reached on any port", "127.0.0.1", nil, loopback},
+		{"a name that resolves into an allowed network is reached", "example.com", map[string][]string{"example.com": {"127.0.0.1"}}, loopback},
+		{"an IPv4-mapped answer is judged as what it maps", "example.com", map[string][]string{"example.com": {"::ffff:127.0.0.1"}}, loopback},
+		{"refused addresses among a name's are passed over", "example.com", map[string][]string{"example.com": {"10.0.0.1 fe80::1 127.0.0.1"}}, loopback},
+		{"a dead address gives way to the next", "example.com", map[string][]string{"example.com": {"127.77.77.77 127.0.0.1"}}, loopback},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := guard.New(guard.Config{AllowNetworks: test.networks, RootCAs: s.roots, Resolver: &names{answers: test.answers}})
+			res, err := c.Get(t.Context(), s.on(test.host), "application/json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(res.Body) != "document" || res.ContentType != "application/json" || res.MaxAge != 0 {
+				t.Errorf("got %q, %q, %v", res.Body, res.ContentType, res.MaxAge)
+			}
+		})
+	}
+}
+
+func TestGetRefusesToConnect(t *testing.T) {
+	s := newSource(t, document)
+	tests := []struct {
+		name, url, log string
+		config         guard.Config
+	}{
+		{"http is refused", strings.Replace(s.URL, "https", "http", 1), "not an https URL", guard.Config{AllowNetworks: loopback}},
+		{"file is refused", "file:///etc/passwd", "not an https URL", guard.Config{}},
+		{"a relative URL is refused", "//127.0.0.1/", "not an https URL", guard.Config{}},
+		{"an opaque URL is refused", "https:example.com", "without a host", guard.Config{}},
+		{"a URL without a host is refused", "https://:443/", "without a host", guard.Config{}},
+		{"a user name is refused", strings.Replace(s.URL, "//", "//me:pass@", 1), "user name", guard.Config{AllowNetworks: loopback}},
+		{"a fragment is refused", s.URL + "/#a", "fragment", guard.Config{AllowNetworks: loopback}},
+		{"an empty fragment is refused", s.URL + "/#", "fragment", guard.Config{AllowNetworks: loopback}},
+		{"what is no URL is refused", "https://a b/", "not a URL", guard.Config{}},
+		{"control characters are refused", "https://a\r\nHost: b/", "not a URL", guard.Config{}},
+		{"an IPv4 literal is judged", s.URL, "no permitted address", guard.Config{}},
+		{"an IPv6 literal is judged", "https://[::1]/", "no permitted address", guard.Config{}},
+		{"an IPv4-mapped literal is judged", "https://[::ffff:169.254.169.254]/", "no permitted address", guard.Config{}},
+		{"a literal with a zone is refused", "https://[fe80::1%25lo]/", "no permitted address", guard.Config{}},
+		{"a name that resolves to a special address is refused", s.on("internal.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"a port that is not allowed is refused", "https://public.example:8443/", "port 8443", guard.Config{}},
+		{"an allowed port opens no network", s.URL, "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"port 0 is refused", "https://public.example:0/", "port 0", guard.Config{}},
+		{"an allowed network opens no other", s.URL, "no permitted address", guard.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		{"a name that does not resolve is an error", "https://nowhere.example/", "no such host", guard.Config{}},
+		{"a name without addresses is an error", "https://empty.example/", "no permitted address", guard.Config{}},
+	}
+	resolver := &names{answers: map[string][]string{"internal.example": {"127.0.0.1"}, "public.example": {"1.1.1.1"}, "empty.example": {""}}}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			test.config.RootCAs = s.roots
+			test.config.Resolver = resolver
+			test.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			res, err := guard.New(test.config).Get(t.Context(), test.url, "*/*")
+			if err != guard.ErrFetch || res != nil {
+				t.Errorf("got %v, %v", res, err)
+			}
+			if !strings.Contains(log.String(), test.log) || !strings.Contains(log.String(), "level=WARN") {
+				t.Errorf("logged %s", log.String())
+			}
+			if strings.Contains(log.String(), "pass") && strings.Contains(test.url, "pass@") {
+				t.Errorf("logged a credential: %s", log.String())
+			}
+		})
+	}
+	if n := s.hits.Load(); n != 0 {
+		t.Errorf("%d requests came through", n)
+	}
+}
+
+func portOf(s *source) uint16 {
+	return netip.MustParseAddrPort(s.Listener.Addr().String()).Port()
+}
+
+func TestRebindingGainsNothing(t *testing.T) {
+	s := newSource(t, document)
+	resolver := &names{answers: map[string][]string{"example.com": {"192.168.0.1", "127.0.0.1"}}}
+	c := guard.New(guard.Config{
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		RootCAs:       s.roots, Resolver: resolver, Logger: slog.New(slog.DiscardHandler),
+	})
+	if _, err := c.Get(t.Context(), s.on("example.com"), "*/*"); err != guard.ErrFetch {
+		t.Errorf("the second answer was dialled: %v", err)
+	}
+	if n := resolver.asked.Load(); n != 1 {
+		t.Errorf("resolved %d times", n)
+	}
+}
+
+func TestGetJudgesTheAnswer(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		log    string
+	}{
+		{"a redirect is not followed", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		}, "status 302"},
+		{"not found is an error", http.NotFound, "status 404"},
+		{"a success other than 200 is an error", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}, "status 204"},
+		{"a compressed document is refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			fmt.Fprint(z, "document")
+			z.Close()
+		}, "compressed"},
+		{"a document that is announced too large is not read", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "101")
+			fmt.Fprint(w, strings.Repeat("a", 101))
+		}, "101 bytes"},
+		{"a document that turns out too large is refused", func(w http.ResponseWriter, _ *http.Request) {
+			for range 101 {
+				fmt.Fprint(w, "a")
+				w.(http.Flusher).Flush()
+			}
+		}, "more than 100 bytes"},
+		{"a document that ends early is refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "50")
+			fmt.Fprint(w, "a")
+		}, "unexpected EOF"},
+		{"a header that is too large is refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Large", strings.Repeat("a", 64<<10))
+			fmt.Fprint(w, "document")
+		}, "headers exceeded"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := newSource(t, test.answer)
+			c := guard.New(guard.Config{
+				AllowNetworks: loopback, RootCAs: s.roots, MaxBytes: 100,
+				Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if res, err := c.Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch || res != nil {
+				t.Errorf("got %v, %v", res, err)
+			}
+			if !strings.Contains(log.String(), test.log) {
+				t.Errorf("logged %s", log.String())
+			}
+			if n := s.hits.Load(); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+func TestGetTakesADocumentOfExactlyTheLargestSize(t *testing.T) {
+	s := newSource(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("a", 100)) })
+	c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, MaxBytes: 100})
+	if res, err := c.Get(t.Context(), s.URL, "*/*"); err != nil || len(res.Body) != 100 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGetNeedsATrustedCertificateForTheName(t *testing.T) {
+	s := newSource(t, document)
+	resolver := &names{answers: map[string][]string{"other.example": {"127.0.0.1"}}}
+	quiet := slog.New(slog.DiscardHandler)
+	untrusting := guard.New(guard.Config{AllowNetworks: loopback, Logger: quiet})
+	if _, err := untrusting.Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch {
+		t.Errorf("an unknown authority was trusted: %v", err)
+	}
+	trusting := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Resolver: resolver, Logger: quiet})
+	if _, err := trusting.Get(t.Context(), s.on("other.example"), "*/*"); err != guard.ErrFetch {
+		t.Errorf("another name's certificate was taken: %v", err)
+	}
+}
+
+func TestTheRequestCarriesNothingOfTheServers(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	t.Setenv("https_proxy", "http://127.0.0.1:1")
+	var got http.Header
+	var closing bool
+	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
+		got, closing = r.Header, r.Close
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
+	})
+	resolver := &names{answers: map[string][]string{"example.com": {"127.0.0.1"}}}
+	c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Resolver: resolver})
+	for range 2 {
+		if _, err := c.Get(t.Context(), s.on("example.com"), "application/jwk-set+json"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got.Del("Connection")
+	want := http.Header{"Accept": {"application/jwk-set+json"}, "User-Agent": {"dcr"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("sent %v", got)
+	}
+	if !closing {
+		t.Error("the connection was kept")
+	}
+}
+
+func TestGetIsBoundedInTime(t *testing.T) {
+	release := make(chan struct{})
+	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-release
+	})
+	defer close(release)
+	config := guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Logger: slog.New(slog.DiscardHandler)}
+
+	config.Timeout = 50 * time.Millisecond
+	if _, err := guard.New(config).Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch {
+		t.Errorf("the timeout gave %v", err)
+	}
+	config.Timeout = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := guard.New(config).Get(ctx, s.URL, "*/*"); err != guard.ErrFetch {
+		t.Errorf("the end of the context gave %v", err)
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	tests := []struct {
+		name   string
+		header []string
+		want   time.Duration
+	}{
+		{"without the header nothing is said", nil, 0},
+		{"max-age is seconds", []string{"max-age=60"}, time.Minute},
+		{"directives have any case and any order", []string{"public, MAX-AGE=60 , immutable"}, time.Minute},
+		{"a quoted value is tolerated", []string{`max-age="60"`}, time.Minute},
+		{"zero forbids keeping", []string{"max-age=0"}, -1},
+		{"no-store forbids keeping", []string{"max-age=60, no-store"}, -1},
+		{"no-cache forbids keeping", []string{"no-cache", "max-age=60"}, -1},
+		{"the first max-age counts", []string{"max-age=60, max-age=120"}, time.Minute},
+		{"two header lines are one list", []string{"public", "max-age=60"}, time.Minute},
+		{"a negative number says nothing", []string{"max-age=-1"}, 0},
+		{"what is no number says nothing", []string{"max-age=soon"}, 0},
+		{"an enormous number does not overflow", []string{"max-age=9223372036854775807"}, 365 * 24 * time.Hour},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSource(t, func(w http.ResponseWriter, _ *http.Request) { w.Header()["Cache-Control"] = test.header })
+			res, err := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots}).Get(t.Context(), s.URL, "*/*")
+			if err != nil || res.MaxAge != test.want {
+				t.Errorf("got %v, %v", res, err)
+			}
+		})
+	}
+}
+
+// FuzzGet holds that no URL reaches an address that is not allowed, and that
+// nothing but ErrFetch comes of trying.
+func FuzzGet(f *testing.F) {
+	for _, seed := range []string{
+		"https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::ffff:7f00:1]/", "https://localhost:443/",
+		"https://a@127.0.0.1/", "https://127.0.0.1#@a/", "https://127。0。0。1/", "https://[fe80::1%25eth0]/", "https:///a", "http://a/",
+	} {
+		f.Add(seed)
+	}
+	c := guard.New(guard.Config{Resolver: &names{}, Logger: slog.New(slog.DiscardHandler), Timeout: time.Millisecond})
+	f.Fuzz(func(t *testing.T, rawURL string) {
+		if u, err := url.Parse(rawURL); err == nil {
+			if addr, err := netip.ParseAddr(u.Hostname()); err == nil && guard.Public(addr.Unmap()) {
+				t.Skip("would leave the machine")
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if res, err := c.Get(ctx, rawURL, "*/*"); err != guard.ErrFetch || res != nil {
+			t.Errorf("got %v, %v", res, err)
+		}
+	})
+}

@@ -1,0 +1,109 @@
+package jose
+
+// The algorithms of RFC 7518 (JWA) sections 3, 4 and 5, RFC 8037 (EdDSA,
+// X25519, X448), RFC 8812 (ES256K) and RFC 9864 (Ed25519, Ed448): which keys
+// each one fits, and what it is called with.
+
+import (
+	"slices"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+// A purpose is what a key or an algorithm is for: one of these, or both.
+type purpose uint8
+
+const (
+	signing purpose = 1 << iota
+	encrypting
+
+	anything = signing | encrypting
+)
+
+// algorithm describes an asymmetric algorithm.
+type algorithm struct {
+	use      purpose
+	kinds    []string     // of key, as in kinds
+	verifier jws.Verifier // nil where this package does not verify it
+}
+
+// algorithms are the asymmetric ones that are known, by name.
+var algorithms = func() map[string]algorithm {
+	ecdh := []string{"P-256", "P-384", "P-521", "X25519", "X448"}
+	all := map[string]algorithm{"ES256K": {use: signing, kinds: []string{"secp256k1"}}}
+	for _, name := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
+		all[name] = algorithm{signing, []string{"RSA"}, verifier(name)}
+	}
+	for name, curve := range map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"} {
+		all[name] = algorithm{signing, []string{curve}, verifier(name)}
+	}
+	eddsa := verifier("EdDSA") // one for both names, so that they are seen to be one thing
+	all["EdDSA"] = algorithm{signing, []string{"Ed25519", "Ed448"}, eddsa}
+	all["Ed25519"] = algorithm{signing, []string{"Ed25519"}, eddsa}
+	all["Ed448"] = algorithm{use: signing, kinds: []string{"Ed448"}}
+	for _, name := range []string{"RSA1_5", "RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512"} {
+		all[name] = algorithm{use: encrypting, kinds: []string{"RSA"}}
+	}
+	for _, name := range []string{"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"} {
+		all[name] = algorithm{use: encrypting, kinds: ecdh}
+	}
+	return all
+}()
+
+// verifier returns jwx's verifier, which keeps no state. Asking for it once
+// saves each verification a lock.
+func verifier(name string) jws.Verifier {
+	v, err := jws.NewVerifier(jwa.SignatureAlgorithm(name))
+	if err != nil {
+		panic("jose: " + err.Error())
+	}
+	return v
+}
+
+func (a algorithm) fits(kind string) bool { return slices.Contains(a.kinds, kind) }
+
+// symmetric are the algorithms whose key is a shared secret, with the octets
+// that the secret must have at least (RFC 7518 section 3.2, 4.4, 4.7). Zero
+// stands for dir, where the content encryption decides. A PBES2 key is derived
+// from a secret of any length, so there the bound is a sane one.
+var symmetric = map[string]int{
+	"HS256": 32, "HS384": 48, "HS512": 64,
+	"dir":    0,
+	"A128KW": 16, "A192KW": 24, "A256KW": 32,
+	"A128GCMKW": 16, "A192GCMKW": 24, "A256GCMKW": 32,
+	"PBES2-HS256+A128KW": 32, "PBES2-HS384+A192KW": 32, "PBES2-HS512+A256KW": 32,
+}
+
+// contentKeys are the octets of each content encryption's key (RFC 7518
+// section 5).
+var contentKeys = map[string]int{
+	"A128CBC-HS256": 32, "A192CBC-HS384": 48, "A256CBC-HS512": 64,
+	"A128GCM": 16, "A192GCM": 24, "A256GCM": 32,
+}
+
+// Symmetric reports whether alg, of a JWS or a JWE, takes a shared secret.
+func Symmetric(alg string) bool {
+	_, ok := symmetric[alg]
+	return ok
+}
+
+// Asymmetric reports whether alg, of a JWS or a JWE, takes a key pair. An
+// algorithm that is not known is neither symmetric nor asymmetric, as is none.
+func Asymmetric(alg string) bool {
+	_, ok := algorithms[alg]
+	return ok
+}
+
+// MinSecretBytes is how many octets a client secret needs to serve as the key
+// of alg; enc counts for dir alone. It is zero where alg takes no secret.
+func MinSecretBytes(alg, enc string) int {
+	size, ok := symmetric[alg]
+	if !ok || size > 0 {
+		return size
+	}
+	if size, ok = contentKeys[enc]; ok {
+		return size
+	}
+	return contentKeys["A128CBC-HS256"] // the default enc of OpenID Connect registration
+}

@@ -1,0 +1,201 @@
+// Package jose is all that dcr does with JSON Object Signing and Encryption.
+// It is the only package that imports jwx, and names none of its types, so
+// that moving to a later major of jwx is a change in here.
+package jose
+
+// Compact JWS: RFC 7515, judged by the advice of RFC 8725 (the caller lists the
+// algorithms, and the key's type must fit the one used).
+
+import (
+	"crypto"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+// What can be wrong with a JWS. Each holds nothing of what was sent.
+var (
+	ErrMalformed  = errors.New("must be a compact JWS")
+	ErrCritical   = errors.New("must not have critical header parameters")
+	ErrAlgorithm  = errors.New("must be signed with an accepted algorithm that fits the key")
+	ErrUnknownKey = errors.New("must be signed with a known key")
+	ErrSignature  = errors.New("must have a valid signature")
+)
+
+const (
+	maxHeader   = 16 << 10 // octets of the encoded header
+	maxAttempts = 8        // keys that are tried for one signature
+)
+
+var headerLimits = strictjson.Limits{Members: 64, Depth: 8}
+
+// Header is what the protected header says. Keys that come in the token itself
+// (jwk, jku, x5u, x5c) are never looked at.
+type Header struct {
+	Algorithm   string
+	KeyID       string // empty if absent
+	Type        string // typ
+	ContentType string // cty
+	Critical    bool   // there is a crit, or the payload is not encoded (RFC 7797)
+}
+
+// Token is a compact JWS that has been taken apart, not verified.
+type Token struct {
+	Header Header
+
+	signed    string // header and payload as they were sent: what the signature is of
+	payload   []byte
+	signature []byte
+}
+
+// Parse takes a compact JWS apart: exactly three parts, none empty, in strict
+// base64url. The error is ErrMalformed.
+func Parse(compact string) (*Token, error) {
+	first, last := strings.IndexByte(compact, '.'), strings.LastIndexByte(compact, '.')
+	// A decoder skips line breaks, and whatever it skips is not signed.
+	if first <= 0 || first > maxHeader || last <= first || strings.ContainsAny(compact, "\r\n") {
+		return nil, ErrMalformed
+	}
+	header, err := decode(compact[:first])
+	if err != nil {
+		return nil, err
+	}
+	t := &Token{signed: compact[:last]}
+	if t.payload, err = decode(compact[first+1 : last]); err != nil {
+		return nil, err
+	}
+	if t.signature, err = decode(compact[last+1:]); err != nil {
+		return nil, err
+	}
+	if t.Header, err = readHeader(header); err != nil {
+		return nil, ErrMalformed
+	}
+	return t, nil
+}
+
+func decode(part string) ([]byte, error) {
+	b, err := base64url.DecodeString(part)
+	if err != nil || len(b) == 0 {
+		return nil, ErrMalformed
+	}
+	return b, nil
+}
+
+func readHeader(data []byte) (h Header, err error) {
+	err = strictjson.ReadObject(data, headerLimits, func(name string, value strictjson.Value) (err error) {
+		switch name {
+		case "alg":
+			h.Algorithm, err = value.Text()
+		case "kid":
+			h.KeyID, err = value.Text()
+		case "typ":
+			h.Type, err = value.Text()
+		case "cty":
+			h.ContentType, err = value.Text()
+		case "crit":
+			h.Critical = true
+		case "b64":
+			var encoded bool
+			encoded, err = value.Bool()
+			h.Critical = h.Critical || !encoded
+		}
+		return err
+	})
+	if err == nil && h.Algorithm == "" {
+		err = ErrMalformed
+	}
+	return h, err
+}
+
+// Unverified returns the payload as anybody may have made it up: good for
+// finding out whose keys to ask for, and for nothing else.
+func (t *Token) Unverified() []byte { return t.payload }
+
+// Verify returns the payload if a key of set signed the token with one of
+// algorithms, of which only asymmetric ones count. A token that names its key
+// is verified with that key or not at all.
+func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err error) {
+	h := &t.Header
+	if h.Critical {
+		return nil, ErrCritical
+	}
+	a := algorithms[h.Algorithm]
+	if a.verifier == nil || !slices.Contains(accepted, h.Algorithm) {
+		return nil, ErrAlgorithm
+	}
+	candidates := set.keys
+	if h.KeyID != "" {
+		if candidates = set.byKID[h.KeyID]; len(candidates) == 0 {
+			return nil, ErrUnknownKey
+		}
+	}
+	signed, attempts := []byte(t.signed), 0
+	for i := range candidates {
+		if !candidates[i].fits(h.Algorithm, a) {
+			continue
+		}
+		if attempts++; attempts > maxAttempts {
+			break
+		}
+		if a.verifier.Verify(signed, t.signature, candidates[i].public) == nil {
+			return t.payload, nil
+		}
+	}
+	switch {
+	case attempts > 0:
+		return nil, ErrSignature
+	case h.KeyID != "":
+		return nil, ErrAlgorithm
+	}
+	return nil, ErrUnknownKey
+}
+
+// ParseHeader is Parse for those who want the header alone.
+func ParseHeader(compact string) (Header, error) {
+	t, err := Parse(compact)
+	if err != nil {
+		return Header{}, err
+	}
+	return t.Header, nil
+}
+
+// Verify is Parse and Token.Verify in one. The header is returned with every
+// error but ErrMalformed.
+func Verify(compact string, set *KeySet, accepted []string) (payload []byte, header Header, err error) {
+	t, err := Parse(compact)
+	if err != nil {
+		return nil, Header{}, err
+	}
+	payload, err = t.Verify(set, accepted)
+	return payload, t.Header, err
+}
+
+// SignCompact returns payload signed with key, whose type must fit alg. Empty
+// kid and typ are left out.
+func SignCompact(key crypto.Signer, alg, kid, typ string, payload []byte) (string, error) {
+	header := strictjson.AppendString([]byte(`{"alg":`), alg)
+	if kid != "" {
+		header = strictjson.AppendString(append(header, `,"kid":`...), kid)
+	}
+	if typ != "" {
+		header = strictjson.AppendString(append(header, `,"typ":`...), typ)
+	}
+	header = append(header, '}')
+	if alg == "Ed25519" {
+		alg = "EdDSA" // jwx knows the older name
+	}
+	signer, err := jws.NewSigner(jwa.SignatureAlgorithm(alg))
+	if err != nil {
+		return "", err
+	}
+	signed := base64url.EncodeToString(header) + "." + base64url.EncodeToString(payload)
+	signature, err := signer.Sign([]byte(signed), key)
+	if err != nil {
+		return "", err
+	}
+	return signed + "." + base64url.EncodeToString(signature), nil
+}

@@ -1,0 +1,80 @@
+package jose
+
+// The key set of an issuer that the host trusts: RFC 7517 section 5, with the
+// tolerance that it asks for (keys that are not understood are ignored).
+
+import (
+	"crypto"
+
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// KeySet is the keys of a set that verify signatures. It is immutable.
+type KeySet struct {
+	keys  []key
+	byKID map[string][]key
+}
+
+// A key verifies signatures of its kind, and of its algorithm if it has one.
+type key struct {
+	kind   string
+	alg    string
+	public crypto.PublicKey
+}
+
+// ParseKeySet reads a trusted issuer's set. Keys that cannot serve are left
+// out: of an unknown type or curve, too weak, for encryption, shared, or with
+// the private half published. A set that is left with none is no error; see
+// Len.
+func ParseKeySet(jwks []byte) (*KeySet, error) {
+	set := &KeySet{byKID: make(map[string][]key)}
+	err := readSet(jwks, func(_ int, value strictjson.Value) error {
+		k, err := readJWK(value)
+		if err != nil {
+			return nil
+		}
+		if usable, ok := k.verificationKey(); ok {
+			set.keys = append(set.keys, usable)
+			if k.kid != "" {
+				set.byKID[k.kid] = append(set.byKID[k.kid], usable)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// verificationKey returns k as a key that verifies, if it is one. Certificates
+// are not looked at: the set is trusted as a whole, or not.
+func (k *jwk) verificationKey() (key, bool) {
+	if k.symmetric || k.private {
+		return key{}, false
+	}
+	kindName, err := k.kind()
+	if err != nil {
+		return key{}, false
+	}
+	if p, err := k.purposes(kindName); err != nil || p&signing == 0 {
+		return key{}, false
+	}
+	public, err := k.public(kindName)
+	if err != nil || public == nil {
+		return key{}, false
+	}
+	return key{kind: kindName, alg: k.alg, public: public}, true
+}
+
+// Has reports whether the set has a key called kid.
+func (s *KeySet) Has(kid string) bool { return len(s.byKID[kid]) > 0 }
+
+// Len is the number of keys.
+func (s *KeySet) Len() int { return len(s.keys) }
+
+// fits reports whether the key may verify signatures of the algorithm a called
+// alg. EdDSA and Ed25519 are two names of one thing.
+func (k *key) fits(alg string, a algorithm) bool {
+	return a.fits(k.kind) && (k.alg == "" || k.alg == alg || algorithms[k.alg].verifier == a.verifier)
+}

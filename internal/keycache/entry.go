@@ -1,0 +1,89 @@
+package keycache
+
+// What is known about one URL, and when that is enough.
+
+import (
+	"container/list"
+	"fmt"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+)
+
+// A document is a key set as it was fetched. It is immutable.
+type document struct {
+	body    []byte
+	set     *jose.KeySet
+	expires time.Time
+}
+
+// An entry is what is known about one URL.
+type entry struct {
+	url    string
+	doc    *document // the last one that could be had, nil if there was none
+	err    error     // of the last fetch
+	asked  time.Time // when the last fetch ended
+	flight *flight   // the fetch under way, if any
+}
+
+func (e *entry) lacks(kid string) bool { return kid != "" && !e.doc.set.Has(kid) }
+
+// needsFetch reports whether the source is to be asked before kid is answered.
+func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
+	since := now.Sub(e.asked)
+	switch {
+	case e.err != nil && since < opts.ErrorFor:
+		return false
+	case e.doc == nil || !now.Before(e.doc.expires):
+		return true
+	}
+	return e.lacks(kid) && since >= opts.Floor
+}
+
+// settle notes how a flight ended. A failure leaves the document that is there.
+func (e *entry) settle(doc *document, err error, now time.Time, opts *Options) {
+	e.flight, e.asked, e.err = nil, now, err
+	if err == nil {
+		e.doc = doc
+	}
+}
+
+// answer is what can be said about kid without asking the source again.
+func (e *entry) answer(kid string, now time.Time, opts *Options) (*document, error) {
+	switch {
+	case e.err == nil:
+		return e.doc, nil
+	case e.doc == nil || !now.Before(e.doc.expires.Add(opts.StaleFor)):
+	case e.lacks(kid): // whether the source has it by now, nobody can tell
+	default:
+		return e.doc, nil
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, e.err)
+}
+
+// An lru holds the entries of the URLs that were asked for last.
+type lru struct {
+	limit int
+	byURL map[string]*list.Element
+	order *list.List // of *entry, the one asked for last at the front
+}
+
+func newLRU(limit int) lru {
+	return lru{limit: limit, byURL: make(map[string]*list.Element), order: list.New()}
+}
+
+// get returns the entry of url, a new one if there is none. Who holds an entry
+// that makes room for it can go on using it.
+func (l *lru) get(url string) *entry {
+	if element, ok := l.byURL[url]; ok {
+		l.order.MoveToFront(element)
+		return element.Value.(*entry)
+	}
+	if l.order.Len() >= l.limit {
+		oldest := l.order.Remove(l.order.Back()).(*entry)
+		delete(l.byURL, oldest.url)
+	}
+	e := &entry{url: url}
+	l.byURL[url] = l.order.PushFront(e)
+	return e
+}

@@ -1,0 +1,406 @@
+package keycache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dynreg/dcr/internal/keycache"
+)
+
+const url = "https://issuer.example/jwks"
+
+var errDown = errors.New("connection refused")
+
+// source is what the cache fetches from, and the cache in front of it. It is
+// used inside a synctest bubble, where time passes only while all wait.
+type source struct {
+	mu      sync.Mutex
+	kids    []string
+	body    string // instead of a set of kids
+	maxAge  time.Duration
+	err     error
+	latency time.Duration
+	fetches map[string]int
+
+	*keycache.Cache
+}
+
+func newSource(opts keycache.Options, kids ...string) *source {
+	s := &source{kids: kids, fetches: make(map[string]int)}
+	s.Cache = keycache.New(s.fetch, opts)
+	return s
+}
+
+func (s *source) fetch(ctx context.Context, url string) ([]byte, time.Duration, error) {
+	s.mu.Lock()
+	s.fetches[url]++
+	body, maxAge, err, latency := s.body, s.maxAge, s.err, s.latency
+	if body == "" {
+		body = string(setOf(s.kids))
+	}
+	s.mu.Unlock()
+	if latency > 0 {
+		select {
+		case <-time.After(latency):
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return []byte(body), maxAge, nil
+}
+
+func setOf(kids []string) []byte {
+	body := []byte(`{"keys":[`)
+	for i, kid := range kids {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = fmt.Appendf(body, `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":%q}`, kid)
+	}
+	return append(body, "]}"...)
+}
+
+// asks calls for kid and expects the answer and the number of fetches so far.
+func (s *source) asks(t *testing.T, kid string, known bool, fetches int) {
+	t.Helper()
+	set, err := s.Keys(t.Context(), url, kid)
+	if err != nil {
+		t.Fatalf("kid %q: %v", kid, err)
+	}
+	if kid != "" && set.Has(kid) != known {
+		t.Errorf("kid %q is known: %v", kid, !known)
+	}
+	s.fetched(t, fetches)
+}
+
+// fails calls for kid and expects an outage.
+func (s *source) fails(t *testing.T, kid string, fetches int) {
+	t.Helper()
+	set, err := s.Keys(t.Context(), url, kid)
+	if !errors.Is(err, keycache.ErrUnavailable) || set != nil {
+		t.Errorf("kid %q gave %v, %v", kid, set, err)
+	}
+	s.fetched(t, fetches)
+}
+
+func (s *source) fetched(t *testing.T, want int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if got := s.fetches[url]; got != want {
+		t.Errorf("%d fetches, want %d", got, want)
+	}
+}
+
+func TestCache(t *testing.T) {
+	tests := []struct {
+		name string
+		opts keycache.Options
+		run  func(t *testing.T, s *source)
+	}{
+		{"a set is fetched once and then at hand", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.asks(t, "a", true, 1)
+			s.asks(t, "", true, 1)
+		}},
+		{"a set is fetched again past its time", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			time.Sleep(15*time.Minute - 1)
+			s.asks(t, "a", true, 1)
+			time.Sleep(1)
+			s.asks(t, "a", true, 2)
+		}},
+		{"the host's TTL counts where the source names none", keycache.Options{TTL: 2 * time.Second}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			time.Sleep(2 * time.Second)
+			s.asks(t, "a", true, 2)
+		}},
+		{"the source's max-age counts", keycache.Options{}, func(t *testing.T, s *source) {
+			s.maxAge = time.Hour
+			s.asks(t, "a", true, 1)
+			time.Sleep(time.Hour - 1)
+			s.asks(t, "a", true, 1)
+			time.Sleep(1)
+			s.asks(t, "a", true, 2)
+		}},
+		{"a source that wants to be asked each time is asked each minute", keycache.Options{}, func(t *testing.T, s *source) {
+			s.maxAge = -1
+			s.asks(t, "a", true, 1)
+			time.Sleep(time.Minute - 1)
+			s.asks(t, "a", true, 1)
+			time.Sleep(1)
+			s.asks(t, "a", true, 2)
+		}},
+		{"a max-age of years is a day", keycache.Options{}, func(t *testing.T, s *source) {
+			s.maxAge = 365 * 24 * time.Hour
+			s.asks(t, "a", true, 1)
+			time.Sleep(24 * time.Hour)
+			s.asks(t, "a", true, 2)
+		}},
+		{"an unknown kid fetches a rotated set", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.kids = []string{"b"}
+			time.Sleep(time.Minute)
+			s.asks(t, "b", true, 2)
+			s.asks(t, "a", false, 2)
+		}},
+		{"unknown kids fetch no more often than the floor allows", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "x", false, 1)
+			s.asks(t, "y", false, 1)
+			time.Sleep(time.Minute - 1)
+			s.asks(t, "z", false, 1)
+			time.Sleep(1)
+			s.asks(t, "z", false, 2)
+			s.asks(t, "z", false, 2)
+		}},
+		{"the floor is the host's to set", keycache.Options{Floor: time.Second}, func(t *testing.T, s *source) {
+			s.asks(t, "x", false, 1)
+			time.Sleep(time.Second)
+			s.asks(t, "x", false, 2)
+		}},
+		{"a refresh starts the set's time anew", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			time.Sleep(10 * time.Minute)
+			s.asks(t, "x", false, 2)
+			time.Sleep(10 * time.Minute)
+			s.asks(t, "a", true, 2)
+		}},
+		{"a source that was never up is an outage", keycache.Options{}, func(t *testing.T, s *source) {
+			s.err = errDown
+			s.fails(t, "a", 1)
+			_, err := s.Keys(t.Context(), url, "a")
+			if !errors.Is(err, errDown) {
+				t.Errorf("the cause is lost: %v", err)
+			}
+		}},
+		{"a source that failed is left alone for a while", keycache.Options{}, func(t *testing.T, s *source) {
+			s.err = errDown
+			s.fails(t, "a", 1)
+			s.err = nil
+			time.Sleep(5*time.Second - 1)
+			s.fails(t, "a", 1)
+			time.Sleep(1)
+			s.asks(t, "a", true, 2)
+		}},
+		{"a stale set serves while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(15 * time.Minute)
+			s.asks(t, "a", true, 2)
+			s.asks(t, "", true, 2)
+			time.Sleep(time.Minute)
+			s.asks(t, "a", true, 3)
+		}},
+		{"a stale set does not serve for ever", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(75*time.Minute - 1)
+			s.asks(t, "a", true, 2)
+			time.Sleep(1)
+			s.fails(t, "a", 2)
+			time.Sleep(5 * time.Second)
+			s.fails(t, "a", 3)
+		}},
+		{"whether a kid is unknown cannot be told while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(time.Minute)
+			s.fails(t, "b", 2)
+			s.asks(t, "a", true, 2)
+			time.Sleep(time.Minute - 1)
+			s.fails(t, "b", 2)
+			s.err, s.kids = nil, []string{"a", "b"}
+			time.Sleep(1)
+			s.asks(t, "b", true, 3)
+		}},
+		{"a document that is no key set is an outage", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.body = "<html>Sorry</html>"
+			time.Sleep(15 * time.Minute)
+			s.asks(t, "a", true, 2)
+			time.Sleep(time.Hour)
+			s.fails(t, "a", 3)
+		}},
+		{"an emptied set is not an outage", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.kids = nil
+			time.Sleep(15 * time.Minute)
+			s.asks(t, "a", false, 2)
+		}},
+		{"a source that hangs is an outage in the end", keycache.Options{Timeout: 3 * time.Second}, func(t *testing.T, s *source) {
+			s.latency = time.Hour
+			start := time.Now()
+			s.fails(t, "a", 1)
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+		}},
+		{"the document itself can be had", keycache.Options{}, func(t *testing.T, s *source) {
+			body, err := s.Raw(t.Context(), url, "a")
+			if err != nil || string(body) != string(setOf(s.kids)) {
+				t.Errorf("got %s, %v", body, err)
+			}
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(2 * time.Hour)
+			if body, err := s.Raw(t.Context(), url, "a"); !errors.Is(err, keycache.ErrUnavailable) || body != nil {
+				t.Errorf("got %s, %v", body, err)
+			}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test.run(t, newSource(test.opts, "a")) })
+		})
+	}
+}
+
+func TestAThousandCallersMakeOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(keycache.Options{}, "a")
+		s.latency = time.Second
+		rush := func() {
+			var callers sync.WaitGroup
+			for i := range 1000 {
+				callers.Go(func() {
+					if _, err := s.Keys(t.Context(), url, fmt.Sprint("kid", i)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			callers.Wait()
+		}
+		rush()
+		s.fetched(t, 1)
+		time.Sleep(time.Minute)
+		rush()
+		s.fetched(t, 2)
+		time.Sleep(time.Hour)
+		rush()
+		s.fetched(t, 3)
+	})
+}
+
+func TestAFetchOutlivesTheCallerWhoStartedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(keycache.Options{}, "a")
+		s.latency = 2 * time.Second
+		first, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var second sync.WaitGroup
+		second.Go(func() { s.asks(t, "a", true, 1) })
+		start := time.Now()
+		if set, err := s.Keys(first, url, "a"); err != context.DeadlineExceeded || set != nil {
+			t.Errorf("got %v, %v", set, err)
+		}
+		if waited := time.Since(start); waited != time.Second {
+			t.Errorf("the first caller waited %v", waited)
+		}
+		second.Wait()
+	})
+}
+
+func TestTheFetchSeesTheValuesOfTheCaller(t *testing.T) {
+	type traceKey struct{}
+	var seen any
+	cache := keycache.New(func(ctx context.Context, _ string) ([]byte, time.Duration, error) {
+		seen = ctx.Value(traceKey{})
+		return setOf(nil), 0, nil
+	}, keycache.Options{})
+	if _, err := cache.Keys(context.WithValue(t.Context(), traceKey{}, "trace"), url, ""); err != nil || seen != "trace" {
+		t.Errorf("got %v, %v", seen, err)
+	}
+}
+
+func TestAPanicReachesTheCallersAndHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics := true
+		cache := keycache.New(func(context.Context, string) ([]byte, time.Duration, error) {
+			if panics {
+				panic("a bug")
+			}
+			return setOf([]string{"a"}), 0, nil
+		}, keycache.Options{})
+		func() {
+			defer func() {
+				if got := recover(); got != "a bug" {
+					t.Errorf("recovered %v", got)
+				}
+			}()
+			cache.Keys(t.Context(), url, "a")
+		}()
+		if _, err := cache.Keys(t.Context(), url, "a"); !errors.Is(err, keycache.ErrUnavailable) {
+			t.Errorf("afterwards %v", err)
+		}
+		panics = false
+		time.Sleep(5 * time.Second)
+		if _, err := cache.Keys(t.Context(), url, "a"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(keycache.Options{Entries: 2}, "a")
+		ask := func(url string, fetches int) {
+			t.Helper()
+			if _, err := s.Keys(t.Context(), url, "a"); err != nil || s.fetches[url] != fetches {
+				t.Errorf("%s: %d fetches, %v", url, s.fetches[url], err)
+			}
+		}
+		ask("1", 1)
+		ask("2", 1)
+		ask("1", 1)
+		ask("3", 1) // takes the place of 2
+		ask("1", 1)
+		ask("3", 1)
+		ask("2", 2) // takes the place of 1
+		ask("3", 1)
+		ask("1", 2)
+	})
+}
+
+func TestAnEntryThatMadeRoomStillAnswersThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(keycache.Options{Entries: 1}, "a")
+		s.latency = time.Second
+		var callers sync.WaitGroup
+		for i := range 10 {
+			callers.Go(func() {
+				if set, err := s.Keys(t.Context(), fmt.Sprint(url, i), "a"); err != nil || !set.Has("a") {
+					t.Errorf("got %v, %v", set, err)
+				}
+			})
+		}
+		callers.Wait()
+	})
+}
+
+func TestTheClockCanBeInjected(t *testing.T) {
+	now := time.Unix(0, 0)
+	s := newSource(keycache.Options{Now: func() time.Time { return now }}, "a")
+	s.asks(t, "a", true, 1)
+	now = now.Add(15 * time.Minute)
+	s.asks(t, "a", true, 2)
+}
+
+func BenchmarkKeys(b *testing.B) {
+	s := newSource(keycache.Options{}, "a")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := s.Keys(b.Context(), url, "a"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,341 @@
+package strictjson
+
+// The grammar of RFC 8259 section 2 and following, and the rules that I-JSON
+// (RFC 7493 section 2) adds: UTF-8, no lone surrogates, no duplicate names.
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// A scanner walks through one text. Its methods expect pos at the first byte
+// of what they read and leave it behind the last.
+type scanner struct {
+	data []byte
+	pos  int
+	lim  Limits
+}
+
+// begin judges what can be said before the first byte is read, and leads to
+// the outermost object.
+func (s *scanner) begin() error {
+	if bytes.HasPrefix(s.data, []byte("\xef\xbb\xbf")) {
+		return whole("must not begin with a byte order mark")
+	}
+	if !utf8.Valid(s.data) {
+		return whole("must be valid UTF-8")
+	}
+	if s.space(); s.peek() != '{' {
+		return whole("must be a JSON object")
+	}
+	return nil
+}
+
+func (s *scanner) value(depth int) error {
+	switch c := s.peek(); c {
+	case '"':
+		_, _, err := s.text()
+		return err
+	case '{':
+		return s.object(depth, nil)
+	case '[':
+		return s.array(depth, nil)
+	case 't':
+		return s.literal("true")
+	case 'f':
+		return s.literal("false")
+	case 'n':
+		return s.literal("null")
+	}
+	return s.number()
+}
+
+func (s *scanner) object(depth int, member func(name string, value Value) error) error {
+	if depth <= 0 {
+		return s.tooDeep()
+	}
+	s.pos++
+	var seen names
+	for n := 0; ; n++ {
+		more, err := s.more(n, '}')
+		if err != nil || !more {
+			return err
+		}
+		if n >= s.lim.Members {
+			return fail("must not have more than " + strconv.Itoa(s.lim.Members) + " members")
+		}
+		name, err := s.name()
+		if err != nil {
+			return err
+		}
+		if !seen.add(name) {
+			return In(string(name), fail("must not appear twice"))
+		}
+		start := s.pos
+		if err := s.value(depth - 1); err != nil {
+			return In(string(name), err)
+		}
+		if member != nil {
+			if err := member(string(name), s.since(start)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *scanner) array(depth int, element func(i int, value Value) error) error {
+	if depth <= 0 {
+		return s.tooDeep()
+	}
+	s.pos++
+	for i := 0; ; i++ {
+		more, err := s.more(i, ']')
+		if err != nil || !more {
+			return err
+		}
+		start := s.pos
+		if err := s.value(depth - 1); err != nil {
+			return inElement(i, err)
+		}
+		if element != nil {
+			if err := element(i, s.since(start)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// more reports whether another member or element follows the n before it, and
+// leads to it.
+func (s *scanner) more(n int, end byte) (bool, error) {
+	s.space()
+	switch c := s.peek(); {
+	case c == end:
+		s.pos++
+		return false, nil
+	case n == 0:
+		return true, nil
+	case c == ',':
+		s.pos++
+		s.space()
+		return true, nil
+	}
+	return false, s.unexpected()
+}
+
+// name reads a member's name and the colon behind it, and leads to the value.
+func (s *scanner) name() ([]byte, error) {
+	if s.peek() != '"' {
+		return nil, s.unexpected()
+	}
+	name, escaped, err := s.text()
+	if err != nil {
+		return nil, In("", err) // a name that cannot be read cannot be shown
+	}
+	if escaped {
+		name = appendUnescaped(make([]byte, 0, len(name)), name)
+	}
+	if s.space(); s.peek() != ':' {
+		return nil, s.unexpected()
+	}
+	s.pos++
+	s.space()
+	return name, nil
+}
+
+// names are the names of one object. The first are compared one by one, which
+// for the usual few is quicker than a map and, since there is an end to it,
+// keeps reading linear in the text.
+type names struct {
+	few  [32][]byte
+	n    int
+	rest map[string]struct{}
+}
+
+// add reports whether name is new, and notes it.
+func (s *names) add(name []byte) bool {
+	for _, other := range s.few[:s.n] {
+		if bytes.Equal(name, other) {
+			return false
+		}
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = name
+		s.n++
+		return true
+	}
+	if _, ok := s.rest[string(name)]; ok {
+		return false
+	}
+	if s.rest == nil {
+		s.rest = make(map[string]struct{})
+	}
+	s.rest[string(name)] = struct{}{}
+	return true
+}
+
+// text reads a string and returns what stands between its quotes, and whether
+// there are escapes in it.
+func (s *scanner) text() (inner []byte, escaped bool, err error) {
+	s.pos++
+	start := s.pos
+	for ; s.pos < len(s.data); s.pos++ {
+		s.pos += plainPrefix(s.data[s.pos:])
+		switch c := s.peek(); {
+		case c == '"':
+			inner = s.data[start:s.pos]
+			s.pos++
+			return inner, escaped, nil
+		case c == '\\':
+			escaped = true
+			if err := s.escape(); err != nil {
+				return nil, false, err
+			}
+		case c < ' ': // or the end of the text
+			return nil, false, s.unexpected()
+		}
+	}
+	return nil, false, s.unexpected()
+}
+
+// escape reads an escape in a string, a surrogate pair as a whole, up to its
+// last byte.
+func (s *scanner) escape() error {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return nil
+	case 'u':
+	default:
+		return s.unexpected()
+	}
+	unit, err := s.codeUnit()
+	if err != nil || unit < 0xd800 || unit > 0xdfff {
+		return err
+	}
+	if unit > 0xdbff || !bytes.HasPrefix(s.data[s.pos+1:], []byte(`\u`)) {
+		return fail("must not contain a lone surrogate")
+	}
+	s.pos += 2
+	if unit, err = s.codeUnit(); err == nil && unit>>10 != 0xdc00>>10 {
+		return fail("must not contain a lone surrogate")
+	}
+	return err
+}
+
+// codeUnit reads the four digits behind a u, up to the last of them.
+func (s *scanner) codeUnit() (unit rune, err error) {
+	for range 4 {
+		s.pos++
+		digit := unhex(s.peek())
+		if digit < 0 {
+			return 0, s.unexpected()
+		}
+		unit = unit<<4 | digit
+	}
+	return unit, nil
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if err := s.digits(); err != nil {
+		return err
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if err := s.digits(); err != nil {
+			return err
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		return s.digits()
+	}
+	return nil
+}
+
+func (s *scanner) digits() error {
+	start := s.pos
+	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
+		s.pos++
+	}
+	if s.pos == start {
+		return s.unexpected()
+	}
+	return nil
+}
+
+func (s *scanner) literal(word string) error {
+	for i := range len(word) {
+		if s.peek() != word[i] {
+			return s.unexpected()
+		}
+		s.pos++
+	}
+	return nil
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) {
+		switch s.data[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the byte at pos, and at the end of the text a NUL, which no
+// grammar rule admits either.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+// since returns the value that began at start. Its capacity ends with it, so
+// that appending to it leaves the text alone.
+func (s *scanner) since(start int) Value { return Value(s.data[start:s.pos:s.pos]) }
+
+func (s *scanner) unexpected() error {
+	if s.pos >= len(s.data) {
+		return whole("must be valid JSON: it ends too early")
+	}
+	return whole("must be valid JSON: unexpected character at offset " + strconv.Itoa(s.pos))
+}
+
+func (s *scanner) tooDeep() error {
+	return whole("must not be nested more than " + strconv.Itoa(min(s.lim.Depth, maxDepth)) + " levels deep")
+}
+
+// inElement says that err is about a value inside the array's element i.
+func inElement(i int, err error) error {
+	e, ok := err.(*Error)
+	if !ok || e.whole {
+		return err
+	}
+	return &Error{Path: join("["+strconv.Itoa(i)+"]", e.Path), Reason: e.Reason}
+}
+
+// unhex returns the value of a hexadecimal digit, -1 for any other byte.
+func unhex(c byte) rune {
+	switch {
+	case '0' <= c && c <= '9':
+		return rune(c - '0')
+	case 'a' <= c && c <= 'f':
+		return rune(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return rune(c-'A') + 10
+	}
+	return -1
+}

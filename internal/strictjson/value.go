@@ -1,0 +1,154 @@
+package strictjson
+
+// The values of RFC 8259 section 3, read as what RFC 7591 section 2 and its
+// extensions make of them: strings, lists of strings, integers, booleans, and
+// objects and arrays for whoever looks deeper.
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Kind is what a JSON value is.
+type Kind byte
+
+const (
+	Null Kind = iota
+	Bool
+	Number
+	String
+	Array
+	Object
+)
+
+// Value is one syntactically valid JSON value without white space around it,
+// as ReadObject hands it out. A Value from elsewhere makes no method panic.
+type Value []byte
+
+// Kind tells the value's kind by its first byte.
+func (v Value) Kind() Kind {
+	if len(v) == 0 {
+		return Null
+	}
+	switch v[0] {
+	case '"':
+		return String
+	case '{':
+		return Object
+	case '[':
+		return Array
+	case 't', 'f':
+		return Bool
+	case 'n':
+		return Null
+	}
+	return Number
+}
+
+// Text returns the string that v is. Control characters, escaped or not, are
+// refused: C0 and C1, U+0000 and DEL among them, have no place in metadata,
+// and have one in attacks on whatever prints it.
+func (v Value) Text() (string, error) {
+	if v.Kind() != String {
+		return "", fail("must be a JSON string")
+	}
+	end := 1 + plainPrefix(v[1:])
+	if end == len(v)-1 && v[end] == '"' {
+		return string(v[1:end]), nil
+	}
+	return v.unusualText()
+}
+
+// unusualText is Text for strings with more than plain characters in them.
+func (v Value) unusualText() (string, error) {
+	s := scanner{data: v}
+	inner, escaped, err := s.text()
+	switch {
+	case err != nil && !err.(*Error).whole:
+		return "", err
+	case err != nil || s.pos != len(v):
+		return "", fail("must be a JSON string")
+	case !utf8.Valid(inner):
+		return "", fail("must be valid UTF-8")
+	}
+	if escaped {
+		inner = appendUnescaped(make([]byte, 0, len(inner)), inner)
+	}
+	text := string(inner)
+	for _, r := range text {
+		if r < ' ' || 0x7f <= r && r < 0xa0 {
+			return "", fail("must not contain control characters")
+		}
+	}
+	return text, nil
+}
+
+// Texts returns the strings of the array that v is. None may be empty or null.
+func (v Value) Texts() ([]string, error) {
+	if v.Kind() != Array {
+		return nil, fail("must be a JSON array of strings")
+	}
+	texts := make([]string, 0, 4)
+	err := v.Elements(func(i int, value Value) error {
+		if value.Kind() != String || string(value) == `""` {
+			return inElement(i, fail("must be a non-empty JSON string"))
+		}
+		text, err := value.Text()
+		texts = append(texts, text)
+		return inElement(i, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return texts, nil
+}
+
+// Int returns the integer that v is. 1.0 and 1e3 are not written as integers,
+// and parsers disagree about them.
+func (v Value) Int() (int64, error) {
+	s := scanner{data: v}
+	if s.number() != nil || s.pos != len(v) || bytes.ContainsAny(v, ".eE") {
+		return 0, fail("must be a JSON integer")
+	}
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil {
+		return 0, fail("must be a JSON integer of at most 64 bits")
+	}
+	return n, nil
+}
+
+// Bool returns the boolean that v is.
+func (v Value) Bool() (bool, error) {
+	switch string(v) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fail("must be true or false")
+}
+
+// validated are the limits for values that ReadObject has measured already.
+var validated = Limits{Members: math.MaxInt, Depth: maxDepth}
+
+// Members calls member for each member of the object that v is, as ReadObject
+// does. The object's own limits were ReadObject's to judge.
+func (v Value) Members(member func(name string, value Value) error) error {
+	if v.Kind() != Object {
+		return fail("must be a JSON object")
+	}
+	s := scanner{data: v, lim: validated}
+	return s.object(maxDepth, member)
+}
+
+// Elements calls element for each element of the array that v is. An error of
+// element ends the reading and is returned as it is.
+func (v Value) Elements(element func(i int, value Value) error) error {
+	if v.Kind() != Array {
+		return fail("must be a JSON array")
+	}
+	s := scanner{data: v, lim: validated}
+	return s.array(maxDepth, element)
+}

@@ -1,0 +1,73 @@
+package uri
+
+// Redirect URIs: RFC 6749 section 3.1.2, RFC 8252 sections 7 and 8 (native
+// apps), RFC 9700 section 4.1.3 (exact matching but for a loopback's port).
+
+// Kind is what a redirect URI leads to.
+type Kind int
+
+const (
+	HTTPS         Kind = iota // https on any host but a loopback one
+	HTTP                      // http on any host but a loopback one
+	LoopbackHTTP              // http on the user's own machine
+	LoopbackHTTPS             // https on the user's own machine
+	PrivateUse                // any other scheme: an app on the user's machine
+)
+
+// Kind returns the URI's kind.
+func (u *URI) Kind() Kind {
+	switch {
+	case u.Scheme == "https" && u.loopback:
+		return LoopbackHTTPS
+	case u.Scheme == "https":
+		return HTTPS
+	case u.Scheme == "http" && u.loopback:
+		return LoopbackHTTP
+	case u.Scheme == "http":
+		return HTTP
+	}
+	return PrivateUse
+}
+
+// IsLoopback reports whether the host is exactly 127.0.0.1, [::1] or
+// localhost. What stands in 127.0.0.0/8 beside it, or below localhost, is
+// whatever a resolver says.
+func (u *URI) IsLoopback() bool { return u.loopback }
+
+// SameOrigin reports whether u and v have the same scheme, host and port, the
+// port that the scheme implies included.
+func (u *URI) SameOrigin(v *URI) bool {
+	return u.Scheme == v.Scheme && u.Host == v.Host && u.effectivePort() == v.effectivePort()
+}
+
+func (u *URI) effectivePort() string {
+	switch {
+	case u.Port != "":
+		return u.Port
+	case u.Scheme == "https":
+		return "443"
+	case u.Scheme == "http":
+		return "80"
+	}
+	return ""
+}
+
+// MatchRedirect reports whether a client that registered the one redirect URI
+// may be sent to the requested one: if they are equal, byte for byte. Only the
+// port of an http loopback redirect is the client's choice anew each time,
+// since it listens on whichever is free (RFC 8252 section 7.3); the host is
+// still the one that it registered, for localhost, 127.0.0.1 and [::1] need
+// not lead to the same listener.
+func MatchRedirect(registered, requested string) bool {
+	if registered == requested {
+		return registered != ""
+	}
+	req, err := Parse(requested)
+	if err != nil || req.Kind() != LoopbackHTTP {
+		return false
+	}
+	reg, err := Parse(registered)
+	return err == nil && reg.Kind() == LoopbackHTTP &&
+		registered[:reg.hostEnd] == requested[:req.hostEnd] &&
+		registered[reg.authority:] == requested[req.authority:]
+}

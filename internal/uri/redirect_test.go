@@ -1,0 +1,111 @@
+package uri_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// matches are pairs of a registered and a requested redirect URI. None depends
+// on which of the two is which, but for those that say so.
+var matches = []struct {
+	why, registered, requested string
+	match                      bool
+}{
+	{"equal", "https://a.example/cb", "https://a.example/cb", true},
+	{"equal private-use URIs", "myapp:/cb", "myapp:/cb", true},
+	{"equal to the last byte of the query", "https://a.example/cb?x=1", "https://a.example/cb?x=1", true},
+	{"nothing matches nothing", "", "", false},
+	{"nothing registered", "", "https://a.example/cb", false},
+	{"the case of the host counts", "https://a.example/cb", "https://A.example/cb", false},
+	{"the case of the scheme counts", "https://a.example/cb", "HTTPS://a.example/cb", false},
+	{"a trailing slash counts", "https://a.example/cb", "https://a.example/cb/", false},
+	{"an empty path is not a slash", "https://a.example", "https://a.example/", false},
+	{"an added query", "https://a.example/cb", "https://a.example/cb?x=1", false},
+	{"an added empty query", "https://a.example/cb", "https://a.example/cb?", false},
+	{"an added fragment", "https://a.example/cb", "https://a.example/cb#x", false},
+	{"an escape is not its character", "https://a.example/a-b", "https://a.example/a%2Db", false},
+	{"the default port of https", "https://a.example/cb", "https://a.example:443/cb", false},
+	{"another port of a remote host", "http://a.example:1/cb", "http://a.example:2/cb", false},
+	{"another port on https", "https://127.0.0.1:1/cb", "https://127.0.0.1:2/cb", false},
+	{"another port of a private-use URI", "myapp://127.0.0.1:1/cb", "myapp://127.0.0.1:2/cb", false},
+	{"http for https", "https://127.0.0.1/cb", "http://127.0.0.1/cb", false},
+
+	{"any port where one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:33418/cb", true},
+	{"any port where none is registered", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb", true},
+	{"no port where one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1/cb", true},
+	{"any port of the IPv6 address", "http://[::1]/cb", "http://[::1]:33418/cb", true},
+	{"any port of localhost", "http://localhost:3000/cb", "http://localhost:33418/cb", true},
+	{"any port without a path", "http://localhost", "http://localhost:33418", true},
+	{"any port before a query", "http://localhost?x=1", "http://localhost:33418?x=1", true},
+	{"localhost is not 127.0.0.1", "http://localhost/cb", "http://127.0.0.1:33418/cb", false},
+	{"127.0.0.1 is not [::1]", "http://127.0.0.1/cb", "http://[::1]:33418/cb", false},
+	{"[::1] is not localhost", "http://[::1]/cb", "http://localhost:33418/cb", false},
+	{"another form of the same address", "http://[::1]/cb", "http://[0::1]:33418/cb", false},
+	{"localhost in other letters", "http://localhost/cb", "http://Localhost:33418/cb", false},
+	{"another address of 127.0.0.0/8", "http://127.0.0.1/cb", "http://127.0.0.2/cb", false},
+	{"any port of another address of 127.0.0.0/8", "http://127.0.0.2:1/cb", "http://127.0.0.2:2/cb", false},
+	{"another path on another port", "http://127.0.0.1/cb", "http://127.0.0.1:33418/other", false},
+	{"a longer path on another port", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb/x", false},
+	{"another query on another port", "http://127.0.0.1/cb?x=1", "http://127.0.0.1:33418/cb?x=2", false},
+	{"a fragment on another port", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb#x", false},
+	{"a user that looks like a port", "http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", false},
+	{"a host that begins like the loopback address", "http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb", false},
+	{"port zero", "http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false},
+	{"an empty port", "http://127.0.0.1/cb", "http://127.0.0.1:/cb", false},
+	{"a port out of range", "http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false},
+	{"a wildcard for a port", "http://127.0.0.1:*/cb", "http://127.0.0.1:33418/cb", false},
+	{"another way to write the address", "http://127.0.0.1/cb", "http://127.1:33418/cb", false},
+	{"a path that a browser would shorten", "http://127.0.0.1/cb", "http://127.0.0.1:33418/x/../cb", false},
+	{"a backslash before the path", "http://127.0.0.1/cb", `http://127.0.0.1:33418\cb`, false},
+}
+
+func TestMatchRedirect(t *testing.T) {
+	for _, tt := range matches {
+		if uri.MatchRedirect(tt.registered, tt.requested) != tt.match {
+			t.Errorf("%s: MatchRedirect(%q, %q) = %t", tt.why, tt.registered, tt.requested, !tt.match)
+		}
+		if uri.MatchRedirect(tt.requested, tt.registered) != tt.match {
+			t.Errorf("%s: MatchRedirect(%q, %q) = %t", tt.why, tt.requested, tt.registered, !tt.match)
+		}
+	}
+}
+
+// FuzzMatchRedirect holds that unequal URIs match only if both are http
+// loopback redirects that become equal once their ports are gone, and that it
+// is then the same which of the two was registered.
+func FuzzMatchRedirect(f *testing.F) {
+	for _, tt := range matches {
+		f.Add(tt.registered, tt.requested)
+	}
+	f.Fuzz(func(t *testing.T, registered, requested string) {
+		match := uri.MatchRedirect(registered, requested)
+		if match != uri.MatchRedirect(requested, registered) {
+			t.Fatalf("MatchRedirect(%q, %q) depends on the order", registered, requested)
+		}
+		if registered == requested {
+			if match != (registered != "") {
+				t.Fatalf("MatchRedirect(%q, the same) = %t", registered, match)
+			}
+			return
+		}
+		a, errA := uri.Parse(registered)
+		b, errB := uri.Parse(requested)
+		want := errA == nil && errB == nil && a.Kind() == uri.LoopbackHTTP && b.Kind() == uri.LoopbackHTTP &&
+			withoutPort(registered, a) == withoutPort(requested, b)
+		if match != want {
+			t.Fatalf("MatchRedirect(%q, %q) = %t", registered, requested, match)
+		}
+	})
+}
+
+// withoutPort cuts the port out of a URI with a host.
+func withoutPort(s string, u uri.URI) string {
+	if u.Port == "" {
+		return s
+	}
+	scheme, rest, _ := strings.Cut(s, "//")
+	authority := strings.IndexAny(rest+"/", "/?#")
+	return scheme + "//" + strings.TrimSuffix(rest[:authority], ":"+u.Port) + rest[authority:]
+}

@@ -1,0 +1,240 @@
+// Package uri reads the URIs that strangers register, and decides what each of
+// them is: RFC 3986, as far as RFC 3986, net/url and the WHATWG URL standard
+// agree.
+//
+// A redirect URI is judged here, by Go, and followed elsewhere, by a browser.
+// Wherever the two could read a URI differently (a backslash, user
+// information, 0x7f.1, a dot segment …) an attacker may register what looks
+// like one place and is another, so Parse refuses what is not read in one way
+// by all. Registration and the authorization endpoint both ask this package
+// and therefore cannot disagree.
+package uri
+
+import "strings"
+
+// URI is a URI in its parts. Path, Query and Fragment are as written.
+type URI struct {
+	Scheme string // lower case
+	Host   string // lower case; an IPv6 address in its canonical form and without brackets
+	Port   string // as written; empty if there was none
+	Path   string // of a URI like com.example.app:callback, too
+
+	Query    string
+	Fragment string
+
+	HasAuthority bool // there was a //, maybe with an empty host after it
+	HasQuery     bool // there was a ?, maybe with nothing after it
+	HasFragment  bool // there was a #, maybe with nothing after it
+	HasWildcard  bool // there was a * after the host
+
+	loopback  bool
+	hostEnd   int // where the port's colon is or would be, in the URI as written
+	authority int // where the authority ends, in the URI as written
+}
+
+// Error says why a URI is refused, in words to follow a member's name. It is
+// printable ASCII and never repeats the URI.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// What Parse refuses. The reasons about ports, hosts and addresses are in
+// authority.go.
+const (
+	errEmpty     = Error("must not be empty")
+	errNonASCII  = Error("must contain ASCII only; percent-encode other characters, and write a host in its xn-- form")
+	errControl   = Error("must not contain control characters")
+	errSpace     = Error("must not contain a space")
+	errBackslash = Error("must not contain a backslash")
+	errCharacter = Error("must not contain any of \" < > ^ ` { | }")
+	errBrackets  = Error("must not contain [ or ] other than around an IPv6 address")
+	errHash      = Error("must not contain a second #")
+	errEscape    = Error("must not contain a % without two hexadecimal digits after it")
+	errNul       = Error("must not contain encoded control characters in its path")
+	errDots      = Error("must not contain . or .. as a path segment")
+	errNoScheme  = Error("must be an absolute URI that begins with a scheme")
+	errRefused   = Error("must not use a scheme that browsers or operating systems treat specially")
+	errBare      = Error("must have something after its scheme")
+	errNoHost    = Error("must have // and a host after its scheme")
+)
+
+// Parse reads s. Its length is for the caller to judge, and so is whether a
+// fragment or a wildcard may stand where s came from.
+func Parse(s string) (URI, error) {
+	found := classes(s)
+	switch {
+	case s == "":
+		return URI{}, errEmpty
+	case found&bad != 0:
+		return URI{}, firstBad(s)
+	}
+	colon := schemeEnd(s)
+	if colon < 0 {
+		return URI{}, errNoScheme
+	}
+	u := URI{Scheme: strings.ToLower(s[:colon]), hostEnd: colon + 1, authority: colon + 1}
+	if refused(u.Scheme) {
+		return URI{}, errRefused
+	}
+	rest := s[colon+1:]
+	if rest == "" {
+		return URI{}, errBare
+	}
+	if rest, u.HasAuthority = strings.CutPrefix(rest, "//"); u.HasAuthority {
+		end := 0
+		for end < len(rest) && rest[end] != '/' && class[rest[end]]&mark == 0 {
+			end++
+		}
+		host, err := u.readAuthority(rest[:end])
+		if err != nil {
+			return URI{}, err
+		}
+		u.hostEnd, u.authority = colon+3+host, colon+3+end
+		rest = rest[end:]
+	}
+	if u.Host == "" && u.isWeb() {
+		return URI{}, errNoHost
+	}
+	u.Path = rest
+	if found&mark != 0 {
+		u.Path, u.Fragment, u.HasFragment = strings.Cut(u.Path, "#")
+		u.Path, u.Query, u.HasQuery = strings.Cut(u.Path, "?")
+	}
+	u.HasWildcard = found&star != 0 // no host has one
+	if err := u.judge(rest, found); err != nil {
+		return URI{}, err
+	}
+	return u, nil
+}
+
+func (u *URI) isWeb() bool { return u.Scheme == "https" || u.Scheme == "http" }
+
+// judge judges rest, which is what stands after the authority, by the classes
+// found in the whole URI.
+func (u *URI) judge(rest string, found uint8) error {
+	hierarchical := u.HasAuthority || strings.HasPrefix(u.Path, "/")
+	switch {
+	case found&bracket != 0 && strings.ContainsAny(rest, "[]"):
+		return errBrackets
+	case found&mark != 0 && strings.Contains(u.Fragment, "#"):
+		return errHash
+	case hierarchical && hasDotSegment(u.Path):
+		return errDots
+	case found&percent == 0:
+		return nil
+	}
+	if malformed, _ := escapes(rest); malformed {
+		return errEscape
+	}
+	if _, control := escapes(u.Path); control {
+		return errNul
+	}
+	return nil
+}
+
+// schemeEnd returns where the colon after the scheme is, -1 if s begins with
+// no scheme (RFC 3986 section 3.1).
+func schemeEnd(s string) int {
+	for i := range len(s) {
+		switch c := s[i] | 0x20; {
+		case 'a' <= c && c <= 'z':
+		case i == 0:
+			return -1
+		case s[i] == ':':
+			return i
+		case '0' <= s[i] && s[i] <= '9', s[i] == '+', s[i] == '-', s[i] == '.':
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// hasDotSegment reports whether a segment of a path, which begins with a slash,
+// is . or .. in any of the forms that browsers know, like %2e.
+func hasDotSegment(path string) bool {
+	for i := 0; i+1 < len(path); i++ {
+		if path[i] != '/' || path[i+1] != '.' && path[i+1] != '%' {
+			continue
+		}
+		segment, _, _ := strings.Cut(path[i+1:], "/")
+		if len(segment) > len("%2e%2e") {
+			continue
+		}
+		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
+		case ".", "..":
+			return true
+		}
+	}
+	return false
+}
+
+// escapes judges the percent-escapes in s: whether one is malformed, whether
+// one stands for a control character.
+func escapes(s string) (malformed, control bool) {
+	for i := strings.IndexByte(s, '%'); i >= 0 && i < len(s); i++ {
+		if s[i] != '%' {
+			continue
+		}
+		if i+2 >= len(s) || class[s[i+1]]&hexadecimal == 0 || class[s[i+2]]&hexadecimal == 0 {
+			return true, control
+		}
+		high, low := s[i+1], s[i+2]
+		control = control || high <= '1' || high == '7' && low|0x20 == 'f'
+	}
+	return false, control
+}
+
+// The classes of bytes that matter to Parse.
+const (
+	bad         = 1 << iota // in no URI: RFC 3986 section 2, less the non-ASCII
+	mark                    // ? #: what ends a path
+	star                    // *
+	bracket                 // [ ]
+	percent                 // %
+	hexadecimal             // 0-9 a-f A-F
+	hostname                // in a host: letters, digits, - . _
+)
+
+var class = func() (t [256]uint8) {
+	for c := range t {
+		switch b := byte(c); {
+		case '0' <= b && b <= '9', 'a' <= b|0x20 && b|0x20 <= 'f':
+			t[c] = hexadecimal | hostname
+		case 'g' <= b|0x20 && b|0x20 <= 'z', b == '-', b == '.', b == '_':
+			t[c] = hostname
+		case b <= ' ', b >= 0x7f, strings.IndexByte("\"<>\\^`{|}", b) >= 0:
+			t[c] = bad
+		}
+	}
+	t['?'], t['#'], t['*'], t['['], t[']'], t['%'] = mark, mark, star, bracket, bracket, percent
+	return t
+}()
+
+// classes returns the classes that the bytes of s belong to.
+func classes(s string) (found uint8) {
+	for i := range len(s) {
+		found |= class[s[i]]
+	}
+	return found
+}
+
+// firstBad names the first byte of s that no URI may contain.
+func firstBad(s string) error {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case class[c]&bad == 0:
+		case c >= 0x80:
+			return errNonASCII
+		case c < ' ' || c == 0x7f:
+			return errControl
+		case c == ' ':
+			return errSpace
+		case c == '\\':
+			return errBackslash
+		default:
+			return errCharacter
+		}
+	}
+	return nil
+}

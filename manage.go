@@ -1,0 +1,226 @@
+package dcr
+
+// RFC 7592: the client configuration endpoint.
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// access is a management request that was let through.
+type access struct {
+	client *Client
+	caller *Caller   // where the host lets its own callers manage
+	token  Plaintext // the registration access token presented, "" with a caller
+}
+
+// unknownClient stands in for a client that does not exist, so that a token is
+// hashed and compared all the same.
+var unknownClient = &Client{Status: StatusDisabled, RegistrationTokens: []Secret{HashSecret("no client")}}
+
+// authorize lets a request at a client. Wrong token, unknown, deleted,
+// disabled and pending client are one answer, after the same work.
+func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
+	token, err := presentedToken(r)
+	if err != nil {
+		return nil, err
+	}
+	var caller *Caller
+	if h.opts.ManageAs != nil {
+		if caller, err = h.opts.Caller(r); err != nil && !errors.Is(err, InvalidToken) {
+			return nil, err
+		}
+	}
+	if token == "" && caller == nil {
+		return nil, errNoToken
+	}
+	client, err := h.store.FindByClientID(r.Context(), clientID)
+	if errors.Is(err, ErrClientNotFound) {
+		client, err = unknownClient, nil
+	}
+	if err != nil {
+		return nil, h.outage(r.Context(), err)
+	}
+	now := h.opts.Now()
+	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now)
+	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
+	if !byToken && !byCaller || !client.usable(now) {
+		return nil, errBadToken
+	}
+	if client.Source != SourceDynamic {
+		return nil, refuse(AccessDenied, "", "client.static", "this client did not register itself and is not managed here")
+	}
+	if byToken {
+		return &access{client: client, token: token}, nil
+	}
+	return &access{client: client, caller: caller}, nil
+}
+
+// read answers GET (RFC 7592 §2.1).
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) {
+	var answer []byte
+	access, err := h.authorize(r, clientID)
+	if err == nil {
+		h.forgetRetiredTokens(r.Context(), access)
+		answer, err = h.tell(r, access)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	write(w, http.StatusOK, answer)
+}
+
+// tell answers what is stored of a client. Its policy decides what shows.
+func (h *Handler) tell(r *http.Request, access *access) ([]byte, error) {
+	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: r}
+	validator, err := h.begin(reg, access.client.Policy)
+	if err != nil {
+		return nil, err
+	}
+	reg.Capabilities = validator.Capabilities().effective()
+	reg.on = reg.Capabilities.features()
+	return h.respond(r.Context(), reg, "", access.token)
+}
+
+// forgetRetiredTokens ends the grace of the tokens that were rotated away, now
+// that the newest is in use. If it fails, their window ends it.
+func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
+	if access.token == "" || !dropRetiredTokens(access.client, access.token, h.opts.Now()) {
+		return
+	}
+	err := h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, access.client) })
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound) {
+		h.opts.Logger.WarnContext(ctx, "rotated registration access tokens were not removed", "error", err)
+	}
+}
+
+// mostConflicts is how often an update is tried anew after another one won.
+const mostConflicts = 3
+
+// update answers PUT (RFC 7592 §2.2). When another update wins the race, this
+// one is authorised and judged anew against what that one left.
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string) {
+	var request *Request
+	for attempt := 0; ; attempt++ {
+		access, err := h.authorize(r, clientID)
+		if err == nil && request == nil {
+			request, err = h.readRequest(w, r)
+		}
+		var answer []byte
+		if err == nil {
+			answer, err = h.replace(r, access, request)
+		}
+		switch {
+		case err == nil:
+			write(w, http.StatusOK, answer)
+			return
+		case errors.Is(err, ErrClientNotFound):
+			err = errBadToken
+		case errors.Is(err, ErrConflict) && attempt < mostConflicts:
+			continue
+		case errors.Is(err, ErrConflict):
+			err = h.outage(r.Context(), err)
+		}
+		h.fail(w, r, err)
+		return
+	}
+}
+
+// replace makes one attempt to update a client. ErrConflict and
+// ErrClientNotFound come back as they are.
+func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]byte, error) {
+	ctx := r.Context()
+	if err := h.checkUpdate(access.client, request); err != nil {
+		return nil, err
+	}
+	caller := access.caller
+	if caller == nil {
+		caller = CallerFromContext(ctx)
+	}
+	reg := &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: r}
+	validator, err := h.begin(reg, access.client.Policy)
+	if err != nil {
+		return nil, err
+	}
+	if err := Validate(ctx, validator, reg); err != nil {
+		return nil, err
+	}
+	reg.Client.UpdatedAt = reg.Now()
+	reg.recordStatement()
+	secret, err := h.issue(ctx, reg)
+	if err != nil {
+		return nil, err
+	}
+	token := access.token
+	if token != "" {
+		dropRetiredTokens(reg.Client, token, reg.Now())
+		if h.opts.RotateRegistrationToken {
+			token = h.rotateToken(reg.Client, token, reg.Now())
+		}
+	}
+	answer, err := h.respond(ctx, reg, secret, token)
+	if err != nil {
+		return nil, err
+	}
+	err = h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound) {
+		err = h.outage(ctx, err)
+	}
+	return answer, err
+}
+
+// checkUpdate holds what an update says of the client's own credentials to RFC
+// 7592 §2.2.
+func (h *Handler) checkUpdate(client *Client, request *Request) error {
+	if request.issued != "" {
+		return refuse(InvalidClientMetadata, request.issued, "update.issued", "%s must not be sent in an update", request.issued)
+	}
+	if len(request.ownFaults) > 0 {
+		return request.ownFaults[0]
+	}
+	switch {
+	case request.ClientID == "" && !h.opts.OptionalClientID:
+		return refuse(InvalidClientMetadata, "client_id", "update.client_id", "client_id must be sent in an update")
+	case request.ClientID != "" && request.ClientID != client.ID:
+		return refuse(InvalidClientMetadata, "client_id", "update.client_id", "client_id must be the one that was issued to this client")
+	}
+	if sent := request.ClientSecret.Reveal(); sent != "" && !client.hadSecret(sent) {
+		return refuse(InvalidClientMetadata, "client_secret", "update.client_secret", "client_secret must be the one that was issued to this client, or left out")
+	}
+	return nil
+}
+
+// hadSecret reports whether secret is the client's, be it expired: an update
+// is how a client renews it.
+func (c *Client) hadSecret(secret string) bool {
+	return slices.ContainsFunc(c.Secrets, func(s Secret) bool { return s.matches(secret, time.Time{}) })
+}
+
+// delete answers DELETE (RFC 7592 §2.3).
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string) {
+	access, err := h.authorize(r, clientID)
+	if err == nil {
+		err = h.write(r.Context(), func(ctx context.Context) error { return h.store.Delete(ctx, clientID) })
+		switch {
+		case errors.Is(err, ErrClientNotFound):
+			err = errBadToken
+		case err != nil:
+			err = h.outage(r.Context(), err)
+		}
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if h.opts.AfterDelete != nil {
+		err := h.write(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, access.client) })
+		if err != nil {
+			h.opts.Logger.ErrorContext(r.Context(), "AfterDelete failed", "client_id", clientID, "error", err)
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

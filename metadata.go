@@ -1,0 +1,331 @@
+package dcr
+
+// RFC 7591 §2, OpenID Connect Dynamic Client Registration 1.0 §2, and the
+// client metadata of the specifications named at each group of fields.
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// Metadata is the client metadata of a registration: every registered member,
+// typed. Each member is described once, by its line here; decoding, encoding,
+// cloning, storing and echoing follow from the line's tags:
+//
+//	json  the member's name
+//	on    the feature of [Capabilities] that switches the member on; a member
+//	      whose feature is off counts as unknown
+//	list  the RP Metadata Choices member that lists alternatives to this one
+//	lang  "yes" where the member may carry a language tag
+//	with  a boolean is echoed only where this other member is set
+//
+// A zero field is an absent member. An empty, non-nil list is kept apart from
+// nil for redirect_uris and response_types alone.
+type Metadata struct {
+	// RFC 7591 §2.
+	RedirectURIs            []string        `json:"redirect_uris"`
+	TokenEndpointAuthMethod string          `json:"token_endpoint_auth_method" list:"token_endpoint_auth_methods_supported"`
+	GrantTypes              []string        `json:"grant_types"`
+	ResponseTypes           []string        `json:"response_types"`
+	ClientName              string          `json:"client_name" lang:"yes"`
+	ClientURI               string          `json:"client_uri" lang:"yes"`
+	LogoURI                 string          `json:"logo_uri" lang:"yes"`
+	Scope                   string          `json:"scope"`
+	Contacts                []string        `json:"contacts"`
+	TOSURI                  string          `json:"tos_uri" lang:"yes"`
+	PolicyURI               string          `json:"policy_uri" lang:"yes"`
+	JWKSURI                 string          `json:"jwks_uri"`
+	JWKS                    json.RawMessage `json:"jwks"` // kept to the byte
+	SoftwareID              string          `json:"software_id"`
+	SoftwareVersion         string          `json:"software_version"`
+
+	// OpenID Connect Dynamic Client Registration 1.0 §2.
+	ApplicationType              string   `json:"application_type"`
+	SectorIdentifierURI          string   `json:"sector_identifier_uri" on:"pairwise"`
+	SubjectType                  string   `json:"subject_type" on:"openid" list:"subject_types_supported"`
+	IDTokenSignedResponseAlg     string   `json:"id_token_signed_response_alg" on:"openid" list:"id_token_signing_alg_values_supported"`
+	IDTokenEncryptedResponseAlg  string   `json:"id_token_encrypted_response_alg" on:"id_token_encryption" list:"id_token_encryption_alg_values_supported"`
+	IDTokenEncryptedResponseEnc  string   `json:"id_token_encrypted_response_enc" on:"id_token_encryption" list:"id_token_encryption_enc_values_supported"`
+	UserinfoSignedResponseAlg    string   `json:"userinfo_signed_response_alg" on:"userinfo_signing" list:"userinfo_signing_alg_values_supported"`
+	UserinfoEncryptedResponseAlg string   `json:"userinfo_encrypted_response_alg" on:"userinfo_encryption" list:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncryptedResponseEnc string   `json:"userinfo_encrypted_response_enc" on:"userinfo_encryption" list:"userinfo_encryption_enc_values_supported"`
+	RequestObjectSigningAlg      string   `json:"request_object_signing_alg" on:"request_object" list:"request_object_signing_alg_values_supported"`
+	RequestObjectEncryptionAlg   string   `json:"request_object_encryption_alg" on:"request_object_encryption" list:"request_object_encryption_alg_values_supported"`
+	RequestObjectEncryptionEnc   string   `json:"request_object_encryption_enc" on:"request_object_encryption" list:"request_object_encryption_enc_values_supported"`
+	TokenEndpointAuthSigningAlg  string   `json:"token_endpoint_auth_signing_alg" on:"jwt_client_auth" list:"token_endpoint_auth_signing_alg_values_supported"`
+	DefaultMaxAge                *int64   `json:"default_max_age" on:"openid"` // seconds; 0 is legal
+	RequireAuthTime              bool     `json:"require_auth_time" on:"openid"`
+	DefaultACRValues             []string `json:"default_acr_values" on:"acr"`
+	InitiateLoginURI             string   `json:"initiate_login_uri" on:"openid"`
+	RequestURIs                  []string `json:"request_uris" on:"request_uri"`
+
+	// OpenID Connect RP-Initiated, Front-Channel and Back-Channel Logout 1.0.
+	PostLogoutRedirectURIs            []string `json:"post_logout_redirect_uris" on:"rp_logout"`
+	FrontchannelLogoutURI             string   `json:"frontchannel_logout_uri" on:"frontchannel_logout"`
+	FrontchannelLogoutSessionRequired bool     `json:"frontchannel_logout_session_required" on:"frontchannel_logout" with:"frontchannel_logout_uri"`
+	BackchannelLogoutURI              string   `json:"backchannel_logout_uri" on:"backchannel_logout"`
+	BackchannelLogoutSessionRequired  bool     `json:"backchannel_logout_session_required" on:"backchannel_logout" with:"backchannel_logout_uri"`
+
+	// RFC 8705: mutual TLS client authentication and certificate-bound tokens.
+	TLSClientAuthSubjectDN                string `json:"tls_client_auth_subject_dn" on:"tls_client_auth"`
+	TLSClientAuthSANDNS                   string `json:"tls_client_auth_san_dns" on:"tls_client_auth"`
+	TLSClientAuthSANURI                   string `json:"tls_client_auth_san_uri" on:"tls_client_auth"`
+	TLSClientAuthSANIP                    string `json:"tls_client_auth_san_ip" on:"tls_client_auth"`
+	TLSClientAuthSANEmail                 string `json:"tls_client_auth_san_email" on:"tls_client_auth"`
+	TLSClientCertificateBoundAccessTokens bool   `json:"tls_client_certificate_bound_access_tokens" on:"certificate_bound_tokens"`
+	UseMTLSEndpointAliases                bool   `json:"use_mtls_endpoint_aliases" on:"certificate_bound_tokens"` // FAPI 2.0 Security Profile
+
+	// RFC 9101, RFC 9126, RFC 9396, RFC 9449.
+	RequireSignedRequestObject         bool     `json:"require_signed_request_object" on:"request_object"`
+	RequirePushedAuthorizationRequests bool     `json:"require_pushed_authorization_requests" on:"par"`
+	AuthorizationDetailsTypes          []string `json:"authorization_details_types" on:"rar"`
+	DPoPBoundAccessTokens              bool     `json:"dpop_bound_access_tokens" on:"dpop"`
+
+	// RFC 9701: JWT responses for token introspection.
+	IntrospectionSignedResponseAlg    string `json:"introspection_signed_response_alg" on:"introspection_signing" list:"introspection_signing_alg_values_supported"`
+	IntrospectionEncryptedResponseAlg string `json:"introspection_encrypted_response_alg" on:"introspection_encryption" list:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncryptedResponseEnc string `json:"introspection_encrypted_response_enc" on:"introspection_encryption" list:"introspection_encryption_enc_values_supported"`
+
+	// JWT Secured Authorization Response Mode (JARM) §3.
+	AuthorizationSignedResponseAlg    string   `json:"authorization_signed_response_alg" on:"jarm" list:"authorization_signing_alg_values_supported"`
+	AuthorizationEncryptedResponseAlg string   `json:"authorization_encrypted_response_alg" on:"authorization_encryption" list:"authorization_encryption_alg_values_supported"`
+	AuthorizationEncryptedResponseEnc string   `json:"authorization_encrypted_response_enc" on:"authorization_encryption" list:"authorization_encryption_enc_values_supported"`
+	ResponseModes                     []string `json:"response_modes" on:"response_modes"`
+
+	// OpenID Connect Client-Initiated Backchannel Authentication (CIBA) §4.
+	BackchannelTokenDeliveryMode               string `json:"backchannel_token_delivery_mode" on:"ciba"`
+	BackchannelClientNotificationEndpoint      string `json:"backchannel_client_notification_endpoint" on:"ciba"`
+	BackchannelAuthenticationRequestSigningAlg string `json:"backchannel_authentication_request_signing_alg" on:"ciba" list:"backchannel_authentication_request_signing_alg_values_supported"`
+	BackchannelUserCodeParameter               bool   `json:"backchannel_user_code_parameter" on:"ciba_user_code" with:"backchannel_token_delivery_mode"`
+
+	// Localized holds the language-tagged forms of the human-readable members
+	// (RFC 7591 §2.2) by their whole name, as in "client_name#ja-Jpan-JP".
+	Localized map[string]string
+
+	// Extra holds declared extension members by name; see [Field].
+	Extra map[string]json.RawMessage
+}
+
+// members is the description of every registered member.
+var members = record.Describe[Metadata]()
+
+// memberSet is a set of members, by their place in members.Fields.
+type memberSet [2]uint64
+
+func (s *memberSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s *memberSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+// member returns the description of a registered member, nil if there is none
+// of that name.
+func member(name string) *record.Field {
+	if i, ok := members.Find(name); ok {
+		return &members.Fields[i]
+	}
+	return nil
+}
+
+func (m *Metadata) reflect() reflect.Value { return reflect.ValueOf(m).Elem() }
+
+// clone returns a copy that shares nothing with m.
+func (m *Metadata) clone() Metadata {
+	var own Metadata
+	dst, src := own.reflect(), m.reflect()
+	for i := range members.Fields {
+		members.Fields[i].Copy(dst, src)
+	}
+	own.Localized = maps.Clone(m.Localized)
+	own.Extra = cloneRaw(m.Extra)
+	return own
+}
+
+func cloneRaw(extra map[string]json.RawMessage) map[string]json.RawMessage {
+	own := maps.Clone(extra)
+	for name, raw := range own {
+		own[name] = slices.Clone(raw)
+	}
+	return own
+}
+
+// MarshalJSON writes the members that are set, then the language-tagged ones,
+// then the extensions.
+func (m Metadata) MarshalJSON() ([]byte, error) {
+	object := objectWriter{dst: make([]byte, 0, 512)}
+	object.metadata(&m, nil)
+	object.extra(m.Extra)
+	return object.finish()
+}
+
+// UnmarshalJSON reads members under the rules of a registration request; what
+// is not a registered member goes to Extra.
+func (m *Metadata) UnmarshalJSON(text []byte) error {
+	var request Request
+	if err := request.UnmarshalJSON(text); err != nil {
+		return err
+	}
+	if len(request.faults) > 0 {
+		return request.faults[0].err
+	}
+	*m = request.Metadata
+	return nil
+}
+
+// objectWriter writes one JSON object member by member.
+type objectWriter struct {
+	dst []byte
+	err error
+}
+
+func (w *objectWriter) name(name string) {
+	if len(w.dst) == 0 {
+		w.dst = append(w.dst, '{')
+	} else if w.dst[len(w.dst)-1] != '{' {
+		w.dst = append(w.dst, ',')
+	}
+	w.dst = strictjson.AppendString(w.dst, name)
+	w.dst = append(w.dst, ':')
+}
+
+func (w *objectWriter) text(name, text string) {
+	if text != "" {
+		w.name(name)
+		w.dst = strictjson.AppendString(w.dst, text)
+	}
+}
+
+func (w *objectWriter) number(name string, number int64) {
+	w.name(name)
+	w.dst = strconv.AppendInt(w.dst, number, 10)
+}
+
+func (w *objectWriter) raw(name string, raw []byte) {
+	w.name(name)
+	w.dst = append(w.dst, raw...)
+}
+
+func (w *objectWriter) field(f *record.Field, from reflect.Value) {
+	w.name(f.Name)
+	var err error
+	if w.dst, err = f.Append(w.dst, from); err != nil {
+		w.err = err
+	}
+}
+
+// metadata writes the set members of m and those that show, if not nil, asks
+// for even though they are unset.
+func (w *objectWriter) metadata(m *Metadata, show func(i int) bool) {
+	from := m.reflect()
+	for i := range members.Fields {
+		f := &members.Fields[i]
+		if !f.IsZero(from) || show != nil && show(i) {
+			w.field(f, from)
+		}
+	}
+	for _, name := range sortedKeys(m.Localized) {
+		w.text(name, m.Localized[name])
+	}
+}
+
+// extra writes raw members in the order of their names.
+func (w *objectWriter) extra(extra map[string]json.RawMessage) {
+	for _, name := range sortedKeys(extra) {
+		w.raw(name, extra[name])
+	}
+}
+
+func (w *objectWriter) finish() ([]byte, error) {
+	if len(w.dst) == 0 {
+		w.dst = append(w.dst, '{')
+	}
+	return append(w.dst, '}'), w.err
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}
+
+// issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
+// 7592 §3): a request cannot set them and no extension may bear their names.
+var issued = []string{
+	"client_id", "client_secret", "client_id_issued_at", "client_secret_expires_at",
+	"registration_access_token", "registration_client_uri",
+}
+
+// Extension is a declared extension member: a [Field] of any type. Declared
+// in [DefaultValidator], its member is read, checked against the field's
+// type, stored and echoed; undeclared members are ignored.
+type Extension interface {
+	// Name is the member's name.
+	Name() string
+	// check reports whether raw is a value of the field's type.
+	check(raw json.RawMessage) error
+}
+
+// Field is a typed extension member of the metadata, or a typed view of a
+// registered one.
+type Field[T any] struct{ name string }
+
+// NewField names a field. It panics on an empty name and on a name that the
+// server issues, such as client_id. A registered name reads through to the
+// typed member of [Metadata].
+func NewField[T any](name string) Field[T] {
+	if name == "" || slices.Contains(issued, name) || name == "software_statement" {
+		panic("dcr: " + name + " cannot be an extension member: the server itself answers with it")
+	}
+	return Field[T]{name: name}
+}
+
+// Name returns the member's name.
+func (f Field[T]) Name() string { return f.name }
+
+// Get reads the member. ok is false where it is absent; err says that what is
+// there is not a T.
+func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
+	raw, ok := m.Extra[f.name]
+	if registered := member(f.name); registered != nil {
+		from := m.reflect()
+		if registered.IsZero(from) {
+			return value, false, nil
+		}
+		if raw, err = registered.Append(nil, from); err != nil {
+			return value, false, err
+		}
+		ok = true
+	}
+	if !ok {
+		return value, false, nil
+	}
+	err = json.Unmarshal(raw, &value)
+	return value, err == nil, err
+}
+
+// Set writes the member. Setting a registered member fails where value is not
+// of its JSON type.
+func (f Field[T]) Set(m *Metadata, value T) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if registered := member(f.name); registered != nil {
+		return registered.Decode(m.reflect(), raw)
+	}
+	if m.Extra == nil {
+		m.Extra = make(map[string]json.RawMessage)
+	}
+	m.Extra[f.name] = raw
+	return nil
+}
+
+func (f Field[T]) check(raw json.RawMessage) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	return decoder.Decode(new(T))
+}

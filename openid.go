@@ -1,0 +1,215 @@
+package dcr
+
+// OpenID Connect Dynamic Client Registration 1.0 §2 and §5, OpenID Connect
+// Core 1.0 §8 and §10, JARM §3, RFC 9701 §6.
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// ValidateOpenID settles what the client wants of ID Tokens, UserInfo,
+// authorization responses, introspection and CIBA.
+func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration) error {
+	for _, settled := range []struct{ name, fallback string }{
+		{"subject_type", "public"},
+		{"id_token_signed_response_alg", "RS256"},
+		{"userinfo_signed_response_alg", ""},
+		{"authorization_signed_response_alg", ""}, // its default is not returned (JARM §3)
+		{"introspection_signed_response_alg", "RS256"},
+		{"backchannel_authentication_request_signing_alg", ""},
+	} {
+		if err := reg.settle(settled.name, settled.fallback); err != nil {
+			return err
+		}
+	}
+	for _, pair := range encryptionPairs {
+		if !pair.needsKeys {
+			continue // of request objects: in their own step
+		}
+		if err := reg.settleEncryption(pair.alg, pair.enc); err != nil {
+			return err
+		}
+	}
+	if err := reg.checkOpenID(); err != nil {
+		return err
+	}
+	if err := reg.checkSubset("default_acr_values", reg.Client.DefaultACRValues, reg.Capabilities.ACRValues); err != nil {
+		return err
+	}
+	if err := reg.checkSubset("response_modes", reg.Client.ResponseModes, reg.Capabilities.ResponseModes); err != nil {
+		return err
+	}
+	if err := reg.checkCIBA(); err != nil {
+		return err
+	}
+	return d.checkSector(ctx, reg)
+}
+
+// checkSubset refuses entries of a list that the server does not support.
+func (reg *Registration) checkSubset(name string, list, supported []string) error {
+	for _, entry := range list {
+		if !slices.Contains(supported, entry) {
+			return refuseMember(name, "unsupported", "must be among: %s", orNone(supported))
+		}
+	}
+	return nil
+}
+
+// checkOpenID holds the rules between members.
+func (reg *Registration) checkOpenID() error {
+	c := reg.Client
+	if c.IDTokenSignedResponseAlg == "none" && c.frontChannel("id_token") {
+		return refuseMember("id_token_signed_response_alg", "none", "must not be none where an ID Token passes through the authorization endpoint")
+	}
+	if c.AuthorizationSignedResponseAlg == "none" {
+		return refuseMember("authorization_signed_response_alg", "none", "must not be none")
+	}
+	if c.IntrospectionSignedResponseAlg == "none" {
+		return refuseMember("introspection_signed_response_alg", "none", "must not be none")
+	}
+	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
+		return refuseMember("default_max_age", "negative", "must be a number of seconds, 0 or more")
+	}
+	return httpsOnly.checkOptional("initiate_login_uri", c.InitiateLoginURI)
+}
+
+// checkCIBA holds the members of CIBA to its §4.
+func (reg *Registration) checkCIBA() error {
+	c := reg.Client
+	if !reg.enabled("backchannel_token_delivery_mode") {
+		return nil
+	}
+	granted, mode := slices.Contains(c.GrantTypes, grantCIBA), c.BackchannelTokenDeliveryMode
+	if mode == "" && granted {
+		return refuseMember("backchannel_token_delivery_mode", "missing", "must be one of: %s", orNone(reg.Capabilities.BackchannelTokenDeliveryModes))
+	}
+	if mode != "" && !slices.Contains(reg.Capabilities.BackchannelTokenDeliveryModes, mode) {
+		return refuseMember("backchannel_token_delivery_mode", "unsupported", "must be one of: %s", orNone(reg.Capabilities.BackchannelTokenDeliveryModes))
+	}
+	if (mode == "poll" || mode == "ping") && !granted {
+		return refuseMember("backchannel_token_delivery_mode", "grant", "%s needs %s in grant_types", mode, grantCIBA)
+	}
+	endpoint := c.BackchannelClientNotificationEndpoint
+	if (mode == "ping" || mode == "push") && endpoint == "" {
+		return refuseMember("backchannel_client_notification_endpoint", "missing", "must be an https URL with backchannel_token_delivery_mode %s", mode)
+	}
+	if err := httpsOnly.checkOptional("backchannel_client_notification_endpoint", endpoint); err != nil {
+		return err
+	}
+	if alg := c.BackchannelAuthenticationRequestSigningAlg; alg != "" && !jose.Asymmetric(alg) {
+		return refuseMember("backchannel_authentication_request_signing_alg", "symmetric", "must be an asymmetric signature algorithm")
+	}
+	return nil
+}
+
+// checkSector judges pairwise subjects and the sector document (OpenID Connect
+// Core 1.0 §8.1, Dynamic Client Registration §5), which is fetched whatever
+// the subject type.
+func (d DefaultValidator) checkSector(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	if c.SectorIdentifierURI == "" {
+		if c.SubjectType != "pairwise" {
+			return nil
+		}
+		return reg.checkPairwise()
+	}
+	if err := httpsOnly.checkOptional("sector_identifier_uri", c.SectorIdentifierURI); err != nil {
+		return err
+	}
+	if c.SubjectType == "pairwise" {
+		if err := reg.checkPairwiseCIBA(); err != nil {
+			return err
+		}
+	}
+	document, err := d.Fetch.get(ctx, c.SectorIdentifierURI, "application/json")
+	if err != nil {
+		return refuseMember("sector_identifier_uri", "fetch", "must lead to a document that this server can fetch: status 200, no redirects, publicly reachable")
+	}
+	listed, err := readSector(document)
+	if err != nil {
+		return refuseMember("sector_identifier_uri", "form", "must lead to a JSON array of strings")
+	}
+	for _, entry := range c.sectorEntries() {
+		if !slices.Contains(listed, entry.uri) {
+			return refuseMember("sector_identifier_uri", "mismatch", "must lead to a document that contains %s", entry.member)
+		}
+	}
+	return nil
+}
+
+type sectorEntry struct{ uri, member string }
+
+// sectorEntries are the URIs that the sector document must contain.
+func (c *Client) sectorEntries() []sectorEntry {
+	var entries []sectorEntry
+	for _, redirect := range c.RedirectURIs {
+		entries = append(entries, sectorEntry{redirect, "every entry of redirect_uris"})
+	}
+	switch c.BackchannelTokenDeliveryMode {
+	case "poll", "ping":
+		if c.JWKSURI != "" {
+			entries = append(entries, sectorEntry{c.JWKSURI, "jwks_uri"})
+		}
+	case "push":
+		entries = append(entries, sectorEntry{c.BackchannelClientNotificationEndpoint, "backchannel_client_notification_endpoint"})
+	}
+	return entries
+}
+
+// checkPairwise wants one sector: all redirect URIs on one host, where no
+// sector_identifier_uri says otherwise.
+func (reg *Registration) checkPairwise() error {
+	hosts := make(map[string]bool)
+	for _, redirect := range reg.Client.RedirectURIs {
+		if parsed, err := uri.Parse(redirect); err == nil {
+			hosts[parsed.Host] = true
+		}
+	}
+	if len(hosts) > 1 {
+		return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with redirect_uris on more than one host")
+	}
+	return reg.checkPairwiseCIBA()
+}
+
+// checkPairwiseCIBA wants, of a client that polls or is pinged, keys by
+// reference and a proof of them (CIBA §4): they are its sector.
+func (reg *Registration) checkPairwiseCIBA() error {
+	c := reg.Client
+	if mode := c.BackchannelTokenDeliveryMode; mode != "poll" && mode != "ping" {
+		return nil
+	}
+	if c.JWKSURI == "" {
+		return refuseMember("jwks_uri", "pairwise", "is required for subject_type pairwise with CIBA")
+	}
+	method := c.TokenEndpointAuthMethod
+	if method != "private_key_jwt" && method != "self_signed_tls_client_auth" && c.BackchannelAuthenticationRequestSigningAlg == "" {
+		return refuseMember("token_endpoint_auth_method", "pairwise",
+			"must be private_key_jwt or self_signed_tls_client_auth for subject_type pairwise with CIBA, unless requests are signed")
+	}
+	return nil
+}
+
+// readSector reads a sector document.
+func readSector(document []byte) ([]string, error) {
+	if !json.Valid(document) {
+		return nil, &strictjson.Error{Reason: "must be JSON"}
+	}
+	var listed []*string
+	if err := json.Unmarshal(document, &listed); err != nil {
+		return nil, err
+	}
+	entries := make([]string, len(listed))
+	for i, entry := range listed {
+		if entry == nil {
+			return nil, &strictjson.Error{Reason: "must be an array of strings"}
+		}
+		entries[i] = *entry
+	}
+	return entries, nil
+}

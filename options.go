@@ -1,0 +1,230 @@
+package dcr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// Options configures a [Handler]. Everything but Endpoint has a default.
+type Options struct {
+	// Endpoint is the absolute public URL of the registration endpoint, e.g.
+	// https://id.example.com/connect/dcr: what clients see, whatever path the
+	// handler is mounted at. Required; https unless its host is loopback.
+	Endpoint string
+
+	// ClientURI is the template of registration_client_uri (RFC 7592 §3), e.g.
+	// https://id.example.com/connect/dcr/{client_id}. If empty, Endpoint with
+	// the query client_id=….
+	ClientURI string
+
+	// Validator judges registrations and updates. If nil, DefaultValidator{}.
+	Validator Validator
+
+	// Policies are named alternatives to Validator, chosen by Caller.Policy. A
+	// client remembers the name and is updated under it; a name that is not
+	// here fails closed.
+	Policies map[string]Validator
+
+	// AllowAnonymous lets clients register without a Caller. If false, they
+	// get 401.
+	AllowAnonymous bool
+
+	// Caller says who asks for a registration: nil for nobody, an [*Error] to
+	// refuse. If nil, CallerFromContext.
+	Caller func(*http.Request) (*Caller, error)
+
+	// ManageAs lets a Caller read, update and delete a client without its
+	// registration access token, where it returns true. If nil, no Caller may.
+	ManageAs func(caller *Caller, client *Client) bool
+
+	// DisableManagement takes RFC 7592 away: no registration access tokens,
+	// 405 for everything but POST.
+	DisableManagement bool
+
+	// OptionalClientID accepts an update without client_id, which RFC 7592
+	// §2.2 demands and UK Open Banking does not.
+	OptionalClientID bool
+
+	// SecretLifetime is how long a client secret is valid. If zero, for ever,
+	// and client_secret_expires_at is 0. An update renews an expired secret.
+	SecretLifetime time.Duration
+
+	// RotateRegistrationToken gives a client a new registration access token
+	// with every update. The old one is valid until the new one is used, or
+	// for RotationGrace.
+	RotateRegistrationToken bool
+
+	// RotateSecret gives a client a new secret with every update. The old one
+	// is valid for RotationGrace.
+	RotateSecret bool
+
+	// RotationGrace is how long what was rotated away stays valid, so that a
+	// lost answer locks nobody out. If zero, 1 hour.
+	RotationGrace time.Duration
+
+	// Sealer keeps client secrets themselves, encrypted, for clients whose
+	// method or algorithms need them (client_secret_jwt, HS256 …). If nil,
+	// such registrations are refused.
+	Sealer Sealer
+
+	// NewClientID makes a client's identifier. If nil, RandomClientID.
+	NewClientID func(ctx context.Context, reg *Registration) (string, error)
+
+	// NewClientSecret makes a client's secret and the form in which it is
+	// kept. If nil, RandomClientSecret.
+	NewClientSecret func(ctx context.Context, reg *Registration) (Plaintext, Secret, error)
+
+	// ModifyResponse may edit an answer of status 200 or 201. It runs before
+	// the client is stored, so that refusing here leaves nothing. It may edit
+	// reg.Client too, within the fixed rules; members that the server issues
+	// are written after it. reg.Request is nil on a read. If nil,
+	// KeepResponse.
+	ModifyResponse func(ctx context.Context, reg *Registration, res *Response) error
+
+	// AfterDelete is told of a client that was deleted, so that its grants and
+	// tokens die with it (RFC 7592 §2.3). An error is logged. If nil, nothing.
+	AfterDelete func(ctx context.Context, client *Client) error
+
+	// WriteError writes every answer that is not a success. If nil, the
+	// function WriteError.
+	WriteError func(w http.ResponseWriter, r *http.Request, err error)
+
+	// MaxBodyBytes bounds a request's body. If zero, 64 KiB.
+	MaxBodyBytes int64
+
+	// Limits bound what a body may hold. Zero fields mean the defaults.
+	Limits Limits
+
+	// StoreTimeout bounds a write to the store, which outlives a cancelled
+	// request. If zero, 10 seconds.
+	StoreTimeout time.Duration
+
+	// Logger gets what went wrong on our side, and refusals at debug level;
+	// never a body or a secret. If nil, slog.Default.
+	Logger *slog.Logger
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultMaxBody       = 64 << 10
+	defaultStoreTimeout  = 10 * time.Second
+	defaultRotationGrace = time.Hour
+)
+
+// withDefaults returns a copy of o in which every hook is set.
+func (o *Options) withDefaults() Options {
+	opts := *o
+	if opts.Validator == nil {
+		opts.Validator = DefaultValidator{}
+	}
+	if opts.Caller == nil {
+		opts.Caller = func(r *http.Request) (*Caller, error) { return CallerFromContext(r.Context()), nil }
+	}
+	if opts.NewClientID == nil {
+		opts.NewClientID = RandomClientID
+	}
+	if opts.NewClientSecret == nil {
+		opts.NewClientSecret = RandomClientSecret
+	}
+	if opts.ModifyResponse == nil {
+		opts.ModifyResponse = KeepResponse
+	}
+	if opts.WriteError == nil {
+		opts.WriteError = WriteError
+	}
+	if opts.MaxBodyBytes <= 0 {
+		opts.MaxBodyBytes = defaultMaxBody
+	}
+	if opts.StoreTimeout <= 0 {
+		opts.StoreTimeout = defaultStoreTimeout
+	}
+	if opts.RotationGrace <= 0 {
+		opts.RotationGrace = defaultRotationGrace
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.Limits = opts.Limits.effective()
+	return opts
+}
+
+const clientIDPlace = "{client_id}"
+
+// checkURLs refuses URLs that clients could not use.
+func (o *Options) checkURLs() error {
+	if o.Endpoint == "" {
+		return errors.New("Options.Endpoint is empty; set it to the public URL of the registration endpoint")
+	}
+	if err := publicURL(o.Endpoint); err != nil {
+		return fmt.Errorf("Options.Endpoint %w", err)
+	}
+	if o.ClientURI == "" {
+		return nil
+	}
+	if strings.Count(o.ClientURI, clientIDPlace) != 1 {
+		return errors.New("Options.ClientURI must contain {client_id} once")
+	}
+	if err := publicURL(strings.Replace(o.ClientURI, clientIDPlace, "id", 1)); err != nil {
+		return fmt.Errorf("Options.ClientURI %w", err)
+	}
+	return nil
+}
+
+func publicURL(text string) error {
+	parsed, err := uri.Parse(text)
+	switch {
+	case err != nil:
+		return err
+	case parsed.HasFragment:
+		return errors.New("must not have a fragment")
+	case parsed.Kind() == uri.PrivateUse || parsed.Kind() == uri.HTTP:
+		return errors.New("must use https, or http on 127.0.0.1, [::1] or localhost")
+	}
+	return nil
+}
+
+// clientURI is the registration_client_uri of a client.
+func (o *Options) clientURI(clientID string) string {
+	if o.ClientURI != "" {
+		return strings.Replace(o.ClientURI, clientIDPlace, url.PathEscape(clientID), 1)
+	}
+	separator := "?"
+	if strings.Contains(o.Endpoint, "?") {
+		separator = "&"
+	}
+	return o.Endpoint + separator + "client_id=" + url.QueryEscape(clientID)
+}
+
+// check refuses options that contradict each other.
+func (o *Options) check() error {
+	if err := o.checkURLs(); err != nil {
+		return err
+	}
+	if o.Validator != nil {
+		if err := ready(o.Validator); err != nil {
+			return fmt.Errorf("Options.Validator: %w", err)
+		}
+	}
+	for name, policy := range o.Policies {
+		if policy == nil {
+			return fmt.Errorf("Options.Policies[%q] is nil", name)
+		}
+		if err := ready(policy); err != nil {
+			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package dcr
+
+// RFC 7591 §5, RFC 8252, OpenID Connect Dynamic Client Registration 1.0 §2:
+// redirect_uris and application_type, and how the authorization endpoint
+// matches them (RFC 9700 §2.1).
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// MatchRedirectURI reports whether requested is the registered redirect URI:
+// byte for byte, but for the port of an http redirect to 127.0.0.1, [::1] or
+// localhost (RFC 8252 §7.3).
+func MatchRedirectURI(registered, requested string) bool {
+	return uri.MatchRedirect(registered, requested)
+}
+
+// MatchRedirectURI is what the authorize endpoint asks: whether requested is
+// one of the client's redirect URIs. The port of a loopback redirect is free
+// for native clients only.
+func (c *Client) MatchRedirectURI(requested string) bool {
+	if slices.Contains(c.RedirectURIs, requested) {
+		return true
+	}
+	return c.native() && slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
+		return uri.MatchRedirect(registered, requested)
+	})
+}
+
+// native reports whether the client is a native application: because it says
+// so or, where it says nothing, because of its redirect URIs.
+func (c *Client) native() bool {
+	if c.ApplicationType != "" {
+		return c.ApplicationType == "native"
+	}
+	return slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
+		parsed, err := uri.Parse(redirect)
+		return err == nil && nativeKind(parsed.Kind())
+	})
+}
+
+func nativeKind(kind uri.Kind) bool { return kind == uri.LoopbackHTTP || kind == uri.PrivateUse }
+
+// ValidateRedirectURIs judges every redirect URI by its kind and settles
+// application_type. Redirect URIs are taken whole or refused, never changed.
+func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	if c.RedirectURIs == nil {
+		c.RedirectURIs = []string{}
+	}
+	kinds, err := reg.parseRedirectURIs()
+	if err != nil {
+		return err
+	}
+	inferred, err := d.settleApplicationType(reg, kinds)
+	if err != nil {
+		return err
+	}
+	for i, kind := range kinds {
+		if reason := d.refuseKind(reg, kind, inferred); reason != "" {
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
+		}
+	}
+	return nil
+}
+
+// parseRedirectURIs holds the redirect URIs to the rules that know no
+// exception, and returns the kind of each.
+func (reg *Registration) parseRedirectURIs() ([]uri.Kind, error) {
+	c := reg.Client
+	if len(c.RedirectURIs) == 0 && c.redirects() && !reg.mayPushRedirectURI() {
+		return nil, refuseMember("redirect_uris", "missing", "must have at least one redirect URI with these grant_types and response_types")
+	}
+	kinds := make([]uri.Kind, len(c.RedirectURIs))
+	for i, redirect := range c.RedirectURIs {
+		parsed, err := uri.Parse(redirect)
+		switch {
+		case err != nil:
+			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.form", "redirect_uris[%d] %s", i, err)
+		case parsed.HasFragment:
+			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.fragment", "redirect_uris[%d] must not have a fragment", i)
+		case parsed.HasWildcard:
+			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.wildcard", "redirect_uris[%d] must not have a wildcard: redirect URIs are compared exactly", i)
+		}
+		kinds[i] = parsed.Kind()
+	}
+	return kinds, nil
+}
+
+// mayPushRedirectURI reports whether the client may name its redirect URIs
+// only when it pushes a request (RFC 9126 §2.4).
+func (reg *Registration) mayPushRedirectURI() bool {
+	c := reg.Client
+	return reg.base.pushedRedirectURIs && c.RequirePushedAuthorizationRequests && reg.authMethod() != "none"
+}
+
+// settleApplicationType judges application_type, or infers it, and reports
+// whether it was inferred. It is set where it was sent, and always with OpenID
+// Connect.
+func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.Kind) (inferred bool, err error) {
+	c := reg.Client
+	switch c.ApplicationType {
+	case "web", "native":
+		return false, nil
+	case "":
+	default:
+		return false, refuseMember("application_type", "value", "must be web or native")
+	}
+	if d.LiteralApplicationType {
+		c.ApplicationType = "web"
+		return false, nil
+	}
+	if reg.Capabilities.openID() {
+		c.ApplicationType = "web"
+		if slices.ContainsFunc(kinds, nativeKind) {
+			c.ApplicationType = "native"
+		}
+	}
+	return true, nil
+}
+
+// refuseKind says why a redirect URI of this kind is refused, "" if it is
+// not. Where application_type was inferred, each URI is judged by its own
+// kind.
+func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, inferred bool) string {
+	c := reg.Client
+	front := c.frontChannel("token") || c.frontChannel("id_token")
+	declaredWeb := !inferred && c.ApplicationType == "web"
+	declaredNative := !inferred && c.ApplicationType == "native"
+	switch kind {
+	case uri.HTTP:
+		if !d.AllowHTTPRedirects || declaredNative || front || reg.authMethod() == "none" {
+			return "must use https unless it leads to 127.0.0.1, [::1] or localhost"
+		}
+	case uri.LoopbackHTTP:
+		if declaredWeb && front {
+			return "must use https and a host other than localhost for a web application that uses an implicit or hybrid response type"
+		}
+	case uri.LoopbackHTTPS:
+		if declaredNative {
+			return "must use http to lead to the native application's own machine, or https with the host of its site"
+		}
+		if front && !slices.ContainsFunc(c.RedirectURIs, isNativeRedirect) {
+			return "must have a host other than localhost for a web application that uses an implicit or hybrid response type"
+		}
+	case uri.PrivateUse:
+		if declaredWeb {
+			return "must use https for a web application; application_type native allows schemes of the application's own"
+		}
+	}
+	return ""
+}
+
+func isNativeRedirect(redirect string) bool {
+	parsed, err := uri.Parse(redirect)
+	return err == nil && nativeKind(parsed.Kind())
+}
+
+// A uriRule judges one URI member.
+type uriRule struct {
+	schemes  string // what is allowed, for the sentence
+	allowed  func(kind uri.Kind) bool
+	fragment bool // a fragment is allowed
+}
+
+var (
+	webPage = uriRule{schemes: "an http or https URL", fragment: true,
+		allowed: func(kind uri.Kind) bool { return kind != uri.PrivateUse }}
+	httpsOnly = uriRule{schemes: "an https URL",
+		allowed: func(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.LoopbackHTTPS }}
+	httpOrHTTPS = uriRule{schemes: webPage.schemes, allowed: webPage.allowed}
+)
+
+// check judges one URI; name is shown, member and rule are for logs.
+func (rule uriRule) check(member, name, text string) (uri.URI, error) {
+	parsed, err := uri.Parse(text)
+	switch {
+	case err != nil:
+		return parsed, refuse(InvalidClientMetadata, member, member+".form", "%s %s", name, err)
+	case !rule.allowed(parsed.Kind()):
+		return parsed, refuse(InvalidClientMetadata, member, member+".scheme", "%s must be %s", name, rule.schemes)
+	case parsed.HasFragment && !rule.fragment:
+		return parsed, refuse(InvalidClientMetadata, member, member+".fragment", "%s must not have a fragment", name)
+	}
+	return parsed, nil
+}
+
+// checkOptional judges a URI member that may be absent.
+func (rule uriRule) checkOptional(member, text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := rule.check(member, member, text)
+	return err
+}
+
+// checkList judges every entry of a list of URIs.
+func (rule uriRule) checkList(member string, list []string) error {
+	for i, text := range list {
+		if _, err := rule.check(member, fmt.Sprintf("%s[%d]", member, i), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package dcr
+
+// RFC 7591 §2 and §3.1: the client registration request as it comes in.
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// Request is a registration or update request as it was sent.
+type Request struct {
+	Metadata                              // every member that was understood; unknown ones are in Extra
+	SoftwareStatement string              // compact JWS (RFC 7591 §2.3), not yet verified
+	ClientID          string              // sent back on an update (RFC 7592 §2.2); ignored on a registration
+	ClientSecret      Plaintext           // sent back on an update; ignored on a registration
+	Choices           map[string][]string // RP Metadata Choices: lists of alternatives by member name
+	Raw               json.RawMessage     // the whole body
+
+	present   memberSet // members that the body named, null and "" aside
+	issued    string    // the first member of the body that RFC 7592 §2.2 forbids to send
+	faults    []fault
+	ownFaults []*Error // faults of client_id and client_secret, which a registration ignores
+}
+
+// fault is a member of the wrong form. It counts only where the member is on.
+type fault struct {
+	member int // its place in members.Fields; -1 for software_statement
+	err    *Error
+}
+
+// Limits bound what a request may hold. A zero field means its default.
+type Limits struct {
+	Members        int // members of the body or of any object in it; if zero, 128
+	Depth          int // levels of nesting; if zero, 16
+	ListItems      int // entries of any list, redirect_uris among them; if zero, 64
+	URIBytes       int // bytes of a URI; if zero, 2,048
+	NameBytes      int // bytes of any other string; if zero, 1,024
+	ScopeBytes     int // bytes of scope; if zero, 4,096
+	Keys           int // keys in jwks; if zero, 32
+	StatementBytes int // bytes of software_statement; if zero, 8,192
+}
+
+// effective returns l with the defaults filled in.
+func (l Limits) effective() Limits {
+	fill := func(limit *int, standard int) {
+		if *limit <= 0 {
+			*limit = standard
+		}
+	}
+	fill(&l.Members, 128)
+	fill(&l.Depth, 16)
+	fill(&l.ListItems, 64)
+	fill(&l.URIBytes, 2048)
+	fill(&l.NameBytes, 1024)
+	fill(&l.ScopeBytes, 4096)
+	fill(&l.Keys, 32)
+	fill(&l.StatementBytes, 8192)
+	return l
+}
+
+// UnmarshalJSON reads a request body under the default [Limits]. It fails
+// with an [*Error] where the body is not one JSON object; members of the wrong
+// form are reported by [Validate], which knows which members count.
+func (r *Request) UnmarshalJSON(body []byte) error {
+	request, err := parseRequest(body, Limits{}.effective())
+	if err == nil {
+		*r = *request
+	}
+	return err
+}
+
+// choiceMember finds the singular member that an RP Metadata Choices list
+// belongs to.
+var choiceMember = func() map[string]int {
+	lists := make(map[string]int)
+	for i, f := range members.Fields {
+		if list := f.Tag.Get("list"); list != "" {
+			lists[list] = i
+		}
+	}
+	return lists
+}()
+
+func parseRequest(body []byte, limits Limits) (*Request, error) {
+	request := &Request{Raw: body}
+	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, request.member)
+	if err == nil {
+		return request, nil
+	}
+	if refused := (*Error)(nil); errors.As(err, &refused) {
+		return nil, refused
+	}
+	refused := refuse(InvalidClientMetadata, "", "body.json", "%s", err.Error())
+	if found := (*strictjson.Error)(nil); errors.As(err, &found) {
+		refused.Member = found.Path
+	}
+	return nil, refused
+}
+
+// member takes one member of the body.
+func (r *Request) member(name string, value strictjson.Value) error {
+	if slices.Contains(issued, name) {
+		r.serverMember(name, value)
+		return nil
+	}
+	kind := value.Kind()
+	if kind == strictjson.Null || kind == strictjson.String && len(value) == len(`""`) {
+		return nil
+	}
+	if i, known := members.Find(name); known {
+		r.registered(i, value)
+		return nil
+	}
+	if i, known := choiceMember[name]; known {
+		list, err := value.Texts()
+		if r.note(i, name, err) && len(list) > 0 {
+			put(&r.Choices, name, list)
+		}
+		return nil
+	}
+	if name == "software_statement" {
+		text, err := value.Text()
+		r.SoftwareStatement = text
+		r.note(-1, name, err)
+		return nil
+	}
+	if base, _, tagged := strings.Cut(name, "#"); tagged {
+		if i, known := members.Find(base); known && members.Fields[i].Tag.Get("lang") != "" && wellFormedTag(name[len(base)+1:]) {
+			return r.localized(i, name, value)
+		}
+	}
+	put(&r.Extra, name, json.RawMessage(value))
+	return nil
+}
+
+func put[V any](m *map[string]V, name string, value V) {
+	if *m == nil {
+		*m = make(map[string]V)
+	}
+	(*m)[name] = value
+}
+
+// registered takes a member of [Metadata].
+func (r *Request) registered(i int, value strictjson.Value) {
+	f := &members.Fields[i]
+	into := r.Metadata.reflect()
+	err := f.Decode(into, value)
+	if f.Kind == record.Raw && value.Kind() != strictjson.Object {
+		err = &strictjson.Error{Reason: "must be a JSON object"}
+	}
+	if !r.note(i, f.Name, err) {
+		f.Clear(into)
+		return
+	}
+	if f.Kind == record.Strings && len(f.List(into)) == 0 && !keepsEmpty(f.Name) {
+		f.Clear(into)
+		return
+	}
+	r.present.add(i)
+}
+
+// keepsEmpty says for which lists an empty one is not an absent one: a machine
+// client has no redirect URIs and no response types.
+func keepsEmpty(name string) bool {
+	return name == "redirect_uris" || name == "response_types"
+}
+
+// localized takes a language-tagged member. Tags are read case-insensitively
+// (RFC 7591 §2.2), so two that differ in case alone are one member sent twice.
+func (r *Request) localized(i int, name string, value strictjson.Value) error {
+	for other := range r.Localized {
+		if strings.EqualFold(other, name) {
+			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
+		}
+	}
+	text, err := value.Text()
+	if r.note(i, name, err) {
+		put(&r.Localized, name, text)
+	}
+	return nil
+}
+
+// note keeps the fault that err is and reports whether there is none.
+func (r *Request) note(i int, name string, err error) bool {
+	if err != nil {
+		r.faults = append(r.faults, fault{member: i, err: memberError(name, err)})
+	}
+	return err == nil
+}
+
+// memberError says of a member that its value is not of the right form.
+func memberError(name string, err error) *Error {
+	return refuse(memberCode(name), name, name+".type", "%s", strictjson.In(name, err))
+}
+
+// serverMember takes a member that only the server issues. A registration
+// ignores it; an update is judged by it.
+func (r *Request) serverMember(name string, value strictjson.Value) {
+	switch name {
+	case "client_id", "client_secret":
+		if value.Kind() == strictjson.Null {
+			return
+		}
+		text, err := value.Text()
+		if err != nil {
+			r.ownFaults = append(r.ownFaults, memberError(name, err))
+		}
+		if name == "client_id" {
+			r.ClientID = text
+		} else {
+			r.ClientSecret = Plaintext(text)
+		}
+	default:
+		if r.issued == "" {
+			r.issued = name
+		}
+	}
+}
+
+// wellFormedTag reports whether tag has the shape of a BCP 47 language tag
+// (RFC 5646 §2.1): letters first, then subtags of up to eight letters and
+// digits.
+func wellFormedTag(tag string) bool {
+	for i, part := range strings.Split(tag, "-") {
+		if part == "" || len(part) > 8 {
+			return false
+		}
+		for _, c := range []byte(part) {
+			letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+			if !letter && (i == 0 || c < '0' || c > '9') {
+				return false
+			}
+		}
+	}
+	return len(tag) <= 64
+}

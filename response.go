@@ -1,0 +1,110 @@
+package dcr
+
+// RFC 7591 §3.2.1 and RFC 7592 §3: the client information response.
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/dynreg/dcr/internal/record"
+)
+
+// Response is the answer to a registration, a read or an update: copies of its
+// own, so that a hook can edit it without touching what is stored.
+type Response struct {
+	ClientID                string
+	ClientSecret            Plaintext // only when it was just issued
+	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil where the client has no secret
+	ClientIDIssuedAt        int64     // seconds since 1970
+	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise
+	RegistrationClientURI   string    // likewise
+	SoftwareStatement       string    // as it was sent, if it was verified
+	Metadata                          // every effective member; Extra holds the extensions
+
+	on feature
+}
+
+// KeepResponse leaves the response as it is: the default of
+// Options.ModifyResponse.
+func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
+
+// newResponse makes the answer that tells of client.
+func newResponse(client *Client, on feature) (*Response, error) {
+	res := &Response{
+		ClientID:         client.ID,
+		ClientIDIssuedAt: client.CreatedAt.Unix(),
+		Metadata:         client.Metadata.clone(),
+		on:               on,
+	}
+	if client.Statement != nil {
+		res.SoftwareStatement = client.Statement.Text
+	}
+	for _, secret := range client.Secrets {
+		if secret.Type == SecretJWK {
+			continue
+		}
+		expiry := int64(0)
+		if !secret.ExpiresAt.IsZero() {
+			expiry = secret.ExpiresAt.Unix()
+		}
+		res.ClientSecretExpiresAt = &expiry
+		break // the newest secret comes first
+	}
+	if client.showsSettings() {
+		return res, client.showSettings(&res.Extra)
+	}
+	return res, nil
+}
+
+// appendJSON writes the answer. Members that the server issues are written
+// from their fields alone; an extension cannot bear their names.
+func (res *Response) appendJSON(dst []byte) ([]byte, error) {
+	object := objectWriter{dst: dst}
+	object.text("client_id", res.ClientID)
+	object.text("client_secret", res.ClientSecret.Reveal())
+	if res.ClientSecretExpiresAt != nil {
+		object.number("client_secret_expires_at", *res.ClientSecretExpiresAt)
+	}
+	object.number("client_id_issued_at", res.ClientIDIssuedAt)
+	if res.RegistrationAccessToken != "" && res.RegistrationClientURI != "" {
+		object.text("registration_access_token", res.RegistrationAccessToken.Reveal())
+		object.text("registration_client_uri", res.RegistrationClientURI)
+	}
+	object.text("software_statement", res.SoftwareStatement)
+	object.metadata(&res.Metadata, res.shows)
+	for _, name := range sortedKeys(res.Extra) {
+		if !slices.Contains(issued, name) && name != "software_statement" && member(name) == nil {
+			object.raw(name, res.Extra[name])
+		}
+	}
+	return object.finish()
+}
+
+// MarshalJSON writes the answer as a log may hold it: secrets redacted.
+func (res Response) MarshalJSON() ([]byte, error) {
+	if res.ClientSecret != "" {
+		res.ClientSecret = redacted
+	}
+	if res.RegistrationAccessToken != "" {
+		res.RegistrationAccessToken = redacted
+	}
+	return res.appendJSON(nil)
+}
+
+// shows reports whether an unset member is answered all the same: the three
+// lists that clients rely on, and the booleans of features that are on.
+func (res *Response) shows(i int) bool {
+	f := &members.Fields[i]
+	switch f.Name {
+	case "redirect_uris", "grant_types", "response_types":
+		return true
+	}
+	if f.Kind != record.Bool || !res.on.has(i) {
+		return false
+	}
+	with := f.Tag.Get("with")
+	return with == "" || !member(with).IsZero(res.Metadata.reflect())
+}
+
+var _ json.Marshaler = Response{}

@@ -1,0 +1,142 @@
+package dcr
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// The errors by which a store says what it found. Every other error of a store
+// is an outage: it is logged, answered with 503, and never makes a client
+// believe that its registration is gone.
+var (
+	ErrClientNotFound = errors.New("dcr: client not found")
+	ErrClientExists   = errors.New("dcr: client id is taken")
+	ErrConflict       = errors.New("dcr: client was changed meanwhile")
+	ErrStoreFull      = errors.New("dcr: store has reached its limit")
+)
+
+// ClientConfigurationStore keeps registered clients. It is safe for concurrent
+// use, keeps copies (what it was given and what it returned may be changed by
+// the caller without effect), keeps every field of a [Client], and has stored
+// durably what it returned nil for. [dcrtest.TestStore] checks an
+// implementation.
+//
+// [dcrtest.TestStore]: https://pkg.go.dev/github.com/dynreg/dcr/dcrtest#TestStore
+type ClientConfigurationStore interface {
+	// Add stores a new client and sets its Revision to 1. ErrClientExists says
+	// that the id is taken, ErrStoreFull that the store's limit is reached;
+	// nothing is stored then.
+	Add(ctx context.Context, client *Client) error
+
+	// FindByClientID returns the client with that id, byte for byte.
+	// ErrClientNotFound says that there is none, and only that.
+	FindByClientID(ctx context.Context, clientID string) (*Client, error)
+
+	// Update replaces the stored client if its Revision is still that of
+	// client, and increments the Revision, in client too. ErrConflict says that
+	// the client was changed meanwhile, ErrClientNotFound that it is gone;
+	// nothing is changed then.
+	Update(ctx context.Context, client *Client) error
+
+	// Delete removes the client. ErrClientNotFound says that there is none.
+	Delete(ctx context.Context, clientID string) error
+}
+
+// Filter selects clients. A zero field selects all.
+type Filter struct {
+	SoftwareID    string    // clients with this software_id
+	RegisteredBy  string    // clients registered by this caller's subject
+	Policy        string    // clients registered under this policy
+	Status        *Status   // clients of this status
+	CreatedAfter  time.Time // clients created at this time or later
+	CreatedBefore time.Time // clients created before this time
+}
+
+// ClientLister is a store that can list its clients.
+type ClientLister interface {
+	// ListClients yields the clients that filter selects, in the order of
+	// their ids, starting behind the id after ("" starts at the beginning). It
+	// reads in pages, so that a client added or deleted meanwhile may or may
+	// not appear, and no other appears twice or is left out. An error ends the
+	// sequence.
+	ListClients(ctx context.Context, filter Filter, after string) iter.Seq2[*Client, error]
+}
+
+// ClientCounter is a store that can count its clients.
+type ClientCounter interface {
+	// CountClients returns how many clients filter selects.
+	CountClients(ctx context.Context, filter Filter) (int64, error)
+}
+
+// ClientToucher is a store that can note the use of a client.
+type ClientToucher interface {
+	// TouchClient notes that the client was used at the given time: it moves
+	// LastUsedAt forward and sets ActivatedAt on the first use, without a new
+	// Revision. A store may leave out a move shorter than its throttle.
+	// ErrClientNotFound says that there is no such client.
+	TouchClient(ctx context.Context, clientID string, at time.Time) error
+}
+
+// SweepRule says which clients a sweep deletes: those to which any of its
+// conditions applies. A zero condition applies to none.
+type SweepRule struct {
+	NeverActivatedBefore time.Time // created before this time and never used
+	IdleBefore           time.Time // last used before this time
+	ExpiredBefore        time.Time // ExpiresAt before this time
+	DryRun               bool      // select and report, delete nothing
+	BatchSize            int       // deleted at a time; if zero, 500
+
+	// BeforeDelete, if not nil, is called with each client before it is
+	// deleted; an error keeps the client and ends the sweep with that error.
+	BeforeDelete func(ctx context.Context, client *Client) error
+}
+
+// ClientSweeper is a store that can delete clients that nobody uses.
+type ClientSweeper interface {
+	// SweepClients deletes the dynamically registered clients that rule
+	// selects, in batches, and returns how many it deleted or, on a dry run,
+	// would delete. A client that was used meanwhile is kept.
+	SweepClients(ctx context.Context, rule SweepRule) (int64, error)
+}
+
+// StatementFinder is a store that can find the clients of a software
+// statement.
+type StatementFinder interface {
+	// FindByStatement returns the ids of the clients that registered with the
+	// statement of this issuer and id, nil if there are none.
+	FindByStatement(ctx context.Context, issuer, id string) ([]string, error)
+}
+
+// InitialAccessTokenStore is a store that keeps initial access tokens (RFC
+// 7591 §3) and counts their uses. Tokens are named by their hash alone.
+type InitialAccessTokenStore interface {
+	// AddInitialAccessToken stores a new token.
+	AddInitialAccessToken(ctx context.Context, token *InitialAccessToken) error
+
+	// FindInitialAccessToken returns the token of that hash.
+	// ErrTokenNotFound says that there is none, and only that.
+	FindInitialAccessToken(ctx context.Context, hash string) (*InitialAccessToken, error)
+
+	// UseInitialAccessToken counts one use, atomically among all the hosts that
+	// share the store: it never exceeds MaxUses. ErrTokenUsedUp says that no
+	// use is left or that the token has expired at now, ErrTokenNotFound that
+	// there is none.
+	UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error
+
+	// ReleaseInitialAccessToken takes one use back, for a registration that
+	// failed after it was counted. A token that is gone is not an error.
+	ReleaseInitialAccessToken(ctx context.Context, hash string) error
+
+	// DeleteInitialAccessToken revokes the token. ErrTokenNotFound says that
+	// there is none.
+	DeleteInitialAccessToken(ctx context.Context, hash string) error
+}
+
+// ReplayStore is a store that remembers values which may be used only once.
+type ReplayStore interface {
+	// Remember notes key until the given time and reports whether it was new.
+	// It is atomic among all the hosts that share the store.
+	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
+}

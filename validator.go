@@ -1,0 +1,334 @@
+package dcr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/record"
+)
+
+// Validator judges registrations and updates, one aspect a step, in the order
+// that [Validate] runs. Each step reads Registration.Request, judges, corrects
+// and completes Registration.Client, measures against
+// Registration.Capabilities, and keeps no state of its own. It refuses with an
+// [*Error]; any other error is the server's fault.
+//
+// The interface is sealed, so that a later version may add a step: implement
+// it by embedding [DefaultValidator], or another Validator in a decorator.
+type Validator interface {
+	// Capabilities says what the server supports. A decorator narrows what
+	// the inner Validator supports.
+	Capabilities() Capabilities
+
+	// ValidateSoftwareStatement verifies the software statement and sets
+	// Registration.Statement; its claims override the client's metadata.
+	ValidateSoftwareStatement(ctx context.Context, reg *Registration) error
+
+	// ValidateGrantTypes settles grant_types and response_types;
+	// AllowOfflineAccess follows.
+	ValidateGrantTypes(ctx context.Context, reg *Registration) error
+
+	// ValidateRedirectURIs settles redirect_uris and application_type.
+	ValidateRedirectURIs(ctx context.Context, reg *Registration) error
+
+	// ValidateScopes settles the scopes asked for; it is skipped when none were.
+	ValidateScopes(ctx context.Context, reg *Registration) error
+
+	// SetDefaultScopes is called when no scopes were asked for or none remain.
+	SetDefaultScopes(ctx context.Context, reg *Registration) error
+
+	// ValidateClientAuthentication settles token_endpoint_auth_method and its
+	// algorithm, jwks, jwks_uri, tls_client_auth_* and require_client_secret.
+	ValidateClientAuthentication(ctx context.Context, reg *Registration) error
+
+	// ValidateDisplay settles client_name, client_uri, logo_uri, tos_uri,
+	// policy_uri, contacts, their language-tagged forms, and consent settings.
+	ValidateDisplay(ctx context.Context, reg *Registration) error
+
+	// ValidateLogout settles post_logout_redirect_uris and front- and
+	// back-channel logout.
+	ValidateLogout(ctx context.Context, reg *Registration) error
+
+	// ValidateOpenID settles subject_type, sector_identifier_uri, the ID
+	// Token, UserInfo, authorization response and introspection algorithms,
+	// default_max_age, require_auth_time, default_acr_values,
+	// initiate_login_uri and CIBA.
+	ValidateOpenID(ctx context.Context, reg *Registration) error
+
+	// ValidateRequestObjects settles request_object_*, request_uris,
+	// require_signed_request_object and require_pushed_authorization_requests.
+	ValidateRequestObjects(ctx context.Context, reg *Registration) error
+
+	// ValidateTokens settles token types, lifetimes and sender constraining.
+	ValidateTokens(ctx context.Context, reg *Registration) error
+
+	// ValidateExtensions settles the declared extension members.
+	ValidateExtensions(ctx context.Context, reg *Registration) error
+
+	// SetClientDefaults is a hook for the host's own settings of every client.
+	SetClientDefaults(ctx context.Context, reg *Registration) error
+
+	// ValidateClient judges the complete effective client, last.
+	ValidateClient(ctx context.Context, reg *Registration) error
+
+	// sealed returns what Validate must know of the DefaultValidator below.
+	sealed() foundation
+}
+
+// DefaultValidator is the policy of RFC 7591 and OpenID Connect Dynamic Client
+// Registration as data. Its zero value is ready to use and strict. Embed it to
+// override a step.
+type DefaultValidator struct {
+	Supports      Capabilities       // what the server supports; zero fields mean strict defaults
+	DefaultScopes []string           // for a client that asks for no scope, or none that is supported
+	Statements    *StatementVerifier // if nil, software statements are ignored
+	Extensions    []Extension        // extension members to accept
+	Duende        *DuendeExtensions  // if not nil, Duende IdentityServer's extension members are accepted
+	Fetch         *GuardedClient     // fetches sector_identifier_uri; if nil, one with the defaults
+
+	AllowHTTPRedirects         bool // remote http in the redirect and logout URIs of confidential clients of the code flow
+	AllowPushedRedirectURIs    bool // no redirect_uris for confidential clients that must push their requests (RFC 9126 §2.4)
+	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
+	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred
+	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them
+}
+
+// foundation is what Validate itself must know of the DefaultValidator at the
+// bottom of a Validator.
+type foundation struct {
+	extensions            []Extension
+	duende                bool
+	pushedRedirectURIs    bool
+	hybridWithoutImplicit bool
+}
+
+// declares reports whether an extension member is accepted.
+func (f *foundation) declares(name string) bool {
+	return slices.ContainsFunc(f.extensions, func(e Extension) bool { return e.Name() == name }) ||
+		f.duende && isDuendeMember(name)
+}
+
+func (d DefaultValidator) sealed() foundation {
+	return foundation{
+		extensions: d.Extensions, duende: d.Duende != nil,
+		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
+	}
+}
+
+// Capabilities returns d.Supports with its strict defaults filled in.
+func (d DefaultValidator) Capabilities() Capabilities { return d.Supports.effective() }
+
+type step = func(v Validator, ctx context.Context, reg *Registration) error
+
+// steps is the order in which a registration is judged.
+var steps = []step{
+	Validator.ValidateSoftwareStatement,
+	mergeStatement,
+	Validator.ValidateGrantTypes,
+	Validator.ValidateRedirectURIs,
+	validateScope,
+	Validator.ValidateClientAuthentication,
+	Validator.ValidateDisplay,
+	Validator.ValidateLogout,
+	Validator.ValidateOpenID,
+	Validator.ValidateRequestObjects,
+	Validator.ValidateTokens,
+	Validator.ValidateExtensions,
+	Validator.SetClientDefaults,
+	Validator.ValidateClient,
+}
+
+// Validate runs the steps of v over a registration, or over an update where
+// reg.Previous is set. It starts from the metadata of reg.Request, less
+// undeclared extensions and members of switched-off features, and from the
+// server-owned settings of a new client or of the previous one; it ends with
+// the fixed rules of the RFCs, which no step can skip. reg.Client is then the
+// effective client. Refusals are [*Error]s; any other error is the server's.
+func Validate(ctx context.Context, v Validator, reg *Registration) error {
+	if err := reg.begin(v); err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := step(v, ctx, reg); err != nil {
+			return err
+		}
+	}
+	reg.offlineAccess()
+	if err := reg.checkFixedRules(); err != nil {
+		return err
+	}
+	if reg.base.duende {
+		return reg.Client.showSettings(&reg.Client.Extra)
+	}
+	return nil
+}
+
+// begin sets up everything that the steps rely on.
+func (reg *Registration) begin(v Validator) error {
+	if reg.Request == nil {
+		reg.Request = &Request{}
+	}
+	if reg.Items == nil {
+		reg.Items = make(map[string]any)
+	}
+	reg.Limits = reg.Limits.effective()
+	reg.Capabilities = v.Capabilities().effective()
+	reg.on = reg.Capabilities.features()
+	if reg.Client == nil {
+		reg.Client = reg.startingClient()
+	}
+	reg.base = v.sealed()
+	reg.Client.Metadata = reg.Request.admitted(reg.on, &reg.base)
+	return reg.checkForm()
+}
+
+// startingClient is the client before the first step: every server-owned
+// default on a registration, the stored client on an update.
+func (reg *Registration) startingClient() *Client {
+	if reg.Previous == nil {
+		client := NewClient()
+		client.AllowOfflineAccess = true // until a step finds no refresh_token
+		return client
+	}
+	client := reg.Previous.Clone()
+	if !slices.Contains(client.GrantTypes, "refresh_token") {
+		client.AllowOfflineAccess = true // it was off for want of the grant, not by the host's choice
+	}
+	return client
+}
+
+// offlineAccess holds AllowOfflineAccess to clients that have the grant. It
+// only ever takes it away, so that a host's refusal stands whatever the order.
+func (reg *Registration) offlineAccess() {
+	if !slices.Contains(reg.Client.GrantTypes, "refresh_token") {
+		reg.Client.AllowOfflineAccess = false
+	}
+}
+
+// admitted returns a copy of the request's metadata without the members that
+// count as unknown.
+func (r *Request) admitted(on feature, base *foundation) Metadata {
+	var admitted Metadata
+	dst, src := admitted.reflect(), r.Metadata.reflect()
+	for i := range members.Fields {
+		if f := &members.Fields[i]; on.has(i) && !f.IsZero(src) {
+			f.Copy(dst, src)
+		}
+	}
+	for name, text := range r.Localized {
+		put(&admitted.Localized, name, text)
+	}
+	for name, raw := range r.Extra {
+		if base.declares(name) {
+			put(&admitted.Extra, name, slices.Clone(raw))
+		}
+	}
+	return admitted
+}
+
+// checkForm refuses members of the wrong JSON type and beyond the bounds,
+// among those that are on.
+func (reg *Registration) checkForm() error {
+	for _, fault := range reg.Request.faults {
+		if fault.member < 0 || reg.on.has(fault.member) {
+			return fault.err
+		}
+	}
+	if len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
+		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
+			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
+	}
+	from := reg.Client.Metadata.reflect()
+	for i := range members.Fields {
+		f := &members.Fields[i]
+		switch f.Kind {
+		case record.String:
+			if err := reg.checkLength(f.Name, f.Name, f.Text(from)); err != nil {
+				return err
+			}
+		case record.Strings:
+			if err := reg.checkList(f.Name, f.List(from)); err != nil {
+				return err
+			}
+		}
+	}
+	for name, text := range reg.Client.Localized {
+		base, _, _ := strings.Cut(name, "#")
+		if err := reg.checkLength(base, name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (reg *Registration) checkList(name string, list []string) error {
+	if len(list) > reg.Limits.ListItems {
+		return refuseMember(name, "items", "must not have more than %d entries", reg.Limits.ListItems)
+	}
+	for i, item := range list {
+		if len(item) > reg.longest(name) {
+			return reg.checkLength(name, fmt.Sprintf("%s[%d]", name, i), item)
+		}
+	}
+	return nil
+}
+
+// longest is how many bytes a string of the member may have.
+func (reg *Registration) longest(member string) int {
+	switch {
+	case member == "scope":
+		return reg.Limits.ScopeBytes
+	case strings.HasSuffix(member, "_uri") || strings.HasSuffix(member, "_uris") || strings.HasSuffix(member, "_endpoint"):
+		return reg.Limits.URIBytes
+	}
+	return reg.Limits.NameBytes
+}
+
+func (reg *Registration) checkLength(member, shown, text string) error {
+	if limit := reg.longest(member); len(text) > limit {
+		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, limit)
+	}
+	return nil
+}
+
+// mergeStatement puts the claims of a verified statement into the client,
+// whoever verified it: they win over the plain members (RFC 7591 §2.3).
+func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
+	if reg.Statement == nil || reg.statementMerged {
+		return nil
+	}
+	reg.statementMerged = true
+	reg.Client.Metadata.merge(reg.Statement, reg.on, &reg.base)
+	return nil
+}
+
+// ValidateExtensions checks the type of every declared extension member.
+func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
+	for _, extension := range d.Extensions {
+		name := extension.Name()
+		if raw, sent := reg.Client.Extra[name]; sent {
+			if err := extension.check(raw); err != nil {
+				return refuseMember(name, "type", "is not of the form that this server expects")
+			}
+		}
+	}
+	return nil
+}
+
+// SetClientDefaults does nothing: it is the host's.
+func (d DefaultValidator) SetClientDefaults(ctx context.Context, reg *Registration) error { return nil }
+
+// ready reports why v cannot be used, such as a decorator around nil.
+func ready(v Validator) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it embeds a Validator that is nil; set the embedded one")
+		}
+	}()
+	v.sealed()
+	v.Capabilities()
+	return nil
+}
