@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §3: the client registration endpoint.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 	return &Handler{
 		store:        store,
 		opts:         opts.withDefaults(),
-		endpointPath: endpoint.Path,
+		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
 	}, nil
 }
@@ -112,25 +113,29 @@ func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 	return id, below || sent || id != "", nil
 }
 
-// belowEndpoint reads what follows the endpoint's path in the path that was
-// requested, before the host's mux took a prefix away.
+// belowEndpoint reads what follows the registration endpoint in the path that
+// was requested, before the host's mux took a prefix away. Where a proxy changed
+// the path, a subtree that the handler is mounted at stands for the endpoint.
 func (h *Handler) belowEndpoint(r *http.Request) (id string, below bool) {
 	path := r.URL.Path
 	if target, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		path = target.Path
 	}
-	rest, found := strings.CutPrefix(path, h.endpointPath)
-	switch {
-	case found && rest == "":
+	if path == h.endpointPath {
 		return "", false
-	case found && (strings.HasSuffix(h.endpointPath, "/") || strings.HasPrefix(rest, "/")):
-		id = strings.TrimPrefix(rest, "/")
-		if !h.pathForm || strings.Contains(id, "/") {
-			id = ""
-		}
-		return id, true
 	}
-	return "", len(path) > 1 && strings.HasSuffix(path, "/") && !strings.HasSuffix(h.endpointPath, "/")
+	base := strings.TrimSuffix(h.endpointPath, "/") + "/"
+	if !strings.HasPrefix(path, base) {
+		base = r.Pattern[strings.IndexByte(r.Pattern, '/')+1:]
+		if base = "/" + base; base == "/" || !strings.HasSuffix(base, "/") {
+			return "", false
+		}
+	}
+	id, below = strings.CutPrefix(path, base)
+	if !below || !h.pathForm || strings.Contains(id, "/") {
+		id = ""
+	}
+	return id, below
 }
 
 // allow lists the methods for the Allow header.
@@ -233,19 +238,23 @@ func isJSON(header http.Header) bool {
 }
 
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := Errorf(InvalidRequest, "the body must not be larger than %d bytes", h.opts.MaxBodyBytes)
-	tooLarge.Status = http.StatusRequestEntityTooLarge
 	if r.ContentLength > h.opts.MaxBodyBytes {
-		return nil, tooLarge
+		return nil, tooLarge(h.opts.MaxBodyBytes)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBodyBytes))
 	if exceeded := (*http.MaxBytesError)(nil); errors.As(err, &exceeded) {
-		return nil, tooLarge
+		return nil, tooLarge(exceeded.Limit)
 	}
 	if err != nil {
 		return nil, Errorf(InvalidRequest, "the body could not be read")
 	}
 	return body, nil
+}
+
+func tooLarge(limit int64) *Error {
+	refused := Errorf(InvalidRequest, "the body must not be larger than %d bytes", limit)
+	refused.Status = http.StatusRequestEntityTooLarge
+	return refused
 }
 
 // mostIDs is how often a client id that is taken is drawn anew.
