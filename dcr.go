@@ -60,6 +60,7 @@ package dcr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -165,9 +166,11 @@ type Error struct {
 	cause error
 }
 
-// Errorf makes an [*Error] with a description.
+// Errorf makes an [*Error] with a description, which the registrant sees. An
+// error formatted with %w is what the result unwraps to.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Description: printable(fmt.Sprintf(format, args...))}
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Description: printable(err.Error()), cause: errors.Unwrap(err)}
 }
 
 // Error returns the code and the description.
