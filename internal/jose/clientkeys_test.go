@@ -87,100 +87,136 @@ func TestCheckClientKeysAccepts(t *testing.T) {
 	}
 }
 
-func TestCheckClientKeysRefuses(t *testing.T) {
-	ec, rsa, ed := public("P-256"), public("RSA"), public("Ed25519")
-	short := new(big.Int).Lsh(big.NewInt(1), 2046)
-	tests := []struct {
-		name string
-		jwks string
-		want string
-	}{
-		{"what is no object", `[]`, "must be a JSON object"},
-		{"an object without keys", `{}`, "keys is required"},
-		{"null for keys", `{"keys":null}`, "keys must be a JSON array"},
-		{"an object for keys", `{"keys":{}}`, "keys must be a JSON array"},
-		{"keys twice", `{"keys":[],"keys":[]}`, "keys must not appear twice"},
-		{"a member of a key twice", `{"keys":[{"kty":"EC","kty":"RSA"}]}`, "keys[0].kty must not appear twice"},
-		{"a key that is no object", `{"keys":["a"]}`, "keys[0] must be a JSON object"},
-		{"too many keys", string(setOf(ec, ec, ec, ec)), "keys must have at most 3 elements"},
-		{"a key without a type", string(setOf(ec, ec.with("kty", nil))), "keys[1].kty is required"},
-		{"an empty key type", string(setOf(ec.with("kty", ""))), "keys[0].kty must not be empty"},
-		{"a key type that is no string", string(setOf(ec.with("kty", 1))), "keys[0].kty must be a JSON string"},
+// A refusal is a set that is refused, and in which words.
+type refusal struct {
+	name string
+	jwks []byte
+	want string
+}
 
-		{"a private EC key", string(setOf(ec, ec.with("d", octets(32)))), "keys[1] must not be private"},
-		{"a private key whatever the form of its secret", string(setOf(ec.with("d", false))), "keys[0] must not be private"},
-		{"a part of a private RSA key", string(setOf(rsa.with("dp", "AA"))), "keys[0] must not be private"},
-		{"further primes of an RSA key", string(setOf(rsa.with("oth", []int{}))), "keys[0] must not be private"},
-		{"a private key of a type that is not known", string(setOf(members{"kty": "AKP", "priv": "AA"})), "keys[0] must not be private"},
-		{"a shared key", string(setOf(members{"kty": "oct", "k": "AA"})), "keys[0] must not be symmetric"},
-		{"a shared key without its value", string(setOf(members{"kty": "oct"})), "keys[0] must not be symmetric"},
-		{"a shared key in disguise", string(setOf(ec.with("k", "AA"))), "keys[0] must not be symmetric"},
-
-		{"an RSA key without a modulus", string(setOf(rsa.with("n", nil))), "keys[0].n is required for the key type"},
-		{"an RSA key without an exponent", string(setOf(rsa.with("e", nil))), "keys[0].e is required for the key type"},
-		{"a modulus of 2047 bits", string(setOf(rsa.with("n", b64(short.Bytes())))), "keys[0].n must have at least 2048 bits"},
-		{"a modulus of more than 16384 bits", string(setOf(rsa.with("n", octets(2049)))), "keys[0].n must have at most 16384 bits"},
-		{"an even modulus", string(setOf(rsa.with("n", octets(257)))), "keys[0].n must be odd"},
-		{"padding in a modulus", string(setOf(rsa.with("n", rsa["n"].(string)+"=="))), "keys[0].n must be base64url without padding"},
-		{"a modulus that is a number", string(setOf(rsa.with("n", 1))), "keys[0].n must be a JSON string"},
-		{"an even exponent", string(setOf(rsa.with("e", "AQAA"))), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
-		{"an exponent of 1", string(setOf(rsa.with("e", "AQ"))), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
-		{"an exponent of 0", string(setOf(rsa.with("e", "AA"))), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
-		{"an enormous exponent", string(setOf(rsa.with("e", "_____w"))), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
-
-		{"an EC key without a curve", string(setOf(ec.with("crv", nil))), "keys[0].crv must be a curve that is supported for the key type"},
-		{"a curve that is not known", string(setOf(ec.with("crv", "P-224"))), "keys[0].crv must be a curve that is supported for the key type"},
-		{"a curve of another key type", string(setOf(ec.with("crv", "Ed25519"))), "keys[0].crv must be a curve that is supported for the key type"},
-		{"a key type for a curve", string(setOf(ec.with("crv", "RSA"))), "keys[0].crv must be a curve that is supported for the key type"},
-		{"an EC key without x", string(setOf(ec.with("x", nil))), "keys[0].x is required for the key type"},
-		{"an EC key without y", string(setOf(ec.with("y", nil))), "keys[0].y is required for the key type"},
-		{"a short coordinate", string(setOf(ec.with("x", octets(31)))), "keys[0].x must have the length that its curve prescribes"},
-		{"a long coordinate", string(setOf(ec.with("y", octets(33)))), "keys[0].y must have the length that its curve prescribes"},
-		{"a point that is off its curve", string(setOf(ec.with("x", octets(32)))), "keys[0] must be a point on its curve"},
-		{"the zero point", string(setOf(ec.with("x", b64(make([]byte, 32)), "y", b64(make([]byte, 32))))), "keys[0] must be a point on its curve"},
-		{"a short secp256k1 coordinate", string(setOf(members{"kty": "EC", "crv": "secp256k1", "x": octets(31), "y": octets(32)})), "keys[0].x must have the length that its curve prescribes"},
-		{"a short Ed25519 key", string(setOf(ed.with("x", octets(31)))), "keys[0].x must have the length that its curve prescribes"},
-		{"an Ed448 key of the wrong length", string(setOf(ed.with("crv", "Ed448"))), "keys[0].x must have the length that its curve prescribes"},
-		{"bits that no octet carries", string(setOf(ed.with("x", octets(32)[:42]+"r"))), "keys[0].x must be base64url without padding"},
-
-		{"an empty use", string(setOf(ec.with("use", ""))), "keys[0].use must not be empty"},
-		{"a use that is no string", string(setOf(ec.with("use", []string{"sig"}))), "keys[0].use must be a JSON string"},
-		{"an Ed25519 key for encryption", string(setOf(ed.with("use", "enc"))), "keys[0].use must fit the curve"},
-		{"an X25519 key for signing", string(setOf(x25519().with("use", "sig"))), "keys[0].use must fit the curve"},
-		{"key_ops that is no array", string(setOf(ec.with("key_ops", "verify"))), "keys[0].key_ops must be a JSON array of strings"},
-		{"an operation that is no string", string(setOf(ec.with("key_ops", []int{1}))), "keys[0].key_ops[0] must be a non-empty JSON string"},
-		{"an operation twice", string(setOf(ec.with("key_ops", []string{"verify", "verify"}))), "keys[0].key_ops must not list an operation twice"},
-		{"use and key_ops that disagree", string(setOf(ec.with("use", "sig", "key_ops", []string{"deriveKey"}))), "keys[0].key_ops must agree with use"},
-		{"key_ops wider than use", string(setOf(rsa.with("use", "enc", "key_ops", []string{"verify", "encrypt"}))), "keys[0].key_ops must agree with use"},
-		{"an empty alg", string(setOf(ec.with("alg", ""))), "keys[0].alg must not be empty"},
-		{"alg none", string(setOf(ec.with("alg", "none"))), "keys[0].alg must be an asymmetric algorithm"},
-		{"a symmetric alg", string(setOf(ec.with("alg", "HS256"))), "keys[0].alg must be an asymmetric algorithm"},
-		{"a symmetric alg for a key type that is not known", string(setOf(members{"kty": "AKP", "alg": "dir"})), "keys[0].alg must be an asymmetric algorithm"},
-		{"an alg of another key type", string(setOf(ec.with("alg", "RS256"))), "keys[0].alg must fit the key type and curve"},
-		{"an alg of another curve", string(setOf(ec.with("alg", "ES384"))), "keys[0].alg must fit the key type and curve"},
-		{"an alg that use contradicts", string(setOf(rsa.with("use", "enc", "alg", "RS256"))), "keys[0].alg must agree with use and key_ops"},
-		{"an alg that key_ops contradicts", string(setOf(rsa.with("key_ops", []string{"verify"}, "alg", "RSA-OAEP"))), "keys[0].alg must agree with use and key_ops"},
-
-		{"an empty kid", string(setOf(ec.with("kid", ""))), "keys[0].kid must not be empty"},
-		{"a kid that is no string", string(setOf(ec.with("kid", 1))), "keys[0].kid must be a JSON string"},
-		{"one kid for two keys", string(setOf(ec.with("kid", "a"), ec.with("kid", "a"))), "keys[1].kid must not be that of another key"},
-		{"a key without use next to keys for both", string(setOf(ec.with("use", "sig"), rsa.with("use", "enc"), ed)), "keys must all have use, since there are keys for signing and for encryption"},
-
-		{"x5c that is no array", string(setOf(ec.with("x5c", "AA"))), "keys[0].x5c must be a JSON array of strings"},
-		{"a certificate that is not base64", string(setOf(ec.with("x5c", []string{"_-_-"}))), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
-		{"a certificate that is none", string(setOf(ec.with("x5c", []string{"AAAA"}))), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
-		{"a broken chain", string(setOf(ec.with("x5c", []string{certificate("P-256"), "AAAA"}))), "keys[0].x5c[1] must be a base64 encoded DER certificate"},
-		{"a certificate of another key", string(setOf(ec.with("x5c", []string{certificate("P-384")}))), "keys[0].x5c[0] must be a certificate of the key"},
-	}
-	for _, test := range tests {
+func refuse(t *testing.T, refusals []refusal) {
+	for _, test := range refusals {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := jose.CheckClientKeys([]byte(test.jwks), 3)
+			got, err := jose.CheckClientKeys(test.jwks, 3)
 			var keyError *jose.KeyError
 			if !errors.As(err, &keyError) || err.Error() != test.want || got != (jose.Keys{}) {
 				t.Errorf("got %+v, %v\nwant %s", got, err, test.want)
 			}
 		})
 	}
+}
+
+func TestCheckClientKeysRefusesSets(t *testing.T) {
+	ec := public("P-256")
+	refuse(t, []refusal{
+		{"what is no object", []byte(`[]`), "must be a JSON object"},
+		{"an object without keys", []byte(`{}`), "keys is required"},
+		{"null for keys", []byte(`{"keys":null}`), "keys must be a JSON array"},
+		{"an object for keys", []byte(`{"keys":{}}`), "keys must be a JSON array"},
+		{"keys twice", []byte(`{"keys":[],"keys":[]}`), "keys must not appear twice"},
+		{"a member of a key twice", []byte(`{"keys":[{"kty":"EC","kty":"RSA"}]}`), "keys[0].kty must not appear twice"},
+		{"a key that is no object", []byte(`{"keys":["a"]}`), "keys[0] must be a JSON object"},
+		{"too many keys", setOf(ec, ec, ec, ec), "keys must have at most 3 elements"},
+		{"a key without a type", setOf(ec, ec.with("kty", nil)), "keys[1].kty is required"},
+		{"an empty key type", setOf(ec.with("kty", "")), "keys[0].kty must not be empty"},
+		{"a key type that is no string", setOf(ec.with("kty", 1)), "keys[0].kty must be a JSON string"},
+	})
+}
+
+func TestCheckClientKeysRefusesSecrets(t *testing.T) {
+	ec, rsa := public("P-256"), public("RSA")
+	refuse(t, []refusal{
+		{"a private EC key", setOf(ec, ec.with("d", octets(32))), "keys[1] must not be private"},
+		{"a private key whatever the form of its secret", setOf(ec.with("d", false)), "keys[0] must not be private"},
+		{"a part of a private RSA key", setOf(rsa.with("dp", "AA")), "keys[0] must not be private"},
+		{"further primes of an RSA key", setOf(rsa.with("oth", []int{})), "keys[0] must not be private"},
+		{"a private key of a type that is not known", setOf(members{"kty": "AKP", "priv": "AA"}), "keys[0] must not be private"},
+		{"a shared key", setOf(members{"kty": "oct", "k": "AA"}), "keys[0] must not be symmetric"},
+		{"a shared key without its value", setOf(members{"kty": "oct"}), "keys[0] must not be symmetric"},
+		{"a shared key in disguise", setOf(ec.with("k", "AA")), "keys[0] must not be symmetric"},
+	})
+}
+
+func TestCheckClientKeysRefusesRSAKeys(t *testing.T) {
+	rsa := public("RSA")
+	short := new(big.Int).Lsh(big.NewInt(1), 2046)
+	refuse(t, []refusal{
+		{"an RSA key without a modulus", setOf(rsa.with("n", nil)), "keys[0].n is required for the key type"},
+		{"an RSA key without an exponent", setOf(rsa.with("e", nil)), "keys[0].e is required for the key type"},
+		{"a modulus of 2047 bits", setOf(rsa.with("n", b64(short.Bytes()))), "keys[0].n must have at least 2048 bits"},
+		{"a modulus of more than 16384 bits", setOf(rsa.with("n", octets(2049))), "keys[0].n must have at most 16384 bits"},
+		{"an even modulus", setOf(rsa.with("n", octets(257))), "keys[0].n must be odd"},
+		{"padding in a modulus", setOf(rsa.with("n", rsa["n"].(string)+"==")), "keys[0].n must be base64url without padding"},
+		{"a modulus that is a number", setOf(rsa.with("n", 1)), "keys[0].n must be a JSON string"},
+		{"an even exponent", setOf(rsa.with("e", "AQAA")), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
+		{"an exponent of 1", setOf(rsa.with("e", "AQ")), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
+		{"an exponent of 0", setOf(rsa.with("e", "AA")), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
+		{"an enormous exponent", setOf(rsa.with("e", "_____w")), "keys[0].e must be odd, at least 3 and at most 31 bits long"},
+	})
+}
+
+func TestCheckClientKeysRefusesCurveKeys(t *testing.T) {
+	ec, ed := public("P-256"), public("Ed25519")
+	refuse(t, []refusal{
+		{"an EC key without a curve", setOf(ec.with("crv", nil)), "keys[0].crv must be a curve that is supported for the key type"},
+		{"a curve that is not known", setOf(ec.with("crv", "P-224")), "keys[0].crv must be a curve that is supported for the key type"},
+		{"a curve of another key type", setOf(ec.with("crv", "Ed25519")), "keys[0].crv must be a curve that is supported for the key type"},
+		{"a key type for a curve", setOf(ec.with("crv", "RSA")), "keys[0].crv must be a curve that is supported for the key type"},
+		{"an EC key without x", setOf(ec.with("x", nil)), "keys[0].x is required for the key type"},
+		{"an EC key without y", setOf(ec.with("y", nil)), "keys[0].y is required for the key type"},
+		{"a short coordinate", setOf(ec.with("x", octets(31))), "keys[0].x must have the length that its curve prescribes"},
+		{"a long coordinate", setOf(ec.with("y", octets(33))), "keys[0].y must have the length that its curve prescribes"},
+		{"a point that is off its curve", setOf(ec.with("x", octets(32))), "keys[0] must be a point on its curve"},
+		{"the zero point", setOf(ec.with("x", b64(make([]byte, 32)), "y", b64(make([]byte, 32)))), "keys[0] must be a point on its curve"},
+		{"a short secp256k1 coordinate", setOf(members{"kty": "EC", "crv": "secp256k1", "x": octets(31), "y": octets(32)}), "keys[0].x must have the length that its curve prescribes"},
+		{"a short Ed25519 key", setOf(ed.with("x", octets(31))), "keys[0].x must have the length that its curve prescribes"},
+		{"an Ed448 key of the wrong length", setOf(ed.with("crv", "Ed448")), "keys[0].x must have the length that its curve prescribes"},
+		{"bits that no octet carries", setOf(ed.with("x", octets(32)[:42]+"r")), "keys[0].x must be base64url without padding"},
+	})
+}
+
+func TestCheckClientKeysRefusesPurposes(t *testing.T) {
+	ec, rsa, ed := public("P-256"), public("RSA"), public("Ed25519")
+	refuse(t, []refusal{
+		{"an empty use", setOf(ec.with("use", "")), "keys[0].use must not be empty"},
+		{"a use that is no string", setOf(ec.with("use", []string{"sig"})), "keys[0].use must be a JSON string"},
+		{"an Ed25519 key for encryption", setOf(ed.with("use", "enc")), "keys[0].use must fit the curve"},
+		{"an X25519 key for signing", setOf(x25519().with("use", "sig")), "keys[0].use must fit the curve"},
+		{"key_ops that is no array", setOf(ec.with("key_ops", "verify")), "keys[0].key_ops must be a JSON array of strings"},
+		{"an operation that is no string", setOf(ec.with("key_ops", []int{1})), "keys[0].key_ops[0] must be a non-empty JSON string"},
+		{"an operation twice", setOf(ec.with("key_ops", []string{"verify", "verify"})), "keys[0].key_ops must not list an operation twice"},
+		{"use and key_ops that disagree", setOf(ec.with("use", "sig", "key_ops", []string{"deriveKey"})), "keys[0].key_ops must agree with use"},
+		{"key_ops wider than use", setOf(rsa.with("use", "enc", "key_ops", []string{"verify", "encrypt"})), "keys[0].key_ops must agree with use"},
+		{"an empty alg", setOf(ec.with("alg", "")), "keys[0].alg must not be empty"},
+		{"alg none", setOf(ec.with("alg", "none")), "keys[0].alg must be an asymmetric algorithm"},
+		{"a symmetric alg", setOf(ec.with("alg", "HS256")), "keys[0].alg must be an asymmetric algorithm"},
+		{"a symmetric alg for a key type that is not known", setOf(members{"kty": "AKP", "alg": "dir"}), "keys[0].alg must be an asymmetric algorithm"},
+		{"an alg of another key type", setOf(ec.with("alg", "RS256")), "keys[0].alg must fit the key type and curve"},
+		{"an alg of another curve", setOf(ec.with("alg", "ES384")), "keys[0].alg must fit the key type and curve"},
+		{"an alg that use contradicts", setOf(rsa.with("use", "enc", "alg", "RS256")), "keys[0].alg must agree with use and key_ops"},
+		{"an alg that key_ops contradicts", setOf(rsa.with("key_ops", []string{"verify"}, "alg", "RSA-OAEP")), "keys[0].alg must agree with use and key_ops"},
+	})
+}
+
+func TestCheckClientKeysRefusesKids(t *testing.T) {
+	ec, rsa, ed := public("P-256"), public("RSA"), public("Ed25519")
+	refuse(t, []refusal{
+		{"an empty kid", setOf(ec.with("kid", "")), "keys[0].kid must not be empty"},
+		{"a kid that is no string", setOf(ec.with("kid", 1)), "keys[0].kid must be a JSON string"},
+		{"one kid for two keys", setOf(ec.with("kid", "a"), ec.with("kid", "a")), "keys[1].kid must not be that of another key"},
+		{"a key without use next to keys for both", setOf(ec.with("use", "sig"), rsa.with("use", "enc"), ed), "keys must all have use, since there are keys for signing and for encryption"},
+	})
+}
+
+func TestCheckClientKeysRefusesCertificates(t *testing.T) {
+	ec := public("P-256")
+	refuse(t, []refusal{
+		{"x5c that is no array", setOf(ec.with("x5c", "AA")), "keys[0].x5c must be a JSON array of strings"},
+		{"a certificate that is not base64", setOf(ec.with("x5c", []string{"_-_-"})), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
+		{"a certificate that is none", setOf(ec.with("x5c", []string{"AAAA"})), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
+		{"a broken chain", setOf(ec.with("x5c", []string{certificate("P-256"), "AAAA"})), "keys[0].x5c[1] must be a base64 encoded DER certificate"},
+		{"a certificate of another key", setOf(ec.with("x5c", []string{certificate("P-384")})), "keys[0].x5c[0] must be a certificate of the key"},
+	})
 }
 
 // FuzzCheckClientKeys holds that an error is fit to be shown, and that no set

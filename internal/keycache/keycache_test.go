@@ -100,12 +100,24 @@ func (s *source) fetched(t *testing.T, want int) {
 	}
 }
 
-func TestCache(t *testing.T) {
-	tests := []struct {
-		name string
-		opts keycache.Options
-		run  func(t *testing.T, s *source)
-	}{
+// A scenario is one sentence about a cache in front of a source with one key,
+// a, and what shows that it holds.
+type scenario struct {
+	name string
+	opts keycache.Options
+	run  func(t *testing.T, s *source)
+}
+
+func play(t *testing.T, scenarios []scenario) {
+	for _, test := range scenarios {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test.run(t, newSource(test.opts, "a")) })
+		})
+	}
+}
+
+func TestASetHasItsTime(t *testing.T) {
+	play(t, []scenario{
 		{"a set is fetched once and then at hand", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.asks(t, "a", true, 1)
@@ -145,6 +157,34 @@ func TestCache(t *testing.T) {
 			time.Sleep(24 * time.Hour)
 			s.asks(t, "a", true, 2)
 		}},
+		{"an emptied set is not an outage", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.kids = nil
+			time.Sleep(15 * time.Minute)
+			s.asks(t, "a", false, 2)
+		}},
+	})
+}
+
+func TestRawIsTheDocument(t *testing.T) {
+	play(t, []scenario{
+		{"the document itself can be had", keycache.Options{}, func(t *testing.T, s *source) {
+			body, err := s.Raw(t.Context(), url, "a")
+			if err != nil || string(body) != string(setOf(s.kids)) {
+				t.Errorf("got %s, %v", body, err)
+			}
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(2 * time.Hour)
+			if body, err := s.Raw(t.Context(), url, "a"); !errors.Is(err, keycache.ErrUnavailable) || body != nil {
+				t.Errorf("got %s, %v", body, err)
+			}
+		}},
+	})
+}
+
+func TestAnUnknownKidRefreshesTheSet(t *testing.T) {
+	play(t, []scenario{
 		{"an unknown kid fetches a rotated set", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.kids = []string{"b"}
@@ -173,6 +213,11 @@ func TestCache(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			s.asks(t, "a", true, 2)
 		}},
+	})
+}
+
+func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
+	play(t, []scenario{
 		{"a source that was never up is an outage", keycache.Options{}, func(t *testing.T, s *source) {
 			s.err = errDown
 			s.fails(t, "a", 1)
@@ -189,25 +234,6 @@ func TestCache(t *testing.T) {
 			s.fails(t, "a", 1)
 			time.Sleep(1)
 			s.asks(t, "a", true, 2)
-		}},
-		{"a stale set serves while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
-			s.asks(t, "a", true, 1)
-			s.err = errDown
-			time.Sleep(15 * time.Minute)
-			s.asks(t, "a", true, 2)
-			s.asks(t, "", true, 2)
-			time.Sleep(time.Minute)
-			s.asks(t, "a", true, 3)
-		}},
-		{"a stale set does not serve for ever", keycache.Options{}, func(t *testing.T, s *source) {
-			s.asks(t, "a", true, 1)
-			s.err = errDown
-			time.Sleep(75*time.Minute - 1)
-			s.asks(t, "a", true, 2)
-			time.Sleep(1)
-			s.fails(t, "a", 2)
-			time.Sleep(5 * time.Second)
-			s.fails(t, "a", 3)
 		}},
 		{"whether a kid is unknown cannot be told while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
@@ -229,12 +255,6 @@ func TestCache(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.fails(t, "a", 3)
 		}},
-		{"an emptied set is not an outage", keycache.Options{}, func(t *testing.T, s *source) {
-			s.asks(t, "a", true, 1)
-			s.kids = nil
-			time.Sleep(15 * time.Minute)
-			s.asks(t, "a", false, 2)
-		}},
 		{"a source that hangs is an outage in the end", keycache.Options{Timeout: 3 * time.Second}, func(t *testing.T, s *source) {
 			s.latency = time.Hour
 			start := time.Now()
@@ -243,24 +263,31 @@ func TestCache(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		}},
-		{"the document itself can be had", keycache.Options{}, func(t *testing.T, s *source) {
-			body, err := s.Raw(t.Context(), url, "a")
-			if err != nil || string(body) != string(setOf(s.kids)) {
-				t.Errorf("got %s, %v", body, err)
-			}
+	})
+}
+
+func TestAStaleSetBridgesAnOutage(t *testing.T) {
+	play(t, []scenario{
+		{"a stale set serves while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.err = errDown
-			time.Sleep(2 * time.Hour)
-			if body, err := s.Raw(t.Context(), url, "a"); !errors.Is(err, keycache.ErrUnavailable) || body != nil {
-				t.Errorf("got %s, %v", body, err)
-			}
+			time.Sleep(15 * time.Minute)
+			s.asks(t, "a", true, 2)
+			s.asks(t, "", true, 2)
+			time.Sleep(time.Minute)
+			s.asks(t, "a", true, 3)
 		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { test.run(t, newSource(test.opts, "a")) })
-		})
-	}
+		{"a stale set does not serve for ever", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.err = errDown
+			time.Sleep(75*time.Minute - 1)
+			s.asks(t, "a", true, 2)
+			time.Sleep(1)
+			s.fails(t, "a", 2)
+			time.Sleep(5 * time.Second)
+			s.fails(t, "a", 3)
+		}},
+	})
 }
 
 func TestAThousandCallersMakeOneFetch(t *testing.T) {
