@@ -182,7 +182,7 @@ func (c *Client) read(res *http.Response) (*Response, error) {
 	return &Response{
 		Body:        body,
 		ContentType: mediaType(res.Header.Get("Content-Type")),
-		MaxAge:      maxAge(res.Header),
+		MaxAge:      MaxAge(res.Header),
 	}, nil
 }
 

@@ -23,9 +23,9 @@ func mediaType(header string) string {
 	return media
 }
 
-// maxAge reads Cache-Control. A directive that cannot be read is one that was
+// MaxAge reads Cache-Control. A directive that cannot be read is one that was
 // not sent, and what forbids keeping wins over what allows it.
-func maxAge(header http.Header) time.Duration {
+func MaxAge(header http.Header) time.Duration {
 	var age time.Duration
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")

@@ -23,6 +23,7 @@ type entry struct {
 	doc    *document // the last one that could be had, nil if there was none
 	err    error     // of the last fetch
 	asked  time.Time // when the last fetch ended
+	missed time.Time // when a fetch last ended without the key it was made for
 	flight *flight   // the fetch under way, if any
 }
 
@@ -37,14 +38,18 @@ func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
 	case e.doc == nil || !now.Before(e.doc.expires):
 		return true
 	}
-	return e.lacks(kid) && since >= opts.Floor
+	return e.lacks(kid) && now.Sub(e.missed) >= opts.Floor
 }
 
-// settle notes how a flight ended. A failure leaves the document that is there.
-func (e *entry) settle(doc *document, err error, now time.Time, opts *Options) {
+// settle notes how a flight for kid ended. A failure leaves the document that
+// is there.
+func (e *entry) settle(kid string, doc *document, err error, now time.Time) {
 	e.flight, e.asked, e.err = nil, now, err
 	if err == nil {
 		e.doc = doc
+	}
+	if e.doc == nil || e.lacks(kid) {
+		e.missed = now
 	}
 }
 

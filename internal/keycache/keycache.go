@@ -36,7 +36,7 @@ type Fetch func(ctx context.Context, url string) (body []byte, maxAge time.Durat
 // Options are the bounds of a Cache. Zero means the default.
 type Options struct {
 	TTL      time.Duration    // of a set whose source names no max-age; 15 minutes
-	Floor    time.Duration    // between two fetches, the first included, where a key id was unknown; 1 minute
+	Floor    time.Duration    // between two fetches that did not find the key id they were made for; 1 minute
 	StaleFor time.Duration    // past its time, of a set whose source is down; 1 hour
 	ErrorFor time.Duration    // before a source that failed is asked again; 5 seconds
 	Timeout  time.Duration    // of a fetch; 10 seconds
@@ -111,7 +111,7 @@ func (c *Cache) document(ctx context.Context, url, kid string) (*document, error
 		defer c.mu.Unlock()
 		return e.answer(kid, c.opts.Now(), &c.opts)
 	}
-	f := c.join(ctx, e)
+	f := c.join(ctx, e, kid)
 	c.mu.Unlock()
 
 	select {
@@ -135,7 +135,7 @@ type flight struct {
 
 // join returns the flight that is under way for e, or starts one. The flight
 // keeps the values of ctx but not its end: others may come to wait for it too.
-func (c *Cache) join(ctx context.Context, e *entry) *flight {
+func (c *Cache) join(ctx context.Context, e *entry, kid string) *flight {
 	if e.flight != nil {
 		return e.flight
 	}
@@ -147,7 +147,7 @@ func (c *Cache) join(ctx context.Context, e *entry) *flight {
 			f.panicked = recover()
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			e.settle(doc, err, c.opts.Now(), &c.opts)
+			e.settle(kid, doc, err, c.opts.Now())
 			close(f.done)
 		}()
 		doc, err = c.load(context.WithoutCancel(ctx), e.url)

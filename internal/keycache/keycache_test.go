@@ -188,9 +188,18 @@ func TestAnUnknownKidRefreshesTheSet(t *testing.T) {
 		{"an unknown kid fetches a rotated set", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.kids = []string{"b"}
-			time.Sleep(time.Minute)
 			s.asks(t, "b", true, 2)
-			s.asks(t, "a", false, 2)
+			s.asks(t, "a", false, 3)
+			s.asks(t, "a", false, 3)
+		}},
+		{"a set that rotates twice is fetched twice, at once", keycache.Options{}, func(t *testing.T, s *source) {
+			s.asks(t, "a", true, 1)
+			s.kids = []string{"b"}
+			s.asks(t, "b", true, 2)
+			s.kids = []string{"c"}
+			s.asks(t, "c", true, 3)
+			s.asks(t, "x", false, 4)
+			s.asks(t, "y", false, 4)
 		}},
 		{"unknown kids fetch no more often than the floor allows", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "x", false, 1)

@@ -1,0 +1,111 @@
+// Package jwt reads and judges the registered claims of a JSON Web Token (RFC
+// 7519 section 4.1), whatever the token is: a software statement, an access
+// token or a signed request. Whose token it is, internal/jose says.
+package jwt
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// What can be wrong with a token's time and audience. Each follows the name of
+// the token.
+var (
+	ErrExpired  = errors.New("has expired")
+	ErrTooEarly = errors.New("is not valid yet")
+	ErrTooOld   = errors.New("was issued too long ago")
+	ErrAudience = errors.New("is not meant for this server")
+)
+
+// Claims are the registered claims of a token; one that is absent is zero.
+type Claims struct {
+	Issuer, Subject, ID         string
+	Audience                    []string
+	Expiry, NotBefore, IssuedAt time.Time
+}
+
+// Registered reports whether name is that of a registered claim.
+func Registered(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti":
+		return true
+	}
+	return false
+}
+
+// Read takes one claim of the token; one that is not registered is ignored.
+// The error is a *strictjson.Error.
+func (c *Claims) Read(name string, value strictjson.Value) (err error) {
+	switch name {
+	case "iss":
+		c.Issuer, err = value.Text()
+	case "sub":
+		c.Subject, err = value.Text()
+	case "jti":
+		c.ID, err = value.Text()
+	case "aud":
+		c.Audience, err = OneOrMore(value)
+	case "exp":
+		c.Expiry, err = numericDate(value)
+	case "nbf":
+		c.NotBefore, err = numericDate(value)
+	case "iat":
+		c.IssuedAt, err = numericDate(value)
+	}
+	return strictjson.In(name, err)
+}
+
+// OneOrMore returns the strings of an array, or the one that stands alone.
+func OneOrMore(value strictjson.Value) ([]string, error) {
+	if value.Kind() != strictjson.String {
+		return value.Texts()
+	}
+	text, err := value.Text()
+	return []string{text}, err
+}
+
+// lastSecond is the end of the year 9999: what is later was meant in
+// milliseconds.
+const lastSecond = 253402300799
+
+// numericDate reads seconds since 1970, which may have a fraction.
+func numericDate(value strictjson.Value) (time.Time, error) {
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	if value.Kind() != strictjson.Number || err != nil || seconds < 0 || seconds > lastSecond {
+		return time.Time{}, &strictjson.Error{Reason: "must be a number of seconds since 1970"}
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+// Terms say when and for whom a token is good.
+type Terms struct {
+	Skew     time.Duration // by which clocks may differ
+	MaxAge   time.Duration // since iat; if zero, any
+	Audience []string      // of which the token must name one; if empty, any
+}
+
+// Check judges the claims at now. A claim that is absent is not judged, but
+// for those that the terms are about: without iat a token is too old, without
+// aud it is for somebody else.
+func (c *Claims) Check(now time.Time, terms Terms) error {
+	early, late := now.Add(-terms.Skew), now.Add(terms.Skew)
+	switch {
+	case !c.Expiry.IsZero() && !early.Before(c.Expiry):
+		return ErrExpired
+	case c.NotBefore.After(late) || c.IssuedAt.After(late):
+		return ErrTooEarly
+	case terms.MaxAge > 0 && early.Add(-terms.MaxAge).After(c.IssuedAt):
+		return ErrTooOld
+	case len(terms.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
+		return slices.Contains(terms.Audience, aud)
+	}):
+		return ErrAudience
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package record_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+type colour string
+
+type sample struct {
+	Text   string          `json:"text" note:"yes"`
+	Named  colour          `json:"named"`
+	List   []string        `json:"list"`
+	Flag   bool            `json:"flag"`
+	Number *int64          `json:"number"`
+	Exact  json.RawMessage `json:"exact"`
+	Span   time.Duration   `json:"span"`
+	At     time.Time       `json:"at"`
+	Any    map[string]int  `json:"any"`
+	Hidden string
+	Skip   string `json:"-"`
+}
+
+var table = record.Describe[sample]()
+
+func of(s *sample) reflect.Value { return reflect.ValueOf(s).Elem() }
+
+func TestDescribeFindsTaggedFieldsAlone(t *testing.T) {
+	var names []string
+	for _, f := range table.Fields {
+		names = append(names, f.Name)
+	}
+	want := []string{"text", "named", "list", "flag", "number", "exact", "span", "at", "any"}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("fields %v, want %v", names, want)
+	}
+	if i, ok := table.Find("text"); !ok || table.Fields[i].Tag.Get("note") != "yes" {
+		t.Error("a field's tags are lost")
+	}
+	if _, ok := table.Find("Hidden"); ok {
+		t.Error("a field without a tag is a member")
+	}
+}
+
+// TestFields takes each value through decoding, encoding, copying and
+// comparing.
+func TestFields(t *testing.T) {
+	cases := []struct{ sentence, name, in, out string }{
+		{"a string", "text", `"aé"`, `"aé"`},
+		{"a named string", "named", `"red"`, `"red"`},
+		{"a list", "list", `["a","b"]`, `["a","b"]`},
+		{"an empty list is kept apart from none", "list", `[]`, `[]`},
+		{"a boolean", "flag", `true`, `true`},
+		{"a number", "number", `0`, `0`},
+		{"raw JSON, to the byte", "exact", `{ "a": 1 }`, `{ "a": 1 }`},
+		{"a duration in whole seconds", "span", `3600`, `3600`},
+		{"a duration with a fraction", "span", `0.25`, `0.25`},
+		{"a time", "at", `"2026-05-04T12:00:00.5Z"`, `"2026-05-04T12:00:00.5Z"`},
+		{"a time of another zone", "at", `"2026-05-04T14:00:00+02:00"`, `"2026-05-04T12:00:00Z"`},
+		{"any other type", "any", `{"a":1}`, `{"a":1}`},
+	}
+	for _, c := range cases {
+		t.Run(c.sentence, func(t *testing.T) {
+			i, _ := table.Find(c.name)
+			f := &table.Fields[i]
+			var first, second, zero sample
+			if err := f.Decode(of(&first), strictjson.Value(c.in)); err != nil {
+				t.Fatal(err)
+			}
+			if f.IsZero(of(&first)) || f.Equal(of(&first), of(&zero)) && c.in != "[]" {
+				t.Error("the value counts as unset")
+			}
+			out, err := f.Append([]byte("x"), of(&first))
+			if err != nil || string(out) != "x"+c.out {
+				t.Errorf("%s, want x%s, error %v", out, c.out, err)
+			}
+			f.Copy(of(&second), of(&first))
+			if !f.Equal(of(&first), of(&second)) || !reflect.DeepEqual(first, second) {
+				t.Error("the copy differs")
+			}
+			f.Clear(of(&second))
+			if !f.IsZero(of(&second)) || f.IsZero(of(&first)) {
+				t.Error("clearing the copy did not clear it alone")
+			}
+		})
+	}
+}
+
+func TestDecodeRefusesOtherTypes(t *testing.T) {
+	cases := []struct{ name, in string }{
+		{"text", `1`}, {"list", `"a"`}, {"list", `[1]`}, {"list", `[""]`}, {"flag", `"true"`}, {"number", `1.5`},
+		{"number", `"1"`}, {"span", `"1h"`}, {"at", `"noon"`}, {"any", `[]`},
+	}
+	for _, c := range cases {
+		i, _ := table.Find(c.name)
+		if err := table.Fields[i].Decode(of(&sample{}), strictjson.Value(c.in)); err == nil {
+			t.Errorf("%s: %s was accepted", c.name, c.in)
+		}
+	}
+}
+
+func TestCopySharesNothing(t *testing.T) {
+	number := int64(1)
+	first := sample{List: []string{"a"}, Exact: json.RawMessage(`1`), Number: &number}
+	var second sample
+	for i := range table.Fields {
+		table.Fields[i].Copy(of(&second), of(&first))
+	}
+	second.List[0], second.Exact[0], *second.Number = "b", '2', 2
+	if first.List[0] != "a" || string(first.Exact) != "1" || *first.Number != 1 {
+		t.Errorf("changing the copy changed the original: %+v", first)
+	}
+}
