@@ -223,7 +223,7 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
 			return nil
 		}
-		if err := clientFields.Fields[i].Decode(into, value); err != nil {
+		if err := clientFields.Fields[i].DecodeStored(into, value); err != nil {
 			return fmt.Errorf("dcr: stored client: %s: %w", name, err)
 		}
 		return nil
@@ -242,13 +242,14 @@ func (c *Client) readMetadata(metadata strictjson.Value) error {
 	return metadata.Members(func(name string, value strictjson.Value) error {
 		i, known := members.Find(name)
 		if known {
-			if err := members.Fields[i].Decode(into, value); err != nil {
+			if err := members.Fields[i].DecodeStored(into, value); err != nil {
 				return fmt.Errorf("dcr: stored client: metadata: %s: %w", name, err)
 			}
 			return nil
 		}
 		if base, _, tagged := strings.Cut(name, "#"); tagged && member(base) != nil {
-			text, err := value.Text()
+			var text string
+			err := json.Unmarshal(value, &text)
 			put(&c.Localized, name, text)
 			return err
 		}

@@ -200,6 +200,17 @@ func (f *Field) Decode(record reflect.Value, value strictjson.Value) error {
 	return nil
 }
 
+// DecodeStored reads the field from what Append wrote earlier, when it was
+// judged: what Decode refuses a stranger, such as a control character, is read
+// all the same.
+func (f *Field) DecodeStored(record reflect.Value, value strictjson.Value) error {
+	err := f.Decode(record, value)
+	if err == nil || f.Kind != String && f.Kind != Strings {
+		return err
+	}
+	return json.Unmarshal(value, f.value(record).Addr().Interface())
+}
+
 // Copy makes the field of dst equal to that of src, sharing nothing with it.
 func (f *Field) Copy(dst, src reflect.Value) {
 	switch f.Kind {

@@ -104,6 +104,21 @@ func TestDecodeRefusesOtherTypes(t *testing.T) {
 	}
 }
 
+func TestDecodeStoredReadsWhatWasAcceptedOnce(t *testing.T) {
+	for name, in := range map[string]string{"text": `"a\u0000b\n"`, "list": `["","\t"]`} {
+		i, _ := table.Find(name)
+		f := &table.Fields[i]
+		var read sample
+		if err := f.DecodeStored(of(&read), strictjson.Value(in)); err != nil || f.IsZero(of(&read)) {
+			t.Errorf("%s: %s is not read: %v", name, in, err)
+		}
+	}
+	i, _ := table.Find("flag")
+	if err := table.Fields[i].DecodeStored(of(&sample{}), strictjson.Value(`"x"`)); err == nil {
+		t.Error("a string was read as a boolean")
+	}
+}
+
 func TestCopySharesNothing(t *testing.T) {
 	number := int64(1)
 	first := sample{List: []string{"a"}, Exact: json.RawMessage(`1`), Number: &number}
