@@ -5,6 +5,7 @@ package dcr
 // supports, among them every algorithm.
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,9 +23,9 @@ func (reg *Registration) enabled(name string) bool {
 
 // ceiling is what the server supports of a member that has a list: the
 // discovery member of the list's own name.
-func (reg *Registration) ceiling(name string) []string {
+func (c *Capabilities) ceiling(name string) []string {
 	i, _ := capabilityMembers.Find(member(name).Tag.Get("list"))
-	supported := capabilityMembers.Fields[i].List(reflect.ValueOf(&reg.Capabilities).Elem())
+	supported := capabilityMembers.Fields[i].List(reflect.ValueOf(c).Elem())
 	if supported == nil {
 		return defaultSigningAlgs
 	}
@@ -38,29 +39,33 @@ func (reg *Registration) settle(name, fallback string) error {
 	if !reg.enabled(name) {
 		return nil
 	}
-	value, err := reg.pick(name, fallback, reg.ceiling(name))
+	value, err := reg.pick(name, fallback, reg.Capabilities.ceiling(name))
 	if err == nil {
 		member(name).SetText(reg.Client.Metadata.reflect(), value)
 	}
 	return err
 }
 
-// pick finds the effective value of a member without setting it. The order of
-// the registrant's list is no preference (RP Metadata Choices §2), so the
-// server's order decides.
+// pick finds the effective value of a member without setting it: the one asked
+// for, else one of the registrant's list, else the fallback, else what the
+// server supports. The order of the registrant's list is no preference (RP
+// Metadata Choices §2), so the server's order decides.
 func (reg *Registration) pick(name, fallback string, supported []string) (string, error) {
 	f := member(name)
 	asked := f.Text(reg.Client.Metadata.reflect())
 	list := f.Tag.Get("list")
 	choices := reg.Request.Choices[list]
-	if asked != "" && choices != nil && !slices.Contains(choices, asked) {
+	blamed, sentence := list, "must contain one of: %s"
+	switch {
+	case asked != "" && choices != nil && !slices.Contains(choices, asked):
 		return "", refuseMember(list, "choice", "must contain the value of %s", name)
+	case asked == "" && choices == nil && fallback == "":
+		return "", nil
+	case choices == nil:
+		blamed, sentence = name, "must be one of: %s"
 	}
 	if asked == "" && choices == nil {
-		if fallback == "" || slices.Contains(supported, fallback) || len(supported) == 0 {
-			return fallback, nil
-		}
-		return supported[0], nil
+		choices = supported
 	}
 	if asked == "" && slices.Contains(choices, fallback) {
 		asked = fallback
@@ -68,15 +73,20 @@ func (reg *Registration) pick(name, fallback string, supported []string) (string
 	if slices.Contains(supported, asked) {
 		return asked, nil
 	}
-	for _, own := range supported {
-		if slices.Contains(choices, own) {
-			return own, nil
-		}
+	if choices = among(supported, choices); len(choices) == 0 {
+		return "", refuseMember(blamed, "unsupported", sentence, orNone(supported))
 	}
-	if choices != nil {
-		return "", refuseMember(list, "unsupported", "must contain one of: %s", orNone(supported))
+	i := slices.IndexFunc(choices, func(value string) bool { return reg.serves(name, value) })
+	return choices[max(i, 0)], nil
+}
+
+// serves reports whether a client that left the choice to the server can live
+// with a value.
+func (reg *Registration) serves(name, value string) bool {
+	if name == "token_endpoint_auth_method" {
+		return true
 	}
-	return "", refuseMember(name, "unsupported", "must be one of: %s", orNone(supported))
+	return value != "none" && (!jose.Symmetric(value) || reg.canSeal && reg.Client.TokenEndpointAuthMethod != "none")
 }
 
 // settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and has
@@ -152,8 +162,8 @@ func (c *Client) symmetricNeed() (name string, bytes int) {
 		}
 		bytes = max(bytes, jose.MinSecretBytes(alg, enc))
 	}
-	if name == "" && c.TokenEndpointAuthMethod == "client_secret_jwt" {
-		return "token_endpoint_auth_method", jose.MinSecretBytes("HS512", "") // any HS* may come
+	if c.TokenEndpointAuthMethod == "client_secret_jwt" && c.TokenEndpointAuthSigningAlg == "" {
+		name, bytes = cmp.Or(name, "token_endpoint_auth_method"), max(bytes, jose.MinSecretBytes("HS512", "")) // any HS* may come
 	}
 	return name, bytes
 }

@@ -134,7 +134,9 @@ var features = []struct {
 	{"userinfo_encryption", func(c *Capabilities) bool {
 		return c.UserinfoEncryptionAlgs != nil && c.UserinfoEncryptionEncs != nil
 	}},
-	{"request_object", func(c *Capabilities) bool { return c.RequestObjectSigningAlgs != nil || c.RequestParameter }},
+	{"request_object", func(c *Capabilities) bool {
+		return c.RequestObjectSigningAlgs != nil || c.RequestParameter || c.RequireSignedRequestObject
+	}},
 	{"request_object_encryption", func(c *Capabilities) bool {
 		return c.RequestObjectEncAlgs != nil && c.RequestObjectEncEncs != nil
 	}},
@@ -233,6 +235,9 @@ func (c Capabilities) Discovery() map[string]any {
 			value = slices.Clone(list)
 		}
 		document[f.Name] = value
+	}
+	if c.openID() {
+		document["request_uri_parameter_supported"] = c.RequestURIParameter // absent, it would mean true
 	}
 	return document
 }

@@ -151,13 +151,8 @@ var clientFields = record.Describe[Client]()
 // Clone returns a copy that shares nothing with c.
 func (c *Client) Clone() *Client {
 	own := *c
-	dst, src := reflect.ValueOf(&own).Elem(), reflect.ValueOf(c).Elem()
-	for i := range clientFields.Fields {
-		clientFields.Fields[i].Copy(dst, src)
-	}
-	own.Metadata = c.Metadata.clone()
-	own.Secrets = slices.Clone(c.Secrets)
-	own.RegistrationTokens = slices.Clone(c.RegistrationTokens)
+	clientFields.Unshare(reflect.ValueOf(&own).Elem())
+	own.Metadata.unshare()
 	if c.Statement != nil {
 		statement := *c.Statement
 		own.Statement = &statement

@@ -15,6 +15,10 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
+// authenticatedGrants are the grant types that a client without authentication
+// cannot have.
+var authenticatedGrants = []string{"client_credentials", grantCIBA}
+
 // authMethod is the effective token_endpoint_auth_method, also before it is
 // settled.
 func (reg *Registration) authMethod() string {
@@ -58,7 +62,7 @@ func (reg *Registration) settleAuthAlg() error {
 		}
 		return nil
 	}
-	fitting := slices.DeleteFunc(slices.Clone(reg.ceiling(name)), func(alg string) bool { return !fitsAuthMethod(alg, method) })
+	fitting := slices.DeleteFunc(slices.Clone(reg.Capabilities.ceiling(name)), func(alg string) bool { return !fitsAuthMethod(alg, method) })
 	value, err := reg.pick(name, "", fitting)
 	c.TokenEndpointAuthSigningAlg = value
 	return err
@@ -74,7 +78,7 @@ func (reg *Registration) checkAuthentication() error {
 	c := reg.Client
 	method := c.TokenEndpointAuthMethod
 	if method == "none" {
-		for _, grant := range []string{"client_credentials", grantCIBA} {
+		for _, grant := range authenticatedGrants {
 			if slices.Contains(c.GrantTypes, grant) {
 				return refuseMember("token_endpoint_auth_method", "none", "must not be none with the grant type %s", grant)
 			}

@@ -89,6 +89,7 @@ type Registration struct {
 	keys            jose.Keys
 	keysJudged      []byte // the jwks that keys describes
 	plain           bool   // this is the default pipeline's own judgement
+	policy          string // the name in Options.Policies that this runs under
 	base            foundation
 }
 
@@ -110,6 +111,8 @@ type Caller struct {
 	Claims   map[string]any // everything else that is known of the caller
 	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
 	Notes    string         // kept with the clients that it registers
+
+	use *tokenUse // what a registration costs, nil if nothing
 }
 
 type callerKey struct{}
@@ -144,6 +147,7 @@ const (
 const (
 	InvalidRequest         Code = "invalid_request"
 	InvalidToken           Code = "invalid_token"
+	InvalidClient          Code = "invalid_client"
 	InsufficientScope      Code = "insufficient_scope"
 	AccessDenied           Code = "access_denied"
 	ServerError            Code = "server_error"
@@ -160,6 +164,7 @@ type Error struct {
 	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
 	Member      string        // the metadata member at fault, for logs
 	Rule        string        // a stable id of the rule that refused, for logs
+	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
 	Status      int           // the HTTP status; if zero, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
 

@@ -4,13 +4,17 @@ package dcr
 // a registrant asks for settings that the server owns.
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -30,10 +34,11 @@ type DuendeExtensions struct {
 	AllowIdentityProviders bool // hear enable_local_login and identity_provider_restrictions
 }
 
-// setting is one extension member: how it shows in an answer.
+// setting is one extension member. Its value is the field of [Client] with the
+// same stored name.
 type setting struct {
-	name string
-	show func(c *Client) (value any, shown bool)
+	name  string
+	shown func(c *Client) bool // whether answers show it
 }
 
 func hasGrant(c *Client, grant string) bool { return slices.Contains(c.GrantTypes, grant) }
@@ -41,39 +46,32 @@ func hasOpenIDScope(c *Client) bool         { return slices.Contains(strings.Fie
 func interactive(c *Client) bool            { return hasGrant(c, "authorization_code") }
 func refreshes(c *Client) bool              { return hasGrant(c, "refresh_token") }
 
-// inSeconds is a lifetime as a JSON number of seconds.
-func inSeconds(d time.Duration) json.RawMessage { return record.AppendSeconds(nil, d) }
+func slides(c *Client) bool   { return refreshes(c) && c.RefreshTokenExpiration == RefreshTokenSliding }
+func consents(c *Client) bool { return interactive(c) && c.RequireConsent }
+func always(*Client) bool     { return true }
 
 var settings = []setting{
-	{"identity_token_lifetime", func(c *Client) (any, bool) { return inSeconds(c.IdentityTokenLifetime), hasOpenIDScope(c) }},
-	{"access_token_lifetime", func(c *Client) (any, bool) { return inSeconds(c.AccessTokenLifetime), true }},
-	{"authorization_code_lifetime", func(c *Client) (any, bool) { return inSeconds(c.AuthorizationCodeLifetime), interactive(c) }},
-	{"absolute_refresh_token_lifetime", func(c *Client) (any, bool) { return inSeconds(c.AbsoluteRefreshTokenLifetime), refreshes(c) }},
-	{"sliding_refresh_token_lifetime", func(c *Client) (any, bool) {
-		return inSeconds(c.SlidingRefreshTokenLifetime), refreshes(c) && c.RefreshTokenExpiration == RefreshTokenSliding
+	{"identity_token_lifetime", hasOpenIDScope},
+	{"access_token_lifetime", always},
+	{"authorization_code_lifetime", interactive},
+	{"absolute_refresh_token_lifetime", refreshes},
+	{"sliding_refresh_token_lifetime", slides},
+	{"refresh_token_expiration", refreshes},
+	{"refresh_token_usage", refreshes},
+	{"update_access_token_claims_on_refresh", refreshes},
+	{"require_consent", interactive},
+	{"allow_remember_consent", consents},
+	{"consent_lifetime", func(c *Client) bool { return consents(c) && c.ConsentLifetime > 0 }},
+	{"access_token_type", always},
+	{"allowed_cors_origins", func(c *Client) bool { return interactive(c) && len(c.AllowedCORSOrigins) > 0 }},
+	{"require_client_secret", always},
+	{"enable_local_login", interactive},
+	{"identity_provider_restrictions", func(c *Client) bool {
+		return interactive(c) && len(c.IdentityProviderRestrictions) > 0
 	}},
-	{"refresh_token_expiration", func(c *Client) (any, bool) { return c.RefreshTokenExpiration, refreshes(c) }},
-	{"refresh_token_usage", func(c *Client) (any, bool) { return c.RefreshTokenUsage, refreshes(c) }},
-	{"update_access_token_claims_on_refresh", func(c *Client) (any, bool) { return c.UpdateAccessTokenClaimsOnRefresh, refreshes(c) }},
-	{"require_consent", func(c *Client) (any, bool) { return c.RequireConsent, interactive(c) }},
-	{"allow_remember_consent", func(c *Client) (any, bool) { return c.AllowRememberConsent, interactive(c) && c.RequireConsent }},
-	{"consent_lifetime", func(c *Client) (any, bool) {
-		return inSeconds(c.ConsentLifetime), interactive(c) && c.RequireConsent && c.ConsentLifetime > 0
-	}},
-	{"access_token_type", func(c *Client) (any, bool) { return c.AccessTokenType, true }},
-	{"allowed_cors_origins", func(c *Client) (any, bool) {
-		return c.AllowedCORSOrigins, interactive(c) && len(c.AllowedCORSOrigins) > 0
-	}},
-	{"require_client_secret", func(c *Client) (any, bool) { return c.TokenEndpointAuthMethod != "none", true }},
-	{"enable_local_login", func(c *Client) (any, bool) { return c.EnableLocalLogin, interactive(c) }},
-	{"identity_provider_restrictions", func(c *Client) (any, bool) {
-		return c.IdentityProviderRestrictions, interactive(c) && len(c.IdentityProviderRestrictions) > 0
-	}},
-	{"coordinate_lifetime_with_user_session", func(c *Client) (any, bool) {
-		return c.CoordinateLifetimeWithUserSession, c.CoordinateLifetimeWithUserSession
-	}},
-	{"allowed_identity_token_signing_algorithms", func(c *Client) (any, bool) {
-		return c.AllowedIdentityTokenSigningAlgorithms, hasOpenIDScope(c) && len(c.AllowedIdentityTokenSigningAlgorithms) > 0
+	{"coordinate_lifetime_with_user_session", func(c *Client) bool { return c.CoordinateLifetimeWithUserSession }},
+	{"allowed_identity_token_signing_algorithms", func(c *Client) bool {
+		return hasOpenIDScope(c) && len(c.AllowedIdentityTokenSigningAlgorithms) > 0
 	}},
 }
 
@@ -81,42 +79,138 @@ func isDuendeMember(name string) bool {
 	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == name })
 }
 
-// showSettings makes the extension members in extra say what the client's
-// settings are.
-func (c *Client) showSettings(extra *map[string]json.RawMessage) error {
-	for _, setting := range settings {
-		value, shown := setting.show(c)
-		if !shown {
-			delete(*extra, setting.name)
-			continue
-		}
-		raw, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		put(extra, setting.name, raw)
+// field is where the client keeps a setting, nil for require_client_secret,
+// which its method says.
+func (s *setting) field() *record.Field {
+	if i, found := clientFields.Find(s.name); found {
+		return &clientFields.Fields[i]
 	}
 	return nil
 }
 
-// showsSettings reports whether the client registered with the extension
-// members switched on.
-func (c *Client) showsSettings() bool {
-	_, shown := c.Extra["access_token_type"]
-	return shown && c.Source == SourceDynamic
+// value is the JSON value of a setting.
+func (s *setting) value(c *Client) (json.RawMessage, error) {
+	if f := s.field(); f != nil {
+		return f.Append(nil, reflect.ValueOf(c).Elem())
+	}
+	return strconv.AppendBool(nil, c.TokenEndpointAuthMethod != "none"), nil
 }
 
-// asked reads an extension member, nil where it was not sent.
-func asked[T any](reg *Registration, name, want string) (*T, error) {
+// ceiling is the most that a lifetime may be.
+func (e *DuendeExtensions) ceiling(name string) time.Duration {
+	switch name {
+	case "identity_token_lifetime":
+		return cmp.Or(e.MaxIdentityTokenLifetime, clientDefaults.IdentityTokenLifetime)
+	case "access_token_lifetime":
+		return cmp.Or(e.MaxAccessTokenLifetime, clientDefaults.AccessTokenLifetime)
+	case "authorization_code_lifetime":
+		return cmp.Or(e.MaxAuthorizationCodeLifetime, clientDefaults.AuthorizationCodeLifetime)
+	case "absolute_refresh_token_lifetime":
+		return cmp.Or(e.MaxAbsoluteRefreshTokenLifetime, clientDefaults.AbsoluteRefreshTokenLifetime)
+	case "sliding_refresh_token_lifetime":
+		return cmp.Or(e.MaxSlidingRefreshTokenLifetime, clientDefaults.SlidingRefreshTokenLifetime)
+	}
+	return cmp.Or(e.MaxConsentLifetime, 30*24*time.Hour)
+}
+
+// lifetime is where the client keeps a lifetime.
+func (c *Client) lifetime(f *record.Field) *time.Duration {
+	return reflect.ValueOf(c).Elem().Field(f.Index).Addr().Interface().(*time.Duration)
+}
+
+// start holds what a new client begins with to the ceilings.
+func (e *DuendeExtensions) start(c *Client) {
+	for i := range settings {
+		if f := settings[i].field(); f != nil && f.Kind == record.Duration {
+			*c.lifetime(f) = min(*c.lifetime(f), e.ceiling(f.Name))
+		}
+	}
+}
+
+// lifetimes hears lifetimes in seconds up to their ceilings. What the client
+// has already, by whatever hand, is not beyond them.
+func (e *DuendeExtensions) lifetimes(reg *Registration, names ...string) error {
+	for _, name := range names {
+		seconds, sent, err := asked(reg, name, strictjson.Value.Int)
+		if err != nil {
+			return err
+		}
+		if !sent {
+			continue
+		}
+		i, _ := clientFields.Find(name)
+		f, most := &clientFields.Fields[i], int64(e.ceiling(name)/time.Second)
+		had := reg.Previous != nil && seconds == int64(*reg.Previous.lifetime(f)/time.Second)
+		if !had && (seconds <= 0 || seconds > most) {
+			return refuseMember(name, "ceiling", "must be from 1 to %d seconds", most)
+		}
+		*reg.Client.lifetime(f) = time.Duration(seconds) * time.Second
+	}
+	return nil
+}
+
+// keepAsked makes the extension members that the registrant asked for say what
+// became of them. They stay with the client, and so say later what it asked.
+func (c *Client) keepAsked() error {
+	for i := range settings {
+		if _, asked := c.Extra[settings[i].name]; !asked {
+			continue
+		}
+		value, err := settings[i].value(c)
+		if err != nil {
+			return err
+		}
+		c.Extra[settings[i].name] = value
+	}
+	return nil
+}
+
+// forgetAsked gives each setting that the registrant once asked for back to its
+// default, unless the host has changed it since: what an update leaves out, it
+// deletes (RFC 7592 §2.2).
+func (c *Client) forgetAsked() {
+	into, defaults := reflect.ValueOf(c).Elem(), reflect.ValueOf(&clientDefaults).Elem()
+	for i := range settings {
+		f := settings[i].field()
+		asked, sent := c.Extra[settings[i].name]
+		if f == nil || !sent {
+			continue
+		}
+		if value, err := f.Append(nil, into); err == nil && bytes.Equal(value, asked) {
+			f.Copy(into, defaults)
+		}
+	}
+}
+
+// showSettings makes the extension members of an answer say what the client's
+// settings are, or takes them out where the host has not switched them on.
+func (res *Response) showSettings(c *Client, base *foundation) error {
+	for i := range settings {
+		name := settings[i].name
+		switch {
+		case base.duende != nil && settings[i].shown(c):
+			value, err := settings[i].value(c)
+			if err != nil {
+				return err
+			}
+			put(&res.Extra, name, value)
+		case base.duende != nil || !base.declares(name):
+			delete(res.Extra, name)
+		}
+	}
+	return nil
+}
+
+// asked reads an extension member. sent is false where it was not sent.
+func asked[T any](reg *Registration, name string, read func(strictjson.Value) (T, error)) (value T, sent bool, err error) {
 	raw, sent := reg.Client.Extra[name]
 	if !sent {
-		return nil, nil
+		return value, false, nil
 	}
-	value := new(T)
-	if err := json.Unmarshal(raw, value); err != nil {
-		return nil, refuseMember(name, "type", "must be %s", want)
+	if value, err = read(strictjson.Value(raw)); err != nil {
+		return value, true, memberError(name, err)
 	}
-	return value, nil
+	return value, true, nil
 }
 
 // clientSecret reads require_client_secret: a choice of method, no loosening.
@@ -124,17 +218,17 @@ func (e *DuendeExtensions) clientSecret(reg *Registration) error {
 	if e == nil {
 		return nil
 	}
-	required, err := asked[bool](reg, "require_client_secret", "true or false")
-	if err != nil || required == nil {
+	required, sent, err := asked(reg, "require_client_secret", strictjson.Value.Bool)
+	if err != nil || !sent {
 		return err
 	}
 	method := &reg.Client.TokenEndpointAuthMethod
 	switch {
-	case *required && *method == "none":
+	case required && (*method == "none" || *method == "" && reg.authMethod() == "none"):
 		return refuseMember("require_client_secret", "none", "must not be true with token_endpoint_auth_method none")
-	case !*required && hasGrant(reg.Client, "client_credentials"):
+	case !required && hasGrant(reg.Client, "client_credentials"):
 		return refuseMember("require_client_secret", "client_credentials", "must not be false with the grant type client_credentials")
-	case !*required && *method == "":
+	case !required && *method == "":
 		*method = "none"
 	}
 	return nil
@@ -152,72 +246,68 @@ func (e *DuendeExtensions) consent(reg *Registration) error {
 	if err := e.boolean(reg, "allow_remember_consent", &c.AllowRememberConsent, false); err != nil {
 		return err
 	}
-	if err := lifetime(reg, "consent_lifetime", &c.ConsentLifetime, cmp.Or(e.MaxConsentLifetime, 30*24*time.Hour)); err != nil {
+	if err := e.lifetimes(reg, "consent_lifetime"); err != nil {
 		return err
 	}
-	if e.AllowIdentityProviders {
-		login, err := asked[bool](reg, "enable_local_login", "true or false")
-		if err != nil {
-			return err
-		}
-		if login != nil {
-			c.EnableLocalLogin = *login
-		}
-		providers, err := asked[[]string](reg, "identity_provider_restrictions", "an array of strings")
-		if err != nil {
-			return err
-		}
-		if providers != nil {
-			if err := reg.checkList("identity_provider_restrictions", *providers); err != nil {
-				return err
-			}
-			c.IdentityProviderRestrictions = *providers
-		}
+	if err := e.identityProviders(reg); err != nil {
+		return err
 	}
 	return e.corsOrigins(reg)
+}
+
+// identityProviders reads the members about where users may log in.
+func (e *DuendeExtensions) identityProviders(reg *Registration) error {
+	if !e.AllowIdentityProviders {
+		return nil
+	}
+	login, sent, err := asked(reg, "enable_local_login", strictjson.Value.Bool)
+	if err != nil {
+		return err
+	}
+	if sent {
+		reg.Client.EnableLocalLogin = login
+	}
+	providers, sent, err := askedList(reg, "identity_provider_restrictions")
+	if err == nil && sent {
+		reg.Client.IdentityProviderRestrictions = providers
+	}
+	return err
+}
+
+// askedList reads a list of strings, within the bounds of any list.
+func askedList(reg *Registration, name string) (list []string, sent bool, err error) {
+	if list, sent, err = asked(reg, name, strictjson.Value.Texts); err == nil {
+		err = reg.checkList(name, list)
+	}
+	return list, sent, err
 }
 
 // boolean hears a boolean that tightens; one that loosens only where the host
 // allows it.
 func (e *DuendeExtensions) boolean(reg *Registration, name string, setting *bool, tight bool) error {
-	value, err := asked[bool](reg, name, "true or false")
-	if err == nil && value != nil && (*value == tight || e.AllowLooserBooleans) {
-		*setting = *value
+	value, sent, err := asked(reg, name, strictjson.Value.Bool)
+	if err == nil && sent && (value == tight || e.AllowLooserBooleans) {
+		*setting = value
 	}
 	return err
-}
-
-// lifetime hears a lifetime in seconds up to a ceiling.
-func lifetime(reg *Registration, name string, setting *time.Duration, ceiling time.Duration) error {
-	seconds, err := asked[int64](reg, name, "a whole number of seconds")
-	if err != nil || seconds == nil {
-		return err
-	}
-	if *seconds <= 0 || *seconds > int64(ceiling/time.Second) {
-		return refuseMember(name, "ceiling", "must be from 1 to %d seconds", int64(ceiling/time.Second))
-	}
-	*setting = time.Duration(*seconds) * time.Second
-	return nil
 }
 
 // corsOrigins hears allowed_cors_origins: https origins, or http on the user's
 // own machine.
 func (e *DuendeExtensions) corsOrigins(reg *Registration) error {
-	origins, err := asked[[]string](reg, "allowed_cors_origins", "an array of strings")
-	if err != nil || origins == nil {
+	const name = "allowed_cors_origins"
+	origins, sent, err := askedList(reg, name)
+	if err != nil || !sent {
 		return err
 	}
-	if len(*origins) > reg.Limits.ListItems {
-		return refuseMember("allowed_cors_origins", "items", "must not have more than %d entries", reg.Limits.ListItems)
-	}
-	for _, origin := range *origins {
+	for _, origin := range origins {
 		parsed, err := uri.Parse(origin)
 		bare := err == nil && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
 		if !bare || parsed.Kind() == uri.HTTP || parsed.Kind() == uri.PrivateUse {
-			return refuseMember("allowed_cors_origins", "form", "must be https origins without a path, or http on 127.0.0.1, [::1] or localhost")
+			return refuseMember(name, "form", "must be https origins without a path, or http on 127.0.0.1, [::1] or localhost")
 		}
 	}
-	reg.Client.AllowedCORSOrigins = *origins
+	reg.Client.AllowedCORSOrigins = origins
 	return nil
 }
 
@@ -227,14 +317,11 @@ func (e *DuendeExtensions) tokens(reg *Registration) error {
 		return nil
 	}
 	c := reg.Client
-	if err := lifetime(reg, "identity_token_lifetime", &c.IdentityTokenLifetime, cmp.Or(e.MaxIdentityTokenLifetime, clientDefaults.IdentityTokenLifetime)); err != nil {
-		return err
-	}
-	if err := lifetime(reg, "access_token_lifetime", &c.AccessTokenLifetime, cmp.Or(e.MaxAccessTokenLifetime, clientDefaults.AccessTokenLifetime)); err != nil {
+	if err := e.lifetimes(reg, "identity_token_lifetime", "access_token_lifetime"); err != nil {
 		return err
 	}
 	if interactive(c) {
-		if err := lifetime(reg, "authorization_code_lifetime", &c.AuthorizationCodeLifetime, cmp.Or(e.MaxAuthorizationCodeLifetime, clientDefaults.AuthorizationCodeLifetime)); err != nil {
+		if err := e.lifetimes(reg, "authorization_code_lifetime"); err != nil {
 			return err
 		}
 	}
@@ -255,10 +342,7 @@ func (e *DuendeExtensions) refreshTokens(reg *Registration) error {
 	if !refreshes(c) {
 		return nil
 	}
-	if err := lifetime(reg, "absolute_refresh_token_lifetime", &c.AbsoluteRefreshTokenLifetime, cmp.Or(e.MaxAbsoluteRefreshTokenLifetime, clientDefaults.AbsoluteRefreshTokenLifetime)); err != nil {
-		return err
-	}
-	if err := lifetime(reg, "sliding_refresh_token_lifetime", &c.SlidingRefreshTokenLifetime, cmp.Or(e.MaxSlidingRefreshTokenLifetime, clientDefaults.SlidingRefreshTokenLifetime)); err != nil {
+	if err := e.lifetimes(reg, "absolute_refresh_token_lifetime", "sliding_refresh_token_lifetime"); err != nil {
 		return err
 	}
 	if err := oneOf(reg, "refresh_token_expiration", &c.RefreshTokenExpiration, RefreshTokenAbsolute, RefreshTokenSliding); err != nil {
@@ -276,14 +360,15 @@ func (e *DuendeExtensions) refreshTokens(reg *Registration) error {
 
 // oneOf hears a member that has two values, in their exact case.
 func oneOf[T ~string](reg *Registration, name string, setting *T, first, second T) error {
-	value, err := asked[T](reg, name, string(first)+" or "+string(second))
-	if err != nil || value == nil {
+	text, sent, err := asked(reg, name, strictjson.Value.Text)
+	if err != nil || !sent {
 		return err
 	}
-	if *value != first && *value != second {
+	value := T(text)
+	if value != first && value != second {
 		return refuseMember(name, "value", "must be %s or %s", first, second)
 	}
-	*setting = *value
+	*setting = value
 	return nil
 }
 
@@ -291,12 +376,12 @@ func oneOf[T ~string](reg *Registration, name string, setting *T, first, second 
 // far as the server supports them.
 func identityTokenAlgorithms(reg *Registration) error {
 	const name = "allowed_identity_token_signing_algorithms"
-	algorithms, err := asked[[]string](reg, name, "an array of strings")
-	if err != nil || algorithms == nil || !hasOpenIDScope(reg.Client) {
+	algorithms, sent, err := askedList(reg, name)
+	if err != nil || !sent || !hasOpenIDScope(reg.Client) {
 		return err
 	}
-	kept := among(*algorithms, reg.Capabilities.IDTokenSigningAlgs)
-	if len(kept) == 0 && len(*algorithms) > 0 {
+	kept := among(algorithms, reg.Capabilities.IDTokenSigningAlgs)
+	if len(kept) == 0 {
 		return refuseMember(name, "unsupported", "must have at least one of: %s", orNone(reg.Capabilities.IDTokenSigningAlgs))
 	}
 	reg.Client.AllowedIdentityTokenSigningAlgorithms = kept

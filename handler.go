@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -29,6 +28,7 @@ type Handler struct {
 	opts         Options
 	endpointPath string
 	pathForm     bool
+	ceiling      ceiling
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -40,19 +40,32 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 	if opts == nil {
 		opts = &Options{}
 	}
-	if err := opts.check(); err != nil {
+	err := opts.check()
+	if err == nil {
+		err = opts.checkStatements(store)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("dcr: NewHandler: %w", err)
 	}
 	endpoint, err := url.Parse(opts.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("dcr: NewHandler: Options.Endpoint: %w", err)
 	}
-	return &Handler{
+	counter, counts := StoreAs[ClientCounter](store)
+	if opts.MaxClients > 0 && !counts {
+		return nil, errors.New("dcr: NewHandler: Options.MaxClients needs a store that counts its clients; the store is no ClientCounter")
+	}
+	h := &Handler{
 		store:        store,
 		opts:         opts.withDefaults(),
 		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
-	}, nil
+		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
+	}
+	for _, warning := range h.Warnings() {
+		h.opts.Logger.Warn("client registration: " + warning)
+	}
+	return h, nil
 }
 
 // Capabilities returns what Options.Validator supports, for the host's
@@ -65,6 +78,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
 	clientID, below, err := h.clientID(r)
+	h.opts.CORS.answer(header, r, h.allow(below))
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -167,7 +181,15 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reg := &Registration{Caller: caller, HTTP: r}
-	validator, err := h.begin(reg, caller.policy())
+	choose := h.opts.ChoosePolicy
+	if choose == nil {
+		choose = CallerPolicy
+	}
+	policy, err := choose(r, caller)
+	var validator Validator
+	if err == nil {
+		validator, err = h.begin(reg, policy)
+	}
 	if err == nil {
 		reg.Request, err = h.readRequest(w, r)
 	}
@@ -186,55 +208,79 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusCreated, answer)
 }
 
-// policy is the name of the policy that the caller's registrations run under.
-func (c *Caller) policy() string {
-	if c == nil {
-		return ""
+// CallerPolicy names the policy that the caller brings with it, "" for a
+// stranger: the default of Options.ChoosePolicy. A host that treats strangers
+// differently sets a function that ends with this one, so that the policy of an
+// initial access token stays in force.
+func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
+	if caller == nil {
+		return "", nil
 	}
-	return c.Policy
+	return caller.Policy, nil
 }
 
 // begin sets up a registration under a policy and returns its validator.
 func (h *Handler) begin(reg *Registration, policy string) (Validator, error) {
 	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
-	reg.Items = make(map[string]any)
-	if policy == "" {
-		return h.opts.Validator, nil
+	reg.Items, reg.policy = make(map[string]any), policy
+	validator, known := h.opts.Validator, true
+	if policy != "" {
+		validator, known = h.opts.Policies[policy]
 	}
-	validator, known := h.opts.Policies[policy]
 	if !known {
 		return nil, fmt.Errorf("dcr: no policy is named %q in Options.Policies", policy)
 	}
+	reg.base = validator.sealed()
 	return validator, nil
 }
 
 // readRequest reads the body.
 func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request, error) {
-	if !isJSON(r.Header) {
-		refused := Errorf(InvalidRequest, "the body must be application/json, not compressed")
-		refused.Status = http.StatusUnsupportedMediaType
-		return nil, refused
+	decode, err := h.decoder(r.Header)
+	if err != nil {
+		return nil, err
 	}
 	body, err := h.readBody(w, r)
+	if err == nil {
+		body, err = decode(r.Context(), r, body)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return parseRequest(body, h.opts.Limits)
 }
 
-// isJSON judges the media type, whatever its parameters but a charset other
-// than UTF-8 (RFC 8259 §8.1).
-func isJSON(header http.Header) bool {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false
-	}
+const jsonType = "application/json"
+
+// Decoder turns a body into the JSON of a client registration request. Its
+// [*Error] refuses the request and is shown; any other error is the server's.
+// The body of r has been read already.
+type Decoder func(ctx context.Context, r *http.Request, body []byte) (json []byte, err error)
+
+// PlainJSON is the Decoder of application/json.
+func PlainJSON(ctx context.Context, r *http.Request, body []byte) ([]byte, error) { return body, nil }
+
+// decoder finds the Decoder for a body by its media type, whatever the
+// parameters but a charset other than UTF-8 (RFC 8259 §8.1).
+func (h *Handler) decoder(header http.Header) (Decoder, error) {
 	contentType := header.Get("Content-Type")
-	if contentType == "application/json" {
-		return true
+	mediaType, charset := contentType, ""
+	if contentType != jsonType {
+		var parameters map[string]string
+		var err error
+		if mediaType, parameters, err = mime.ParseMediaType(contentType); err != nil {
+			mediaType = ""
+		}
+		charset = parameters["charset"]
 	}
-	mediaType, parameters, err := mime.ParseMediaType(contentType)
-	charset := parameters["charset"]
-	return err == nil && mediaType == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+	encoding := header.Get("Content-Encoding")
+	decode := h.opts.Decoders[mediaType]
+	if decode == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" && !strings.EqualFold(encoding, "identity") {
+		refused := Errorf(InvalidRequest, "the body must be %s, not compressed", strings.Join(sortedKeys(h.opts.Decoders), " or "))
+		refused.Status = http.StatusUnsupportedMediaType
+		return nil, refused
+	}
+	return decode, nil
 }
 
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -264,26 +310,39 @@ const mostIDs = 3
 // returns the answer, which goes out only once the client is stored.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c, now := reg.Client, reg.Now()
-	c.Source, c.Policy = SourceDynamic, reg.Caller.policy()
+	if err := h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) }); err != nil {
+		return nil, outage(err)
+	}
+	c.Source, c.Policy = SourceDynamic, reg.policy
 	c.CreatedAt, c.UpdatedAt = now, now
 	if reg.Caller != nil {
 		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
 	}
 	reg.recordStatement()
+	answer, err := h.answer(ctx, reg)
+	if err == nil {
+		err = h.spend(ctx, reg)
+	}
+	if err != nil {
+		return nil, err
+	}
 	for attempt := 1; ; attempt++ {
-		answer, err := h.answer(ctx, reg)
+		err := h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
+		switch {
+		case err == nil:
+			return answer, h.keepSingle(ctx, reg)
+		case errors.Is(err, ErrClientExists) && attempt < mostIDs:
+			answer, err = h.answer(ctx, reg)
+		case errors.Is(err, ErrClientExists):
+			err = fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
+		case errors.Is(err, ErrStoreFull):
+			err = outage(err)
+		default: // it may have been stored: what it cost is gone
+			return nil, outage(err)
+		}
 		if err != nil {
+			h.refund(ctx, reg)
 			return nil, err
-		}
-		err = h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
-		if err == nil {
-			return answer, nil
-		}
-		if !errors.Is(err, ErrClientExists) {
-			return nil, h.outage(ctx, err)
-		}
-		if attempt == mostIDs {
-			return nil, fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
 		}
 	}
 }
@@ -301,7 +360,7 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 // it and holds the client to the fixed rules once more.
 func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
 	client := reg.Client
-	res, err := newResponse(client, reg.on)
+	res, err := newResponse(reg)
 	if err != nil {
 		return nil, err
 	}
@@ -335,26 +394,19 @@ func (h *Handler) write(ctx context.Context, store func(context.Context) error) 
 
 const retryAfter = 5 * time.Second
 
-// outage turns an error of the store into a 503, and logs it.
-func (h *Handler) outage(ctx context.Context, err error) error {
-	level, description := slog.LevelError, "the client store is out of order; try again later"
+// outage turns an error of the store into a 503.
+func outage(err error) error {
+	unavailable := Errorf(TemporarilyUnavailable, "the client store is out of order; try again later")
 	if errors.Is(err, ErrStoreFull) {
-		level, description = slog.LevelWarn, "this server takes no more clients at the moment; try again later"
+		unavailable.Description = "this server takes no more clients at the moment; try again later"
 	}
-	h.opts.Logger.Log(ctx, level, "client store failed", "error", err)
-	unavailable := Errorf(TemporarilyUnavailable, "%s", description)
 	unavailable.RetryAfter, unavailable.cause = retryAfter, err
 	return unavailable
 }
 
 // fail logs and writes an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if refused := (*Error)(nil); errors.As(err, &refused) {
-		h.opts.Logger.DebugContext(r.Context(), "client registration refused",
-			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description)
-	} else {
-		h.opts.Logger.ErrorContext(r.Context(), "client registration failed", "error", err)
-	}
+	logRefusal(r, h.opts.Logger, err)
 	h.opts.WriteError(w, r, err)
 }
 

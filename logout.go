@@ -5,7 +5,6 @@ package dcr
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -18,12 +17,10 @@ func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration)
 	if d.AllowHTTPRedirects && reg.authMethod() != "none" {
 		remote = httpOrHTTPS
 	}
-	returning := uriRule{schemes: "an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme",
-		allowed: func(kind uri.Kind) bool { return kind != uri.HTTP || remote.allowed(kind) }}
-	for i, text := range c.PostLogoutRedirectURIs {
-		if _, err := returning.check("post_logout_redirect_uris", fmt.Sprintf("post_logout_redirect_uris[%d]", i), text); err != nil {
-			return err
-		}
+	returning := uriRule{schemes: appRedirect.schemes,
+		allowed: func(kind uri.Kind) bool { return appRedirect.allowed(kind) || remote.allowed(kind) }}
+	if err := returning.checkList("post_logout_redirect_uris", c.PostLogoutRedirectURIs); err != nil {
+		return err
 	}
 	if err := remote.checkOptional("backchannel_logout_uri", c.BackchannelLogoutURI); err != nil {
 		return err

@@ -42,7 +42,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 		client, err = unknownClient, nil
 	}
 	if err != nil {
-		return nil, h.outage(r.Context(), err)
+		return nil, outage(err)
 	}
 	now := h.opts.Now()
 	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now)
@@ -123,7 +123,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 		case errors.Is(err, ErrConflict) && attempt < mostConflicts:
 			continue
 		case errors.Is(err, ErrConflict):
-			err = h.outage(r.Context(), err)
+			err = outage(err)
 		}
 		h.fail(w, r, err)
 		return
@@ -166,9 +166,15 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	if err != nil {
 		return nil, err
 	}
+	if err := h.takeStatement(ctx, reg); err != nil {
+		return nil, err
+	}
 	err = h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
-	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound) {
-		err = h.outage(ctx, err)
+	switch {
+	case err == nil:
+		err = h.keepSingle(ctx, reg)
+	case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound):
+		err = outage(err)
 	}
 	return answer, err
 }
@@ -209,7 +215,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string
 		case errors.Is(err, ErrClientNotFound):
 			err = errBadToken
 		case err != nil:
-			err = h.outage(r.Context(), err)
+			err = outage(err)
 		}
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ package dcr
 // client metadata of the specifications named at each group of fields.
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -133,16 +132,12 @@ func member(name string) *record.Field {
 
 func (m *Metadata) reflect() reflect.Value { return reflect.ValueOf(m).Elem() }
 
-// clone returns a copy that shares nothing with m.
-func (m *Metadata) clone() Metadata {
-	var own Metadata
-	dst, src := own.reflect(), m.reflect()
-	for i := range members.Fields {
-		members.Fields[i].Copy(dst, src)
-	}
-	own.Localized = maps.Clone(m.Localized)
-	own.Extra = cloneRaw(m.Extra)
-	return own
+// unshare makes m, which was copied by assignment, share nothing with the
+// original.
+func (m *Metadata) unshare() {
+	members.Unshare(m.reflect())
+	m.Localized = maps.Clone(m.Localized)
+	m.Extra = cloneRaw(m.Extra)
 }
 
 func cloneRaw(extra map[string]json.RawMessage) map[string]json.RawMessage {
@@ -210,9 +205,11 @@ func (w *objectWriter) raw(name string, raw []byte) {
 }
 
 func (w *objectWriter) field(f *record.Field, from reflect.Value) {
-	w.name(f.Name)
+	if len(w.dst) == 0 {
+		w.dst = append(w.dst, '{')
+	}
 	var err error
-	if w.dst, err = f.Append(w.dst, from); err != nil {
+	if w.dst, err = f.AppendMember(w.dst, from); err != nil {
 		w.err = err
 	}
 }
@@ -267,12 +264,19 @@ type Extension interface {
 	// Name is the member's name.
 	Name() string
 	// check reports whether raw is a value of the field's type.
-	check(raw json.RawMessage) error
+	check(name string, raw json.RawMessage) error
+
+	// localized reports whether the member may carry a language tag.
+	localized() bool
 }
 
 // Field is a typed extension member of the metadata, or a typed view of a
 // registered one.
-type Field[T any] struct{ name string }
+type Field[T any] struct {
+	name   string
+	rule   func(name string, value T) error // what a value must be beyond its type; nil for nothing
+	tagged bool                             // the member may carry a language tag
+}
 
 // NewField names a field. It panics on an empty name and on a name that the
 // server issues, such as client_id. A registered name reads through to the
@@ -323,9 +327,4 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 	}
 	m.Extra[f.name] = raw
 	return nil
-}
-
-func (f Field[T]) check(raw json.RawMessage) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	return decoder.Decode(new(T))
 }

@@ -1,9 +1,10 @@
 package dcr
 
 // OpenID Connect Dynamic Client Registration 1.0 §2 and §5, OpenID Connect
-// Core 1.0 §8 and §10, JARM §3, RFC 9701 §6.
+// Core 1.0 §8 and §10, JARM §3, RFC 9701 §6, CIBA §4.
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -61,20 +62,35 @@ func (reg *Registration) checkSubset(name string, list, supported []string) erro
 	return nil
 }
 
-// checkOpenID holds the rules between members.
+// neverNone are the members that name an algorithm and may not say none (JARM
+// §3, RFC 9701 §6, OpenID Connect Dynamic Client Registration 1.0 §2, CIBA §4).
+var neverNone = []string{
+	"authorization_signed_response_alg", "introspection_signed_response_alg",
+	"token_endpoint_auth_signing_alg", "backchannel_authentication_request_signing_alg",
+}
+
+// maxSafeInteger is the largest integer that every JSON reader reads exactly
+// (RFC 7493 §2.2).
+const maxSafeInteger = 1<<53 - 1
+
+// checkOpenID holds the rules between members (OpenID Connect Core 1.0 §2,
+// Back-Channel Logout 1.0 §2.6 and those above).
 func (reg *Registration) checkOpenID() error {
 	c := reg.Client
 	if c.IDTokenSignedResponseAlg == "none" && c.frontChannel("id_token") {
 		return refuseMember("id_token_signed_response_alg", "none", "must not be none where an ID Token passes through the authorization endpoint")
 	}
-	if c.AuthorizationSignedResponseAlg == "none" {
-		return refuseMember("authorization_signed_response_alg", "none", "must not be none")
+	if c.IDTokenSignedResponseAlg == "none" && c.BackchannelLogoutURI != "" {
+		return refuseMember("id_token_signed_response_alg", "logout", "must not be none with backchannel_logout_uri, since it signs Logout Tokens too")
 	}
-	if c.IntrospectionSignedResponseAlg == "none" {
-		return refuseMember("introspection_signed_response_alg", "none", "must not be none")
+	from := c.Metadata.reflect()
+	for _, name := range neverNone {
+		if member(name).Text(from) == "none" {
+			return refuseMember(name, "none", "must not be none")
+		}
 	}
-	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
-		return refuseMember("default_max_age", "negative", "must be a number of seconds, 0 or more")
+	if age := c.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSafeInteger) {
+		return refuseMember("default_max_age", "range", "must be a number of seconds, from 0 to %d", maxSafeInteger)
 	}
 	return httpsOnly.checkOptional("initiate_login_uri", c.InitiateLoginURI)
 }
@@ -162,17 +178,18 @@ func (c *Client) sectorEntries() []sectorEntry {
 	return entries
 }
 
-// checkPairwise wants one sector: all redirect URIs on one host, where no
-// sector_identifier_uri says otherwise.
+// checkPairwise wants one sector: all redirect URIs, and with CIBA what stands
+// for the client there, on one host, where no sector_identifier_uri says
+// otherwise.
 func (reg *Registration) checkPairwise() error {
 	hosts := make(map[string]bool)
-	for _, redirect := range reg.Client.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); err == nil {
+	for _, entry := range reg.Client.sectorEntries() {
+		if parsed, err := uri.Parse(entry.uri); err == nil {
 			hosts[parsed.Host] = true
 		}
 	}
 	if len(hosts) > 1 {
-		return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with redirect_uris on more than one host")
+		return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with redirect_uris, or keys or a notification endpoint for CIBA, on more than one host")
 	}
 	return reg.checkPairwiseCIBA()
 }
@@ -200,16 +217,5 @@ func readSector(document []byte) ([]string, error) {
 	if !json.Valid(document) {
 		return nil, &strictjson.Error{Reason: "must be JSON"}
 	}
-	var listed []*string
-	if err := json.Unmarshal(document, &listed); err != nil {
-		return nil, err
-	}
-	entries := make([]string, len(listed))
-	for i, entry := range listed {
-		if entry == nil {
-			return nil, &strictjson.Error{Reason: "must be an array of strings"}
-		}
-		entries[i] = *entry
-	}
-	return entries, nil
+	return strictjson.Value(bytes.TrimSpace(document)).Texts()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,17 +29,24 @@ type Options struct {
 	// Validator judges registrations and updates. If nil, DefaultValidator{}.
 	Validator Validator
 
-	// Policies are named alternatives to Validator, chosen by Caller.Policy. A
+	// Policies are named alternatives to Validator, chosen by ChoosePolicy. A
 	// client remembers the name and is updated under it; a name that is not
 	// here fails closed.
 	Policies map[string]Validator
+
+	// ChoosePolicy names the policy, out of Policies, that a registration runs
+	// under, or "" for Validator. caller is nil for a stranger. It is asked
+	// before the body is read; an update runs under the policy that the client
+	// registered with. If nil, CallerPolicy.
+	ChoosePolicy func(r *http.Request, caller *Caller) (string, error)
 
 	// AllowAnonymous lets clients register without a Caller. If false, they
 	// get 401.
 	AllowAnonymous bool
 
-	// Caller says who asks for a registration: nil for nobody, an [*Error] to
-	// refuse. If nil, CallerFromContext.
+	// Caller says who asks for a registration, as an [Authenticator] does: nil
+	// for nobody, an [*Error] to refuse. A bearer token that it does not
+	// recognise is refused too. If nil, CallerFromContext.
 	Caller func(*http.Request) (*Caller, error)
 
 	// ManageAs lets a Caller read, update and delete a client without its
@@ -52,6 +60,10 @@ type Options struct {
 	// OptionalClientID accepts an update without client_id, which RFC 7592
 	// §2.2 demands and UK Open Banking does not.
 	OptionalClientID bool
+
+	// CORS says which web pages may call the endpoints. The zero value lets
+	// none.
+	CORS CORS
 
 	// SecretLifetime is how long a client secret is valid. If zero, for ever,
 	// and client_secret_expires_at is 0. An update renews an expired secret.
@@ -97,6 +109,17 @@ type Options struct {
 	// function WriteError.
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
+	// MaxClients bounds how many clients the store holds: beyond it, a
+	// registration gets 503. The store must be a ClientCounter, which is asked
+	// every ten seconds, so hosts that share it may exceed the bound a little.
+	// If zero, only the store itself may have a bound.
+	MaxClients int64
+
+	// Decoders turn bodies into JSON, by media type; a body of any other type
+	// gets 415, application/json among them unless PlainJSON is here for it. If
+	// nil, only application/json is taken.
+	Decoders map[string]Decoder
+
 	// MaxBodyBytes bounds a request's body. If zero, 64 KiB.
 	MaxBodyBytes int64
 
@@ -129,6 +152,8 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.Caller == nil {
 		opts.Caller = func(r *http.Request) (*Caller, error) { return CallerFromContext(r.Context()), nil }
+	} else {
+		opts.Caller = AnyOf(opts.Caller)
 	}
 	if opts.NewClientID == nil {
 		opts.NewClientID = RandomClientID
@@ -141,6 +166,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.WriteError == nil {
 		opts.WriteError = WriteError
+	}
+	if opts.Decoders == nil {
+		opts.Decoders = map[string]Decoder{jsonType: PlainJSON}
 	}
 	if opts.MaxBodyBytes <= 0 {
 		opts.MaxBodyBytes = defaultMaxBody
@@ -213,8 +241,18 @@ func (o *Options) check() error {
 	if err := o.checkURLs(); err != nil {
 		return err
 	}
+	if err := o.CORS.check(); err != nil {
+		return err
+	}
+	for mediaType, decode := range o.Decoders {
+		parsed, _, err := mime.ParseMediaType(mediaType)
+		if err != nil || parsed != mediaType || decode == nil {
+			return fmt.Errorf("Options.Decoders[%q]: name a media type in lower case, without parameters, and set its Decoder", mediaType)
+		}
+	}
+	canSeal := o.Sealer != nil
 	if o.Validator != nil {
-		if err := ready(o.Validator); err != nil {
+		if err := usable(o.Validator, canSeal); err != nil {
 			return fmt.Errorf("Options.Validator: %w", err)
 		}
 	}
@@ -222,7 +260,7 @@ func (o *Options) check() error {
 		if policy == nil {
 			return fmt.Errorf("Options.Policies[%q] is nil", name)
 		}
-		if err := ready(policy); err != nil {
+		if err := usable(policy, canSeal); err != nil {
 			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
 		}
 	}

@@ -56,12 +56,12 @@ func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registr
 	if err != nil {
 		return err
 	}
-	inferred, err := d.settleApplicationType(reg, kinds)
+	application, err := d.settleApplicationType(reg, kinds)
 	if err != nil {
 		return err
 	}
 	for i, kind := range kinds {
-		if reason := d.refuseKind(reg, kind, inferred); reason != "" {
+		if reason := d.refuseKind(reg, kind, application); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}
@@ -95,69 +95,82 @@ func (reg *Registration) parseRedirectURIs() ([]uri.Kind, error) {
 // only when it pushes a request (RFC 9126 §2.4).
 func (reg *Registration) mayPushRedirectURI() bool {
 	c := reg.Client
-	return reg.base.pushedRedirectURIs && c.RequirePushedAuthorizationRequests && reg.authMethod() != "none"
+	pushes := c.RequirePushedAuthorizationRequests || reg.Capabilities.RequirePushedAuthorizationRequests
+	return reg.base.pushedRedirectURIs && pushes && reg.authMethod() != "none"
 }
 
-// settleApplicationType judges application_type, or infers it, and reports
-// whether it was inferred. It is set where it was sent, and always with OpenID
-// Connect.
-func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.Kind) (inferred bool, err error) {
+// settleApplicationType judges application_type, or infers it, and returns the
+// one that every redirect URI is held to: "" where each is judged by its own
+// kind. The member is set where it was sent, and always with OpenID Connect.
+func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.Kind) (string, error) {
 	c := reg.Client
 	switch c.ApplicationType {
 	case "web", "native":
-		return false, nil
+		return c.ApplicationType, nil
 	case "":
 	default:
-		return false, refuseMember("application_type", "value", "must be web or native")
+		return "", refuseMember("application_type", "value", "must be web or native")
 	}
-	if d.LiteralApplicationType {
-		c.ApplicationType = "web"
-		return false, nil
+	inferred := "web"
+	if !d.LiteralApplicationType {
+		inferred = applicationTypeOf(kinds)
 	}
 	if reg.Capabilities.openID() {
-		c.ApplicationType = "web"
-		if slices.ContainsFunc(kinds, nativeKind) {
-			c.ApplicationType = "native"
-		}
+		c.ApplicationType = inferred
+		return inferred, nil
 	}
-	return true, nil
+	if d.LiteralApplicationType {
+		return inferred, nil
+	}
+	return "", nil
 }
 
-// refuseKind says why a redirect URI of this kind is refused, "" if it is
-// not. Where application_type was inferred, each URI is judged by its own
-// kind.
-func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, inferred bool) string {
+// applicationTypeOf infers application_type: native because of an http
+// loopback redirect or a private-use scheme, web where there is neither, or
+// where only a web application may have the others.
+func applicationTypeOf(kinds []uri.Kind) string {
+	switch {
+	case slices.Contains(kinds, uri.PrivateUse):
+		return "native"
+	case slices.Contains(kinds, uri.HTTP) || slices.Contains(kinds, uri.LoopbackHTTPS):
+		return "web"
+	case slices.Contains(kinds, uri.LoopbackHTTP):
+		return "native"
+	}
+	return "web"
+}
+
+// refuseKind says why a redirect URI of this kind is refused to an application
+// of this type, "" if it is not.
+func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, application string) string {
 	c := reg.Client
 	front := c.frontChannel("token") || c.frontChannel("id_token")
-	declaredWeb := !inferred && c.ApplicationType == "web"
-	declaredNative := !inferred && c.ApplicationType == "native"
+	if application == "" {
+		application = applicationTypeOf([]uri.Kind{kind})
+	}
+	native := application == "native"
 	switch kind {
 	case uri.HTTP:
-		if !d.AllowHTTPRedirects || declaredNative || front || reg.authMethod() == "none" {
+		if !d.AllowHTTPRedirects || native || front || reg.authMethod() == "none" {
 			return "must use https unless it leads to 127.0.0.1, [::1] or localhost"
 		}
 	case uri.LoopbackHTTP:
-		if declaredWeb && front {
+		if !native && front {
 			return "must use https and a host other than localhost for a web application that uses an implicit or hybrid response type"
 		}
 	case uri.LoopbackHTTPS:
-		if declaredNative {
+		if native {
 			return "must use http to lead to the native application's own machine, or https with the host of its site"
 		}
-		if front && !slices.ContainsFunc(c.RedirectURIs, isNativeRedirect) {
+		if front {
 			return "must have a host other than localhost for a web application that uses an implicit or hybrid response type"
 		}
 	case uri.PrivateUse:
-		if declaredWeb {
+		if !native {
 			return "must use https for a web application; application_type native allows schemes of the application's own"
 		}
 	}
 	return ""
-}
-
-func isNativeRedirect(redirect string) bool {
-	parsed, err := uri.Parse(redirect)
-	return err == nil && nativeKind(parsed.Kind())
 }
 
 // A uriRule judges one URI member.

@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §2 and §3.1: the client registration request as it comes in.
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -25,6 +26,7 @@ type Request struct {
 	issued    string    // the first member of the body that RFC 7592 §2.2 forbids to send
 	faults    []fault
 	ownFaults []*Error // faults of client_id and client_secret, which a registration ignores
+	paid      bool     // its software statement has been used up
 }
 
 // fault is a member of the wrong form. It counts only where the member is on.
@@ -134,8 +136,14 @@ func (r *Request) member(name string, value strictjson.Value) error {
 			return r.localized(i, name, value)
 		}
 	}
-	put(&r.Extra, name, json.RawMessage(value))
+	if !emptyArray(value) {
+		put(&r.Extra, name, json.RawMessage(value))
+	}
 	return nil
+}
+
+func emptyArray(value strictjson.Value) bool {
+	return value.Kind() == strictjson.Array && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
 func put[V any](m *map[string]V, name string, value V) {

@@ -29,14 +29,16 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// newResponse makes the answer that tells of client.
-func newResponse(client *Client, on feature) (*Response, error) {
+// newResponse makes the answer that tells of reg.Client.
+func newResponse(reg *Registration) (*Response, error) {
+	client := reg.Client
 	res := &Response{
 		ClientID:         client.ID,
 		ClientIDIssuedAt: client.CreatedAt.Unix(),
-		Metadata:         client.Metadata.clone(),
-		on:               on,
+		Metadata:         client.Metadata,
+		on:               reg.on,
 	}
+	res.Metadata.unshare()
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
 	}
@@ -51,10 +53,7 @@ func newResponse(client *Client, on feature) (*Response, error) {
 		res.ClientSecretExpiresAt = &expiry
 		break // the newest secret comes first
 	}
-	if client.showsSettings() {
-		return res, client.showSettings(&res.Extra)
-	}
-	return res, nil
+	return res, res.showSettings(client, &reg.base)
 }
 
 // appendJSON writes the answer. Members that the server issues are written

@@ -1,64 +1,224 @@
 package dcr
 
-// RFC 7591 §2.3: software statements.
+// RFC 7591 §2.3: software statements, and what their claims do to the metadata
+// of the client.
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"reflect"
 	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jwt"
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// SoftwareStatement is a verified software statement.
+// SoftwareStatement is a verified software statement. [StatementVerifier]
+// makes one; a step of the host's own that verifies statements in its own way
+// sets Registration.Statement to one, and what it claims is merged into the
+// client all the same.
 type SoftwareStatement struct {
 	Issuer   string // iss
-	ID       string // jti, or software_id where there is none
-	Metadata        // the members that the statement claims; they win over the request's
+	ID       string // what names the statement: its jti, or its software_id where it has none
+	Metadata        // the members that the statement claims, which win over the request's; Extra holds all the other claims
 	Claims   map[string]json.RawMessage
-	Text     string // the statement as it was sent
-	present  memberSet
+	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
+
+	present memberSet
+	faults  []fault // claims of the wrong form
+	rules   map[string]StatementRule
+	once    *onceOnly // how often it may be used; nil for any number of times, and for a stored one
 }
 
-// KeySource returns the JSON Web Key Set of a statement's issuer. kid is the
-// key that is looked for, so that a cache knows when it is stale; "" asks for
-// any.
-type KeySource func(ctx context.Context, kid string) (jwks []byte, err error)
+// StatementRule says how what a statement claims of a member and what the
+// request says of it go together.
+type StatementRule int
 
-// StaticKeys is a KeySource that always returns jwks.
-func StaticKeys(jwks []byte) KeySource {
-	return func(context.Context, string) ([]byte, error) { return jwks, nil }
-}
+// The rules for a claimed member. Under each, a request that leaves the member
+// out gets what is claimed.
+const (
+	// ClaimWins replaces what the request says (RFC 7591 §2.3).
+	ClaimWins StatementRule = iota
 
-// StatementVerifier verifies software statements.
-type StatementVerifier struct {
-	Issuers  map[string]KeySource // trusted issuers by iss
-	Required bool                 // refuse a registration without a statement
-}
+	// ClaimBinds refuses a request that says anything else. Lists and scope are
+	// the same in any order.
+	ClaimBinds
 
-// ValidateSoftwareStatement passes; without d.Statements a statement that
-// nobody else verified is ignored (RFC 7591 §3.1.1).
+	// ClaimBounds lets the request choose among the entries of a claimed list,
+	// or the scopes of a claimed scope. Anything else is as under ClaimBinds.
+	ClaimBounds
+
+	// ClaimOnly is ClaimBinds, and refuses a request that says anything where
+	// nothing is claimed.
+	ClaimOnly
+)
+
+// ValidateSoftwareStatement verifies the statement of the request with
+// d.Statements and sets reg.Statement. An override that has set reg.Statement
+// is taken at its word. Without d.Statements a statement is ignored (RFC 7591
+// §3.1.1).
+//
+// On an update a statement is judged in full only if it is not the stored one.
+// A stored one that is sent back, or left out, keeps its hold on the client:
+// its claims count, and neither its time nor its signature is judged again.
 func (d DefaultValidator) ValidateSoftwareStatement(ctx context.Context, reg *Registration) error {
+	if reg.Statement != nil {
+		return nil
+	}
+	statement, err := d.Statements.judge(ctx, reg)
+	reg.Statement = statement
+	return err
+}
+
+// mergeStatement puts the claims of a verified statement into the client,
+// whoever verified it.
+func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
+	if reg.Statement == nil || reg.statementMerged {
+		return nil
+	}
+	reg.statementMerged = true
+	if err := reg.Statement.mergeMembers(reg); err != nil {
+		return err
+	}
+	if err := reg.Statement.mergeExtensions(reg); err != nil {
+		return err
+	}
+	return reg.checkBounds()
+}
+
+func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
+	client := &reg.Client.Metadata
+	dst, src := client.reflect(), s.Metadata.reflect()
+	for i := range members.Fields {
+		f := &members.Fields[i]
+		if !reg.on.has(i) {
+			continue
+		}
+		claimed := s.present.has(i) || !f.IsZero(src)
+		take, rule := claimed, s.rules[f.Name]
+		if rule != ClaimWins && !f.IsZero(dst) {
+			var err error
+			if take, err = rule.settle(f, dst, src, claimed); err != nil {
+				return err
+			}
+		}
+		if take {
+			f.Copy(dst, src)
+		}
+		if claimed || rule == ClaimOnly {
+			client.dropTagged(f)
+		}
+	}
+	for name, text := range s.Localized {
+		put(&client.Localized, name, text)
+	}
 	return nil
 }
 
-// merge puts what a statement claims into the metadata.
-func (m *Metadata) merge(statement *SoftwareStatement, on feature, base *foundation) {
-	dst, src := m.reflect(), statement.Metadata.reflect()
-	for i := range members.Fields {
-		f := &members.Fields[i]
-		if on.has(i) && (statement.present.has(i) || !f.IsZero(src)) {
-			f.Copy(dst, src)
+// dropTagged removes the language-tagged forms that the request has of a
+// claimed member: they would put another name in the place of the one that is
+// vouched for.
+func (m *Metadata) dropTagged(f *record.Field) {
+	if f.Tag.Get("lang") == "" {
+		return
+	}
+	for name := range m.Localized {
+		if base, _, _ := strings.Cut(name, "#"); base == f.Name {
+			delete(m.Localized, name)
 		}
 	}
-	for name, text := range statement.Localized {
-		put(&m.Localized, name, text)
-	}
-	for name, raw := range statement.Extra {
-		if base.declares(name) {
-			put(&m.Extra, name, slices.Clone(raw))
+}
+
+func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
+	for _, name := range sortedKeys(s.Extra) {
+		if !reg.base.declares(name) {
+			continue
+		}
+		claimed, take := strictjson.Value(s.Extra[name]), true
+		if plain, sent := reg.Client.Extra[name]; sent && s.rules[name] != ClaimWins {
+			var err error
+			if take, err = s.rules[name].choose(name, strictjson.Value(plain), claimed); err != nil {
+				return err
+			}
+		}
+		if take {
+			put(&reg.Client.Extra, name, json.RawMessage(bytes.Clone(claimed)))
 		}
 	}
+	for _, name := range sortedKeys(reg.Client.Extra) {
+		if _, claimed := s.Extra[name]; !claimed && s.rules[name] == ClaimOnly {
+			return notClaimed(name)
+		}
+	}
+	return nil
+}
+
+// settle decides about a member that the request has too: whether what is
+// claimed replaces it.
+func (rule StatementRule) settle(f *record.Field, dst, src reflect.Value, claimed bool) (take bool, err error) {
+	if !claimed {
+		if rule == ClaimOnly {
+			return false, notClaimed(f.Name)
+		}
+		return false, nil
+	}
+	plain, err := f.Append(nil, dst)
+	if err != nil {
+		return false, err
+	}
+	claim, err := f.Append(nil, src)
+	if err != nil {
+		return false, err
+	}
+	return rule.choose(f.Name, plain, claim)
+}
+
+// choose compares what a request says with what is claimed, and says whether
+// what is claimed takes its place.
+func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (take bool, err error) {
+	said, ok := entries(name, plain)
+	listed, claimedOK := entries(name, claimed)
+	switch {
+	case !ok || !claimedOK:
+		if !sameJSON(plain, claimed) {
+			return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
+		}
+	case !within(said, listed):
+		return false, refuseMember(name, "claim", "must not have an entry that the software statement does not have")
+	case rule != ClaimBounds && !within(listed, said):
+		return false, refuseMember(name, "claim", "must have the entries that the software statement has, or be left out")
+	}
+	return rule != ClaimBounds || !ok, nil
+}
+
+func notClaimed(name string) error {
+	return refuseMember(name, "claim", "must come from the software statement, which does not have it")
+}
+
+// entries are the elements of a list of strings, or the scopes of scope.
+func entries(name string, value strictjson.Value) (list []string, ok bool) {
+	if name == "scope" {
+		text, err := value.Text()
+		return strings.Fields(text), err == nil
+	}
+	list, err := value.Texts()
+	return list, err == nil
+}
+
+func within(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(entry string) bool { return !slices.Contains(all, entry) })
+}
+
+func sameJSON(a, b []byte) bool {
+	var left, right any
+	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)
 }
 
 // recordStatement keeps with the client what it registered with.
@@ -70,9 +230,121 @@ func (reg *Registration) recordStatement() {
 	if text == "" {
 		text = reg.Request.SoftwareStatement
 	}
-	sum := sha256.Sum256([]byte(text))
-	reg.Client.Statement = &StatementRecord{
-		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text,
-		Hash: base64.RawURLEncoding.EncodeToString(sum[:]),
+	if text == "" && reg.Client.Statement != nil {
+		return // an update under the stored one
 	}
+	reg.Client.Statement = &StatementRecord{
+		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text),
+	}
+}
+
+// onceOnly says how a statement is bounded in what it may be used for.
+type onceOnly struct {
+	key    string    // under which the store remembers that it was used; "" if it may be used again
+	until  time.Time // when it would have expired anyway
+	single bool      // it has one client at a time
+}
+
+// forever is how long a statement without an end is remembered.
+const forever = 100 * 365 * 24 * time.Hour
+
+// onceOnly bounds the use of a statement as the verifier says.
+func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.Claims, now time.Time) *onceOnly {
+	once := &onceOnly{single: v.OneClient}
+	if !v.Once {
+		return once
+	}
+	once.key = "statement:" + hashText(claims.Issuer+"\x00"+claims.ID)
+	once.until = now.Add(forever)
+	if !claims.Expiry.IsZero() {
+		once.until = claims.Expiry.Add(skew(v.Skew))
+	} else if v.MaxAge > 0 {
+		once.until = claims.IssuedAt.Add(v.MaxAge + skew(v.Skew))
+	}
+	return once
+}
+
+// takeStatement uses the statement up, where it may be used but once. It comes
+// right before the client is written, so that a registration that fails for
+// another reason costs nothing; an update that another one outran has paid.
+func (h *Handler) takeStatement(ctx context.Context, reg *Registration) error {
+	if reg.Statement == nil || reg.Statement.once == nil || reg.Request.paid {
+		return nil
+	}
+	if err := h.checkSingle(ctx, reg); err != nil {
+		return err
+	}
+	once := reg.Statement.once
+	if once.key == "" {
+		return nil
+	}
+	store, ok := StoreAs[ReplayStore](h.store)
+	if !ok {
+		return errors.New("dcr: StatementVerifier.Once needs a store that is a ReplayStore")
+	}
+	fresh := false
+	err := h.write(ctx, func(ctx context.Context) (err error) {
+		fresh, err = store.Remember(ctx, once.key, once.until, reg.Now())
+		return err
+	})
+	switch {
+	case err != nil:
+		return outage(err)
+	case !fresh:
+		return invalidStatement("replay", "was used before; each may be used once")
+	}
+	reg.Request.paid = true
+	return nil
+}
+
+// checkSingle refuses a statement that has another client already. It is asked
+// before the client is written and again after it: of two that are written at
+// once, one at least finds the other and is taken back, on whatever hosts.
+func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
+	if reg.Statement == nil || reg.Statement.once == nil || !reg.Statement.once.single {
+		return nil
+	}
+	store, ok := StoreAs[StatementFinder](h.store)
+	if !ok {
+		return errors.New("dcr: StatementVerifier.OneClient needs a store that is a StatementFinder")
+	}
+	var ids []string
+	err := h.write(ctx, func(ctx context.Context) (err error) {
+		ids, err = store.FindByStatement(ctx, reg.Statement.Issuer, reg.Statement.ID)
+		return err
+	})
+	if err != nil {
+		return outage(err)
+	}
+	if slices.ContainsFunc(ids, func(id string) bool { return id != reg.Client.ID }) {
+		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.single", "this software statement has a client already")
+	}
+	return nil
+}
+
+// keepSingle takes a client back that was stored beside another one of its
+// statement.
+func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
+	refused := h.checkSingle(ctx, reg)
+	if refused == nil {
+		return nil
+	}
+	err := h.write(ctx, func(ctx context.Context) error {
+		if reg.Previous == nil {
+			return h.store.Delete(ctx, reg.Client.ID)
+		}
+		previous := reg.Previous.Clone()
+		previous.Revision = reg.Client.Revision
+		return h.store.Update(ctx, previous)
+	})
+	if err != nil {
+		return outage(errors.Join(refused, err))
+	}
+	h.refund(ctx, reg)
+	return refused
+}
+
+func hashText(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

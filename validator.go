@@ -100,21 +100,35 @@ type DefaultValidator struct {
 // bottom of a Validator.
 type foundation struct {
 	extensions            []Extension
-	duende                bool
+	statements            *StatementVerifier
+	duende                *DuendeExtensions
 	pushedRedirectURIs    bool
 	hybridWithoutImplicit bool
+	defaultScopes         []string
 }
 
 // declares reports whether an extension member is accepted.
 func (f *foundation) declares(name string) bool {
-	return slices.ContainsFunc(f.extensions, func(e Extension) bool { return e.Name() == name }) ||
-		f.duende && isDuendeMember(name)
+	return f.extension(name) != nil || f.duende != nil && isDuendeMember(name)
+}
+
+// extension is the declaration of a member, nil if there is none. A
+// language-tagged member belongs to the declaration of the untagged one.
+func (f *foundation) extension(name string) Extension {
+	base, tag, tagged := strings.Cut(name, "#")
+	for _, e := range f.extensions {
+		if e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag) {
+			return e
+		}
+	}
+	return nil
 }
 
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
-		extensions: d.Extensions, duende: d.Duende != nil,
+		extensions: d.Extensions, statements: d.Statements, duende: d.Duende,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
+		defaultScopes: d.DefaultScopes,
 	}
 }
 
@@ -160,10 +174,7 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.checkFixedRules(); err != nil {
 		return err
 	}
-	if reg.base.duende {
-		return reg.Client.showSettings(&reg.Client.Extra)
-	}
-	return nil
+	return reg.Client.keepAsked()
 }
 
 // begin sets up everything that the steps rely on.
@@ -177,10 +188,10 @@ func (reg *Registration) begin(v Validator) error {
 	reg.Limits = reg.Limits.effective()
 	reg.Capabilities = v.Capabilities().effective()
 	reg.on = reg.Capabilities.features()
+	reg.base = v.sealed()
 	if reg.Client == nil {
 		reg.Client = reg.startingClient()
 	}
-	reg.base = v.sealed()
 	reg.Client.Metadata = reg.Request.admitted(reg.on, &reg.base)
 	return reg.checkForm()
 }
@@ -190,10 +201,16 @@ func (reg *Registration) begin(v Validator) error {
 func (reg *Registration) startingClient() *Client {
 	if reg.Previous == nil {
 		client := NewClient()
+		if reg.base.duende != nil {
+			reg.base.duende.start(client)
+		}
 		client.AllowOfflineAccess = true // until a step finds no refresh_token
 		return client
 	}
 	client := reg.Previous.Clone()
+	if reg.base.duende != nil {
+		client.forgetAsked()
+	}
 	if !slices.Contains(client.GrantTypes, "refresh_token") {
 		client.AllowOfflineAccess = true // it was off for want of the grant, not by the host's choice
 	}
@@ -241,6 +258,11 @@ func (reg *Registration) checkForm() error {
 		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
 			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
 	}
+	return reg.checkBounds()
+}
+
+// checkBounds refuses strings and lists of the client that are too long.
+func (reg *Registration) checkBounds() error {
 	from := reg.Client.Metadata.reflect()
 	for i := range members.Fields {
 		f := &members.Fields[i]
@@ -290,30 +312,6 @@ func (reg *Registration) longest(member string) int {
 func (reg *Registration) checkLength(member, shown, text string) error {
 	if limit := reg.longest(member); len(text) > limit {
 		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, limit)
-	}
-	return nil
-}
-
-// mergeStatement puts the claims of a verified statement into the client,
-// whoever verified it: they win over the plain members (RFC 7591 §2.3).
-func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.statementMerged {
-		return nil
-	}
-	reg.statementMerged = true
-	reg.Client.Metadata.merge(reg.Statement, reg.on, &reg.base)
-	return nil
-}
-
-// ValidateExtensions checks the type of every declared extension member.
-func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
-	for _, extension := range d.Extensions {
-		name := extension.Name()
-		if raw, sent := reg.Client.Extra[name]; sent {
-			if err := extension.check(raw); err != nil {
-				return refuseMember(name, "type", "is not of the form that this server expects")
-			}
-		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package dcr
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,17 +28,25 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.As(err, &shown) {
 		shown = Errorf(ServerError, "the server failed to handle the request")
 	}
+	switch status := shown.status(); {
+	case status == http.StatusUnauthorized && sentToken(r):
+		writeError(w, shown, challenge+`, error="invalid_token"`)
+	case status == http.StatusUnauthorized:
+		writeError(w, shown, challenge)
+	case shown.Code == InsufficientScope:
+		writeError(w, shown, challenge+`, error="insufficient_scope"`+shown.scopeParameter())
+	default:
+		writeError(w, shown, "")
+	}
+}
+
+// writeError writes an error with the challenge that belongs to it, if any.
+func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
-	status := shown.status()
-	switch {
-	case status == http.StatusUnauthorized && sentToken(r):
-		header.Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
-	case status == http.StatusUnauthorized:
+	if challenge != "" {
 		header.Set("WWW-Authenticate", challenge)
-	case shown.Code == InsufficientScope:
-		header.Set("WWW-Authenticate", challenge+`, error="insufficient_scope"`)
 	}
 	if shown.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int((shown.RetryAfter+time.Second-1)/time.Second)))
@@ -46,7 +55,32 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	object.text("error", string(shown.Code))
 	object.text("error_description", printable(shown.Description))
 	body, _ := object.finish()
-	write(w, status, body)
+	write(w, shown.status(), body)
+}
+
+// scopeParameter names the scopes that are needed, if the error does.
+func (e *Error) scopeParameter() string {
+	if e.Scope == "" {
+		return ""
+	}
+	return `, scope="` + printable(e.Scope) + `"`
+}
+
+// logRefusal logs an error that is about to be written: what is the
+// registrant's fault at debug level, what is ours as an error.
+func logRefusal(r *http.Request, logger *slog.Logger, err error) {
+	refused := (*Error)(nil)
+	switch {
+	case !errors.As(err, &refused):
+		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
+	case errors.Is(err, ErrStoreFull):
+		logger.WarnContext(r.Context(), "client registration unavailable", "error", refused.cause)
+	case refused.status() >= http.StatusInternalServerError && refused.cause != nil:
+		logger.ErrorContext(r.Context(), "client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.cause)
+	default:
+		logger.DebugContext(r.Context(), "client registration refused",
+			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.cause)
+	}
 }
 
 // status is the HTTP status of the error.

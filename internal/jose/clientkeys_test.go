@@ -213,6 +213,7 @@ func TestCheckClientKeysRefusesCertificates(t *testing.T) {
 	refuse(t, []refusal{
 		{"x5c that is no array", setOf(ec.with("x5c", "AA")), "keys[0].x5c must be a JSON array of strings"},
 		{"a certificate that is not base64", setOf(ec.with("x5c", []string{"_-_-"})), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
+		{"x5c without a certificate", setOf(ec.with("x5c", []string{})), "keys[0].x5c must have a certificate"},
 		{"a certificate that is none", setOf(ec.with("x5c", []string{"AAAA"})), "keys[0].x5c[0] must be a base64 encoded DER certificate"},
 		{"a broken chain", setOf(ec.with("x5c", []string{certificate("P-256"), "AAAA"})), "keys[0].x5c[1] must be a base64 encoded DER certificate"},
 		{"a certificate of another key", setOf(ec.with("x5c", []string{certificate("P-384")})), "keys[0].x5c[0] must be a certificate of the key"},

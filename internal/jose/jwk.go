@@ -72,7 +72,9 @@ func (k *jwk) read(name string, value strictjson.Value) (err error) {
 	case "key_ops":
 		k.ops, err = value.Texts()
 	case "x5c":
-		k.x5c, err = value.Texts()
+		if k.x5c, err = value.Texts(); err == nil && len(k.x5c) == 0 {
+			err = wrong("", "must have a certificate")
+		}
 	case "n":
 		k.n = value
 	case "e":

@@ -6,11 +6,9 @@ package record
 
 import (
 	"encoding/json"
-	"fmt"
-	"math"
 	"reflect"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -28,6 +26,7 @@ const (
 	Raw                  // json.RawMessage, kept to the byte
 	Duration             // time.Duration, in JSON a number of seconds
 	Time                 // time.Time, in JSON an RFC 3339 string
+	Records              // a slice of structs, each a record itself, unset members left out
 	Other                // anything else, by encoding/json
 )
 
@@ -37,6 +36,9 @@ type Field struct {
 	Kind  Kind              // its shape
 	Tag   reflect.StructTag // what else its line says
 	Index int               // its place in the struct
+
+	key   string // Name as JSON, with the colon
+	inner *Table // of the elements of Records
 }
 
 // Table is the description of one struct type: its fields that carry a json
@@ -44,20 +46,33 @@ type Field struct {
 type Table struct {
 	Fields []Field
 	byName map[string]int
+	shared []*Field // those that a copied struct shares with the original
 }
 
 // Describe reads the description of T, which must be a struct.
-func Describe[T any]() *Table {
-	typ := reflect.TypeFor[T]()
+func Describe[T any]() *Table { return describe(reflect.TypeFor[T]()) }
+
+func describe(typ reflect.Type) *Table {
 	table := &Table{byName: make(map[string]int)}
 	for i := range typ.NumField() {
 		field := typ.Field(i)
-		name := field.Tag.Get("json")
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "" || name == "-" || !field.IsExported() {
 			continue
 		}
+		f := Field{Name: name, Kind: kindOf(field.Type), Tag: field.Tag, Index: i}
+		f.key = string(strictjson.AppendString(nil, name)) + ":"
+		if f.Kind == Records {
+			f.inner = describe(field.Type.Elem())
+		}
 		table.byName[name] = len(table.Fields)
-		table.Fields = append(table.Fields, Field{Name: name, Kind: kindOf(field.Type), Tag: field.Tag, Index: i})
+		table.Fields = append(table.Fields, f)
+	}
+	for i := range table.Fields {
+		switch f := &table.Fields[i]; f.Kind {
+		case Strings, Int, Raw, Records:
+			table.shared = append(table.shared, f)
+		}
 	}
 	return table
 }
@@ -84,25 +99,41 @@ func kindOf(typ reflect.Type) Kind {
 		return String
 	case typ.Kind() == reflect.Bool:
 		return Bool
+	case typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Struct:
+		return Records
 	}
 	return Other
 }
 
-// value returns the field of the struct that record, a pointer, points at.
+// value returns the field of the struct that record is.
 func (f *Field) value(record reflect.Value) reflect.Value { return record.Field(f.Index) }
 
-// strings gives a Strings field without copying it.
-func (f *Field) strings(record reflect.Value) *[]string {
-	return f.value(record).Addr().Interface().(*[]string)
+// get returns a field of the type T.
+func get[T any](f *Field, record reflect.Value) T {
+	value, _ := reflect.TypeAssert[T](f.value(record))
+	return value
 }
 
-func (f *Field) raw(record reflect.Value) *json.RawMessage {
-	return f.value(record).Addr().Interface().(*json.RawMessage)
+// place returns where a field of the type T is.
+func place[T any](f *Field, record reflect.Value) *T {
+	pointer, _ := reflect.TypeAssert[*T](f.value(record).Addr())
+	return pointer
 }
 
 // IsZero reports whether the field is unset. An empty list counts as set: it
 // is kept apart from nil.
-func (f *Field) IsZero(record reflect.Value) bool { return f.value(record).IsZero() }
+func (f *Field) IsZero(record reflect.Value) bool {
+	value := f.value(record)
+	switch f.Kind {
+	case String:
+		return value.String() == ""
+	case Strings, Int, Raw, Records:
+		return value.IsNil()
+	case Bool:
+		return !value.Bool()
+	}
+	return value.IsZero()
+}
 
 // Clear unsets the field.
 func (f *Field) Clear(record reflect.Value) { f.value(record).SetZero() }
@@ -114,135 +145,67 @@ func (f *Field) Text(record reflect.Value) string { return f.value(record).Strin
 func (f *Field) SetText(record reflect.Value, text string) { f.value(record).SetString(text) }
 
 // List returns a Strings field; it is shared, not copied.
-func (f *Field) List(record reflect.Value) []string { return *f.strings(record) }
-
-// Append writes the field's JSON value.
-func (f *Field) Append(dst []byte, record reflect.Value) ([]byte, error) {
-	switch f.Kind {
-	case String:
-		return strictjson.AppendString(dst, f.value(record).String()), nil
-	case Strings:
-		return AppendStrings(dst, *f.strings(record)), nil
-	case Bool:
-		return strconv.AppendBool(dst, f.value(record).Bool()), nil
-	case Int:
-		return strconv.AppendInt(dst, f.value(record).Elem().Int(), 10), nil
-	case Raw:
-		return append(dst, *f.raw(record)...), nil
-	case Duration:
-		return AppendSeconds(dst, time.Duration(f.value(record).Int())), nil
-	case Time:
-		at := f.value(record).Addr().Interface().(*time.Time)
-		dst = append(dst, '"')
-		dst = at.UTC().AppendFormat(dst, time.RFC3339Nano)
-		return append(dst, '"'), nil
-	}
-	text, err := json.Marshal(f.value(record).Interface())
-	return append(dst, text...), err
-}
-
-// AppendStrings writes a list of strings as a JSON array.
-func AppendStrings(dst []byte, list []string) []byte {
-	dst = append(dst, '[')
-	for i, item := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strictjson.AppendString(dst, item)
-	}
-	return append(dst, ']')
-}
-
-// AppendSeconds writes d as a JSON number of seconds; a fraction appears only
-// where d has one.
-func AppendSeconds(dst []byte, d time.Duration) []byte {
-	if d%time.Second == 0 {
-		return strconv.AppendInt(dst, int64(d/time.Second), 10)
-	}
-	return strconv.AppendFloat(dst, d.Seconds(), 'f', -1, 64)
-}
-
-// Decode reads the field from its JSON value. Errors are the sentence
-// fragments of strictjson, fit to follow the member's name.
-func (f *Field) Decode(record reflect.Value, value strictjson.Value) error {
-	target := f.value(record)
-	switch f.Kind {
-	case String:
-		text, err := value.Text()
-		target.SetString(text)
-		return err
-	case Strings:
-		list, err := value.Texts()
-		*f.strings(record) = list
-		return err
-	case Bool:
-		set, err := value.Bool()
-		target.SetBool(set)
-		return err
-	case Int:
-		number, err := value.Int()
-		target.Set(reflect.ValueOf(&number))
-		return err
-	case Raw:
-		*f.raw(record) = slices.Clone(json.RawMessage(value))
-		return nil
-	case Duration:
-		seconds, err := strconv.ParseFloat(string(value), 64)
-		if err != nil {
-			return &strictjson.Error{Reason: "must be a number of seconds"}
-		}
-		target.SetInt(int64(math.Round(seconds * float64(time.Second))))
-		return nil
-	}
-	if err := json.Unmarshal(value, target.Addr().Interface()); err != nil {
-		return fmt.Errorf("is not of the stored form: %w", err)
-	}
-	return nil
-}
-
-// DecodeStored reads the field from what Append wrote earlier, when it was
-// judged: what Decode refuses a stranger, such as a control character, is read
-// all the same.
-func (f *Field) DecodeStored(record reflect.Value, value strictjson.Value) error {
-	err := f.Decode(record, value)
-	if err == nil || f.Kind != String && f.Kind != Strings {
-		return err
-	}
-	return json.Unmarshal(value, f.value(record).Addr().Interface())
-}
+func (f *Field) List(record reflect.Value) []string { return get[[]string](f, record) }
 
 // Copy makes the field of dst equal to that of src, sharing nothing with it.
 func (f *Field) Copy(dst, src reflect.Value) {
 	switch f.Kind {
 	case Strings:
-		*f.strings(dst) = slices.Clone(*f.strings(src))
+		*place[[]string](f, dst) = slices.Clone(f.List(src))
 	case Raw:
-		*f.raw(dst) = slices.Clone(*f.raw(src))
+		*place[json.RawMessage](f, dst) = slices.Clone(get[json.RawMessage](f, src))
 	case Int:
-		if number := f.value(src); !number.IsNil() {
-			own := number.Elem().Int()
-			f.value(dst).Set(reflect.ValueOf(&own))
-			return
+		number := get[*int64](f, src)
+		if number != nil {
+			own := *number
+			number = &own
 		}
-		f.Clear(dst)
+		*place[*int64](f, dst) = number
+	case Records:
+		list := f.value(src)
+		if !list.IsNil() {
+			own := reflect.MakeSlice(list.Type(), list.Len(), list.Len())
+			reflect.Copy(own, list)
+			for i := range own.Len() {
+				f.inner.Unshare(own.Index(i))
+			}
+			list = own
+		}
+		f.value(dst).Set(list)
 	default:
 		f.value(dst).Set(f.value(src))
+	}
+}
+
+// Unshare makes a struct that was copied by assignment share nothing with the
+// original, as far as its fields are of one of the kinds that this package
+// copies.
+func (t *Table) Unshare(record reflect.Value) {
+	for _, f := range t.shared {
+		if !f.IsZero(record) {
+			f.Copy(record, record)
+		}
 	}
 }
 
 // Equal reports whether the field has the same value in both records.
 func (f *Field) Equal(a, b reflect.Value) bool {
 	switch f.Kind {
-	case Strings:
-		return slices.Equal(*f.strings(a), *f.strings(b))
-	case Raw:
-		return slices.Equal(*f.raw(a), *f.raw(b))
-	case Int:
-		return reflect.DeepEqual(f.value(a).Interface(), f.value(b).Interface())
 	case String:
-		return f.value(a).String() == f.value(b).String()
+		return f.Text(a) == f.Text(b)
+	case Strings:
+		return slices.Equal(f.List(a), f.List(b))
 	case Bool:
 		return f.value(a).Bool() == f.value(b).Bool()
+	case Raw:
+		return slices.Equal(get[json.RawMessage](f, a), get[json.RawMessage](f, b))
+	case Duration:
+		return f.value(a).Int() == f.value(b).Int()
+	case Time:
+		return get[time.Time](f, a).Equal(get[time.Time](f, b))
+	}
+	if zero := f.IsZero(a); zero || f.IsZero(b) {
+		return zero && f.IsZero(b)
 	}
 	return reflect.DeepEqual(f.value(a).Interface(), f.value(b).Interface())
 }

@@ -14,7 +14,7 @@ import (
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0 // of what is not yet copied
-	for i := 0; i < len(s); {
+	for i := verbatim(s); i < len(s); {
 		r, size := rune(s[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(s[i:])
@@ -28,6 +28,16 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// verbatim returns how many ASCII characters s begins with that need no escape.
+func verbatim(s string) int {
+	for i := range len(s) {
+		if c := s[i]; !plain[c] || c == '<' || c == '>' || c == '&' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func mustEscape(r rune) bool {

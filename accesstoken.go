@@ -1,0 +1,291 @@
+package dcr
+
+// RFC 9068: JWT access tokens. RFC 6750: how they are sent.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/jwt"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// AccessTokenVerifier lets in whoever bears a JWT access token (RFC 9068) of
+// one authorization server. Its method Authenticate is an [Authenticator]. Set
+// Issuer and Audience; do not copy or change it after the first use.
+//
+//	verifier := &dcr.AccessTokenVerifier{
+//		Issuer:   "https://id.example.com",
+//		Audience: "https://id.example.com/connect/dcr",
+//		Scopes:   []string{"client:register"},
+//	}
+//	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
+type AccessTokenVerifier struct {
+	// Issuer is the iss of the tokens, compared exactly. Required.
+	Issuer string
+
+	// Audience is what the aud of the tokens must contain: the name of this
+	// registration endpoint among the issuer's resources. Required, since a
+	// token for another resource must not register clients.
+	Audience string
+
+	// Scopes are the scopes that a token needs, all of them; without one it is
+	// answered with 403. They are looked for in scope and in scp, each a
+	// string or an array. If nil, none.
+	Scopes []string
+
+	// JWKSURI is where the keys of the issuer are; see JWKSURL. If empty, its
+	// discovery document says so (RFC 8414, OpenID Connect Discovery 1.0).
+	JWKSURI string
+
+	// HTTPClient fetches the keys and the discovery document. If nil,
+	// http.DefaultClient.
+	HTTPClient *http.Client
+
+	// Keys are the keys of the issuer where they come in another way. If nil,
+	// JWKSURI.
+	Keys KeySource
+
+	// Algorithms are the signature algorithms to accept; none and the
+	// symmetric ones are never accepted. If nil, RS256, PS256, ES256 and EdDSA.
+	Algorithms []string
+
+	// RequiredClaims are the claims that a token must have besides iss, aud
+	// and exp. If nil, those of RFC 9068 §2.2: sub, client_id, iat and jti. If
+	// empty, none: Duende, for one, issues tokens without sub to clients that
+	// act for themselves.
+	RequiredClaims []string
+
+	// InsecureAnyTokenType accepts tokens whose typ is not at+jwt. It is for
+	// servers that do not know RFC 9068 and call every token a JWT. Whatever
+	// else the issuer signs for this audience, an ID Token or a software
+	// statement, then passes as an access token.
+	InsecureAnyTokenType bool
+
+	// Skew is by how much the issuer's clock may differ. If zero, 1 minute; if
+	// negative, not at all.
+	Skew time.Duration
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+
+	once   sync.Once
+	ring   keyring
+	broken error // what is wrong with the fields above
+}
+
+const (
+	mostAccessToken = 16 << 10
+	defaultSkew     = time.Minute
+)
+
+var tokenLimits = strictjson.Limits{Members: 256, Depth: 16}
+
+// Ready reports what stands in the way of verifying tokens: a field that is
+// missing or of no use, or keys that are out of reach. A host calls it at its
+// start, so as not to find out at the first request.
+func (v *AccessTokenVerifier) Ready(ctx context.Context) error {
+	if err := v.prepare(); err != nil {
+		return err
+	}
+	_, err := v.ring.keys(ctx, "")
+	if err != nil {
+		return fmt.Errorf("dcr: AccessTokenVerifier: the keys of %s: %w", v.Issuer, errors.Unwrap(err))
+	}
+	return nil
+}
+
+func (v *AccessTokenVerifier) prepare() error {
+	v.once.Do(func() {
+		if err := v.check(); err != nil {
+			v.broken = fmt.Errorf("dcr: AccessTokenVerifier.%w", err)
+			return
+		}
+		switch {
+		case v.Keys != nil:
+			v.ring.source = v.Keys
+		case v.JWKSURI != "":
+			v.ring.source = JWKSURL(v.JWKSURI, v.HTTPClient)
+		default:
+			v.ring.source = discoveredKeys(v.Issuer, v.HTTPClient)
+		}
+	})
+	return v.broken
+}
+
+func (v *AccessTokenVerifier) check() error {
+	switch {
+	case v.Issuer == "":
+		return errors.New("Issuer is empty; set it to the iss of the tokens")
+	case v.Audience == "":
+		return errors.New("Audience is empty; set it to what tokens for this endpoint have as aud")
+	case v.Keys != nil:
+	case v.JWKSURI != "":
+		if err := publicURL(v.JWKSURI); err != nil {
+			return fmt.Errorf("JWKSURI %w", err)
+		}
+	default:
+		if err := publicURL(v.Issuer); err != nil {
+			return fmt.Errorf("Issuer %w; or set JWKSURI or Keys", err)
+		}
+	}
+	return checkAlgorithms(v.Algorithms)
+}
+
+// Authenticate returns who bears the token of the request: an [Authenticator].
+// Subject is the token's sub, or its client_id where it has none; ClientID its
+// client_id or else azp; Claims all of it. A token that is no JWT is none of
+// its business.
+func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*Caller, error) {
+	presented, err := presentedToken(r)
+	if err != nil || strings.Count(presented.Reveal(), ".") != 2 {
+		return nil, err
+	}
+	if err := v.prepare(); err != nil {
+		return nil, err
+	}
+	claims, err := v.verify(r.Context(), presented.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	for _, scope := range v.Scopes {
+		if !slices.Contains(claims.caller.Scopes, scope) {
+			refused := refuse(InsufficientScope, "", "token.scope", "the access token lacks a scope that is needed here")
+			refused.Scope = strings.Join(v.Scopes, " ")
+			return nil, refused
+		}
+	}
+	return &claims.caller, nil
+}
+
+// badToken refuses an access token. Whatever the rule, the answer is that of
+// errBadToken to the byte; the rule and the cause are for the log.
+func badToken(rule string, cause error) error {
+	refused := *errBadToken
+	refused.Rule, refused.cause = "token."+rule, cause
+	return &refused
+}
+
+// verify returns the claims of a token that is good. What the token says of
+// itself is looked at first, so that nobody's keys are fetched for a token
+// that would not do anyway.
+func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*accessClaims, error) {
+	if len(compact) > mostAccessToken {
+		return nil, badToken("length", nil)
+	}
+	token, err := jose.Parse(compact)
+	if err != nil {
+		return nil, badToken("form", err)
+	}
+	algorithms := acceptedAlgorithms(v.Algorithms)
+	switch header := &token.Header; {
+	case !v.InsecureAnyTokenType && mediaSubtype(header.Type) != "at+jwt":
+		return nil, badToken("type", nil)
+	case header.Critical || !slices.Contains(algorithms, header.Algorithm):
+		return nil, badToken("algorithm", nil)
+	}
+	var claims accessClaims
+	if err := strictjson.ReadObject(token.Unverified(), tokenLimits, claims.read); err != nil {
+		return nil, badToken("claims", err)
+	}
+	if claims.Issuer != v.Issuer {
+		return nil, badToken("issuer", nil)
+	}
+	keys, err := v.ring.keys(ctx, token.Header.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := token.Verify(keys, algorithms)
+	if err != nil {
+		return nil, badToken("signature", err)
+	}
+	now := time.Now
+	if v.Now != nil {
+		now = v.Now
+	}
+	terms := jwt.Terms{Skew: skew(v.Skew), Audience: []string{v.Audience}}
+	if err := claims.Check(now(), terms); err != nil {
+		return nil, badToken("time or audience", err)
+	}
+	return &claims, claims.complete(payload, v.RequiredClaims)
+}
+
+// mediaSubtype is a typ in lower case, without the application/ that may be
+// left out (RFC 7515 §4.1.9).
+func mediaSubtype(typ string) string {
+	typ = strings.ToLower(typ)
+	if rest, found := strings.CutPrefix(typ, "application/"); found && !strings.Contains(rest, "/") {
+		return rest
+	}
+	return typ
+}
+
+func skew(set time.Duration) time.Duration {
+	switch {
+	case set == 0:
+		return defaultSkew
+	case set < 0:
+		return 0
+	}
+	return set
+}
+
+// accessClaims are the claims of an access token, and the caller they make.
+type accessClaims struct {
+	jwt.Claims
+	authorizedParty string
+	caller          Caller
+}
+
+func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
+	switch name {
+	case "client_id":
+		c.caller.ClientID, err = value.Text()
+	case "azp":
+		c.authorizedParty, err = value.Text()
+	case "scope", "scp":
+		var listed []string
+		listed, err = jwt.OneOrMore(value)
+		for _, scopes := range listed {
+			c.caller.Scopes = append(c.caller.Scopes, strings.Fields(scopes)...)
+		}
+	default:
+		return c.Read(name, value)
+	}
+	return err
+}
+
+// rfc9068Claims are those that RFC 9068 §2.2 requires beside iss, aud and exp.
+var rfc9068Claims = []string{"sub", "client_id", "iat", "jti"}
+
+// complete holds the claims to those that are required and finishes the
+// caller.
+func (c *accessClaims) complete(payload []byte, required []string) error {
+	if err := json.Unmarshal(payload, &c.caller.Claims); err != nil {
+		return badToken("claims", err)
+	}
+	if required == nil {
+		required = rfc9068Claims
+	}
+	for _, name := range slices.Concat([]string{"exp"}, required) {
+		if value := c.caller.Claims[name]; value == nil || value == "" {
+			return badToken("claims", fmt.Errorf("%s is missing", name))
+		}
+	}
+	if c.caller.ClientID == "" {
+		c.caller.ClientID = c.authorizedParty
+	}
+	c.caller.Issuer, c.caller.Subject = c.Issuer, c.Subject
+	if c.Subject == "" {
+		c.caller.Subject = c.caller.ClientID
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package dcr
+
+// RFC 7591 §3, RFC 6750: the host's own authorization of registrations.
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+)
+
+// Authenticator finds out who sends a request. It returns
+//
+//   - the Caller, where the request carries a credential that will do;
+//   - nil and no error, where it carries none of the Authenticator's kind;
+//   - an [*Error] of the code InvalidToken or InsufficientScope, where it
+//     carries one that will not do;
+//   - any other error, where that cannot be told: an outage is never taken for
+//     a refusal.
+//
+// It serves as Options.Caller, or in front of a [Handler] by [Require].
+// [AccessTokenVerifier] and [InitialAccessTokens] have one each, and what a
+// session, a client certificate or a gateway vouches for takes five lines:
+//
+//	func gateway(r *http.Request) (*dcr.Caller, error) {
+//		if user := r.Header.Get("X-Authenticated-User"); user != "" {
+//			return &dcr.Caller{Subject: user}, nil
+//		}
+//		return nil, nil
+//	}
+type Authenticator func(r *http.Request) (*Caller, error)
+
+// AnyOf is the Authenticator of whoever one of the given ones lets in, tried
+// in order. A bearer token that none of them recognises is invalid; one that
+// one of them could not judge, for an outage, is not, but is no hindrance to
+// the others either. AnyOf panics on nil.
+func AnyOf(authenticators ...Authenticator) Authenticator {
+	for _, authenticate := range authenticators {
+		if authenticate == nil {
+			panic("dcr: AnyOf: an Authenticator is nil")
+		}
+	}
+	return func(r *http.Request) (*Caller, error) {
+		var refused error
+		for _, authenticate := range authenticators {
+			caller, err := authenticate(r)
+			if err == nil && caller != nil {
+				return caller, nil
+			}
+			if weight(err) > weight(refused) {
+				refused = err
+			}
+		}
+		if refused == nil && sentToken(r) {
+			refused = errBadToken
+		}
+		return nil, refused
+	}
+}
+
+// weight orders what authenticators say of one request: who knows the
+// credential and refuses it outweighs who could not tell, and that outweighs
+// who does not know it.
+func weight(err error) int {
+	shown := (*Error)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, InvalidToken):
+		return 1
+	case !errors.As(err, &shown) || shown.status() >= http.StatusInternalServerError:
+		return 2
+	}
+	return 3
+}
+
+// Require returns a middleware that lets through whom the Authenticator lets
+// in, with the [Caller] in the context for the handler behind it. Anybody else
+// is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
+// 6750 §3. Put it in front of POST alone: the registration access tokens of
+// the other methods are none of the host's.
+//
+//	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
+//	mux.Handle("/connect/dcr", handler)
+func Require(authenticate Authenticator) func(http.Handler) http.Handler {
+	authenticate = AnyOf(authenticate)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			caller, err := authenticate(r)
+			if err == nil && caller == nil {
+				err = errNoToken
+			}
+			if err != nil {
+				logRefusal(r, slog.Default(), err)
+				WriteError(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(ContextWithCaller(r.Context(), caller)))
+		})
+	}
+}

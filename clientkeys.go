@@ -1,0 +1,88 @@
+package dcr
+
+// RFC 7591 §2 (jwks, jwks_uri), RFC 7523 §3, OpenID Connect Core 1.0 §10.1.1:
+// the keys of a client, as the token endpoint asks for them.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/keycache"
+)
+
+// The errors of [ClientKeys].
+var (
+	// ErrNoClientKeys says that the client registered no keys, or may not be
+	// used: its assertion is refused.
+	ErrNoClientKeys = errors.New("dcr: the client has no keys")
+
+	// ErrClientKeysUnavailable says that the client's keys could not be
+	// fetched, or are not as a client's keys must be. Whether its assertion is
+	// good cannot be told; the reason is in the log of the GuardedClient or
+	// behind this error.
+	ErrClientKeysUnavailable = errors.New("dcr: the client's keys are unavailable")
+)
+
+// ClientKeys finds the keys by which a client signs its assertions and request
+// objects, and to which the server encrypts. A set behind jwks_uri is fetched
+// through the guarded client, by one request however many ask at once, kept for
+// as long as its server says (from a minute to a day, else for 15 minutes), and
+// fetched anew for an unknown key id, but no more often than Floor. While its
+// server is down it serves on for an hour. The zero value is ready to use; do
+// not change it after the first use.
+type ClientKeys struct {
+	Fetch   *GuardedClient   // if nil, one with the defaults
+	Floor   time.Duration    // between two fetches for unknown key ids; if zero, 1 minute
+	Entries int              // sets kept, those used last; if zero, 1,024
+	MaxKeys int              // in one set; if zero, 32
+	Now     func() time.Time // if nil, time.Now
+
+	once  sync.Once
+	now   func() time.Time
+	cache *keycache.Cache
+}
+
+// Keys returns the client's JSON Web Key Set. kid is the key that is looked
+// for, so that a set which lacks it can be fetched anew; "" asks for any. The
+// set may still lack it: that key is then unknown. The error is
+// [ErrNoClientKeys], [ErrClientKeysUnavailable] or that of ctx.
+func (k *ClientKeys) Keys(ctx context.Context, client *Client, kid string) (jwks []byte, err error) {
+	k.once.Do(k.init)
+	switch {
+	case !client.usable(k.now()):
+		return nil, ErrNoClientKeys
+	case client.JWKS != nil:
+		return slices.Clone(client.JWKS), nil
+	case client.JWKSURI == "":
+		return nil, ErrNoClientKeys
+	}
+	jwks, err = k.cache.Raw(ctx, client.JWKSURI, kid)
+	if errors.Is(err, keycache.ErrUnavailable) {
+		return nil, fmt.Errorf("%w: %w", ErrClientKeysUnavailable, err)
+	}
+	return slices.Clone(jwks), err
+}
+
+func (k *ClientKeys) init() {
+	if k.now = k.Now; k.now == nil {
+		k.now = time.Now
+	}
+	k.cache = keycache.New(k.fetch, keycache.Options{Floor: k.Floor, Entries: k.Entries, Now: k.now})
+}
+
+// fetch gets a set and holds it to the rules of jwks.
+func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge time.Duration, err error) {
+	response, err := k.Fetch.fetch(ctx, url, "application/jwk-set+json, application/json")
+	if err != nil {
+		return nil, 0, err
+	}
+	if _, err := jose.CheckClientKeys(response.Body, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
+		return nil, 0, fmt.Errorf("jwks_uri: %w", err)
+	}
+	return response.Body, response.MaxAge, nil
+}

@@ -1,0 +1,98 @@
+package dcr
+
+// OpenID Connect Dynamic Client Registration 1.0 §3 and §4, and the CORS
+// protocol of the Fetch standard (§3.3): registration from web pages.
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// CORS says which web pages may call the endpoints. The zero value lets none.
+// Cookies and other credentials of the browser are never let through: a page
+// that manages a client sends its registration access token itself.
+//
+// An answer that has an Access-Control-Allow-Origin already, set by the host's
+// own middleware, is left as it is.
+type CORS struct {
+	AnyOrigin       bool     // pages of every origin
+	LoopbackOrigins bool     // pages of http and https origins on 127.0.0.1, [::1] and localhost, on any port
+	Origins         []string // pages of these origins, e.g. https://app.example.com
+	Headers         []string // request headers to let through besides Authorization, Content-Type and MCP-Protocol-Version
+}
+
+// Off reports whether no page may call.
+func (c *CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Origins) == 0 }
+
+// check refuses origins that no browser sends.
+func (c *CORS) check() error {
+	for _, origin := range c.Origins {
+		parsed, err := uri.Parse(origin)
+		bare := err == nil && parsed.HasAuthority && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
+		switch {
+		case origin == "*":
+			return fmt.Errorf("Options.CORS.Origins has *; set AnyOrigin instead")
+		case !bare || origin != strings.ToLower(origin):
+			return fmt.Errorf("Options.CORS.Origins has %q; an origin is scheme, host and port in lower case without a path, e.g. https://app.example.com", origin)
+		}
+	}
+	return nil
+}
+
+// allows reports whether pages of an origin may call.
+func (c *CORS) allows(origin string) bool {
+	if c.AnyOrigin || slices.Contains(c.Origins, origin) {
+		return true
+	}
+	parsed, err := uri.Parse(origin)
+	return c.LoopbackOrigins && err == nil && parsed.IsLoopback() && parsed.Path == "" && !parsed.HasQuery &&
+		(parsed.Kind() == uri.LoopbackHTTP || parsed.Kind() == uri.LoopbackHTTPS)
+}
+
+const (
+	corsHeaders = "Authorization, Content-Type, MCP-Protocol-Version"
+	corsExposed = "WWW-Authenticate, Retry-After"
+	corsMaxAge  = "3600" // seconds that a browser may remember a preflight's answer
+)
+
+// answer adds to every answer what lets a page read it. methods are those of
+// the resource.
+func (c *CORS) answer(header http.Header, r *http.Request, methods string) {
+	if c.Off() || header.Get("Access-Control-Allow-Origin") != "" {
+		return
+	}
+	origin := r.Header.Get("Origin")
+	if !c.AnyOrigin {
+		vary(header, "Origin")
+	}
+	if origin == "" || !c.allows(origin) {
+		return
+	}
+	if c.AnyOrigin {
+		origin = "*"
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		header.Set("Access-Control-Expose-Headers", corsExposed)
+		return
+	}
+	header.Set("Access-Control-Allow-Methods", methods)
+	header.Set("Access-Control-Allow-Headers", strings.Join(append([]string{corsHeaders}, c.Headers...), ", "))
+	header.Set("Access-Control-Max-Age", corsMaxAge)
+}
+
+// vary names a request header that the answer depends on, once.
+func vary(header http.Header, name string) {
+	for _, line := range header.Values("Vary") {
+		for _, field := range strings.Split(line, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, name) {
+				return
+			}
+		}
+	}
+	header.Add("Vary", name)
+}

@@ -1,0 +1,260 @@
+package dcr
+
+// Registration requests that are a JWT themselves, as UK Open Banking Dynamic
+// Client Registration has them: RFC 7515, RFC 7519, signed with a key that the
+// software statement inside vouches for.
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/jwt"
+	"github.com/dynreg/dcr/internal/keycache"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// SignedRequestVerifier says which signed requests [SignedRequests] takes.
+type SignedRequestVerifier struct {
+	// Statements finds out whether the statement inside was signed by an issuer
+	// that is trusted, before its claims are followed to the signer's keys. All
+	// else about the statement is judged by the handler's Validator, which
+	// should have the same verifier and demand a statement. Required.
+	Statements *StatementVerifier
+
+	// KeyClaims are the claims of the statement that hold the signer's key set
+	// or its URL; the first that is there counts. If nil,
+	// software_jwks_endpoint, software_jwks, jwks_uri and jwks.
+	KeyClaims []string
+
+	// Fetch fetches the signer's keys. If nil, one with the defaults.
+	Fetch *GuardedClient
+
+	// Keys are the keys of every signer, whatever the statement says: for
+	// tests. If nil, KeyClaims.
+	Keys KeySource
+
+	// Algorithms are the signature algorithms to accept; none and the symmetric
+	// ones are never accepted. If nil, PS256 and ES256.
+	Algorithms []string
+
+	// Audience lists what aud may be; one is enough. If empty, aud is not
+	// looked at.
+	Audience []string
+
+	// IssuerClaim is the claim of the statement that iss must equal, such as
+	// software_id. If empty, iss is not looked at.
+	IssuerClaim string
+
+	// RequiredClaims are claims that a request must have. If nil, exp, so that
+	// no request is good for ever; if empty, none.
+	RequiredClaims []string
+
+	// MaxAge is how long after its iat a request is good. If zero, for as long
+	// as it says itself.
+	MaxAge time.Duration
+
+	// Skew is by how much the signers' clocks may differ. If zero, 1 minute; if
+	// negative, not at all.
+	Skew time.Duration
+
+	// Replay remembers the jti of every request, which is then required, so
+	// that none is taken twice. If nil, none is remembered.
+	Replay ReplayStore
+
+	// Limits bound what a request may hold, as Options.Limits do.
+	Limits Limits
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+// SignedRequests is the [Decoder] of requests that are a compact JWS, or a JSON
+// string that holds one, signed by the software that registers. Its claims are
+// the members of the request; the registered claims of a JWT (iss, aud, exp …)
+// are judged and go no further. It panics without Statements.
+//
+//	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Statements: statements})
+//	opts.Decoders = map[string]dcr.Decoder{"application/jose": decode, "application/jwt": decode}
+func SignedRequests(verifier SignedRequestVerifier) Decoder {
+	v := verifier
+	switch {
+	case v.Statements == nil:
+		panic("dcr: SignedRequests: Statements is nil; set it to who verifies the software statement inside a request")
+	case checkAlgorithms(v.Algorithms) != nil:
+		panic("dcr: SignedRequests: " + checkAlgorithms(v.Algorithms).Error())
+	}
+	if v.KeyClaims == nil {
+		v.KeyClaims = []string{"software_jwks_endpoint", "software_jwks", "jwks_uri", "jwks"}
+	}
+	if v.Algorithms == nil {
+		v.Algorithms = []string{"PS256", "ES256"}
+	}
+	if v.RequiredClaims == nil {
+		v.RequiredClaims = []string{"exp"}
+	}
+	if v.Now == nil {
+		v.Now = time.Now
+	}
+	d := &signedRequests{SignedRequestVerifier: v, ring: keyring{source: v.Keys}}
+	d.cache = keycache.New(func(ctx context.Context, url string) ([]byte, time.Duration, error) {
+		response, err := v.Fetch.fetch(ctx, url, "application/json, application/jwk-set+json")
+		if err != nil {
+			return nil, 0, err
+		}
+		return response.Body, response.MaxAge, nil
+	}, keycache.Options{})
+	return d.decode
+}
+
+type signedRequests struct {
+	SignedRequestVerifier
+	cache *keycache.Cache // of the key sets that statements name
+	ring  keyring         // of Keys
+}
+
+// badRequestJWT says what is wrong with a signed request.
+func badRequestJWT(rule, sentence string, args ...any) error {
+	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
+}
+
+// decode returns the members of the request.
+func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+	compact := string(bytes.TrimSpace(body))
+	if strings.HasPrefix(compact, `"`) {
+		text, err := strictjson.Value(compact).Text()
+		if err != nil {
+			return nil, badRequestJWT("form", "must be a compact JWS")
+		}
+		compact = text
+	}
+	token, err := jose.Parse(compact)
+	if err != nil {
+		return nil, badRequestJWT("form", "%s", err)
+	}
+	switch header := &token.Header; {
+	case header.Critical:
+		return nil, badRequestJWT("crit", "%s", jose.ErrCritical)
+	case !slices.Contains(d.Algorithms, header.Algorithm):
+		return nil, badRequestJWT("algorithm", "must be signed with one of the algorithms %s", strings.Join(d.Algorithms, ", "))
+	case header.KeyID == "":
+		return nil, badRequestJWT("kid", "must name its key by kid")
+	}
+	var claims requestClaims
+	if err := strictjson.ReadObject(token.Unverified(), tokenLimits, claims.read); err != nil {
+		return nil, badRequestJWT("claims", "is not sound: %s", err)
+	}
+	if claims.statement == "" {
+		return nil, invalidStatement("missing", "is required in a signed request")
+	}
+	statement, _, err := d.Statements.signed(ctx, claims.statement, d.Limits.effective())
+	if err != nil {
+		return nil, err
+	}
+	keys, err := d.keys(ctx, statement, token.Header.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := token.Verify(keys, d.Algorithms); err != nil {
+		return nil, badRequestJWT("signature", "%s", err)
+	}
+	if err := d.check(ctx, &claims, statement); err != nil {
+		return nil, err
+	}
+	return claims.members.finish()
+}
+
+// keys returns the keys of the software that a statement is about.
+func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement, kid string) (*jose.KeySet, error) {
+	if d.Keys != nil {
+		return d.ring.keys(ctx, kid)
+	}
+	for _, name := range d.KeyClaims {
+		claim := strictjson.Value(statement.Claims[name])
+		switch claim.Kind() {
+		case strictjson.Object:
+			keys, err := jose.ParseKeySet(claim)
+			if err != nil {
+				return nil, invalidStatement("keys", "must hold a JSON Web Key Set in its claim %s", name)
+			}
+			return keys, nil
+		case strictjson.String:
+			url, _ := claim.Text()
+			keys, err := d.cache.Keys(ctx, url, kid)
+			if err != nil {
+				refused := invalidStatement("keys", "names keys in its claim %s that could not be fetched", name)
+				refused.cause = err
+				return nil, refused
+			}
+			return keys, nil
+		}
+	}
+	return nil, invalidStatement("keys", "must say where the signer's keys are, in %s", strings.Join(d.KeyClaims, " or "))
+}
+
+// check judges the claims that are about the request itself.
+func (d *signedRequests) check(ctx context.Context, claims *requestClaims, statement *SoftwareStatement) error {
+	now := d.Now()
+	terms := jwt.Terms{Skew: skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
+	if err := claims.Check(now, terms); err != nil {
+		return badRequestJWT("claims", "%s", err)
+	}
+	required := d.RequiredClaims
+	if d.Replay != nil {
+		required = slices.Concat(required, []string{"jti"})
+	}
+	for _, name := range required {
+		if !slices.Contains(claims.names, name) {
+			return badRequestJWT("claims", "must have the claim %s", name)
+		}
+	}
+	if d.IssuerClaim != "" {
+		want, err := strictjson.Value(statement.Claims[d.IssuerClaim]).Text()
+		if err != nil || want == "" || claims.Issuer != want {
+			return badRequestJWT("issuer", "must have as iss the %s of its software statement", d.IssuerClaim)
+		}
+	}
+	if d.Replay == nil {
+		return nil
+	}
+	until := now.Add(forever)
+	if !claims.Expiry.IsZero() {
+		until = claims.Expiry.Add(terms.Skew)
+	}
+	fresh, err := d.Replay.Remember(ctx, "request:"+hashText(statement.Issuer+"\x00"+claims.Issuer+"\x00"+claims.ID), until, now)
+	switch {
+	case err != nil:
+		return outage(err)
+	case !fresh:
+		return badRequestJWT("replay", "was used before")
+	}
+	return nil
+}
+
+// requestClaims are the claims of a signed request: those of a JWT, and the
+// members of a registration request.
+type requestClaims struct {
+	jwt.Claims
+	statement string
+	names     []string // of the claims that have a value
+	members   objectWriter
+}
+
+func (c *requestClaims) read(name string, value strictjson.Value) (err error) {
+	if text := string(value); text != "null" && text != `""` {
+		c.names = append(c.names, name)
+	}
+	if jwt.Registered(name) {
+		return c.Read(name, value)
+	}
+	if name == "software_statement" {
+		c.statement, err = value.Text()
+		err = strictjson.In(name, err)
+	}
+	c.members.raw(name, value)
+	return err
+}

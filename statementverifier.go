@@ -1,0 +1,396 @@
+package dcr
+
+// RFC 7591 §2.3, RFC 7519, RFC 8725: the verification of software statements.
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/jwt"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// StatementVerifier verifies software statements. What is signed by nobody it
+// trusts, or not valid now, is refused with invalid_software_statement; what is
+// valid and not approved with unapproved_software_statement. Keys that come in
+// the statement itself (jwk, jku, x5u, x5c) are never looked at. Do not copy or
+// change it after the first use.
+type StatementVerifier struct {
+	// Issuers are who may issue statements, by iss, which is compared exactly,
+	// with their keys.
+	Issuers map[string]KeySource
+
+	// Required refuses registrations without a statement.
+	Required bool
+
+	// RequiredOnUpdate refuses updates without a statement, and judges one that
+	// is sent back anew. If false, the stored one stays in force.
+	RequiredOnUpdate bool
+
+	// Algorithms are the signature algorithms to accept; none and the
+	// symmetric ones are never accepted. If nil, RS256, PS256, ES256 and EdDSA.
+	Algorithms []string
+
+	// Types are the values of typ to accept, "" among them for a statement
+	// without one. If nil, JWT and none at all, so that no access token of the
+	// same issuer passes for a statement.
+	Types []string
+
+	// Audience lists what aud may be; one is enough. If empty, aud is not
+	// looked at.
+	Audience []string
+
+	// Skew is by how much the issuers' clocks may differ. If zero, 1 minute; if
+	// negative, not at all.
+	Skew time.Duration
+
+	// MaxAge is how long after its iat a statement is good. If zero, for as
+	// long as it says itself.
+	MaxAge time.Duration
+
+	// RequiredClaims are claims that a statement must have besides iss, such as
+	// exp or software_id. If nil, none.
+	RequiredClaims []string
+
+	// Claims names the members that claims with other names stand for, such as
+	// software_redirect_uris for redirect_uris; a declared extension member
+	// will do as well. What a statement claims under the member's own name
+	// comes first. If nil, each claim stands for the member of its name.
+	Claims map[string]string
+
+	// Members says how what is claimed of a member and what the request says
+	// of it go together, by the member's name. If nil, ClaimWins for all.
+	Members map[string]StatementRule
+
+	// IDClaim is the claim that names a statement: SoftwareStatement.ID, which
+	// is then required. If empty, jti, or software_id where there is none.
+	IDClaim string
+
+	// Once lets a statement register, or be brought to an update, but once, by
+	// its jti, which is then required. The handler's store must be a
+	// ReplayStore.
+	Once bool
+
+	// OneClient lets a statement have one client at a time, by its ID; with
+	// IDClaim software_id, so has each piece of software. The handler's store
+	// must be a StatementFinder.
+	OneClient bool
+
+	// Deny is asked about every statement that is valid, also about a stored
+	// one when its client is updated. An [*Error] or a bare Code, such as
+	// UnapprovedSoftwareStatement, refuses and is shown; any other error is
+	// logged and answered with a bare 500. If nil, all are approved.
+	Deny func(ctx context.Context, statement *SoftwareStatement) error
+
+	rings sync.Map // of *keyring, by issuer
+}
+
+// invalidStatement says what is wrong with a statement; sentence follows its
+// name.
+func invalidStatement(rule, sentence string, args ...any) *Error {
+	return refuse(InvalidSoftwareStatement, "software_statement", "software_statement."+rule, "software_statement "+sentence, args...)
+}
+
+// Verify returns a statement, in compact form, that is valid at now. It is what
+// [DefaultValidator.ValidateSoftwareStatement] goes by, short of what depends
+// on other requests.
+func (v *StatementVerifier) Verify(ctx context.Context, statement string, now time.Time) (*SoftwareStatement, error) {
+	verified, err := v.verify(ctx, statement, now, Limits{}.effective())
+	if err == nil && len(verified.faults) > 0 {
+		err = verified.faults[0].err
+	}
+	if err == nil {
+		err = v.ask(ctx, verified)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return verified, nil
+}
+
+// judge returns the statement that is in force for a registration or update,
+// nil if there is none.
+func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*SoftwareStatement, error) {
+	sent, stored := reg.Request.SoftwareStatement, (*StatementRecord)(nil)
+	if reg.Previous != nil {
+		stored = reg.Previous.Statement
+	}
+	var statement *SoftwareStatement
+	var err error
+	switch {
+	case v == nil && stored == nil:
+		return nil, nil
+	case v == nil:
+		return heldBy(stored, &StatementVerifier{}, reg.Limits), nil
+	case sent == "" && (stored == nil && v.Required || reg.Previous != nil && v.RequiredOnUpdate):
+		return nil, invalidStatement("missing", "is required here")
+	case sent == "" && stored == nil:
+		return nil, nil
+	case stored != nil && !v.RequiredOnUpdate && (sent == "" || hashText(sent) == stored.Hash):
+		statement, err = v.held(stored, reg.Limits)
+	default:
+		statement, err = v.verify(ctx, sent, reg.Now(), reg.Limits)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, fault := range statement.faults {
+		if reg.on.has(fault.member) {
+			return nil, fault.err
+		}
+	}
+	return statement, v.ask(ctx, statement)
+}
+
+// held returns the statement that a client registered with. An issuer that is
+// no longer trusted has no hold on it.
+func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*SoftwareStatement, error) {
+	if v.Issuers[stored.Issuer] == nil {
+		return nil, invalidStatement("issuer", "must come from an issuer that this server trusts; this client's no longer is")
+	}
+	return heldBy(stored, v, limits), nil
+}
+
+// heldBy reads a stored statement, which was verified once. What is not a JWT
+// was verified by the host in its own way, and claims nothing here.
+func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) *SoftwareStatement {
+	statement := &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text}
+	if token, err := jose.Parse(stored.Text); err == nil {
+		if read, _, err := v.read(token.Unverified(), limits); err == nil {
+			read.Issuer, read.ID, read.Text = stored.Issuer, stored.ID, stored.Text
+			statement = read
+		}
+	}
+	return statement
+}
+
+// ask asks the host's Deny.
+func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatement) error {
+	if v.Deny == nil {
+		return nil
+	}
+	err := v.Deny(ctx, statement)
+	if code, bare := err.(Code); bare {
+		return refuse(code, "software_statement", "software_statement.denied", "this software statement is not approved for registration here")
+	}
+	return err
+}
+
+// verify returns a statement whose signature and registered claims are good.
+func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits) (*SoftwareStatement, error) {
+	statement, claims, err := v.signed(ctx, text, limits)
+	if err != nil {
+		return nil, err
+	}
+	terms := jwt.Terms{Skew: skew(v.Skew), MaxAge: v.MaxAge, Audience: v.Audience}
+	if err := claims.Check(now, terms); err != nil {
+		return nil, invalidStatement("claims", "%s", err)
+	}
+	for _, name := range v.RequiredClaims {
+		if value := string(statement.Claims[name]); value == "" || value == "null" || value == `""` {
+			return nil, invalidStatement("claims", "must have the claim %s", name)
+		}
+	}
+	if v.Once && claims.ID == "" {
+		return nil, invalidStatement("claims", "must have the claim jti")
+	}
+	if v.IDClaim != "" {
+		statement.ID, _ = strictjson.Value(statement.Claims[v.IDClaim]).Text()
+	}
+	if statement.ID == "" && (v.IDClaim != "" || v.OneClient) {
+		return nil, invalidStatement("claims", "must have the claim %s", cmp.Or(v.IDClaim, "jti or software_id"))
+	}
+	if v.Once || v.OneClient {
+		statement.once = v.onceOnly(statement, claims, now)
+	}
+	return statement, nil
+}
+
+// signed returns a statement that was signed by its issuer, whatever its time.
+// What the statement says of itself is looked at first, so that nobody's keys
+// are asked for in vain.
+func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits) (*SoftwareStatement, *jwt.Claims, error) {
+	if len(text) > limits.StatementBytes {
+		return nil, nil, invalidStatement("length", "must not be longer than %d bytes", limits.StatementBytes)
+	}
+	token, err := jose.Parse(text)
+	if err != nil {
+		return nil, nil, invalidStatement("form", "%s", err)
+	}
+	algorithms := acceptedAlgorithms(v.Algorithms)
+	switch header := &token.Header; {
+	case header.Critical:
+		return nil, nil, invalidStatement("crit", "%s", jose.ErrCritical)
+	case !slices.Contains(algorithms, header.Algorithm):
+		return nil, nil, invalidStatement("algorithm", "must be signed with one of the algorithms %s", strings.Join(algorithms, ", "))
+	case !v.acceptsType(header.Type):
+		return nil, nil, invalidStatement("type", "must have the typ of a software statement")
+	}
+	statement, claims, err := v.read(token.Unverified(), limits)
+	if err != nil {
+		return nil, nil, err
+	}
+	ring := v.ring(claims.Issuer)
+	switch {
+	case claims.Issuer == "":
+		return nil, nil, invalidStatement("issuer", "must have the claim iss")
+	case ring == nil:
+		return nil, nil, invalidStatement("issuer", "must come from an issuer that this server trusts")
+	}
+	keys, err := ring.keys(ctx, token.Header.KeyID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := token.Verify(keys, algorithms); err != nil {
+		return nil, nil, invalidStatement("signature", "%s", err)
+	}
+	statement.Text = text
+	return statement, claims, nil
+}
+
+func (v *StatementVerifier) acceptsType(typ string) bool {
+	typ = mediaSubtype(typ)
+	if v.Types == nil {
+		return typ == "" || typ == "jwt"
+	}
+	return slices.ContainsFunc(v.Types, func(accepted string) bool { return mediaSubtype(accepted) == typ })
+}
+
+// ring returns the keys of an issuer, nil if it is not trusted.
+func (v *StatementVerifier) ring(issuer string) *keyring {
+	if known, ok := v.rings.Load(issuer); ok {
+		return known.(*keyring)
+	}
+	source := v.Issuers[issuer]
+	if source == nil {
+		return nil
+	}
+	known, _ := v.rings.LoadOrStore(issuer, &keyring{source: source})
+	return known.(*keyring)
+}
+
+// read reads the claims, by the rules of a registration request.
+func (v *StatementVerifier) read(payload []byte, limits Limits) (*SoftwareStatement, *jwt.Claims, error) {
+	var claims jwt.Claims
+	all, request := make(map[string]json.RawMessage, 24), &Request{}
+	err := strictjson.ReadObject(payload, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, func(name string, value strictjson.Value) error {
+		all[name] = json.RawMessage(value)
+		if jwt.Registered(name) {
+			return claims.Read(name, value)
+		}
+		if _, stands := v.Claims[name]; stands {
+			return nil
+		}
+		return request.member(name, value)
+	})
+	if err == nil {
+		err = v.readMapped(all, request)
+	}
+	if err != nil {
+		return nil, nil, claimError(err)
+	}
+	for i := range request.faults {
+		request.faults[i].err = claimError(request.faults[i].err)
+	}
+	statement := &SoftwareStatement{
+		Issuer: claims.Issuer, ID: cmp.Or(claims.ID, request.SoftwareID),
+		Metadata: request.Metadata, Claims: all,
+		present: request.present, faults: request.faults, rules: v.Members,
+	}
+	return statement, &claims, nil
+}
+
+// readMapped reads the claims that stand for members of another name.
+func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, request *Request) error {
+	for _, claim := range sortedKeys(v.Claims) {
+		name := v.Claims[claim]
+		value, claimed := claims[claim]
+		if _, own := claims[name]; !claimed || own && name != claim {
+			continue
+		}
+		before := len(request.faults)
+		if err := request.member(name, strictjson.Value(value)); err != nil {
+			return err
+		}
+		if len(request.faults) > before {
+			wrong := *request.faults[before].err
+			wrong.Description = claim + strings.TrimPrefix(wrong.Description, name)
+			request.faults[before].err = &wrong
+		}
+	}
+	return nil
+}
+
+// claimError makes a fault in a claim a fault of the statement.
+func claimError(err error) *Error {
+	found, shown := (*strictjson.Error)(nil), (*Error)(nil)
+	switch {
+	case errors.As(err, &found) && found.Path == "":
+		return invalidStatement("claims", "%s", "is not sound: its body "+found.Reason)
+	case errors.As(err, &shown):
+		return invalidStatement("claims", "is not sound: its claim %s", shown.Description)
+	}
+	return invalidStatement("claims", "is not sound: its claim %s", err)
+}
+
+// check refuses settings that would fail every statement, or quietly none.
+func (v *StatementVerifier) check(base *foundation) error {
+	for issuer, source := range v.Issuers {
+		if issuer == "" || source == nil {
+			return fmt.Errorf("Issuers[%q]: name the issuer, and set the source of its keys", issuer)
+		}
+	}
+	known := func(name string) bool { return member(name) != nil || base.declares(name) }
+	for claim, name := range v.Claims {
+		if !known(name) {
+			return fmt.Errorf("Claims[%q]: %q is neither a registered member nor a declared extension", claim, name)
+		}
+	}
+	for name := range v.Members {
+		if !known(name) {
+			return fmt.Errorf("Members[%q]: it is neither a registered member nor a declared extension", name)
+		}
+	}
+	return checkAlgorithms(v.Algorithms)
+}
+
+// checkStatements refuses verifiers that the handler could not serve.
+func (o *Options) checkStatements(store ClientConfigurationStore) error {
+	check := func(of string, v Validator) error {
+		if v == nil {
+			return nil
+		}
+		base := v.sealed()
+		statements := base.statements
+		if statements == nil {
+			return nil
+		}
+		if err := statements.check(&base); err != nil {
+			return fmt.Errorf("%s: StatementVerifier.%w", of, err)
+		}
+		if _, ok := StoreAs[ReplayStore](store); statements.Once && !ok {
+			return fmt.Errorf("%s: StatementVerifier.Once needs a store that is a ReplayStore", of)
+		}
+		if _, ok := StoreAs[StatementFinder](store); statements.OneClient && !ok {
+			return fmt.Errorf("%s: StatementVerifier.OneClient needs a store that is a StatementFinder", of)
+		}
+		return nil
+	}
+	if err := check("Options.Validator", o.Validator); err != nil {
+		return err
+	}
+	for name, policy := range o.Policies {
+		if err := check(fmt.Sprintf("Options.Policies[%q]", name), policy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
