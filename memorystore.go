@@ -1,12 +1,12 @@
 package dcr
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -19,31 +19,59 @@ type MemoryStore struct {
 	// with ErrStoreFull. If zero, 250,000. Set it before the first use.
 	Limit int
 
-	mu      sync.RWMutex
-	clients map[string]storedClient
+	mu       sync.RWMutex
+	clients  map[string]storedClient
+	tokens   map[string]InitialAccessToken
+	seen     map[string]time.Time // until when
+	forgetAt int                  // the size of seen at which it is cleaned next
 }
 
 // storedClient is the stored form of a client and what a store keeps beside
-// it.
+// it, so that a use is noted without writing the document anew.
 type storedClient struct {
-	document []byte
-	revision int64
+	document            []byte
+	revision            int64
+	activated, lastUsed int64 // nanoseconds since 1970, 0 for never
 }
 
-const defaultMemoryLimit = 250_000
+const (
+	defaultMemoryLimit = 250_000
+	leastForgetAt      = 1024
+)
 
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{clients: make(map[string]storedClient)}
+	return &MemoryStore{
+		clients:  make(map[string]storedClient),
+		tokens:   make(map[string]InitialAccessToken),
+		seen:     make(map[string]time.Time),
+		forgetAt: leastForgetAt,
+	}
 }
 
 func (s storedClient) client() (*Client, error) {
 	client := &Client{}
-	if err := json.Unmarshal(s.document, client); err != nil {
+	if err := client.UnmarshalJSON(s.document); err != nil {
 		return nil, err
 	}
 	client.Revision = s.revision
+	if client.ActivatedAt.IsZero() && s.activated != 0 {
+		client.ActivatedAt = time.Unix(0, s.activated).UTC()
+	}
+	if used := time.Unix(0, s.lastUsed).UTC(); s.lastUsed != 0 && client.LastUsedAt.Before(used) {
+		client.LastUsedAt = used
+	}
 	return client, nil
+}
+
+// touch notes a use.
+func (s *storedClient) touch(activated, lastUsed time.Time) {
+	if s.activated == 0 && !activated.IsZero() {
+		s.activated = activated.UnixNano()
+	}
+	if !lastUsed.IsZero() {
+		s.lastUsed = max(s.lastUsed, lastUsed.UnixNano())
+	}
 }
 
 // Add stores a new client; see [ClientConfigurationStore].
@@ -57,16 +85,23 @@ func (s *MemoryStore) Add(ctx context.Context, client *Client) error {
 	if _, taken := s.clients[client.ID]; taken {
 		return ErrClientExists
 	}
-	limit := s.Limit
-	if limit <= 0 {
-		limit = defaultMemoryLimit
-	}
-	if len(s.clients) >= limit {
+	if int64(len(s.clients)) >= s.ClientLimit() {
 		return ErrStoreFull
 	}
-	s.clients[client.ID] = storedClient{document: document, revision: 1}
+	added := storedClient{document: document, revision: 1}
+	added.touch(client.ActivatedAt, client.LastUsedAt)
+	s.clients[client.ID] = added
 	client.Revision = 1
 	return nil
+}
+
+// ClientLimit returns the most clients that the store holds; see
+// [ClientLimiter].
+func (s *MemoryStore) ClientLimit() int64 {
+	if s.Limit <= 0 {
+		return defaultMemoryLimit
+	}
+	return int64(s.Limit)
 }
 
 // storedForm is the client's JSON in a slice of its own size.
@@ -102,7 +137,9 @@ func (s *MemoryStore) Update(ctx context.Context, client *Client) error {
 		return ErrConflict
 	}
 	client.Revision++
-	s.clients[client.ID] = storedClient{document: document, revision: client.Revision}
+	stored.document, stored.revision = document, client.Revision
+	stored.touch(client.ActivatedAt, client.LastUsedAt)
+	s.clients[client.ID] = stored
 	return nil
 }
 
@@ -179,16 +216,9 @@ func (s *MemoryStore) TouchClient(ctx context.Context, clientID string, at time.
 	if !found {
 		return ErrClientNotFound
 	}
-	client, err := stored.client()
-	if err != nil || !client.LastUsedAt.Before(at) {
-		return err
-	}
-	client.Touch(at)
-	document, err := storedForm(client)
-	if err == nil {
-		s.clients[clientID] = storedClient{document: document, revision: stored.revision}
-	}
-	return err
+	stored.touch(at, at)
+	s.clients[clientID] = stored
+	return nil
 }
 
 // Touch notes in the client that it was used at the given time.
@@ -256,8 +286,17 @@ func (s *MemoryStore) deleteIf(clientID string, selects func(*Client) bool) bool
 // FindByStatement finds the clients of a software statement; see
 // [StatementFinder].
 func (s *MemoryStore) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
+	s.mu.RLock()
+	var candidates []storedClient
+	for _, stored := range s.clients {
+		if bytes.Contains(stored.document, []byte(`"statement":`)) { // few have one
+			candidates = append(candidates, stored)
+		}
+	}
+	s.mu.RUnlock()
 	var ids []string
-	for client, err := range s.ListClients(ctx, Filter{}, "") {
+	for _, stored := range candidates {
+		client, err := stored.client()
 		if err != nil {
 			return nil, err
 		}
@@ -265,6 +304,83 @@ func (s *MemoryStore) FindByStatement(ctx context.Context, issuer, id string) ([
 			ids = append(ids, client.ID)
 		}
 	}
-	slices.SortFunc(ids, strings.Compare)
+	slices.Sort(ids)
 	return ids, nil
+}
+
+// AddInitialAccessToken stores a new token; see [InitialAccessTokenStore].
+func (s *MemoryStore) AddInitialAccessToken(ctx context.Context, token *InitialAccessToken) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.tokens[token.Hash]; taken {
+		return errors.New("dcr: there is an initial access token of this hash")
+	}
+	s.tokens[token.Hash] = *token
+	return nil
+}
+
+// FindInitialAccessToken returns the token of that hash; see
+// [InitialAccessTokenStore].
+func (s *MemoryStore) FindInitialAccessToken(ctx context.Context, hash string) (*InitialAccessToken, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	token, found := s.tokens[hash]
+	if !found {
+		return nil, ErrTokenNotFound
+	}
+	return &token, nil
+}
+
+// UseInitialAccessToken counts one use; see [InitialAccessTokenStore].
+func (s *MemoryStore) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token, found := s.tokens[hash]
+	if !found {
+		return ErrTokenNotFound
+	}
+	if token.MaxUses > 0 && token.Uses >= token.MaxUses || expired(token.ExpiresAt, now) {
+		return ErrTokenUsedUp
+	}
+	token.Uses++
+	s.tokens[hash] = token
+	return nil
+}
+
+// ReleaseInitialAccessToken takes one use back; see [InitialAccessTokenStore].
+func (s *MemoryStore) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token, found := s.tokens[hash]; found && token.Uses > 0 {
+		token.Uses--
+		s.tokens[hash] = token
+	}
+	return nil
+}
+
+// DeleteInitialAccessToken revokes a token; see [InitialAccessTokenStore].
+func (s *MemoryStore) DeleteInitialAccessToken(ctx context.Context, hash string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found := s.tokens[hash]; !found {
+		return ErrTokenNotFound
+	}
+	delete(s.tokens, hash)
+	return nil
+}
+
+// Remember notes a value that may be used once; see [ReplayStore]. Values
+// whose time has come are forgotten as new ones come.
+func (s *MemoryStore) Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen, found := s.seen[key]; found && now.Before(seen) {
+		return false, nil
+	}
+	if len(s.seen) >= s.forgetAt {
+		maps.DeleteFunc(s.seen, func(_ string, until time.Time) bool { return !now.Before(until) })
+		s.forgetAt = max(leastForgetAt, 2*len(s.seen))
+	}
+	s.seen[key] = until
+	return true, nil
 }

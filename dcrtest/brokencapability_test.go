@@ -1,0 +1,167 @@
+package dcrtest
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var brokenCapabilities = []damage{
+	{"A listing leaves out a client at the end of each page.", "ListInOrder", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			return func(yield func(*dcr.Client, error) bool) {
+				n := 0
+				for client, err := range m.ListClients(ctx, filter, after) {
+					if n++; n%100 != 0 && !yield(client, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"A listing starts with the client it should start behind.", "ListAfter", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			return func(yield func(*dcr.Client, error) bool) {
+				if client, err := m.FindByClientID(ctx, after); err == nil && !yield(client, nil) {
+					return
+				}
+				m.ListClients(ctx, filter, after)(yield)
+			}
+		}
+	}},
+	{"A listing ignores the status.", "ListFiltered", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			filter.Status = nil
+			return m.ListClients(ctx, filter, after)
+		}
+	}},
+	{"A count ignores the filter.", "ListFiltered", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.count = func(ctx context.Context, _ dcr.Filter) (int64, error) { return m.CountClients(ctx, dcr.Filter{}) }
+	}},
+	{"A listing that is cancelled ends as if it were whole.", "ListStops", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			if ctx.Err() != nil {
+				return func(func(*dcr.Client, error) bool) {}
+			}
+			return m.ListClients(ctx, filter, after)
+		}
+	}},
+	{"A touch makes a new Revision.", "TouchAndUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				return err
+			}
+			client.Touch(at)
+			return m.Update(ctx, client)
+		}
+	}},
+	{"An update forgets the touches since the client was read.", "TouchAndUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			revision := client.Revision
+			if err := m.Update(ctx, client); err != nil {
+				return err
+			}
+			m.Delete(ctx, client.ID)
+			m.Add(ctx, client)
+			for client.Revision <= revision {
+				m.Update(ctx, client)
+			}
+			return nil
+		}
+	}},
+	{"A touch moves backwards.", "Touch", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				return err
+			}
+			client.LastUsedAt = at
+			m.Delete(ctx, id)
+			return m.Add(ctx, client)
+		}
+	}},
+	{"A sweep takes the host's own clients.", "SweepKeepsTheHosts", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				client.Source = dcr.SourceDynamic
+				m.Update(ctx, client)
+			}
+			return m.SweepClients(ctx, rule)
+		}
+	}},
+	{"A dry run deletes.", "SweepDryRun", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			rule.DryRun = false
+			return m.SweepClients(ctx, rule)
+		}
+	}},
+	{"A sweep does not ask before it deletes.", "SweepCallback", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			rule.BeforeDelete = nil
+			return m.SweepClients(ctx, rule)
+		}
+	}},
+	{"A sweep deletes what was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
+			var ids []string
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if rule.Selects(client) {
+					ids = append(ids, client.ID)
+					rule.BeforeDelete(ctx, client)
+				}
+			}
+			for _, id := range ids {
+				m.Delete(ctx, id)
+			}
+			return int64(len(ids)), nil
+		}
+	}},
+	{"A sweep ends after its first batch.", "SweepInBatches", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if rule.Selects(client) && int(swept) < rule.BatchSize {
+					m.Delete(ctx, client.ID)
+					swept++
+				}
+			}
+			return swept, nil
+		}
+	}},
+	{"A token's uses are counted and written in two steps.", "TokenUsesAtOnce", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.use = func(ctx context.Context, hash string, now time.Time) error {
+			token, err := m.FindInitialAccessToken(ctx, hash)
+			if err != nil {
+				return err
+			}
+			if token.Uses >= token.MaxUses {
+				return dcr.ErrTokenUsedUp
+			}
+			gap()
+			m.UseInitialAccessToken(ctx, hash, now)
+			return nil
+		}
+	}},
+	{"A token outlives its expiry.", "TokenExpires", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.use = func(ctx context.Context, hash string, now time.Time) error {
+			return m.UseInitialAccessToken(ctx, hash, day(0))
+		}
+	}},
+	{"A replay prolongs what is remembered.", "Remember", func(b *brokenStore, m *dcr.MemoryStore) {
+		last := map[string]time.Time{}
+		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
+			fresh := !now.Before(last[key])
+			last[key] = until
+			return fresh, nil
+		}
+	}},
+	{"Two first uses at once are both fresh.", "RememberAtOnce", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
+			gap()
+			fresh, err := m.Remember(ctx, key, until, now)
+			return fresh || now.Equal(day(0)), err
+		}
+	}},
+}

@@ -1,0 +1,355 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// brokenStore is a store that does some operations in another way.
+type brokenStore struct {
+	*dcr.MemoryStore
+	add      func(context.Context, *dcr.Client) error
+	find     func(context.Context, string) (*dcr.Client, error)
+	update   func(context.Context, *dcr.Client) error
+	remove   func(context.Context, string) error
+	touch    func(context.Context, string, time.Time) error
+	list     func(context.Context, dcr.Filter, string) iter.Seq2[*dcr.Client, error]
+	count    func(context.Context, dcr.Filter) (int64, error)
+	sweep    func(context.Context, dcr.SweepRule) (int64, error)
+	use      func(context.Context, string, time.Time) error
+	remember func(context.Context, string, time.Time, time.Time) (bool, error)
+}
+
+func (s *brokenStore) Add(ctx context.Context, c *dcr.Client) error { return s.add(ctx, c) }
+func (s *brokenStore) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
+	return s.find(ctx, id)
+}
+func (s *brokenStore) Update(ctx context.Context, c *dcr.Client) error { return s.update(ctx, c) }
+func (s *brokenStore) Delete(ctx context.Context, id string) error     { return s.remove(ctx, id) }
+func (s *brokenStore) TouchClient(ctx context.Context, id string, at time.Time) error {
+	return s.touch(ctx, id, at)
+}
+func (s *brokenStore) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+	return s.list(ctx, filter, after)
+}
+func (s *brokenStore) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
+	return s.count(ctx, filter)
+}
+func (s *brokenStore) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+	return s.sweep(ctx, rule)
+}
+func (s *brokenStore) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
+	return s.use(ctx, hash, now)
+}
+func (s *brokenStore) Remember(ctx context.Context, key string, until, now time.Time) (bool, error) {
+	return s.remember(ctx, key, until, now)
+}
+
+// brokenBy returns a store that damage has done something to.
+func brokenBy(damage func(broken *brokenStore, whole *dcr.MemoryStore)) *brokenStore {
+	whole := dcr.NewMemoryStore()
+	broken := &brokenStore{
+		MemoryStore: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
+		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
+		use: whole.UseInitialAccessToken, remember: whole.Remember,
+	}
+	damage(broken, whole)
+	return broken
+}
+
+// gap lets others run between a check and what relies on it.
+func gap() {
+	for range 200 {
+		runtime.Gosched()
+	}
+}
+
+// overwriteStored updates from whatever Revision the store has.
+func overwriteStored(ctx context.Context, whole *dcr.MemoryStore, client *dcr.Client) error {
+	for {
+		current, err := whole.FindByClientID(ctx, client.ID)
+		if err != nil {
+			return err
+		}
+		client.Revision = current.Revision
+		if err := whole.Update(ctx, client); !errors.Is(err, dcr.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// changed makes an Add and an Update that store what change makes of a client.
+func changed(b *brokenStore, m *dcr.MemoryStore, change func(*dcr.Client)) {
+	with := func(store func(context.Context, *dcr.Client) error) func(context.Context, *dcr.Client) error {
+		return func(ctx context.Context, client *dcr.Client) error {
+			own := client.Clone()
+			change(own)
+			err := store(ctx, own)
+			client.Revision = own.Revision
+			return err
+		}
+	}
+	b.add, b.update = with(m.Add), with(m.Update)
+}
+
+// damage is one way to break a store.
+type damage struct {
+	sentence string
+	caught   string // the case that must fail
+	damage   func(b *brokenStore, m *dcr.MemoryStore)
+}
+
+var brokenStores = []damage{
+	{"Update ignores the Revision.", "UpdateStale", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error { return overwriteStored(ctx, m, client) }
+	}},
+	{"Update compares the Revision first and writes later.", "NoLostUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			current, err := m.FindByClientID(ctx, client.ID)
+			if err != nil {
+				return err
+			}
+			if current.Revision != client.Revision {
+				return dcr.ErrConflict
+			}
+			gap()
+			return overwriteStored(ctx, m, client)
+		}
+	}},
+	{"Update leaves the caller's Revision as it was.", "Update", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error { return m.Update(ctx, client.Clone()) }
+	}},
+	{"Update creates what is not there.", "UpdateNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			err := m.Update(ctx, client)
+			if errors.Is(err, dcr.ErrClientNotFound) {
+				return m.Add(ctx, client)
+			}
+			return err
+		}
+	}},
+	{"Update increments the caller's Revision even when it refuses.", "UpdateStale", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			err := m.Update(ctx, client)
+			if err != nil {
+				client.Revision++
+			}
+			return err
+		}
+	}},
+	{"The store keeps the caller's pointer.", "KeepsCopies", func(b *brokenStore, m *dcr.MemoryStore) {
+		kept := map[string]*dcr.Client{}
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			kept[client.ID] = client
+			return m.Add(ctx, client)
+		}
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			if client := kept[id]; client != nil {
+				return client.Clone(), nil
+			}
+			return nil, dcr.ErrClientNotFound
+		}
+	}},
+	{"The store hands out its own lists.", "KeepsCopies", func(b *brokenStore, m *dcr.MemoryStore) {
+		kept := map[string]*dcr.Client{}
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if old := kept[id]; old != nil && err == nil && old.Revision == client.Revision {
+				shallow := *old
+				return &shallow, nil
+			}
+			kept[id] = client
+			if err != nil {
+				return nil, err
+			}
+			shallow := *client
+			return &shallow, nil
+		}
+	}},
+	{"FindByClientID returns nil for what is not there.", "FindNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if errors.Is(err, dcr.ErrClientNotFound) {
+				err = nil
+			}
+			return client, err
+		}
+	}},
+	{"FindByClientID has a not-found error of its own.", "FindNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				err = errors.New("no rows in result set")
+			}
+			return client, err
+		}
+	}},
+	{"Add of a taken id is a conflict.", "AddTwice", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			err := m.Add(ctx, client)
+			if errors.Is(err, dcr.ErrClientExists) {
+				err = dcr.ErrConflict
+			}
+			return err
+		}
+	}},
+	{"Add replaces a client whose id is taken.", "AddTwice", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			err := m.Add(ctx, client)
+			if errors.Is(err, dcr.ErrClientExists) {
+				overwriteStored(ctx, m, client)
+			}
+			return err
+		}
+	}},
+	{"Every refusal is every error at once.", "ErrorsDiffer", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			err := m.Update(ctx, client)
+			if err != nil {
+				err = errors.Join(dcr.ErrConflict, dcr.ErrClientNotFound)
+			}
+			return err
+		}
+	}},
+	{"Add leaves Revision at what the caller had.", "AddThenFind", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error { return m.Add(ctx, client.Clone()) }
+	}},
+	{"One field is lost.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.IdentityProviderRestrictions = nil })
+	}},
+	{"One metadata member is lost.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.BackchannelUserCodeParameter = false })
+	}},
+	{"Times are kept to the second.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.CreatedAt = c.CreatedAt.Truncate(time.Second) })
+	}},
+	{"A key set is formatted anew.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(strings.ReplaceAll(string(c.JWKS), ", ", ",")) })
+	}},
+	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			known := dcr.NewClient()
+			known.ID, known.Metadata, known.Source = client.ID, client.Metadata, client.Source
+			return m.Add(ctx, known)
+		}
+	}},
+	{"Text beyond ASCII is lost.", "NonASCII", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) {
+			c.ClientName = strings.ToValidUTF8(c.ClientName[:min(len(c.ClientName), 20)], "?")
+		})
+	}},
+	{"Long lists are cut.", "LargeClient", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.RedirectURIs = c.RedirectURIs[:min(len(c.RedirectURIs), 255)] })
+	}},
+	{"Ids are compared without case.", "CaseSensitiveIDs", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			for other := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if strings.EqualFold(other.ID, client.ID) {
+					return dcr.ErrClientExists
+				}
+			}
+			return m.Add(ctx, client)
+		}
+	}},
+	{"Ids are compared without trailing spaces.", "CaseSensitiveIDs", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			return m.FindByClientID(ctx, strings.TrimRight(id, " "))
+		}
+	}},
+	{"Delete hides a client from reads alone.", "Delete", func(b *brokenStore, m *dcr.MemoryStore) {
+		deleted := map[string]bool{}
+		b.remove = func(ctx context.Context, id string) error {
+			if deleted[id] {
+				return dcr.ErrClientNotFound
+			}
+			_, err := m.FindByClientID(ctx, id)
+			deleted[id] = err == nil
+			return err
+		}
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			if deleted[id] {
+				return nil, dcr.ErrClientNotFound
+			}
+			return m.FindByClientID(ctx, id)
+		}
+	}},
+	{"Delete looks first and deletes later.", "ConcurrentDeletes", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.remove = func(ctx context.Context, id string) error {
+			if _, err := m.FindByClientID(ctx, id); err != nil {
+				return err
+			}
+			gap()
+			m.Delete(ctx, id)
+			return nil
+		}
+	}},
+	{"An Update beside a Delete brings the client back.", "UpdateAndDelete", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			if _, err := m.FindByClientID(ctx, client.ID); err != nil {
+				return err
+			}
+			gap()
+			err := m.Update(ctx, client)
+			if errors.Is(err, dcr.ErrClientNotFound) {
+				return m.Add(ctx, client)
+			}
+			return err
+		}
+	}},
+	{"Delete of what is not there succeeds.", "Delete", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.remove = func(ctx context.Context, id string) error { m.Delete(ctx, id); return nil }
+	}},
+	{"Delete takes ids that begin alike.", "DeleteOne", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.remove = func(ctx context.Context, id string) error {
+			for other := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if strings.HasPrefix(other.ID, id) && other.ID != id {
+					m.Delete(ctx, other.ID)
+				}
+			}
+			return m.Delete(ctx, id)
+		}
+	}},
+	{"Add looks first and adds later.", "ConcurrentAdds", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			if _, err := m.FindByClientID(ctx, client.ID); err == nil {
+				return dcr.ErrClientExists
+			}
+			gap()
+			if err := m.Add(ctx, client); err != nil {
+				return overwriteStored(ctx, m, client)
+			}
+			return nil
+		}
+	}},
+	{"A cancelled context makes a client look missing.", "CancelledContext", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			if ctx.Err() != nil {
+				return nil, dcr.ErrClientNotFound
+			}
+			return m.FindByClientID(ctx, id)
+		}
+	}},
+	{"Add fails after it has stored the client.", "CancelledContext", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.add = func(ctx context.Context, client *dcr.Client) error { return errors.Join(m.Add(ctx, client), ctx.Err()) }
+	}},
+	{"A read mixes two versions.", "WholeReads", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			gap()
+			later, err := m.FindByClientID(ctx, id)
+			if err == nil {
+				client.Notes = later.Notes
+			}
+			return client, err
+		}
+	}},
+}

@@ -1,0 +1,164 @@
+package dcrtest
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+)
+
+// Client is a client in the field: what it sends to register, and what it must
+// find in the answer to go on. The requests were put together from public
+// reports of 2025 and 2026.
+type Client struct {
+	Name    string          // as its users know it
+	Preset  string          // the policy preset that is made for it: MCP, Duende or Matrix
+	Request json.RawMessage // the body of its registration request
+	Methods []string        // each token_endpoint_auth_method that it can go on with
+	Grants  []string        // the grant types that it cannot do without
+}
+
+//go:embed clients/*.json
+var clientRequests embed.FS
+
+// What the clients on the MCP TypeScript SDK can go on with, and what those
+// that offer no choice can.
+var (
+	anySecret  = []string{"none", "client_secret_post", "client_secret_basic"}
+	publicOnly = []string{"none"}
+	codeFlow   = []string{"authorization_code"}
+)
+
+var clients = []struct {
+	file, name, preset string
+	methods, grants    []string
+}{
+	{"claude-ai", "Claude", "MCP", []string{"client_secret_post", "none"}, codeFlow},
+	{"claude-code", "Claude Code", "MCP", anySecret, codeFlow},
+	{"chatgpt", "ChatGPT", "MCP", anySecret, codeFlow},
+	{"cursor", "Cursor", "MCP", anySecret, codeFlow},
+	{"vscode", "VS Code", "MCP", publicOnly, codeFlow},
+	{"copilot-cli", "Copilot CLI", "MCP", publicOnly, codeFlow},
+	{"gemini-cli", "Gemini CLI", "MCP", anySecret, codeFlow},
+	{"lm-studio", "LM Studio", "MCP", publicOnly, codeFlow},
+	{"open-webui", "Open WebUI", "MCP", []string{"none", "client_secret_post"}, codeFlow},
+	{"windsurf", "Windsurf", "MCP", publicOnly, codeFlow},
+	{"mcp-remote", "mcp-remote", "MCP", anySecret, codeFlow},
+	{"mcp-inspector", "MCP Inspector", "MCP", anySecret, codeFlow},
+	{"resource-sender", "an agent that sends unregistered members, null and empty strings", "MCP", publicOnly, codeFlow},
+	{"duende-web", "Duende web application", "Duende", []string{"client_secret_basic"}, codeFlow},
+	{"duende-native-pkce", "Duende native application", "Duende", publicOnly, codeFlow},
+	{"duende-m2m", "Duende pipeline", "Duende", []string{"client_secret_basic", "client_secret_post"}, []string{"client_credentials"}},
+	{"matrix", "Matrix client", "Matrix", publicOnly, []string{"authorization_code", "refresh_token"}},
+}
+
+// Clients returns the clients that are known, each with a request of its own.
+func Clients() []Client {
+	known := make([]Client, len(clients))
+	for i, c := range clients {
+		request, err := clientRequests.ReadFile("clients/" + c.file + ".json")
+		if err != nil {
+			panic(err) // the file is embedded, or this does not compile
+		}
+		known[i] = Client{Name: c.name, Preset: c.preset, Request: request, Methods: c.methods, Grants: c.grants}
+	}
+	return known
+}
+
+// TestClients says which clients would get into a server and could read its
+// answer, and why the others would not: it registers each at the handler, in a
+// subtest of the client's name. Without clients, it tries those of the Model
+// Context Protocol: Claude, ChatGPT, Cursor, VS Code and the rest.
+//
+//	func TestWhoGetsIn(t *testing.T) {
+//		dcrtest.TestClients(t, handler)
+//	}
+//
+// The requests go to the handler's root and carry no token, as those of the
+// clients do. A handler behind a mux is reached with [At].
+func TestClients(t *testing.T, handler http.Handler, clients ...Client) {
+	t.Helper()
+	if len(clients) == 0 {
+		clients = slices.DeleteFunc(Clients(), func(c Client) bool { return c.Preset != "MCP" })
+	}
+	for _, client := range clients {
+		t.Run(client.Name, func(t *testing.T) {
+			if err := client.Register(handler); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// At returns a handler that serves every request at path.
+func At(path string, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath, r.RequestURI = path, "", path
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// Register registers the client at the handler's root and returns why it would
+// not get in, or could not go on with the answer.
+func (c Client) Register(handler http.Handler) error {
+	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(c.Request))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return c.Read(Answer{Request: c.Request, Status: recorder.Code, Header: recorder.Header(), Body: recorder.Body.Bytes()})
+}
+
+// Read returns why the client could not go on with an answer to its request.
+// An answer must also pass [ReadOAuth4webapi], [ReadMCPTypeScript] and
+// [ReadMCPGo], on which most clients are built.
+func (c Client) Read(answer Answer) error {
+	if answer.Status != http.StatusCreated {
+		return fmt.Errorf("%s would not get in: %w", c.Name, answer.refusal())
+	}
+	for _, reader := range []func(Answer) error{ReadOAuth4webapi, ReadMCPTypeScript, ReadMCPGo, c.goOn} {
+		if err := reader(answer); err != nil {
+			return fmt.Errorf("%s would get in, and could not go on: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+// goOn looks for what this client needs.
+func (c Client) goOn(answer Answer) error {
+	var asked, got struct {
+		RedirectURIs []string `json:"redirect_uris"`
+		GrantTypes   []string `json:"grant_types"`
+		Method       string   `json:"token_endpoint_auth_method"`
+		Secret       string   `json:"client_secret"`
+	}
+	if err := json.Unmarshal(c.Request, &asked); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer.Body, &got); err != nil {
+		return err
+	}
+	for _, redirect := range asked.RedirectURIs {
+		if !slices.Contains(got.RedirectURIs, redirect) {
+			return fmt.Errorf("redirect_uris lacks %s", redirect)
+		}
+	}
+	for _, grant := range c.Grants {
+		if !slices.Contains(got.GrantTypes, grant) {
+			return fmt.Errorf("grant_types lacks %s", grant)
+		}
+	}
+	switch public := got.Method == "none"; {
+	case !slices.Contains(c.Methods, got.Method):
+		return fmt.Errorf("token_endpoint_auth_method is %q, and it knows %q", got.Method, c.Methods)
+	case public && got.Secret != "":
+		return fmt.Errorf("client_secret is there with token_endpoint_auth_method none")
+	case !public && got.Secret == "":
+		return fmt.Errorf("client_secret is missing with token_endpoint_auth_method %s", got.Method)
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package dcrtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
+
+func TestMemoryStore(t *testing.T) {
+	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return dcr.NewMemoryStore() })
+}
+
+// plainStore has no optional capability.
+type plainStore struct{ dcr.ClientConfigurationStore }
+
+func TestStoreWithoutCapabilities(t *testing.T) {
+	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return plainStore{dcr.NewMemoryStore()} })
+}
+
+// TestBrokenStores shows that TestStore catches each of these stores by the
+// case that is meant for it, with a sentence.
+func TestBrokenStores(t *testing.T) {
+	for _, broken := range append(brokenStores, brokenCapabilities...) {
+		t.Run(broken.sentence, func(t *testing.T) {
+			i := slices.IndexFunc(storeCases, func(c storeCase) bool { return c.name == broken.caught })
+			if i < 0 {
+				t.Fatalf("there is no case %q", broken.caught)
+			}
+			err := catch(t.Context(), storeCases[i], brokenBy(broken.damage))
+			if err == nil || len(err.Error()) < 20 {
+				t.Fatalf("the case %s said %v", broken.caught, err)
+			}
+			t.Logf("%s\n%s\n%v", broken.caught, storeCases[i].sentence, err)
+		})
+	}
+}
+
+// catch runs one case against a store that may make it panic.
+func catch(ctx context.Context, c storeCase, store dcr.ClientConfigurationStore) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("the case panicked: %v", panicked)
+		}
+	}()
+	return c.check(ctx, store)
+}

@@ -1,0 +1,286 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dynreg/dcr"
+)
+
+var basicCases = []storeCase{
+	{"FindNothing", "A client that was never added is ErrClientNotFound, whatever its id looks like.", findNothing},
+	{"AddThenFind", "What was added is found, with Revision 1 in the caller's struct too.", addThenFind},
+	{"AddTwice", "Adding an id that is taken is ErrClientExists, and leaves the first client as it is.", addTwice},
+	{"Update", "An update replaces the client and increments Revision, in the caller's struct too.", update},
+	{"UpdateStale", "An update from an old Revision is ErrConflict and changes nothing, neither in the store nor in the caller's struct.", updateStale},
+	{"UpdateNothing", "Updating a client that is not there is ErrClientNotFound and creates none.", updateNothing},
+	{"Delete", "A deleted client is gone for every operation, and its id is free again.", deleteClient},
+	{"DeleteOne", "Deleting a client deletes no other.", deleteOne},
+	{"ErrorsDiffer", "Each outcome has its own error: the others do not match it.", errorsDiffer},
+	{"CaseSensitiveIDs", "Ids that differ in case, accent or trailing space are different ids.", distinctIDs},
+	{"KeepsCopies", "The store keeps copies: changing what was given to it, or what it returned, changes nothing stored.", keepsCopies},
+	{"CancelledContext", "With a cancelled context, a client is never reported as missing, and an operation happens wholly or not at all.", cancelledContext},
+}
+
+// oddIDs are what a stranger may ask for.
+var oddIDs = []string{"nobody", "", " ", "'; DROP TABLE clients; --", "%", "_", "\x00", "a\x00b", "\xff\xfe", "ключ", "../../etc/passwd", long(300), long(100_000)}
+
+func long(n int) string {
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = 'a'
+	}
+	return string(text)
+}
+
+func findNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	if err := add(ctx, store, newClient("somebody")); err != nil {
+		return err
+	}
+	for _, id := range oddIDs {
+		name := fmt.Sprintf("%.20q (%d bytes)", id, len(id))
+		found, err := store.FindByClientID(ctx, id)
+		if found != nil {
+			return fmt.Errorf("FindByClientID of %s returned a client", name)
+		}
+		if err := errors.Join(
+			want("FindByClientID of "+name, err, dcr.ErrClientNotFound),
+			want("Delete of "+name, store.Delete(ctx, id), dcr.ErrClientNotFound),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addThenFind(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	client.Revision = 7 // whatever the caller left there
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	if client.Revision != 1 {
+		return fmt.Errorf("after Add, the caller's client has Revision %d, not 1", client.Revision)
+	}
+	return wantStored(ctx, store, client)
+}
+
+func addTwice(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	first, second := newClient("one"), newClient("one")
+	second.ClientName = "Impostor"
+	if err := add(ctx, store, first); err != nil {
+		return err
+	}
+	if err := want("a second Add", store.Add(ctx, second), dcr.ErrClientExists); err != nil {
+		return err
+	}
+	return wantStored(ctx, store, first)
+}
+
+func update(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	for revision := int64(2); revision < 5; revision++ {
+		client.ClientName = fmt.Sprintf("Name %d", revision)
+		client.RedirectURIs = append(client.RedirectURIs, fmt.Sprintf("https://app.example.com/%d", revision))
+		client.UpdatedAt = day(int(revision))
+		if err := store.Update(ctx, client); err != nil {
+			return fmt.Errorf("Update failed: %w", err)
+		}
+		if client.Revision != revision {
+			return fmt.Errorf("after Update, the caller's client has Revision %d, not %d", client.Revision, revision)
+		}
+		if err := wantStored(ctx, store, client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func updateStale(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	stale := client.Clone()
+	client.ClientName = "Newer"
+	if err := store.Update(ctx, client); err != nil {
+		return fmt.Errorf("Update failed: %w", err)
+	}
+	for _, revision := range []int64{stale.Revision, 0, 17} {
+		stale.ClientName, stale.Revision = "Stale", revision
+		if err := want(fmt.Sprintf("Update from Revision %d of 2", revision), store.Update(ctx, stale), dcr.ErrConflict); err != nil {
+			return err
+		}
+		if stale.Revision != revision {
+			return fmt.Errorf("a refused Update changed the caller's Revision from %d to %d", revision, stale.Revision)
+		}
+	}
+	return wantStored(ctx, store, client)
+}
+
+func updateNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("nobody")
+	client.Revision = 1
+	if err := want("Update", store.Update(ctx, client), dcr.ErrClientNotFound); err != nil {
+		return err
+	}
+	_, err := store.FindByClientID(ctx, "nobody")
+	return want("FindByClientID after a refused Update", err, dcr.ErrClientNotFound)
+}
+
+func deleteClient(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	if err := store.Update(ctx, client); err != nil {
+		return fmt.Errorf("Update failed: %w", err)
+	}
+	if err := store.Delete(ctx, "one"); err != nil {
+		return fmt.Errorf("Delete failed: %w", err)
+	}
+	_, err := store.FindByClientID(ctx, "one")
+	if err := errors.Join(
+		want("FindByClientID after Delete", err, dcr.ErrClientNotFound),
+		want("a second Delete", store.Delete(ctx, "one"), dcr.ErrClientNotFound),
+		want("Update after Delete", store.Update(ctx, client), dcr.ErrClientNotFound),
+	); err != nil {
+		return err
+	}
+	again := newClient("one")
+	again.ClientName = "Another"
+	if err := add(ctx, store, again); err != nil {
+		return err
+	}
+	if again.Revision != 1 {
+		return fmt.Errorf("an id that is used again starts with Revision %d, not 1", again.Revision)
+	}
+	return wantStored(ctx, store, again)
+}
+
+func deleteOne(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	kept := []*dcr.Client{newClient("on"), newClient("one1"), newClient("One"), newClient("two")}
+	if err := add(ctx, store, append(kept, newClient("one"))...); err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, "one"); err != nil {
+		return fmt.Errorf("Delete failed: %w", err)
+	}
+	for _, client := range kept {
+		if err := wantStored(ctx, store, client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func errorsDiffer(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	stale := client.Clone()
+	stale.Revision = 9
+	_, missing := store.FindByClientID(ctx, "nobody")
+	outcomes := []struct {
+		call string
+		got  error
+		want error
+	}{
+		{"Add of a taken id", store.Add(ctx, newClient("one")), dcr.ErrClientExists},
+		{"FindByClientID of a missing client", missing, dcr.ErrClientNotFound},
+		{"Update from another Revision", store.Update(ctx, stale), dcr.ErrConflict},
+		{"Delete of a missing client", store.Delete(ctx, "nobody"), dcr.ErrClientNotFound},
+	}
+	for _, outcome := range outcomes {
+		for _, sentinel := range []error{dcr.ErrClientNotFound, dcr.ErrClientExists, dcr.ErrConflict, dcr.ErrStoreFull} {
+			if errors.Is(outcome.got, sentinel) != (sentinel == outcome.want) {
+				return fmt.Errorf("%s returned %v: it must match %v and nothing else", outcome.call, outcome.got, outcome.want)
+			}
+		}
+	}
+	return nil
+}
+
+func distinctIDs(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	ids := []string{"client", "Client", "CLIENT", "cliént", "client ", " client", "clıent", "straße", "strasse", "客户", "🔑", "1", "01", "1.0", "1e0", "%", "c_ient", long(100)}
+	for _, id := range ids {
+		if err := store.Add(ctx, newClient(id)); err != nil {
+			return fmt.Errorf("Add(%q) failed beside ids that only look alike: %w", id, err)
+		}
+	}
+	for _, id := range ids {
+		found, err := store.FindByClientID(ctx, id)
+		if err != nil {
+			return fmt.Errorf("FindByClientID(%q) failed: %w", id, err)
+		}
+		if found.ID != id || found.ClientName != "Client "+id {
+			return fmt.Errorf("FindByClientID(%q) found %q", id, found.ID)
+		}
+	}
+	return nil
+}
+
+func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := fullClient("one")
+	original := client.Clone()
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	original.Revision = 1
+	scribble(client)
+	if err := wantStored(ctx, store, original); err != nil {
+		return fmt.Errorf("after the client that was added was changed: %w", err)
+	}
+	found, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	scribble(found)
+	if err := wantStored(ctx, store, original); err != nil {
+		return fmt.Errorf("after a client that was found was changed: %w", err)
+	}
+	updated := original.Clone()
+	if err := store.Update(ctx, updated); err != nil {
+		return err
+	}
+	original.Revision = 2
+	scribble(updated)
+	if err := wantStored(ctx, store, original); err != nil {
+		return fmt.Errorf("after the client of an update was changed: %w", err)
+	}
+	return nil
+}
+
+func cancelledContext(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	there := newClient("there")
+	if err := add(ctx, store, there); err != nil {
+		return err
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if found, err := store.FindByClientID(cancelled, "there"); errors.Is(err, dcr.ErrClientNotFound) {
+		return errors.New("FindByClientID with a cancelled context reported a client as missing that is there")
+	} else if err == nil && found.ID != "there" {
+		return errors.New("FindByClientID with a cancelled context returned neither the client nor an error")
+	}
+	added := newClient("added")
+	failed := store.Add(cancelled, added)
+	_, err := store.FindByClientID(ctx, "added")
+	if (failed == nil) != (err == nil) {
+		return fmt.Errorf("Add with a cancelled context returned %v, and FindByClientID then %v", failed, err)
+	}
+	failed = store.Delete(cancelled, "there")
+	if errors.Is(failed, dcr.ErrClientNotFound) {
+		return errors.New("Delete with a cancelled context reported a client as missing that is there")
+	}
+	_, err = store.FindByClientID(ctx, "there")
+	if (failed == nil) != errors.Is(err, dcr.ErrClientNotFound) {
+		return fmt.Errorf("Delete with a cancelled context returned %v, and FindByClientID then %v", failed, err)
+	}
+	return nil
+}

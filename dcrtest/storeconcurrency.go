@@ -1,0 +1,224 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dynreg/dcr"
+)
+
+var concurrencyCases = []storeCase{
+	{"ConcurrentAdds", "Of many Adds of one id at once, one succeeds and the others are ErrClientExists.", concurrentAdds},
+	{"ConcurrentUpdates", "Of many Updates from one Revision at once, one succeeds and the others are ErrConflict.", concurrentUpdates},
+	{"NoLostUpdate", "When many read, change and update one client, retrying on ErrConflict, no change is lost.", noLostUpdate},
+	{"ConcurrentDeletes", "Of many Deletes of one client at once, one succeeds and the others are ErrClientNotFound.", concurrentDeletes},
+	{"UpdateAndDelete", "An Update that races with a Delete never brings the client back.", updateAndDelete},
+	{"ManyAtOnce", "Many clients added, updated, read and deleted at once each come to their own end.", manyAtOnce},
+	{"WholeReads", "A read during updates returns one version, whole.", wholeReads},
+}
+
+// crowd is how many act at once.
+const crowd = 16
+
+// together runs work many times at once and returns the first error.
+func together(n int, work func(i int) error) error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-start
+			errs[i] = work(i)
+		})
+	}
+	close(start)
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneWinner runs work at once and wants one success and the given error of the
+// others.
+func oneWinner(call string, otherwise error, work func(i int) error) (winner int, err error) {
+	var won, last atomic.Int64
+	err = together(crowd, func(i int) error {
+		switch err := work(i); {
+		case err == nil:
+			won.Add(1)
+			last.Store(int64(i))
+			return nil
+		case !errors.Is(err, otherwise):
+			return fmt.Errorf("%s returned %w, not %w", call, err, otherwise)
+		}
+		return nil
+	})
+	if err == nil && won.Load() != 1 {
+		err = fmt.Errorf("%d of %d succeeded with %s, not one", won.Load(), crowd, call)
+	}
+	return int(last.Load()), err
+}
+
+func concurrentAdds(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	clients := make([]*dcr.Client, crowd)
+	winner, err := oneWinner("Add", dcr.ErrClientExists, func(i int) error {
+		clients[i] = newClient("contested")
+		clients[i].ClientName = fmt.Sprintf("Claimant %d", i)
+		return store.Add(ctx, clients[i])
+	})
+	if err != nil {
+		return err
+	}
+	return wantStored(ctx, store, clients[winner])
+}
+
+func concurrentUpdates(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	original := newClient("one")
+	if err := add(ctx, store, original); err != nil {
+		return err
+	}
+	clients := make([]*dcr.Client, crowd)
+	winner, err := oneWinner("Update", dcr.ErrConflict, func(i int) error {
+		clients[i] = original.Clone()
+		clients[i].ClientName = fmt.Sprintf("Writer %d", i)
+		return store.Update(ctx, clients[i])
+	})
+	if err != nil {
+		return err
+	}
+	return wantStored(ctx, store, clients[winner])
+}
+
+func noLostUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	if err := add(ctx, store, newClient("one")); err != nil {
+		return err
+	}
+	const rounds = 5
+	err := together(crowd/2, func(i int) error {
+		for round := range rounds {
+			for {
+				client, err := store.FindByClientID(ctx, "one")
+				if err != nil {
+					return err
+				}
+				client.Contacts = append(client.Contacts, fmt.Sprintf("%d-%d@example.com", i, round))
+				if err = store.Update(ctx, client); err == nil {
+					break
+				} else if !errors.Is(err, dcr.ErrConflict) {
+					return fmt.Errorf("Update failed: %w", err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	client, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	changes := crowd / 2 * rounds
+	if len(client.Contacts) != changes || client.Revision != int64(changes+1) {
+		return fmt.Errorf("after %d acknowledged changes the client has %d of them and Revision %d", changes, len(client.Contacts), client.Revision)
+	}
+	return nil
+}
+
+func concurrentDeletes(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	if err := add(ctx, store, newClient("one")); err != nil {
+		return err
+	}
+	_, err := oneWinner("Delete", dcr.ErrClientNotFound, func(int) error { return store.Delete(ctx, "one") })
+	return err
+}
+
+func updateAndDelete(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	for round := range 10 {
+		client := newClient(fmt.Sprintf("client-%d", round))
+		if err := add(ctx, store, client); err != nil {
+			return err
+		}
+		err := together(4, func(i int) error {
+			if i == 0 {
+				return store.Delete(ctx, client.ID)
+			}
+			err := store.Update(ctx, client.Clone())
+			if err == nil || errors.Is(err, dcr.ErrClientNotFound) || errors.Is(err, dcr.ErrConflict) {
+				return nil
+			}
+			return fmt.Errorf("Update beside a Delete failed: %w", err)
+		})
+		if err != nil {
+			return err
+		}
+		_, err = store.FindByClientID(ctx, client.ID)
+		if err := want("FindByClientID after an acknowledged Delete", err, dcr.ErrClientNotFound); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func manyAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return together(crowd, func(i int) error {
+		for round := range 4 {
+			client := newClient(fmt.Sprintf("client-%d-%d", i, round))
+			if err := add(ctx, store, client); err != nil {
+				return err
+			}
+			client.ClientName = "Updated"
+			if err := store.Update(ctx, client); err != nil {
+				return fmt.Errorf("Update of %q failed: %w", client.ID, err)
+			}
+			if err := wantStored(ctx, store, client); err != nil {
+				return err
+			}
+			if round%2 == 1 {
+				continue
+			}
+			if err := store.Delete(ctx, client.ID); err != nil {
+				return fmt.Errorf("Delete of %q failed: %w", client.ID, err)
+			}
+			_, err := store.FindByClientID(ctx, client.ID)
+			if err := want("FindByClientID after Delete", err, dcr.ErrClientNotFound); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func wholeReads(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	client := newClient("one")
+	client.Notes = client.ClientName
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	return together(4, func(i int) error {
+		for round := range 20 {
+			if i == 0 {
+				client.ClientName = fmt.Sprintf("Version %d", round)
+				client.Notes = client.ClientName
+				if err := store.Update(ctx, client); err != nil {
+					return fmt.Errorf("Update failed: %w", err)
+				}
+				continue
+			}
+			found, err := store.FindByClientID(ctx, "one")
+			if err != nil {
+				return fmt.Errorf("FindByClientID during updates failed: %w", err)
+			}
+			if found.ClientName != found.Notes {
+				return fmt.Errorf("a read found the name of one version (%q) and the notes of another (%q)", found.ClientName, found.Notes)
+			}
+		}
+		return nil
+	})
+}

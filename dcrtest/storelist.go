@@ -1,0 +1,237 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dynreg/dcr"
+)
+
+var listCases = []storeCase{
+	{"ListInOrder", "A listing yields every client once, whole, in the byte order of the ids, beyond any page.", listInOrder},
+	{"ListAfter", "A listing starts behind the given id, whether a client has it or not.", listAfter},
+	{"ListFiltered", "A listing and a count select by each condition of the filter and by all together.", listFiltered},
+	{"ListStops", "A listing ends when the loop does, and with an error when its context is cancelled.", listStops},
+	{"ListWhileWriting", "The body of a listing may itself use the store.", listWhileWriting},
+	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},
+}
+
+func listed(ctx context.Context, lister dcr.ClientLister, filter dcr.Filter, after string) (ids []string, err error) {
+	for client, err := range lister.ListClients(ctx, filter, after) {
+		if err != nil {
+			return ids, fmt.Errorf("the listing failed: %w", err)
+		}
+		ids = append(ids, client.ID)
+	}
+	return ids, nil
+}
+
+func wantIDs(what string, got, want []string) error {
+	if slices.Equal(got, want) {
+		return nil
+	}
+	return fmt.Errorf("%s yielded %.300q, not %.300q", what, got, want)
+}
+
+func listInOrder(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	ids := []string{"B", "Z", "a", "b", "z", "é", "_", "客", "a b", "a-b"}
+	for i := range 450 {
+		ids = append(ids, fmt.Sprintf("client-%04d", i*7919%450))
+	}
+	clients := map[string]*dcr.Client{}
+	for _, id := range ids {
+		clients[id] = newClient(id)
+		if err := add(ctx, store, clients[id]); err != nil {
+			return err
+		}
+	}
+	slices.Sort(ids)
+	var got []string
+	for client, err := range lister.ListClients(ctx, dcr.Filter{}, "") {
+		if err != nil {
+			return fmt.Errorf("the listing failed: %w", err)
+		}
+		got = append(got, client.ID)
+		if want := clients[client.ID]; want == nil {
+			return fmt.Errorf("the listing yielded %q, which was never added", client.ID)
+		} else if err := sameClient(client, want); err != nil {
+			return fmt.Errorf("the listing yielded another client than was added: %w", err)
+		}
+	}
+	return wantIDs("the listing", got, ids)
+}
+
+func listAfter(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	if err := add(ctx, store, newClient("a"), newClient("b"), newClient("d")); err != nil {
+		return err
+	}
+	for after, want := range map[string][]string{"": {"a", "b", "d"}, "a": {"b", "d"}, "c": {"d"}, "d": nil, "z": nil} {
+		got, err := listed(ctx, lister, dcr.Filter{}, after)
+		if err := errors.Join(err, wantIDs(fmt.Sprintf("the listing after %q", after), got, want)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// varied are clients that differ in what a filter asks for.
+func varied() []*dcr.Client {
+	clients := make([]*dcr.Client, 8)
+	for i := range clients {
+		client := newClient(fmt.Sprintf("client-%d", i))
+		client.CreatedAt = day(i)
+		if i%2 == 1 {
+			client.SoftwareID = "software"
+		}
+		if i >= 4 {
+			client.RegisteredBy = "caller"
+		}
+		if i%3 == 1 {
+			client.Status = dcr.StatusPending
+		}
+		if i == 6 {
+			client.Policy = "mcp"
+		}
+		clients[i] = client
+	}
+	clients[0].SoftwareID = "Software" // another one
+	return clients
+}
+
+func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	counter, counts := dcr.StoreAs[dcr.ClientCounter](store)
+	if err := add(ctx, store, varied()...); err != nil {
+		return err
+	}
+	active, pending := dcr.StatusActive, dcr.StatusPending
+	for _, c := range []struct {
+		name   string
+		filter dcr.Filter
+		want   string // the numbers of the clients
+	}{
+		{"nothing", dcr.Filter{}, "01234567"},
+		{"SoftwareID", dcr.Filter{SoftwareID: "software"}, "1357"},
+		{"RegisteredBy", dcr.Filter{RegisteredBy: "caller"}, "4567"},
+		{"Policy", dcr.Filter{Policy: "mcp"}, "6"},
+		{"Status pending", dcr.Filter{Status: &pending}, "147"},
+		{"Status active", dcr.Filter{Status: &active}, "02356"},
+		{"CreatedAfter, inclusive", dcr.Filter{CreatedAfter: day(5)}, "567"},
+		{"CreatedBefore, exclusive", dcr.Filter{CreatedBefore: day(2)}, "01"},
+		{"an age", dcr.Filter{CreatedAfter: day(2), CreatedBefore: day(4)}, "23"},
+		{"all together", dcr.Filter{SoftwareID: "software", RegisteredBy: "caller", Status: &pending, CreatedAfter: day(1), CreatedBefore: day(9)}, "7"},
+		{"what no client has", dcr.Filter{SoftwareID: "' OR '1'='1"}, ""},
+		{"a very long text", dcr.Filter{SoftwareID: long(5000)}, ""},
+	} {
+		var ids []string
+		for _, number := range c.want {
+			ids = append(ids, "client-"+string(number))
+		}
+		got, err := listed(ctx, lister, c.filter, "")
+		if err := errors.Join(err, wantIDs("a listing filtered by "+c.name, got, ids)); err != nil {
+			return err
+		}
+		if !counts {
+			continue
+		}
+		count, err := counter.CountClients(ctx, c.filter)
+		if err != nil || count != int64(len(ids)) {
+			return fmt.Errorf("a count filtered by %s returned %d and %v, not %d", c.name, count, err, len(ids))
+		}
+	}
+	return nil
+}
+
+func listStops(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	if err := add(ctx, store, varied()...); err != nil {
+		return err
+	}
+	for range lister.ListClients(ctx, dcr.Filter{}, "") {
+		break // a store that goes on now panics
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if got, err := listed(cancelled, lister, dcr.Filter{}, ""); err == nil && len(got) < 8 {
+		return fmt.Errorf("a listing with a cancelled context ended after %d of 8 clients without an error", len(got))
+	}
+	return nil
+}
+
+func listWhileWriting(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	if err := add(ctx, store, varied()...); err != nil {
+		return err
+	}
+	for client, err := range lister.ListClients(ctx, dcr.Filter{}, "") {
+		if err != nil {
+			return fmt.Errorf("the listing failed: %w", err)
+		}
+		if err := store.Delete(ctx, client.ID); err != nil {
+			return fmt.Errorf("Delete within a listing failed: %w", err)
+		}
+	}
+	left, err := listed(ctx, lister, dcr.Filter{}, "")
+	return errors.Join(err, wantIDs("a listing of what a deleting listing left", left, nil))
+}
+
+func findByStatement(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	finder, err := capability[dcr.StatementFinder](store)
+	if err != nil {
+		return err
+	}
+	for i, statement := range []*dcr.StatementRecord{
+		nil, {Issuer: "https://a", ID: "1"}, {Issuer: "https://a", ID: "2"}, {Issuer: "https://b", ID: "1"}, {Issuer: "https://a", ID: "1"},
+		{Issuer: "https://" + long(2000), ID: long(2000)},
+	} {
+		client := newClient(fmt.Sprintf("client-%d", i))
+		client.Statement = statement
+		if err := add(ctx, store, client); err != nil {
+			return err
+		}
+	}
+	moved, err := store.FindByClientID(ctx, "client-2")
+	if err != nil {
+		return err
+	}
+	moved.Statement = &dcr.StatementRecord{Issuer: "https://a", ID: "3"}
+	if err := store.Update(ctx, moved); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		issuer, id string
+		want       []string
+	}{
+		{"https://a", "1", []string{"client-1", "client-4"}},
+		{"https://b", "1", []string{"client-3"}},
+		{"https://a", "2", nil},
+		{"https://a", "3", []string{"client-2"}},
+		{"https://A", "1", nil},
+		{"https://" + long(2000), long(2000), []string{"client-5"}},
+	} {
+		got, err := finder.FindByStatement(ctx, c.issuer, c.id)
+		if err := errors.Join(err, wantIDs(fmt.Sprintf("FindByStatement(%.40q, %.40q)", c.issuer, c.id), got, c.want)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var tokenCases = []storeCase{
+	{"Token", "An initial access token is kept whole, apart from the caller's struct, and found by its hash alone.", token},
+	{"TokenUses", "Each use is counted, and none beyond MaxUses; zero admits any number.", tokenUses},
+	{"TokenExpires", "A token is used up from its ExpiresAt on.", tokenExpires},
+	{"TokenRelease", "A use that is released can be used again; releasing a token that is gone is no error.", tokenRelease},
+	{"TokenDelete", "A deleted token is ErrTokenNotFound for every operation.", tokenDelete},
+	{"TokenUsesAtOnce", "A hundred uses at once of a token with ten uses are exactly ten.", tokenUsesAtOnce},
+}
+
+var replayCases = []storeCase{
+	{"Remember", "A value is fresh once, until its time has come, and values do not mix.", remember},
+	{"RememberAtOnce", "Of many that remember one value at once, one finds it fresh.", rememberAtOnce},
+}
+
+func newToken(hash string, uses int) *dcr.InitialAccessToken {
+	return &dcr.InitialAccessToken{Hash: hash, Policy: "mcp", Subject: "söme one", Notes: "for the CI", MaxUses: uses, CreatedAt: day(0), ExpiresAt: day(10)}
+}
+
+// withToken gives check the token capability of a store that has the token.
+func withToken(ctx context.Context, store dcr.ClientConfigurationStore, token *dcr.InitialAccessToken, check func(dcr.InitialAccessTokenStore) error) error {
+	tokens, err := capability[dcr.InitialAccessTokenStore](store)
+	if err != nil {
+		return err
+	}
+	if err := tokens.AddInitialAccessToken(ctx, token); err != nil {
+		return fmt.Errorf("AddInitialAccessToken failed: %w", err)
+	}
+	return check(tokens)
+}
+
+func token(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	original, given := newToken("hash", 3), newToken("hash", 3)
+	return withToken(ctx, store, given, func(tokens dcr.InitialAccessTokenStore) error {
+		given.Subject = "someone else"
+		for range 2 {
+			found, err := tokens.FindInitialAccessToken(ctx, "hash")
+			if err != nil {
+				return fmt.Errorf("FindInitialAccessToken failed: %w", err)
+			}
+			if *found != *original {
+				return fmt.Errorf("FindInitialAccessToken returned %+v, not %+v", *found, *original)
+			}
+			found.Subject = "someone else"
+		}
+		if err := tokens.AddInitialAccessToken(ctx, newToken("hash", 100)); err == nil {
+			return errors.New("a second token of one hash was added")
+		}
+		_, err := tokens.FindInitialAccessToken(ctx, "HASH")
+		return errors.Join(
+			want("FindInitialAccessToken of another hash", err, dcr.ErrTokenNotFound),
+			want("UseInitialAccessToken of another hash", tokens.UseInitialAccessToken(ctx, "HASH", day(1)), dcr.ErrTokenNotFound))
+	})
+}
+
+func tokenUses(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return withToken(ctx, store, newToken("two", 2), func(tokens dcr.InitialAccessTokenStore) error {
+		if err := tokens.AddInitialAccessToken(ctx, newToken("any", 0)); err != nil {
+			return err
+		}
+		for use := 1; use <= 4; use++ {
+			if err := want("UseInitialAccessToken of a token without a limit", tokens.UseInitialAccessToken(ctx, "any", day(1)), nil); err != nil {
+				return err
+			}
+			var expected error
+			if use > 2 {
+				expected = dcr.ErrTokenUsedUp
+			}
+			if err := want(fmt.Sprintf("use %d of 2", use), tokens.UseInitialAccessToken(ctx, "two", day(1)), expected); err != nil {
+				return err
+			}
+			found, err := tokens.FindInitialAccessToken(ctx, "two")
+			if err != nil || found.Uses != min(use, 2) {
+				return fmt.Errorf("after %d uses of 2, FindInitialAccessToken returned %+v and %v", use, found, err)
+			}
+		}
+		return nil
+	})
+}
+
+func tokenExpires(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return withToken(ctx, store, newToken("hash", 0), func(tokens dcr.InitialAccessTokenStore) error {
+		forever := newToken("forever", 0)
+		forever.ExpiresAt = time.Time{}
+		return errors.Join(
+			tokens.AddInitialAccessToken(ctx, forever),
+			want("a use before ExpiresAt", tokens.UseInitialAccessToken(ctx, "hash", day(10).Add(-time.Second)), nil),
+			want("a use at ExpiresAt", tokens.UseInitialAccessToken(ctx, "hash", day(10)), dcr.ErrTokenUsedUp),
+			want("a use after ExpiresAt", tokens.UseInitialAccessToken(ctx, "hash", day(11)), dcr.ErrTokenUsedUp),
+			want("a use of a token that never expires", tokens.UseInitialAccessToken(ctx, "forever", day(9999)), nil))
+	})
+}
+
+func tokenRelease(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return withToken(ctx, store, newToken("hash", 1), func(tokens dcr.InitialAccessTokenStore) error {
+		use := func() error { return tokens.UseInitialAccessToken(ctx, "hash", day(1)) }
+		release := func(hash string) error { return tokens.ReleaseInitialAccessToken(ctx, hash) }
+		return errors.Join(
+			want("releasing a token without uses", release("hash"), nil),
+			want("the first use", use(), nil),
+			want("a second use", use(), dcr.ErrTokenUsedUp),
+			want("releasing", release("hash"), nil),
+			want("a use after a release", use(), nil),
+			want("another use after one release", use(), dcr.ErrTokenUsedUp),
+			want("releasing a token that is gone", release("gone"), nil))
+	})
+}
+
+func tokenDelete(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return withToken(ctx, store, newToken("hash", 5), func(tokens dcr.InitialAccessTokenStore) error {
+		if err := tokens.DeleteInitialAccessToken(ctx, "hash"); err != nil {
+			return fmt.Errorf("DeleteInitialAccessToken failed: %w", err)
+		}
+		_, err := tokens.FindInitialAccessToken(ctx, "hash")
+		return errors.Join(
+			want("FindInitialAccessToken after a delete", err, dcr.ErrTokenNotFound),
+			want("UseInitialAccessToken after a delete", tokens.UseInitialAccessToken(ctx, "hash", day(1)), dcr.ErrTokenNotFound),
+			want("a second DeleteInitialAccessToken", tokens.DeleteInitialAccessToken(ctx, "hash"), dcr.ErrTokenNotFound))
+	})
+}
+
+func tokenUsesAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	return withToken(ctx, store, newToken("hash", 10), func(tokens dcr.InitialAccessTokenStore) error {
+		var used atomic.Int64
+		err := together(100, func(int) error {
+			err := tokens.UseInitialAccessToken(ctx, "hash", day(1))
+			if err == nil {
+				used.Add(1)
+			}
+			if errors.Is(err, dcr.ErrTokenUsedUp) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("UseInitialAccessToken failed: %w", err)
+		}
+		if used.Load() != 10 {
+			return fmt.Errorf("a token with 10 uses was used %d times", used.Load())
+		}
+		return nil
+	})
+}
+
+func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, err := capability[dcr.ReplayStore](store)
+	if err != nil {
+		return err
+	}
+	for i, step := range []struct {
+		value      string
+		until, now int
+		fresh      bool
+	}{
+		{"one", 10, 1, true},
+		{"one", 10, 1, false},
+		{"one", 20, 9, false}, // a replay does not prolong what is remembered
+		{"two", 10, 1, true},
+		{"One", 10, 1, true},
+		{"one ", 10, 1, true},
+		{long(5000) + "1", 10, 1, true},
+		{long(5000) + "2", 10, 1, true},
+		{long(5000) + "1", 10, 1, false},
+		{"one", 30, 10, true}, // its time has come
+		{"one", 30, 11, false},
+	} {
+		fresh, err := replays.Remember(ctx, step.value, day(step.until), day(step.now))
+		if err != nil {
+			return fmt.Errorf("Remember failed: %w", err)
+		}
+		if fresh != step.fresh {
+			return fmt.Errorf("step %d: Remember(%.10q) on day %d returned %v, not %v", i+1, step.value, step.now, fresh, step.fresh)
+		}
+	}
+	return nil
+}
+
+func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, err := capability[dcr.ReplayStore](store)
+	if err != nil {
+		return err
+	}
+	for round := range 3 { // the later rounds find what has expired
+		var fresh atomic.Int64
+		err := together(crowd, func(int) error {
+			first, err := replays.Remember(ctx, "value", day(10*round+10), day(10*round))
+			if first {
+				fresh.Add(1)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("Remember failed: %w", err)
+		}
+		if fresh.Load() != 1 {
+			return fmt.Errorf("of %d that remembered one value at once, %d found it fresh", crowd, fresh.Load())
+		}
+	}
+	return nil
+}

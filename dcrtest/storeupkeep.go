@@ -1,0 +1,287 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var touchCases = []storeCase{
+	{"Touch", "The first use sets ActivatedAt and LastUsedAt, a later one moves LastUsedAt alone, and an earlier one moves nothing.", touch},
+	{"TouchNothing", "Touching a client that is not there is ErrClientNotFound.", touchNothing},
+	{"TouchAndUpdate", "A touch between reading and updating neither makes the update conflict nor is lost by it.", touchAndUpdate},
+	{"TouchAtOnce", "Many touches at once all succeed, and the latest stays.", touchAtOnce},
+}
+
+var sweepCases = []storeCase{
+	{"Sweep", "A sweep deletes the clients that each condition selects, and no other.", sweep},
+	{"SweepDryRun", "A dry run counts each client once and deletes none.", sweepDryRun},
+	{"SweepKeepsTheHosts", "A sweep leaves clients alone that did not register themselves.", sweepKeepsTheHosts},
+	{"SweepCallback", "BeforeDelete sees each client whole before it goes; its error keeps the client and ends the sweep.", sweepCallback},
+	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
+	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
+	{"SweepNothing", "A rule without a condition deletes nothing.", sweepNothing},
+}
+
+func touch(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	client := newClient("one")
+	if err := add(ctx, store, client, newClient("other")); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		at, activated, used time.Time
+	}{
+		{day(10), day(10), day(10)},
+		{day(20), day(10), day(20)},
+		{day(15), day(10), day(20)},
+		{day(21), day(10), day(21)},
+	} {
+		if err := toucher.TouchClient(ctx, "one", step.at); err != nil {
+			return fmt.Errorf("TouchClient failed: %w", err)
+		}
+		client.ActivatedAt, client.LastUsedAt = step.activated, step.used
+		if err := wantStored(ctx, store, client); err != nil {
+			return fmt.Errorf("after a touch at %v: %w", step.at, err)
+		}
+	}
+	other := newClient("other")
+	other.Revision = 1
+	return wantStored(ctx, store, other)
+}
+
+func touchNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	return want("TouchClient", toucher.TouchClient(ctx, "nobody", day(1)), dcr.ErrClientNotFound)
+}
+
+func touchAndUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	for round := 1; round <= 2; round++ {
+		if err := toucher.TouchClient(ctx, "one", day(10*round)); err != nil {
+			return fmt.Errorf("TouchClient failed: %w", err)
+		}
+		client.ClientName = fmt.Sprintf("Renamed %d", round)
+		if err := store.Update(ctx, client); err != nil { // read before the touch
+			return fmt.Errorf("Update after a touch failed: %w", err)
+		}
+		expected := client.Clone()
+		expected.ActivatedAt, expected.LastUsedAt = day(10), day(10*round)
+		if err := wantStored(ctx, store, expected); err != nil {
+			return fmt.Errorf("after a touch and an update: %w", err)
+		}
+	}
+	return nil
+}
+
+func touchAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	if err := add(ctx, store, newClient("one")); err != nil {
+		return err
+	}
+	err = together(crowd, func(i int) error { return toucher.TouchClient(ctx, "one", day(100+i)) })
+	if err != nil {
+		return fmt.Errorf("TouchClient failed: %w", err)
+	}
+	client, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	if latest := day(100 + crowd - 1); !client.LastUsedAt.Equal(latest) || client.ActivatedAt.IsZero() {
+		return fmt.Errorf("after uses until %v, the client was activated at %v and last used at %v", latest, client.ActivatedAt, client.LastUsedAt)
+	}
+	return nil
+}
+
+// sweepable are clients that differ in what a sweep asks for.
+func sweepable() []*dcr.Client {
+	client := func(id string, created, used, expires int) *dcr.Client {
+		client := newClient(id)
+		client.CreatedAt = day(created)
+		if used > 0 {
+			client.ActivatedAt, client.LastUsedAt = day(used), day(used)
+		}
+		if expires > 0 {
+			client.ExpiresAt = day(expires)
+		}
+		return client
+	}
+	return []*dcr.Client{
+		client("never-old", 0, 0, 0),
+		client("never-new", 50, 0, 0),
+		client("idle-old", 0, 10, 0),
+		client("idle-new", 0, 50, 0),
+		client("expired", 40, 55, 45),
+		client("lasting", 40, 55, 90),
+		client("never-old-expired", 0, 0, 10),
+	}
+}
+
+// sweepRule selects never-old, idle-old, expired and never-old-expired of
+// sweepable.
+func sweepRule() dcr.SweepRule {
+	return dcr.SweepRule{NeverActivatedBefore: day(30), IdleBefore: day(30), ExpiredBefore: day(60)}
+}
+
+// sweeping adds clients, sweeps, and returns the ids that are left.
+func sweeping(ctx context.Context, store dcr.ClientConfigurationStore, clients []*dcr.Client, rule dcr.SweepRule) (swept int64, left []string, err error) {
+	sweeper, err := capability[dcr.ClientSweeper](store)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := add(ctx, store, clients...); err != nil {
+		return 0, nil, err
+	}
+	swept, failed := sweeper.SweepClients(ctx, rule)
+	for _, client := range clients {
+		_, err := store.FindByClientID(ctx, client.ID)
+		if err == nil {
+			left = append(left, client.ID)
+		} else if !errors.Is(err, dcr.ErrClientNotFound) {
+			return swept, left, err
+		}
+	}
+	return swept, left, failed
+}
+
+func wantSwept(swept, want int64, left []string, wantLeft ...string) error {
+	slices.Sort(wantLeft)
+	slices.Sort(left)
+	if swept != want {
+		return fmt.Errorf("the sweep returned %d, not %d", swept, want)
+	}
+	return wantIDs("what the sweep left", left, wantLeft)
+}
+
+func sweep(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	swept, left, err := sweeping(ctx, store, sweepable(), sweepRule())
+	if err != nil {
+		return err
+	}
+	return wantSwept(swept, 4, left, "never-new", "idle-new", "lasting")
+}
+
+func sweepDryRun(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	rule := sweepRule()
+	rule.DryRun = true
+	swept, left, err := sweeping(ctx, store, sweepable(), rule)
+	if err != nil {
+		return err
+	}
+	if swept != 4 || len(left) != 7 {
+		return fmt.Errorf("a dry run returned %d and left %d of 7 clients; it should count 4 and leave all", swept, len(left))
+	}
+	return nil
+}
+
+func sweepKeepsTheHosts(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	clients := sweepable()
+	clients[0].Source, clients[2].Source, clients[4].Source = "", "host", "imported"
+	swept, left, err := sweeping(ctx, store, clients, sweepRule())
+	if err != nil {
+		return err
+	}
+	return wantSwept(swept, 1, left, "never-old", "never-new", "idle-old", "idle-new", "expired", "lasting")
+}
+
+func sweepCallback(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	if _, err := capability[dcr.ClientSweeper](store); err != nil {
+		return err
+	}
+	clients := sweepable()
+	refuse := errors.New("keep this one")
+	rule := sweepRule()
+	rule.BatchSize = 2
+	seen := map[string]bool{}
+	rule.BeforeDelete = func(_ context.Context, client *dcr.Client) error {
+		seen[client.ID] = true
+		if client.ID == "expired" {
+			return refuse
+		}
+		for _, want := range clients {
+			if want.ID == client.ID {
+				return sameClient(client, want)
+			}
+		}
+		return errors.New("BeforeDelete got a client that was never added")
+	}
+	swept, left, err := sweeping(ctx, store, clients, rule)
+	if err := want("a sweep whose BeforeDelete refused a client", err, refuse); err != nil {
+		return err
+	}
+	if int(swept) != 7-len(left) {
+		return fmt.Errorf("the sweep returned %d and deleted %d", swept, 7-len(left))
+	}
+	for _, client := range clients {
+		kept := slices.Contains(left, client.ID)
+		if deletable := seen[client.ID] && client.ID != "expired"; kept == deletable {
+			return fmt.Errorf("client %q: shown to BeforeDelete: %v, kept: %v", client.ID, seen[client.ID], kept)
+		}
+	}
+	return nil
+}
+
+func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	rule := sweepRule()
+	rule.ExpiredBefore = time.Time{}
+	rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
+		return toucher.TouchClient(ctx, client.ID, day(59))
+	}
+	swept, left, err := sweeping(ctx, store, sweepable(), rule)
+	if err != nil {
+		return err
+	}
+	if swept != 0 || len(left) != 7 {
+		return fmt.Errorf("a sweep deleted %d clients that were used in BeforeDelete, and returned %d", 7-len(left), swept)
+	}
+	return nil
+}
+
+func sweepInBatches(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	var clients []*dcr.Client
+	for i := range 53 {
+		client := newClient(fmt.Sprintf("client-%02d", i))
+		client.CreatedAt = day(i / 10) // many at one time
+		clients = append(clients, client)
+	}
+	swept, left, err := sweeping(ctx, store, clients, dcr.SweepRule{NeverActivatedBefore: day(5), BatchSize: 7})
+	if err != nil {
+		return err
+	}
+	return wantSwept(swept, 50, left, "client-50", "client-51", "client-52")
+}
+
+func sweepNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	swept, left, err := sweeping(ctx, store, sweepable(), dcr.SweepRule{})
+	if err != nil {
+		return err
+	}
+	if swept != 0 || len(left) != 7 {
+		return fmt.Errorf("a sweep without a condition returned %d and left %d of 7 clients", swept, len(left))
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package dcrtest
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
+
+// TestValidator checks of a validator, and of the validators that it embeds,
+// what the compiler cannot see:
+//
+//   - a method that is named like a step but is none, such as
+//     ValidateRedirectUris, and so would never be called;
+//   - an embedded validator that is nil;
+//   - capabilities that [dcr.NewHandler] refuses;
+//   - a step that panics, that fails on a plain registration with anything but
+//     a [*dcr.Error], or that changes Registration.Request.
+//
+// The registrations come with a Caller and without one, and where they are
+// accepted, an update follows. A validator may refuse any of them.
+//
+//	func TestMyValidator(t *testing.T) {
+//		dcrtest.TestValidator(t, myvalidator.New())
+//	}
+func TestValidator(t *testing.T, v dcr.Validator) {
+	t.Helper()
+	for _, fault := range validatorFaults(v) {
+		t.Error(fault)
+	}
+}
+
+// validatorFaults returns a sentence for everything that is wrong with v.
+func validatorFaults(v dcr.Validator) []string {
+	if v == nil {
+		return []string{"the validator is nil"}
+	}
+	if faults := typeFaults(reflect.ValueOf(v)); len(faults) > 0 {
+		return faults
+	}
+	return registrationFaults(v)
+}
+
+var validatorType = reflect.TypeFor[dcr.Validator]()
+
+// typeFaults judges the methods of v and of the validators that it embeds.
+func typeFaults(v reflect.Value) (faults []string) {
+	name := v.Type()
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return []string{fmt.Sprintf("the %s is nil", name)}
+		}
+		v = v.Elem()
+	}
+	pointer := reflect.PointerTo(v.Type()) // has the methods of either kind of receiver
+	for i := range pointer.NumMethod() {
+		if method := pointer.Method(i); likeAStep(method) {
+			faults = append(faults, fmt.Sprintf("%s.%s is never called: no step has that name%s", name, method.Name, nearest(method.Name)))
+		}
+	}
+	return append(faults, embeddedFaults(v)...)
+}
+
+// embeddedFaults judges the validators that v embeds. The methods of embedded
+// structs are v's own and have been judged; those behind an interface are not.
+func embeddedFaults(v reflect.Value) (faults []string) {
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range v.NumField() {
+		field, value := v.Type().Field(i), v.Field(i)
+		if !field.Anonymous || !reflect.PointerTo(field.Type).Implements(validatorType) && !field.Type.Implements(validatorType) {
+			continue
+		}
+		switch kind := value.Kind(); {
+		case kind == reflect.Struct:
+			faults = append(faults, embeddedFaults(value)...)
+		case value.IsNil():
+			faults = append(faults, fmt.Sprintf("%s embeds a %s that is nil: set its field %s", v.Type(), field.Type, field.Name))
+		case kind == reflect.Interface:
+			faults = append(faults, typeFaults(value.Elem())...)
+		case kind == reflect.Pointer:
+			faults = append(faults, embeddedFaults(value.Elem())...)
+		}
+	}
+	return faults
+}
+
+// likeAStep reports whether a method is named like a step, or begins like one
+// and takes a registration, without being one.
+func likeAStep(method reflect.Method) bool {
+	if _, is := validatorType.MethodByName(method.Name); is {
+		return false
+	}
+	if nearest(method.Name) != "" {
+		return true
+	}
+	takesRegistration := false
+	for i := range method.Type.NumIn() {
+		takesRegistration = takesRegistration || method.Type.In(i) == reflect.TypeFor[*dcr.Registration]()
+	}
+	return takesRegistration && (strings.HasPrefix(method.Name, "Validate") || strings.HasPrefix(method.Name, "Set"))
+}
+
+// nearest asks whether the step was meant whose name is so much like the given
+// one that it must be a slip, "" if there is none.
+func nearest(name string) (question string) {
+	least := len(name)
+	for i := range validatorType.NumMethod() {
+		step := validatorType.Method(i).Name
+		distance := editDistance(strings.ToLower(name), strings.ToLower(step))
+		if distance < least && distance <= len(step)/5 {
+			least, question = distance, "; did you mean "+step+"?"
+		}
+	}
+	return question
+}
+
+// editDistance is how many letters must be put in, taken out or replaced to
+// make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

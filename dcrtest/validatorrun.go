@@ -1,0 +1,210 @@
+package dcrtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/dynreg/dcr"
+)
+
+// plainRegistrations are what any server may be asked for.
+var plainRegistrations = []string{
+	`{}`,
+	`{"client_name":"Web","redirect_uris":["https://app.example.com/callback"]}`,
+	`{"client_name":"Web","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code","refresh_token"],"scope":"openid offline_access"}`,
+	`{"client_name":"Native","redirect_uris":["http://127.0.0.1:8400/callback","com.example.app:/callback"],"token_endpoint_auth_method":"none"}`,
+	`{"client_name":"Machine","redirect_uris":[],"grant_types":["client_credentials"],"response_types":[],"scope":"api"}`,
+}
+
+// plainCallers are those who may ask, a stranger first.
+var plainCallers = []*dcr.Caller{
+	nil,
+	{Subject: "dcrtest", Issuer: "https://id.example.com", ClientID: "dcrtest", Scopes: []string{"dcr"}},
+}
+
+// registrationFaults judges what the steps of v do, each fault once.
+func registrationFaults(v dcr.Validator) (faults []string) {
+	known := make(map[string]bool)
+	for _, caller := range plainCallers {
+		for _, body := range plainRegistrations {
+			watched := &watch{Validator: v}
+			watched.register(body, caller)
+			if watched.fault == "" || known[watched.fault] {
+				continue
+			}
+			known[watched.fault] = true
+			who := "with a Caller"
+			if caller == nil {
+				who = "without a Caller"
+			}
+			faults = append(faults, fmt.Sprintf("%s: registering %s %s", watched.fault, body, who))
+		}
+	}
+	return faults
+}
+
+// watch is a validator that notes which step is at work and what goes wrong.
+type watch struct {
+	dcr.Validator
+	at    string // the step at work, or the last one
+	fault string // the first one
+}
+
+func (w *watch) note(format string, args ...any) {
+	w.fault = cmp.Or(w.fault, fmt.Sprintf(format, args...))
+}
+
+// register registers a client and, if it is let in, updates it to what it is.
+func (w *watch) register(body string, caller *dcr.Caller) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			w.note("%s panicked: %v", w.at, reason)
+		}
+	}()
+	w.at = "NewHandler"
+	sealer, err := dcr.NewAESSealer(make([]byte, 32))
+	if err != nil {
+		panic(err)
+	}
+	const endpoint = "https://id.example.com/connect/dcr"
+	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+		Endpoint: endpoint, Validator: w, AllowAnonymous: true, Sealer: sealer,
+		WriteError: w.writeError, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		w.note("%v", err)
+		return
+	}
+	answer := send(handler, caller, http.MethodPost, endpoint, "", body)
+	uri, _ := answer["registration_client_uri"].(string)
+	token, _ := answer["registration_access_token"].(string)
+	if uri == "" || token == "" {
+		return
+	}
+	for _, forbidden := range []string{"registration_client_uri", "registration_access_token", "client_id_issued_at", "client_secret_expires_at"} {
+		delete(answer, forbidden) // RFC 7592 §2.2
+	}
+	update, err := json.Marshal(answer)
+	if err != nil {
+		panic(err)
+	}
+	send(handler, caller, http.MethodPut, uri, token, string(update))
+}
+
+// send returns the members of a successful answer.
+func send(handler http.Handler, caller *dcr.Caller, method, url, token, body string) (answer map[string]any) {
+	r := httptest.NewRequest(method, url, strings.NewReader(body))
+	r = r.WithContext(dcr.ContextWithCaller(r.Context(), caller))
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code < 300 {
+		json.Unmarshal(w.Body.Bytes(), &answer)
+	}
+	return answer
+}
+
+// writeError is the handler's hook: it sees errors before they are hidden.
+func (w *watch) writeError(response http.ResponseWriter, r *http.Request, err error) {
+	if refused := (*dcr.Error)(nil); !errors.As(err, &refused) {
+		w.note("%s failed with an error that is not a *dcr.Error, which the registrant sees as a bare 500: %v", w.at, err)
+	}
+	dcr.WriteError(response, r, err)
+}
+
+// run runs a step under watch.
+func (w *watch) run(name string, step func(context.Context, *dcr.Registration) error, ctx context.Context, reg *dcr.Registration) error {
+	w.at = name
+	before := requestText(reg)
+	err := step(ctx, reg)
+	if err == nil {
+		w.at = "Validate, after " + name + ","
+	}
+	if !bytes.Equal(before, requestText(reg)) {
+		w.note("%s changed Registration.Request, which is for reading: it is Registration.Client that steps correct", name)
+	}
+	return err
+}
+
+func requestText(reg *dcr.Registration) []byte {
+	if reg.Request == nil {
+		return nil
+	}
+	text, err := reg.Request.Metadata.MarshalJSON()
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return append(text, reg.Request.SoftwareStatement...)
+}
+
+func (w *watch) Capabilities() dcr.Capabilities {
+	w.at = "Capabilities"
+	return w.Validator.Capabilities()
+}
+
+func (w *watch) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateSoftwareStatement", w.Validator.ValidateSoftwareStatement, ctx, reg)
+}
+
+func (w *watch) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateGrantTypes", w.Validator.ValidateGrantTypes, ctx, reg)
+}
+
+func (w *watch) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateRedirectURIs", w.Validator.ValidateRedirectURIs, ctx, reg)
+}
+
+func (w *watch) ValidateScopes(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateScopes", w.Validator.ValidateScopes, ctx, reg)
+}
+
+func (w *watch) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("SetDefaultScopes", w.Validator.SetDefaultScopes, ctx, reg)
+}
+
+func (w *watch) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateClientAuthentication", w.Validator.ValidateClientAuthentication, ctx, reg)
+}
+
+func (w *watch) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateDisplay", w.Validator.ValidateDisplay, ctx, reg)
+}
+
+func (w *watch) ValidateLogout(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateLogout", w.Validator.ValidateLogout, ctx, reg)
+}
+
+func (w *watch) ValidateOpenID(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateOpenID", w.Validator.ValidateOpenID, ctx, reg)
+}
+
+func (w *watch) ValidateRequestObjects(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateRequestObjects", w.Validator.ValidateRequestObjects, ctx, reg)
+}
+
+func (w *watch) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateTokens", w.Validator.ValidateTokens, ctx, reg)
+}
+
+func (w *watch) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateExtensions", w.Validator.ValidateExtensions, ctx, reg)
+}
+
+func (w *watch) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("SetClientDefaults", w.Validator.SetClientDefaults, ctx, reg)
+}
+
+func (w *watch) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	return w.run("ValidateClient", w.Validator.ValidateClient, ctx, reg)
+}

@@ -1,0 +1,214 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// database is what the views of all tenants share.
+type database struct {
+	db       *sql.DB
+	dialect  Dialect
+	opts     Options
+	names    names
+	sql      *statements
+	writer   *writer // nil where the database itself arbitrates writers
+	classify func(error) Class
+
+	remembered atomic.Int64 // fresh values of Remember
+
+	mu       sync.Mutex
+	prepared []*sql.Stmt
+	closed   bool
+}
+
+func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
+	traits := dialect.traits()
+	shared := &database{db: db, dialect: dialect, opts: *opts, classify: opts.Classify}
+	shared.names = newNames(dialect, opts)
+	shared.sql = newStatements(traits, shared.names)
+	if shared.opts.TouchThrottle == 0 {
+		shared.opts.TouchThrottle = 10 * time.Minute
+	}
+	if shared.opts.RetryFor == 0 {
+		shared.opts.RetryFor = 3 * time.Second
+	}
+	if shared.classify == nil {
+		shared.classify = dialect.Classify
+	}
+	if traits.oneWriter {
+		shared.writer = newWriter(shared)
+	}
+	return shared
+}
+
+func (d *database) close() error {
+	if d.writer != nil {
+		d.writer.close()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for _, prepared := range d.prepared {
+		prepared.Close()
+	}
+	d.prepared = nil
+	return nil
+}
+
+// names are the quoted names of tables and indexes.
+type names struct {
+	schema, prefix string // unquoted; schema may be empty
+	quote          string
+}
+
+func newNames(dialect Dialect, opts *Options) names {
+	checkName("Schema", opts.Schema, 63)
+	checkName("TablePrefix", opts.TablePrefix, 32)
+	if opts.Schema != "" && dialect == SQLite {
+		panic("sqlstore: Options.Schema: SQLite has no schemas; use TablePrefix")
+	}
+	names := names{schema: opts.Schema, prefix: opts.TablePrefix, quote: dialect.traits().quote}
+	if names.prefix == "" {
+		names.prefix = "dcr_"
+	}
+	return names
+}
+
+// table returns the full name of a table.
+func (n names) table(name string) string {
+	if n.schema == "" {
+		return n.index(name)
+	}
+	return n.quote + n.schema + n.quote + "." + n.index(name)
+}
+
+// index returns the name of an index, or of anything else that lies where its
+// table lies.
+func (n names) index(name string) string { return n.quote + n.prefix + name + n.quote }
+
+// fill replaces {table} and {.index} by names.
+func (n names) fill(text string) string {
+	var filled strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		filled.WriteString(before)
+		if !found {
+			return filled.String()
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		if index, isIndex := strings.CutPrefix(name, "."); isIndex {
+			filled.WriteString(n.index(index))
+		} else {
+			filled.WriteString(n.table(name))
+		}
+		text = after
+	}
+}
+
+// number replaces each ? by $1, $2 … where the dialect wants that.
+func (t *traits) number(text string) string {
+	if !t.numbered {
+		return text
+	}
+	var numbered strings.Builder
+	for i, part := range strings.Split(text, "?") {
+		if i > 0 {
+			numbered.WriteString("$" + strconv.Itoa(i))
+		}
+		numbered.WriteString(part)
+	}
+	return numbered.String()
+}
+
+// statement is one SQL text and what the database prepared of it.
+type statement struct {
+	text     string
+	once     bool                     // made for one use: not worth preparing
+	prepared atomic.Pointer[sql.Stmt] // nil until its first use
+}
+
+// once makes a statement for one use.
+func (d *database) once(text string) *statement {
+	return &statement{text: d.dialect.traits().number(d.names.fill(text)), once: true}
+}
+
+// prepares reports whether s is run in its prepared form.
+func (d *database) prepares(s *statement) bool { return d.dialect.traits().prepare && !s.once }
+
+// prepare returns the prepared form of s. database/sql keeps it on every
+// connection that uses it, so that a statement is one round trip.
+func (d *database) prepare(ctx context.Context, s *statement) (*sql.Stmt, error) {
+	if stmt := s.prepared.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := d.db.PrepareContext(ctx, s.text)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		stmt.Close()
+		return nil, ErrClosed
+	}
+	if !s.prepared.CompareAndSwap(nil, stmt) {
+		stmt.Close() // another request was first
+		return s.prepared.Load(), nil
+	}
+	d.prepared = append(d.prepared, stmt)
+	return stmt, nil
+}
+
+// exec runs one writing statement and returns how many rows it touched.
+func (d *database) exec(ctx context.Context, s *statement, args ...any) (int64, error) {
+	if d.writer != nil {
+		return d.writer.exec(ctx, s, args)
+	}
+	result, err := d.run(ctx, s, args)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (d *database) run(ctx context.Context, s *statement, args []any) (sql.Result, error) {
+	if !d.prepares(s) {
+		return d.db.ExecContext(ctx, s.text, args...)
+	}
+	stmt, err := d.prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// query runs a reading statement.
+func (d *database) query(ctx context.Context, s *statement, args ...any) (*sql.Rows, error) {
+	if !d.prepares(s) {
+		return d.db.QueryContext(ctx, s.text, args...)
+	}
+	stmt, err := d.prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+// queryRow reads at most one row into dest; sql.ErrNoRows says that there is
+// none.
+func (d *database) queryRow(ctx context.Context, s *statement, args []any, dest ...any) error {
+	if !d.prepares(s) {
+		return d.db.QueryRowContext(ctx, s.text, args...).Scan(dest...)
+	}
+	stmt, err := d.prepare(ctx, s)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(ctx, args...).Scan(dest...)
+}

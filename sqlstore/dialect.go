@@ -1,0 +1,146 @@
+package sqlstore
+
+import (
+	"errors"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Dialect is the SQL that a database speaks.
+type Dialect int
+
+// The dialects. PostgreSQL serves the databases that are compatible with it
+// too, MySQL serves MariaDB.
+const (
+	PostgreSQL Dialect = iota + 1
+	MySQL
+	SQLite
+)
+
+// traits is how a dialect differs from the others.
+type traits struct {
+	name        string // as the migrations are named
+	quote       string // around names
+	numbered    bool   // parameters are $1, $2 …
+	prepare     bool   // preparing saves a round trip or the parsing; PostgreSQL's drivers do so themselves, or are told not to
+	oneWriter   bool   // the database admits one writer at a time
+	ignoreTaken string // makes an INSERT of a taken key touch no row, where that can be said
+}
+
+var dialects = map[Dialect]*traits{
+	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: " ON CONFLICT DO NOTHING"},
+	MySQL:      {name: "mysql", quote: "`", prepare: true},
+	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: " ON CONFLICT DO NOTHING"},
+}
+
+func (d Dialect) traits() *traits {
+	traits, known := dialects[d]
+	if !known {
+		panic("sqlstore: unknown dialect " + strconv.Itoa(int(d)) + ": use PostgreSQL, MySQL or SQLite")
+	}
+	return traits
+}
+
+// String returns the dialect's name.
+func (d Dialect) String() string { return d.traits().name }
+
+// SQLiteDSN returns the data source name of a database file, as both
+// modernc.org/sqlite and mattn/go-sqlite3 read it: WAL mode, synchronous=FULL
+// and a busy timeout of five seconds on every connection.
+func SQLiteDSN(file string) string {
+	path := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
+	return "file:" + path + "?_txlock=immediate" +
+		"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL"
+}
+
+// Class is what an error of the database means for the statement that failed.
+type Class int
+
+// The classes of errors.
+const (
+	Failed    Class = iota // the statement had no effect, and trying again is no use
+	Passing                // the statement had no effect, and may have one when tried again
+	Uncertain              // the statement may or may not have had its effect
+	Duplicate              // the statement had no effect, because a key is taken
+)
+
+// Classify is the default of Options.Classify. It knows errors by what drivers
+// agree on (SQLState, error numbers) and not by their types.
+func (d Dialect) Classify(err error) Class {
+	switch d {
+	case PostgreSQL:
+		return classifyPostgreSQL(err)
+	case MySQL:
+		return classifyMySQL(err)
+	}
+	return classifySQLite(err)
+}
+
+// classifyPostgreSQL knows SQLSTATE, as pgx and lib/pq tell it.
+func classifyPostgreSQL(err error) Class {
+	var answered interface{ SQLState() string }
+	if !errors.As(err, &answered) {
+		return classifyConnection(err)
+	}
+	switch state := answered.SQLState(); state {
+	case "40001", "40P01", // serialization failure, deadlock
+		"55P03", "53300", "57P03", // lock not available, too many connections, starting up
+		"25006": // read-only: a standby, or a primary that is one no longer
+		return Passing
+	case "23505":
+		return Duplicate
+	case "40003", "57P01", "57P02", "57P05": // completion unknown, shutdown, crash, idle timeout
+		return Uncertain
+	default:
+		if strings.HasPrefix(state, "08") { // connection exceptions
+			return Uncertain
+		}
+	}
+	return Failed
+}
+
+// classifyMySQL knows the number in the message, "Error 1213 (40001): …".
+func classifyMySQL(err error) Class {
+	number, answered := mysqlNumber(err)
+	if !answered {
+		return classifyConnection(err)
+	}
+	switch number {
+	case 1205, 1213, // lock wait timeout, deadlock
+		1040, 1203, 1290, 1836, 3100, // too many connections; read-only
+		1047, 1020: // the node is not ready; the row changed since it was read
+		return Passing
+	case 1062, 1586:
+		return Duplicate
+	case 1053, 1152, 1158, 1159, 1160, 1161, 1927: // shutdown, aborted connection, broken packets, killed
+		return Uncertain
+	}
+	return Failed
+}
+
+func mysqlNumber(err error) (number int, answered bool) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if text, found := strings.CutPrefix(err.Error(), "Error "); found {
+			digits, _, _ := strings.Cut(text, ":")
+			digits, _, _ = strings.Cut(digits, " ")
+			if number, err := strconv.Atoi(digits); err == nil {
+				return number, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// classifySQLite knows SQLITE_BUSY and SQLITE_LOCKED. There is no connection
+// that could drop: what failed had no effect.
+func classifySQLite(err error) Class {
+	text := err.Error()
+	if strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked") ||
+		strings.Contains(text, "SQLITE_BUSY") {
+		return Passing
+	}
+	return Failed
+}

@@ -1,0 +1,153 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// Migration is one numbered step of the schema.
+type Migration struct {
+	Version    int
+	Name       string
+	Statements []string // each may be repeated; the last records the version
+}
+
+// ErrNewerSchema is wrapped by Migrate's error on a database that a newer
+// version of this package has migrated.
+var ErrNewerSchema = errors.New("sqlstore: the database has a newer schema than this version knows")
+
+// Migrations returns every step of the schema, oldest first, for teams that
+// run their own migration tool. Where all have been run, [Store.Migrate] finds
+// nothing to do. opts names the tables as in [New]; it may be nil.
+func Migrations(dialect Dialect, opts *Options) []Migration {
+	if opts == nil {
+		opts = &Options{}
+	}
+	names := newNames(dialect, opts)
+	files, err := migrationFiles.ReadDir("migrations")
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	var migrations []Migration
+	for _, file := range files {
+		parts := strings.Split(file.Name(), ".") // dialect.version.name.sql
+		version, err := strconv.Atoi(parts[1])
+		if err != nil || parts[0] != dialect.traits().name {
+			continue
+		}
+		text, err := migrationFiles.ReadFile("migrations/" + file.Name())
+		if err != nil {
+			panic(err)
+		}
+		migrations = append(migrations, newMigration(names, version, parts[2], string(text)))
+	}
+	slices.SortFunc(migrations, func(a, b Migration) int { return a.Version - b.Version })
+	return migrations
+}
+
+const createVersions = "CREATE TABLE IF NOT EXISTS {schema_versions} (version integer PRIMARY KEY, migrated_at bigint NOT NULL)"
+
+func newMigration(names names, version int, name, text string) Migration {
+	migration := Migration{Version: version, Name: name}
+	if version == 1 {
+		migration.Statements = append(migration.Statements, names.fill(createVersions))
+	}
+	for statement := range strings.SplitSeq(text, ";\n") {
+		if statement = strings.TrimSpace(statement); statement != "" {
+			migration.Statements = append(migration.Statements, names.fill(statement))
+		}
+	}
+	migration.Statements = append(migration.Statements, names.fill(fmt.Sprintf(
+		"INSERT INTO {schema_versions} (version, migrated_at) SELECT %d, %d FROM (SELECT 1 AS one) AS row_of_one"+
+			" WHERE NOT EXISTS (SELECT 1 FROM {schema_versions} WHERE version = %d)", version, time.Now().UnixMicro(), version)))
+	return migration
+}
+
+// Migrate brings the tables of all tenants to the schema of this version. It
+// may run in several processes at once, changes nothing that is up to date,
+// and refuses a newer schema with ErrNewerSchema.
+func (s *Store) Migrate(ctx context.Context) error {
+	tries := s.tries(ctx)
+	for {
+		err := s.migrate(ctx)
+		if err == nil || errors.Is(err, ErrNewerSchema) {
+			return err
+		}
+		// Every statement may be repeated, so it does not matter how far a try
+		// came. Where no lock could be had, two that create the same table at
+		// once collide, and one of them comes again.
+		if s.class(err) == Failed || !tries.again() {
+			return fmt.Errorf("sqlstore: migrate: %w", err)
+		}
+	}
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// A database that is up to date is left alone: no lock, and no right to
+	// change the schema is needed. An error says that there are no tables yet.
+	if current, err := s.version(ctx, conn); err == nil && current >= newest(s.migrations()) {
+		return s.refuseNewer(current)
+	}
+	unlock, err := s.lock(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return unlock(s.migrateOn(ctx, conn))
+}
+
+func (s *Store) migrations() []Migration { return Migrations(s.dialect, &s.opts) }
+
+func newest(migrations []Migration) int { return migrations[len(migrations)-1].Version }
+
+func (s *Store) version(ctx context.Context, conn *sql.Conn) (int, error) {
+	var current sql.NullInt64
+	err := conn.QueryRowContext(ctx, s.names.fill("SELECT MAX(version) FROM {schema_versions}")).Scan(&current)
+	return int(current.Int64), err
+}
+
+func (s *Store) refuseNewer(current int) error {
+	if known := newest(s.migrations()); current > known {
+		return fmt.Errorf("%w: version %d, not %d; update the program", ErrNewerSchema, current, known)
+	}
+	return nil
+}
+
+// migrateOn runs the steps that the database does not have yet.
+func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, s.names.fill(createVersions)); err != nil {
+		return err
+	}
+	current, err := s.version(ctx, conn)
+	if err == nil {
+		err = s.refuseNewer(current)
+	}
+	if err != nil {
+		return err
+	}
+	for _, migration := range s.migrations() {
+		if migration.Version <= current {
+			continue
+		}
+		for _, statement := range migration.Statements {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("step %d (%s): %w", migration.Version, migration.Name, err)
+			}
+		}
+	}
+	return nil
+}

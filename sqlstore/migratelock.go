@@ -1,0 +1,90 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"hash/fnv"
+)
+
+// lock lets one process at a time migrate these tables. unlock gets the error
+// of the migration, keeps or undoes what the migration did, and returns the
+// error to report.
+func (d *database) lock(ctx context.Context, conn *sql.Conn) (unlock func(error) error, err error) {
+	switch d.dialect {
+	case PostgreSQL:
+		return d.lockPostgreSQL(ctx, conn)
+	case MySQL:
+		return d.lockMySQL(ctx, conn)
+	}
+	if err := configureSQLite(ctx, conn); err != nil {
+		return nil, err
+	}
+	return transaction(ctx, conn, "BEGIN IMMEDIATE")
+}
+
+// transaction begins one by hand, since database/sql cannot say IMMEDIATE.
+func transaction(ctx context.Context, conn *sql.Conn, begin string) (unlock func(error) error, err error) {
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
+		return nil, err
+	}
+	return func(failed error) error {
+		if failed == nil {
+			if _, failed = conn.ExecContext(ctx, "COMMIT"); failed == nil {
+				return nil
+			}
+		}
+		discard(conn)
+		return failed
+	}, nil
+}
+
+// lockPostgreSQL takes an advisory lock that ends with the transaction.
+// Databases that speak the dialect but have no such locks migrate without: the
+// statements bear repeating.
+func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
+	unlock, err := transaction(ctx, conn, "BEGIN")
+	if err != nil {
+		return nil, err
+	}
+	sum := fnv.New64a()
+	sum.Write([]byte("dcr " + d.names.table("schema_versions")))
+	_, err = conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(sum.Sum64()))
+	var answered interface{ SQLState() string }
+	if errors.As(err, &answered) && (answered.SQLState() == "0A000" || answered.SQLState() == "42883") {
+		_, err = conn.ExecContext(ctx, "ROLLBACK")
+		return func(failed error) error { return failed }, err
+	}
+	if err != nil {
+		return nil, unlock(err)
+	}
+	return unlock, nil
+}
+
+// lockMySQL takes a named lock of the connection: MySQL commits after every
+// statement that changes the schema. Clusters that have no such locks migrate
+// without.
+func (d *database) lockMySQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
+	const name = "CONCAT('dcr ', MD5(CONCAT(COALESCE(DATABASE(), ''), ?)))"
+	table := d.names.table("schema_versions")
+	none := func(failed error) error { return failed }
+	for {
+		var got sql.NullInt64
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", 10)", table).Scan(&got)
+		if number, answered := mysqlNumber(err); answered && number == 1235 {
+			return none, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if got.Int64 == 1 {
+			break
+		}
+	}
+	return func(failed error) error {
+		if _, err := conn.ExecContext(ctx, "DO RELEASE_LOCK("+name+")", table); err != nil {
+			discard(conn) // which gives the lock back
+		}
+		return failed
+	}, nil
+}

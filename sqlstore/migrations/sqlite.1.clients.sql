@@ -1,0 +1,25 @@
+CREATE TABLE IF NOT EXISTS {clients} (
+	tenant           text NOT NULL,
+	client_id        text NOT NULL,
+	revision         integer NOT NULL,
+	status           text NOT NULL,
+	source           text NOT NULL,
+	software_id      text NOT NULL,
+	registered_by    text NOT NULL,
+	policy           text NOT NULL,
+	statement_issuer text NOT NULL,
+	statement_id     text NOT NULL,
+	created_at       integer NOT NULL,
+	activated_at     integer NOT NULL,
+	last_used_at     integer NOT NULL,
+	expires_at       integer NOT NULL,
+	document         text NOT NULL,
+	PRIMARY KEY (tenant, client_id)
+);
+CREATE INDEX IF NOT EXISTS {.clients_created} ON {clients} (tenant, created_at);
+CREATE INDEX IF NOT EXISTS {.clients_used} ON {clients} (tenant, last_used_at, created_at);
+CREATE INDEX IF NOT EXISTS {.clients_expires} ON {clients} (tenant, expires_at) WHERE expires_at > 0;
+CREATE INDEX IF NOT EXISTS {.clients_software} ON {clients} (tenant, software_id, client_id) WHERE software_id <> '';
+CREATE INDEX IF NOT EXISTS {.clients_caller} ON {clients} (tenant, registered_by, client_id) WHERE registered_by <> '';
+CREATE INDEX IF NOT EXISTS {.clients_status} ON {clients} (tenant, status, client_id) WHERE status <> '';
+CREATE INDEX IF NOT EXISTS {.clients_statement} ON {clients} (tenant, statement_issuer, statement_id, client_id) WHERE statement_issuer <> '';

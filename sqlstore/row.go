@@ -1,0 +1,57 @@
+package sqlstore
+
+import (
+	"fmt"
+
+	"github.com/dynreg/dcr"
+)
+
+// stored is a client's row, as far as it makes a client.
+type stored struct {
+	id                  string
+	revision            int64
+	document            string
+	activated, lastUsed int64
+}
+
+// columns are the places of the columns that the constant row names.
+func (r *stored) columns() []any {
+	return []any{&r.id, &r.revision, &r.document, &r.activated, &r.lastUsed}
+}
+
+// client decodes the document and lays over it what was noted beside it: uses
+// are counted without writing the document anew. The document's own times are
+// finer, so they stay unless the columns know of a use that it does not.
+func (r *stored) client() (*dcr.Client, error) {
+	client := &dcr.Client{}
+	if err := client.UnmarshalJSON([]byte(r.document)); err != nil {
+		return nil, fmt.Errorf("sqlstore: client %q: %w", r.id, err)
+	}
+	client.Revision = r.revision
+	if client.ActivatedAt.IsZero() {
+		client.ActivatedAt = fromMicros(r.activated)
+	}
+	if r.lastUsed > micros(client.LastUsedAt) {
+		client.LastUsedAt = fromMicros(r.lastUsed)
+	}
+	return client, nil
+}
+
+// document returns the client's stored form.
+func document(client *dcr.Client) (string, error) {
+	text, err := client.MarshalJSON()
+	return string(text), err
+}
+
+// searchedValues are the values of the columns that the constant searched
+// names.
+func searchedValues(client *dcr.Client) []any {
+	var issuer, id string
+	if client.Statement != nil {
+		issuer, id = client.Statement.Issuer, client.Statement.ID
+	}
+	return []any{
+		key(string(client.Status)), key(string(client.Source)), key(client.SoftwareID), key(client.RegisteredBy),
+		key(client.Policy), key(issuer), key(id), micros(client.CreatedAt), micros(client.ExpiresAt),
+	}
+}

@@ -1,0 +1,42 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// forgetEvery is how many fresh values come in between two cleanings, which
+// keeps the table as large as what is still remembered.
+const forgetEvery = 64
+
+// Remember notes a value that may be used once; see [dcr.ReplayStore]. A value
+// whose time has come counts as new, and is forgotten in time.
+func (s *Store) Remember(ctx context.Context, value string, until, now time.Time) (fresh bool, err error) {
+	value = key(value)
+	note := func(text *statement, args ...any) (bool, error) {
+		err := s.write(ctx,
+			func() (int64, error) { return s.exec(ctx, text, args...) },
+			func(unsure bool) (verdict, error) {
+				if unsure { // the value may be there because of this very call
+					return verdict{}, errors.New("a first use cannot be told from a second")
+				}
+				return settled(errSeen)
+			})
+		if errors.Is(err, errSeen) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	fresh, err = note(&s.sql.remember, s.tenant, value, micros(until))
+	if err == nil && !fresh {
+		fresh, err = note(&s.sql.rememberAgain, micros(until), s.tenant, value, micros(now))
+	}
+	if fresh && s.remembered.Add(1)%forgetEvery == 0 {
+		// What fails to be cleaned is cleaned another time.
+		s.exec(ctx, &s.sql.forget, s.tenant, micros(now))
+	}
+	return fresh, err
+}
+
+var errSeen = errors.New("sqlstore: seen before")

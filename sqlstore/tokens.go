@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// AddInitialAccessToken stores a new token; see [dcr.InitialAccessTokenStore].
+// It fails where a token of that hash exists.
+func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAccessToken) error {
+	text, err := json.Marshal(token)
+	if err != nil {
+		return err
+	}
+	document := string(text)
+	return s.write(ctx,
+		func() (int64, error) {
+			return s.exec(ctx, &s.sql.addToken, s.tenant, key(token.Hash), token.MaxUses, token.Uses,
+				micros(token.ExpiresAt), document)
+		},
+		func(unsure bool) (verdict, error) {
+			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")
+			if !unsure {
+				return settled(taken)
+			}
+			found, err := s.token(ctx, token.Hash)
+			switch {
+			case errors.Is(err, dcr.ErrTokenNotFound):
+				return verdict{}, nil
+			case err != nil:
+				return verdict{}, err
+			case found.document == document:
+				return settled(nil)
+			}
+			return settled(taken)
+		})
+}
+
+// FindInitialAccessToken returns the token of that hash; see
+// [dcr.InitialAccessTokenStore].
+func (s *Store) FindInitialAccessToken(ctx context.Context, hash string) (*dcr.InitialAccessToken, error) {
+	found, err := s.token(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	token := &dcr.InitialAccessToken{}
+	if err := json.Unmarshal([]byte(found.document), token); err != nil {
+		return nil, fmt.Errorf("sqlstore: initial access token: %w", err)
+	}
+	token.Uses = found.uses
+	return token, nil
+}
+
+type storedToken struct {
+	uses     int
+	document string
+}
+
+func (s *Store) token(ctx context.Context, hash string) (*storedToken, error) {
+	var found storedToken
+	err := s.read(ctx, func() error {
+		return s.queryRow(ctx, &s.sql.findToken, []any{s.tenant, key(hash)}, &found.uses, &found.document)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, dcr.ErrTokenNotFound
+	}
+	return &found, err
+}
+
+// errUseUnknown ends a use that nobody answered. It cannot be told from the
+// uses of others, and is not counted twice: one use may be lost.
+var errUseUnknown = errors.New("a use of an initial access token cannot be told from others")
+
+// UseInitialAccessToken counts one use in one statement, which checks the limit
+// and the expiry too; see [dcr.InitialAccessTokenStore].
+func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
+	return s.write(ctx,
+		func() (int64, error) { return s.exec(ctx, &s.sql.useToken, s.tenant, key(hash), micros(now)) },
+		func(unsure bool) (verdict, error) {
+			if unsure {
+				return verdict{}, errUseUnknown
+			}
+			if _, err := s.token(ctx, hash); err != nil {
+				return settled(err)
+			}
+			return settled(dcr.ErrTokenUsedUp)
+		})
+}
+
+// ReleaseInitialAccessToken takes one use back; see
+// [dcr.InitialAccessTokenStore].
+func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
+	return s.write(ctx,
+		func() (int64, error) { return s.exec(ctx, &s.sql.releaseToken, s.tenant, key(hash)) },
+		func(unsure bool) (verdict, error) {
+			if unsure {
+				return verdict{}, errUseUnknown
+			}
+			return settled(nil)
+		})
+}
+
+// DeleteInitialAccessToken revokes a token; see [dcr.InitialAccessTokenStore].
+func (s *Store) DeleteInitialAccessToken(ctx context.Context, hash string) error {
+	return s.write(ctx,
+		func() (int64, error) { return s.exec(ctx, &s.sql.removeToken, s.tenant, key(hash)) },
+		func(unsure bool) (verdict, error) {
+			if !unsure {
+				return settled(dcr.ErrTokenNotFound)
+			}
+			_, err := s.token(ctx, hash)
+			if errors.Is(err, dcr.ErrTokenNotFound) {
+				return settled(nil)
+			}
+			return verdict{}, err
+		})
+}
