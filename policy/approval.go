@@ -1,0 +1,73 @@
+package policy
+
+// Registration that waits for a person: RFC 7591 §5 leaves it to the server
+// how much it trusts what a stranger says of itself.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/dynreg/dcr"
+)
+
+// Approval lets clients register, and wait: a new client is pending until the
+// host calls [Approve]. A pending client has its credentials and can use none:
+// it cannot authenticate, and not read, update or delete itself.
+//
+// What was approved is what the client was then. An update that changes its
+// metadata makes it wait again, so that nobody registers one thing and becomes
+// another.
+//
+// waives, if not nil, says which registrations need no approval, such as those
+// with a software statement.
+func Approval(waives func(reg *dcr.Registration) bool) Rule {
+	return func(inner dcr.Validator) dcr.Validator { return approval{inner, waives} }
+}
+
+type approval struct {
+	dcr.Validator
+	waives func(reg *dcr.Registration) bool
+}
+
+// ValidateClient judges the complete client.
+func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := a.Validator.ValidateClient(ctx, reg); err != nil {
+		return err
+	}
+	if a.waives != nil && a.waives(reg) {
+		return nil
+	}
+	if reg.Previous != nil {
+		unchanged, err := sameMetadata(&reg.Previous.Metadata, &reg.Client.Metadata)
+		if err != nil || unchanged {
+			return err
+		}
+	}
+	if reg.Client.Status == dcr.StatusActive {
+		reg.Client.Status = dcr.StatusPending
+	}
+	return nil
+}
+
+func sameMetadata(before, after *dcr.Metadata) (bool, error) {
+	old, errOld := json.Marshal(before)
+	fresh, errFresh := json.Marshal(after)
+	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
+}
+
+// Approve ends the wait of a pending client. A client that is not pending is
+// left as it is; one that does not exist is [dcr.ErrClientNotFound].
+func Approve(ctx context.Context, store dcr.ClientConfigurationStore, clientID string) error {
+	for {
+		client, err := store.FindByClientID(ctx, clientID)
+		if err != nil || client.Status != dcr.StatusPending {
+			return err
+		}
+		client.Status = dcr.StatusActive
+		if err := store.Update(ctx, client); !errors.Is(err, dcr.ErrConflict) {
+			return err
+		}
+	}
+}

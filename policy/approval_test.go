@@ -1,0 +1,72 @@
+package policy_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/policy"
+)
+
+const approvable = `{"redirect_uris":["https://app.example.com/cb"],"token_endpoint_auth_method":"client_secret_basic"}`
+
+func TestApproval(t *testing.T) {
+	s := serve(t, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(openServer, policy.Approval(nil))})
+	answered := s.register(t, approvable)
+	id, secret := answered["client_id"].(string), answered["client_secret"].(string)
+	usable := func(want bool) {
+		t.Helper()
+		client, err := s.store.FindByClientID(t.Context(), id)
+		if err != nil || client.VerifySecret(secret, time.Now()) != want {
+			t.Errorf("the client can authenticate: %v, %v; want %v", !want, err, want)
+		}
+	}
+	usable(false)
+	if answer := s.update(answered, approvable); answer.Status != http.StatusUnauthorized {
+		t.Errorf("a pending client's update: %d, want 401", answer.Status)
+	}
+	if err := policy.Approve(t.Context(), s.store, id); err != nil {
+		t.Fatal(err)
+	}
+	usable(true)
+	if answer := s.update(answered, approvable); answer.Status != http.StatusOK {
+		t.Errorf("an approved client's update: %d %s", answer.Status, answer.Body)
+	}
+	usable(true)
+	if answer := s.update(answered, `{"redirect_uris":["https://evil.example/cb"],"token_endpoint_auth_method":"client_secret_basic"}`); answer.Status != http.StatusOK {
+		t.Errorf("an update that changes the client: %d %s", answer.Status, answer.Body)
+	}
+	usable(false)
+}
+
+func TestApprovalWaived(t *testing.T) {
+	known := func(reg *dcr.Registration) bool { return reg.Client.SoftwareID == "known" }
+	s := serve(t, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(openServer, policy.Approval(known))})
+	answered := s.register(t, `{"software_id":"known",`+approvable[1:])
+	if answer := s.update(answered, approvable); answer.Status != http.StatusOK {
+		t.Errorf("an update of a client that was let through: %d", answer.Status)
+	}
+	if client, _ := s.store.FindByClientID(t.Context(), answered["client_id"].(string)); client.Status != dcr.StatusPending {
+		t.Errorf("a client that is waived no longer has status %q", client.Status)
+	}
+}
+
+func TestApproveLeavesOthersAlone(t *testing.T) {
+	store := dcr.NewMemoryStore()
+	if err := policy.Approve(t.Context(), store, "nobody"); !errors.Is(err, dcr.ErrClientNotFound) {
+		t.Errorf("an unknown client: %v", err)
+	}
+	client := dcr.NewClient()
+	client.ID, client.Status = "disabled", dcr.StatusDisabled
+	if err := store.Add(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	if err := policy.Approve(t.Context(), store, "disabled"); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := store.FindByClientID(t.Context(), "disabled"); after.Status != dcr.StatusDisabled {
+		t.Errorf("a disabled client has status %q", after.Status)
+	}
+}

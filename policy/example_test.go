@@ -1,0 +1,108 @@
+package policy_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/policy"
+)
+
+// A server for the clients of the Model Context Protocol: one line, and the
+// two that are the host's to decide.
+func ExampleMCP() {
+	opts := policy.MCP(dcr.DefaultValidator{
+		Supports: dcr.Capabilities{Scopes: []string{"mcp:tools", "offline_access"}},
+	}).Apply(&dcr.Options{
+		Endpoint:       "https://id.example.com/connect/dcr",
+		AllowAnonymous: true,
+	})
+	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, client := range dcrtest.Clients()[:3] {
+		fmt.Println(client.Name+":", client.Register(handler))
+	}
+	// Output:
+	// Claude: <nil>
+	// Claude Code: <nil>
+	// ChatGPT: <nil>
+}
+
+// Rules stack on any validator; each narrows what those before it let through.
+func ExampleStack() {
+	validator := policy.Stack(dcr.DefaultValidator{},
+		policy.RedirectHosts("*.example.com"),
+		policy.ForcePublic(),
+		policy.RequireContacts(),
+	)
+	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, Validator: validator,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, body := range []string{
+		`{"redirect_uris":["https://app.example.com/cb"],"contacts":["ops@example.com"]}`,
+		`{"redirect_uris":["https://app.example.com/cb"]}`,
+		`{"redirect_uris":["https://elsewhere.example/cb"],"contacts":["ops@example.com"]}`,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/connect/dcr", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, strings.Contains(w.Body.String(), `"token_endpoint_auth_method":"none"`))
+	}
+	// Output:
+	// 201 true
+	// 400 false
+	// 400 false
+}
+
+// Strangers, partners with an initial access token and the host's own
+// pipelines register under different policies.
+func ExampleRule_perCaller() {
+	server := dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
+	}}
+	opts := policy.MCP(server).Apply(&dcr.Options{
+		Endpoint:       "https://id.example.com/connect/dcr",
+		AllowAnonymous: true,
+		Policies: map[string]dcr.Validator{
+			"strangers": policy.MCP(server).With(policy.GrantTypes(policy.Values{Ceiling: []string{"authorization_code", "refresh_token"}})),
+			"pipelines": server,
+		},
+		ChoosePolicy: func(r *http.Request, caller *dcr.Caller) (string, error) {
+			if caller == nil {
+				return "strangers", nil
+			}
+			return dcr.CallerPolicy(r, caller)
+		},
+	})
+	_, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+// Grants beyond the ceiling are dropped, and a client that asks for none gets
+// two.
+func ExampleGrantTypes() {
+	rule := policy.GrantTypes(policy.Values{
+		Ceiling: []string{"authorization_code", "refresh_token"},
+		Default: []string{"authorization_code", "refresh_token"},
+		Excess:  policy.Drop,
+	})
+	server := dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes: []string{"authorization_code", "refresh_token", "implicit"},
+	}}
+	fmt.Println(policy.Stack(server, rule).Capabilities().GrantTypes)
+	// Output:
+	// [authorization_code refresh_token]
+}

@@ -1,0 +1,187 @@
+package policy
+
+// RFC 7591 §2: members whose values the server has a ceiling for.
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// Limit is the rule of one member: the most that a client gets, what it gets
+// when it asks for nothing, and what happens when it asks for more.
+type Limit[T any] struct {
+	Ceiling T      // the most that a client gets, within what the server supports; nil or zero: all of that
+	Default T      // for a client that asks for nothing, or of whose wish nothing is left; nil or zero: the server's own default
+	Excess  Excess // what happens to what is beyond the ceiling
+}
+
+// Values limits a member that has values out of a list. Of a member that has
+// one value, the default is the first entry that the server supports.
+type Values = Limit[[]string]
+
+// Lifetime limits a lifetime.
+type Lifetime = Limit[time.Duration]
+
+// GrantTypes limits grant_types.
+func GrantTypes(limit Values) Rule { return limited(grantTypes, limit) }
+
+// ResponseTypes limits response_types.
+func ResponseTypes(limit Values) Rule { return limited(responseTypes, limit) }
+
+// Scopes limits scope. A ceiling of [dcr.AnyScope] is no ceiling.
+func Scopes(limit Values) Rule { return limited(scope, limit) }
+
+// AuthMethods limits token_endpoint_auth_method.
+func AuthMethods(limit Values) Rule { return limited(authMethod, limit) }
+
+// Algorithm limits one member that names an algorithm, such as
+// id_token_signed_response_alg. It panics on a name that is none of these.
+func Algorithm(member string, limit Values) Rule {
+	for _, known := range algorithms {
+		if known.name == member {
+			return limited(known.field(), limit)
+		}
+	}
+	panic("policy: " + member + " is no metadata member that names an algorithm")
+}
+
+// field is a member that has a ceiling in the capabilities.
+type field struct {
+	name    string
+	list    string // the member's name in the capabilities
+	ceiling func(*dcr.Capabilities) *[]string
+	get     func(*dcr.Client) []string // nil where the member is absent
+	set     func(*dcr.Client, []string)
+	applies func(*dcr.Client) bool // whether the default may be set; nil: always
+}
+
+var (
+	grantTypes = field{
+		name: "grant_types", ceiling: func(c *dcr.Capabilities) *[]string { return &c.GrantTypes },
+		get: func(c *dcr.Client) []string { return c.GrantTypes },
+		set: func(c *dcr.Client, values []string) { c.GrantTypes = values },
+	}
+	responseTypes = field{
+		name: "response_types", ceiling: func(c *dcr.Capabilities) *[]string { return &c.ResponseTypes },
+		get: func(c *dcr.Client) []string { return c.ResponseTypes },
+		set: func(c *dcr.Client, values []string) { c.ResponseTypes = values },
+		applies: func(c *dcr.Client) bool {
+			return c.GrantTypes == nil || slices.Contains(c.GrantTypes, "authorization_code") || slices.Contains(c.GrantTypes, "implicit")
+		},
+	}
+	scope = field{
+		name: "scope", ceiling: func(c *dcr.Capabilities) *[]string { return &c.Scopes },
+		get: func(c *dcr.Client) []string { return strings.Fields(c.Scope) },
+		set: func(c *dcr.Client, values []string) { c.Scope = strings.Join(values, " ") },
+	}
+	authMethod = single("token_endpoint_auth_method", "token_endpoint_auth_methods_supported",
+		func(c *dcr.Capabilities) *[]string { return &c.TokenEndpointAuthMethods },
+		func(m *dcr.Metadata) *string { return &m.TokenEndpointAuthMethod })
+)
+
+// single makes the field of a member that has one value.
+func single(name, list string, ceiling func(*dcr.Capabilities) *[]string, at func(*dcr.Metadata) *string) field {
+	return field{
+		name: name, list: list, ceiling: ceiling,
+		get: func(c *dcr.Client) []string {
+			if value := *at(&c.Metadata); value != "" {
+				return []string{value}
+			}
+			return nil
+		},
+		set: func(c *dcr.Client, values []string) {
+			*at(&c.Metadata) = ""
+			if len(values) > 0 {
+				*at(&c.Metadata) = values[0]
+			}
+		},
+	}
+}
+
+func limited(of field, limit Values) Rule {
+	return func(inner dcr.Validator) dcr.Validator { return limiter{inner, of, limit} }
+}
+
+// limiter holds one field to a limit. Its first step corrects the member, so
+// that every step of the inner validator sees what the client will have.
+type limiter struct {
+	dcr.Validator
+	field field
+	limit Values
+}
+
+// Capabilities lowers the ceiling of the field.
+func (l limiter) Capabilities() dcr.Capabilities {
+	supported := effective(l.Validator)
+	if l.limit.Ceiling != nil {
+		before := supported.GrantTypes
+		narrow(l.field.ceiling(&supported), l.limit.Ceiling)
+		dropResponseTypes(&supported, before)
+	}
+	return supported
+}
+
+// dropResponseTypes takes away the response types that a client could no
+// longer have without the grant types that were there before.
+func dropResponseTypes(supported *dcr.Capabilities, before []string) {
+	gone := func(grant string) bool { return contains(before, grant) && !contains(supported.GrantTypes, grant) }
+	noCode, noImplicit := gone("authorization_code"), gone("implicit")
+	if !noCode && !noImplicit {
+		return
+	}
+	supported.ResponseTypes = slices.DeleteFunc(slices.Clone(supported.ResponseTypes), func(responseType string) bool {
+		words := strings.Fields(responseType)
+		front := slices.Contains(words, "token") || slices.Contains(words, "id_token")
+		return noCode && slices.Contains(words, "code") || noImplicit && front
+	})
+}
+
+// ValidateGrantTypes settles the field, then runs the inner step.
+func (l limiter) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	if err := l.settle(reg); err != nil {
+		return err
+	}
+	return l.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// settle judges what was asked. What is merely to be dropped, the step of the
+// member drops, against the lowered ceiling.
+func (l limiter) settle(reg *dcr.Registration) error {
+	c, supported := reg.Client, *l.field.ceiling(&reg.Capabilities)
+	if supported == nil || reg.Request.Choices[l.field.list] != nil {
+		return nil // off; or alternatives were listed, out of which the member's step picks
+	}
+	asked := l.field.get(c)
+	if len(asked) == 0 {
+		absent := asked == nil || l.field.name == "scope"
+		if absent && (l.field.applies == nil || l.field.applies(c)) {
+			l.fallBack(c, supported)
+		}
+		return nil
+	}
+	kept := within(asked, supported)
+	switch {
+	case len(kept) == len(asked):
+		return nil
+	case l.limit.Excess == Refuse:
+		return refuse(l.field.name, l.field.name, "%s must be among: %s", l.field.name, orNone(supported))
+	case l.limit.Excess == Replace:
+		l.field.set(c, nil)
+		l.fallBack(c, supported)
+	case len(kept) == 0:
+		l.fallBack(c, supported)
+	}
+	return nil
+}
+
+// fallBack sets the default, if there is one.
+func (l limiter) fallBack(c *dcr.Client, supported []string) {
+	standard := within(l.limit.Default, supported)
+	if len(standard) > 0 {
+		l.field.set(c, standard)
+	}
+}

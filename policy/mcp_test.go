@@ -1,0 +1,231 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/policy"
+)
+
+// mcpServer also supports client_credentials, so that every client that is
+// known gets in.
+func mcpServer(t testing.TB) server {
+	return serve(t, policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
+		Scopes:     []string{dcr.AnyScope},
+	}}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
+}
+
+func TestMCPWithNothingSet(t *testing.T) {
+	dcrtest.TestClients(t, serve(t, policy.MCP(dcr.DefaultValidator{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true})))
+}
+
+// TestMCPClients registers every client that is known, and variants of each,
+// and reads the answers as strictly as anyone does.
+func TestMCPClients(t *testing.T) {
+	s := mcpServer(t)
+	random := rand.New(rand.NewPCG(6, 2026))
+	for _, client := range dcrtest.Clients() {
+		if client.Preset == "Duende" {
+			client.Methods = append(slices.Clone(client.Methods), "none") // MCP's default
+		}
+		t.Run(client.Name, func(t *testing.T) {
+			for _, variant := range variants(t, random, client.Request) {
+				client.Request = variant
+				answer := s.send(http.MethodPost, "", "", string(variant))
+				if err := client.Read(answer); err != nil {
+					t.Errorf("%s\n%v", variant, err)
+					continue
+				}
+				if err := dcrtest.ReadOpenIDFoundation(answer); err != nil {
+					t.Errorf("%s\n%v", variant, err)
+				}
+				registered := decode(t, answer)
+				if again := s.update(registered, string(variant)); again.Status != http.StatusOK {
+					t.Errorf("%s\nregisters, and its update does not pass: %d %s", variant, again.Status, again.Body)
+				}
+				for _, redirect := range registered["redirect_uris"].([]any) {
+					if stored, _ := s.store.FindByClientID(t.Context(), registered["client_id"].(string)); !stored.MatchRedirectURI(otherPort(redirect.(string))) {
+						t.Errorf("%s\n%s is not matched", variant, otherPort(redirect.(string)))
+					}
+				}
+			}
+		})
+	}
+}
+
+var portOf = regexp.MustCompile(`(//(?:localhost|127\.0\.0\.1)):\d+`)
+
+// otherPort gives a loopback redirect another port.
+func otherPort(text string) string { return portOf.ReplaceAllString(text, "$1:61234") }
+
+// variants are what the next version of a client may send, and the next
+// machine: other ports, another order, more members, other numbers.
+func variants(t *testing.T, random *rand.Rand, request []byte) [][]byte {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(request, &members); err != nil {
+		t.Fatal(err)
+	}
+	all := [][]byte{request, []byte(otherPort(string(request)))}
+	for range 5 {
+		next := map[string]json.RawMessage{
+			"software_version":  json.RawMessage(fmt.Sprintf(`"%d.%d.0-beta"`, random.IntN(30), random.IntN(30))),
+			"x_future":          json.RawMessage(`{"nested":[1,{"a":null}]}`),
+			"contacts":          json.RawMessage(`[]`),
+			"tos_uri":           json.RawMessage(`null`),
+			"id_token_alg":      json.RawMessage(`["RS256"]`),
+			"client_id":         json.RawMessage(`"chosen-by-the-client"`),
+			"client_secret":     json.RawMessage(`"hunter2"`),
+			"client_name#de-AT": json.RawMessage(`"Kunde"`),
+		}
+		for name, value := range members {
+			next[name] = value
+		}
+		names := make([]string, 0, len(next))
+		for name := range next {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		var body []string
+		for _, name := range names {
+			body = append(body, fmt.Sprintf("%q: %s", name, next[name]))
+		}
+		all = append(all, []byte("{"+strings.Join(body, ",\n")+"}"))
+	}
+	return all
+}
+
+func TestMCPChoices(t *testing.T) {
+	s := mcpServer(t)
+	const redirect = `"redirect_uris":["http://127.0.0.1:1/cb"]`
+	for _, c := range []struct {
+		name, body string
+		want       object
+	}{
+		{"no method is public", `{` + redirect + `}`,
+			object{"token_endpoint_auth_method": "none", "client_secret": nil, "grant_types": []any{"authorization_code"}, "response_types": []any{"code"}, "application_type": "native"}},
+		{"client_secret_basic gets a secret", `{` + redirect + `,"token_endpoint_auth_method":"client_secret_basic"}`,
+			object{"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0}},
+		{"alternatives decide before the default", `{` + redirect + `,"token_endpoint_auth_methods_supported":["client_secret_post"]}`,
+			object{"token_endpoint_auth_method": "client_secret_post"}},
+		{"unknown grants go", `{` + redirect + `,"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]}`,
+			object{"grant_types": []any{"authorization_code"}}},
+		{"web that is native", `{"redirect_uris":["app:/cb"],"application_type":"web"}`, object{"application_type": "native"}},
+		{"native with https stays", `{"redirect_uris":["https://app.example.com/"],"application_type":"native"}`, object{"application_type": "native"}},
+		{"native on https localhost is web", `{"redirect_uris":["https://localhost:3000/"],"application_type":"native"}`, object{"application_type": "web"}},
+		{"an unknown application type", `{"redirect_uris":["https://app.example.com/"],"application_type":"browser"}`, object{"application_type": "web"}},
+		{"a machine gets a secret", `{"grant_types":["client_credentials"]}`,
+			object{"token_endpoint_auth_method": "client_secret_basic", "redirect_uris": []any{}, "response_types": []any{}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			answered := s.register(t, c.body)
+			for name, want := range c.want {
+				if fmt.Sprint(answered[name]) != fmt.Sprint(want) {
+					t.Errorf("%s is %v, want %v", name, answered[name], want)
+				}
+			}
+		})
+	}
+}
+
+func TestMCPWithoutPublicClients(t *testing.T) {
+	v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"client_secret_post"}}})
+	client, err := judge(t, v, `{"redirect_uris":["http://127.0.0.1:1/cb"]}`, nil)
+	if err != nil || client.TokenEndpointAuthMethod != "client_secret_post" {
+		t.Errorf("got %v, %v", client, err)
+	}
+}
+
+// hostile are requests that a policy must not let become what they say.
+var hostile = []struct{ name, members string }{
+	{"a script to redirect to", `"redirect_uris":["javascript:alert(1)"]`},
+	{"a script in another case", `"redirect_uris":["JaVaScRiPt:alert(1)"]`},
+	{"a script behind a tab", `"redirect_uris":["java\tscript:alert(1)"]`},
+	{"a script behind a space", `"redirect_uris":[" javascript:alert(1)"]`},
+	{"data to redirect to", `"redirect_uris":["data:text/html,x"]`},
+	{"one bad redirect among good ones", `"redirect_uris":["https://app.example.com/","vbscript:x"]`},
+	{"a script as page", `"client_uri":"javascript:alert(1)"`},
+	{"a script as logo", `"logo_uri":"javascript:alert(1)"`},
+	{"data as logo", `"logo_uri":"data:image/svg+xml,<svg/>"`},
+	{"a script as terms", `"tos_uri":"javascript:alert(1)"`},
+	{"a script as policy", `"policy_uri":"javascript:alert(1)"`},
+	{"a script as page in some language", `"policy_uri#fr":"javascript:alert(1)"`},
+	{"a file as keys", `"jwks_uri":"file:///etc/passwd"`},
+	{"a wildcard host", `"redirect_uris":["https://*.example.com/cb"]`},
+	{"a wildcard path", `"redirect_uris":["https://app.example.com/*"]`},
+	{"a wildcard alone", `"redirect_uris":["*"]`},
+	{"loopback as a label", `"redirect_uris":["http://localhost.evil.example/cb"]`},
+	{"loopback as user", `"redirect_uris":["http://localhost@evil.example/cb"]`},
+	{"loopback address as a label", `"redirect_uris":["http://127.0.0.1.evil.example/cb"]`},
+	{"another loopback address", `"redirect_uris":["http://127.0.0.2/cb"]`},
+	{"loopback in one number", `"redirect_uris":["http://2130706433/cb"]`},
+	{"loopback in hexadecimal", `"redirect_uris":["http://0x7f.0.0.1/cb"]`},
+	{"loopback in short", `"redirect_uris":["http://127.1/cb"]`},
+	{"loopback with a dot at its end", `"redirect_uris":["http://localhost./cb"]`},
+	{"every address", `"redirect_uris":["http://0.0.0.0/cb"]`},
+	{"loopback mapped into IPv6", `"redirect_uris":["http://[::ffff:127.0.0.1]/cb"]`},
+	{"http to elsewhere", `"redirect_uris":["http://app.example.com/cb"]`},
+	{"a fragment", `"redirect_uris":["https://app.example.com/cb#x"]`},
+	{"an empty fragment", `"redirect_uris":["https://app.example.com/cb#"]`},
+	{"a backslash", `"redirect_uris":["https://app.example.com\\@evil.example/cb"]`},
+	{"no redirect", `"redirect_uris":[]`},
+	{"implicit", `"grant_types":["implicit"],"response_types":["token"]`},
+	{"a control character", `"client_name":"App\u0000"`},
+}
+
+// TestHostile sends what must be refused, as a registration and as an update
+// of a client in good standing, to every preset that strangers reach.
+func TestHostile(t *testing.T) {
+	presets := map[string]struct {
+		preset policy.Preset
+		good   string
+	}{
+		"MCP":    {policy.MCP(dcr.DefaultValidator{}), `{"client_name":"App","redirect_uris":["https://app.example.com/cb"]}`},
+		"OIDC":   {policy.OIDC(dcr.DefaultValidator{}), `{"client_name":"App","redirect_uris":["https://app.example.com/cb"]}`},
+		"Duende": {policy.Duende(dcr.DefaultValidator{}), `{"client_name":"App","grant_types":["authorization_code"],"redirect_uris":["https://app.example.com/cb"]}`},
+		"Matrix": {policy.Matrix(dcr.DefaultValidator{}), `{"client_name":"App","client_uri":"https://example.com/","redirect_uris":["https://app.example.com/cb"]}`},
+	}
+	for name, p := range presets {
+		s := serve(t, p.preset.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
+		client := s.register(t, p.good)
+		for _, c := range hostile {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				body := overlay(t, p.good, "{"+c.members+"}")
+				if _, err := dcrtest.Refusal(s.send(http.MethodPost, "", "", body)); err != nil {
+					t.Errorf("registration: %s: %v", body, err)
+				}
+				if _, err := dcrtest.Refusal(s.update(client, body)); err != nil {
+					t.Errorf("update: %s: %v", body, err)
+				}
+			})
+		}
+		if again := s.update(client, p.good); again.Status != http.StatusOK {
+			t.Errorf("%s: after all, the client's own update does not pass: %d %s", name, again.Status, again.Body)
+		}
+	}
+}
+
+// overlay puts members over those of a request.
+func overlay(t *testing.T, request, members string) string {
+	t.Helper()
+	var all map[string]json.RawMessage
+	for _, text := range []string{request, members} {
+		if err := json.Unmarshal([]byte(text), &all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

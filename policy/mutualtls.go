@@ -1,0 +1,103 @@
+package policy
+
+// RFC 8705, RFC 4514 and RFC 4517: clients that are known by a certificate.
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// CertificateSource finds the certificate that a client presented, which the
+// host's TLS stack has verified; nil if there is none.
+type CertificateSource func(reg *dcr.Registration) (*x509.Certificate, error)
+
+// PeerCertificate is the CertificateSource of servers that end TLS themselves.
+func PeerCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
+	if reg.HTTP == nil || reg.HTTP.TLS == nil || len(reg.HTTP.TLS.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	return reg.HTTP.TLS.PeerCertificates[0], nil
+}
+
+// MutualTLS answers 401 to requests that come without a client certificate. It
+// goes in front of the handler where the profile wants mutual TLS for
+// management too, and the TLS configuration does not demand it already.
+func MutualTLS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+			dcr.WriteError(w, r, &dcr.Error{Code: dcr.InvalidToken, Description: "a client certificate is needed here", Rule: "policy.mutual_tls"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+var (
+	oidUID          = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}
+	oidUnit         = asn1.ObjectIdentifier{2, 5, 4, 11}
+	oidOrganisation = asn1.ObjectIdentifier{2, 5, 4, 97}
+
+	// unitsUntil is until when the organisation stood in the unit (OU).
+	unitsUntil = time.Date(2022, 8, 31, 0, 0, 0, 0, time.UTC)
+)
+
+// belongsTo reports whether a certificate of Open Finance Brasil is that of
+// the software and its organisation.
+func belongsTo(certificate *x509.Certificate, software, organisation string) bool {
+	if software == "" || organisation == "" || !names(certificate, oidUID, software) {
+		return false
+	}
+	return names(certificate, oidOrganisation, "OFBBR-"+organisation) ||
+		certificate.NotBefore.Before(unitsUntil) && names(certificate, oidUnit, organisation)
+}
+
+// names reports whether the subject has an attribute of this type and value,
+// in any case (RFC 4517 §4.2.11, caseIgnoreMatch).
+func names(certificate *x509.Certificate, attribute asn1.ObjectIdentifier, want string) bool {
+	for _, name := range certificate.Subject.Names {
+		if text, ok := name.Value.(string); ok && name.Type.Equal(attribute) && strings.EqualFold(strings.TrimSpace(text), want) {
+			return true
+		}
+	}
+	return false
+}
+
+// rfc4514Names are the attribute names that RFC 4514 §3 has.
+var rfc4514Names = []string{"CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"}
+
+// isBrasilDN reports whether a distinguished name has these names alone, and
+// all else by dotted OID with an encoded value. That it is well formed has been
+// judged.
+func isBrasilDN(name string) bool {
+	for _, attribute := range splitDN(name) {
+		kind, value, _ := strings.Cut(attribute, "=")
+		kind = strings.ToUpper(strings.TrimSpace(kind))
+		byOID := strings.Trim(kind, "0123456789.") == "" && strings.HasPrefix(strings.TrimSpace(value), "#")
+		if kind == "" || !byOID && !slices.Contains(rfc4514Names, kind) {
+			return false
+		}
+	}
+	return true
+}
+
+// splitDN splits a distinguished name into its attributes, at what no
+// backslash stands before.
+func splitDN(name string) (attributes []string) {
+	from := 0
+	for i := 0; i < len(name); i++ {
+		switch name[i] {
+		case '\\':
+			i++
+		case ',', '+':
+			attributes = append(attributes, name[from:i])
+			from = i + 1
+		}
+	}
+	return append(attributes, name[from:])
+}

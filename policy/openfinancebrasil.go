@@ -1,0 +1,211 @@
+package policy
+
+// Open Finance Brasil Financial-grade API Dynamic Client Registration 1.0
+// Implementers Draft 3.
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// BrasilBank is what an institution decides about [OpenFinanceBrasil].
+type BrasilBank struct {
+	// Certificate finds the certificate that the client presented. If nil, that
+	// of the TLS connection; behind a proxy that ends TLS, read it from the
+	// header that the proxy sets.
+	Certificate CertificateSource
+
+	// Roles are the scopes of each regulatory role. If nil, those of section
+	// 7.2.
+	Roles map[string][]string
+}
+
+// BrasilRoles returns the scopes of each regulatory role, of section 7.2.
+func BrasilRoles() map[string][]string {
+	return map[string][]string{
+		"DADOS": {"openid", "accounts", "credit-cards-accounts", "consents", "customers", "invoice-financings", "financings", "loans", "unarranged-accounts-overdraft", "resources"},
+		"PAGTO": {"openid", "payments"},
+		"CONTA": {"openid"},
+		"CCORR": {"openid"},
+	}
+}
+
+// OpenFinanceBrasil is Dynamic Client Registration of Open Finance Brasil, for
+// institutions. server.Statements names the directory and its keys; it panics
+// without. The numbers are of the profile's sections.
+//
+// What it changes, and why:
+//
+//   - Clients come over mutual TLS with a certificate whose UID is the
+//     statement's software_id and whose organisation is its org_id (7.1-1, -13,
+//     -14). For reading and deleting, put [MutualTLS] in front of the handler.
+//   - A statement of the directory is required, signed with PS256 and at most 5
+//     minutes old, and a fresh one with every update (7.1-2, -3, 9.3.2). A piece
+//     of software has one client (9.3.1-5).
+//   - No jwks; jwks_uri is the statement's, redirect_uris are among the
+//     statement's and must be sent; client_name and the pages are the
+//     statement's (7.1-4, -5, -6, -10).
+//   - token_endpoint_auth_method must be sent: private_key_jwt, tls_client_auth
+//     or self_signed_tls_client_auth (7.1-7).
+//   - Scopes are those of the statement's active roles: all of them where none
+//     are asked for; what is beyond them is refused (7.1-9, 7.1.1-3).
+//   - tls_client_auth_subject_dn alone names a certificate, in the attribute
+//     names of RFC 4514 or by OID (7.1-11, -12, 7.1.2).
+//   - Signatures are PS256; access tokens are bound to the certificate.
+//   - Registration access tokens are issued and never rotated (9.3.1-6).
+//
+// Set Options.AllowAnonymous: the certificate and the statement are what lets
+// a client in.
+func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
+	statements := directoryStatements(&server, "OpenFinanceBrasil", "software_jwks_uri", "PS256")
+	statements.RequiredOnUpdate = true
+	statements.OneClient = true
+	statements.IDClaim = "software_id"
+	if statements.MaxAge == 0 {
+		statements.MaxAge = 5 * time.Minute
+	}
+	fill(&statements.RequiredClaims, "iat", "software_id", "org_id", "software_redirect_uris", "software_jwks_uri")
+	if bank.Certificate == nil {
+		bank.Certificate = PeerCertificate
+	}
+	if bank.Roles == nil {
+		bank.Roles = BrasilRoles()
+	}
+	supports := &server.Supports
+	fill(&supports.GrantTypes, "authorization_code", "client_credentials", "refresh_token", "implicit")
+	fill(&supports.ResponseTypes, "code id_token", "code")
+	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt", "tls_client_auth")
+	fill(&supports.Scopes, allScopes(bank.Roles)...)
+	fill(&supports.IDTokenSigningAlgs, "PS256")
+	fill(&supports.RequestObjectSigningAlgs, "PS256")
+	fill(&supports.TokenEndpointAuthSigningAlgs, "PS256")
+	supports.TLSClientCertificateBoundAccessTokens = true
+	server.AllowHybridWithoutImplicit = true
+	server.AllowHTTPRedirects = false
+	return Preset{
+		Validator: Stack(brasil{server, bank},
+			SigningAlgorithms("PS256"),
+			ResponseTypes(Values{Ceiling: []string{"code id_token", "code", "id_token"}}),
+			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}, Excess: Refuse}),
+			publicHTTPS(0),
+			RequireMembers("token_endpoint_auth_method"),
+		),
+		options: func(opts *dcr.Options) { opts.RotateRegistrationToken = false },
+	}
+}
+
+// allScopes are the scopes of every role, each once.
+func allScopes(roles map[string][]string) []string {
+	var all []string
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		all = append(all, within(roles[role], without(roles[role], all...))...)
+	}
+	return all
+}
+
+type brasil struct {
+	dcr.Validator
+	bank BrasilBank
+}
+
+// ValidateSoftwareStatement holds the verified statement against the
+// certificate, and the request against what only a statement may say.
+func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	certificate, err := b.bank.Certificate(reg)
+	if err != nil {
+		return err
+	}
+	if certificate == nil {
+		return refuse("", "mutual_tls", "registration must come over mutual TLS, with a client certificate")
+	}
+	if reg.Request.JWKS != nil {
+		return refuse("jwks", "brasil", "jwks must not be sent: the keys are those of jwks_uri")
+	}
+	if len(reg.Request.RedirectURIs) == 0 {
+		return refuse("redirect_uris", "brasil", "redirect_uris must be sent, and have at least one redirect URI")
+	}
+	if err := b.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
+		return err
+	}
+	if reg.Statement == nil {
+		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent")
+	}
+	software, organisation := textClaim(reg, "software_id"), textClaim(reg, "org_id")
+	if !belongsTo(certificate, software, organisation) {
+		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
+	}
+	return nil
+}
+
+func textClaim(reg *dcr.Registration, name string) string {
+	var text string
+	if json.Unmarshal(reg.Statement.Claims[name], &text) != nil {
+		return "" // matches no certificate
+	}
+	return text
+}
+
+// ValidateScopes refuses scopes that the roles do not have.
+func (b brasil) ValidateScopes(ctx context.Context, reg *dcr.Registration) error {
+	allowed := b.scopes(reg)
+	for _, asked := range strings.Fields(reg.Client.Scope) {
+		if !slices.Contains(allowed, asked) {
+			return refuse("scope", "brasil", "scope must be among those of the software statement's roles: %s", orNone(allowed))
+		}
+	}
+	return b.Validator.ValidateScopes(ctx, reg)
+}
+
+// SetDefaultScopes gives the client what its roles have. A client that asked
+// for scopes is never given others.
+func (b brasil) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Request.Scope != "" {
+		return refuse("scope", "brasil", "scope must have at least one that this server supports: %s", orNone(reg.Capabilities.Scopes))
+	}
+	reg.Client.Scope = strings.Join(within(b.scopes(reg), reg.Capabilities.Scopes), " ")
+	if reg.Client.Scope == "" {
+		return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must have an active role that this server has scopes for")
+	}
+	return nil
+}
+
+// scopes are the scopes of the statement's active roles.
+func (b brasil) scopes(reg *dcr.Registration) []string {
+	var roles []struct{ Role, Status string }
+	if json.Unmarshal(reg.Statement.Claims["software_statement_roles"], &roles) != nil {
+		return nil
+	}
+	var scopes []string
+	for _, role := range roles {
+		if role.Status == "Active" {
+			scopes = append(scopes, without(b.bank.Roles[role.Role], scopes...)...)
+		}
+	}
+	return scopes
+}
+
+// ValidateClientAuthentication judges how a certificate is named.
+func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
+	if err := b.Validator.ValidateClientAuthentication(ctx, reg); err != nil {
+		return err
+	}
+	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
+		return nil
+	}
+	if name := reg.Client.TLSClientAuthSubjectDN; !isBrasilDN(name) {
+		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be sent, with the attribute names CN, L, ST, O, OU, C, STREET, DC and UID, and every other one as a dotted OID with a value in #hex")
+	}
+	return nil
+}
+
+// ValidateTokens binds the client's tokens to its certificate.
+func (b brasil) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
+	reg.Client.TLSClientCertificateBoundAccessTokens = true
+	return b.Validator.ValidateTokens(ctx, reg)
+}

@@ -1,0 +1,215 @@
+package policy_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/policy"
+)
+
+const (
+	brSoftware     = "25556d5a-b9dd-4e27-aa1a-cce732fe74de"
+	brOrganisation = "b961c4eb-509d-4edf-afeb-35642b38185d"
+	brKeys         = "https://keystore.example.org.br/application.jwks"
+)
+
+// brazil is a directory and an institution.
+type brazil struct {
+	directory signer
+	http.Handler
+}
+
+func newBrazil(t *testing.T) *brazil {
+	t.Helper()
+	b := &brazil{directory: newPS256()}
+	opts := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
+		Issuers: map[string]dcr.KeySource{"Open Banking Brasil SSA issuer": dcr.StaticKeys(b.directory.jwks())},
+	}}, policy.BrasilBank{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Handler = policy.MutualTLS(handler)
+	return b
+}
+
+func (b *brazil) statement(t testing.TB, change object) string {
+	return b.directory.sign(t, with(object{
+		"iss": "Open Banking Brasil SSA issuer", "iat": time.Now().Unix(), "software_id": brSoftware, "org_id": brOrganisation,
+		"software_client_name": "Raidiam Accounting", "software_client_uri": "https://www.example.com.br/accounting.html",
+		"software_redirect_uris": []string{"https://www.example.com.br/cb", "https://www.example.com.br/cb2"}, "software_jwks_uri": brKeys,
+		"software_statement_roles": []object{
+			{"role": "DADOS", "authorisation_domain": "Open Banking", "status": "Inactive"},
+			{"role": "PAGTO", "authorisation_domain": "Open Banking", "status": "Active"},
+		},
+	}, change))
+}
+
+func (b *brazil) request(t testing.TB, statement, members object) string {
+	body, err := json.Marshal(with(object{
+		"redirect_uris": []string{"https://www.example.com.br/cb"}, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": brKeys,
+		"grant_types": []string{"authorization_code", "implicit", "refresh_token"}, "response_types": []string{"code id_token"},
+		"software_statement": b.statement(t, statement),
+	}, members))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// certificate names a software and an organisation, as issued then.
+func certificate(software, organisation string, issued time.Time) *x509.Certificate {
+	return &x509.Certificate{NotBefore: issued, Subject: pkix.Name{Names: []pkix.AttributeTypeAndValue{
+		{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: software},
+		{Type: asn1.ObjectIdentifier{2, 5, 4, 97}, Value: "OFBBR-" + organisation},
+		{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: "unit of " + organisation},
+	}}}
+}
+
+var brCertificate = certificate(brSoftware, strings.ToUpper(brOrganisation), time.Now())
+
+func (b *brazil) send(method, url, token, body string, presented *x509.Certificate) dcrtest.Answer {
+	r := httptest.NewRequest(method, url, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.TLS = &tls.ConnectionState{}
+	if presented != nil {
+		r.TLS.PeerCertificates = []*x509.Certificate{presented}
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, r)
+	answer, _ := io.ReadAll(w.Body)
+	return dcrtest.Answer{Status: w.Code, Header: w.Header(), Body: answer}
+}
+
+func TestBrasilRegistersAndManages(t *testing.T) {
+	b := newBrazil(t)
+	answer := b.send(http.MethodPost, endpoint, "", b.request(t, nil, nil), brCertificate)
+	if answer.Status != http.StatusCreated {
+		t.Fatalf("%d %s", answer.Status, answer.Body)
+	}
+	client := decode(t, answer)
+	for name, want := range map[string]any{
+		"client_name": "Raidiam Accounting", "scope": "openid payments", "jwks_uri": brKeys,
+		"tls_client_certificate_bound_access_tokens": true, "id_token_signed_response_alg": "PS256",
+	} {
+		if client[name] != want {
+			t.Errorf("%s is %v, want %v", name, client[name], want)
+		}
+	}
+	uri, token := client["registration_client_uri"].(string), client["registration_access_token"].(string)
+	withID := func(members object) object {
+		all := object{"client_id": client["client_id"]}
+		maps.Copy(all, members)
+		return all
+	}
+	for _, c := range []struct {
+		name, body string
+		status     int
+	}{
+		{"another registration of the software", "", 400},
+		{"new redirect URIs", b.request(t, nil, withID(object{"redirect_uris": []string{"https://www.example.com.br/cb2"}})), 200},
+		{"no statement", b.request(t, nil, withID(object{"software_statement": nil})), 400},
+		{"a statement that was tampered with", b.request(t, nil, withID(object{"software_statement": b.statement(t, nil) + "x"})), 400},
+		{"a statement that is not fresh", b.request(t, object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, withID(nil)), 400},
+		{"a redirect URI that the statement lacks", b.request(t, nil, withID(object{"redirect_uris": []string{"https://www.example.com.br/x"}})), 400},
+		{"keys by value", b.request(t, nil, withID(object{"jwks": object{"keys": []any{}}, "jwks_uri": nil})), 400},
+	} {
+		answer := b.send(http.MethodPut, uri, token, c.body, brCertificate)
+		if c.body == "" {
+			answer = b.send(http.MethodPost, endpoint, "", b.request(t, nil, nil), brCertificate)
+		}
+		if answer.Status != c.status {
+			t.Errorf("%s: %d %s, want %d", c.name, answer.Status, answer.Body, c.status)
+		}
+		if c.status == 200 && decode(t, answer)["registration_access_token"] != token {
+			t.Errorf("%s: the registration access token was rotated", c.name)
+		}
+	}
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut, http.MethodPost} {
+		if answer := b.send(method, uri, token, "{}", nil); answer.Status != http.StatusUnauthorized || strings.Contains(string(answer.Body), "client_id") {
+			t.Errorf("%s without a certificate: %d %s", method, answer.Status, answer.Body)
+		}
+	}
+	if answer := b.send(http.MethodDelete, uri, token, "", brCertificate); answer.Status != http.StatusNoContent {
+		t.Errorf("delete: %d", answer.Status)
+	}
+	if answer := b.send(http.MethodPost, endpoint, "", b.request(t, nil, nil), brCertificate); answer.Status != http.StatusCreated {
+		t.Errorf("a registration after the deletion: %d %s", answer.Status, answer.Body)
+	}
+}
+
+func TestBrasilRules(t *testing.T) {
+	old := time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)
+	unit := certificate(brSoftware, "another", old)
+	unit.Subject.Names[2].Value = brOrganisation
+	lateUnit := certificate(brSoftware, "another", time.Now())
+	lateUnit.Subject.Names[2].Value = brOrganisation
+	byCertificate := func(name string) object {
+		return object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": name}
+	}
+	for _, c := range []struct {
+		name               string
+		statement, members object
+		presented          *x509.Certificate
+		code               string // "" if it registers
+	}{
+		{"as it should be", nil, nil, brCertificate, ""},
+		{"no jwks_uri", nil, object{"jwks_uri": nil}, brCertificate, ""},
+		{"another jwks_uri", nil, object{"jwks_uri": "https://evil.example/jwks"}, brCertificate, "invalid_client_metadata"},
+		{"no redirect URIs", nil, object{"redirect_uris": nil}, brCertificate, "invalid_redirect_uri"},
+		{"no method", nil, object{"token_endpoint_auth_method": nil}, brCertificate, "invalid_client_metadata"},
+		{"a secret", nil, object{"token_endpoint_auth_method": "client_secret_basic"}, brCertificate, "invalid_client_metadata"},
+		{"RS256", nil, object{"id_token_signed_response_alg": "RS256"}, brCertificate, "invalid_client_metadata"},
+		{"a name of its own", nil, object{"client_name": "Banco Central"}, brCertificate, ""},
+		{"a statement without an organisation", object{"org_id": nil}, nil, brCertificate, "invalid_software_statement"},
+		{"a statement that is not fresh", object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, nil, brCertificate, "invalid_software_statement"},
+		{"another software's certificate", nil, nil, certificate("another", brOrganisation, time.Now()), "invalid_software_statement"},
+		{"another organisation's certificate", nil, nil, certificate(brSoftware, "another", time.Now()), "invalid_software_statement"},
+		{"the organisation in the unit, long ago", nil, nil, unit, ""},
+		{"the organisation in the unit, today", nil, nil, lateUnit, "invalid_software_statement"},
+		{"scopes within the roles", nil, object{"scope": "payments"}, brCertificate, ""},
+		{"scopes beyond the roles", nil, object{"scope": "openid payments accounts"}, brCertificate, "invalid_client_metadata"},
+		{"no active role", object{"software_statement_roles": []object{}}, nil, brCertificate, "unapproved_software_statement"},
+		{"a distinguished name", nil, byCertificate(`UID=67c57882,2.5.4.97=#132A4F,CN=bank.example\, gov,O=My Bank,C=BR`), brCertificate, ""},
+		{"a distinguished name with another attribute", nil, byCertificate("UID=67c57882,organizationIdentifier=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
+		{"a distinguished name with an OID in the clear", nil, byCertificate("UID=67c57882,2.5.4.97=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
+		{"a certificate by its host", nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "bank.example"}, brCertificate, "invalid_client_metadata"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBrazil(t)
+			answer := b.send(http.MethodPost, endpoint, "", b.request(t, c.statement, c.members), c.presented)
+			if c.code == "" {
+				if answer.Status != http.StatusCreated || decode(t, answer)["client_name"] != "Raidiam Accounting" {
+					t.Errorf("%d %s", answer.Status, answer.Body)
+				}
+				return
+			}
+			if code, err := dcrtest.Refusal(answer); err != nil || code != c.code || answer.Status != 400 {
+				t.Errorf("%v, %d %s, want %s", err, answer.Status, answer.Body, c.code)
+			}
+		})
+	}
+}
+
+func TestBrasilWithoutACertificate(t *testing.T) {
+	preset := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}, policy.BrasilBank{})
+	if _, err := judge(t, preset, `{"redirect_uris":["https://www.example.com.br/cb"]}`, nil); err == nil {
+		t.Error("a client without a certificate registers")
+	}
+}

@@ -1,0 +1,137 @@
+// Package policy holds ready-made policies for client registration: small
+// rules that stack on any [dcr.Validator], and presets, each of which is what
+// one field of application wants.
+//
+// A preset takes what the server supports and sets up the options:
+//
+//	opts := policy.MCP(dcr.DefaultValidator{
+//		Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}},
+//	}).Apply(&dcr.Options{
+//		Endpoint:       "https://id.example.com/connect/dcr",
+//		AllowAnonymous: true,
+//	})
+//	handler, err := dcr.NewHandler(store, opts)
+//
+// Rules stack on a preset with [Preset.With], and on any other validator with
+// [Stack]:
+//
+//	v := policy.Stack(dcr.DefaultValidator{},
+//		policy.HTTPSOnly(),
+//		policy.RedirectHosts("*.example.com"),
+//		policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}, Excess: policy.Refuse}),
+//	)
+//
+// Each rule narrows what those before it let through, never widens it, and
+// narrows Capabilities where it can, so that the discovery document says what
+// registration accepts. Rules correct a client before the steps of the inner
+// validators, which then judge the corrected client, and they judge after
+// them. They run on registrations and updates alike, and answer corrections in
+// the response, as RFC 7591 §3.2.1 wants it.
+//
+// Every refusal carries a stable id in [dcr.Error].Rule, "policy." and the
+// name of the rule: policy.https_only, policy.scope …
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+)
+
+// Rule decorates a validator with a rule.
+type Rule func(inner dcr.Validator) dcr.Validator
+
+// Stack puts rules on a validator, the first one innermost.
+func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
+	for _, rule := range rules {
+		v = rule(v)
+	}
+	return v
+}
+
+// Excess says what happens to what goes beyond a ceiling.
+type Excess int
+
+const (
+	// Drop leaves out what is beyond: the values of a list that the ceiling
+	// does not have, the part of a lifetime that exceeds it. Where nothing is
+	// left, the default stands in; without one, the registration is refused.
+	Drop Excess = iota
+
+	// Refuse refuses the registration.
+	Refuse
+
+	// Replace puts the default in the place of the whole member.
+	Replace
+)
+
+// refuse makes the error of a rule about a member.
+func refuse(member, rule, format string, args ...any) *dcr.Error {
+	code := dcr.InvalidClientMetadata
+	if member == "redirect_uris" {
+		code = dcr.InvalidRedirectURI
+	}
+	err := dcr.Errorf(code, format, args...)
+	err.Member, err.Rule = member, "policy."+rule
+	return err
+}
+
+// effective is what v supports, with the strict defaults in the place of
+// absent ceilings.
+func effective(v dcr.Validator) dcr.Capabilities {
+	return dcr.DefaultValidator{Supports: v.Capabilities()}.Capabilities()
+}
+
+// contains reports whether list has value, or admits any. The words of a
+// response type have no order.
+func contains(list []string, value string) bool {
+	return slices.ContainsFunc(list, func(own string) bool {
+		return own == value || own == dcr.AnyScope || sameWords(own, value)
+	})
+}
+
+func sameWords(a, b string) bool {
+	if !strings.Contains(a, " ") || len(a) != len(b) {
+		return false
+	}
+	wordsA, wordsB := strings.Fields(a), strings.Fields(b)
+	slices.Sort(wordsA)
+	slices.Sort(wordsB)
+	return slices.Equal(wordsA, wordsB)
+}
+
+// within returns the entries of list that ceiling has too.
+func within(list, ceiling []string) []string {
+	kept := make([]string, 0, len(list))
+	for _, entry := range list {
+		if contains(ceiling, entry) {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// without returns list less the given entries.
+func without(list []string, entries ...string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(entry string) bool { return slices.Contains(entries, entry) })
+}
+
+// narrow lowers a ceiling of the capabilities. What is off stays off.
+func narrow(list *[]string, ceiling []string) {
+	switch {
+	case *list == nil:
+	case slices.Contains(*list, dcr.AnyScope):
+		*list = slices.Clone(ceiling)
+	default:
+		*list = within(*list, ceiling)
+	}
+}
+
+// orNone lists values for a sentence.
+func orNone(values []string) string {
+	if len(values) == 0 {
+		return "(none)"
+	}
+	return strings.Join(values, ", ")
+}

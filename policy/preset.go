@@ -1,0 +1,47 @@
+package policy
+
+import (
+	"github.com/dynreg/dcr"
+)
+
+// Preset is a complete policy for one field of application: a validator, to be
+// used alone or among Options.Policies, and the options that go with it. Each
+// is made of what the server supports, a [dcr.DefaultValidator]: ceilings that
+// it leaves nil become those of the preset, ceilings that it sets are narrowed
+// to what the preset allows.
+type Preset struct {
+	dcr.Validator
+	options func(*dcr.Options)
+}
+
+// With stacks further rules on the preset.
+func (p Preset) With(rules ...Rule) Preset {
+	p.Validator = Stack(p.Validator, rules...)
+	return p
+}
+
+// Apply sets opts.Validator to the preset, and what else the preset says it
+// sets, as far as opts leaves it at zero. It returns opts. What is dangerous,
+// such as AllowAnonymous, it never sets.
+func (p Preset) Apply(opts *dcr.Options) *dcr.Options {
+	opts.Validator = p
+	if p.options != nil {
+		p.options(opts)
+	}
+	return opts
+}
+
+// fill sets a list that the host left nil.
+func fill(list *[]string, values ...string) {
+	if *list == nil {
+		*list = values
+	}
+}
+
+// openToPages lets pages of every origin register: the endpoints of the
+// preset are for anyone, and a page cannot send anyone's credentials along.
+func openToPages(opts *dcr.Options) {
+	if opts.CORS.Off() {
+		opts.CORS.AnyOrigin = true
+	}
+}

@@ -1,0 +1,167 @@
+package policy_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/policy"
+)
+
+// A presetCase is one sentence about a preset.
+type presetCase struct {
+	name    string
+	request string
+	refused string // Error.Rule; "" if it is accepted
+	check   func(c *dcr.Client) bool
+}
+
+func runPreset(t *testing.T, v dcr.Validator, cases []presetCase) {
+	t.Helper()
+	dcrtest.TestValidator(t, v)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := judge(t, v, c.request, nil)
+			refused := (*dcr.Error)(nil)
+			switch {
+			case errors.As(err, &refused) || c.refused != "":
+				if refused == nil || refused.Rule != c.refused {
+					t.Errorf("got %v by %+v, want it refused by %q", err, refused, c.refused)
+				}
+			case c.check != nil && !c.check(client):
+				encoded, _ := client.MarshalJSON()
+				t.Errorf("accepted as %s", encoded)
+			}
+		})
+	}
+}
+
+func TestOIDC(t *testing.T) {
+	runPreset(t, policy.OIDC(openServer), []presetCase{
+		{"a relying party", `{"redirect_uris":["https://rp.example.com/cb"],"contacts":["ops@example.com"]}`, "",
+			func(c *dcr.Client) bool {
+				return c.ApplicationType == "web" && c.TokenEndpointAuthMethod == "client_secret_basic" && c.IDTokenSignedResponseAlg == "RS256" && c.SubjectType == "public" && c.Scope == "openid"
+			}},
+		{"no redirect URI", `{"grant_types":["client_credentials"]}`, "policy.oidc", nil},
+		{"an app that does not say so", `{"redirect_uris":["com.example.app:/cb"]}`, "redirect_uris.kind", nil},
+		{"an app", `{"redirect_uris":["com.example.app:/cb"],"application_type":"native"}`, "", nil},
+		{"an app whose scheme is no domain", `{"redirect_uris":["app:/cb"],"application_type":"native"}`, "policy.reverse_domain_schemes", nil},
+		{"a scope that is not supported", `{"redirect_uris":["https://rp.example.com/cb"],"scope":"openid everything"}`, "scope.unsupported", nil},
+		{"contacts that are none", `{"redirect_uris":["https://rp.example.com/cb"],"contacts":["the boss"]}`, "contacts.form", nil},
+		{"an implicit client on localhost", `{"redirect_uris":["https://localhost/cb"],"response_types":["id_token"],"grant_types":["implicit"]}`, "redirect_uris.kind", nil},
+	})
+}
+
+const fapiKeys = `"jwks_uri":"https://tpp.example.com/jwks"`
+
+func TestFAPI2(t *testing.T) {
+	server := dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes:                            []string{"authorization_code", "implicit", "refresh_token", "client_credentials", "password"},
+		ResponseTypes:                         []string{"code", "code id_token", "token"},
+		TokenEndpointAuthMethods:              []string{"client_secret_basic", "none", "private_key_jwt", "tls_client_auth"},
+		IDTokenSigningAlgs:                    []string{"RS256", "PS256"},
+		IDTokenEncryptionAlgs:                 []string{"RSA1_5", "RSA-OAEP-256"},
+		IDTokenEncryptionEncs:                 []string{"A256GCM"},
+		DPoPSigningAlgs:                       []string{"ES256"},
+		TLSClientCertificateBoundAccessTokens: true,
+	}}
+	const base = `{"redirect_uris":["https://tpp.example.com/cb"],`
+	v := policy.FAPI2(server)
+	runPreset(t, v, []presetCase{
+		{"by keys", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt"}`, "", func(c *dcr.Client) bool {
+			return c.RequirePushedAuthorizationRequests && c.DPoPBoundAccessTokens && !c.TLSClientCertificateBoundAccessTokens &&
+				c.IDTokenSignedResponseAlg == "PS256" && c.AuthorizationCodeLifetime == time.Minute && c.RequirePKCE
+		}},
+		{"by keys, bound by certificate", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt","tls_client_certificate_bound_access_tokens":true}`, "",
+			func(c *dcr.Client) bool { return !c.DPoPBoundAccessTokens && c.TLSClientCertificateBoundAccessTokens }},
+		{"by certificate", base + `"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=tpp"}`, "",
+			func(c *dcr.Client) bool { return !c.DPoPBoundAccessTokens && c.TLSClientCertificateBoundAccessTokens }},
+		{"no method: the first that is left", base + fapiKeys + `}`, "", func(c *dcr.Client) bool { return c.TokenEndpointAuthMethod == "private_key_jwt" }},
+		{"a public client", base + `"token_endpoint_auth_method":"none"}`, "policy.token_endpoint_auth_method", nil},
+		{"a client with a secret", base + `"token_endpoint_auth_method":"client_secret_basic"}`, "policy.token_endpoint_auth_method", nil},
+		{"keys that are missing", base + `"token_endpoint_auth_method":"private_key_jwt"}`, "token_endpoint_auth_method.keys", nil},
+		{"an algorithm that is out", base + fapiKeys + `,"token_endpoint_auth_signing_alg":"RS256"}`, "token_endpoint_auth_signing_alg.unsupported", nil},
+		{"an encryption that is out", base + fapiKeys + `,"id_token_encrypted_response_alg":"RSA1_5"}`, "id_token_encrypted_response_alg.unsupported", nil},
+		{"a hybrid response type alone", base + fapiKeys + `,"response_types":["code id_token"],"grant_types":["authorization_code"]}`, "response_types.unsupported", nil},
+		{"the password grant alone", base + fapiKeys + `,"grant_types":["password"]}`, "grant_types.unsupported", nil},
+		{"loopback", `{"redirect_uris":["http://127.0.0.1/cb"],` + fapiKeys + `}`, "policy.https_only", nil},
+	})
+	if !v.Capabilities().RequirePushedAuthorizationRequests {
+		t.Error("pushed authorization requests are not advertised as required")
+	}
+	unbound := policy.FAPI2(dcr.DefaultValidator{Supports: dcr.Capabilities{DPoPSigningAlgs: []string{"RS256"}}})
+	runPreset(t, unbound, []presetCase{{"a server that binds no tokens", base + fapiKeys + `}`, "policy.fapi2", nil}})
+}
+
+func TestDuende(t *testing.T) {
+	v := policy.Duende(dcr.DefaultValidator{})
+	runPreset(t, v, []presetCase{
+		{"no grant types", `{"redirect_uris":["https://app.example.com/cb"]}`, "policy.required", nil},
+		{"a lifetime below the ceiling", `{"grant_types":["client_credentials"],"access_token_lifetime":600}`, "", func(c *dcr.Client) bool { return c.AccessTokenLifetime == 10*time.Minute }},
+		{"a lifetime beyond the ceiling", `{"grant_types":["client_credentials"],"access_token_lifetime":7200}`, "access_token_lifetime.ceiling", nil},
+		{"a pipeline without a secret", `{"grant_types":["client_credentials"],"require_client_secret":false}`, "require_client_secret.client_credentials", nil},
+	})
+	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
+	dcrtest.TestClients(t, s, slices.DeleteFunc(dcrtest.Clients(), func(c dcrtest.Client) bool { return c.Preset != "Duende" })...)
+}
+
+func TestMatrix(t *testing.T) {
+	v := policy.Matrix(dcr.DefaultValidator{})
+	request := func(redirect, more string) string {
+		return `{"client_uri":"https://example.com/","redirect_uris":["` + redirect + `"]` + more + `}`
+	}
+	const native = `,"application_type":"native"`
+	runPreset(t, v, []presetCase{
+		{"on the host", request("https://example.com/callback", ""), "", func(c *dcr.Client) bool {
+			return c.TokenEndpointAuthMethod == "none" && slices.Contains(c.GrantTypes, "refresh_token") && c.ApplicationType == "web"
+		}},
+		{"below the host", request("https://app.example.com/callback", ""), "", nil},
+		{"another port and a query", request("https://example.com:5173/?query=value", ""), "", nil},
+		{"elsewhere", request("https://app.com/callback", ""), "policy.matrix", nil},
+		{"a fragment", request("https://example.com/callback#fragment", ""), "redirect_uris.fragment", nil},
+		{"http", request("http://example.com/callback", ""), "redirect_uris.kind", nil},
+		{"loopback for the web", request("http://localhost/", ""), "policy.matrix", nil},
+		{"an app", request("com.example.app:/callback", native), "", nil},
+		{"an app of the very host", request("com.example:/", native), "", nil},
+		{"an app without a slash", request("com.example:callback", native), "", nil},
+		{"loopback for an app", request("http://localhost/callback", native), "", nil},
+		{"loopback by address", request("http://[::1]/callback", native), "", nil},
+		{"claimed https", request("https://app.example.com/callback", native), "", nil},
+		{"an app of no domain", request("example:/callback", native), "policy.matrix", nil},
+		{"an app of a longer domain", request("com.example-evil:/callback", native), "policy.matrix", nil},
+		{"an app with an authority", request("com.example.app://callback", native), "policy.matrix", nil},
+		{"https on localhost", request("https://localhost/callback", native), "redirect_uris.kind", nil},
+		{"a port in a loopback redirect", request("http://localhost:1234/callback", native), "policy.matrix", nil},
+		{"no client_uri", `{"redirect_uris":["https://example.com/"]}`, "policy.required", nil},
+		{"a client_uri over http", `{"client_uri":"http://example.com/","redirect_uris":["https://example.com/"]}`, "policy.matrix", nil},
+		{"a client_uri of a whole top-level domain", `{"client_uri":"https://com/","redirect_uris":["https://app.com/"]}`, "policy.matrix", nil},
+		{"a logo elsewhere", request("https://example.com/", `,"logo_uri":"https://app.com/logo"`), "policy.matrix", nil},
+		{"terms elsewhere, in some language", request("https://example.com/", `,"tos_uri#fr":"https://app.com/cgu"`), "policy.matrix", nil},
+		{"no refresh token", request("https://example.com/", `,"grant_types":["authorization_code"]`), "policy.matrix", nil},
+	})
+	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
+	dcrtest.TestClients(t, s, slices.DeleteFunc(dcrtest.Clients(), func(c dcrtest.Client) bool { return c.Preset != "Matrix" })...)
+}
+
+func TestPresetOptions(t *testing.T) {
+	opts := policy.MCP(dcr.DefaultValidator{}).With(policy.LoopbackOnly()).Apply(&dcr.Options{Endpoint: endpoint})
+	if opts.AllowAnonymous || !opts.CORS.AnyOrigin {
+		t.Errorf("MCP sets AllowAnonymous %v and CORS %+v", opts.AllowAnonymous, opts.CORS)
+	}
+	opts.AllowAnonymous = true
+	s := serve(t, opts)
+	if answer := s.send(http.MethodPost, "", "", `{"redirect_uris":["https://app.example.com/"]}`); answer.Status != http.StatusBadRequest {
+		t.Errorf("a rule on top of a preset does not hold: %d", answer.Status)
+	}
+	own := policy.MCP(dcr.DefaultValidator{}).Apply(&dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}})
+	if own.CORS.AnyOrigin {
+		t.Error("the preset overrides the host's CORS")
+	}
+	if len(s.Warnings()) != 0 {
+		t.Errorf("a preset as it comes has warnings: %q", s.Warnings())
+	}
+}

@@ -1,0 +1,78 @@
+package policy
+
+// What a registration must bring with it.
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/dynreg/dcr"
+)
+
+// RequireMembers wants these metadata members to be sent, or claimed by the
+// software statement, rather than left to the server's defaults. It panics on
+// a member that the server issues. For software_statement there is
+// [RequireStatement].
+func RequireMembers(names ...string) Rule {
+	members := make([]dcr.Field[json.RawMessage], len(names))
+	for i, name := range names {
+		members[i] = dcr.NewField[json.RawMessage](name)
+	}
+	return func(inner dcr.Validator) dcr.Validator { return required{inner, members} }
+}
+
+type required struct {
+	dcr.Validator
+	members []dcr.Field[json.RawMessage]
+}
+
+// ValidateGrantTypes looks before any step fills in a default.
+func (r required) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	for _, member := range r.members {
+		if _, sent, err := member.Get(&reg.Client.Metadata); err != nil {
+			return err
+		} else if !sent {
+			return refuse(member.Name(), "required", "%s must be sent", member.Name())
+		}
+	}
+	return r.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// RequireStatement wants a software statement that the validator verified, of
+// one of these issuers, if any are named. An update may leave it out where the
+// client registered with one: what that one claimed still holds.
+func RequireStatement(issuers ...string) Rule {
+	return func(inner dcr.Validator) dcr.Validator { return statementRequired{inner, issuers} }
+}
+
+type statementRequired struct {
+	dcr.Validator
+	issuers []string
+}
+
+// ValidateSoftwareStatement judges what the inner step verified.
+func (s statementRequired) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	if err := s.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
+		return err
+	}
+	issuer := ""
+	switch {
+	case reg.Statement != nil:
+		issuer = reg.Statement.Issuer
+	case reg.Previous != nil && reg.Previous.Statement != nil && reg.Request.SoftwareStatement == "":
+		issuer = reg.Previous.Statement.Issuer
+	default:
+		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent, and be one that this server can verify")
+	}
+	if len(s.issuers) > 0 && !slices.Contains(s.issuers, issuer) {
+		return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must be of an issuer that this server approves for this")
+	}
+	return nil
+}
+
+func refuseStatement(code dcr.Code, description string) *dcr.Error {
+	err := dcr.Errorf(code, "%s", description)
+	err.Member, err.Rule = "software_statement", "policy.require_statement"
+	return err
+}

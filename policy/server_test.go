@@ -1,0 +1,78 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+)
+
+const endpoint = "https://id.example.com/connect/dcr"
+
+// server is a handler and its store.
+type server struct {
+	*dcr.Handler
+	store *dcr.MemoryStore
+}
+
+func serve(t testing.TB, opts *dcr.Options) server {
+	t.Helper()
+	store := dcr.NewMemoryStore()
+	opts.Logger = slog.New(slog.DiscardHandler)
+	handler, err := dcr.NewHandler(store, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server{handler, store}
+}
+
+// send sends a request to the registration endpoint, or to what url names.
+func (s server) send(method, url, token, body string) dcrtest.Answer {
+	if url == "" {
+		url = endpoint
+	}
+	r := httptest.NewRequest(method, url, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	answer, _ := io.ReadAll(w.Body)
+	return dcrtest.Answer{Request: []byte(body), Status: w.Code, Header: w.Header(), Body: answer}
+}
+
+// register registers a client that must be accepted.
+func (s server) register(t testing.TB, body string) object {
+	t.Helper()
+	answer := s.send(http.MethodPost, "", "", body)
+	if answer.Status != http.StatusCreated {
+		t.Fatalf("%s: %d %s", body, answer.Status, answer.Body)
+	}
+	return decode(t, answer)
+}
+
+// update sends a client's update with its own token.
+func (s server) update(client object, body string) dcrtest.Answer {
+	var request object
+	json.Unmarshal([]byte(body), &request)
+	request["client_id"] = client["client_id"]
+	delete(request, "client_secret")
+	encoded, _ := json.Marshal(request)
+	return s.send(http.MethodPut, client["registration_client_uri"].(string), client["registration_access_token"].(string), string(encoded))
+}
+
+func decode(t testing.TB, answer dcrtest.Answer) object {
+	t.Helper()
+	var members object
+	if err := json.Unmarshal(answer.Body, &members); err != nil {
+		t.Fatalf("%s: %v", answer.Body, err)
+	}
+	return members
+}

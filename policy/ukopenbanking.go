@@ -1,0 +1,203 @@
+package policy
+
+// UK Open Banking Dynamic Client Registration 3.2, 3.3 and 3.4.
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// UKBank is what a bank decides about [UKOpenBanking].
+type UKBank struct {
+	Version  string             // of the specification: 3.2, 3.3 or 3.4; if empty, 3.3
+	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
+	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, one with the defaults
+	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
+	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, none is remembered
+}
+
+// UKOpenBanking is Dynamic Client Registration of UK Open Banking, for banks.
+// server.Statements names the directory and its keys; it panics without.
+//
+//	policy.UKOpenBanking(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
+//		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.JWKSURL(directory, nil)},
+//	}}, policy.UKBank{Audience: []string{"0015800000jf9GgAAI"}})
+//
+// What it changes, and why:
+//
+//   - The body is a JWS (application/jose, application/jwt), signed with a key
+//     that the software statement names; its iss is the software_id. 3.4 also
+//     has it as a JSON string.
+//   - A statement of the directory is required, and its claims win: client_name
+//     and the pages, jwks_uri; redirect_uris may be a part of those it names,
+//     and are all of them where the request names none.
+//   - Nothing that matters is left to defaults: token_endpoint_auth_method,
+//     grant_types, scope, application_type, id_token_signed_response_alg and
+//     request_object_signing_alg must be sent. Omitted response_types are
+//     "code id_token", which needs no implicit grant here.
+//   - Signatures are PS256 or ES256; redirect URIs are https on public hosts.
+//     client_secret_jwt is left out, which has no algorithm among these.
+//   - application_type is web or mobile; web or native from 3.4 on.
+//   - Management is authorised by the client's own access token, through
+//     Options.Caller, at Endpoint/{client_id}; an update may leave out client_id.
+//   - Client secrets have 36 characters (216 random bits), as the schema wants.
+//   - What is wrong with a request is answered with 400 and a code of RFC 7591.
+//
+// Third parties come over mutual TLS without a token, so set
+// Options.AllowAnonymous, and Options.Caller to what verifies their tokens.
+// Apply it after both: it needs Options.Endpoint.
+func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
+	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", ukAlgorithms...)
+	supports := &server.Supports
+	fill(&supports.GrantTypes, "authorization_code", "client_credentials", "refresh_token")
+	fill(&supports.ResponseTypes, "code id_token", "code")
+	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt", "tls_client_auth")
+	fill(&supports.Scopes, "openid", "accounts", "payments", "fundsconfirmations")
+	fill(&supports.IDTokenSigningAlgs, ukAlgorithms...)
+	fill(&supports.RequestObjectSigningAlgs, ukAlgorithms...)
+	fill(&supports.TokenEndpointAuthSigningAlgs, ukAlgorithms...)
+	server.AllowHybridWithoutImplicit = true
+	server.AllowHTTPRedirects = false
+	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{
+		Statements: statements, IssuerClaim: "software_id", Audience: bank.Audience, Fetch: bank.Fetch, Keys: bank.Keys, Replay: bank.Replay,
+		RequiredClaims: []string{"iss", "aud", "iat", "exp", "jti"},
+	})
+	return Preset{
+		Validator: Stack(uk{server, bank.Version == "3.4"},
+			SigningAlgorithms(ukAlgorithms...),
+			GrantTypes(Values{Ceiling: ukGrants}),
+			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
+			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, Excess: Refuse}),
+			publicHTTPS(256),
+			RequireMembers("token_endpoint_auth_method", "grant_types", "scope", "application_type", "id_token_signed_response_alg", "request_object_signing_alg"),
+		),
+		options: func(opts *dcr.Options) { ukOptions(opts, decode, bank.Version == "3.4") },
+	}
+}
+
+var (
+	ukAlgorithms = []string{"PS256", "ES256"}
+	ukGrants     = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
+)
+
+func ukOptions(opts *dcr.Options, decode dcr.Decoder, v34 bool) {
+	if opts.Decoders == nil {
+		opts.Decoders = map[string]dcr.Decoder{"application/jose": decode, "application/jwt": decode}
+		if v34 {
+			opts.Decoders["application/json"] = decode // "a string", by a fault of that text
+		}
+	}
+	opts.OptionalClientID = true
+	if opts.ClientURI == "" {
+		opts.ClientURI = strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
+	}
+	if opts.ManageAs == nil {
+		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
+			return caller.ClientID != "" && caller.ClientID == client.ID
+		}
+	}
+	if opts.NewClientSecret == nil {
+		opts.NewClientSecret = ukSecret
+	}
+	if opts.WriteError == nil {
+		opts.WriteError = ukWriteError
+	}
+}
+
+// ukSecret makes the longest secret of random bits that the schema has room
+// for.
+func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
+	random := make([]byte, 27)
+	rand.Read(random) // never fails: see crypto/rand
+	secret := dcr.Plaintext(base64.RawURLEncoding.EncodeToString(random))
+	return secret, dcr.HashSecret(secret), nil
+}
+
+// ukWriteError knows only the codes of RFC 7591 for what is wrong with a
+// request.
+func ukWriteError(w http.ResponseWriter, r *http.Request, err error) {
+	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
+		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
+	}
+	dcr.WriteError(w, r, err)
+}
+
+type uk struct {
+	dcr.Validator
+	v34 bool
+}
+
+// Capabilities takes away the push mode of CIBA, and user codes.
+func (u uk) Capabilities() dcr.Capabilities {
+	supported := effective(u.Validator)
+	supported.BackchannelUserCodeParameter = false
+	narrow(&supported.BackchannelTokenDeliveryModes, []string{"poll", "ping"})
+	return supported
+}
+
+// ValidateRedirectURIs judges application_type by the words of the version.
+func (u uk) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	c, device := reg.Client, "mobile"
+	if u.v34 {
+		device = "native"
+	}
+	asked := c.ApplicationType
+	if asked != "web" && asked != device {
+		return refuse("application_type", "uk", "application_type must be web or %s", device)
+	}
+	if asked == device {
+		c.ApplicationType = "native"
+	}
+	err := u.Validator.ValidateRedirectURIs(ctx, reg)
+	c.ApplicationType = asked
+	return err
+}
+
+// ValidateClientAuthentication wants what belongs to a method.
+func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
+	if err := u.Validator.ValidateClientAuthentication(ctx, reg); err != nil {
+		return err
+	}
+	c := reg.Client
+	if c.TokenEndpointAuthMethod == "private_key_jwt" && c.TokenEndpointAuthSigningAlg == "" {
+		return refuse("token_endpoint_auth_signing_alg", "uk", "token_endpoint_auth_signing_alg must be sent with private_key_jwt")
+	}
+	longest := 128
+	if u.v34 {
+		longest = 512
+	}
+	if len(c.TLSClientAuthSubjectDN) > longest {
+		return refuse("tls_client_auth_subject_dn", "uk", "tls_client_auth_subject_dn must not be longer than %d bytes", longest)
+	}
+	if c.TokenEndpointAuthMethod == "tls_client_auth" && c.TLSClientAuthSubjectDN == "" {
+		return refuse("tls_client_auth_subject_dn", "uk", "tls_client_auth_subject_dn must be sent with tls_client_auth")
+	}
+	return nil
+}
+
+// ValidateClient wants a scope that is left.
+func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := u.Validator.ValidateClient(ctx, reg); err != nil {
+		return err
+	}
+	if reg.Client.Scope == "" || len(reg.Client.Scope) > 256 {
+		return refuse("scope", "uk", "scope must have at least one of: %s", orNone(reg.Capabilities.Scopes))
+	}
+	return nil
+}
+
+// isPublicHTTPS reports whether a redirect URI is https on a host that is not
+// the user's own machine, by whatever name.
+func isPublicHTTPS(redirect string) bool {
+	parsed, err := uri.Parse(redirect)
+	labels := strings.Split(parsed.Host, ".")
+	return err == nil && parsed.Kind() == uri.HTTPS && !slices.Contains(labels[len(labels)-1:], "localhost")
+}
