@@ -11,21 +11,36 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/record"
 )
 
 const standardEnc = "A128CBC-HS256" // the default of every *_enc member
 
 // enabled reports whether a registered member is on.
-func (reg *Registration) enabled(name string) bool {
-	i, _ := members.Find(name)
-	return reg.on.has(i)
+func (reg *Registration) enabled(name string) bool { return reg.on.has(member(name).Place) }
+
+// lists are, by the place of each member that has one, the name of its list of
+// alternatives and the discovery member of that name.
+var lists = func() []listed {
+	found := make([]listed, len(members.Fields))
+	for i := range members.Fields {
+		if name := members.Fields[i].Tag.Get("list"); name != "" {
+			place, _ := capabilityMembers.Find(name)
+			found[i] = listed{name: name, ceiling: &capabilityMembers.Fields[place]}
+		}
+	}
+	return found
+}()
+
+type listed struct {
+	name    string
+	ceiling *record.Field
 }
 
 // ceiling is what the server supports of a member that has a list: the
 // discovery member of the list's own name.
-func (c *Capabilities) ceiling(name string) []string {
-	i, _ := capabilityMembers.Find(member(name).Tag.Get("list"))
-	supported := capabilityMembers.Fields[i].List(reflect.ValueOf(c).Elem())
+func (c *Capabilities) ceiling(f *record.Field) []string {
+	supported := lists[f.Place].ceiling.List(reflect.ValueOf(c).Elem())
 	if supported == nil {
 		return defaultSigningAlgs
 	}
@@ -35,13 +50,13 @@ func (c *Capabilities) ceiling(name string) []string {
 // settle gives a member its effective value: the one asked for, one that the
 // registrant listed as an alternative, or the fallback ("" for none), always
 // within the server's ceiling.
-func (reg *Registration) settle(name, fallback string) error {
-	if !reg.enabled(name) {
+func (reg *Registration) settle(f *record.Field, fallback string) error {
+	if !reg.on.has(f.Place) {
 		return nil
 	}
-	value, err := reg.pick(name, fallback, reg.Capabilities.ceiling(name))
+	value, err := reg.pick(f, fallback, reg.Capabilities.ceiling(f))
 	if err == nil {
-		member(name).SetText(reg.Client.Metadata.reflect(), value)
+		f.SetText(reg.Client.Metadata.reflect(), value)
 	}
 	return err
 }
@@ -50,10 +65,9 @@ func (reg *Registration) settle(name, fallback string) error {
 // for, else one of the registrant's list, else the fallback, else what the
 // server supports. The order of the registrant's list is no preference (RP
 // Metadata Choices §2), so the server's order decides.
-func (reg *Registration) pick(name, fallback string, supported []string) (string, error) {
-	f := member(name)
+func (reg *Registration) pick(f *record.Field, fallback string, supported []string) (string, error) {
 	asked := f.Text(reg.Client.Metadata.reflect())
-	list := f.Tag.Get("list")
+	name, list := f.Name, lists[f.Place].name
 	choices := reg.Request.Choices[list]
 	blamed, sentence := list, "must contain one of: %s"
 	switch {
@@ -91,8 +105,8 @@ func (reg *Registration) serves(name, value string) bool {
 
 // settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and has
 // its default where alg is set.
-func (reg *Registration) settleEncryption(alg, enc string) error {
-	if !reg.enabled(alg) {
+func (reg *Registration) settleEncryption(alg, enc *record.Field) error {
+	if !reg.on.has(alg.Place) {
 		return nil
 	}
 	if err := reg.settle(alg, ""); err != nil {
@@ -101,16 +115,16 @@ func (reg *Registration) settleEncryption(alg, enc string) error {
 	if err := reg.checkEncPair(alg, enc); err != nil {
 		return err
 	}
-	if member(alg).IsZero(reg.Client.Metadata.reflect()) {
+	if alg.IsZero(reg.Client.Metadata.reflect()) {
 		return nil // a list of enc values alone asks for nothing
 	}
 	return reg.settle(enc, standardEnc)
 }
 
-func (reg *Registration) checkEncPair(alg, enc string) error {
+func (reg *Registration) checkEncPair(alg, enc *record.Field) error {
 	from := reg.Client.Metadata.reflect()
-	if member(alg).IsZero(from) && !member(enc).IsZero(from) {
-		return refuseMember(enc, "alone", "must come with %s", alg)
+	if alg.IsZero(from) && !enc.IsZero(from) {
+		return refuseMember(enc.Name, "alone", "must come with %s", alg.Name)
 	}
 	return nil
 }
@@ -118,35 +132,36 @@ func (reg *Registration) checkEncPair(alg, enc string) error {
 // encryptionPairs are the members that name a JWE algorithm, each with its
 // content encryption. needsKeys: the server encrypts to the client's key.
 var encryptionPairs = []struct {
-	alg, enc  string
+	alg, enc  *record.Field
 	needsKeys bool
 }{
-	{"id_token_encrypted_response_alg", "id_token_encrypted_response_enc", true},
-	{"userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc", true},
-	{"authorization_encrypted_response_alg", "authorization_encrypted_response_enc", true},
-	{"introspection_encrypted_response_alg", "introspection_encrypted_response_enc", true},
-	{"request_object_encryption_alg", "request_object_encryption_enc", false},
+	{member("id_token_encrypted_response_alg"), member("id_token_encrypted_response_enc"), true},
+	{member("userinfo_encrypted_response_alg"), member("userinfo_encrypted_response_enc"), true},
+	{member("authorization_encrypted_response_alg"), member("authorization_encrypted_response_enc"), true},
+	{member("introspection_encrypted_response_alg"), member("introspection_encrypted_response_enc"), true},
+	{member("request_object_encryption_alg"), member("request_object_encryption_enc"), false},
 }
 
 // clientSigns are the members that name an algorithm the client signs with.
-var clientSigns = []string{"token_endpoint_auth_signing_alg", "request_object_signing_alg", "backchannel_authentication_request_signing_alg"}
+var clientSigns = []*record.Field{
+	member("token_endpoint_auth_signing_alg"), member("request_object_signing_alg"), member("backchannel_authentication_request_signing_alg"),
+}
 
-// algMembers are the places of all members that name an algorithm.
-var algMembers = func() (places []int) {
-	for i, f := range members.Fields {
-		if strings.HasSuffix(f.Name, "_alg") {
-			places = append(places, i)
+// algMembers are all members that name an algorithm.
+var algMembers = func() (algs []*record.Field) {
+	for i := range members.Fields {
+		if f := &members.Fields[i]; strings.HasSuffix(f.Name, "_alg") {
+			algs = append(algs, f)
 		}
 	}
-	return places
+	return algs
 }()
 
 // symmetricNeed returns the first member by which the server needs the client
 // secret itself, "" if none does, and how many bytes the secret must have.
 func (c *Client) symmetricNeed() (name string, bytes int) {
 	from := c.Metadata.reflect()
-	for _, i := range algMembers {
-		f := &members.Fields[i]
+	for _, f := range algMembers {
 		alg := f.Text(from)
 		if !jose.Symmetric(alg) {
 			continue
@@ -156,8 +171,8 @@ func (c *Client) symmetricNeed() (name string, bytes int) {
 		}
 		enc := ""
 		for _, pair := range encryptionPairs {
-			if pair.alg == f.Name {
-				enc = member(pair.enc).Text(from)
+			if pair.alg == f {
+				enc = pair.enc.Text(from)
 			}
 		}
 		bytes = max(bytes, jose.MinSecretBytes(alg, enc))
@@ -190,14 +205,14 @@ func (reg *Registration) checkKeyNeeds() error {
 		return nil
 	}
 	from := c.Metadata.reflect()
-	for _, name := range clientSigns {
-		if jose.Asymmetric(member(name).Text(from)) && !reg.keys.Sig {
-			return refuseMember(name, "keys", "needs a signing key in jwks, or jwks_uri")
+	for _, f := range clientSigns {
+		if jose.Asymmetric(f.Text(from)) && !reg.keys.Sig {
+			return refuseMember(f.Name, "keys", "needs a signing key in jwks, or jwks_uri")
 		}
 	}
 	for _, pair := range encryptionPairs {
-		if pair.needsKeys && jose.Asymmetric(member(pair.alg).Text(from)) && !reg.keys.Enc {
-			return refuseMember(pair.alg, "keys", "needs an encryption key in jwks, or jwks_uri")
+		if pair.needsKeys && jose.Asymmetric(pair.alg.Text(from)) && !reg.keys.Enc {
+			return refuseMember(pair.alg.Name, "keys", "needs an encryption key in jwks, or jwks_uri")
 		}
 	}
 	return nil

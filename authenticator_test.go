@@ -3,6 +3,7 @@ package dcr_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +31,9 @@ var (
 )
 
 func TestAuthenticatorsTogether(t *testing.T) {
+	logger, _ := quiet()
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(logger)
 	const realm = `Bearer realm="client registration"`
 	for _, test := range []struct {
 		sentence  string

@@ -1,6 +1,298 @@
 package dcr
 
-import "reflect"
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// CacheOptions are the settings of a [CachingStore]. The zero value is ready
+// to use.
+type CacheOptions struct {
+	// Size is how many clients the cache holds at most. If zero, 10,000. As
+	// many again, by their ids alone, are remembered as missing.
+	Size int
+
+	// TTL is how long a client is served from the cache, and so how long a
+	// change that another process made may go unseen here. If zero, 30 seconds.
+	TTL time.Duration
+
+	// NegativeTTL is how long it is remembered that there is no client of an
+	// id. If zero, 1 second; if negative, not at all.
+	NegativeTTL time.Duration
+
+	// LoadTimeout bounds one reading of the store, which several callers may
+	// wait for, each within its own context. If zero, 10 seconds.
+	LoadTimeout time.Duration
+}
+
+// CachingStore reads clients from a store and remembers them for a while: the
+// read path of the authorize and token endpoints, which ask for the same
+// clients again and again. Make one with [NewCachingStore].
+//
+// Callers that miss the same client at once share one reading. What this
+// CachingStore writes it never serves from before; changes by others are seen
+// after the TTL. That a client is missing is remembered shortly, a failure of
+// the store never, and neither is taken for the other.
+//
+// It has the optional capabilities of the store inside, by way of [StoreAs],
+// and no others.
+type CachingStore struct {
+	store ClientConfigurationStore
+	opts  CacheOptions
+
+	mu      sync.Mutex
+	found   clientCache
+	missing clientCache // apart, so that strangers who ask for nonsense evict no client
+	loads   map[string]*cacheLoad
+}
+
+// NewCachingStore returns a cache in front of store. If opts is nil, every
+// option has its default.
+func NewCachingStore(store ClientConfigurationStore, opts *CacheOptions) *CachingStore {
+	if opts == nil {
+		opts = &CacheOptions{}
+	}
+	s := &CachingStore{store: store, opts: *opts, loads: make(map[string]*cacheLoad)}
+	for option, otherwise := range map[*time.Duration]time.Duration{
+		&s.opts.TTL: 30 * time.Second, &s.opts.NegativeTTL: time.Second, &s.opts.LoadTimeout: 10 * time.Second,
+	} {
+		if *option == 0 {
+			*option = otherwise
+		}
+	}
+	if s.opts.Size <= 0 {
+		s.opts.Size = 10_000
+	}
+	s.found.limit, s.missing.limit = s.opts.Size, s.opts.Size
+	return s
+}
+
+// FindByClientID returns a client, which may be as old as the TTL; see
+// [ClientConfigurationStore].
+func (s *CachingStore) FindByClientID(ctx context.Context, clientID string) (*Client, error) {
+	s.mu.Lock()
+	now := time.Now()
+	if entry := s.found.get(clientID, now); entry != nil {
+		client := entry.client
+		s.mu.Unlock()
+		return client.Clone(), nil
+	}
+	if s.missing.get(clientID, now) != nil {
+		s.mu.Unlock()
+		return nil, ErrClientNotFound
+	}
+	current := s.loads[clientID]
+	if current == nil {
+		current = &cacheLoad{done: make(chan struct{})}
+		s.loads[clientID] = current
+		// The first caller may give up: the others wait for the same reading.
+		go s.load(context.WithoutCancel(ctx), clientID, current)
+	}
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-current.done:
+		if current.err != nil {
+			return nil, current.err
+		}
+		return current.client.Clone(), nil
+	}
+}
+
+// cacheLoad is one reading of the store.
+type cacheLoad struct {
+	done    chan struct{} // closed when client and err are set
+	client  *Client       // shared: whoever returns it clones it
+	err     error
+	overrun bool // something was written meanwhile: not to be kept
+}
+
+func (s *CachingStore) load(ctx context.Context, clientID string, l *cacheLoad) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.LoadTimeout)
+	defer cancel()
+	defer func() {
+		// A store that panics fails the callers who wait, not the program.
+		if panicked := recover(); panicked != nil {
+			l.err = fmt.Errorf("dcr: the store panicked: %v", panicked)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.loads[clientID] == l {
+			delete(s.loads, clientID)
+		}
+		switch {
+		case l.overrun:
+		case l.err == nil:
+			s.found.put(clientID, &cacheEntry{client: l.client, until: time.Now().Add(s.opts.TTL)})
+		case errors.Is(l.err, ErrClientNotFound):
+			s.missing.put(clientID, &cacheEntry{until: time.Now().Add(s.opts.NegativeTTL)})
+		}
+		close(l.done)
+	}()
+	l.client, l.err = s.store.FindByClientID(ctx, clientID)
+}
+
+// forget drops what is known of a client, and what is being read of it. It
+// comes after a write, whatever became of that: nothing that was read before
+// the write ended is served once it has.
+func (s *CachingStore) forget(clientID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found.drop(clientID)
+	s.missing.drop(clientID)
+	s.overrun(clientID)
+}
+
+func (s *CachingStore) overrun(clientID string) {
+	if current := s.loads[clientID]; current != nil {
+		current.overrun = true
+		delete(s.loads, clientID)
+	}
+}
+
+// Add stores a new client; see [ClientConfigurationStore].
+func (s *CachingStore) Add(ctx context.Context, client *Client) error {
+	defer s.forget(client.ID)
+	return s.store.Add(ctx, client)
+}
+
+// Update replaces a client; see [ClientConfigurationStore].
+func (s *CachingStore) Update(ctx context.Context, client *Client) error {
+	defer s.forget(client.ID)
+	return s.store.Update(ctx, client)
+}
+
+// Delete removes a client; see [ClientConfigurationStore].
+func (s *CachingStore) Delete(ctx context.Context, clientID string) error {
+	defer s.forget(clientID)
+	return s.store.Delete(ctx, clientID)
+}
+
+// Uncached returns the same store without the cache for reading, while what it
+// writes is forgotten by the cache. It is what a [Handler] should have: whoever
+// manages a client must see what other hosts wrote a moment ago.
+func (s *CachingStore) Uncached() ClientConfigurationStore { return uncached{s} }
+
+type uncached struct{ *CachingStore }
+
+func (s uncached) FindByClientID(ctx context.Context, clientID string) (*Client, error) {
+	return s.store.FindByClientID(ctx, clientID)
+}
+
+// As is how [StoreAs] finds the optional capabilities: those of the store
+// inside, of which touching and sweeping keep the cache up to date.
+func (s *CachingStore) As(target any) bool {
+	switch target := target.(type) {
+	case *ClientToucher:
+		inside, ok := StoreAs[ClientToucher](s.store)
+		*target = cachedToucher{s, inside}
+		return ok
+	case *ClientSweeper:
+		inside, ok := StoreAs[ClientSweeper](s.store)
+		*target = cachedSweeper{s, inside}
+		return ok
+	}
+	return StoreInto(s.store, target)
+}
+
+type cachedToucher struct {
+	cache  *CachingStore
+	inside ClientToucher
+}
+
+// TouchClient touches the cached client too: endpoints touch what they find,
+// and would find nothing cached if that dropped it.
+func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time.Time) error {
+	if err := t.inside.TouchClient(ctx, clientID, at); err != nil {
+		t.cache.forget(clientID)
+		return err
+	}
+	t.cache.mu.Lock()
+	defer t.cache.mu.Unlock()
+	t.cache.overrun(clientID)
+	if entry := t.cache.found.get(clientID, time.Now()); entry != nil {
+		touched := *entry.client // the lists stay shared: nobody writes to them
+		touched.Touch(at)
+		entry.client = &touched
+	}
+	return nil
+}
+
+type cachedSweeper struct {
+	cache  *CachingStore
+	inside ClientSweeper
+}
+
+// SweepClients forgets everything, since nobody says what was deleted.
+func (w cachedSweeper) SweepClients(ctx context.Context, rule SweepRule) (int64, error) {
+	defer func() {
+		w.cache.mu.Lock()
+		defer w.cache.mu.Unlock()
+		w.cache.found.clear()
+		for clientID := range w.cache.loads {
+			w.cache.overrun(clientID)
+		}
+	}()
+	return w.inside.SweepClients(ctx, rule)
+}
+
+// cacheEntry is what is known of one client.
+type cacheEntry struct {
+	id     string
+	client *Client // nil where there is none
+	until  time.Time
+}
+
+// clientCache holds the entries that were used last.
+type clientCache struct {
+	limit   int
+	entries map[string]*list.Element
+	used    list.List // of *cacheEntry, the last used in front
+}
+
+func (c *clientCache) get(id string, now time.Time) *cacheEntry {
+	element := c.entries[id]
+	if element == nil {
+		return nil
+	}
+	entry := element.Value.(*cacheEntry)
+	if !now.Before(entry.until) {
+		c.drop(id)
+		return nil
+	}
+	c.used.MoveToFront(element)
+	return entry
+}
+
+func (c *clientCache) put(id string, entry *cacheEntry) {
+	c.drop(id)
+	if c.entries == nil {
+		c.entries = make(map[string]*list.Element)
+	}
+	for len(c.entries) >= c.limit {
+		c.drop(c.used.Back().Value.(*cacheEntry).id)
+	}
+	entry.id = id
+	c.entries[id] = c.used.PushFront(entry)
+}
+
+func (c *clientCache) drop(id string) {
+	if element := c.entries[id]; element != nil {
+		c.used.Remove(element)
+		delete(c.entries, id)
+	}
+}
+
+func (c *clientCache) clear() {
+	clear(c.entries)
+	c.used.Init()
+}
 
 // StoreAs returns the optional capability T of a store, such as
 // [ClientToucher]: the store itself, if it has T's methods, or what the store

@@ -170,8 +170,11 @@ func (c *Client) usable(now time.Time) bool {
 func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // MarshalJSON writes the stored form.
-func (c *Client) MarshalJSON() ([]byte, error) {
-	object := objectWriter{dst: make([]byte, 0, 1024)}
+func (c *Client) MarshalJSON() ([]byte, error) { return c.appendJSON(make([]byte, 0, 1024)) }
+
+// appendJSON writes the stored form into dst, which is empty.
+func (c *Client) appendJSON(dst []byte) ([]byte, error) {
+	object := objectWriter{dst: dst}
 	from, defaults := reflect.ValueOf(c).Elem(), reflect.ValueOf(&clientDefaults).Elem()
 	object.text("client_id", c.ID)
 	object.name("metadata")

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -22,7 +23,7 @@ var authenticatedGrants = []string{"client_credentials", grantCIBA}
 // authMethod is the effective token_endpoint_auth_method, also before it is
 // settled.
 func (reg *Registration) authMethod() string {
-	method, err := reg.pick("token_endpoint_auth_method", "client_secret_basic", reg.Capabilities.TokenEndpointAuthMethods)
+	method, err := reg.pick(member("token_endpoint_auth_method"), "client_secret_basic", reg.Capabilities.TokenEndpointAuthMethods)
 	if err != nil {
 		return "none" // it will be refused; until then it is trusted least
 	}
@@ -35,7 +36,7 @@ func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg 
 	if err := d.Duende.clientSecret(reg); err != nil {
 		return err
 	}
-	if err := reg.settle("token_endpoint_auth_method", "client_secret_basic"); err != nil {
+	if err := reg.settle(member("token_endpoint_auth_method"), "client_secret_basic"); err != nil {
 		return err
 	}
 	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
@@ -50,20 +51,19 @@ func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg 
 // settleAuthAlg settles token_endpoint_auth_signing_alg, whose ceiling is what
 // the method can use.
 func (reg *Registration) settleAuthAlg() error {
-	c := reg.Client
-	const name = "token_endpoint_auth_signing_alg"
-	if !reg.enabled(name) {
+	c, alg := reg.Client, member("token_endpoint_auth_signing_alg")
+	if !reg.on.has(alg.Place) {
 		return nil
 	}
 	method := c.TokenEndpointAuthMethod
 	if method != "private_key_jwt" && method != "client_secret_jwt" {
 		if c.TokenEndpointAuthSigningAlg != "" {
-			return refuseMember(name, "method", "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt")
+			return refuseMember(alg.Name, "method", "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt")
 		}
 		return nil
 	}
-	fitting := slices.DeleteFunc(slices.Clone(reg.Capabilities.ceiling(name)), func(alg string) bool { return !fitsAuthMethod(alg, method) })
-	value, err := reg.pick(name, "", fitting)
+	fitting := slices.DeleteFunc(slices.Clone(reg.Capabilities.ceiling(alg)), func(alg string) bool { return !fitsAuthMethod(alg, method) })
+	value, err := reg.pick(alg, "", fitting)
 	c.TokenEndpointAuthSigningAlg = value
 	return err
 }
@@ -129,20 +129,20 @@ func (reg *Registration) checkKeys() error {
 // tlsNames are the members by which a client certificate is recognised (RFC
 // 8705 §2.1.2), each with what its value must be.
 var tlsNames = []struct {
-	member string
+	member *record.Field
 	valid  func(string) bool
 	want   string
 }{
-	{"tls_client_auth_subject_dn", isDistinguishedName, "must be a distinguished name as in RFC 4514, such as CN=client,O=Example"},
-	{"tls_client_auth_san_dns", isDNSName, "must be a DNS name"},
-	{"tls_client_auth_san_uri", isURI, "must be an absolute URI"},
-	{"tls_client_auth_san_ip", isIP, "must be an IPv4 address in dotted form or an IPv6 address"},
-	{"tls_client_auth_san_email", isMailbox, "must be an e-mail address"},
+	{member("tls_client_auth_subject_dn"), isDistinguishedName, "must be a distinguished name as in RFC 4514, such as CN=client,O=Example"},
+	{member("tls_client_auth_san_dns"), isDNSName, "must be a DNS name"},
+	{member("tls_client_auth_san_uri"), isURI, "must be an absolute URI"},
+	{member("tls_client_auth_san_ip"), isIP, "must be an IPv4 address in dotted form or an IPv6 address"},
+	{member("tls_client_auth_san_email"), isMailbox, "must be an e-mail address"},
 }
 
 func (c *Client) clearTLSNames() {
 	for _, name := range tlsNames {
-		member(name.member).Clear(c.Metadata.reflect())
+		name.member.Clear(c.Metadata.reflect())
 	}
 }
 
@@ -151,13 +151,13 @@ func (c *Client) checkTLSName() error {
 	from := c.Metadata.reflect()
 	set := 0
 	for _, name := range tlsNames {
-		text := member(name.member).Text(from)
+		text := name.member.Text(from)
 		if text == "" {
 			continue
 		}
 		set++
 		if !name.valid(text) {
-			return refuseMember(name.member, "form", "%s", name.want)
+			return refuseMember(name.member.Name, "form", "%s", name.want)
 		}
 	}
 	if set != 1 {

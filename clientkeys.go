@@ -32,12 +32,12 @@ var (
 // objects, and to which the server encrypts. A set behind jwks_uri is fetched
 // through the guarded client, by one request however many ask at once, kept for
 // as long as its server says (from a minute to a day, else for 15 minutes), and
-// fetched anew for an unknown key id, but no more often than Floor. While its
-// server is down it serves on for an hour. The zero value is ready to use; do
-// not change it after the first use.
+// fetched anew for an unknown key id, though not again within Floor once that
+// found nothing. While its server is down it serves on for an hour. The zero
+// value is ready to use; do not change it after the first use.
 type ClientKeys struct {
 	Fetch   *GuardedClient   // if nil, one with the defaults
-	Floor   time.Duration    // between two fetches for unknown key ids; if zero, 1 minute
+	Floor   time.Duration    // between two fetches that do not find the key id they were made for; if zero, 1 minute
 	Entries int              // sets kept, those used last; if zero, 1,024
 	MaxKeys int              // in one set; if zero, 32
 	Now     func() time.Time // if nil, time.Now

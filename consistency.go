@@ -107,7 +107,7 @@ func (c *Capabilities) contradictoryLists(canSeal bool) error {
 		if list == "" || !on.has(i) {
 			continue
 		}
-		supported := c.ceiling(f.Name)
+		supported := c.ceiling(&f)
 		if len(supported) == 0 {
 			return fmt.Errorf("%s is empty, so that no value of %s is accepted; name a value, or leave the list out", list, f.Name)
 		}
@@ -127,7 +127,7 @@ func (c *Capabilities) canBe(name, alg string, canSeal bool) bool {
 	case jose.Symmetric(alg):
 		return canSeal && name != "backchannel_authentication_request_signing_alg"
 	case alg == "none":
-		return !slices.Contains(neverNone, name) && !(name == "request_object_signing_alg" && c.RequireSignedRequestObject)
+		return !slices.Contains(neverNone, member(name)) && !(name == "request_object_signing_alg" && c.RequireSignedRequestObject)
 	}
 	return true
 }

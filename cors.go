@@ -26,10 +26,10 @@ type CORS struct {
 }
 
 // Off reports whether no page may call.
-func (c *CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Origins) == 0 }
+func (c CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Origins) == 0 }
 
 // check refuses origins that no browser sends.
-func (c *CORS) check() error {
+func (c CORS) check() error {
 	for _, origin := range c.Origins {
 		parsed, err := uri.Parse(origin)
 		bare := err == nil && parsed.HasAuthority && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
@@ -44,7 +44,7 @@ func (c *CORS) check() error {
 }
 
 // allows reports whether pages of an origin may call.
-func (c *CORS) allows(origin string) bool {
+func (c CORS) allows(origin string) bool {
 	if c.AnyOrigin || slices.Contains(c.Origins, origin) {
 		return true
 	}
@@ -61,7 +61,7 @@ const (
 
 // answer adds to every answer what lets a page read it. methods are those of
 // the resource.
-func (c *CORS) answer(header http.Header, r *http.Request, methods string) {
+func (c CORS) answer(header http.Header, r *http.Request, methods string) {
 	if c.Off() || header.Get("Access-Control-Allow-Origin") != "" {
 		return
 	}

@@ -48,9 +48,12 @@
 //
 // Authorization is the host's. Middleware in front puts a [Caller] into the
 // request's context with [ContextWithCaller]; without one, and without
-// Options.AllowAnonymous, a registration is refused with 401. Reading, updating
-// and deleting are authorised by the registration access token that each
-// client got when it registered.
+// Options.AllowAnonymous, a registration is refused with 401. [Require] is such
+// a middleware, of any [Authenticator]: an [AccessTokenVerifier] for the JWT
+// access tokens of an authorization server, [InitialAccessTokens], a function
+// of your own, or [AnyOf] them. A [StatementVerifier] lets software register by
+// the word of a directory. Reading, updating and deleting are authorised by the
+// registration access token that each client got when it registered.
 //
 // # At the authorize and token endpoints
 //

@@ -185,6 +185,9 @@ func (c *Client) forgetAsked() {
 // showSettings makes the extension members of an answer say what the client's
 // settings are, or takes them out where the host has not switched them on.
 func (res *Response) showSettings(c *Client, base *foundation) error {
+	if base.duende == nil && len(res.Extra) == 0 {
+		return nil
+	}
 	for i := range settings {
 		name := settings[i].name
 		switch {

@@ -13,24 +13,26 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
+var fixedRules = []func(reg *Registration) error{
+	(*Registration).correspondence,
+	func(reg *Registration) error { _, err := reg.parseRedirectURIs(); return err },
+	(*Registration).checkRedirectSchemes,
+	(*Registration).checkAuthentication,
+	(*Registration).checkDisplayURIs,
+	(*Registration).checkEncPairs,
+	(*Registration).checkOpenID,
+	(*Registration).checkRequestObjects,
+	(*Registration).checkSenderConstraint,
+	(*Registration).checkSymmetric,
+	(*Registration).checkKeyNeeds,
+	(*Registration).checkExtensionNames,
+	(*Registration).checkSettings,
+}
+
 // fixedRules returns the first rule that the client breaks.
 func (reg *Registration) fixedRules() error {
-	for _, rule := range []func() error{
-		reg.correspondence,
-		func() error { _, err := reg.parseRedirectURIs(); return err },
-		reg.checkRedirectSchemes,
-		reg.checkAuthentication,
-		reg.checkDisplayURIs,
-		reg.checkEncPairs,
-		reg.checkOpenID,
-		reg.checkRequestObjects,
-		reg.checkSenderConstraint,
-		reg.checkSymmetric,
-		reg.checkKeyNeeds,
-		reg.checkExtensionNames,
-		reg.checkSettings,
-	} {
-		if err := rule(); err != nil {
+	for _, rule := range fixedRules {
+		if err := rule(reg); err != nil {
 			return err
 		}
 	}
@@ -51,8 +53,11 @@ func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration)
 func (reg *Registration) checkRedirectSchemes() error {
 	c := reg.Client
 	risky := c.TokenEndpointAuthMethod == "none" || c.frontChannel("token") || c.frontChannel("id_token")
+	if !risky {
+		return nil
+	}
 	for i, redirect := range c.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); risky && err == nil && parsed.Kind() == uri.HTTP {
+		if parsed, err := uri.Parse(redirect); err == nil && parsed.Kind() == uri.HTTP {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind",
 				"redirect_uris[%d] must use https unless it leads to 127.0.0.1, [::1] or localhost", i)
 		}

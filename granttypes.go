@@ -174,7 +174,7 @@ func (reg *Registration) correspondence() error {
 // browser.
 func (c *Client) frontChannel(word string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
-		return slices.Contains(strings.Fields(responseType), word)
+		return responseType == word || strings.Contains(responseType, " ") && slices.Contains(strings.Fields(responseType), word)
 	})
 }
 

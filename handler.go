@@ -29,6 +29,7 @@ type Handler struct {
 	endpointPath string
 	pathForm     bool
 	ceiling      ceiling
+	hooked       bool // a hook of the host's runs between Validate and the store
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -61,6 +62,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
 		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
+		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
 	for _, warning := range h.Warnings() {
 		h.opts.Logger.Warn("client registration: " + warning)
@@ -310,8 +312,10 @@ const mostIDs = 3
 // returns the answer, which goes out only once the client is stored.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c, now := reg.Client, reg.Now()
-	if err := h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) }); err != nil {
-		return nil, outage(err)
+	if h.ceiling.limit > 0 {
+		if err := h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) }); err != nil {
+			return nil, outage(err)
+		}
 	}
 	c.Source, c.Policy = SourceDynamic, reg.policy
 	c.CreatedAt, c.UpdatedAt = now, now
@@ -365,15 +369,9 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 		return nil, err
 	}
 	id := client.ID
-	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
-		return nil, err
-	}
-	if reg.Client != client || client.ID != id {
-		return nil, errors.New("dcr: ModifyResponse replaced the client or its id")
-	}
-	if reg.Request != nil {
-		if broken := reg.fixedRules(); broken != nil {
-			return nil, hookFault(broken)
+	if h.hooked {
+		if err := h.modify(ctx, reg, res); err != nil {
+			return nil, err
 		}
 	}
 	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = id, secret, client.CreatedAt.Unix()
@@ -382,6 +380,25 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(id)
 	}
 	return res.appendJSON(make([]byte, 0, 1024))
+}
+
+// modify runs the host's hook over an answer of its own, and the fixed rules
+// over what the hooks left of the client.
+func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) error {
+	client, id := reg.Client, reg.Client.ID
+	res.Metadata.unshare()
+	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
+		return err
+	}
+	if reg.Client != client || client.ID != id {
+		return errors.New("dcr: ModifyResponse replaced the client or its id")
+	}
+	if reg.Request != nil {
+		if broken := reg.fixedRules(); broken != nil {
+			return hookFault(broken)
+		}
+	}
+	return nil
 }
 
 // write runs a write to the store that outlives a cancelled request by a

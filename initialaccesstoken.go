@@ -16,6 +16,8 @@ var (
 	ErrTokenUsedUp   = errors.New("dcr: initial access token is used up or expired")
 )
 
+var errNoTokenStore = errors.New("dcr: InitialAccessTokens.Store is nil; set it to the store that keeps the tokens")
+
 // InitialAccessToken is an initial access token at rest: what whoever bears it
 // may register, and how often.
 type InitialAccessToken struct {
@@ -60,6 +62,8 @@ func (t *InitialAccessTokens) now() time.Time {
 func (t *InitialAccessTokens) Issue(ctx context.Context, kind InitialAccessToken) (Plaintext, InitialAccessToken, error) {
 	now := t.now()
 	switch {
+	case t.Store == nil:
+		return "", kind, errNoTokenStore
 	case kind.MaxUses < 0:
 		return "", kind, errors.New("dcr: an initial access token cannot have a negative number of uses")
 	case expired(kind.ExpiresAt, now):
@@ -91,6 +95,9 @@ func (t *InitialAccessTokens) Authenticate(r *http.Request) (*Caller, error) {
 	presented, err := presentedToken(r)
 	if err != nil || !strings.HasPrefix(presented.Reveal(), tokenPrefix) {
 		return nil, err
+	}
+	if t.Store == nil {
+		return nil, errNoTokenStore
 	}
 	hash := HashSecret(presented).Value
 	token, err := t.Store.FindInitialAccessToken(r.Context(), hash)

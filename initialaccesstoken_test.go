@@ -133,6 +133,14 @@ func TestInitialAccessTokens(t *testing.T) {
 	})
 }
 
+func TestTokensWithoutAStore(t *testing.T) {
+	tokens := &dcr.InitialAccessTokens{}
+	if _, _, err := tokens.Issue(t.Context(), dcr.InitialAccessToken{}); err == nil {
+		t.Error("a token was issued")
+	}
+	answered(t, ask(invited(t, dcr.NewMemoryStore(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
+}
+
 func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 	for _, how := range []string{"Options.Caller", "Require"} {
 		t.Run("by "+how, func(t *testing.T) {

@@ -45,7 +45,7 @@ func JWKSURL(url string, client *http.Client) KeySource {
 	if err := publicURL(url); err != nil {
 		panic(fmt.Sprintf("dcr: JWKSURL %q %v", url, err))
 	}
-	return cached(url, func(ctx context.Context, url string) ([]byte, time.Duration, error) {
+	return cachedKeys(url, func(ctx context.Context, url string) ([]byte, time.Duration, error) {
 		return fetchHosted(ctx, client, url)
 	})
 }
@@ -53,7 +53,7 @@ func JWKSURL(url string, client *http.Client) KeySource {
 // discoveredKeys is the KeySource of an authorization server, found through
 // its discovery document, which is read anew with each fetch of the keys.
 func discoveredKeys(issuer string, client *http.Client) KeySource {
-	return cached(issuer, func(ctx context.Context, issuer string) ([]byte, time.Duration, error) {
+	return cachedKeys(issuer, func(ctx context.Context, issuer string) ([]byte, time.Duration, error) {
 		jwksURI, err := discoverKeys(ctx, client, issuer)
 		if err != nil {
 			return nil, 0, err
@@ -62,7 +62,7 @@ func discoveredKeys(issuer string, client *http.Client) KeySource {
 	})
 }
 
-func cached(url string, fetch keycache.Fetch) KeySource {
+func cachedKeys(url string, fetch keycache.Fetch) KeySource {
 	cache := keycache.New(fetch, keycache.Options{Entries: 1})
 	return func(ctx context.Context, kid string) ([]byte, error) { return cache.Raw(ctx, url, kid) }
 }

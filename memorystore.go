@@ -104,9 +104,15 @@ func (s *MemoryStore) ClientLimit() int64 {
 	return int64(s.Limit)
 }
 
+// scratch is room to write a stored form in, before its size is known.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
 // storedForm is the client's JSON in a slice of its own size.
 func storedForm(client *Client) ([]byte, error) {
-	document, err := client.MarshalJSON()
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	document, err := client.appendJSON((*room)[:0])
+	*room = document
 	return slices.Clone(document), err
 }
 

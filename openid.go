@@ -10,22 +10,30 @@ import (
 	"slices"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
+// openIDChoices are members with a list of supported values, each with its
+// default.
+var openIDChoices = []struct {
+	member   *record.Field
+	fallback string
+}{
+	{member("subject_type"), "public"},
+	{member("id_token_signed_response_alg"), "RS256"},
+	{member("userinfo_signed_response_alg"), ""},
+	{member("authorization_signed_response_alg"), ""}, // its default is not returned (JARM §3)
+	{member("introspection_signed_response_alg"), "RS256"},
+	{member("backchannel_authentication_request_signing_alg"), ""},
+}
+
 // ValidateOpenID settles what the client wants of ID Tokens, UserInfo,
 // authorization responses, introspection and CIBA.
 func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration) error {
-	for _, settled := range []struct{ name, fallback string }{
-		{"subject_type", "public"},
-		{"id_token_signed_response_alg", "RS256"},
-		{"userinfo_signed_response_alg", ""},
-		{"authorization_signed_response_alg", ""}, // its default is not returned (JARM §3)
-		{"introspection_signed_response_alg", "RS256"},
-		{"backchannel_authentication_request_signing_alg", ""},
-	} {
-		if err := reg.settle(settled.name, settled.fallback); err != nil {
+	for _, settled := range openIDChoices {
+		if err := reg.settle(settled.member, settled.fallback); err != nil {
 			return err
 		}
 	}
@@ -64,9 +72,9 @@ func (reg *Registration) checkSubset(name string, list, supported []string) erro
 
 // neverNone are the members that name an algorithm and may not say none (JARM
 // §3, RFC 9701 §6, OpenID Connect Dynamic Client Registration 1.0 §2, CIBA §4).
-var neverNone = []string{
-	"authorization_signed_response_alg", "introspection_signed_response_alg",
-	"token_endpoint_auth_signing_alg", "backchannel_authentication_request_signing_alg",
+var neverNone = []*record.Field{
+	member("authorization_signed_response_alg"), member("introspection_signed_response_alg"),
+	member("token_endpoint_auth_signing_alg"), member("backchannel_authentication_request_signing_alg"),
 }
 
 // maxSafeInteger is the largest integer that every JSON reader reads exactly
@@ -84,9 +92,9 @@ func (reg *Registration) checkOpenID() error {
 		return refuseMember("id_token_signed_response_alg", "logout", "must not be none with backchannel_logout_uri, since it signs Logout Tokens too")
 	}
 	from := c.Metadata.reflect()
-	for _, name := range neverNone {
-		if member(name).Text(from) == "none" {
-			return refuseMember(name, "none", "must not be none")
+	for _, f := range neverNone {
+		if f.Text(from) == "none" {
+			return refuseMember(f.Name, "none", "must not be none")
 		}
 	}
 	if age := c.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSafeInteger) {

@@ -15,10 +15,10 @@ import (
 // it registers for each.
 func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Registration) error {
 	c := reg.Client
-	if err := reg.settle("request_object_signing_alg", ""); err != nil {
+	if err := reg.settle(member("request_object_signing_alg"), ""); err != nil {
 		return err
 	}
-	if err := reg.settleEncryption("request_object_encryption_alg", "request_object_encryption_enc"); err != nil {
+	if err := reg.settleEncryption(member("request_object_encryption_alg"), member("request_object_encryption_enc")); err != nil {
 		return err
 	}
 	if reg.Capabilities.RequireSignedRequestObject && reg.enabled("require_signed_request_object") {

@@ -5,6 +5,7 @@ package dcr
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/dynreg/dcr/internal/record"
@@ -29,7 +30,8 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// newResponse makes the answer that tells of reg.Client.
+// newResponse makes the answer that tells of reg.Client. It shares lists with
+// the client still.
 func newResponse(reg *Registration) (*Response, error) {
 	client := reg.Client
 	res := &Response{
@@ -38,7 +40,7 @@ func newResponse(reg *Registration) (*Response, error) {
 		Metadata:         client.Metadata,
 		on:               reg.on,
 	}
-	res.Metadata.unshare()
+	res.Extra = maps.Clone(client.Extra)
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
 	}
@@ -94,16 +96,31 @@ func (res Response) MarshalJSON() ([]byte, error) {
 // shows reports whether an unset member is answered all the same: the three
 // lists that clients rely on, and the booleans of features that are on.
 func (res *Response) shows(i int) bool {
-	f := &members.Fields[i]
-	switch f.Name {
-	case "redirect_uris", "grant_types", "response_types":
+	if alwaysShown.has(i) {
 		return true
 	}
-	if f.Kind != record.Bool || !res.on.has(i) {
+	if members.Fields[i].Kind != record.Bool || !res.on.has(i) {
 		return false
 	}
-	with := f.Tag.Get("with")
-	return with == "" || !member(with).IsZero(res.Metadata.reflect())
+	with := shownWith[i]
+	return with == nil || !with.IsZero(res.Metadata.reflect())
 }
+
+// alwaysShown are the lists that every answer has.
+var alwaysShown = func() (set memberSet) {
+	for _, name := range []string{"redirect_uris", "grant_types", "response_types"} {
+		set.add(member(name).Place)
+	}
+	return set
+}()
+
+// shownWith are the members named by the with tags, by the place of the tag.
+var shownWith = func() []*record.Field {
+	found := make([]*record.Field, len(members.Fields))
+	for i := range members.Fields {
+		found[i] = member(members.Fields[i].Tag.Get("with"))
+	}
+	return found
+}()
 
 var _ json.Marshaler = Response{}

@@ -340,6 +340,9 @@ func TestAHostVerifiesStatementsItself(t *testing.T) {
 			if err != nil || found.Statement == nil || found.Statement.Issuer != "us" || found.Statement.ID != "seven" || found.Statement.Text != "own:seven" {
 				t.Errorf("the record is %+v, %v", found.Statement, err)
 			}
+			if updated := client.update(t, object{"redirect_uris": []string{"https://b.example/"}}, 200, ""); updated["software_statement"] != "own:seven" {
+				t.Errorf("after an update: %v", updated)
+			}
 			if verifier != nil {
 				registerWith(t, handler, object{"software_statement": es.sign(stated())})
 			}

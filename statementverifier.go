@@ -150,13 +150,14 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 	return statement, v.ask(ctx, statement)
 }
 
-// held returns the statement that a client registered with. An issuer that is
-// no longer trusted has no hold on it.
+// held returns the statement that a client registered with. The word of an
+// issuer that is no longer trusted does not count on.
 func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*SoftwareStatement, error) {
-	if v.Issuers[stored.Issuer] == nil {
+	statement := heldBy(stored, v, limits)
+	if statement.Claims != nil && v.Issuers[stored.Issuer] == nil {
 		return nil, invalidStatement("issuer", "must come from an issuer that this server trusts; this client's no longer is")
 	}
-	return heldBy(stored, v, limits), nil
+	return statement, nil
 }
 
 // heldBy reads a stored statement, which was verified once. What is not a JWT

@@ -122,7 +122,8 @@ var (
 )
 
 // form holds one member to its JSON type: no null, no empty string, no empty
-// list but the three that are always there.
+// list but the three that are always there, and no list of anything but
+// strings, save in a host's own extensions (x_…).
 func form(name string, value any) error {
 	if strings.HasSuffix(name, "_values_supported") && name != "encrypted_response_enc_values_supported" ||
 		slices.Contains([]string{"error", "subject_types_supported", "token_endpoint_auth_methods_supported"}, name) {
@@ -140,7 +141,7 @@ func form(name string, value any) error {
 			return errors.New("empty list")
 		}
 		for _, item := range value {
-			if text, isText := item.(string); !isText || text == "" {
+			if text, isText := item.(string); (!isText || text == "") && !strings.HasPrefix(name, "x_") {
 				return fmt.Errorf("a list of strings holds %v", item)
 			}
 		}

@@ -192,7 +192,8 @@ func (reg *Registration) begin(v Validator) error {
 	if reg.Client == nil {
 		reg.Client = reg.startingClient()
 	}
-	reg.Client.Metadata = reg.Request.admitted(reg.on, &reg.base)
+	reg.Client.Metadata = Metadata{}
+	reg.Request.admit(&reg.Client.Metadata, reg.on, &reg.base)
 	return reg.checkForm()
 }
 
@@ -225,10 +226,9 @@ func (reg *Registration) offlineAccess() {
 	}
 }
 
-// admitted returns a copy of the request's metadata without the members that
-// count as unknown.
-func (r *Request) admitted(on feature, base *foundation) Metadata {
-	var admitted Metadata
+// admit copies the request's metadata without the members that count as
+// unknown.
+func (r *Request) admit(admitted *Metadata, on feature, base *foundation) {
 	dst, src := admitted.reflect(), r.Metadata.reflect()
 	for i := range members.Fields {
 		if f := &members.Fields[i]; on.has(i) && !f.IsZero(src) {
@@ -243,7 +243,6 @@ func (r *Request) admitted(on feature, base *foundation) Metadata {
 			put(&admitted.Extra, name, slices.Clone(raw))
 		}
 	}
-	return admitted
 }
 
 // checkForm refuses members of the wrong JSON type and beyond the bounds,
@@ -268,8 +267,10 @@ func (reg *Registration) checkBounds() error {
 		f := &members.Fields[i]
 		switch f.Kind {
 		case record.String:
-			if err := reg.checkLength(f.Name, f.Name, f.Text(from)); err != nil {
-				return err
+			if text := f.Text(from); text != "" {
+				if err := reg.checkLength(f.Name, f.Name, text); err != nil {
+					return err
+				}
 			}
 		case record.Strings:
 			if err := reg.checkList(f.Name, f.List(from)); err != nil {

@@ -257,3 +257,28 @@ const (
 func ukHybrid(v *dcr.DefaultValidator, _ *dcr.Options) { v.AllowHybridWithoutImplicit = true }
 
 func allowHTTP(v *dcr.DefaultValidator, _ *dcr.Options) { v.AllowHTTPRedirects = true }
+
+// everything is a server with every feature on; it needs a Sealer.
+const everything = `{
+	"grant_types_supported":["authorization_code","implicit","refresh_token","client_credentials","urn:openid:params:grant-type:ciba"],
+	"response_types_supported":["code","token","id_token","id_token token","code id_token","code token","code id_token token","none"],
+	"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","client_secret_jwt","private_key_jwt","tls_client_auth","self_signed_tls_client_auth","none"],
+	"token_endpoint_auth_signing_alg_values_supported":["RS256","ES256","HS256"],
+	"scopes_supported":["openid","profile","email"],"response_modes_supported":["query","fragment","jwt"],
+	"subject_types_supported":["public","pairwise"],"acr_values_supported":["1","2"],
+	"id_token_signing_alg_values_supported":["RS256","HS256","none"],
+	"id_token_encryption_alg_values_supported":["RSA-OAEP","dir"],"id_token_encryption_enc_values_supported":["A128CBC-HS256","A256GCM"],
+	"userinfo_signing_alg_values_supported":["RS256","HS256"],
+	"userinfo_encryption_alg_values_supported":["RSA-OAEP","dir"],"userinfo_encryption_enc_values_supported":["A128CBC-HS256","A256GCM"],
+	"request_parameter_supported":true,"request_uri_parameter_supported":true,
+	"request_object_signing_alg_values_supported":["RS256","HS256","none"],
+	"request_object_encryption_alg_values_supported":["RSA-OAEP","dir"],"request_object_encryption_enc_values_supported":["A128CBC-HS256","A256GCM"],
+	"pushed_authorization_request_endpoint":"https://id.example.com/par","authorization_details_types_supported":["payment","account"],
+	"dpop_signing_alg_values_supported":["ES256"],"tls_client_certificate_bound_access_tokens":true,
+	"introspection_signing_alg_values_supported":["RS256","HS256"],
+	"introspection_encryption_alg_values_supported":["RSA-OAEP","dir"],"introspection_encryption_enc_values_supported":["A128CBC-HS256","A256GCM"],
+	"authorization_signing_alg_values_supported":["RS256","HS256"],
+	"authorization_encryption_alg_values_supported":["RSA-OAEP","dir"],"authorization_encryption_enc_values_supported":["A128CBC-HS256","A256GCM"],
+	"backchannel_token_delivery_modes_supported":["poll","ping","push"],"backchannel_authentication_request_signing_alg_values_supported":["RS256","ES256"],
+	"backchannel_user_code_parameter_supported":true,
+	"end_session_endpoint":"https://id.example.com/out","frontchannel_logout_supported":true,"backchannel_logout_supported":true}`

@@ -66,7 +66,7 @@ func newerFields(ctx context.Context, store dcr.ClientConfigurationStore) error 
 
 func nonASCII(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	client := newClient("ünïcödé-客户")
-	client.ClientName = "Ω≈ç√ \U0001F511 ‮right-to-left‬ \"quotes\" 'single' \\back\\ \u2028 e\u0301 \u00e9 \ufeff"
+	client.ClientName = "Ω≈ç√ \U0001F511 \u202eright-to-left\u202c \"quotes\" 'single' \\back\\ \u2028 e\u0301 \u00e9 \ufeff"
 	client.RegisteredBy = "Пользователь"
 	client.SoftwareID = "软件"
 	client.Notes = strings.Repeat("\U0001F600", 100)

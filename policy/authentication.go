@@ -30,7 +30,6 @@ const grantCIBA = "urn:openid:params:grant-type:ciba"
 // ValidateGrantTypes substitutes the method before any step reads it.
 func (f forcePublic) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	reg.Client.TokenEndpointAuthMethod = "none"
-	reg.Client.TokenEndpointAuthSigningAlg = ""
 	return f.Validator.ValidateGrantTypes(ctx, reg)
 }
 

@@ -20,8 +20,8 @@ import (
 //   - A client that names no token_endpoint_auth_method is public (none), not
 //     client_secret_basic: it runs where it can keep no secret, and most of
 //     them then look for none. One that asks for client_secret_post or
-//     client_secret_basic gets a secret. One that asks for client_credentials,
-//     where the host supports that, gets a secret as well.
+//     client_secret_basic gets a secret, and so does a pipeline that asks for
+//     client_credentials.
 //   - Redirect URIs may be loopback http, private-use schemes and https:
 //     desktop, terminal and web clients. Remote http stays refused.
 //   - application_type is inferred from the redirect URIs, corrected where it
@@ -33,9 +33,13 @@ import (
 //   - CORS is on for every origin, for the Inspector and other clients that
 //     run in a browser.
 //
-// Ceilings that the host leaves nil: the grant types authorization_code and
-// refresh_token; the methods none, client_secret_post and client_secret_basic.
+// Ceilings that the host leaves nil: the grant types authorization_code,
+// refresh_token and client_credentials; the methods none, client_secret_post
+// and client_secret_basic. A client_credentials client gets tokens without any
+// person's consent: give strangers no scopes that matter, or set
+// Supports.GrantTypes without it.
 func MCP(server dcr.DefaultValidator) Preset {
+	fill(&server.Supports.GrantTypes, "authorization_code", "refresh_token", "client_credentials")
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_post", "client_secret_basic")
 	server.AllowHTTPRedirects = false
 	return Preset{

@@ -145,6 +145,16 @@ func TestMCPWithoutPublicClients(t *testing.T) {
 	}
 }
 
+func TestMCPMachinesGetASecret(t *testing.T) {
+	v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes: []string{"authorization_code", "client_credentials"}, TokenEndpointAuthMethods: []string{"none", "client_secret_post"},
+	}})
+	client, err := judge(t, v, `{"grant_types":["client_credentials"]}`, nil)
+	if err != nil || client.TokenEndpointAuthMethod != "client_secret_post" {
+		t.Errorf("got %v, %v", client, err)
+	}
+}
+
 // hostile are requests that a policy must not let become what they say.
 var hostile = []struct{ name, members string }{
 	{"a script to redirect to", `"redirect_uris":["javascript:alert(1)"]`},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func TestPresetOptions(t *testing.T) {
 	if own.CORS.AnyOrigin {
 		t.Error("the preset overrides the host's CORS")
 	}
-	if len(s.Warnings()) != 0 {
-		t.Errorf("a preset as it comes has warnings: %q", s.Warnings())
+	if warnings := s.Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "client_credentials") {
+		t.Errorf("MCP for strangers has warnings %q, want the one about client_credentials", warnings)
 	}
 }

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"math/rand/v2"
 	"net/url"
@@ -126,26 +127,68 @@ type invariant func(c *dcr.Client) string
 func TestPresetsHold(t *testing.T) {
 	for name, p := range map[string]struct {
 		preset policy.Preset
+		draw   func(random *rand.Rand) object
 		holds  invariant
 	}{
-		"MCP":    {policy.MCP(wideServer()), mcpHolds},
-		"OIDC":   {policy.OIDC(wideServer()), oidcHolds},
-		"FAPI2":  {policy.FAPI2(wideServer()), fapi2Holds},
-		"Duende": {policy.Duende(wideServer()), duendeHolds},
-		"Matrix": {policy.Matrix(wideServer()), matrixHolds},
+		"MCP":    {policy.MCP(wideServer()), randomRequest, mcpHolds},
+		"OIDC":   {policy.OIDC(wideServer()), randomRequest, oidcHolds},
+		"FAPI2":  {policy.FAPI2(wideServer()), randomRequest, fapi2Holds},
+		"Duende": {policy.Duende(wideServer()), randomRequest, duendeHolds},
+		"Matrix": {policy.Matrix(wideServer()), over(object{"client_uri": "https://example.com/", "redirect_uris": []string{"https://app.example.com/cb"}}), matrixHolds},
 	} {
-		t.Run(name, func(t *testing.T) { holdPreset(t, p.preset, p.holds) })
+		t.Run(name, func(t *testing.T) { holdPreset(t, p.preset, p.draw, p.holds) })
 	}
+}
+
+// over draws requests that would do, but for some members drawn at random.
+func over(base object) func(random *rand.Rand) object {
+	return func(random *rand.Rand) object {
+		request := with(base, nil)
+		for name, value := range randomRequest(random) {
+			if random.IntN(4) == 0 {
+				request[name] = value
+			}
+		}
+		return request
+	}
+}
+
+// TestProfilesHold is [TestPresetsHold] for what needs a directory.
+func TestProfilesHold(t *testing.T) {
+	t.Run("UKOpenBanking", func(t *testing.T) {
+		w := &ukWorld{directory: newES256("directory")}
+		server := wideServer()
+		server.Supports.RequestObjectSigningAlgs = []string{"RS256", "PS256", "none"}
+		server.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(w.directory.jwks())}}
+		holdPreset(t, policy.UKOpenBanking(server, policy.UKBank{}), over(object{
+			"redirect_uris":              []string{"https://prime.example.com/cb"},
+			"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "PS256",
+			"grant_types": []string{"authorization_code", "client_credentials"}, "scope": "email openid",
+			"application_type": "web", "id_token_signed_response_alg": "PS256", "request_object_signing_alg": "PS256",
+			"software_statement": w.statement(t, nil), "jwks_uri": "https://keystore.example.org.uk/party.jwks",
+		}), ukHolds)
+	})
+	t.Run("OpenFinanceBrasil", func(t *testing.T) {
+		b := &brazil{directory: newPS256()}
+		server := wideServer()
+		server.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"Open Banking Brasil SSA issuer": dcr.StaticKeys(b.directory.jwks())}}
+		presented := func(*dcr.Registration) (*x509.Certificate, error) { return brCertificate, nil }
+		preset := policy.OpenFinanceBrasil(server, policy.BrasilBank{Certificate: presented, Roles: map[string][]string{"PAGTO": {"openid", "email"}}})
+		holdPreset(t, preset, over(object{
+			"redirect_uris": []string{"https://www.example.com.br/cb"}, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": brKeys,
+			"software_statement": b.statement(t, nil),
+		}), brasilHolds)
+	})
 }
 
 // holdPreset sends random requests, each as a registration and as an update of
 // the client that was accepted last.
-func holdPreset(t *testing.T, preset dcr.Validator, holds invariant) {
+func holdPreset(t *testing.T, preset dcr.Validator, draw func(random *rand.Rand) object, holds invariant) {
 	random := rand.New(rand.NewPCG(2026, 6))
 	var last *dcr.Client
 	accepted, updated := 0, 0
-	for range 700 {
-		request := randomRequest(random)
+	for range 400 {
+		request := draw(random)
 		client, err := judge(t, preset, request, nil)
 		text, _ := json.Marshal(request)
 		if err == nil {
@@ -287,5 +330,32 @@ func matrixHolds(c *dcr.Client) string {
 		hasGrant(c, "implicit", "password", "client_credentials"), "another grant",
 		!slices.Contains(c.ResponseTypes, "code"), "no code",
 		anyPage(c, func(page string) bool { u, err := url.Parse(page); return err != nil || !onBase(u) }), "a page elsewhere",
+	)
+}
+
+func ukHolds(c *dcr.Client) string {
+	claimed := []string{"https://prime.example.com/cb", "https://prime.example.co.uk/cb"}
+	strong := func(alg string) bool { return alg == "PS256" || alg == "ES256" }
+	return firstBroken(
+		len(c.RedirectURIs) == 0 || slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool { return !slices.Contains(claimed, redirect) }), "a redirect URI that the statement lacks",
+		c.ClientName != "Amazon Prime Movies" || c.SoftwareID != "65d1f27c4aeaa4afd2e1", "another name than the statement's",
+		!slices.Contains([]string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, c.TokenEndpointAuthMethod), "method "+c.TokenEndpointAuthMethod,
+		hasGrant(c, "implicit", "password"), "a forbidden grant",
+		slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool { return responseType != "code" && responseType != "code id_token" }), "another response type",
+		!strong(c.IDTokenSignedResponseAlg) || !strong(c.RequestObjectSigningAlg) || c.TokenEndpointAuthMethod == "private_key_jwt" && !strong(c.TokenEndpointAuthSigningAlg), "a weak algorithm",
+		c.ApplicationType != "web" && c.ApplicationType != "mobile", "application type "+c.ApplicationType,
+		c.Scope == "" || strings.Contains(c.Scope, "admin"), "scope "+c.Scope,
+	)
+}
+
+func brasilHolds(c *dcr.Client) string {
+	claimed := []string{"https://www.example.com.br/cb", "https://www.example.com.br/cb2"}
+	return firstBroken(
+		len(c.RedirectURIs) == 0 || slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool { return !slices.Contains(claimed, redirect) }), "a redirect URI that the statement lacks",
+		c.ClientName != "Raidiam Accounting" || c.JWKSURI != brKeys, "another name or key set than the statement's",
+		!slices.Contains([]string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}, c.TokenEndpointAuthMethod), "method "+c.TokenEndpointAuthMethod,
+		c.IDTokenSignedResponseAlg != "PS256" || c.TokenEndpointAuthSigningAlg != "" && c.TokenEndpointAuthSigningAlg != "PS256", "a weak algorithm",
+		!c.TLSClientCertificateBoundAccessTokens, "tokens that are not bound",
+		c.Scope == "" || strings.Contains(c.Scope, "mcp") || strings.Contains(c.Scope, "admin"), "scope "+c.Scope,
 	)
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (d *database) class(err error) Class {
 	switch {
 	case errors.Is(err, ErrOutcomeUnknown):
 		return Uncertain
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows): // answers, not faults
 		return Failed
 	}
 	return d.classify(err)

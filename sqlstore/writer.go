@@ -65,9 +65,14 @@ func (w *writer) exec(ctx context.Context, s *statement, args []any) (int64, err
 	case <-j.done:
 		return j.touched, j.err
 	case <-ctx.Done():
-		if w.withdraw(j) {
-			return 0, ctx.Err()
-		}
+	}
+	if w.withdraw(j) {
+		return 0, ctx.Err()
+	}
+	select {
+	case <-j.done: // at the same moment
+		return j.touched, j.err
+	default:
 		return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
 	}
 }

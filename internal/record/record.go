@@ -36,6 +36,7 @@ type Field struct {
 	Kind  Kind              // its shape
 	Tag   reflect.StructTag // what else its line says
 	Index int               // its place in the struct
+	Place int               // its place in Table.Fields
 
 	key   string // Name as JSON, with the colon
 	inner *Table // of the elements of Records
@@ -60,7 +61,7 @@ func describe(typ reflect.Type) *Table {
 		if name == "" || name == "-" || !field.IsExported() {
 			continue
 		}
-		f := Field{Name: name, Kind: kindOf(field.Type), Tag: field.Tag, Index: i}
+		f := Field{Name: name, Kind: kindOf(field.Type), Tag: field.Tag, Index: i, Place: len(table.Fields)}
 		f.key = string(strictjson.AppendString(nil, name)) + ":"
 		if f.Kind == Records {
 			f.inner = describe(field.Type.Elem())

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/sqlstore"
+)
+
+// body is what every request registers.
+const body = `{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
+
+// subject is one of the servers.
+type subject struct {
+	name  string
+	about string
+	floor string // the server that it is compared with
+	open  func(dir string) (http.Handler, func(), error)
+}
+
+// subjects are the servers in the order of the report.
+var subjects = []subject{
+	{"floor", "net/http, encoding/json, two random values, two SHA-256, a map", "floor", openFloor},
+	{"empty", "net/http and nothing else", "floor", openEmpty},
+	{"memory", "dcr on MemoryStore", "floor", openMemory},
+	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor},
+	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite},
+}
+
+func find(name string) *subject {
+	for i := range subjects {
+		if subjects[i].name == name {
+			return &subjects[i]
+		}
+	}
+	return nil
+}
+
+func subjectNames() (names []string) {
+	for _, subject := range subjects {
+		names = append(names, subject.name)
+	}
+	return names
+}
+
+// newHandler returns the library's handler as an OpenID Connect server has it.
+func newHandler(store dcr.ClientConfigurationStore) (http.Handler, error) {
+	return dcr.NewHandler(store, &dcr.Options{
+		Endpoint:       "https://id.example.com/connect/dcr",
+		AllowAnonymous: true,
+		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Validator: dcr.DefaultValidator{
+			Supports: dcr.Capabilities{
+				GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+				TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+				Scopes:                   []string{"openid", "profile", "email", "offline_access"},
+				IDTokenSigningAlgs:       []string{"RS256"},
+			},
+			DefaultScopes: []string{"openid", "profile"},
+		},
+	})
+}
+
+func openMemory(string) (http.Handler, func(), error) {
+	store := dcr.NewMemoryStore()
+	store.Limit = 1 << 30
+	handler, err := newHandler(store)
+	return handler, func() {}, err
+}
+
+func openSQLite(dir string) (http.Handler, func(), error) {
+	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(dir, "clients.db")))
+	if err != nil {
+		return nil, nil, err
+	}
+	store := sqlstore.New(db, sqlstore.SQLite, nil)
+	if err := store.Migrate(context.Background()); err != nil {
+		return nil, nil, err
+	}
+	handler, err := newHandler(store)
+	return handler, func() { store.Close(); db.Close() }, err
+}

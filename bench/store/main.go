@@ -1,0 +1,103 @@
+// Store measures sqlstore on SQLite, PostgreSQL and MariaDB.
+//
+//	go run ./bench/store
+//
+// compares adding clients with the least that any store would do: one INSERT
+// of the same document into a table with a primary key, prepared, on a pool of
+// the same size; on SQLite, through a goroutine that commits together what
+// came meanwhile. Store and floor take turns, and the median of the ratios
+// within a turn is shown.
+//
+//	go run ./bench/store scale -rows 1000,100000,2000000
+//
+// shows how long each operation takes as the table grows, and how the database
+// carries out each of its statements.
+//
+// PostgreSQL and MariaDB are left out where there are none; databases of this
+// program's own are made and dropped.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	arguments, run := os.Args[1:], throughput
+	if len(arguments) > 0 && arguments[0] == "scale" {
+		arguments, run = arguments[1:], scale
+	}
+	settings, err := readSettings(arguments)
+	if err == nil {
+		err = run(ctx, settings)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "store:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are what the flags say.
+type settings struct {
+	kinds       []kind
+	connections []int
+	rows        []int
+	rounds      int
+	turn        time.Duration
+	plans       bool
+	dir         string
+}
+
+func readSettings(arguments []string) (*settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("store", flag.ExitOnError)
+	databases := flags.String("databases", "sqlite,postgresql,mysql", "databases to measure")
+	connections := flags.String("connections", "1,8,64", "connections that add at the same time")
+	rows := flags.String("rows", "1000,100000", "numbers of clients to measure at (scale)")
+	flags.IntVar(&s.rounds, "rounds", 9, "turns of each")
+	flags.DurationVar(&s.turn, "turn", 700*time.Millisecond, "length of a turn")
+	flags.BoolVar(&s.plans, "plans", true, "show how the database carries out each statement (scale)")
+	flags.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")
+	flags.Parse(arguments)
+	for name := range strings.SplitSeq(*databases, ",") {
+		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-databases: %q is none of sqlite, postgresql and mysql", name)
+		}
+		s.kinds = append(s.kinds, kinds[i])
+	}
+	var err error
+	if s.connections, err = numbers(*connections); err == nil {
+		s.rows, err = numbers(*rows)
+	}
+	if s.rounds < 1 || s.turn <= 0 {
+		err = fmt.Errorf("-rounds and -turn must be positive")
+	}
+	return &s, err
+}
+
+func numbers(list string) (all []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no positive number", text)
+		}
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+func median[T int64 | float64 | time.Duration](all []T) T {
+	slices.Sort(all)
+	return all[len(all)/2]
+}

@@ -1,0 +1,250 @@
+package dcr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+)
+
+func TestCachingStore(t *testing.T) {
+	dcrtest.TestStore(t, func(*testing.T) dcr.ClientConfigurationStore {
+		return dcr.NewCachingStore(dcr.NewMemoryStore(), &dcr.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
+	})
+}
+
+func TestCachingStoreUncached(t *testing.T) {
+	dcrtest.TestStore(t, func(*testing.T) dcr.ClientConfigurationStore {
+		return dcr.NewCachingStore(dcr.NewMemoryStore(), &dcr.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour}).Uncached()
+	})
+}
+
+// bareStore has no optional capability.
+type bareStore struct{ dcr.ClientConfigurationStore }
+
+// TestCachingStoreIsHonest holds that a cache has the optional capabilities of
+// what is inside, and no others.
+func TestCachingStoreIsHonest(t *testing.T) {
+	able := dcr.NewCachingStore(dcr.NewCachingStore(dcr.NewMemoryStore(), nil).Uncached(), nil)
+	unable := dcr.NewCachingStore(bareStore{dcr.NewMemoryStore()}, nil)
+	for name, has := range map[string]func(dcr.ClientConfigurationStore) bool{
+		"lister":  as[dcr.ClientLister],
+		"counter": as[dcr.ClientCounter],
+		"toucher": as[dcr.ClientToucher],
+		"sweeper": as[dcr.ClientSweeper],
+		"finder":  as[dcr.StatementFinder],
+		"tokens":  as[dcr.InitialAccessTokenStore],
+		"replays": as[dcr.ReplayStore],
+	} {
+		if !has(able) || has(unable) || !has(dcr.NewMemoryStore()) {
+			t.Errorf("%s: in front of an able store %v, of an unable one %v", name, has(able), has(unable))
+		}
+	}
+	if as[io.Closer](able) {
+		t.Error("the cache has a capability that nothing inside has")
+	}
+}
+
+func as[T any](store dcr.ClientConfigurationStore) bool {
+	_, ok := dcr.StoreAs[T](store)
+	return ok
+}
+
+// watchedStore counts reads and can fail or wait.
+type watchedStore struct {
+	*dcr.MemoryStore
+	reads atomic.Int64
+	fail  error
+	wait  chan struct{} // if not nil, a read that has its answer waits for it
+}
+
+func (s *watchedStore) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
+	s.reads.Add(1)
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	client, err := s.MemoryStore.FindByClientID(ctx, id)
+	if s.wait != nil {
+		select {
+		case <-s.wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return client, err
+}
+
+// TestCacheServes holds for how long what is served from the cache, one
+// sentence a case; each case counts the readings of the store.
+func TestCacheServes(t *testing.T) {
+	outage := errors.New("connection refused")
+	for _, c := range []struct {
+		sentence string
+		reads    int64
+		run      func(t *testing.T, cache *dcr.CachingStore, store *watchedStore)
+	}{
+		{"a client is read once within its time", 1, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			for range 10 {
+				find(t, cache, "there", nil)
+				time.Sleep(time.Second)
+			}
+		}},
+		{"a client is read again after its time", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			find(t, cache, "there", nil)
+			time.Sleep(30 * time.Second)
+			find(t, cache, "there", nil)
+		}},
+		{"a missing client is remembered for a second", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			for range 3 {
+				find(t, cache, "missing", dcr.ErrClientNotFound)
+			}
+			time.Sleep(time.Second)
+			find(t, cache, "missing", dcr.ErrClientNotFound)
+		}},
+		{"an outage is never remembered", 3, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.fail = outage
+			find(t, cache, "there", outage)
+			find(t, cache, "there", outage)
+			store.fail = nil
+			find(t, cache, "there", nil)
+		}},
+		{"a cached client outlives an outage for its time and becomes the outage then", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			find(t, cache, "there", nil)
+			store.fail = outage
+			time.Sleep(29 * time.Second)
+			find(t, cache, "there", nil)
+			time.Sleep(time.Second)
+			find(t, cache, "there", outage)
+		}},
+		{"a client that is added after it was missed is found at once", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			find(t, cache, "new", dcr.ErrClientNotFound)
+			if err := cache.Add(t.Context(), &dcr.Client{ID: "new"}); err != nil {
+				t.Error(err)
+			}
+			find(t, cache, "new", nil)
+		}},
+		{"a write through the uncached view is seen through the cache", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			find(t, cache, "there", nil)
+			if err := cache.Uncached().Delete(t.Context(), "there"); err != nil {
+				t.Error(err)
+			}
+			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
+		{"a conflict makes the next reading a fresh one", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			client := find(t, cache, "there", nil)
+			if err := store.Update(t.Context(), client.Clone()); err != nil { // by another process
+				t.Error(err)
+			}
+			if err := cache.Update(t.Context(), client); !errors.Is(err, dcr.ErrConflict) {
+				t.Error(err)
+			}
+			if again := find(t, cache, "there", nil); again.Revision != 2 {
+				t.Errorf("found revision %d after a conflict", again.Revision)
+			}
+		}},
+		{"a touch keeps the client cached", 1, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			find(t, cache, "there", nil)
+			toucher, _ := dcr.StoreAs[dcr.ClientToucher](cache)
+			if err := toucher.TouchClient(t.Context(), "there", time.Now()); err != nil {
+				t.Error(err)
+			}
+			if client := find(t, cache, "there", nil); !client.LastUsedAt.Equal(time.Now()) {
+				t.Errorf("last used at %v", client.LastUsedAt)
+			}
+		}},
+		{"a crowd that misses one client reads it once", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.wait = make(chan struct{})
+			var all sync.WaitGroup
+			for range 50 {
+				all.Go(func() { find(t, cache, "there", nil) })
+			}
+			synctest.Wait()
+			close(store.wait)
+			all.Wait()
+		}},
+		{"a caller that gives up does not spoil the reading of the others", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.wait = make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			all.Go(func() {
+				if _, err := cache.FindByClientID(ctx, "there"); !errors.Is(err, context.Canceled) {
+					t.Errorf("the caller that gave up got %v", err)
+				}
+			})
+			synctest.Wait()
+			all.Go(func() { find(t, cache, "there", nil) })
+			synctest.Wait()
+			cancel()
+			synctest.Wait()
+			close(store.wait)
+			all.Wait()
+		}},
+		{"a store that panics fails its callers and no others", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.MemoryStore = nil
+			if _, err := cache.FindByClientID(t.Context(), "there"); err == nil || errors.Is(err, dcr.ErrClientNotFound) {
+				t.Errorf("got %v", err)
+			}
+			store.MemoryStore = dcr.NewMemoryStore()
+			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
+		{"a store that hangs is given up", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.wait = make(chan struct{})
+			find(t, cache, "there", context.DeadlineExceeded)
+		}},
+		{"what was read before a write is not served after it", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			store.wait = make(chan struct{})
+			var all sync.WaitGroup
+			all.Go(func() { find(t, cache, "there", nil) }) // reads, then waits
+			synctest.Wait()
+			if err := cache.Delete(t.Context(), "there"); err != nil {
+				t.Error(err)
+			}
+			close(store.wait)
+			all.Wait()
+			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
+		{"the least used client gives way", 6, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+			for _, id := range strings.Fields("a b c a d a b") { // b gives way to d, c to b
+				store.Add(t.Context(), &dcr.Client{ID: id})
+				find(t, cache, id, nil)
+			}
+			find(t, cache, "c", nil)
+		}},
+		{"asking for what is not there evicts no client", 101, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+			find(t, cache, "there", nil)
+			for i := range 100 {
+				find(t, cache, fmt.Sprint("missing-", i), dcr.ErrClientNotFound)
+			}
+			find(t, cache, "there", nil)
+		}},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &watchedStore{MemoryStore: dcr.NewMemoryStore()}
+				store.Add(t.Context(), &dcr.Client{ID: "there"})
+				c.run(t, dcr.NewCachingStore(store, &dcr.CacheOptions{Size: 3}), store)
+				if reads := store.reads.Load(); reads != c.reads {
+					t.Errorf("the store was read %d times, not %d", reads, c.reads)
+				}
+			})
+		})
+	}
+}
+
+func find(t *testing.T, store dcr.ClientConfigurationStore, id string, want error) *dcr.Client {
+	t.Helper()
+	client, err := store.FindByClientID(t.Context(), id)
+	if !errors.Is(err, want) || want == nil && (err != nil || client.ID != id) {
+		t.Errorf("found %v and %v, not %v", client, err, want)
+	}
+	return client
+}

@@ -1,0 +1,57 @@
+package dcr_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/dynreg/dcr"
+)
+
+// noRefresh is a decorator: it takes the refresh_token grant from whatever
+// validator it embeds, so that decorators stack in any order.
+type noRefresh struct{ dcr.Validator }
+
+// Capabilities narrows what the inner validator supports. Steps, discovery and
+// the checks of NewHandler all read it.
+func (v noRefresh) Capabilities() dcr.Capabilities {
+	capabilities := v.Validator.Capabilities()
+	capabilities.GrantTypes = slices.DeleteFunc(slices.Clone(capabilities.GrantTypes), func(grant string) bool {
+		return grant == "refresh_token"
+	})
+	return capabilities
+}
+
+// nameNeeded is another decorator: it demands a client_name.
+type nameNeeded struct{ dcr.Validator }
+
+func (v nameNeeded) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Client.ClientName == "" {
+		return dcr.Errorf(dcr.InvalidClientMetadata, "client_name is needed here")
+	}
+	return v.Validator.ValidateDisplay(ctx, reg)
+}
+
+// Embed the interface to make a rule that goes around any validator.
+func ExampleValidator() {
+	validator := nameNeeded{noRefresh{dcr.DefaultValidator{}}}
+	fmt.Println(validator.Capabilities().Discovery()["grant_types_supported"])
+
+	metadata := dcr.Metadata{
+		RedirectURIs: []string{"https://app.example.com/callback"},
+		GrantTypes:   []string{"authorization_code", "refresh_token"},
+	}
+	for _, name := range []string{"", "My App"} {
+		metadata.ClientName = name
+		reg := &dcr.Registration{Request: &dcr.Request{Metadata: metadata}}
+		if err := dcr.Validate(context.Background(), validator, reg); err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(reg.Client.ClientName, reg.Client.GrantTypes)
+	}
+	// Output:
+	// [authorization_code]
+	// invalid_client_metadata: client_name is needed here
+	// My App [authorization_code]
+}

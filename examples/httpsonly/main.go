@@ -1,0 +1,77 @@
+// Httpsonly is a server that narrows what may be registered: the authorization
+// code grant alone, https redirect URIs alone, and for every client PKCE, no
+// refresh tokens and access tokens of five minutes.
+//
+//	go run ./examples/httpsonly
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// validator overrides what it wants to be different, and leaves the rest to
+// the DefaultValidator that it embeds.
+type validator struct{ dcr.DefaultValidator }
+
+// ValidateRedirectURIs refuses every scheme but https, native applications'
+// loopback addresses included, and then calls the default.
+func (v validator) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	if slices.ContainsFunc(reg.Client.RedirectURIs, notHTTPS) {
+		return dcr.Errorf(dcr.InvalidRedirectURI, "redirect_uris must use https")
+	}
+	return v.DefaultValidator.ValidateRedirectURIs(ctx, reg)
+}
+
+func notHTTPS(uri string) bool { return !strings.HasPrefix(uri, "https://") }
+
+// SetClientDefaults makes the settings that no client may ask for.
+func (v validator) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	reg.Client.RequirePKCE = true
+	reg.Client.AllowOfflineAccess = false
+	reg.Client.AccessTokenLifetime = 5 * time.Minute
+	return v.DefaultValidator.SetClientDefaults(ctx, reg)
+}
+
+// newValidator supports one grant: what goes without a rule of one's own is
+// said as data.
+func newValidator() validator {
+	return validator{dcr.DefaultValidator{
+		Supports: dcr.Capabilities{GrantTypes: []string{"authorization_code"}},
+	}}
+}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "listen on this `address` of the loopback interface")
+	flag.Parse()
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	endpoint := "http://" + listener.Addr().String() + "/connect/dcr"
+	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+		Endpoint:       endpoint,
+		Validator:      newValidator(),
+		AllowAnonymous: true, // for trying it out; put your own authorization in front instead
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("accepted:")
+	fmt.Printf("  curl -s %s -H 'Content-Type: application/json' -d '%s'\n", endpoint, `{"redirect_uris":["https://app.example.com/callback"]}`)
+	fmt.Println("refused:")
+	fmt.Printf("  curl -s %s -H 'Content-Type: application/json' -d '%s'\n", endpoint, `{"redirect_uris":["http://127.0.0.1:8400/callback"]}`)
+	fmt.Println("ready:", endpoint)
+	mux := http.NewServeMux()
+	mux.Handle("/connect/dcr", handler)
+	log.Fatal(http.Serve(listener, mux))
+}

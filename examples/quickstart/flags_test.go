@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// write makes a file and returns its name.
+func write(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestFlags(t *testing.T) {
+	const redirects = `"redirect_uris":["https://app.example.com/callback"]`
+	for _, c := range []struct {
+		flag  string
+		flags []string
+		body  string
+		want  map[string]string // members of the answer, "" where there must be none
+	}{
+		{"without flags", nil, `{` + redirects + `,"scope":"openid email phone"}`, map[string]string{
+			"scope": "openid email", "client_secret_expires_at": "0", "id_token_signed_response_alg": "RS256", "access_token_type": "",
+		}},
+		{"capabilities", []string{"-capabilities", write(t, `{"token_endpoint_auth_methods_supported":["client_secret_post"],"scopes_supported":["*"]}`)},
+			`{` + redirects + `,"scope":"a b"}`,
+			map[string]string{"token_endpoint_auth_method": "client_secret_post", "scope": "a b", "id_token_signed_response_alg": ""}},
+		{"default-scope", []string{"-default-scope", "openid profile"}, `{` + redirects + `}`, map[string]string{"scope": "openid profile"}},
+		{"duende", []string{"-duende"}, `{` + redirects + `,"access_token_lifetime":60}`, map[string]string{"access_token_lifetime": "60", "access_token_type": "Jwt"}},
+		{"allow-http-redirects", []string{"-allow-http-redirects"}, `{"redirect_uris":["http://app.example.com/callback"]}`, map[string]string{"redirect_uris": "[http://app.example.com/callback]"}},
+		{"secret-key", []string{"-secret-key", write(t, strings.Repeat("k", 32)), "-capabilities", write(t, `{"token_endpoint_auth_methods_supported":["client_secret_jwt"]}`)},
+			`{` + redirects + `,"token_endpoint_auth_signing_alg":"HS256"}`, map[string]string{"token_endpoint_auth_signing_alg": "HS256"}},
+	} {
+		t.Run(c.flag, func(t *testing.T) {
+			p := start(t, append([]string{"-db=memory:"}, c.flags...)...)
+			a := p.register(t, c.body)
+			for member, want := range c.want {
+				have := ""
+				if value, answered := a.members[member]; answered {
+					have = fmt.Sprint(value)
+				}
+				if have != want {
+					t.Errorf("%s is %q, want %q", member, have, want)
+				}
+			}
+		})
+	}
+}
+
+func TestSecretLifetime(t *testing.T) {
+	a := start(t, "-db=memory:", "-secret-lifetime=1h").register(t, plain)
+	issued, _ := a.members["client_id_issued_at"].(float64)
+	if a.members["client_secret_expires_at"] != issued+3600 {
+		t.Errorf("issued at %v, expires at %v", issued, a.members["client_secret_expires_at"])
+	}
+}
+
+func TestRotation(t *testing.T) {
+	p := start(t, "-db=memory:", "-rotate-secret", "-rotate-registration-token")
+	before := p.register(t, plain)
+	body := fmt.Sprintf(`{"client_id":%q,"redirect_uris":["https://app.example.com/callback"]}`, before.text("client_id"))
+	after, err := send(http.MethodPut, before.text("registration_client_uri"), before.text("registration_access_token"), body)
+	if err != nil || after.status != http.StatusOK {
+		t.Fatal(after, err)
+	}
+	for _, member := range []string{"client_secret", "registration_access_token"} {
+		if after.text(member) == "" || after.text(member) == before.text(member) {
+			t.Errorf("%s was %q and is %q", member, before.text(member), after.text(member))
+		}
+	}
+}
+
+func TestFetching(t *testing.T) {
+	sector := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `["https://app.example.com/callback"]`)
+	}))
+	defer sector.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: sector.Certificate().Raw})
+	p := start(t, "-db=memory:", "-fetch-allow=127.0.0.0/8", "-fetch-ca="+write(t, string(certificate)),
+		"-capabilities="+write(t, `{"subject_types_supported":["public","pairwise"],"id_token_signing_alg_values_supported":["RS256"]}`))
+	p.register(t, fmt.Sprintf(`{"redirect_uris":["https://app.example.com/callback"],"subject_type":"pairwise","sector_identifier_uri":%q}`, sector.URL))
+}
+
+func TestDiscovery(t *testing.T) {
+	p := start(t, "-db=memory:")
+	for _, document := range []string{"oauth-authorization-server", "openid-configuration"} {
+		issuer := strings.TrimSuffix(p.endpoint, "/connect/dcr")
+		a, err := send(http.MethodGet, issuer+"/.well-known/"+document, "", "")
+		if err != nil || a.text("registration_endpoint") != p.endpoint || a.text("issuer") != issuer || a.members["scopes_supported"] == nil {
+			t.Errorf("%s: %v %v", document, a, err)
+		}
+	}
+}

@@ -1,0 +1,332 @@
+// Separatehost keeps registration in a process of its own, apart from the
+// authorization server, as two programs on one database. It starts both, goes
+// round once and ends:
+//
+//	go run ./examples/separatehost
+//
+// The authorization server issues the access token that the registration host
+// checks, by the keys that it finds in the server's discovery document. The
+// registration host stores the client that the authorization server then knows.
+// Only the registration host can write.
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/sqlstore"
+)
+
+// settings is what both processes are told.
+type settings struct {
+	issuer   string // the URL of the authorization server
+	endpoint string // the URL of the registration endpoint
+	database string // sqlite:FILE or postgres://…
+}
+
+const scope = "client:register"
+
+// portal is the one client that is not in the database: the host's own, which
+// asks for tokens to register others.
+const portal = "portal"
+
+func main() {
+	var s settings
+	role := flag.String("role", "", "run as `authorization` server or as registration host; if empty, start both")
+	flag.StringVar(&s.issuer, "issuer", "", "the `URL` of the authorization server; if empty, a free port of this machine")
+	flag.StringVar(&s.endpoint, "endpoint", "", "the `URL` of the registration endpoint; if empty, a free port of this machine")
+	flag.StringVar(&s.database, "db", "", "the database of both, sqlite:FILE or postgres://…; if empty, a temporary file")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch *role {
+	case "":
+		err = both(ctx, s, os.Stdout)
+	case "authorization":
+		err = serve(ctx, s.issuer, func() (http.Handler, error) { return authorizationServer(s) })
+	case "registration":
+		err = serve(ctx, s.endpoint, func() (http.Handler, error) { return registrationHost(ctx, s) })
+	default:
+		err = fmt.Errorf("no such role: %s", *role)
+	}
+	if err != nil {
+		log.Fatal("separatehost: ", err)
+	}
+}
+
+// openStore opens the database of both processes.
+func openStore(database string, readOnly bool) (*sqlstore.Store, error) {
+	name, dialect, driver := database, sqlstore.PostgreSQL, "pgx"
+	if file, found := strings.CutPrefix(database, "sqlite:"); found {
+		name, dialect, driver = sqlstore.SQLiteDSN(file), sqlstore.SQLite, "sqlite"
+		if readOnly {
+			name = "file:" + url.PathEscape(file) + "?mode=ro&_pragma=busy_timeout(5000)"
+		}
+	} else if readOnly { // in production, a role that may only SELECT
+		separator := "?"
+		if strings.Contains(name, "?") {
+			separator = "&"
+		}
+		name += separator + "default_transaction_read_only=on"
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(db, dialect, nil), nil
+}
+
+// capabilities are what the authorization server supports: one of the two
+// processes advertises it, the other registers by it.
+var capabilities = dcr.Capabilities{
+	GrantTypes:               []string{"client_credentials"},
+	TokenEndpointAuthMethods: []string{"client_secret_basic"},
+	Scopes:                   []string{"reports"},
+}
+
+// registrationHost is the process that registers clients, and the only one
+// that writes. It knows the authorization server by its issuer alone.
+func registrationHost(ctx context.Context, s settings) (http.Handler, error) {
+	store, err := openStore(s.database, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	handler, err := dcr.NewHandler(store, &dcr.Options{
+		Endpoint:  s.endpoint,
+		Validator: dcr.DefaultValidator{Supports: capabilities, DefaultScopes: []string{"reports"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	verifier := &dcr.AccessTokenVerifier{Issuer: s.issuer, Audience: s.endpoint, Scopes: []string{scope}}
+	mux := http.NewServeMux()
+	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
+	mux.Handle("/connect/dcr", handler)
+	return mux, nil
+}
+
+// server is the process that everything else of OAuth is in. Here that is a
+// discovery document, keys, and tokens for clients that act for themselves.
+type server struct {
+	settings
+	store dcr.ClientConfigurationStore
+	key   ed25519.PrivateKey
+}
+
+func authorizationServer(s settings) (http.Handler, error) {
+	store, err := openStore(s.database, true)
+	if err != nil {
+		return nil, err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	as := &server{settings: s, store: store, key: key}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", as.discovery)
+	mux.HandleFunc("GET /jwks", as.jwks)
+	mux.HandleFunc("POST /token", as.token)
+	return mux, nil
+}
+
+func (s *server) discovery(w http.ResponseWriter, r *http.Request) {
+	document := capabilities.Discovery()
+	document["issuer"] = s.issuer
+	document["jwks_uri"] = s.issuer + "/jwks"
+	document["token_endpoint"] = s.issuer + "/token"
+	document["registration_endpoint"] = s.endpoint // on the other host
+	writeJSON(w, http.StatusOK, document)
+}
+
+func (s *server) jwks(w http.ResponseWriter, r *http.Request) {
+	key := map[string]string{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": encode(s.key.Public().(ed25519.PublicKey))}
+	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{key}})
+}
+
+// token is the client credentials grant (RFC 6749 §4.4). The client is
+// authenticated by what the registration host stored.
+func (s *server) token(w http.ResponseWriter, r *http.Request) {
+	id, secret, _ := r.BasicAuth()
+	granted, audience := "", s.issuer+"/reports"
+	client, err := s.store.FindByClientID(r.Context(), id)
+	switch {
+	case id == portal && secret == os.Getenv("PORTAL_SECRET"):
+		granted, audience = scope, s.endpoint
+	case err == nil && client.VerifySecret(secret, time.Now()) && slices.Contains(client.GrantTypes, "client_credentials"):
+		granted = client.Scope
+	case err != nil && !errors.Is(err, dcr.ErrClientNotFound):
+		log.Print(err)
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
+		return
+	default:
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
+		writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
+		return
+	}
+	now := time.Now().Unix()
+	token, err := s.sign(map[string]any{
+		"iss": s.issuer, "aud": audience, "sub": id, "client_id": id, "scope": granted,
+		"iat": now, "exp": now + 300, "jti": rand.Text(),
+	})
+	if err != nil {
+		log.Print(err)
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "server_error"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": granted})
+}
+
+// sign makes a JWT access token (RFC 9068).
+func (s *server) sign(claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed := encode([]byte(`{"alg":"EdDSA","typ":"at+jwt","kid":"1"}`)) + "." + encode(payload)
+	return signed + "." + encode(ed25519.Sign(s.key, []byte(signed))), nil
+}
+
+var encode = base64.RawURLEncoding.EncodeToString
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body)
+}
+
+// serve runs one of the processes, until it is told to end or the process that
+// started it is gone.
+func serve(ctx context.Context, at string, open func() (http.Handler, error)) error {
+	handler, err := open()
+	if err != nil {
+		return err
+	}
+	address, err := url.Parse(at)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", address.Host)
+	if err != nil {
+		return err
+	}
+	process := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		ended := make(chan struct{})
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+		process.Close()
+	}()
+	fmt.Println("ready:", at)
+	if err := process.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// both starts both processes and goes round once.
+func both(ctx context.Context, s settings, out io.Writer) (err error) {
+	if s.database == "" {
+		dir, err := os.MkdirTemp("", "separatehost")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		s.database = "sqlite:" + filepath.Join(dir, "clients.db")
+	}
+	if s.issuer == "" {
+		s.issuer = "http://" + freeAddress()
+	}
+	if s.endpoint == "" {
+		s.endpoint = "http://" + freeAddress() + "/connect/dcr"
+	}
+	secret := rand.Text()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, role := range []string{"registration", "authorization"} {
+		end, err := start(ctx, role, s, secret)
+		if err != nil {
+			return fmt.Errorf("%s: %w", role, err)
+		}
+		defer end()
+		fmt.Fprintf(out, "started the %s process\n", role)
+	}
+	return roundTrip(ctx, s, secret, out)
+}
+
+// freeAddress is where nobody listens at the moment.
+func freeAddress() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// start runs this program in a role and waits until it serves. The process
+// ends when its standard input does, however this one ends.
+func start(ctx context.Context, role string, s settings, secret string) (end func(), err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	process := exec.CommandContext(ctx, program, "-role", role, "-issuer", s.issuer, "-endpoint", s.endpoint, "-db", s.database)
+	process.Env = append(os.Environ(), "PORTAL_SECRET="+secret)
+	process.Stderr = os.Stderr
+	stdin, errIn := process.StdinPipe()
+	stdout, errOut := process.StdoutPipe()
+	if err := errors.Join(errIn, errOut); err != nil {
+		return nil, err
+	}
+	if err := process.Start(); err != nil {
+		return nil, err
+	}
+	end = sync.OnceFunc(func() {
+		stdin.Close()
+		process.Wait()
+	})
+	lines := bufio.NewScanner(stdout)
+	if lines.Scan(); !strings.HasPrefix(lines.Text(), "ready:") {
+		end()
+		return nil, errors.New("the process did not start")
+	}
+	return end, nil
+}

@@ -1,0 +1,231 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var (
+	lost        = io.ErrUnexpectedEOF // the connection dropped before the answer
+	serialize   = fakeSQLState("40001")
+	denied      = fakeSQLState("42501")
+	unreachable = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+)
+
+// answer is what the database says to one statement.
+type answer struct {
+	touched int64
+	err     error
+}
+
+// found is the row that a lookup finds; nil is none, an error is an outage.
+type found any
+
+func rowOf(client *dcr.Client, revision int64) []driver.Value {
+	text, _ := client.MarshalJSON()
+	return []driver.Value{client.ID, revision, string(text), int64(0), int64(0)}
+}
+
+// TestOutcome holds what becomes of a write, by what the database answers to
+// it and by what a lookup finds then.
+func TestOutcome(t *testing.T) {
+	mine := &dcr.Client{ID: "one", Notes: "mine", Revision: 3}
+	other := &dcr.Client{ID: "one", Notes: "another's"}
+	add := func(ctx context.Context, s *Store) error { return s.Add(ctx, mine.Clone()) }
+	update := func(ctx context.Context, s *Store) error { return s.Update(ctx, mine.Clone()) }
+	remove := func(ctx context.Context, s *Store) error { return s.Delete(ctx, "one") }
+	touch := func(ctx context.Context, s *Store) error { return s.TouchClient(ctx, "one", time.Now()) }
+	use := func(ctx context.Context, s *Store) error { return s.UseInitialAccessToken(ctx, "hash", time.Now()) }
+	for _, c := range []struct {
+		sentence string
+		do       func(context.Context, *Store) error
+		answers  []answer
+		lookups  []found
+		want     error
+	}{
+		{"a write that is answered is tried once", add, []answer{{1, nil}}, nil, nil},
+		{"a serialization failure is tried again", add, []answer{{0, serialize}, {0, serialize}, {1, nil}}, nil, nil},
+		{"a database that cannot be reached is tried again", add, []answer{{0, unreachable}, {1, nil}}, nil, nil},
+		{"what the database refuses is not tried again", add, []answer{{0, denied}}, nil, denied},
+		{"a taken id is no outage", add, []answer{{0, nil}}, nil, dcr.ErrClientExists},
+		{"an Add whose answer was lost is found", add, []answer{{0, lost}}, []found{rowOf(mine, 1)}, nil},
+		{"an Add that was lost itself is tried again", add, []answer{{0, lost}, {1, nil}}, []found{nil}, nil},
+		{"an Add that arrives between the lookup and the second try is found", add, []answer{{0, lost}, {0, nil}}, []found{nil, rowOf(mine, 1)}, nil},
+		{"an Add that another one outran is refused", add, []answer{{0, lost}}, []found{rowOf(other, 1)}, dcr.ErrClientExists},
+		{"an Add that nobody can look for stays unknown", add, []answer{{0, lost}}, []found{denied}, ErrOutcomeUnknown},
+		{"an Add that is refused after one was lost stays unknown", add, []answer{{0, lost}, {0, denied}}, []found{nil}, ErrOutcomeUnknown},
+		{"a lookup is tried again too", add, []answer{{0, lost}}, []found{lost, serialize, rowOf(mine, 1)}, nil},
+		{"an Update whose answer was lost is found", update, []answer{{0, lost}}, []found{rowOf(mine, 4)}, nil},
+		{"an Update that was lost itself is tried again", update, []answer{{0, lost}, {1, nil}}, []found{rowOf(other, 3)}, nil},
+		{"an Update that another one outran is a conflict", update, []answer{{0, lost}}, []found{rowOf(other, 4)}, dcr.ErrConflict},
+		{"an Update that others may have built on stays unknown", update, []answer{{0, lost}}, []found{rowOf(other, 5)}, ErrOutcomeUnknown},
+		{"an Update of what is gone finds nothing", update, []answer{{0, lost}}, []found{nil}, dcr.ErrClientNotFound},
+		{"an Update from an old Revision is a conflict", update, []answer{{0, nil}}, []found{rowOf(other, 9)}, dcr.ErrConflict},
+		{"an Update that cannot tell a conflict from a missing client is an outage", update, []answer{{0, nil}}, []found{denied}, denied},
+		{"a Delete whose answer was lost is found", remove, []answer{{0, lost}}, []found{nil}, nil},
+		{"a Delete that was lost itself is tried again", remove, []answer{{0, lost}, {1, nil}}, []found{rowOf(mine, 3)}, nil},
+		{"a Delete that comes second after one was lost has happened", remove, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3), nil}, nil},
+		{"a Delete of what is not there finds nothing", remove, []answer{{0, nil}}, nil, dcr.ErrClientNotFound},
+		{"a touch may happen twice", touch, []answer{{0, lost}, {1, nil}}, nil, nil},
+		{"a touch that moves nothing looks whether the client is there", touch, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
+		{"a use of a token is never counted twice", use, []answer{{0, lost}}, nil, ErrOutcomeUnknown},
+		{"a use that was refused is told by a lookup", use, []answer{{0, nil}}, []found{[]driver.Value{int64(1), "{}"}}, dcr.ErrTokenUsedUp},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				answers, lookups := slices.Clone(c.answers), slices.Clone(c.lookups)
+				server := &fakeServer{
+					exec: func(text string, _ []driver.NamedValue) (int64, error) {
+						if len(answers) == 0 {
+							t.Fatalf("one statement too many: %s", text)
+						}
+						next := answers[0]
+						answers = answers[1:]
+						return next.touched, next.err
+					},
+					query: func(text string, _ []driver.NamedValue) ([]driver.Value, error) {
+						if len(lookups) == 0 {
+							t.Fatalf("one lookup too many: %s", text)
+						}
+						next := lookups[0]
+						lookups = lookups[1:]
+						row, _ := next.([]driver.Value)
+						err, _ := next.(error)
+						return row, err
+					},
+				}
+				err := c.do(t.Context(), server.store(t, PostgreSQL, nil))
+				if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+					t.Errorf("returned %v, not %v", err, c.want)
+				}
+				if c.want != ErrOutcomeUnknown && errors.Is(err, ErrOutcomeUnknown) {
+					t.Errorf("the outcome is known, but the error says: %v", err)
+				}
+				if len(answers)+len(lookups) > 0 {
+					t.Errorf("%d statements and %d lookups too few", len(answers), len(lookups))
+				}
+			})
+		})
+	}
+}
+
+// TestRetryEnds holds the bounds of trying again: time, the context, and none.
+func TestRetryEnds(t *testing.T) {
+	for _, c := range []struct {
+		sentence string
+		opts     Options
+		deadline time.Duration
+		failure  error
+		atMost   time.Duration
+		least    int // tries
+		most     int
+	}{
+		{"by default it ends within three seconds", Options{}, time.Hour, serialize, 3 * time.Second, 10, 40},
+		{"the pauses are short enough for a short time", Options{RetryFor: 100 * time.Millisecond}, time.Hour, serialize, 100 * time.Millisecond, 3, 8},
+		{"the deadline of the context comes first", Options{}, 50 * time.Millisecond, serialize, 50 * time.Millisecond, 2, 6},
+		{"a negative time means one try", Options{RetryFor: -1}, time.Hour, serialize, 0, 1, 1},
+		{"a database that stays out of reach ends too", Options{RetryFor: time.Second}, time.Hour, lost, time.Second, 4, 20},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &fakeServer{
+					exec:  func(string, []driver.NamedValue) (int64, error) { return 0, c.failure },
+					query: func(string, []driver.NamedValue) ([]driver.Value, error) { return nil, nil },
+				}
+				store := server.store(t, PostgreSQL, &c.opts)
+				ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+				defer cancel()
+				start := time.Now()
+				err := store.Add(ctx, &dcr.Client{ID: "one"})
+				if !errors.Is(err, c.failure) || errors.Is(err, ErrOutcomeUnknown) != (c.failure == lost) {
+					t.Errorf("returned %v", err)
+				}
+				if took := time.Since(start); took > c.atMost {
+					t.Errorf("took %v, longer than %v", took, c.atMost)
+				}
+				if server.execs < c.least || server.execs > c.most {
+					t.Errorf("tried %d times, not %d to %d", server.execs, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
+// TestOutageIsNoAnswer holds that a database out of order never looks like a
+// missing client, nor a context that ended.
+func TestOutageIsNoAnswer(t *testing.T) {
+	for _, failure := range []error{lost, serialize, denied, unreachable, driver.ErrBadConn, context.DeadlineExceeded} {
+		synctest.Test(t, func(t *testing.T) {
+			server := &fakeServer{
+				exec:  func(string, []driver.NamedValue) (int64, error) { return 0, failure },
+				query: func(string, []driver.NamedValue) ([]driver.Value, error) { return nil, failure },
+			}
+			store := server.store(t, PostgreSQL, nil)
+			_, find := store.FindByClientID(t.Context(), "one")
+			_, token := store.FindInitialAccessToken(t.Context(), "hash")
+			_, count := store.CountClients(t.Context(), dcr.Filter{})
+			for _, err := range []error{
+				find, token, count, store.Add(t.Context(), &dcr.Client{ID: "one"}), store.Delete(t.Context(), "one"),
+				store.Update(t.Context(), &dcr.Client{ID: "one", Revision: 1}),
+			} {
+				if err == nil {
+					t.Errorf("%v was swallowed", failure)
+				}
+				for _, answer := range []error{dcr.ErrClientNotFound, dcr.ErrClientExists, dcr.ErrConflict, dcr.ErrTokenNotFound} {
+					if errors.Is(err, answer) {
+						t.Errorf("%v became %v", failure, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestClassify(t *testing.T) {
+	mysql := func(text string) error { return errors.New(text) }
+	for _, c := range []struct {
+		sentence string
+		dialect  Dialect
+		err      error
+		want     Class
+	}{
+		{"a serialization failure passes", PostgreSQL, serialize, Passing},
+		{"a deadlock passes", PostgreSQL, fakeSQLState("40P01"), Passing},
+		{"wrapping hides nothing", PostgreSQL, fmt.Errorf("query: %w", serialize), Passing},
+		{"CockroachDB's doubt is doubt", PostgreSQL, fakeSQLState("40003"), Uncertain},
+		{"a shutdown leaves doubt", PostgreSQL, fakeSQLState("57P01"), Uncertain},
+		{"a dropped connection leaves doubt", PostgreSQL, fakeSQLState("08006"), Uncertain},
+		{"a server that starts up passes", PostgreSQL, fakeSQLState("57P03"), Passing},
+		{"a standby passes", PostgreSQL, fakeSQLState("25006"), Passing},
+		{"a taken key is taken", PostgreSQL, fakeSQLState("23505"), Duplicate},
+		{"a missing table fails", PostgreSQL, fakeSQLState("42P01"), Failed},
+		{"an end of file leaves doubt", PostgreSQL, lost, Uncertain},
+		{"an unsent statement passes", PostgreSQL, driver.ErrBadConn, Passing},
+		{"a refused connection passes", PostgreSQL, unreachable, Passing},
+		{"a deadlock passes", MySQL, mysql("Error 1213 (40001): Deadlock found when trying to get lock"), Passing},
+		{"an old driver's deadlock passes", MySQL, mysql("Error 1213: Deadlock found"), Passing},
+		{"wrapping hides nothing", MySQL, fmt.Errorf("exec: %w", mysql("Error 1205 (HY000): Lock wait timeout exceeded")), Passing},
+		{"a server that reads only passes", MySQL, mysql("Error 1290 (HY000): running with the --read-only option"), Passing},
+		{"a taken key is taken", MySQL, mysql("Error 1062 (23000): Duplicate entry 'Error 1213' for key"), Duplicate},
+		{"a killed connection leaves doubt", MySQL, mysql("Error 1927 (70100): Connection was killed"), Uncertain},
+		{"a missing table fails", MySQL, mysql("Error 1146 (42S02): Table 'x' doesn't exist"), Failed},
+		{"a broken connection leaves doubt", MySQL, mysql("invalid connection"), Uncertain},
+		{"an unsent statement passes", MySQL, driver.ErrBadConn, Passing},
+		{"a busy file passes", SQLite, errors.New("database is locked (5) (SQLITE_BUSY)"), Passing},
+		{"a full disk fails", SQLite, errors.New("database or disk is full (13)"), Failed},
+	} {
+		if got := c.dialect.Classify(c.err); got != c.want {
+			t.Errorf("%v: %s: %v is %v, not %v", c.dialect, c.sentence, c.err, got, c.want)
+		}
+	}
+}

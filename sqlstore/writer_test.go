@@ -1,0 +1,195 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dynreg/dcr"
+)
+
+// stall makes a server whose commits wait for a word, and a function that
+// starts an Add and returns where its result will be.
+func stall(t *testing.T, exec func(id string) (int64, error)) (server *fakeServer, store *Store, proceed chan error, add func(ctx context.Context, id string) chan error) {
+	proceed = make(chan error)
+	server = &fakeServer{
+		exec:   func(_ string, args []driver.NamedValue) (int64, error) { return exec(args[1].Value.(string)) },
+		query:  func(string, []driver.NamedValue) ([]driver.Value, error) { return nil, nil },
+		commit: func() error { return <-proceed },
+	}
+	store = server.store(t, SQLite, &Options{RetryFor: -1})
+	return server, store, proceed, func(ctx context.Context, id string) chan error {
+		result := make(chan error, 1)
+		go func() { result <- store.Add(ctx, &dcr.Client{ID: id}) }()
+		synctest.Wait()
+		return result
+	}
+}
+
+func touched(string) (int64, error) { return 1, nil }
+
+func pending(t *testing.T, result chan error) {
+	t.Helper()
+	select {
+	case err := <-result:
+		t.Errorf("answered %v before its commit", err)
+	default:
+	}
+}
+
+// TestGroupCommit holds that what arrives during a commit shares the next one,
+// and that nothing is answered before its own.
+func TestGroupCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, _, proceed, add := stall(t, touched)
+		first := add(t.Context(), "first")
+		var others []chan error
+		for i := range 10 {
+			others = append(others, add(t.Context(), fmt.Sprint("other-", i)))
+		}
+		pending(t, first)
+		if server.execs != 1 {
+			t.Errorf("%d writes were in the first transaction; one that is alone waits for nobody", server.execs)
+		}
+		proceed <- nil
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for _, other := range others {
+			pending(t, other)
+		}
+		proceed <- nil
+		for _, other := range others {
+			if err := <-other; err != nil {
+				t.Error(err)
+			}
+		}
+		if server.commits != 2 {
+			t.Errorf("11 writes took %d commits, not 2", server.commits)
+		}
+	})
+}
+
+// TestOneFails holds that a write which fails harms none of those beside it.
+func TestOneFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, proceed, add := stall(t, func(id string) (int64, error) {
+			if strings.HasPrefix(id, "bad") {
+				return 0, errors.New("disk I/O error")
+			}
+			return 1, nil
+		})
+		first := add(t.Context(), "first")
+		good, bad, better := add(t.Context(), "good"), add(t.Context(), "bad"), add(t.Context(), "better")
+		for range 3 { // the first, and the good ones each alone
+			proceed <- nil
+		}
+		for name, result := range map[string]chan error{"first": first, "good": good, "better": better} {
+			if err := <-result; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := <-bad; err == nil {
+			t.Error("the write that failed was answered as if it had not")
+		}
+	})
+}
+
+// TestCommitFails holds that a commit which fails is no answer for anyone.
+func TestCommitFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, proceed, add := stall(t, touched)
+		first := add(t.Context(), "first")
+		second, third := add(t.Context(), "second"), add(t.Context(), "third")
+		full := errors.New("database or disk is full")
+		proceed <- full
+		if err := <-first; !errors.Is(err, full) {
+			t.Errorf("first: %v", err)
+		}
+		proceed <- full // both together
+		proceed <- full // the second alone
+		proceed <- nil  // the third alone
+		if err := <-second; !errors.Is(err, full) {
+			t.Errorf("second: %v", err)
+		}
+		if err := <-third; err != nil {
+			t.Errorf("third: %v", err)
+		}
+	})
+}
+
+// TestCancelWrite holds what a context that ends means: a write that waits
+// does not happen, and one that is on its way is unknown.
+func TestCancelWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var written []string
+		_, _, proceed, add := stall(t, func(id string) (int64, error) { written = append(written, id); return 1, nil })
+		ctx, cancel := context.WithCancel(t.Context())
+		started, waiting, patient := add(ctx, "started"), add(ctx, "waiting"), add(t.Context(), "patient")
+		cancel()
+		if err := <-started; !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
+			t.Errorf("a write that had begun returned %v", err)
+		}
+		if err := <-waiting; errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
+			t.Errorf("a write that waited returned %v", err)
+		}
+		proceed <- nil
+		proceed <- nil
+		if err := <-patient; err != nil {
+			t.Error(err)
+		}
+		if text := strings.Join(written, " "); text != "started patient" {
+			t.Errorf("written were: %s", text)
+		}
+	})
+}
+
+// TestClose holds that Close waits for what is under way and refuses the rest.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, store, proceed, add := stall(t, touched)
+		first, second := add(t.Context(), "first"), add(t.Context(), "second")
+		closed := make(chan error, 1)
+		go func() { closed <- store.Close() }()
+		synctest.Wait()
+		pending(t, closed)
+		if err := store.ForTenant("other").Add(t.Context(), &dcr.Client{ID: "late"}); !errors.Is(err, ErrClosed) {
+			t.Errorf("a write after Close returned %v", err)
+		}
+		proceed <- nil
+		proceed <- nil
+		for _, result := range []chan error{first, second, closed} {
+			if err := <-result; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestCrowd holds that very many writes do not make the first of them wait for
+// all.
+func TestCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, _, proceed, add := stall(t, touched)
+		var results []chan error
+		for i := range 2*mostShared + 2 {
+			results = append(results, add(t.Context(), fmt.Sprint(i)))
+		}
+		for range 4 {
+			proceed <- nil
+		}
+		for _, result := range results {
+			if err := <-result; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if server.commits != 4 {
+			t.Errorf("%d commits", server.commits)
+		}
+	})
+}
