@@ -3,6 +3,7 @@ package dcr_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,14 @@ func TestREADMEIsTakenFromTheExamples(t *testing.T) {
 		code, _, _ := strings.Cut(block, "```")
 		if !strings.Contains(examples.String(), code) {
 			t.Errorf("no example has:\n%s", code)
+		}
+	}
+}
+
+func TestREADMELinksToWhatIsThere(t *testing.T) {
+	for _, link := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(read(t, "README.md"), -1) {
+		if _, err := os.Stat(link[1]); err != nil {
+			t.Error(err)
 		}
 	}
 }

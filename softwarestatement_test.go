@@ -3,11 +3,11 @@ package dcr_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -149,24 +149,6 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 	})
 }
 
-// registered is a client that registered, as it manages itself.
-type registered struct {
-	members object
-	handler http.Handler
-}
-
-func registerWith(t testing.TB, handler http.Handler, body object) *registered {
-	t.Helper()
-	return &registered{answered(t, ask(handler, "POST", registerURL, "", body.String()), 201, ""), handler}
-}
-
-func (r *registered) update(t testing.TB, body object, status int, code dcr.Code) object {
-	t.Helper()
-	body = body.with("client_id", r.members["client_id"])
-	path := registerURL + "?client_id=" + r.members["client_id"].(string)
-	return answered(t, ask(r.handler, "PUT", path, r.members["registration_access_token"].(string), body.String()), status, code)
-}
-
 func TestAStatementOutlivesItsTime(t *testing.T) {
 	es := signers()["ES256"]
 	statement := es.sign(stated())
@@ -295,23 +277,6 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 	})
 }
 
-// rush registers many times at once and counts the answers by status.
-func rush(handler http.Handler, times int, token, body string) map[int]int {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	statuses := make(map[int]int)
-	for range times {
-		all.Go(func() {
-			status := ask(handler, "POST", registerURL, token, body).Code
-			mu.Lock()
-			defer mu.Unlock()
-			statuses[status]++
-		})
-	}
-	all.Wait()
-	return statuses
-}
-
 // ownStatements verifies statements in its own way: they are JSON in base64.
 type ownStatements struct{ dcr.DefaultValidator }
 
@@ -392,4 +357,59 @@ func (v sameOrganisation) ValidateClient(ctx context.Context, reg *dcr.Registrat
 		return dcr.Errorf(dcr.UnapprovedSoftwareStatement, "the software is another organisation's")
 	}
 	return v.DefaultValidator.ValidateClient(ctx, reg)
+}
+
+// lateFinder finds another client of every statement, but only at the second
+// look: it registered in between, on another host.
+type lateFinder struct {
+	*dcr.MemoryStore
+	looks int
+	fails error
+}
+
+func (f *lateFinder) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
+	if f.looks++; f.looks == 1 {
+		return nil, nil
+	}
+	return []string{"another"}, f.fails
+}
+
+func TestTwoHostsTakeOneStatement(t *testing.T) {
+	es := signers()["ES256"]
+	newHosts := func(t *testing.T) (*lateFinder, *dcr.InitialAccessTokens, http.Handler) {
+		store := &lateFinder{MemoryStore: dcr.NewMemoryStore()}
+		tokens := &dcr.InitialAccessTokens{Store: store}
+		logger, _ := quiet()
+		return store, tokens, newHandler(t, store, dcr.Options{
+			Endpoint: "https://id.example.com" + registerURL, Now: clock, Caller: tokens.Authenticate, Logger: logger,
+			Validator: dcr.DefaultValidator{Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}, OneClient: true}},
+		})
+	}
+	body := fmt.Sprintf(statedBody, es.sign(stated()))
+	t.Run("the client that finds another one is taken back, and cost nothing", func(t *testing.T) {
+		store, tokens, handler := newHosts(t)
+		token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
+		answered(t, ask(handler, "POST", registerURL, token, body), 400, dcr.UnapprovedSoftwareStatement)
+		stored(t, store.MemoryStore, 0)
+		uses(t, store, atRest.Hash, 0)
+	})
+	t.Run("a client that cannot look is taken back too", func(t *testing.T) {
+		store, tokens, handler := newHosts(t)
+		store.fails = errors.New("no connection")
+		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
+		answered(t, ask(handler, "POST", registerURL, token, body), 503, dcr.TemporarilyUnavailable)
+		stored(t, store.MemoryStore, 0)
+	})
+	t.Run("an update that finds another one is taken back", func(t *testing.T) {
+		store, tokens, handler := newHosts(t)
+		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
+		plain := ask(handler, "POST", registerURL, token, object{"redirect_uris": []string{"https://a.example/"}}.String())
+		client := &registered{answered(t, plain, 201, ""), handler}
+		client.update(t, object{"software_statement": es.sign(stated())}, 400, dcr.UnapprovedSoftwareStatement)
+		found, err := store.FindByClientID(t.Context(), client.members["client_id"].(string))
+		if err != nil || found.Statement != nil || found.ClientName != "" || found.RedirectURIs[0] != "https://a.example/" {
+			t.Errorf("the client is %+v, %v", found, err)
+		}
+		client.update(t, object{"redirect_uris": []string{"https://b.example/"}}, 200, "")
+	})
 }

@@ -228,3 +228,22 @@ func TestNewHandlerRefusesVerifiersOfNoUse(t *testing.T) {
 		}
 	}
 }
+
+func TestVerify(t *testing.T) {
+	es := signers()["ES256"]
+	verifier := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}, IDClaim: "software_id"}
+	statement, err := verifier.Verify(t.Context(), es.sign(stated()), now)
+	if err != nil || statement.Issuer != directory || statement.ID != "payments" || statement.ClientName != "Vouched For" || string(statement.Claims["org_id"]) != `"org-7"` {
+		t.Errorf("got %+v, %v", statement, err)
+	}
+	verifier.Deny = func(context.Context, *dcr.SoftwareStatement) error { return dcr.UnapprovedSoftwareStatement }
+	for text, code := range map[string]dcr.Code{
+		"x":                                      dcr.InvalidSoftwareStatement,
+		es.sign(stated()):                        dcr.UnapprovedSoftwareStatement,
+		es.sign(stated().with("client_name", 1)): dcr.InvalidSoftwareStatement,
+	} {
+		if statement, err := verifier.Verify(t.Context(), text, now); !errors.Is(err, code) || statement != nil {
+			t.Errorf("got %v, %v, want %s", statement, err, code)
+		}
+	}
+}

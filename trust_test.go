@@ -194,3 +194,38 @@ func stored(t testing.TB, store *dcr.MemoryStore, want int64) {
 		t.Errorf("%d clients are stored, want %d (%v)", count, want, err)
 	}
 }
+
+// registered is a client that registered, as it manages itself.
+type registered struct {
+	members object
+	handler http.Handler
+}
+
+func registerWith(t testing.TB, handler http.Handler, body object) *registered {
+	t.Helper()
+	return &registered{answered(t, ask(handler, "POST", registerURL, "", body.String()), 201, ""), handler}
+}
+
+func (r *registered) update(t testing.TB, body object, status int, code dcr.Code) object {
+	t.Helper()
+	body = body.with("client_id", r.members["client_id"])
+	path := registerURL + "?client_id=" + r.members["client_id"].(string)
+	return answered(t, ask(r.handler, "PUT", path, r.members["registration_access_token"].(string), body.String()), status, code)
+}
+
+// rush registers many times at once and counts the answers by status.
+func rush(handler http.Handler, times int, token, body string) map[int]int {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	statuses := make(map[int]int)
+	for range times {
+		all.Go(func() {
+			status := ask(handler, "POST", registerURL, token, body).Code
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[status]++
+		})
+	}
+	all.Wait()
+	return statuses
+}

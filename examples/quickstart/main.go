@@ -216,7 +216,7 @@ func run(ctx context.Context, s *settings) error {
 	}
 	store, closeStore, err := openStore(ctx, s.database)
 	if err != nil {
-		return fmt.Errorf("-db %s: %w", s.database, err)
+		return fmt.Errorf("-db: %w", err)
 	}
 	defer closeStore()
 
@@ -336,6 +336,10 @@ func reachable(addr net.Addr) string {
 	return bound.String()
 }
 
+// connections is how many the pool opens, and keeps, since opening one costs
+// more than a registration.
+const connections = 32
+
 // openStore opens the store that a -db flag names, and makes its tables.
 func openStore(ctx context.Context, name string) (store dcr.ClientConfigurationStore, closeStore func(), err error) {
 	scheme, rest, _ := strings.Cut(name, ":")
@@ -359,6 +363,8 @@ func openStore(ctx context.Context, name string) (store dcr.ClientConfigurationS
 	if err != nil {
 		return nil, nil, err
 	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
 	clients := sqlstore.New(db, dialect, nil)
 	if err := clients.Migrate(ctx); err != nil {
 		db.Close()
@@ -374,14 +380,13 @@ func openMySQL(name string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := mysql.NewConfig()
+	host := net.JoinHostPort(parsed.Hostname(), cmp.Or(parsed.Port(), "3306"))
+	config, err := mysql.ParseDSN("tcp(" + host + ")" + cmp.Or(parsed.Path, "/") + "?" + parsed.RawQuery)
+	if err != nil {
+		return nil, err
+	}
 	config.User = parsed.User.Username()
 	config.Passwd, _ = parsed.User.Password()
-	config.Net, config.Addr = "tcp", parsed.Host
-	config.DBName = strings.TrimPrefix(parsed.Path, "/")
-	if parsed.Port() == "" {
-		config.Addr = net.JoinHostPort(parsed.Hostname(), "3306")
-	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err
