@@ -6,7 +6,6 @@ package dcr
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -34,13 +33,13 @@ var lists = func() []listed {
 
 type listed struct {
 	name    string
-	ceiling *record.Field
+	ceiling *record.Field[Capabilities]
 }
 
 // ceiling is what the server supports of a member that has a list: the
 // discovery member of the list's own name.
-func (c *Capabilities) ceiling(f *record.Field) []string {
-	supported := lists[f.Place].ceiling.List(reflect.ValueOf(c).Elem())
+func (c *Capabilities) ceiling(f *registered) []string {
+	supported := lists[f.Place].ceiling.List(c)
 	if supported == nil {
 		return defaultSigningAlgs
 	}
@@ -50,13 +49,13 @@ func (c *Capabilities) ceiling(f *record.Field) []string {
 // settle gives a member its effective value: the one asked for, one that the
 // registrant listed as an alternative, or the fallback ("" for none), always
 // within the server's ceiling.
-func (reg *Registration) settle(f *record.Field, fallback string) error {
+func (reg *Registration) settle(f *registered, fallback string) error {
 	if !reg.on.has(f.Place) {
 		return nil
 	}
 	value, err := reg.pick(f, fallback, reg.Capabilities.ceiling(f))
 	if err == nil {
-		f.SetText(reg.Client.Metadata.reflect(), value)
+		f.SetText(&reg.Client.Metadata, value)
 	}
 	return err
 }
@@ -65,8 +64,8 @@ func (reg *Registration) settle(f *record.Field, fallback string) error {
 // for, else one of the registrant's list, else the fallback, else what the
 // server supports. The order of the registrant's list is no preference (RP
 // Metadata Choices §2), so the server's order decides.
-func (reg *Registration) pick(f *record.Field, fallback string, supported []string) (string, error) {
-	asked := f.Text(reg.Client.Metadata.reflect())
+func (reg *Registration) pick(f *registered, fallback string, supported []string) (string, error) {
+	asked := f.Text(&reg.Client.Metadata)
 	name, list := f.Name, lists[f.Place].name
 	choices := reg.Request.Choices[list]
 	blamed, sentence := list, "must contain one of: %s"
@@ -105,7 +104,7 @@ func (reg *Registration) serves(name, value string) bool {
 
 // settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and has
 // its default where alg is set.
-func (reg *Registration) settleEncryption(alg, enc *record.Field) error {
+func (reg *Registration) settleEncryption(alg, enc *registered) error {
 	if !reg.on.has(alg.Place) {
 		return nil
 	}
@@ -115,14 +114,14 @@ func (reg *Registration) settleEncryption(alg, enc *record.Field) error {
 	if err := reg.checkEncPair(alg, enc); err != nil {
 		return err
 	}
-	if alg.IsZero(reg.Client.Metadata.reflect()) {
+	if alg.IsZero(&reg.Client.Metadata) {
 		return nil // a list of enc values alone asks for nothing
 	}
 	return reg.settle(enc, standardEnc)
 }
 
-func (reg *Registration) checkEncPair(alg, enc *record.Field) error {
-	from := reg.Client.Metadata.reflect()
+func (reg *Registration) checkEncPair(alg, enc *registered) error {
+	from := &reg.Client.Metadata
 	if alg.IsZero(from) && !enc.IsZero(from) {
 		return refuseMember(enc.Name, "alone", "must come with %s", alg.Name)
 	}
@@ -132,7 +131,7 @@ func (reg *Registration) checkEncPair(alg, enc *record.Field) error {
 // encryptionPairs are the members that name a JWE algorithm, each with its
 // content encryption. needsKeys: the server encrypts to the client's key.
 var encryptionPairs = []struct {
-	alg, enc  *record.Field
+	alg, enc  *registered
 	needsKeys bool
 }{
 	{member("id_token_encrypted_response_alg"), member("id_token_encrypted_response_enc"), true},
@@ -143,12 +142,12 @@ var encryptionPairs = []struct {
 }
 
 // clientSigns are the members that name an algorithm the client signs with.
-var clientSigns = []*record.Field{
+var clientSigns = []*registered{
 	member("token_endpoint_auth_signing_alg"), member("request_object_signing_alg"), member("backchannel_authentication_request_signing_alg"),
 }
 
 // algMembers are all members that name an algorithm.
-var algMembers = func() (algs []*record.Field) {
+var algMembers = func() (algs []*registered) {
 	for i := range members.Fields {
 		if f := &members.Fields[i]; strings.HasSuffix(f.Name, "_alg") {
 			algs = append(algs, f)
@@ -160,7 +159,7 @@ var algMembers = func() (algs []*record.Field) {
 // symmetricNeed returns the first member by which the server needs the client
 // secret itself, "" if none does, and how many bytes the secret must have.
 func (c *Client) symmetricNeed() (name string, bytes int) {
-	from := c.Metadata.reflect()
+	from := &c.Metadata
 	for _, f := range algMembers {
 		alg := f.Text(from)
 		if !jose.Symmetric(alg) {
@@ -204,7 +203,7 @@ func (reg *Registration) checkKeyNeeds() error {
 	if c.JWKSURI != "" {
 		return nil
 	}
-	from := c.Metadata.reflect()
+	from := &c.Metadata
 	for _, f := range clientSigns {
 		if jose.Asymmetric(f.Text(from)) && !reg.keys.Sig {
 			return refuseMember(f.Name, "keys", "needs a signing key in jwks, or jwks_uri")

@@ -88,9 +88,15 @@ var (
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 
-// effective returns c with the strict defaults in the place of absent
-// ceilings, so that every reader sees the same lists.
+// effective returns c completed.
 func (c Capabilities) effective() Capabilities {
+	c.complete()
+	return c
+}
+
+// complete puts the strict defaults in the place of absent ceilings, so that
+// every reader sees the same lists.
+func (c *Capabilities) complete() {
 	fill := func(list *[]string, absent []string) {
 		if *list == nil {
 			*list = absent
@@ -109,7 +115,6 @@ func (c Capabilities) effective() Capabilities {
 			c.TokenEndpointAuthSigningAlgs = slices.Concat(defaultSigningAlgs, []string{"HS256"})
 		}
 	}
-	return c
 }
 
 func (c *Capabilities) openID() bool { return c.IDTokenSigningAlgs != nil || c.SubjectTypes != nil }
@@ -227,7 +232,7 @@ func (c Capabilities) Discovery() map[string]any {
 	document := make(map[string]any)
 	from := reflect.ValueOf(&c).Elem()
 	for _, f := range capabilityMembers.Fields {
-		if f.IsZero(from) {
+		if f.IsZero(&c) {
 			continue
 		}
 		value := from.Field(f.Index).Interface()
@@ -245,10 +250,9 @@ func (c Capabilities) Discovery() map[string]any {
 // MarshalJSON writes the fields that are set, under their discovery names.
 func (c Capabilities) MarshalJSON() ([]byte, error) {
 	var object objectWriter
-	from := reflect.ValueOf(&c).Elem()
 	for i := range capabilityMembers.Fields {
-		if f := &capabilityMembers.Fields[i]; !f.IsZero(from) {
-			object.field(f, from)
+		if f := &capabilityMembers.Fields[i]; !f.IsZero(&c) {
+			writeField(&object, f, &c)
 		}
 	}
 	return object.finish()
@@ -261,13 +265,12 @@ var capabilityLimits = strictjson.Limits{Members: 1024, Depth: 32}
 // the others alone; null counts as absent.
 func (c *Capabilities) UnmarshalJSON(text []byte) error {
 	var read Capabilities
-	into := reflect.ValueOf(&read).Elem()
 	err := strictjson.ReadObject(text, capabilityLimits, func(name string, value strictjson.Value) error {
 		i, known := capabilityMembers.Find(name)
 		if !known || value.Kind() == strictjson.Null {
 			return nil
 		}
-		if err := capabilityMembers.Fields[i].Decode(into, value); err != nil {
+		if err := capabilityMembers.Fields[i].Decode(&read, value); err != nil {
 			return memberError(name, err)
 		}
 		return nil

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -126,24 +125,23 @@ type StatementRecord struct {
 // NewClient returns a client with every default of the server-owned settings,
 // as a registration starts from it.
 func NewClient() *Client {
-	client := clientDefaults
-	return &client
+	return &Client{
+		RequirePKCE:                  true,
+		RequireConsent:               true,
+		AllowRememberConsent:         true,
+		AccessTokenType:              AccessTokenJWT,
+		AccessTokenLifetime:          time.Hour,
+		IdentityTokenLifetime:        5 * time.Minute,
+		AuthorizationCodeLifetime:    5 * time.Minute,
+		AbsoluteRefreshTokenLifetime: 30 * 24 * time.Hour,
+		SlidingRefreshTokenLifetime:  15 * 24 * time.Hour,
+		RefreshTokenExpiration:       RefreshTokenAbsolute,
+		RefreshTokenUsage:            RefreshTokenOneTimeOnly,
+		EnableLocalLogin:             true,
+	}
 }
 
-var clientDefaults = Client{
-	RequirePKCE:                  true,
-	RequireConsent:               true,
-	AllowRememberConsent:         true,
-	AccessTokenType:              AccessTokenJWT,
-	AccessTokenLifetime:          time.Hour,
-	IdentityTokenLifetime:        5 * time.Minute,
-	AuthorizationCodeLifetime:    5 * time.Minute,
-	AbsoluteRefreshTokenLifetime: 30 * 24 * time.Hour,
-	SlidingRefreshTokenLifetime:  15 * 24 * time.Hour,
-	RefreshTokenExpiration:       RefreshTokenAbsolute,
-	RefreshTokenUsage:            RefreshTokenOneTimeOnly,
-	EnableLocalLogin:             true,
-}
+var clientDefaults = *NewClient()
 
 // clientFields is the description of the stored form beside the metadata.
 var clientFields = record.Describe[Client]()
@@ -151,7 +149,7 @@ var clientFields = record.Describe[Client]()
 // Clone returns a copy that shares nothing with c.
 func (c *Client) Clone() *Client {
 	own := *c
-	clientFields.Unshare(reflect.ValueOf(&own).Elem())
+	clientFields.Unshare(&own)
 	own.Metadata.unshare()
 	if c.Statement != nil {
 		statement := *c.Statement
@@ -175,11 +173,10 @@ func (c *Client) MarshalJSON() ([]byte, error) { return c.appendJSON(make([]byte
 // appendJSON writes the stored form into dst, which is empty.
 func (c *Client) appendJSON(dst []byte) ([]byte, error) {
 	object := objectWriter{dst: dst}
-	from, defaults := reflect.ValueOf(c).Elem(), reflect.ValueOf(&clientDefaults).Elem()
 	object.text("client_id", c.ID)
 	object.name("metadata")
 	metadata := objectWriter{dst: append(object.dst, '{')}
-	metadata.metadata(&c.Metadata, nil)
+	metadata.metadata(&c.Metadata, memberSet{})
 	metadata.extra(c.unknownMetadata)
 	metadata.dst = append(metadata.dst, '}')
 	object.dst = metadata.dst
@@ -190,8 +187,8 @@ func (c *Client) appendJSON(dst []byte) ([]byte, error) {
 		object.dst = append(extensions.dst, '}')
 	}
 	for i := range clientFields.Fields {
-		if f := &clientFields.Fields[i]; f.Name != "client_id" && !f.Equal(from, defaults) {
-			object.field(f, from)
+		if f := &clientFields.Fields[i]; f.Name != "client_id" && !f.Equal(c, &clientDefaults) {
+			writeField(&object, f, c)
 		}
 	}
 	object.extra(c.unknown)
@@ -205,7 +202,6 @@ var storedLimits = strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}
 // UnmarshalJSON reads the stored form. Revision is the store's to set.
 func (c *Client) UnmarshalJSON(text []byte) error {
 	read := *NewClient()
-	into := reflect.ValueOf(&read).Elem()
 	err := strictjson.ReadObject(text, storedLimits, func(name string, value strictjson.Value) error {
 		switch name {
 		case "metadata":
@@ -221,7 +217,7 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
 			return nil
 		}
-		if err := clientFields.Fields[i].DecodeStored(into, value); err != nil {
+		if err := clientFields.Fields[i].DecodeStored(&read, value); err != nil {
 			return fmt.Errorf("dcr: stored client: %s: %w", name, err)
 		}
 		return nil
@@ -236,11 +232,10 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 // readMetadata reads the metadata of the stored form. What a registration
 // would refuse today is read all the same: it was accepted once.
 func (c *Client) readMetadata(metadata strictjson.Value) error {
-	into := c.Metadata.reflect()
 	return metadata.Members(func(name string, value strictjson.Value) error {
 		i, known := members.Find(name)
 		if known {
-			if err := members.Fields[i].DecodeStored(into, value); err != nil {
+			if err := members.Fields[i].DecodeStored(&c.Metadata, value); err != nil {
 				return fmt.Errorf("dcr: stored client: metadata: %s: %w", name, err)
 			}
 			return nil

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/jose"
-	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -129,7 +128,7 @@ func (reg *Registration) checkKeys() error {
 // tlsNames are the members by which a client certificate is recognised (RFC
 // 8705 §2.1.2), each with what its value must be.
 var tlsNames = []struct {
-	member *record.Field
+	member *registered
 	valid  func(string) bool
 	want   string
 }{
@@ -142,13 +141,13 @@ var tlsNames = []struct {
 
 func (c *Client) clearTLSNames() {
 	for _, name := range tlsNames {
-		name.member.Clear(c.Metadata.reflect())
+		name.member.Clear(&c.Metadata)
 	}
 }
 
 // checkTLSName wants exactly one name to recognise the certificate by.
 func (c *Client) checkTLSName() error {
-	from := c.Metadata.reflect()
+	from := &c.Metadata
 	set := 0
 	for _, name := range tlsNames {
 		text := name.member.Text(from)
@@ -172,9 +171,10 @@ func isDNSName(text string) bool {
 	return err == nil && parsed.Port == "" && parsed.Path == "/" && parsed.Host == strings.ToLower(strings.TrimPrefix(text, "*."))
 }
 
+// isURI judges a name, which nobody follows: a urn is one too.
 func isURI(text string) bool {
-	_, err := uri.Parse(text)
-	return err == nil || strings.HasPrefix(text, "urn:")
+	_, err := uri.Parse(strings.Replace(text, "urn:", "x-urn:", 1))
+	return err == nil
 }
 
 func isIP(text string) bool {

@@ -70,7 +70,7 @@ func TestTLSClientAuth(t *testing.T) {
 			{"foo", "CN", "=x", "CN=a,,O=b", "CN=a\\\"b", "CN=<a>", "2..5=x", "CN=a;O=b", "2.5.4.97=#0c0", "CN=#zz"},
 		},
 		"tls_client_auth_san_dns":   {{"rp.example.com", "*.example.com", "RP.example.com"}, {"rp.example.com/", "https://rp.example.com", "a b", "rp.example.com:443", "-"[1:] + "..", "user@rp.example.com"}},
-		"tls_client_auth_san_uri":   {{"https://rp.example.com/client", "spiffe://example.org/rp", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}, {"foo", "/rp", "//rp.example.com"}},
+		"tls_client_auth_san_uri":   {{"https://rp.example.com/client", "spiffe://example.org/rp", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}, {"foo", "/rp", "//rp.example.com", "urn:", "urn:a b", "javascript:urn:x"}},
 		"tls_client_auth_san_ip":    {{"192.0.2.1", "2001:db8::1", "2001:DB8:0:0:0:0:0:1"}, {"foo", "192.0.2.256", "192.0.2", "[2001:db8::1]", "fe80::1%eth0", "192.0.2.1/24"}},
 		"tls_client_auth_san_email": {{"rp@example.com", "a+b@example.com"}, {"foo", "Rp <rp@example.com>", "a@b@c", "@example.com"}},
 	} {

@@ -4,6 +4,7 @@ package dcr
 // registration could not have what discovery advertises (RFC 8414 §2).
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func contradiction(v Validator, canSeal bool) error {
 // registration will.
 func (c *Capabilities) contradictoryGrants(base *foundation) error {
 	if !slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" }) {
-		return fmt.Errorf("grant_types_supported has no grant type that a client can begin with; add one, such as authorization_code")
+		return errors.New("grant_types_supported has no grant type that a client can begin with; add one, such as authorization_code")
 	}
 	usesCode := false
 	for _, responseType := range c.ResponseTypes {
@@ -58,7 +59,7 @@ func (c *Capabilities) contradictoryGrants(base *foundation) error {
 		}
 	}
 	if !usesCode && slices.Contains(c.GrantTypes, "authorization_code") {
-		return fmt.Errorf("grant_types_supported has authorization_code, but no entry of response_types_supported uses it; add code to response_types_supported, or take the grant type out")
+		return errors.New("grant_types_supported has authorization_code, but no entry of response_types_supported uses it; add code to response_types_supported, or take the grant type out")
 	}
 	return nil
 }
@@ -87,13 +88,13 @@ func (c *Capabilities) contradictoryMethods(canSeal bool) error {
 	})
 	switch {
 	case slices.Equal(methods, []string{"none"}) && !forPublic:
-		return fmt.Errorf("every entry of grant_types_supported needs client authentication, but token_endpoint_auth_methods_supported has none alone; add a method")
+		return errors.New("every entry of grant_types_supported needs client authentication, but token_endpoint_auth_methods_supported has none alone; add a method")
 	case secretJWT && !canSeal:
-		return fmt.Errorf("token_endpoint_auth_methods_supported has client_secret_jwt, which needs the client secret itself; set Options.Sealer, or take the method out")
+		return errors.New("token_endpoint_auth_methods_supported has client_secret_jwt, which needs the client secret itself; set Options.Sealer, or take the method out")
 	case secretJWT && !slices.ContainsFunc(c.TokenEndpointAuthSigningAlgs, jose.Symmetric):
-		return fmt.Errorf("token_endpoint_auth_methods_supported has client_secret_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add HS256, or take the method out")
+		return errors.New("token_endpoint_auth_methods_supported has client_secret_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add HS256, or take the method out")
 	case keyJWT && !slices.ContainsFunc(c.TokenEndpointAuthSigningAlgs, jose.Asymmetric):
-		return fmt.Errorf("token_endpoint_auth_methods_supported has private_key_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add an asymmetric one such as PS256, or take the method out")
+		return errors.New("token_endpoint_auth_methods_supported has private_key_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add an asymmetric one such as PS256, or take the method out")
 	}
 	return nil
 }

@@ -5,12 +5,10 @@ package dcr
 import (
 	"context"
 	"strings"
-
-	"github.com/dynreg/dcr/internal/record"
 )
 
 // displayURIs are the members that lead a person to a web page.
-var displayURIs = []*record.Field{member("client_uri"), member("logo_uri"), member("tos_uri"), member("policy_uri")}
+var displayURIs = []*registered{member("client_uri"), member("logo_uri"), member("tos_uri"), member("policy_uri")}
 
 // ValidateDisplay holds the pages that a person may be led to, in every
 // language, to http and https, and contacts to e-mail addresses where OpenID
@@ -30,7 +28,7 @@ func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration
 }
 
 func (reg *Registration) checkDisplayURIs() error {
-	from := reg.Client.Metadata.reflect()
+	from := &reg.Client.Metadata
 	for _, f := range displayURIs {
 		if err := webPage.checkOptional(f.Name, f.Text(from)); err != nil {
 			return err

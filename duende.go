@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +80,7 @@ func isDuendeMember(name string) bool {
 
 // field is where the client keeps a setting, nil for require_client_secret,
 // which its method says.
-func (s *setting) field() *record.Field {
+func (s *setting) field() *record.Field[Client] {
 	if i, found := clientFields.Find(s.name); found {
 		return &clientFields.Fields[i]
 	}
@@ -91,7 +90,7 @@ func (s *setting) field() *record.Field {
 // value is the JSON value of a setting.
 func (s *setting) value(c *Client) (json.RawMessage, error) {
 	if f := s.field(); f != nil {
-		return f.Append(nil, reflect.ValueOf(c).Elem())
+		return f.Append(nil, c)
 	}
 	return strconv.AppendBool(nil, c.TokenEndpointAuthMethod != "none"), nil
 }
@@ -114,9 +113,7 @@ func (e *DuendeExtensions) ceiling(name string) time.Duration {
 }
 
 // lifetime is where the client keeps a lifetime.
-func (c *Client) lifetime(f *record.Field) *time.Duration {
-	return reflect.ValueOf(c).Elem().Field(f.Index).Addr().Interface().(*time.Duration)
-}
+func (c *Client) lifetime(f *record.Field[Client]) *time.Duration { return f.Span(c) }
 
 // start holds what a new client begins with to the ceilings.
 func (e *DuendeExtensions) start(c *Client) {
@@ -169,15 +166,14 @@ func (c *Client) keepAsked() error {
 // default, unless the host has changed it since: what an update leaves out, it
 // deletes (RFC 7592 §2.2).
 func (c *Client) forgetAsked() {
-	into, defaults := reflect.ValueOf(c).Elem(), reflect.ValueOf(&clientDefaults).Elem()
 	for i := range settings {
 		f := settings[i].field()
 		asked, sent := c.Extra[settings[i].name]
 		if f == nil || !sent {
 			continue
 		}
-		if value, err := f.Append(nil, into); err == nil && bytes.Equal(value, asked) {
-			f.Copy(into, defaults)
+		if value, err := f.Append(nil, c); err == nil && bytes.Equal(value, asked) {
+			f.Copy(c, &clientDefaults)
 		}
 	}
 }

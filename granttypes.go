@@ -68,19 +68,22 @@ func orNone(values []string) string {
 	return strings.Join(values, ", ")
 }
 
-// standardResponseTypes is the default of response_types: code where the
-// grants allow it, else the first supported type that they allow, else none.
+// standardResponseTypes is the default of response_types: code (RFC 7591 §2)
+// where the client uses the authorization endpoint, the first supported type
+// that its grants allow where the server has no code, and none elsewhere.
 func (reg *Registration) standardResponseTypes() []string {
 	grants, supported := reg.Client.GrantTypes, reg.Capabilities.ResponseTypes
-	fits := func(responseType string) bool {
-		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
-		return len(needs) > 0 && !slices.ContainsFunc(needs, func(grant string) bool { return !slices.Contains(grants, grant) })
+	if !slices.Contains(grants, "authorization_code") && !slices.Contains(grants, "implicit") {
+		return []string{}
 	}
-	if fits("code") && slices.Contains(supported, "code") {
+	if slices.Contains(supported, "code") {
 		return []string{"code"}
 	}
-	if i := slices.IndexFunc(supported, fits); i >= 0 {
-		return []string{supported[i]}
+	for _, responseType := range supported {
+		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
+		if len(needs) > 0 && !slices.ContainsFunc(needs, func(grant string) bool { return !slices.Contains(grants, grant) }) {
+			return []string{responseType}
+		}
 	}
 	return []string{}
 }

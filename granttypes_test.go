@@ -87,7 +87,8 @@ func TestResponseTypes(t *testing.T) {
 		{sentence: "the words of a response type have no order", request: `{"response_types":["id_token code"],` + both + `}`, answer: `{"response_types":["code id_token"]}`},
 		{sentence: "the words of a response type have no order, three of them", request: `{"response_types":["token id_token code"],` + both + `}`, answer: `{"response_types":["code id_token token"]}`},
 		{sentence: "none needs no grant", request: `{"response_types":["none"],"grant_types":["authorization_code"]}`, answer: `{"response_types":["none"]}`},
-		{sentence: "implicit alone gets a response type that it can use", request: `{"grant_types":["implicit"]}`, answer: `{"response_types":["token"]}`},
+		{sentence: "left out, the response type is code, whatever the grants (RFC 7591 §2)", request: `{` + both + `}`, answer: `{"response_types":["code"]}`},
+		{sentence: "which implicit alone does not allow", request: `{"grant_types":["implicit"]}`, code: dcrMetadata, says: "response_types has 'code', which needs authorization_code"},
 		{sentence: "id_token without implicit is refused", request: `{"response_types":["id_token"],"grant_types":["authorization_code"]}`, code: dcrMetadata, says: "needs implicit in grant_types"},
 		{sentence: "id_token with the default grant is refused", request: `{"response_types":["id_token"]}`, code: dcrMetadata, says: "needs implicit in grant_types"},
 		{sentence: "token without implicit is refused", request: `{"response_types":["token"],"grant_types":["authorization_code"]}`, code: dcrMetadata, says: "needs implicit"},
@@ -115,6 +116,9 @@ func TestDefaultsOutsideTheCeiling(t *testing.T) {
 	start(t, `{"grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["client_secret_post"]}`).judge(t, []wireCase{
 		{sentence: "where the RFC's default is not supported, the first supported value is used and answered",
 			request: `{"redirect_uris":[]}`, answer: `{"grant_types":["client_credentials"],"response_types":[],"token_endpoint_auth_method":"client_secret_post"}`},
+	})
+	start(t, `{"grant_types_supported":["implicit"],"response_types_supported":["id_token","token"],"token_endpoint_auth_methods_supported":["none"]}`).judge(t, []wireCase{
+		{sentence: "a server without codes", answer: `{"grant_types":["implicit"],"response_types":["id_token"]}`},
 	})
 	start(t, `{"token_endpoint_auth_methods_supported":["none"]}`).judge(t, []wireCase{
 		{sentence: "a server of public clients registers public clients",

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -270,71 +268,6 @@ func TestUpdateKeepsWhatIsNotTheClients(t *testing.T) {
 	}
 }
 
-func TestExpiredSecrets(t *testing.T) {
-	now := noon
-	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
-		o.SecretLifetime, o.Now = time.Hour, func() time.Time { return now }
-	})
-	registered := r.register(t, request(t, ``))
-	if registered.members["client_secret_expires_at"] != float64(noon.Add(time.Hour).Unix()) {
-		t.Errorf("%s", registered.body)
-	}
-	now = noon.Add(59 * time.Minute)
-	if a := r.manage(t, "PUT", registered, registered.update(nil)); a.members["client_secret"] != nil || a.members["client_secret_expires_at"] != registered.members["client_secret_expires_at"] {
-		t.Errorf("a valid secret stays: %s", a.body)
-	}
-	now = noon.Add(time.Hour)
-	if a := r.manage(t, "GET", registered, ""); a.status != 200 || a.members["client_secret"] != nil {
-		t.Errorf("a read renews nothing: %s", a.body)
-	}
-	a := r.manage(t, "PUT", registered, registered.update(nil))
-	if a.text("client_secret") == "" || a.text("client_secret") == registered.text("client_secret") || a.members["client_secret_expires_at"] != float64(now.Add(time.Hour).Unix()) {
-		t.Errorf("an update renews an expired secret: status %d: %s", a.status, a.body)
-	}
-	if client := r.client(t, registered); !client.VerifySecret(a.text("client_secret"), now) || client.VerifySecret(registered.text("client_secret"), now) {
-		t.Error("the new secret is valid, the old one is not")
-	}
-}
-
-func TestRotation(t *testing.T) {
-	now := noon
-	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
-		o.RotateRegistrationToken, o.RotateSecret, o.RotationGrace, o.Now = true, true, time.Hour, func() time.Time { return now }
-	})
-	registered := r.register(t, request(t, ``))
-	if a := r.manage(t, "GET", registered, ""); a.text("registration_access_token") != registered.text("registration_access_token") {
-		t.Errorf("a read rotates nothing: %s", a.body)
-	}
-	lost := r.manage(t, "PUT", registered, registered.update(nil))
-	if lost.text("registration_access_token") == registered.text("registration_access_token") || lost.text("client_secret") == registered.text("client_secret") || lost.text("client_secret") == "" {
-		t.Fatalf("an update rotates both: %s", lost.body)
-	}
-	retried := r.manage(t, "PUT", registered, registered.update(nil))
-	if retried.status != 200 {
-		t.Fatalf("where the answer was lost, the old token still works: status %d: %s", retried.status, retried.body)
-	}
-	client := r.client(t, registered)
-	for _, secret := range []*answer{registered, lost, retried} {
-		if !client.VerifySecret(secret.text("client_secret"), now) || client.VerifySecret(secret.text("client_secret"), now.Add(time.Hour)) && secret != retried {
-			t.Errorf("an old secret is valid within its window: %s", secret.body)
-		}
-	}
-	if a := r.manage(t, "GET", retried, ""); a.status != 200 || a.text("registration_access_token") != retried.text("registration_access_token") {
-		t.Errorf("the new token works: status %d: %s", a.status, a.body)
-	}
-	if a := r.manage(t, "GET", registered, ""); a.status != 401 {
-		t.Errorf("once the new token was used, the old one is gone: status %d: %s", a.status, a.body)
-	}
-	third := r.manage(t, "PUT", retried, retried.update(map[string]any{"client_secret": nil}))
-	now = noon.Add(time.Hour)
-	if a := r.manage(t, "GET", retried, ""); a.status != 401 {
-		t.Errorf("after its window the old token is gone: status %d: %s", a.status, a.body)
-	}
-	if a := r.manage(t, "GET", third, ""); a.status != 200 {
-		t.Errorf("the newest token has no window: status %d: %s", a.status, a.body)
-	}
-}
-
 func TestDelete(t *testing.T) {
 	var told []string
 	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
@@ -397,89 +330,5 @@ func TestManageAs(t *testing.T) {
 	}
 	if a := r.do(t, "GET", uri, "guest", ""); a.status != 401 {
 		t.Errorf("a caller alone manages nothing: status %d: %s", a.status, a.body)
-	}
-}
-
-// over puts the server over another store.
-func (r *rig) over(t testing.TB, store dcr.ClientConfigurationStore) {
-	logger, _ := quiet()
-	r.server.Config.Handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + "/connect/dcr", AllowAnonymous: true, Logger: logger})
-}
-
-// losing is a store in which another update always wins the race.
-type losing struct {
-	*dcr.MemoryStore
-	mu    sync.Mutex
-	races int // still to lose
-	win   func(ctx context.Context, id string)
-}
-
-func (l *losing) Update(ctx context.Context, client *dcr.Client) error {
-	l.mu.Lock()
-	race := l.races > 0
-	l.races--
-	l.mu.Unlock()
-	if race {
-		l.win(ctx, client.ID)
-	}
-	return l.MemoryStore.Update(ctx, client)
-}
-
-// An update that lost a race is judged anew against what won it: three times,
-// then the client is asked to come back.
-func TestRacingUpdates(t *testing.T) {
-	for races, want := range map[int]int{0: 200, 1: 200, 3: 200, 4: 503} {
-		t.Run(fmt.Sprintf("%d lost races", races), func(t *testing.T) {
-			r := start(t, `{}`)
-			store := &losing{MemoryStore: r.store, win: func(ctx context.Context, id string) {
-				client, err := r.store.FindByClientID(ctx, id)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				client.Notes += "+"
-				if err := r.store.Update(ctx, client); err != nil {
-					t.Error(err)
-				}
-			}}
-			registered := r.register(t, request(t, ``))
-			store.races = races
-			r.over(t, store)
-			a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_name": "New"}))
-			client := r.client(t, registered)
-			if a.status != want || (client.ClientName == "New") != (want == 200) || client.Notes != strings.Repeat("+", races) {
-				t.Errorf("status %d: %s; stored %s", a.status, a.body, encode(client))
-			}
-			if want == 503 && (a.header.Get("Retry-After") == "" || a.text("error") != "temporarily_unavailable") {
-				t.Errorf("%s %v", a.body, a.header)
-			}
-		})
-	}
-}
-
-// A client whose token is taken away, or that is deleted, while its update is
-// judged does not come back to life.
-func TestUpdateThatLosesItsClient(t *testing.T) {
-	for sentence, win := range map[string]func(s *dcr.MemoryStore) func(context.Context, string){
-		"deleted": func(s *dcr.MemoryStore) func(context.Context, string) {
-			return func(ctx context.Context, id string) { s.Delete(ctx, id) }
-		},
-		"disabled": func(s *dcr.MemoryStore) func(context.Context, string) {
-			return func(ctx context.Context, id string) {
-				client, _ := s.FindByClientID(ctx, id)
-				client.Status = dcr.StatusDisabled
-				s.Update(ctx, client)
-			}
-		},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			r := start(t, `{}`)
-			registered := r.register(t, request(t, ``))
-			store := &losing{MemoryStore: r.store, races: 1, win: win(r.store)}
-			r.over(t, store)
-			if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_name": "New"})); a.status != 401 {
-				t.Errorf("status %d: %s", a.status, a.body)
-			}
-		})
 	}
 }

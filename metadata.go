@@ -6,7 +6,6 @@ package dcr
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 
@@ -115,6 +114,9 @@ type Metadata struct {
 // members is the description of every registered member.
 var members = record.Describe[Metadata]()
 
+// registered describes one registered member.
+type registered = record.Field[Metadata]
+
 // memberSet is a set of members, by their place in members.Fields.
 type memberSet [2]uint64
 
@@ -123,19 +125,17 @@ func (s *memberSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 // member returns the description of a registered member, nil if there is none
 // of that name.
-func member(name string) *record.Field {
+func member(name string) *registered {
 	if i, ok := members.Find(name); ok {
 		return &members.Fields[i]
 	}
 	return nil
 }
 
-func (m *Metadata) reflect() reflect.Value { return reflect.ValueOf(m).Elem() }
-
 // unshare makes m, which was copied by assignment, share nothing with the
 // original.
 func (m *Metadata) unshare() {
-	members.Unshare(m.reflect())
+	members.Unshare(m)
 	m.Localized = maps.Clone(m.Localized)
 	m.Extra = cloneRaw(m.Extra)
 }
@@ -152,7 +152,7 @@ func cloneRaw(extra map[string]json.RawMessage) map[string]json.RawMessage {
 // then the extensions.
 func (m Metadata) MarshalJSON() ([]byte, error) {
 	object := objectWriter{dst: make([]byte, 0, 512)}
-	object.metadata(&m, nil)
+	object.metadata(&m, memberSet{})
 	object.extra(m.Extra)
 	return object.finish()
 }
@@ -204,7 +204,7 @@ func (w *objectWriter) raw(name string, raw []byte) {
 	w.dst = append(w.dst, raw...)
 }
 
-func (w *objectWriter) field(f *record.Field, from reflect.Value) {
+func writeField[T any](w *objectWriter, f *record.Field[T], from *T) {
 	if len(w.dst) == 0 {
 		w.dst = append(w.dst, '{')
 	}
@@ -214,14 +214,13 @@ func (w *objectWriter) field(f *record.Field, from reflect.Value) {
 	}
 }
 
-// metadata writes the set members of m and those that show, if not nil, asks
-// for even though they are unset.
-func (w *objectWriter) metadata(m *Metadata, show func(i int) bool) {
-	from := m.reflect()
+// metadata writes the set members of m and those that are shown even though
+// they are unset.
+func (w *objectWriter) metadata(m *Metadata, shown memberSet) {
 	for i := range members.Fields {
 		f := &members.Fields[i]
-		if !f.IsZero(from) || show != nil && show(i) {
-			w.field(f, from)
+		if !f.IsZero(m) || shown.has(i) {
+			writeField(w, f, m)
 		}
 	}
 	for _, name := range sortedKeys(m.Localized) {
@@ -296,11 +295,10 @@ func (f Field[T]) Name() string { return f.name }
 func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	raw, ok := m.Extra[f.name]
 	if registered := member(f.name); registered != nil {
-		from := m.reflect()
-		if registered.IsZero(from) {
+		if registered.IsZero(m) {
 			return value, false, nil
 		}
-		if raw, err = registered.Append(nil, from); err != nil {
+		if raw, err = registered.Append(nil, m); err != nil {
 			return value, false, err
 		}
 		ok = true
@@ -320,7 +318,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 		return err
 	}
 	if registered := member(f.name); registered != nil {
-		return registered.Decode(m.reflect(), raw)
+		return registered.Decode(m, raw)
 	}
 	if m.Extra == nil {
 		m.Extra = make(map[string]json.RawMessage)

@@ -24,7 +24,8 @@ func newHandler(t testing.TB, store dcr.ClientConfigurationStore, opts dcr.Optio
 
 const plainBody = `{"redirect_uris":["https://app.example.com/callback"]}`
 
-// send sends one request to a server and returns the answer, its body read.
+// send sends one request to a server and returns the answer, its body read. A
+// success is held to what strict clients demand.
 func send(t testing.TB, server *httptest.Server, method, path, token, body string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequest(method, server.URL+path, strings.NewReader(body))
@@ -41,7 +42,11 @@ func send(t testing.TB, server *httptest.Server, method, path, token, body strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, readAll(t, response)
+	text := readAll(t, response)
+	if strings.HasPrefix(text, "{") && response.StatusCode < http.StatusMultipleChoices {
+		readStrictly(t, method, &answer{status: response.StatusCode, header: response.Header, body: text, members: decode(t, text)})
+	}
+	return response, text
 }
 
 func TestMounting(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/dynreg/dcr/internal/jose"
-	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -18,7 +17,7 @@ import (
 // openIDChoices are members with a list of supported values, each with its
 // default.
 var openIDChoices = []struct {
-	member   *record.Field
+	member   *registered
 	fallback string
 }{
 	{member("subject_type"), "public"},
@@ -72,7 +71,7 @@ func (reg *Registration) checkSubset(name string, list, supported []string) erro
 
 // neverNone are the members that name an algorithm and may not say none (JARM
 // §3, RFC 9701 §6, OpenID Connect Dynamic Client Registration 1.0 §2, CIBA §4).
-var neverNone = []*record.Field{
+var neverNone = []*registered{
 	member("authorization_signed_response_alg"), member("introspection_signed_response_alg"),
 	member("token_endpoint_auth_signing_alg"), member("backchannel_authentication_request_signing_alg"),
 }
@@ -91,7 +90,7 @@ func (reg *Registration) checkOpenID() error {
 	if c.IDTokenSignedResponseAlg == "none" && c.BackchannelLogoutURI != "" {
 		return refuseMember("id_token_signed_response_alg", "logout", "must not be none with backchannel_logout_uri, since it signs Logout Tokens too")
 	}
-	from := c.Metadata.reflect()
+	from := &c.Metadata
 	for _, f := range neverNone {
 		if f.Text(from) == "none" {
 			return refuseMember(f.Name, "none", "must not be none")

@@ -7,78 +7,92 @@ import (
 	"github.com/dynreg/dcr"
 )
 
+const (
+	codeFlow     = `"grant_types":["authorization_code"],"response_types":["code"]`
+	implicitFlow = `"grant_types":["implicit"],"response_types":["id_token"]`
+	hybridFlow   = `"grant_types":["implicit","authorization_code"],"response_types":["code id_token"]`
+)
+
+// One redirect URI of each kind.
+const (
+	secure   = "https://rp.example.com/cb"
+	local    = "http://127.0.0.1:8080/cb"
+	remote   = "http://rp.example.com/cb"
+	app      = "com.example.app:/cb"
+	dotless  = "cursor://anysphere.cursor-mcp/oauth/callback"
+	localTLS = "https://localhost:8443/cb"
+)
+
+// redirecting is a request of an application of this type, "" for none.
+func redirecting(application, flow string, redirects ...string) string {
+	if application != "" {
+		application = `"application_type":"` + application + `",`
+	}
+	return `{` + application + flow + `,"redirect_uris":` + encode(redirects) + `}`
+}
+
 // The table of redirect kinds: what each application_type may register.
 func TestRedirectKinds(t *testing.T) {
-	const (
-		code     = `"grant_types":["authorization_code"],"response_types":["code"]`
-		implicit = `"grant_types":["implicit"],"response_types":["id_token"]`
-		both     = `"grant_types":["implicit","authorization_code"],"response_types":["code id_token"]`
-	)
-	with := func(application, flow string, redirects ...string) string {
-		if application != "" {
-			application = `"application_type":"` + application + `",`
-		}
-		return `{` + application + flow + `,"redirect_uris":` + encode(redirects) + `}`
-	}
-	const secure, local, remote = "https://rp.example.com/cb", "http://127.0.0.1:8080/cb", "http://rp.example.com/cb"
-	const app, dotless, localTLS = "com.example.app:/cb", "cursor://anysphere.cursor-mcp/oauth/callback", "https://localhost:8443/cb"
 	start(t, hybrid).judge(t, []wireCase{
-		{sentence: "https, type absent: web (OIDCR §2)", request: with("", code, secure), answer: `{"application_type":"web"}`},
-		{sentence: "https, web", request: with("web", code, secure), answer: `{"application_type":"web"}`},
-		{sentence: "https, native: claimed https (RFC 8252 §7.2)", request: with("native", code, secure), answer: `{"application_type":"native"}`},
-		{sentence: "https, web, implicit", request: with("web", implicit, secure)},
-		{sentence: "http loopback, type absent: native", request: with("", code, local), answer: `{"application_type":"native"}`},
-		{sentence: "http loopback, web, code flow", request: with("web", code, local), answer: `{"application_type":"web"}`},
-		{sentence: "http loopback, native (RFC 8252 §7.3)", request: with("native", code, local)},
-		{sentence: "http loopback, native, implicit", request: with("native", implicit, local)},
-		{sentence: "http loopback, web, implicit (OIDCR §2)", request: with("web", implicit, local), code: dcrRedirect, says: "redirect_uris[0] must use https"},
-		{sentence: "http loopback, web, hybrid (OIDCR §2)", request: with("web", both, local), code: dcrRedirect, says: "redirect_uris[0]"},
-		{sentence: "http localhost, type absent: native", request: with("", code, "http://localhost:3000/cb"), answer: `{"application_type":"native"}`},
-		{sentence: "http [::1], native", request: with("native", code, "http://[::1]/cb")},
-		{sentence: "http LOCALHOST is localhost", request: with("native", code, "http://LOCALHOST/cb"), answer: `{"redirect_uris":["http://LOCALHOST/cb"]}`},
-		{sentence: "remote http, type absent", request: with("", code, remote), code: dcrRedirect, says: "must use https unless it leads to 127.0.0.1"},
-		{sentence: "remote http, web", request: with("web", code, remote), code: dcrRedirect, says: "must use https"},
-		{sentence: "remote http, web, implicit", request: with("web", implicit, remote), code: dcrRedirect},
-		{sentence: "remote http, native (OIDCR §2)", request: with("native", code, remote), code: dcrRedirect},
-		{sentence: "private-use scheme, type absent: native", request: with("", code, app), answer: `{"application_type":"native"}`},
-		{sentence: "private-use scheme, native (RFC 8252 §7.1)", request: with("native", code, app)},
-		{sentence: "private-use scheme, web", request: with("web", code, app), code: dcrRedirect, says: "application_type native"},
-		{sentence: "private-use scheme without a dot and with an authority, type absent", request: with("", code, dotless), answer: `{"application_type":"native"}`},
-		{sentence: "private-use scheme without a dot, native", request: with("native", code, "myapp:callback")},
-		{sentence: "private-use scheme without a dot, web", request: with("web", code, dotless), code: dcrRedirect},
-		{sentence: "https on localhost, type absent", request: with("", code, localTLS), answer: `{"application_type":"web"}`},
-		{sentence: "https on localhost, web, code flow", request: with("web", code, localTLS)},
-		{sentence: "https on localhost, web, implicit (OIDCR §2)", request: with("web", implicit, localTLS), code: dcrRedirect, says: "host other than localhost"},
-		{sentence: "https on localhost, web, hybrid (OIDCR §2)", request: with("web", both, "https://localhost"), code: dcrRedirect},
-		{sentence: "https on 127.0.0.1, web, implicit", request: with("web", implicit, "https://127.0.0.1/cb"), code: dcrRedirect},
-		{sentence: "https on localhost, native", request: with("native", code, localTLS), code: dcrRedirect},
-		{sentence: "mixed kinds, type absent, are judged each by its kind", request: with("", code, secure, local, app), answer: `{"application_type":"native"}`},
-		{sentence: "mixed http and https on localhost, type absent", request: with("", code, "http://localhost:3000/cb", localTLS), answer: `{"application_type":"web"}`},
-		{sentence: "mixed kinds, native", request: with("native", code, secure, local, app)},
-		{sentence: "mixed kinds, web: the private-use one is refused by its place", request: with("web", code, secure, local, app), code: dcrRedirect, says: "redirect_uris[2]"},
-		{sentence: "an application_type that is none", request: with("mobile", code, secure), code: dcrMetadata, says: "application_type must be web or native"},
+		{sentence: "https, type absent: web (OIDCR §2)", request: redirecting("", codeFlow, secure), answer: `{"application_type":"web"}`},
+		{sentence: "https, web", request: redirecting("web", codeFlow, secure), answer: `{"application_type":"web"}`},
+		{sentence: "https, native: claimed https (RFC 8252 §7.2)", request: redirecting("native", codeFlow, secure), answer: `{"application_type":"native"}`},
+		{sentence: "https, web, implicit", request: redirecting("web", implicitFlow, secure)},
+		{sentence: "http loopback, type absent: native", request: redirecting("", codeFlow, local), answer: `{"application_type":"native"}`},
+		{sentence: "http loopback, web, code flow", request: redirecting("web", codeFlow, local), answer: `{"application_type":"web"}`},
+		{sentence: "http loopback, native (RFC 8252 §7.3)", request: redirecting("native", codeFlow, local)},
+		{sentence: "http loopback, native, implicit", request: redirecting("native", implicitFlow, local)},
+		{sentence: "http loopback, web, implicit (OIDCR §2)", request: redirecting("web", implicitFlow, local), code: dcrRedirect, says: "redirect_uris[0] must use https"},
+		{sentence: "http loopback, web, hybrid (OIDCR §2)", request: redirecting("web", hybridFlow, local), code: dcrRedirect, says: "redirect_uris[0]"},
+		{sentence: "http localhost, type absent: native", request: redirecting("", codeFlow, "http://localhost:3000/cb"), answer: `{"application_type":"native"}`},
+		{sentence: "http [::1], native", request: redirecting("native", codeFlow, "http://[::1]/cb")},
+		{sentence: "http LOCALHOST is localhost", request: redirecting("native", codeFlow, "http://LOCALHOST/cb"), answer: `{"redirect_uris":["http://LOCALHOST/cb"]}`},
+		{sentence: "remote http, type absent", request: redirecting("", codeFlow, remote), code: dcrRedirect, says: "must use https unless it leads to 127.0.0.1"},
+		{sentence: "remote http, web", request: redirecting("web", codeFlow, remote), code: dcrRedirect, says: "must use https"},
+		{sentence: "remote http, web, implicit", request: redirecting("web", implicitFlow, remote), code: dcrRedirect},
+		{sentence: "remote http, native (OIDCR §2)", request: redirecting("native", codeFlow, remote), code: dcrRedirect},
+		{sentence: "private-use scheme, type absent: native", request: redirecting("", codeFlow, app), answer: `{"application_type":"native"}`},
+		{sentence: "private-use scheme, native (RFC 8252 §7.1)", request: redirecting("native", codeFlow, app)},
+		{sentence: "private-use scheme, web", request: redirecting("web", codeFlow, app), code: dcrRedirect, says: "application_type native"},
+		{sentence: "private-use scheme without a dot and with an authority, type absent", request: redirecting("", codeFlow, dotless), answer: `{"application_type":"native"}`},
+		{sentence: "private-use scheme without a dot, native", request: redirecting("native", codeFlow, "myapp:callback")},
+		{sentence: "private-use scheme without a dot, web", request: redirecting("web", codeFlow, dotless), code: dcrRedirect},
+		{sentence: "https on localhost, type absent", request: redirecting("", codeFlow, localTLS), answer: `{"application_type":"web"}`},
+		{sentence: "https on localhost, web, code flow", request: redirecting("web", codeFlow, localTLS)},
+		{sentence: "https on localhost, web, implicit (OIDCR §2)", request: redirecting("web", implicitFlow, localTLS), code: dcrRedirect, says: "host other than localhost"},
+		{sentence: "https on localhost, web, hybrid (OIDCR §2)", request: redirecting("web", hybridFlow, "https://localhost"), code: dcrRedirect},
+		{sentence: "https on 127.0.0.1, web, implicit", request: redirecting("web", implicitFlow, "https://127.0.0.1/cb"), code: dcrRedirect},
+		{sentence: "https on localhost, native", request: redirecting("native", codeFlow, localTLS), code: dcrRedirect},
+		{sentence: "mixed kinds, type absent, are judged each by its kind", request: redirecting("", codeFlow, secure, local, app), answer: `{"application_type":"native"}`},
+		{sentence: "mixed http and https on localhost, type absent", request: redirecting("", codeFlow, "http://localhost:3000/cb", localTLS), answer: `{"application_type":"web"}`},
+		{sentence: "mixed kinds, native", request: redirecting("native", codeFlow, secure, local, app)},
+		{sentence: "mixed kinds, web: the private-use one is refused by its place", request: redirecting("web", codeFlow, secure, local, app), code: dcrRedirect, says: "redirect_uris[2]"},
+		{sentence: "an application_type that is none", request: redirecting("mobile", codeFlow, secure), code: dcrMetadata, says: "application_type must be web or native"},
 	})
+}
+
+func TestRedirectSwitches(t *testing.T) {
 	start(t, hybrid, allowHTTP).judge(t, []wireCase{
-		{sentence: "remote http, web, where the host allows it to confidential clients of the code flow", request: with("web", code, remote)},
-		{sentence: "remote http, type absent, likewise", request: with("", code, remote), answer: `{"application_type":"web"}`},
+		{sentence: "remote http, web, where the host allows it to confidential clients of the code flow", request: redirecting("web", codeFlow, remote)},
+		{sentence: "remote http, type absent, likewise", request: redirecting("", codeFlow, remote), answer: `{"application_type":"web"}`},
 		{sentence: "remote http, not to public clients", request: `{"token_endpoint_auth_method":"none","redirect_uris":["http://rp.example.com/cb"]}`, code: dcrRedirect},
-		{sentence: "remote http, not with tokens in the browser", request: with("web", both, remote), code: dcrRedirect},
-		{sentence: "remote http, not to native applications", request: with("native", code, remote), code: dcrRedirect},
+		{sentence: "remote http, not with tokens in the browser", request: redirecting("web", hybridFlow, remote), code: dcrRedirect},
+		{sentence: "remote http, not to native applications", request: redirecting("native", codeFlow, remote), code: dcrRedirect},
 	})
 	start(t, `{}`).judge(t, []wireCase{
-		{sentence: "without OpenID Connect, application_type is answered only where it was sent", request: with("", code, local, app), answer: `{"application_type":null}`},
-		{sentence: "without OpenID Connect, application_type is judged all the same", request: with("web", code, app), code: dcrRedirect},
-		{sentence: "without OpenID Connect, application_type is answered where it was sent", request: with("native", code, app), answer: `{"application_type":"native"}`},
-		{sentence: "without OpenID Connect, mixed kinds are judged each by its kind", request: with("", code, app, localTLS), answer: `{"application_type":null}`},
+		{sentence: "without OpenID Connect, application_type is answered only where it was sent", request: redirecting("", codeFlow, local, app), answer: `{"application_type":null}`},
+		{sentence: "without OpenID Connect, application_type is judged all the same", request: redirecting("web", codeFlow, app), code: dcrRedirect},
+		{sentence: "without OpenID Connect, application_type is answered where it was sent", request: redirecting("native", codeFlow, app), answer: `{"application_type":"native"}`},
+		{sentence: "without OpenID Connect, mixed kinds are judged each by its kind", request: redirecting("", codeFlow, app, localTLS), answer: `{"application_type":null}`},
 	})
 	literal := func(v *dcr.DefaultValidator, _ *dcr.Options) { v.LiteralApplicationType = true }
 	start(t, hybrid, literal).judge(t, []wireCase{
-		{sentence: "by the letter of OIDCR §2, type absent is web", request: with("", code, local), answer: `{"application_type":"web"}`},
-		{sentence: "by the letter of OIDCR §2, an app scheme needs the type native", request: with("", code, app), code: dcrRedirect},
+		{sentence: "by the letter of OIDCR §2, type absent is web", request: redirecting("", codeFlow, local), answer: `{"application_type":"web"}`},
+		{sentence: "by the letter of OIDCR §2, an app scheme needs the type native", request: redirecting("", codeFlow, app), code: dcrRedirect},
 	})
 	start(t, `{}`, literal).judge(t, []wireCase{
-		{sentence: "by the letter, without OpenID Connect, it is judged and not answered", request: with("", code, secure), answer: `{"application_type":null}`},
-		{sentence: "by the letter, without OpenID Connect, an app scheme is refused", request: with("", code, app), code: dcrRedirect},
+		{sentence: "by the letter, without OpenID Connect, it is judged and not answered", request: redirecting("", codeFlow, secure), answer: `{"application_type":null}`},
+		{sentence: "by the letter, without OpenID Connect, an app scheme is refused", request: redirecting("", codeFlow, app), code: dcrRedirect},
 	})
 }
 

@@ -156,7 +156,7 @@ func put[V any](m *map[string]V, name string, value V) {
 // registered takes a member of [Metadata].
 func (r *Request) registered(i int, value strictjson.Value) {
 	f := &members.Fields[i]
-	into := r.Metadata.reflect()
+	into := &r.Metadata
 	err := f.Decode(into, value)
 	if f.Kind == record.Raw && value.Kind() != strictjson.Object {
 		err = &strictjson.Error{Reason: "must be a JSON object"}

@@ -73,7 +73,7 @@ func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 		object.text("registration_client_uri", res.RegistrationClientURI)
 	}
 	object.text("software_statement", res.SoftwareStatement)
-	object.metadata(&res.Metadata, res.shows)
+	object.metadata(&res.Metadata, res.shown())
 	for _, name := range sortedKeys(res.Extra) {
 		if !slices.Contains(issued, name) && name != "software_statement" && member(name) == nil {
 			object.raw(name, res.Extra[name])
@@ -93,20 +93,18 @@ func (res Response) MarshalJSON() ([]byte, error) {
 	return res.appendJSON(nil)
 }
 
-// shows reports whether an unset member is answered all the same: the three
+// shown are the members that are answered even where they are unset: the three
 // lists that clients rely on, and the booleans of features that are on.
-func (res *Response) shows(i int) bool {
-	if alwaysShown.has(i) {
-		return true
+func (res *Response) shown() memberSet {
+	shown := alwaysShown
+	for _, flag := range flags {
+		if res.on.has(flag.Place) && (flag.with == nil || !flag.with.IsZero(&res.Metadata)) {
+			shown.add(flag.Place)
+		}
 	}
-	if members.Fields[i].Kind != record.Bool || !res.on.has(i) {
-		return false
-	}
-	with := shownWith[i]
-	return with == nil || !with.IsZero(res.Metadata.reflect())
+	return shown
 }
 
-// alwaysShown are the lists that every answer has.
 var alwaysShown = func() (set memberSet) {
 	for _, name := range []string{"redirect_uris", "grant_types", "response_types"} {
 		set.add(member(name).Place)
@@ -114,13 +112,19 @@ var alwaysShown = func() (set memberSet) {
 	return set
 }()
 
-// shownWith are the members named by the with tags, by the place of the tag.
-var shownWith = func() []*record.Field {
-	found := make([]*record.Field, len(members.Fields))
+// flags are the boolean members, each with the one that its with tag names.
+var flags = func() (found []flag) {
 	for i := range members.Fields {
-		found[i] = member(members.Fields[i].Tag.Get("with"))
+		if f := &members.Fields[i]; f.Kind == record.Bool {
+			found = append(found, flag{f, member(f.Tag.Get("with"))})
+		}
 	}
 	return found
 }()
+
+type flag struct {
+	*registered
+	with *registered
+}
 
 var _ json.Marshaler = Response{}

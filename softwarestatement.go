@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr/internal/jwt"
-	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
@@ -95,7 +94,7 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 
 func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 	client := &reg.Client.Metadata
-	dst, src := client.reflect(), s.Metadata.reflect()
+	dst, src := client, &s.Metadata
 	for i := range members.Fields {
 		f := &members.Fields[i]
 		if !reg.on.has(i) {
@@ -125,7 +124,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 // dropTagged removes the language-tagged forms that the request has of a
 // claimed member: they would put another name in the place of the one that is
 // vouched for.
-func (m *Metadata) dropTagged(f *record.Field) {
+func (m *Metadata) dropTagged(f *registered) {
 	if f.Tag.Get("lang") == "" {
 		return
 	}
@@ -162,7 +161,7 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 
 // settle decides about a member that the request has too: whether what is
 // claimed replaces it.
-func (rule StatementRule) settle(f *record.Field, dst, src reflect.Value, claimed bool) (take bool, err error) {
+func (rule StatementRule) settle(f *registered, dst, src *Metadata, claimed bool) (take bool, err error) {
 	if !claimed {
 		if rule == ClaimOnly {
 			return false, notClaimed(f.Name)

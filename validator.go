@@ -186,7 +186,8 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Items = make(map[string]any)
 	}
 	reg.Limits = reg.Limits.effective()
-	reg.Capabilities = v.Capabilities().effective()
+	reg.Capabilities = v.Capabilities()
+	reg.Capabilities.complete()
 	reg.on = reg.Capabilities.features()
 	reg.base = v.sealed()
 	if reg.Client == nil {
@@ -229,7 +230,7 @@ func (reg *Registration) offlineAccess() {
 // admit copies the request's metadata without the members that count as
 // unknown.
 func (r *Request) admit(admitted *Metadata, on feature, base *foundation) {
-	dst, src := admitted.reflect(), r.Metadata.reflect()
+	dst, src := admitted, &r.Metadata
 	for i := range members.Fields {
 		if f := &members.Fields[i]; on.has(i) && !f.IsZero(src) {
 			f.Copy(dst, src)
@@ -262,7 +263,7 @@ func (reg *Registration) checkForm() error {
 
 // checkBounds refuses strings and lists of the client that are too long.
 func (reg *Registration) checkBounds() error {
-	from := reg.Client.Metadata.reflect()
+	from := &reg.Client.Metadata
 	for i := range members.Fields {
 		f := &members.Fields[i]
 		switch f.Kind {

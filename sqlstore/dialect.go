@@ -26,14 +26,17 @@ type traits struct {
 	numbered    bool   // parameters are $1, $2 …
 	prepare     bool   // preparing saves a round trip or the parsing; PostgreSQL's drivers do so themselves, or are told not to
 	oneWriter   bool   // the database admits one writer at a time
-	ignoreTaken string // makes an INSERT of a taken key touch no row, where that can be said
+	ignoreTaken string // makes an INSERT of a key that is likely taken touch no row, where that can be said
+	ignoreNew   string // the same for a key that is hardly ever taken, where saying so costs the others nothing
 }
 
 var dialects = map[Dialect]*traits{
-	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: " ON CONFLICT DO NOTHING"},
+	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict},
 	MySQL:      {name: "mysql", quote: "`", prepare: true},
-	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: " ON CONFLICT DO NOTHING"},
+	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict},
 }
+
+const onConflict = " ON CONFLICT DO NOTHING"
 
 func (d Dialect) traits() *traits {
 	traits, known := dialects[d]

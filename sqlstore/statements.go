@@ -22,7 +22,7 @@ func newStatements(t *traits, names names) *statements {
 	const one = " WHERE tenant = ? AND client_id = ?"
 
 	set(&s.add, "INSERT INTO {clients} (tenant, client_id, revision, "+searched+", activated_at, last_used_at, document)"+
-		" VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+t.ignoreTaken)
+		" VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+t.ignoreNew)
 	set(&s.find, "SELECT "+row+" FROM {clients}"+one)
 	set(&s.update, "UPDATE {clients} SET revision = revision + 1, "+strings.ReplaceAll(searched, ",", " = ?,")+" = ?, "+
 		"activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, "+
@@ -35,7 +35,7 @@ func newStatements(t *traits, names names) *statements {
 
 	const token = " WHERE tenant = ? AND hash = ?"
 	set(&s.addToken, "INSERT INTO {initial_access_tokens} (tenant, hash, max_uses, uses, expires_at, document)"+
-		" VALUES (?, ?, ?, ?, ?, ?)"+t.ignoreTaken)
+		" VALUES (?, ?, ?, ?, ?, ?)"+t.ignoreNew)
 	set(&s.findToken, "SELECT uses, document FROM {initial_access_tokens}"+token)
 	set(&s.useToken, "UPDATE {initial_access_tokens} SET uses = uses + 1"+token+
 		" AND (max_uses = 0 OR uses < max_uses) AND (expires_at = 0 OR expires_at > ?)")

@@ -9,26 +9,23 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// condition is one condition of a sweep, over a time column that an index
-// serves.
+// condition is one condition of a sweep.
 type condition struct {
-	column string
 	text   string // with one parameter
 	before int64
 }
 
-// conditions are those that rule sets. Each excludes none of the others: a
-// batch deletes what it selects.
+// conditions are those that rule sets.
 func conditions(rule dcr.SweepRule) []condition {
 	var set []condition
-	add := func(before time.Time, column, text string) {
+	add := func(before time.Time, text string) {
 		if !before.IsZero() {
-			set = append(set, condition{column, text, micros(before)})
+			set = append(set, condition{text, micros(before)})
 		}
 	}
-	add(rule.NeverActivatedBefore, "created_at", "last_used_at = 0 AND created_at > 0 AND created_at < ?")
-	add(rule.IdleBefore, "last_used_at", "last_used_at > 0 AND last_used_at < ?")
-	add(rule.ExpiredBefore, "expires_at", "expires_at > 0 AND expires_at < ?")
+	add(rule.NeverActivatedBefore, "last_used_at = 0 AND created_at > 0 AND created_at < ?")
+	add(rule.IdleBefore, "last_used_at > 0 AND last_used_at < ?")
+	add(rule.ExpiredBefore, "expires_at > 0 AND expires_at < ?")
 	return set
 }
 
@@ -69,20 +66,21 @@ func (s *Store) countSwept(ctx context.Context, _ dcr.SweepRule, set []condition
 	return s.count(ctx, where, values)
 }
 
-// candidate is a client that a condition selected, and the time by which.
+// candidate is a client that a condition selected.
 type candidate struct {
 	stored
-	at int64
+	created int64
 }
 
-func (c *candidate) columns() []any { return append(c.stored.columns(), &c.at) }
+func (c *candidate) columns() []any { return append(c.stored.columns(), &c.created) }
 
-// sweep deletes what the last condition selects. The batches go forward in
-// time, so that none walks over what those before it deleted.
+// sweep deletes what the last condition selects. The batches go forward in the
+// time of creation, along the one index that has all times, so that they make
+// one pass over it together, whatever the condition.
 func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, set []condition) (swept int64, err error) {
 	by, from := set[len(set)-1], int64(0)
-	page := s.once("SELECT " + row + ", " + by.column + " FROM {clients} WHERE " + dynamic + by.text +
-		" AND " + by.column + " >= ? ORDER BY " + by.column + " LIMIT ?")
+	page := s.once("SELECT " + row + ", created_at FROM {clients} WHERE " + dynamic + by.text +
+		" AND created_at >= ? ORDER BY created_at LIMIT ?")
 	for {
 		batch, err := all(s, ctx, page, []any{s.tenant, by.before, from, rule.BatchSize}, (*candidate).columns)
 		if err != nil || len(batch) == 0 {
@@ -94,7 +92,7 @@ func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, set []condition) 
 		if err = cmp.Or(err, refused); err != nil || len(batch) < rule.BatchSize {
 			return swept, err
 		}
-		from = batch[len(batch)-1].at
+		from = batch[len(batch)-1].created
 	}
 }
 

@@ -4,16 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"sync"
-
-	"github.com/dynreg/dcr"
 )
 
 // The floor keeps the same document by the same means and does nothing else:
 // no columns to search by, no tenant, no retry.
 
-// newFloor returns the floor's way of adding a client, on the same pool as the
+// inserter keeps one document and returns when it is durable.
+type inserter func(ctx context.Context, id, document string) error
+
+// newFloor returns the floor's way of adding a document, on the same pool as the
 // store's, and how to end it.
-func newFloor(ctx context.Context, k *kind, db *sql.DB) (adder, func(), error) {
+func newFloor(ctx context.Context, k *kind, db *sql.DB) (inserter, func(), error) {
 	table, insert := "CREATE TABLE floor (id varchar(64) PRIMARY KEY, document text NOT NULL)", "INSERT INTO floor (id, document) VALUES (?, ?)"
 	if k.name == "postgresql" {
 		insert = "INSERT INTO floor (id, document) VALUES ($1, $2)"
@@ -28,12 +29,8 @@ func newFloor(ctx context.Context, k *kind, db *sql.DB) (adder, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(ctx context.Context, client *dcr.Client) error {
-		document, err := client.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		_, err = prepared.ExecContext(ctx, client.ID, string(document))
+	return func(ctx context.Context, id, document string) error {
+		_, err := prepared.ExecContext(ctx, id, document)
 		return err
 	}, func() { prepared.Close() }, nil
 }
@@ -45,7 +42,7 @@ type insertion struct {
 
 // groupCommitter is the floor on SQLite: a goroutine with a connection of its
 // own commits together what came during the last commit.
-func groupCommitter(ctx context.Context, db *sql.DB, insert string) (adder, func(), error) {
+func groupCommitter(ctx context.Context, db *sql.DB, insert string) (inserter, func(), error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -68,13 +65,9 @@ func groupCommitter(ctx context.Context, db *sql.DB, insert string) (adder, func
 			}
 		}
 	})
-	add := func(ctx context.Context, client *dcr.Client) error {
-		document, err := client.MarshalJSON()
-		if err != nil {
-			return err
-		}
+	add := func(ctx context.Context, id, document string) error {
 		done := make(chan error, 1)
-		insertions <- insertion{client.ID, string(document), done}
+		insertions <- insertion{id, document, done}
 		return <-done
 	}
 	return add, func() {
@@ -91,8 +84,9 @@ func commit(conn *sql.Conn, prepared *sql.Stmt, group []insertion) error {
 		return err
 	}
 	defer tx.Rollback()
+	inside := tx.StmtContext(ctx, prepared)
 	for _, one := range group {
-		if _, err := tx.StmtContext(ctx, prepared).ExecContext(ctx, one.id, one.document); err != nil {
+		if _, err := inside.ExecContext(ctx, one.id, one.document); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,12 @@
 //
 //	go run ./bench/store
 //
-// compares adding clients with the least that any store would do: one INSERT
-// of the same document into a table with a primary key, prepared, on a pool of
-// the same size; on SQLite, through a goroutine that commits together what
-// came meanwhile. Store and floor take turns, and the median of the ratios
-// within a turn is shown.
+// compares registrations with the least that any server would do: decode the
+// request, judge nothing, and INSERT one document into a table with a primary
+// key, prepared, on the same pool; on SQLite, through a goroutine that commits
+// together what came meanwhile. The two take turns, and the median of the
+// ratios within a turn is shown. With -level store, the store is measured
+// without a server.
 //
 //	go run ./bench/store scale -rows 1000,100000,2000000
 //
@@ -53,6 +54,7 @@ type settings struct {
 	rows        []int
 	rounds      int
 	turn        time.Duration
+	level       level
 	plans       bool
 	dir         string
 }
@@ -67,7 +69,13 @@ func readSettings(arguments []string) (*settings, error) {
 	flags.DurationVar(&s.turn, "turn", 700*time.Millisecond, "length of a turn")
 	flags.BoolVar(&s.plans, "plans", true, "show how the database carries out each statement (scale)")
 	flags.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")
+	at := flags.String("level", "http", "where clients come in: http or store")
 	flags.Parse(arguments)
+	level, known := levels[*at]
+	if !known {
+		return nil, fmt.Errorf("-level: %q is neither http nor store", *at)
+	}
+	s.level = level
 	for name := range strings.SplitSeq(*databases, ",") {
 		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 		if i < 0 {

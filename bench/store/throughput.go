@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/sqlstore"
 )
-
-// adder adds one client and returns when it is durable.
-type adder func(ctx context.Context, client *dcr.Client) error
 
 // throughput compares the store with the floor.
 func throughput(ctx context.Context, s *settings) error {
@@ -44,81 +39,88 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 	if err := store.Migrate(ctx); err != nil {
 		return err
 	}
-	floor, closeFloor, err := newFloor(ctx, k, db)
+	insert, closeFloor, err := newFloor(ctx, k, db)
 	if err != nil {
 		return err
 	}
 	defer closeFloor()
-	var floors, stores, ratios []float64
-	var floorTimes, storeTimes []time.Duration
+	floor, measured := s.level.floor(insert), s.level.store(store)
+	defer floor.close()
+	defer measured.close()
+
+	var ratios []float64
 	for round := range s.rounds + 1 {
-		first, firstTimes, err := turn(ctx, s.turn, connections, floor)
+		before, err := floor.turn(ctx, s.turn, connections)
 		if err != nil {
 			return fmt.Errorf("floor: %w", err)
 		}
-		second, secondTimes, err := turn(ctx, s.turn, connections, store.Add)
+		after, err := measured.turn(ctx, s.turn, connections)
 		if err != nil {
 			return err
 		}
-		if round == 0 {
-			continue // both are warm now
+		if round == 0 { // both are warm now
+			floor.forget()
+			measured.forget()
+			continue
 		}
-		floors, stores, ratios = append(floors, first), append(stores, second), append(ratios, second/first)
-		floorTimes, storeTimes = append(floorTimes, firstTimes...), append(storeTimes, secondTimes...)
+		ratios = append(ratios, after/before)
 	}
-	fmt.Printf("%-12s %11d %12.0f %12.0f %8.2f   %v, %v (%v, %v)\n", k.name, connections, median(floors), median(stores), median(ratios),
-		quantile(storeTimes, 0.5), quantile(storeTimes, 0.99), quantile(floorTimes, 0.5), quantile(floorTimes, 0.99))
+	fmt.Printf("%-12s %11d %12.0f %12.0f %8.2f   %v, %v (%v, %v)\n", k.name, connections,
+		median(floor.rates), median(measured.rates), median(ratios),
+		measured.quantile(0.5), measured.quantile(0.99), floor.quantile(0.5), floor.quantile(0.99))
 	return nil
 }
 
-func quantile(times []time.Duration, q float64) time.Duration {
-	median(times) // sorts them
-	return times[min(len(times)-1, int(q*float64(len(times))))].Round(10 * time.Microsecond)
+// subject is what is measured: worker returns a function that adds one client
+// and returns when it is durable, for one of those that work at once.
+type subject struct {
+	worker func() (add func(ctx context.Context) error, err error)
+	close  func()
+
+	workers []func(ctx context.Context) error
+	rates   []float64
+	times   []time.Duration
 }
 
-// turn adds clients for a while and returns how many a second, and how long
-// each took.
-func turn(ctx context.Context, length time.Duration, connections int, add adder) (rate float64, times []time.Duration, err error) {
+func (s *subject) forget() { s.rates, s.times = nil, nil }
+
+func (s *subject) quantile(q float64) time.Duration {
+	median(s.times) // sorts them
+	return s.times[min(len(s.times)-1, int(q*float64(len(s.times))))].Round(10 * time.Microsecond)
+}
+
+// turn adds clients for a while and returns how many a second.
+func (s *subject) turn(ctx context.Context, length time.Duration, connections int) (rate float64, err error) {
+	for len(s.workers) < connections {
+		add, err := s.worker()
+		if err != nil {
+			return 0, err
+		}
+		s.workers = append(s.workers, add)
+	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	start := time.Now()
-	for range connections {
+	start, done := time.Now(), 0
+	for _, add := range s.workers[:connections] {
 		all.Go(func() {
 			var own []time.Duration
 			var failed error
 			for failed == nil && time.Since(start) < length {
-				client := typicalClient(rand.Text())
 				began := time.Now()
-				failed = add(ctx, client)
+				failed = add(ctx)
 				own = append(own, time.Since(began))
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			times = append(times, own...)
+			s.times = append(s.times, own...)
+			done += len(own)
 			if failed != nil {
 				err = failed
 			}
 		})
 	}
 	all.Wait()
-	return float64(len(times)) / time.Since(start).Seconds(), times, err
-}
-
-// typicalClient is what a web application registers.
-func typicalClient(id string) *dcr.Client {
-	client := dcr.NewClient()
-	client.ID = id
-	client.Source = dcr.SourceDynamic
-	client.ClientName = "My Dynamic App"
-	client.RedirectURIs = []string{"https://app.example.com/callback"}
-	client.GrantTypes = []string{"authorization_code", "refresh_token"}
-	client.ResponseTypes = []string{"code"}
-	client.TokenEndpointAuthMethod = "client_secret_basic"
-	client.Scope = "openid profile email offline_access"
-	client.ApplicationType = "web"
-	client.Secrets = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"}}
-	client.RegistrationTokens = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "A6xnQhbz4Vx2HuGl4lXwZ5U2I8iziLRFnhP5eNfIRvQ"}}
-	client.CreatedAt = time.Now().UTC()
-	client.UpdatedAt = client.CreatedAt
-	return client
+	rate = float64(done) / time.Since(start).Seconds()
+	s.rates = append(s.rates, rate)
+	return rate, err
 }

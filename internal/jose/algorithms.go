@@ -84,6 +84,9 @@ var contentKeys = map[string]int{
 
 // Symmetric reports whether alg, of a JWS or a JWE, takes a shared secret.
 func Symmetric(alg string) bool {
+	if alg == "" { // as most members of most clients are
+		return false
+	}
 	_, ok := symmetric[alg]
 	return ok
 }
@@ -91,6 +94,9 @@ func Symmetric(alg string) bool {
 // Asymmetric reports whether alg, of a JWS or a JWE, takes a key pair. An
 // algorithm that is not known is neither symmetric nor asymmetric, as is none.
 func Asymmetric(alg string) bool {
+	if alg == "" {
+		return false
+	}
 	_, ok := algorithms[alg]
 	return ok
 }

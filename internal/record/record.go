@@ -2,6 +2,11 @@
 // derives from that one description how each field is written as JSON, read,
 // copied and compared. Metadata, Capabilities and the stored form of a client
 // are such structs; adding a member to one of them is adding a field.
+//
+// Every registration goes over every field several times. Fields are therefore
+// reached by their offset, which package reflect told at the start, and not
+// through package reflect; the types see to it that a field of one struct is
+// never looked for in another.
 package record
 
 import (
@@ -10,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -30,44 +36,37 @@ const (
 	Other                // anything else, by encoding/json
 )
 
-// Field is one member of a record.
-type Field struct {
+// Field is one member of the struct T.
+type Field[T any] struct{ field }
+
+// field is what there is to say of a member, whatever its struct.
+type field struct {
 	Name  string            // the JSON member's name
 	Kind  Kind              // its shape
 	Tag   reflect.StructTag // what else its line says
 	Index int               // its place in the struct
 	Place int               // its place in Table.Fields
 
-	key   string // Name as JSON, with the colon
-	inner *Table // of the elements of Records
+	key    string // Name as JSON, with the colon
+	typ    reflect.Type
+	offset uintptr
+	inner  []field // of the elements of Records
 }
 
-// Table is the description of one struct type: its fields that carry a json
-// tag, in their order, and where to find each by name.
-type Table struct {
-	Fields []Field
+// Table is the description of the struct T: its fields that carry a json tag,
+// in their order, and where to find each by name.
+type Table[T any] struct {
+	Fields []Field[T]
 	byName map[string]int
-	shared []*Field // those that a copied struct shares with the original
+	shared []*Field[T] // those that a copied struct shares with the original
 }
 
 // Describe reads the description of T, which must be a struct.
-func Describe[T any]() *Table { return describe(reflect.TypeFor[T]()) }
-
-func describe(typ reflect.Type) *Table {
-	table := &Table{byName: make(map[string]int)}
-	for i := range typ.NumField() {
-		field := typ.Field(i)
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "" || name == "-" || !field.IsExported() {
-			continue
-		}
-		f := Field{Name: name, Kind: kindOf(field.Type), Tag: field.Tag, Index: i, Place: len(table.Fields)}
-		f.key = string(strictjson.AppendString(nil, name)) + ":"
-		if f.Kind == Records {
-			f.inner = describe(field.Type.Elem())
-		}
-		table.byName[name] = len(table.Fields)
-		table.Fields = append(table.Fields, f)
+func Describe[T any]() *Table[T] {
+	table := &Table[T]{byName: make(map[string]int)}
+	for i, f := range describe(reflect.TypeFor[T]()) {
+		table.byName[f.Name] = i
+		table.Fields = append(table.Fields, Field[T]{f})
 	}
 	for i := range table.Fields {
 		switch f := &table.Fields[i]; f.Kind {
@@ -78,10 +77,23 @@ func describe(typ reflect.Type) *Table {
 	return table
 }
 
-// Find returns the place in Fields of the member called name.
-func (t *Table) Find(name string) (int, bool) {
-	i, ok := t.byName[name]
-	return i, ok
+func describe(typ reflect.Type) (fields []field) {
+	for i := range typ.NumField() {
+		line := typ.Field(i)
+		name, _, _ := strings.Cut(line.Tag.Get("json"), ",")
+		if name == "" || name == "-" || !line.IsExported() {
+			continue
+		}
+		f := field{
+			Name: name, Kind: kindOf(line.Type), Tag: line.Tag, Index: i, Place: len(fields),
+			key: string(strictjson.AppendString(nil, name)) + ":", typ: line.Type, offset: line.Offset,
+		}
+		if f.Kind == Records {
+			f.inner = describe(line.Type.Elem())
+		}
+		fields = append(fields, f)
+	}
+	return fields
 }
 
 func kindOf(typ reflect.Type) Kind {
@@ -106,82 +118,16 @@ func kindOf(typ reflect.Type) Kind {
 	return Other
 }
 
-// value returns the field of the struct that record is.
-func (f *Field) value(record reflect.Value) reflect.Value { return record.Field(f.Index) }
-
-// get returns a field of the type T.
-func get[T any](f *Field, record reflect.Value) T {
-	value, _ := reflect.TypeAssert[T](f.value(record))
-	return value
-}
-
-// place returns where a field of the type T is.
-func place[T any](f *Field, record reflect.Value) *T {
-	pointer, _ := reflect.TypeAssert[*T](f.value(record).Addr())
-	return pointer
-}
-
-// IsZero reports whether the field is unset. An empty list counts as set: it
-// is kept apart from nil.
-func (f *Field) IsZero(record reflect.Value) bool {
-	value := f.value(record)
-	switch f.Kind {
-	case String:
-		return value.String() == ""
-	case Strings, Int, Raw, Records:
-		return value.IsNil()
-	case Bool:
-		return !value.Bool()
-	}
-	return value.IsZero()
-}
-
-// Clear unsets the field.
-func (f *Field) Clear(record reflect.Value) { f.value(record).SetZero() }
-
-// Text returns a String field.
-func (f *Field) Text(record reflect.Value) string { return f.value(record).String() }
-
-// SetText sets a String field.
-func (f *Field) SetText(record reflect.Value, text string) { f.value(record).SetString(text) }
-
-// List returns a Strings field; it is shared, not copied.
-func (f *Field) List(record reflect.Value) []string { return get[[]string](f, record) }
-
-// Copy makes the field of dst equal to that of src, sharing nothing with it.
-func (f *Field) Copy(dst, src reflect.Value) {
-	switch f.Kind {
-	case Strings:
-		*place[[]string](f, dst) = slices.Clone(f.List(src))
-	case Raw:
-		*place[json.RawMessage](f, dst) = slices.Clone(get[json.RawMessage](f, src))
-	case Int:
-		number := get[*int64](f, src)
-		if number != nil {
-			own := *number
-			number = &own
-		}
-		*place[*int64](f, dst) = number
-	case Records:
-		list := f.value(src)
-		if !list.IsNil() {
-			own := reflect.MakeSlice(list.Type(), list.Len(), list.Len())
-			reflect.Copy(own, list)
-			for i := range own.Len() {
-				f.inner.Unshare(own.Index(i))
-			}
-			list = own
-		}
-		f.value(dst).Set(list)
-	default:
-		f.value(dst).Set(f.value(src))
-	}
+// Find returns the place in Fields of the member called name.
+func (t *Table[T]) Find(name string) (int, bool) {
+	i, ok := t.byName[name]
+	return i, ok
 }
 
 // Unshare makes a struct that was copied by assignment share nothing with the
 // original, as far as its fields are of one of the kinds that this package
 // copies.
-func (t *Table) Unshare(record reflect.Value) {
+func (t *Table[T]) Unshare(record *T) {
 	for _, f := range t.shared {
 		if !f.IsZero(record) {
 			f.Copy(record, record)
@@ -189,24 +135,119 @@ func (t *Table) Unshare(record reflect.Value) {
 	}
 }
 
+// IsZero reports whether the field is unset. An empty list counts as set: it
+// is kept apart from nil.
+func (f *Field[T]) IsZero(record *T) bool { return f.isZero(unsafe.Pointer(record)) }
+
+// Clear unsets the field.
+func (f *Field[T]) Clear(record *T) { f.value(unsafe.Pointer(record)).SetZero() }
+
+// Text returns a String field.
+func (f *Field[T]) Text(record *T) string { return *at[string](&f.field, unsafe.Pointer(record)) }
+
+// SetText sets a String field.
+func (f *Field[T]) SetText(record *T, text string) {
+	*at[string](&f.field, unsafe.Pointer(record)) = text
+}
+
+// List returns a Strings field; it is shared, not copied.
+func (f *Field[T]) List(record *T) []string { return *at[[]string](&f.field, unsafe.Pointer(record)) }
+
+// Span returns where a Duration field is.
+func (f *Field[T]) Span(record *T) *time.Duration {
+	return at[time.Duration](&f.field, unsafe.Pointer(record))
+}
+
+// Copy makes the field of dst equal to that of src, sharing nothing with it.
+func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
+
 // Equal reports whether the field has the same value in both records.
-func (f *Field) Equal(a, b reflect.Value) bool {
+func (f *Field[T]) Equal(a, b *T) bool { return f.equal(unsafe.Pointer(a), unsafe.Pointer(b)) }
+
+// at returns where the field is in the record, as the type V that f.Kind says
+// it has.
+func at[V any](f *field, record unsafe.Pointer) *V { return (*V)(unsafe.Add(record, f.offset)) }
+
+// value returns the field for package reflect.
+func (f *field) value(record unsafe.Pointer) reflect.Value {
+	return reflect.NewAt(f.typ, unsafe.Add(record, f.offset)).Elem()
+}
+
+func (f *field) isZero(record unsafe.Pointer) bool {
 	switch f.Kind {
 	case String:
-		return f.Text(a) == f.Text(b)
+		return *at[string](f, record) == ""
 	case Strings:
-		return slices.Equal(f.List(a), f.List(b))
+		return *at[[]string](f, record) == nil
 	case Bool:
-		return f.value(a).Bool() == f.value(b).Bool()
+		return !*at[bool](f, record)
+	case Int:
+		return *at[*int64](f, record) == nil
 	case Raw:
-		return slices.Equal(get[json.RawMessage](f, a), get[json.RawMessage](f, b))
+		return *at[json.RawMessage](f, record) == nil
 	case Duration:
-		return f.value(a).Int() == f.value(b).Int()
+		return *at[time.Duration](f, record) == 0
 	case Time:
-		return get[time.Time](f, a).Equal(get[time.Time](f, b))
+		return at[time.Time](f, record).IsZero()
 	}
-	if zero := f.IsZero(a); zero || f.IsZero(b) {
-		return zero && f.IsZero(b)
+	return f.value(record).IsZero()
+}
+
+func (f *field) copy(dst, src unsafe.Pointer) {
+	switch f.Kind {
+	case String:
+		*at[string](f, dst) = *at[string](f, src)
+	case Strings:
+		*at[[]string](f, dst) = slices.Clone(*at[[]string](f, src))
+	case Raw:
+		*at[json.RawMessage](f, dst) = slices.Clone(*at[json.RawMessage](f, src))
+	case Int:
+		number := *at[*int64](f, src)
+		if number != nil {
+			own := *number
+			number = &own
+		}
+		*at[*int64](f, dst) = number
+	case Records:
+		f.copyRecords(f.value(dst), f.value(src))
+	default:
+		f.value(dst).Set(f.value(src))
+	}
+}
+
+func (f *field) copyRecords(dst, src reflect.Value) {
+	if src.IsNil() {
+		dst.SetZero()
+		return
+	}
+	own := reflect.MakeSlice(src.Type(), src.Len(), src.Len())
+	reflect.Copy(own, src)
+	for i := range own.Len() {
+		element := own.Index(i).Addr().UnsafePointer()
+		for j := range f.inner {
+			f.inner[j].copy(element, element)
+		}
+	}
+	dst.Set(own)
+}
+
+func (f *field) equal(a, b unsafe.Pointer) bool {
+	switch f.Kind {
+	case String:
+		return *at[string](f, a) == *at[string](f, b)
+	case Strings:
+		return slices.Equal(*at[[]string](f, a), *at[[]string](f, b))
+	case Bool:
+		return *at[bool](f, a) == *at[bool](f, b)
+	case Raw:
+		return slices.Equal(*at[json.RawMessage](f, a), *at[json.RawMessage](f, b))
+	case Duration:
+		return *at[time.Duration](f, a) == *at[time.Duration](f, b)
+	case Time:
+		return at[time.Time](f, a).Equal(*at[time.Time](f, b))
+	}
+	if zero := f.isZero(a); zero || f.isZero(b) {
+		return zero && f.isZero(b)
 	}
 	return reflect.DeepEqual(f.value(a).Interface(), f.value(b).Interface())
 }

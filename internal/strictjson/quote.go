@@ -30,10 +30,18 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// harmless marks the ASCII characters that need no escape.
+var harmless = func() (t [256]bool) {
+	for c := range utf8.RuneSelf {
+		t[c] = !mustEscape(rune(c))
+	}
+	return t
+}()
+
 // verbatim returns how many ASCII characters s begins with that need no escape.
 func verbatim(s string) int {
 	for i := range len(s) {
-		if c := s[i]; !plain[c] || c == '<' || c == '>' || c == '&' {
+		if !harmless[s[i]] {
 			return i
 		}
 	}

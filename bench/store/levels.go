@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// level is where the clients come in.
+type level struct {
+	floor func(insert inserter) *subject
+	store func(store dcr.ClientConfigurationStore) *subject
+}
+
+var levels = map[string]level{
+	"http":  {floorServer, registrationServer},
+	"store": {floorStore, plainStore},
+}
+
+// Level "store": the store alone, and an INSERT of the same document.
+
+func plainStore(store dcr.ClientConfigurationStore) *subject {
+	return &subject{close: func() {}, worker: func() (func(context.Context) error, error) {
+		return func(ctx context.Context) error { return store.Add(ctx, typicalClient(rand.Text())) }, nil
+	}}
+}
+
+func floorStore(insert inserter) *subject {
+	return &subject{close: func() {}, worker: func() (func(context.Context) error, error) {
+		return func(ctx context.Context) error {
+			client := typicalClient(rand.Text())
+			document, err := client.MarshalJSON()
+			if err != nil {
+				return err
+			}
+			return insert(ctx, client.ID, string(document))
+		}, nil
+	}}
+}
+
+// typicalClient is what a web application registers.
+func typicalClient(id string) *dcr.Client {
+	client := dcr.NewClient()
+	client.ID = id
+	client.Source = dcr.SourceDynamic
+	client.ClientName = "My Dynamic App"
+	client.RedirectURIs = []string{"https://app.example.com/callback"}
+	client.GrantTypes = []string{"authorization_code", "refresh_token"}
+	client.ResponseTypes = []string{"code"}
+	client.TokenEndpointAuthMethod = "client_secret_basic"
+	client.Scope = "openid profile email offline_access"
+	client.ApplicationType = "web"
+	client.Secrets = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"}}
+	client.RegistrationTokens = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "A6xnQhbz4Vx2HuGl4lXwZ5U2I8iziLRFnhP5eNfIRvQ"}}
+	client.CreatedAt = time.Now().UTC()
+	client.UpdatedAt = client.CreatedAt
+	return client
+}
+
+// Level "http": registrations over connections that are kept.
+
+const body = `{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
+
+func registrationServer(store dcr.ClientConfigurationStore) *subject {
+	handler, err := dcr.NewHandler(store, &dcr.Options{
+		Endpoint:       "https://id.example.com/connect/dcr",
+		AllowAnonymous: true,
+		Logger:         slog.New(slog.DiscardHandler),
+		Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{
+			GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+			TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+		}},
+	})
+	if err != nil {
+		panic(err) // the options are these
+	}
+	return served(handler)
+}
+
+// floorServer decodes the same JSON, makes the same number of random values
+// and hashes, answers alike and judges nothing.
+func floorServer(insert inserter) *subject {
+	return served(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := make(map[string]any)
+		text, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = json.Unmarshal(text, &client)
+		}
+		id := rand.Text()
+		client["client_id"], client["client_id_issued_at"] = id, time.Now().Unix()
+		answer := make(map[string]any)
+		for name, value := range client {
+			answer[name] = value
+		}
+		for _, name := range []string{"client_secret", "registration_access_token"} {
+			secret := rand.Text()
+			sum := sha256.Sum256([]byte(secret))
+			client[name], answer[name] = base64.RawURLEncoding.EncodeToString(sum[:]), secret
+		}
+		document, failed := json.Marshal(client)
+		if err == nil && failed == nil {
+			err = insert(r.Context(), id, string(document))
+		}
+		answered, failed := json.Marshal(answer)
+		if err != nil || failed != nil {
+			http.Error(w, "failed", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		w.Write(answered)
+	}))
+}
+
+// served serves handler; each worker has a connection of its own.
+func served(handler http.Handler) *subject {
+	server := httptest.NewServer(handler)
+	address := server.Listener.Addr().String()
+	request := fmt.Appendf(nil, "POST /connect/dcr HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		address, len(body), body)
+	return &subject{close: server.CloseClientConnections, worker: func() (func(context.Context) error, error) {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		reader := bufio.NewReader(conn)
+		return func(context.Context) error {
+			if _, err := conn.Write(request); err != nil {
+				return err
+			}
+			answer, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(answer.Body)
+			if err == nil && answer.StatusCode != http.StatusCreated {
+				err = fmt.Errorf("the server answered %s: %s", answer.Status, text)
+			}
+			return err
+		}, nil
+	}}
+}
