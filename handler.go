@@ -249,7 +249,11 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request,
 	if err != nil {
 		return nil, err
 	}
-	return parseRequest(body, h.opts.Limits)
+	limits := h.opts.Limits
+	if r.Method == http.MethodPut {
+		limits.Members += len(members.Fields) // a client sends the answer back, and that has the defaults too
+	}
+	return parseRequest(body, limits)
 }
 
 const jsonType = "application/json"
