@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestMain runs the program itself where a test asks for it, so that tests can
@@ -131,6 +130,7 @@ func TestClientsOutliveTheKilledProcess(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var registered []answer
+	enough := make(chan struct{})
 	for range 8 {
 		all.Go(func() {
 			for {
@@ -139,12 +139,14 @@ func TestClientsOutliveTheKilledProcess(t *testing.T) {
 					return // killed
 				}
 				mu.Lock()
-				registered = append(registered, a)
+				if registered = append(registered, a); len(registered) == 50 {
+					close(enough)
+				}
 				mu.Unlock()
 			}
 		})
 	}
-	time.Sleep(300 * time.Millisecond)
+	<-enough
 	p.Process.Kill()
 	all.Wait()
 
@@ -155,9 +157,6 @@ func TestClientsOutliveTheKilledProcess(t *testing.T) {
 		if err != nil || a.status != http.StatusOK || a.text("client_id") != client.text("client_id") {
 			t.Fatalf("one of %d clients is lost: %v %v", len(registered), a, err)
 		}
-	}
-	if len(registered) == 0 {
-		t.Error("no client was registered before the process was killed")
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -178,20 +177,22 @@ func TestErrorsAreFitToBeShown(t *testing.T) {
 	}
 }
 
-// A text that is hard to read takes no longer than its length allows.
-func TestReadObjectIsLinear(t *testing.T) {
-	const n = 1 << 20
-	for _, tt := range []struct{ why, text string }{
-		{"many names", `{` + manyMembers(n/10) + `}`},
-		{"many objects of a few names", `{"a":[` + strings.Repeat(`{`+manyMembers(31)+`},`, n/300) + `{}]}`},
-		{"deep in arrays", `{"a":` + strings.Repeat("[", n)},
-		{"deep in objects", strings.Repeat(`{"a":`, n/5)},
-		{"deep with an error at the end", strings.Repeat(`{"a":`, 9_999) + `"\ud800"`},
-	} {
-		start := time.Now()
-		read(tt.text, strictjson.Limits{Members: n, Depth: n})
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%s: ReadObject takes %v for %d bytes", tt.why, d, len(tt.text))
+// BenchmarkReadHardObject shows what a byte of a text costs that is hard to
+// read: it must not grow with the text.
+func BenchmarkReadHardObject(b *testing.B) {
+	for _, n := range []int{1 << 14, 1 << 17, 1 << 20} {
+		for _, tt := range []struct{ why, text string }{
+			{"ManyNames", `{` + manyMembers(n/10) + `}`},
+			{"ManyObjects", `{"a":[` + strings.Repeat(`{`+manyMembers(31)+`},`, n/300) + `{}]}`},
+			{"DeepArrays", `{"a":` + strings.Repeat("[", n)},
+			{"DeepObjects", strings.Repeat(`{"a":`, n/5)},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", tt.why, n), func(b *testing.B) {
+				b.SetBytes(int64(len(tt.text)))
+				for b.Loop() {
+					read(tt.text, strictjson.Limits{Members: n, Depth: n})
+				}
+			})
 		}
 	}
 }
