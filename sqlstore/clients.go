@@ -20,10 +20,9 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err != nil {
 		return err
 	}
-	args := append([]any{s.tenant, client.ID}, searchedValues(client)...)
-	args = append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
+	statement, args := s.insertion(client, document)
 	err = s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.add, args...) },
+		func() (int64, error) { return s.exec(ctx, statement, args...) },
 		func(unsure bool) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrClientExists)
@@ -43,6 +42,18 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 		client.Revision = 1
 	}
 	return err
+}
+
+// insertion returns the statement that adds client. Most clients have few of
+// the columns by which clients are searched, and every value that is sent
+// costs: the others have their defaults.
+func (s *Store) insertion(client *dcr.Client, document string) (*statement, []any) {
+	if client.Status == "" && client.SoftwareID == "" && client.RegisteredBy == "" && client.Policy == "" && client.Statement == nil &&
+		client.ExpiresAt.IsZero() && client.ActivatedAt.IsZero() && client.LastUsedAt.IsZero() {
+		return &s.sql.addPlain, []any{s.tenant, client.ID, key(string(client.Source)), micros(client.CreatedAt), document}
+	}
+	args := append([]any{s.tenant, client.ID}, searchedValues(client)...)
+	return &s.sql.add, append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
 }
 
 // FindByClientID returns the client with that id in one statement, with what

@@ -4,7 +4,7 @@ import "strings"
 
 // statements are the SQL texts of a store, built once.
 type statements struct {
-	add, find, update, remove, touch, byStatement            statement
+	add, addPlain, find, update, remove, touch, byStatement  statement
 	addToken, findToken, useToken, releaseToken, removeToken statement
 	remember, rememberAgain, forget                          statement
 }
@@ -23,6 +23,7 @@ func newStatements(t *traits, names names) *statements {
 
 	set(&s.add, "INSERT INTO {clients} (tenant, client_id, revision, "+searched+", activated_at, last_used_at, document)"+
 		" VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+t.ignoreNew)
+	set(&s.addPlain, "INSERT INTO {clients} (tenant, client_id, source, created_at, document) VALUES (?, ?, ?, ?, ?)"+t.ignoreNew)
 	set(&s.find, "SELECT "+row+" FROM {clients}"+one)
 	set(&s.update, "UPDATE {clients} SET revision = revision + 1, "+strings.ReplaceAll(searched, ",", " = ?,")+" = ?, "+
 		"activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, "+

@@ -1,0 +1,122 @@
+package sqltest
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cluster is a PostgreSQL server in a temporary directory, reached by a socket
+// there.
+type cluster struct {
+	bin, dir string
+	server   *os.Process
+	ended    chan struct{} // closed when server is no more
+}
+
+// newCluster makes a cluster, as the user that the server may run as.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if path, err := exec.LookPath("initdb"); err == nil {
+		found = append(found, path)
+	}
+	if len(found) == 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI needs PostgreSQL's initdb")
+		}
+		t.Skip("there is no initdb: PostgreSQL's server is not installed")
+	}
+	// The path of a socket must be short, shorter than that of t.TempDir.
+	dir, err := os.MkdirTemp("", "dcr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{bin: filepath.Dir(found[len(found)-1]), dir: dir}
+	t.Cleanup(func() {
+		c.kill()
+		os.RemoveAll(dir)
+	})
+	if os.Getuid() == 0 { // the server refuses to run as root
+		if output, err := exec.Command("chown", "postgres", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, output)
+		}
+	}
+	if output, err := c.command("initdb", "-D", dir+"/data", "-U", "dcr", "-A", "trust", "--no-sync").CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v: %s", err, output)
+	}
+	return c
+}
+
+// command runs one of PostgreSQL's programs, not as root.
+func (c *cluster) command(program string, arguments ...string) *exec.Cmd {
+	program = filepath.Join(c.bin, program)
+	if os.Getuid() == 0 {
+		program, arguments = "setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--init-groups", program}, arguments...)
+	}
+	command := exec.Command(program, arguments...)
+	command.Dir = c.dir
+	return command
+}
+
+func (c *cluster) dsn() string { return "host=" + c.dir + " user=dcr dbname=postgres" }
+
+// start starts the server, which recovers from its log if it was killed, and
+// waits until it answers. While processes of a killed server linger, a new one
+// refuses to start and is started again.
+func (c *cluster) start(t *testing.T) {
+	t.Helper()
+	db, err := sql.Open("pgx", c.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		server := c.command("postgres", "-D", c.dir+"/data", "-k", c.dir, "-c", "listen_addresses=", "-c", "max_connections=200")
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			server.Wait()
+			close(ended)
+		}()
+		for {
+			if db.Ping() == nil {
+				c.server, c.ended = server.Process, ended
+				return
+			}
+			select {
+			case <-ended:
+			case <-time.After(20 * time.Millisecond):
+				continue
+			}
+			break
+		}
+	}
+	t.Fatal("the server did not start")
+}
+
+// kill ends the server and all its processes as a power cut would.
+func (c *cluster) kill() {
+	if c.server == nil {
+		return
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.server.Pid))
+	c.server.Kill()
+	for field := range strings.FieldsSeq(string(children)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			if process, err := os.FindProcess(pid); err == nil {
+				process.Kill()
+			}
+		}
+	}
+	<-c.ended
+	c.server = nil
+}
