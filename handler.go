@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -207,7 +208,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.opts.Logger.DebugContext(r.Context(), "client registered", "client_id", reg.Client.ID)
-	write(w, http.StatusCreated, answer)
+	send(w, http.StatusCreated, answer)
 }
 
 // CallerPolicy names the policy that the caller brings with it, "" for a
@@ -383,8 +384,19 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	if token != "" {
 		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(id)
 	}
-	return res.appendJSON(make([]byte, 0, 1024))
+	answer, err := res.appendJSON(*scratch.Get().(*[]byte))
+	if !h.hooked { // nobody else has seen it
+		*res = Response{}
+		responses.Put(res)
+	}
+	return answer, err
 }
+
+// responses are answers that are done with.
+var responses = sync.Pool{New: func() any { return new(Response) }}
+
+// scratch is room to write JSON in, whose size is known only then.
+var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
 // modify runs the host's hook over an answer of its own, and the fixed rules
 // over what the hooks left of the client.
@@ -436,4 +448,11 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	w.Write(body)
+}
+
+// send writes an answer that respond made.
+func send(w http.ResponseWriter, status int, answer []byte) {
+	write(w, status, answer)
+	answer = answer[:0]
+	scratch.Put(&answer)
 }

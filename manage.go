@@ -71,7 +71,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) 
 		h.fail(w, r, err)
 		return
 	}
-	write(w, http.StatusOK, answer)
+	send(w, http.StatusOK, answer)
 }
 
 // tell answers what is stored of a client. Its policy decides what shows.
@@ -116,7 +116,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 		}
 		switch {
 		case err == nil:
-			write(w, http.StatusOK, answer)
+			send(w, http.StatusOK, answer)
 			return
 		case errors.Is(err, ErrClientNotFound):
 			err = errBadToken

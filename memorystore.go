@@ -104,15 +104,12 @@ func (s *MemoryStore) ClientLimit() int64 {
 	return int64(s.Limit)
 }
 
-// scratch is room to write a stored form in, before its size is known.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
-
 // storedForm is the client's JSON in a slice of its own size.
 func storedForm(client *Client) ([]byte, error) {
 	room := scratch.Get().(*[]byte)
 	defer scratch.Put(room)
-	document, err := client.appendJSON((*room)[:0])
-	*room = document
+	document, err := client.appendJSON(*room)
+	*room = document[:0]
 	return slices.Clone(document), err
 }
 

@@ -118,10 +118,7 @@ var members = record.Describe[Metadata]()
 type registered = record.Field[Metadata]
 
 // memberSet is a set of members, by their place in members.Fields.
-type memberSet [2]uint64
-
-func (s *memberSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
-func (s *memberSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+type memberSet = record.Set
 
 // member returns the description of a registered member, nil if there is none
 // of that name.
@@ -217,11 +214,9 @@ func writeField[T any](w *objectWriter, f *record.Field[T], from *T) {
 // metadata writes the set members of m and those that are shown even though
 // they are unset.
 func (w *objectWriter) metadata(m *Metadata, shown memberSet) {
-	for i := range members.Fields {
-		f := &members.Fields[i]
-		if !f.IsZero(m) || shown.has(i) {
-			writeField(w, f, m)
-		}
+	set := members.Set(m)
+	for i := range set.Or(shown).Places() {
+		writeField(w, &members.Fields[i], m)
 	}
 	for _, name := range sortedKeys(m.Localized) {
 		w.text(name, m.Localized[name])

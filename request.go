@@ -169,7 +169,7 @@ func (r *Request) registered(i int, value strictjson.Value) {
 		f.Clear(into)
 		return
 	}
-	r.present.add(i)
+	r.present.Add(i)
 }
 
 // keepsEmpty says for which lists an empty one is not an absent one: a machine

@@ -34,12 +34,9 @@ func KeepResponse(ctx context.Context, reg *Registration, res *Response) error {
 // the client still.
 func newResponse(reg *Registration) (*Response, error) {
 	client := reg.Client
-	res := &Response{
-		ClientID:         client.ID,
-		ClientIDIssuedAt: client.CreatedAt.Unix(),
-		Metadata:         client.Metadata,
-		on:               reg.on,
-	}
+	res := responses.Get().(*Response)
+	res.ClientID, res.ClientIDIssuedAt = client.ID, client.CreatedAt.Unix()
+	res.Metadata, res.on = client.Metadata, reg.on
 	res.Extra = maps.Clone(client.Extra)
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
@@ -99,7 +96,7 @@ func (res *Response) shown() memberSet {
 	shown := alwaysShown
 	for _, flag := range flags {
 		if res.on.has(flag.Place) && (flag.with == nil || !flag.with.IsZero(&res.Metadata)) {
-			shown.add(flag.Place)
+			shown.Add(flag.Place)
 		}
 	}
 	return shown
@@ -107,7 +104,7 @@ func (res *Response) shown() memberSet {
 
 var alwaysShown = func() (set memberSet) {
 	for _, name := range []string{"redirect_uris", "grant_types", "response_types"} {
-		set.add(member(name).Place)
+		set.Add(member(name).Place)
 	}
 	return set
 }()

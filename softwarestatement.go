@@ -100,7 +100,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 		if !reg.on.has(i) {
 			continue
 		}
-		claimed := s.present.has(i) || !f.IsZero(src)
+		claimed := s.present.Has(i) || !f.IsZero(src)
 		take, rule := claimed, s.rules[f.Name]
 		if rule != ClaimWins && !f.IsZero(dst) {
 			var err error

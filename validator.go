@@ -231,9 +231,9 @@ func (reg *Registration) offlineAccess() {
 // unknown.
 func (r *Request) admit(admitted *Metadata, on feature, base *foundation) {
 	dst, src := admitted, &r.Metadata
-	for i := range members.Fields {
-		if f := &members.Fields[i]; on.has(i) && !f.IsZero(src) {
-			f.Copy(dst, src)
+	for i := range members.Set(src).Places() {
+		if on.has(i) {
+			members.Fields[i].Copy(dst, src)
 		}
 	}
 	for name, text := range r.Localized {
@@ -264,14 +264,12 @@ func (reg *Registration) checkForm() error {
 // checkBounds refuses strings and lists of the client that are too long.
 func (reg *Registration) checkBounds() error {
 	from := &reg.Client.Metadata
-	for i := range members.Fields {
+	for i := range members.Set(from).Places() {
 		f := &members.Fields[i]
 		switch f.Kind {
 		case record.String:
-			if text := f.Text(from); text != "" {
-				if err := reg.checkLength(f.Name, f.Name, text); err != nil {
-					return err
-				}
+			if err := reg.checkLength(f.Name, f.Name, f.Text(from)); err != nil {
+				return err
 			}
 		case record.Strings:
 			if err := reg.checkList(f.Name, f.List(from)); err != nil {

@@ -59,6 +59,8 @@ type Table[T any] struct {
 	Fields []Field[T]
 	byName map[string]int
 	shared []*Field[T] // those that a copied struct shares with the original
+
+	strings, others []*field // Fields, those of the most frequent kind apart
 }
 
 // Describe reads the description of T, which must be a struct.
@@ -69,10 +71,15 @@ func Describe[T any]() *Table[T] {
 		table.Fields = append(table.Fields, Field[T]{f})
 	}
 	for i := range table.Fields {
-		switch f := &table.Fields[i]; f.Kind {
+		f := &table.Fields[i]
+		switch f.Kind {
+		case String:
+			table.strings = append(table.strings, &f.field)
+			continue
 		case Strings, Int, Raw, Records:
 			table.shared = append(table.shared, f)
 		}
+		table.others = append(table.others, &f.field)
 	}
 	return table
 }
