@@ -12,8 +12,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/dynreg/dcr/internal/lasting"
 )
 
 // Handler is the registration endpoint and the client configuration endpoint:
@@ -365,63 +366,11 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	return h.respond(ctx, reg, secret, h.issueToken(reg.Client))
 }
 
-// respond makes the answer that tells of reg.Client, lets the host's hook edit
-// it and holds the client to the fixed rules once more.
-func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
-	client := reg.Client
-	res, err := newResponse(reg)
-	if err != nil {
-		return nil, err
-	}
-	id := client.ID
-	if h.hooked {
-		if err := h.modify(ctx, reg, res); err != nil {
-			return nil, err
-		}
-	}
-	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = id, secret, client.CreatedAt.Unix()
-	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
-	if token != "" {
-		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(id)
-	}
-	answer, err := res.appendJSON(*scratch.Get().(*[]byte))
-	if !h.hooked { // nobody else has seen it
-		*res = Response{}
-		responses.Put(res)
-	}
-	return answer, err
-}
-
-// responses are answers that are done with.
-var responses = sync.Pool{New: func() any { return new(Response) }}
-
-// scratch is room to write JSON in, whose size is known only then.
-var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
-
-// modify runs the host's hook over an answer of its own, and the fixed rules
-// over what the hooks left of the client.
-func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) error {
-	client, id := reg.Client, reg.Client.ID
-	res.Metadata.unshare()
-	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
-		return err
-	}
-	if reg.Client != client || client.ID != id {
-		return errors.New("dcr: ModifyResponse replaced the client or its id")
-	}
-	if reg.Request != nil {
-		if broken := reg.fixedRules(); broken != nil {
-			return hookFault(broken)
-		}
-	}
-	return nil
-}
-
 // write runs a write to the store that outlives a cancelled request by a
 // bounded time, so that an answer and the store never disagree.
 func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
-	defer cancel()
+	ctx, end := lasting.Context(ctx, h.opts.StoreTimeout)
+	defer end()
 	return store(ctx)
 }
 
@@ -448,11 +397,4 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	w.Write(body)
-}
-
-// send writes an answer that respond made.
-func send(w http.ResponseWriter, status int, answer []byte) {
-	write(w, status, answer)
-	answer = answer[:0]
-	scratch.Put(&answer)
 }

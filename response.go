@@ -5,8 +5,11 @@ package dcr
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
+	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/dynreg/dcr/internal/record"
 )
@@ -29,6 +32,57 @@ type Response struct {
 // KeepResponse leaves the response as it is: the default of
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
+
+// respond makes the answer that tells of reg.Client, lets the host's hook edit
+// it and holds the client to the fixed rules once more.
+func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
+	client := reg.Client
+	res, err := newResponse(reg)
+	if err != nil {
+		return nil, err
+	}
+	if h.hooked {
+		if err := h.modify(ctx, reg, res); err != nil {
+			return nil, err
+		}
+	}
+	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = client.ID, secret, client.CreatedAt.Unix()
+	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
+	if token != "" {
+		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(client.ID)
+	}
+	answer, err := res.appendJSON(*scratch.Get().(*[]byte))
+	if !h.hooked { // nobody else has seen it
+		*res = Response{}
+		responses.Put(res)
+	}
+	return answer, err
+}
+
+// modify runs the host's hook over an answer of its own, and the fixed rules
+// over what the hooks left of the client.
+func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) error {
+	client, id := reg.Client, reg.Client.ID
+	res.Metadata.unshare()
+	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
+		return err
+	}
+	if reg.Client != client || client.ID != id {
+		return errors.New("dcr: ModifyResponse replaced the client or its id")
+	}
+	if reg.Request != nil {
+		if broken := reg.fixedRules(); broken != nil {
+			return hookFault(broken)
+		}
+	}
+	return nil
+}
+
+// responses are answers that are done with.
+var responses = sync.Pool{New: func() any { return new(Response) }}
+
+// scratch is room to write JSON in, whose size is known only then.
+var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
 // newResponse makes the answer that tells of reg.Client. It shares lists with
 // the client still.
@@ -77,6 +131,13 @@ func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 		}
 	}
 	return object.finish()
+}
+
+// send writes an answer that respond made.
+func send(w http.ResponseWriter, status int, answer []byte) {
+	write(w, status, answer)
+	answer = answer[:0]
+	scratch.Put(&answer)
 }
 
 // MarshalJSON writes the answer as a log may hold it: secrets redacted.

@@ -18,8 +18,13 @@ const pageSize = 200
 // compared to the microsecond.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	where, values := s.where(filter)
-	page := s.once("SELECT " + row + " FROM {clients} WHERE " + where + " AND client_id > ? ORDER BY client_id LIMIT ?")
 	return func(yield func(*dcr.Client, error) bool) {
+		along, err := s.along(ctx, filter, where, values)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		page := s.once("SELECT " + row + " FROM {clients}" + along + " WHERE " + where + " AND client_id > ? ORDER BY client_id LIMIT ?")
 		for {
 			clients, err := all(s, ctx, page, append(slices.Clone(values), after, pageSize), (*stored).columns)
 			if err != nil {
@@ -38,6 +43,26 @@ func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string
 			after = clients[len(clients)-1].id
 		}
 	}
+}
+
+// fewOfAnAge is up to how many clients of an age are sorted for each page of
+// them; where there are more, going through all clients in order is better.
+const fewOfAnAge = 5000
+
+// along names the index of a listing by age, where the database cannot know
+// that few clients are of that age and would go through all of them.
+func (s *Store) along(ctx context.Context, filter dcr.Filter, where string, values []any) (string, error) {
+	useIndex := s.dialect.traits().useIndex
+	if useIndex == "" || filter.CreatedAfter.IsZero() && filter.CreatedBefore.IsZero() || filter.SoftwareID != "" || filter.RegisteredBy != "" {
+		return "", nil
+	}
+	var few int
+	text := s.once("SELECT COUNT(*) FROM (SELECT 1 FROM {clients}" + useIndex + " WHERE " + where + " LIMIT ?) AS few")
+	err := s.read(ctx, func() error { return s.queryRow(ctx, text, append(slices.Clone(values), fewOfAnAge+1), &few) })
+	if err != nil || few > fewOfAnAge {
+		return "", err
+	}
+	return useIndex, nil
 }
 
 // CountClients counts the clients that filter selects; see [dcr.ClientCounter].

@@ -76,13 +76,14 @@ func (c *candidate) columns() []any { return append(c.stored.columns(), &c.creat
 
 // sweep deletes what the last condition selects. The batches go forward in the
 // time of creation, along the one index that has all times, so that they make
-// one pass over it together, whatever the condition.
+// one pass over it together, whatever the condition. Rows are read only for
+// what the index alone selects.
 func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, set []condition) (swept int64, err error) {
 	by, from := set[len(set)-1], int64(0)
-	page := s.once("SELECT " + row + ", created_at FROM {clients} WHERE " + dynamic + by.text +
-		" AND created_at >= ? ORDER BY created_at LIMIT ?")
+	page := s.once("SELECT " + row + ", created_at FROM (SELECT client_id AS swept FROM {clients} WHERE " + dynamic + by.text +
+		" AND created_at >= ? ORDER BY created_at LIMIT ?) AS batch JOIN {clients} ON client_id = swept WHERE tenant = ? ORDER BY created_at")
 	for {
-		batch, err := all(s, ctx, page, []any{s.tenant, by.before, from, rule.BatchSize}, (*candidate).columns)
+		batch, err := all(s, ctx, page, []any{s.tenant, by.before, from, rule.BatchSize, s.tenant}, (*candidate).columns)
 		if err != nil || len(batch) == 0 {
 			return swept, err
 		}

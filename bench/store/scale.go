@@ -1,5 +1,284 @@
 package main
 
-import "context"
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
 
-func scale(ctx context.Context, s *settings) error { return nil }
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/sqlstore"
+)
+
+// scale shows how long operations take as the table grows.
+func scale(ctx context.Context, s *settings) error {
+	for _, k := range s.kinds {
+		if err := k.grow(ctx, s); err != nil {
+			fmt.Printf("%s: left out: %v\n", k.name, err)
+		}
+	}
+	return ctx.Err()
+}
+
+func (k *kind) grow(ctx context.Context, s *settings) error {
+	dsn, drop, err := k.create(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	defer drop()
+	db, recorder, err := record(k, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	store := sqlstore.New(db, k.dialect, &sqlstore.Options{TouchThrottle: -1})
+	defer store.Close()
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	plain, err := k.open(dsn, 2)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	took := make(map[string][]time.Duration)
+	loaded := 0
+	for _, size := range s.rows {
+		if err := k.load(ctx, plain, loaded, size); err != nil {
+			return err
+		}
+		loaded = size
+		for _, op := range operations(store, size) {
+			times, err := op.measure(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", op.name, err)
+			}
+			took[op.name] = append(took[op.name], median(times))
+		}
+	}
+	k.report(s, took, operations(store, loaded))
+	if s.plans {
+		return k.plans(ctx, plain, recorder, operations(store, loaded))
+	}
+	return nil
+}
+
+func (k *kind) report(s *settings, took map[string][]time.Duration, operations []operation) {
+	fmt.Printf("\n%-36s", k.name+", rows:")
+	for _, size := range s.rows {
+		fmt.Printf("%12d", size)
+	}
+	fmt.Println()
+	for _, op := range operations {
+		fmt.Printf("  %-34s", op.name)
+		for _, median := range took[op.name] {
+			fmt.Printf("%12v", median.Round(time.Microsecond))
+		}
+		fmt.Println()
+	}
+}
+
+// plans shows how the database carries out what each operation sends.
+func (k *kind) plans(ctx context.Context, db *sql.DB, recorder *recorder, operations []operation) error {
+	for _, op := range operations {
+		calls, err := recorder.during(func() error { return op.run(ctx, 0) })
+		if err != nil {
+			return err
+		}
+		seen := make(map[string]bool)
+		for _, c := range calls {
+			if seen[c.text] || strings.HasPrefix(c.text, "INSERT") {
+				continue // an INSERT has no choice
+			}
+			seen[c.text] = true
+			lines, err := plan(ctx, db, k, c)
+			if err != nil {
+				return fmt.Errorf("%s: %w", op.name, err)
+			}
+			fmt.Printf("\n%s, %s:\n  %.400s\n", k.name, op.name, c.text)
+			for _, line := range lines {
+				fmt.Println("    " + line)
+			}
+		}
+	}
+	return nil
+}
+
+// operation is one thing to measure; run does it for the n-th time.
+type operation struct {
+	name  string
+	times int
+	run   func(ctx context.Context, n int) error
+}
+
+func (op *operation) measure(ctx context.Context) (times []time.Duration, err error) {
+	for n := range op.times + 1 {
+		began := time.Now()
+		if err := op.run(ctx, n); err != nil {
+			return nil, err
+		}
+		if n > 0 { // the first warms up
+			times = append(times, time.Since(began))
+		}
+	}
+	return times, nil
+}
+
+func operations(store *sqlstore.Store, size int) []operation {
+	random := func() string { return clientID(rand.N(size)) }
+	pending := dcr.StatusPending
+	page := func(name string, filter dcr.Filter) operation {
+		return operation{"list 100, " + name, 15, func(ctx context.Context, _ int) error {
+			n := 0
+			for _, err := range store.ListClients(ctx, filter, "") {
+				if n++; err != nil || n == 100 {
+					return err
+				}
+			}
+			return nil
+		}}
+	}
+	count := func(name string, filter dcr.Filter) operation {
+		return operation{"count, " + name, 5, func(ctx context.Context, _ int) error {
+			_, err := store.CountClients(ctx, filter)
+			return err
+		}}
+	}
+	ofSoftware, ofCaller := dcr.Filter{SoftwareID: software(7)}, dcr.Filter{RegisteredBy: caller(7)}
+	oneDay := dcr.Filter{CreatedAfter: created(size / 2), CreatedBefore: created(size/2 + 100)}
+	rule := dcr.SweepRule{NeverActivatedBefore: created(0), IdleBefore: created(0), ExpiredBefore: created(0)}
+	return []operation{
+		{"add", 200, func(ctx context.Context, _ int) error {
+			return store.Add(ctx, typicalClient(fmt.Sprintf("added-%d", rand.Int64())))
+		}},
+		{"find", 500, func(ctx context.Context, _ int) error { _, err := store.FindByClientID(ctx, random()); return err }},
+		{"update", 100, func(ctx context.Context, _ int) error {
+			client, err := store.FindByClientID(ctx, random())
+			if err != nil {
+				return err
+			}
+			return store.Update(ctx, client)
+		}},
+		{"touch", 100, func(ctx context.Context, _ int) error { return store.TouchClient(ctx, random(), time.Now()) }},
+		{"find by statement", 100, func(ctx context.Context, n int) error {
+			_, err := store.FindByStatement(ctx, "https://directory.example", clientID(n*100))
+			return err
+		}},
+		page("all", dcr.Filter{}), page("of a software id", ofSoftware), page("of a caller", ofCaller),
+		page("pending", dcr.Filter{Status: &pending}), page("of an age", oneDay),
+		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay),
+		{"sweep that finds nothing", 5, func(ctx context.Context, _ int) error { _, err := store.SweepClients(ctx, rule); return err }},
+		{"add and sweep 200", 3, func(ctx context.Context, n int) error { return sweepSome(ctx, store) }},
+	}
+}
+
+// sweepSome adds clients that have expired and sweeps them.
+func sweepSome(ctx context.Context, store *sqlstore.Store) error {
+	for range 200 {
+		client := typicalClient(fmt.Sprintf("expired-%d", rand.Int64()))
+		client.ExpiresAt = created(0).Add(-time.Hour)
+		if err := store.Add(ctx, client); err != nil {
+			return err
+		}
+	}
+	swept, err := store.SweepClients(ctx, dcr.SweepRule{ExpiredBefore: created(0)})
+	if err == nil && swept != 200 {
+		err = fmt.Errorf("swept %d clients of 200", swept)
+	}
+	return err
+}
+
+// What the loaded clients are like: one is created every ten seconds, two
+// thirds were used, some have a software id, a caller or a statement, few wait
+// for approval.
+
+func clientID(n int) string { return fmt.Sprintf("%016x", uint64(n)*0x9E3779B97F4A7C15) } // random to look at
+
+func software(n int) string { return fmt.Sprintf("software-%d", n%5000) }
+
+func caller(n int) string { return fmt.Sprintf("caller-%d", n%2000) }
+
+func created(n int) time.Time {
+	return time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * 10 * time.Second)
+}
+
+func loadedClient(n int) *dcr.Client {
+	client := typicalClient(clientID(n))
+	client.CreatedAt = created(n)
+	if n%3 > 0 {
+		client.ActivatedAt = client.CreatedAt
+		client.LastUsedAt = client.CreatedAt.Add(time.Hour)
+	}
+	if n%4 == 0 {
+		client.SoftwareID = software(n / 4)
+	}
+	if n%5 == 0 {
+		client.RegisteredBy = caller(n / 5)
+	}
+	if n%1000 == 0 {
+		client.Status = dcr.StatusPending
+	}
+	if n%100 == 0 {
+		client.Statement = &dcr.StatementRecord{Issuer: "https://directory.example", ID: clientID(n)}
+	}
+	return client
+}
+
+// load fills the table up to a size, many rows a statement.
+func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
+	const columns = "tenant, client_id, revision, status, source, software_id, registered_by, policy, statement_issuer, statement_id, " +
+		"created_at, activated_at, last_used_at, expires_at, document"
+	width := strings.Count(columns, ",") + 1
+	for from < to {
+		rows := min(to-from, 500)
+		var text strings.Builder
+		text.WriteString("INSERT INTO dcr_clients (" + columns + ") VALUES ")
+		args := make([]any, 0, rows*width)
+		for i := range rows {
+			client := loadedClient(from + i)
+			document, err := client.MarshalJSON()
+			if err != nil {
+				return err
+			}
+			statement := dcr.StatementRecord{}
+			if client.Statement != nil {
+				statement = *client.Statement
+			}
+			args = append(args, "", client.ID, 1, string(client.Status), string(client.Source), client.SoftwareID, client.RegisteredBy, "",
+				statement.Issuer, statement.ID, micros(client.CreatedAt), micros(client.ActivatedAt), micros(client.LastUsedAt), 0, string(document))
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString("(" + k.placeholders(i*width, width) + ")")
+		}
+		if _, err := db.ExecContext(ctx, text.String(), args...); err != nil {
+			return err
+		}
+		from += rows
+	}
+	if k.analyze == "" {
+		return nil
+	}
+	_, err := db.ExecContext(ctx, k.analyze) // as the server itself does in time
+	return err
+}
+
+func micros(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMicro()
+}
+
+func (k *kind) placeholders(from, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "?"
+		if k.dialect == sqlstore.PostgreSQL {
+			list[i] = fmt.Sprintf("$%d", from+i+1)
+		}
+	}
+	return strings.Join(list, ", ")
+}

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS {clients} (
 	expires_at       bigint NOT NULL DEFAULT 0,
 	document         longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
 	PRIMARY KEY (tenant, client_id),
-	KEY {.clients_times} (tenant, created_at, last_used_at, expires_at),
+	KEY {.clients_times} (tenant, created_at, last_used_at, expires_at, source),
 	KEY {.clients_software} (tenant, software_id),
 	KEY {.clients_caller} (tenant, registered_by),
 	KEY {.clients_status} (tenant, status),

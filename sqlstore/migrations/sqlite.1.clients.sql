@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS {clients} (
 	document         text NOT NULL,
 	PRIMARY KEY (tenant, client_id)
 );
-CREATE INDEX IF NOT EXISTS {.clients_times} ON {clients} (tenant, created_at, last_used_at, expires_at);
+CREATE INDEX IF NOT EXISTS {.clients_times} ON {clients} (tenant, created_at, last_used_at, expires_at, source);
 CREATE INDEX IF NOT EXISTS {.clients_software} ON {clients} (tenant, software_id, client_id) WHERE software_id <> '';
 CREATE INDEX IF NOT EXISTS {.clients_caller} ON {clients} (tenant, registered_by, client_id) WHERE registered_by <> '';
 CREATE INDEX IF NOT EXISTS {.clients_status} ON {clients} (tenant, status, client_id) WHERE status <> '';
