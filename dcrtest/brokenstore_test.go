@@ -229,8 +229,8 @@ var brokenStores = []damage{
 	{"Times are kept to the second.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
 		changed(b, m, func(c *dcr.Client) { c.CreatedAt = c.CreatedAt.Truncate(time.Second) })
 	}},
-	{"A key set is formatted anew.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
-		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(strings.ReplaceAll(string(c.JWKS), ", ", ",")) })
+	{"A key set is sorted anew.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[{"crv":"Ed25519","kty":"OKP"}]}`) })
 	}},
 	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *dcr.MemoryStore) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {

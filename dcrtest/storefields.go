@@ -110,7 +110,7 @@ func fullClient(id string) *dcr.Client {
 	client.Status = dcr.StatusDisabled
 	client.Localized = map[string]string{"client_name#de": "Größe", "client_name#ja-Jpan-JP": "クライアント名"}
 	client.Extra = map[string]json.RawMessage{"x_one": json.RawMessage(`{"b":1,"a":[2.50,"é"]}`), "x_two": json.RawMessage(`"x"`)}
-	client.JWKS = json.RawMessage(`{"keys":[{"kty":"OKP", "crv":"Ed25519"}]}`)
+	client.JWKS = json.RawMessage(`{"keys":[{"kty":"OKP","crv":"Ed25519"}]}`)
 	return client
 }
 
