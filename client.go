@@ -80,6 +80,7 @@ type Client struct {
 	AllowRememberConsent                  bool                   `json:"allow_remember_consent"`          // default true
 	ConsentLifetime                       time.Duration          `json:"consent_lifetime"`                // zero: as long as it is remembered
 	AllowOfflineAccess                    bool                   `json:"allow_offline_access"`            // whether refresh tokens are issued; only with the refresh_token grant
+	OfflineAccessRefused                  bool                   `json:"offline_access_refused"`          // the host took offline access away, which an update must not bring back
 	AccessTokenType                       AccessTokenType        `json:"access_token_type"`               // default AccessTokenJWT
 	AccessTokenLifetime                   time.Duration          `json:"access_token_lifetime"`           // default 1 hour
 	IdentityTokenLifetime                 time.Duration          `json:"identity_token_lifetime"`         // default 5 minutes
@@ -116,10 +117,11 @@ type Client struct {
 
 // StatementRecord is what is kept of a verified software statement.
 type StatementRecord struct {
-	Issuer string `json:"issuer"`
-	ID     string `json:"id,omitempty"`     // its jti, or its software_id where it has none
-	Hash   string `json:"sha256,omitempty"` // of the statement as it was sent, base64url
-	Text   string `json:"text,omitempty"`   // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
+	Issuer  string   `json:"issuer"`
+	ID      string   `json:"id,omitempty"`      // its jti, or its software_id where it has none
+	Hash    string   `json:"sha256,omitempty"`  // of the statement as it was sent, base64url
+	Members []string `json:"members,omitempty"` // the names of the members that it claims, to which updates are held
+	Text    string   `json:"text,omitempty"`    // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
 }
 
 // NewClient returns a client with every default of the server-owned settings,
@@ -153,6 +155,7 @@ func (c *Client) Clone() *Client {
 	own.Metadata.unshare()
 	if c.Statement != nil {
 		statement := *c.Statement
+		statement.Members = slices.Clone(statement.Members)
 		own.Statement = &statement
 	}
 	own.unknown = cloneRaw(c.unknown)
@@ -160,8 +163,10 @@ func (c *Client) Clone() *Client {
 	return &own
 }
 
-// usable reports whether the client may act at now.
-func (c *Client) usable(now time.Time) bool {
+// Usable reports whether the client may act at now: it is active and has not
+// expired. [Client.VerifySecret] asks it too; for a client without a secret
+// the token endpoint asks it itself.
+func (c *Client) Usable(now time.Time) bool {
 	return c.Status == StatusActive && !expired(c.ExpiresAt, now)
 }
 

@@ -52,7 +52,7 @@ func fill(t *testing.T, v reflect.Value) {
 		case *[]dcr.Secret:
 			*value = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "hash of " + name, ExpiresAt: noon}}
 		case **dcr.StatementRecord:
-			*value = &dcr.StatementRecord{Issuer: "iss", ID: "id", Hash: "hash", Text: "a.b.c"}
+			*value = &dcr.StatementRecord{Issuer: "iss", ID: "id", Hash: "hash", Text: "a.b.c", Members: []string{"client_name"}}
 		default:
 			switch field.Kind() {
 			case reflect.String:

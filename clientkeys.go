@@ -54,7 +54,7 @@ type ClientKeys struct {
 func (k *ClientKeys) Keys(ctx context.Context, client *Client, kid string) (jwks []byte, err error) {
 	k.once.Do(k.init)
 	switch {
-	case !client.usable(k.now()):
+	case !client.Usable(k.now()):
 		return nil, ErrNoClientKeys
 	case client.JWKS != nil:
 		return slices.Clone(client.JWKS), nil

@@ -78,7 +78,7 @@ func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 	if h.opts.Sealer == nil {
 		return false
 	}
-	opened, err := c.OpenSecrets(h.opts.Sealer, now)
+	opened, err := c.openSecrets(h.opts.Sealer, now)
 	return err == nil && slices.ContainsFunc(opened, func(secret Plaintext) bool { return len(secret) >= need })
 }
 
@@ -89,6 +89,9 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, 
 	secret, kept, err := h.opts.NewClientSecret(ctx, reg)
 	if err != nil {
 		return "", err
+	}
+	if secret != "" && !kept.matches(secret.Reveal(), now) {
+		return "", errors.New("dcr: NewClientSecret returned a form that its secret does not match")
 	}
 	if secret == "" || kept.Value == "" {
 		return "", errors.New("dcr: NewClientSecret returned an empty secret")
@@ -124,7 +127,7 @@ func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	var kept []Secret
 	end := now.Add(grace)
 	for _, secret := range secrets {
-		if expired(secret.ExpiresAt, now) || len(kept) == mostRetired {
+		if expired(secret.ExpiresAt, now) || secret.Type != SecretJWK && len(kept) >= mostRetired {
 			continue
 		}
 		if secret.Type != SecretJWK && (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end)) {
@@ -148,9 +151,7 @@ func (h *Handler) issueToken(c *Client) Plaintext {
 // rotateToken gives a client a new registration access token beside the one it
 // presented, which stays until the new one is used or its window ends.
 func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
-	old := slices.DeleteFunc(slices.Clone(c.RegistrationTokens), func(s Secret) bool {
-		return !s.matches(presented.Reveal(), now)
-	})
+	old := c.RegistrationTokens
 	token := newPlaintext(32)
 	c.RegistrationTokens = append([]Secret{HashSecret(token)}, retire(old, now, h.opts.RotationGrace)...)
 	return token

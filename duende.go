@@ -165,7 +165,7 @@ func (c *Client) keepAsked() error {
 // forgetAsked gives each setting that the registrant once asked for back to its
 // default, unless the host has changed it since: what an update leaves out, it
 // deletes (RFC 7592 §2.2).
-func (c *Client) forgetAsked() {
+func (c *Client) forgetAsked(fresh *Client) {
 	for i := range settings {
 		f := settings[i].field()
 		asked, sent := c.Extra[settings[i].name]
@@ -173,7 +173,7 @@ func (c *Client) forgetAsked() {
 			continue
 		}
 		if value, err := f.Append(nil, c); err == nil && bytes.Equal(value, asked) {
-			f.Copy(c, &clientDefaults)
+			f.Copy(c, fresh)
 		}
 	}
 }

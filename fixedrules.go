@@ -6,6 +6,7 @@ package dcr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,7 +77,10 @@ func (reg *Registration) checkEncPairs() error {
 
 // checkExtensionNames keeps what the server issues out of the extensions.
 func (reg *Registration) checkExtensionNames() error {
-	for name := range reg.Client.Extra {
+	for name, raw := range reg.Client.Extra {
+		if !json.Valid(raw) {
+			return refuseMember(name, "json", "must be JSON")
+		}
 		if slices.Contains(issued, name) || name == "software_statement" || member(name) != nil {
 			return refuseMember(name, "extension", "must not be an extension member")
 		}

@@ -318,11 +318,6 @@ const mostIDs = 3
 // returns the answer, which goes out only once the client is stored.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c, now := reg.Client, reg.Now()
-	if h.ceiling.limit > 0 {
-		if err := h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) }); err != nil {
-			return nil, outage(err)
-		}
-	}
 	c.Source, c.Policy = SourceDynamic, reg.policy
 	c.CreatedAt, c.UpdatedAt = now, now
 	if reg.Caller != nil {
@@ -335,6 +330,10 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := h.makeRoom(ctx, now); err != nil {
+		h.refund(ctx, reg)
+		return nil, outage(err)
 	}
 	for attempt := 1; ; attempt++ {
 		err := h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
@@ -355,6 +354,14 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// makeRoom holds the store to Options.MaxClients.
+func (h *Handler) makeRoom(ctx context.Context, now time.Time) error {
+	if h.ceiling.limit <= 0 {
+		return nil
+	}
+	return h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) })
 }
 
 // answer issues what the client needs and writes the answer to a registration.

@@ -47,7 +47,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	now := h.opts.Now()
 	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now)
 	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
-	if !byToken && !byCaller || !client.usable(now) {
+	if !byToken && !byCaller || !client.Usable(now) {
 		return nil, errBadToken
 	}
 	if client.Source != SourceDynamic {
@@ -148,6 +148,9 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	}
 	if err := Validate(ctx, validator, reg); err != nil {
 		return nil, err
+	}
+	if reg.Client.ID != access.client.ID || reg.Client.Revision != access.client.Revision {
+		return nil, errors.New("dcr: a step replaced the client or its id")
 	}
 	reg.Client.UpdatedAt = reg.Now()
 	reg.recordStatement()

@@ -23,6 +23,9 @@ func MatchRedirectURI(registered, requested string) bool {
 // one of the client's redirect URIs. The port of a loopback redirect is free
 // for native clients only.
 func (c *Client) MatchRedirectURI(requested string) bool {
+	if c.Status != StatusActive {
+		return false
+	}
 	if slices.Contains(c.RedirectURIs, requested) {
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -69,6 +70,11 @@ func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) 
 	}
 	if reg.Client != client || client.ID != id {
 		return errors.New("dcr: ModifyResponse replaced the client or its id")
+	}
+	for name, raw := range res.Extra {
+		if !json.Valid(raw) {
+			return fmt.Errorf("dcr: ModifyResponse set %q to what is not JSON", name)
+		}
 	}
 	if reg.Request != nil {
 		if broken := reg.fixedRules(); broken != nil {

@@ -93,9 +93,14 @@ func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 // client_secret_jwt assertions and for symmetric algorithms. It returns none
 // for a client that may not be used at now.
 func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
-	if !c.usable(now) {
+	if !c.Usable(now) {
 		return nil, nil
 	}
+	return c.openSecrets(sealer, now)
+}
+
+// openSecrets opens the valid secrets whatever the client's status is.
+func (c *Client) openSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	var secrets []Plaintext
 	for _, secret := range c.Secrets {
 		if secret.Type != SecretSealed || expired(secret.ExpiresAt, now) {

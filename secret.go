@@ -107,7 +107,7 @@ func matchAny(secrets []Secret, presented string, now time.Time) bool {
 // of the client. It compares in constant time, and is false for an expired
 // secret and for a pending, disabled or expired client.
 func (c *Client) VerifySecret(presented string, now time.Time) bool {
-	return matchAny(c.Secrets, presented, now) && c.usable(now)
+	return matchAny(c.Secrets, presented, now) && c.Usable(now)
 }
 
 // The most that a stored argon2id hash may ask for, so that a damaged one

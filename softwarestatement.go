@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -79,10 +80,14 @@ func (d DefaultValidator) ValidateSoftwareStatement(ctx context.Context, reg *Re
 // mergeStatement puts the claims of a verified statement into the client,
 // whoever verified it.
 func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.statementMerged {
+	if reg.statementMerged {
 		return nil
 	}
 	reg.statementMerged = true
+	reg.keepClaimed()
+	if reg.Statement == nil {
+		return nil
+	}
 	if err := reg.Statement.mergeMembers(reg); err != nil {
 		return err
 	}
@@ -90,6 +95,38 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 		return err
 	}
 	return reg.checkBounds()
+}
+
+// claimed are the names of the members that the statement claims.
+func (s *SoftwareStatement) claimed() []string {
+	var names []string
+	for i := range members.Fields {
+		if f := &members.Fields[i]; s.present.Has(i) || !f.IsZero(&s.Metadata) {
+			names = append(names, f.Name)
+		}
+	}
+	names = append(names, sortedKeys(s.Localized)...)
+	return append(names, sortedKeys(s.Extra)...)
+}
+
+// keepClaimed holds an update to what the stored statement claimed, where no
+// statement of its own says it: the host may have verified that one in a way
+// that leaves nothing to read again.
+func (reg *Registration) keepClaimed() {
+	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement != nil && len(reg.Statement.claimed()) > 0 {
+		return
+	}
+	client, previous := &reg.Client.Metadata, &reg.Previous.Metadata
+	for _, name := range reg.Previous.Statement.Members {
+		if f := member(name); f != nil {
+			f.Copy(client, previous)
+			client.dropTagged(f)
+		} else if text, tagged := previous.Localized[name]; tagged {
+			put(&client.Localized, name, text)
+		} else if raw, extended := previous.Extra[name]; extended {
+			put(&client.Extra, name, slices.Clone(raw))
+		}
+	}
 }
 
 func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
@@ -116,6 +153,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 		}
 	}
 	for name, text := range s.Localized {
+		maps.DeleteFunc(client.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
 		put(&client.Localized, name, text)
 	}
 	return nil
@@ -232,8 +270,12 @@ func (reg *Registration) recordStatement() {
 	if text == "" && reg.Client.Statement != nil {
 		return // an update under the stored one
 	}
+	claimed := reg.Statement.claimed()
+	if stored := reg.Client.Statement; stored != nil && len(claimed) == 0 {
+		claimed = stored.Members
+	}
 	reg.Client.Statement = &StatementRecord{
-		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text),
+		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text), Members: claimed,
 	}
 }
 

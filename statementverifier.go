@@ -129,7 +129,7 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 	case v == nil && stored == nil:
 		return nil, nil
 	case v == nil:
-		return heldBy(stored, &StatementVerifier{}, reg.Limits), nil
+		return heldBy(stored, &StatementVerifier{}, reg.Limits)
 	case sent == "" && (stored == nil && v.Required || reg.Previous != nil && v.RequiredOnUpdate):
 		return nil, invalidStatement("missing", "is required here")
 	case sent == "" && stored == nil:
@@ -153,24 +153,25 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 // held returns the statement that a client registered with. The word of an
 // issuer that is no longer trusted does not count on.
 func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*SoftwareStatement, error) {
-	statement := heldBy(stored, v, limits)
-	if statement.Claims != nil && v.Issuers[stored.Issuer] == nil {
+	statement, err := heldBy(stored, v, limits)
+	if err == nil && statement.Claims != nil && v.Issuers[stored.Issuer] == nil {
 		return nil, invalidStatement("issuer", "must come from an issuer that this server trusts; this client's no longer is")
 	}
-	return statement, nil
+	return statement, err
 }
 
 // heldBy reads a stored statement, which was verified once. What is not a JWT
 // was verified by the host in its own way, and claims nothing here.
-func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) *SoftwareStatement {
-	statement := &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text}
-	if token, err := jose.Parse(stored.Text); err == nil {
-		if read, _, err := v.read(token.Unverified(), limits); err == nil {
-			read.Issuer, read.ID, read.Text = stored.Issuer, stored.ID, stored.Text
-			statement = read
-		}
+func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*SoftwareStatement, error) {
+	token, err := jose.Parse(stored.Text)
+	if err != nil {
+		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text}, nil
 	}
-	return statement
+	statement, _, err := v.read(token.Unverified(), limits)
+	if err == nil {
+		statement.Issuer, statement.ID, statement.Text = stored.Issuer, stored.ID, stored.Text
+	}
+	return statement, err
 }
 
 // ask asks the host's Deny.

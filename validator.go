@@ -186,6 +186,7 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Items = make(map[string]any)
 	}
 	reg.Limits = reg.Limits.effective()
+	reg.statementMerged = false
 	reg.Capabilities = v.Capabilities()
 	reg.Capabilities.complete()
 	reg.on = reg.Capabilities.features()
@@ -211,10 +212,14 @@ func (reg *Registration) startingClient() *Client {
 	}
 	client := reg.Previous.Clone()
 	if reg.base.duende != nil {
-		client.forgetAsked()
+		fresh := NewClient()
+		reg.base.duende.start(fresh)
+		client.forgetAsked(fresh)
 	}
-	if !slices.Contains(client.GrantTypes, "refresh_token") {
-		client.AllowOfflineAccess = true // it was off for want of the grant, not by the host's choice
+	if slices.Contains(client.GrantTypes, "refresh_token") {
+		client.OfflineAccessRefused = !client.AllowOfflineAccess
+	} else {
+		client.AllowOfflineAccess = !client.OfflineAccessRefused // it may be off only for want of the grant
 	}
 	return client
 }

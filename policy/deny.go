@@ -38,7 +38,7 @@ func (d deny) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) e
 	}
 	for i, redirect := range reg.Client.RedirectURIs {
 		parsed, err := uri.Parse(redirect)
-		if err != nil || d.deniesHost(parsed.Host) || slices.Contains(d.list.Schemes, parsed.Scheme) {
+		if err != nil || d.deniesHost(parsed.Host) || d.deniesScheme(parsed.Scheme) {
 			return refuse("redirect_uris", "deny", "redirect_uris[%d] is not accepted here", i)
 		}
 	}
@@ -76,9 +76,13 @@ func (d deny) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error 
 
 func (d deny) deniesHost(host string) bool {
 	return slices.ContainsFunc(d.list.Hosts, func(denied string) bool {
-		denied = strings.ToLower(denied)
+		denied = strings.TrimPrefix(strings.ToLower(denied), "*.")
 		return host == denied || strings.HasSuffix(host, "."+denied)
 	})
+}
+
+func (d deny) deniesScheme(scheme string) bool {
+	return slices.ContainsFunc(d.list.Schemes, func(denied string) bool { return strings.EqualFold(denied, scheme) })
 }
 
 func (d deny) deniesName(name string) bool {

@@ -32,7 +32,9 @@ func RedirectSchemes(schemes ...string) Rule {
 // LoopbackOnly allows redirect URIs to 127.0.0.1, [::1] and localhost alone:
 // for applications on the user's own machine that need no app store's scheme.
 func LoopbackOnly() Rule {
-	return redirectRule("loopback_only", "must lead to 127.0.0.1, [::1] or localhost", nil, (*uri.URI).IsLoopback)
+	return redirectRule("loopback_only", "must lead to 127.0.0.1, [::1] or localhost", nil, func(u *uri.URI) bool {
+		return u.Kind() == uri.LoopbackHTTP || u.Kind() == uri.LoopbackHTTPS
+	})
 }
 
 // ReverseDomainSchemes wants private-use schemes to be a domain name in
