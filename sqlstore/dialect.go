@@ -27,14 +27,15 @@ type traits struct {
 	prepare     bool   // preparing saves a round trip or the parsing; PostgreSQL's drivers do so themselves, or are told not to
 	oneWriter   bool   // the database admits one writer at a time
 	ignoreTaken string // makes an INSERT of a key that is likely taken touch no row, where that can be said
-	useIndex    string // makes a statement go along the index of times; "" where the planner knows better
 	ignoreNew   string // the same for a key that is hardly ever taken, where saying so costs the others nothing
+	useIndex    string // makes a statement go along the index of times; "" where the planner knows better
 }
 
 var dialects = map[Dialect]*traits{
 	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict},
 	MySQL:      {name: "mysql", quote: "`", prepare: true, useIndex: " FORCE INDEX ({.clients_times})"},
-	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, useIndex: " INDEXED BY {.clients_times}", ignoreTaken: onConflict, ignoreNew: onConflict},
+	SQLite: {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict,
+		useIndex: " INDEXED BY {.clients_times}"},
 }
 
 const onConflict = " ON CONFLICT DO NOTHING"

@@ -13,6 +13,9 @@
 // answered is durable as far as the database is: leave PostgreSQL's
 // synchronous_commit and MySQL's innodb_flush_log_at_trx_commit on.
 //
+// Tell the pool to keep its connections, with db.SetMaxIdleConns: database/sql
+// keeps two, and opening one costs more than a registration.
+//
 // # SQLite
 //
 // Concurrent writes to SQLite share commits: while one commit is on its way to

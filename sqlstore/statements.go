@@ -13,7 +13,7 @@ type statements struct {
 // the order of searchedValues.
 const searched = "status, source, software_id, registered_by, policy, statement_issuer, statement_id, created_at, expires_at"
 
-// row are the columns that make a client, in the order of scanClient.
+// row are the columns that make a client, in the order of stored.columns.
 const row = "client_id, revision, document, activated_at, last_used_at"
 
 func newStatements(t *traits, names names) *statements {

@@ -170,8 +170,12 @@ func (w *writer) commit(jobs []*job) error {
 	if err != nil {
 		return err
 	}
+	var prepared, inside *sql.Stmt // most jobs of a commit are of one kind
 	for _, j := range jobs {
-		if err := j.run(ctx, tx); err != nil {
+		if j.stmt != nil && j.stmt != prepared {
+			prepared, inside = j.stmt, tx.StmtContext(ctx, j.stmt)
+		}
+		if err := j.run(ctx, tx, inside); err != nil {
 			if tx.Rollback() != nil {
 				discard(conn)
 			}
@@ -185,12 +189,12 @@ func (w *writer) commit(jobs []*job) error {
 	return nil
 }
 
-func (j *job) run(ctx context.Context, tx *sql.Tx) (err error) {
+func (j *job) run(ctx context.Context, tx *sql.Tx, prepared *sql.Stmt) (err error) {
 	var result sql.Result
 	if j.stmt == nil {
 		result, err = tx.ExecContext(ctx, j.text, j.args...)
 	} else {
-		result, err = tx.StmtContext(ctx, j.stmt).ExecContext(ctx, j.args...)
+		result, err = prepared.ExecContext(ctx, j.args...)
 	}
 	if err == nil {
 		j.touched, err = result.RowsAffected()
