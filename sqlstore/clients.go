@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dynreg/dcr"
 )
 
-// Add stores a new client in one statement and sets its Revision to 1. It
-// returns dcr.ErrClientExists where the id is taken. A client id is at most
-// 255 bytes of UTF-8 without NUL.
+// Add stores a new client and sets its Revision to 1. It returns
+// dcr.ErrClientExists where the id is taken. A client id is at most 255 bytes
+// of UTF-8 without NUL.
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if !storable(client.ID) {
 		return fmt.Errorf("sqlstore: a client id must be 1 to %d bytes of UTF-8 without NUL", maxID)
@@ -20,9 +21,9 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err != nil {
 		return err
 	}
-	statement, args := s.insertion(client, document)
+	insert := s.insertion(client, document)
 	err = s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, statement, args...) },
+		func() (int64, error) { return s.exec(ctx, insert...) },
 		func(unsure bool) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrClientExists)
@@ -44,16 +45,25 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	return err
 }
 
-// insertion returns the statement that adds client. Most clients have few of
-// the columns by which clients are searched, and every value that is sent
-// costs: the others have their defaults.
-func (s *Store) insertion(client *dcr.Client, document string) (*statement, []any) {
-	if client.Status == "" && client.SoftwareID == "" && client.RegisteredBy == "" && client.Policy == "" && client.Statement == nil &&
+// insertion is what adds a client: one statement, but for a client with keys
+// where the dialect needs two. Most clients are plain, and every value that is
+// sent costs: what those have in common are the defaults of the columns.
+func (s *Store) insertion(client *dcr.Client, document string) []step {
+	keys := keysOf(client)
+	if len(keys) == 0 && client.Source == dcr.SourceDynamic && client.Policy == "" &&
 		client.ExpiresAt.IsZero() && client.ActivatedAt.IsZero() && client.LastUsedAt.IsZero() {
-		return &s.sql.addPlain, []any{s.tenant, client.ID, key(string(client.Source)), micros(client.CreatedAt), document}
+		return []step{{&s.sql.addPlain, []any{s.tenant, client.ID, micros(client.CreatedAt), document}}}
 	}
-	args := append([]any{s.tenant, client.ID}, searchedValues(client)...)
-	return &s.sql.add, append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
+	args := append([]any{s.tenant, client.ID}, columnValues(client)...)
+	args = append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
+	switch rows := s.keyRows(client.ID, keys); {
+	case len(keys) == 0:
+		return []step{{&s.sql.add, args}}
+	case s.dialect.traits().insertsTwo:
+		return []step{{&s.sql.addKeyed[len(keys)], append(rows, args...)}}
+	default:
+		return []step{{&s.sql.add, args}, {&s.sql.addKeys[len(keys)], rows}}
+	}
 }
 
 // FindByClientID returns the client with that id in one statement, with what
@@ -66,10 +76,10 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 	return found.client()
 }
 
-// Update replaces a client in one statement, if its Revision is still the
-// stored one. It returns dcr.ErrConflict where it is not, and
-// dcr.ErrClientNotFound where there is no such client. What TouchClient noted
-// meanwhile stays.
+// Update replaces a client, if its Revision is still the stored one: in one
+// statement, unless a value by which it is searched changes. It returns
+// dcr.ErrConflict where the Revision is another, and dcr.ErrClientNotFound where
+// there is no such client. What TouchClient noted meanwhile stays.
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	if !storable(client.ID) {
 		return dcr.ErrClientNotFound
@@ -78,11 +88,14 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	if err != nil {
 		return err
 	}
-	used := micros(client.LastUsedAt)
-	args := append(searchedValues(client), micros(client.ActivatedAt), used, used, document,
-		s.tenant, client.ID, client.Revision)
+	same, other := s.replacement(client, document)
 	err = s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.update, args...) },
+		func() (int64, error) {
+			if touched, err := s.exec(ctx, same); err != nil || touched > 0 {
+				return touched, err
+			}
+			return s.exec(ctx, other...)
+		},
 		func(unsure bool) (verdict, error) {
 			found, err := s.lookup(ctx, client.ID)
 			switch {
@@ -107,6 +120,22 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	return err
 }
 
+// replacement is what updates a client whose keys are the same as before, and
+// what updates one with other keys.
+func (s *Store) replacement(client *dcr.Client, document string) (same step, other []step) {
+	keys, used := keysOf(client), micros(client.LastUsedAt)
+	args := append(columnValues(client), micros(client.ActivatedAt), used, used, document,
+		s.tenant, client.ID, client.Revision)
+	same = step{&s.sql.updateSame[len(keys)], append(slices.Clone(args), s.tenant, client.ID)}
+	rows := s.keyRows(client.ID, keys)
+	same.args = append(same.args, rows...)
+	other = []step{{&s.sql.update, args}, {&s.sql.removeKeys, []any{s.tenant, client.ID}}}
+	if len(keys) > 0 {
+		other = append(other, step{&s.sql.addKeys[len(keys)], rows})
+	}
+	return same, other
+}
+
 // Delete removes a client in one statement. It returns dcr.ErrClientNotFound
 // where there is none.
 func (s *Store) Delete(ctx context.Context, clientID string) error {
@@ -114,7 +143,7 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 		return dcr.ErrClientNotFound
 	}
 	return s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.remove, s.tenant, clientID) },
+		func() (int64, error) { return s.exec(ctx, step{&s.sql.remove, []any{s.tenant, clientID}}) },
 		func(unsure bool) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrClientNotFound)

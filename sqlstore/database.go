@@ -165,27 +165,108 @@ func (d *database) prepare(ctx context.Context, s *statement) (*sql.Stmt, error)
 	return stmt, nil
 }
 
-// exec runs one writing statement and returns how many rows it touched.
-func (d *database) exec(ctx context.Context, s *statement, args ...any) (int64, error) {
-	if d.writer != nil {
-		return d.writer.exec(ctx, s, args)
+// step is one writing statement and its parameters.
+type step struct {
+	statement *statement
+	args      []any
+}
+
+// exec runs writing statements, all of them or none, and returns how many rows
+// the first touched. If it touched none, the others are not run.
+func (d *database) exec(ctx context.Context, steps ...step) (int64, error) {
+	switch {
+	case d.writer != nil:
+		return d.writer.exec(ctx, steps)
+	case len(steps) > 1:
+		return d.transaction(ctx, steps)
 	}
-	result, err := d.run(ctx, s, args)
+	s := steps[0]
+	if !d.prepares(s.statement) {
+		return rowsAffected(d.db.ExecContext(ctx, s.statement.text, s.args...))
+	}
+	stmt, err := d.prepare(ctx, s.statement)
+	if err != nil {
+		return 0, err
+	}
+	return rowsAffected(stmt.ExecContext(ctx, s.args...))
+}
+
+func rowsAffected(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-func (d *database) run(ctx context.Context, s *statement, args []any) (sql.Result, error) {
-	if !d.prepares(s) {
-		return d.db.ExecContext(ctx, s.text, args...)
-	}
-	stmt, err := d.prepare(ctx, s)
+func (d *database) transaction(ctx context.Context, steps []step) (int64, error) {
+	prepared, err := d.prepareAll(ctx, steps)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return stmt.ExecContext(ctx, args...)
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	in := inside{tx: tx}
+	count, err := in.run(ctx, prepared)
+	if err == nil {
+		err = tx.Commit()
+	}
+	return count, err
+}
+
+// prepared is a step that may be run in a transaction. It is prepared before a
+// connection is taken, since a pool may have only one.
+type prepared struct {
+	text string
+	stmt *sql.Stmt // nil where text is not worth preparing
+	args []any
+}
+
+func (d *database) prepareAll(ctx context.Context, steps []step) ([]prepared, error) {
+	all := make([]prepared, len(steps))
+	for i, s := range steps {
+		all[i] = prepared{text: s.statement.text, args: s.args}
+		if !d.prepares(s.statement) {
+			continue
+		}
+		var err error
+		if all[i].stmt, err = d.prepare(ctx, s.statement); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// inside runs steps inside a transaction. Most steps of one are of one kind: it
+// keeps the statement that it used last.
+type inside struct {
+	tx   *sql.Tx
+	last *sql.Stmt
+	here *sql.Stmt // last, on the connection of tx
+}
+
+// run runs steps until the first touches no row or one fails.
+func (in *inside) run(ctx context.Context, steps []prepared) (count int64, err error) {
+	for i, s := range steps {
+		var affected int64
+		if s.stmt == nil {
+			affected, err = rowsAffected(in.tx.ExecContext(ctx, s.text, s.args...))
+		} else {
+			if s.stmt != in.last {
+				in.last, in.here = s.stmt, in.tx.StmtContext(ctx, s.stmt)
+			}
+			affected, err = rowsAffected(in.here.ExecContext(ctx, s.args...))
+		}
+		if i == 0 {
+			count = affected
+		}
+		if err != nil || count == 0 {
+			return 0, err
+		}
+	}
+	return count, nil
 }
 
 // query runs a reading statement.

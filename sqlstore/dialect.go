@@ -28,14 +28,13 @@ type traits struct {
 	oneWriter   bool   // the database admits one writer at a time
 	ignoreTaken string // makes an INSERT of a key that is likely taken touch no row, where that can be said
 	ignoreNew   string // the same for a key that is hardly ever taken, where saying so costs the others nothing
-	useIndex    string // makes a statement go along the index of times; "" where the planner knows better
+	insertsTwo  bool   // one statement can insert into two tables
 }
 
 var dialects = map[Dialect]*traits{
-	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict},
-	MySQL:      {name: "mysql", quote: "`", prepare: true, useIndex: " FORCE INDEX ({.clients_times})"},
-	SQLite: {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict,
-		useIndex: " INDEXED BY {.clients_times}"},
+	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict, insertsTwo: true},
+	MySQL:      {name: "mysql", quote: "`", prepare: true},
+	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict},
 }
 
 const onConflict = " ON CONFLICT DO NOTHING"

@@ -77,7 +77,7 @@ func newMigration(names names, version int, name, text string) Migration {
 // may run in several processes at once, changes nothing that is up to date,
 // and refuses a newer schema with ErrNewerSchema.
 func (s *Store) Migrate(ctx context.Context) error {
-	tries := s.tries(ctx)
+	tries := s.tries()
 	for {
 		err := s.migrate(ctx)
 		if err == nil || errors.Is(err, ErrNewerSchema) {
@@ -86,7 +86,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		// Every statement may be repeated, so it does not matter how far a try
 		// came. Where no lock could be had, two that create the same table at
 		// once collide, and one of them comes again.
-		if s.class(err) == Failed || !tries.again() {
+		if s.class(err) == Failed || !tries.again(ctx) {
 			return fmt.Errorf("sqlstore: migrate: %w", err)
 		}
 	}

@@ -35,9 +35,9 @@ func classifyConnection(err error) Class {
 
 // tries paces the tries of one operation.
 type tries struct {
-	ctx   context.Context
-	until time.Time
-	pause time.Duration
+	lasting time.Duration // from the first failure on
+	until   time.Time     // zero before it
+	pause   time.Duration
 }
 
 const (
@@ -45,17 +45,18 @@ const (
 	mostPause  = 250 * time.Millisecond
 )
 
-func (d *database) tries(ctx context.Context) *tries {
-	return &tries{ctx: ctx, until: time.Now().Add(d.opts.RetryFor), pause: firstPause}
-}
+func (d *database) tries() tries { return tries{lasting: d.opts.RetryFor, pause: firstPause} }
 
 // again waits until it is time for the next try, and reports false when there
 // is to be none. The pauses double, and half of each is chance, so that those
 // who collided do not collide again.
-func (t *tries) again() bool {
+func (t *tries) again(ctx context.Context) bool {
+	if t.until.IsZero() {
+		t.until = time.Now().Add(t.lasting)
+	}
 	pause := t.pause/2 + rand.N(t.pause/2)
 	t.pause = min(2*t.pause, mostPause)
-	if t.ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
+	if ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
 		return false
 	}
 	timer := time.NewTimer(pause)
@@ -63,7 +64,7 @@ func (t *tries) again() bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-t.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }
@@ -71,13 +72,13 @@ func (t *tries) again() bool {
 // read runs a reading operation, which may be tried again whatever became of
 // it.
 func (d *database) read(ctx context.Context, operation func() error) error {
-	tries := d.tries(ctx)
+	tries := d.tries()
 	for {
 		err := operation()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if class := d.class(err); class != Passing && class != Uncertain || !tries.again() {
+		if class := d.class(err); class != Passing && class != Uncertain || !tries.again(ctx) {
 			return err
 		}
 	}
@@ -113,7 +114,7 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), untouc
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tries, unsure := d.tries(ctx), false
+	tries, unsure := d.tries(), false
 	unknown := func(err error) error {
 		if !unsure || errors.Is(err, ErrOutcomeUnknown) {
 			return err
@@ -142,7 +143,7 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), untouc
 				return found.err
 			}
 		}
-		if !tries.again() {
+		if !tries.again(ctx) {
 			return unknown(cmp.Or(err, errUnsettled))
 		}
 	}

@@ -43,15 +43,7 @@ func document(client *dcr.Client) (string, error) {
 	return string(text), err
 }
 
-// searchedValues are the values of the columns that the constant searched
-// names.
-func searchedValues(client *dcr.Client) []any {
-	var issuer, id string
-	if client.Statement != nil {
-		issuer, id = client.Statement.Issuer, client.Statement.ID
-	}
-	return []any{
-		key(string(client.Status)), key(string(client.Source)), key(client.SoftwareID), key(client.RegisteredBy),
-		key(client.Policy), key(issuer), key(id), micros(client.CreatedAt), micros(client.ExpiresAt),
-	}
+// columnValues are the values of source, policy, created_at and expires_at.
+func columnValues(client *dcr.Client) []any {
+	return []any{key(string(client.Source)), key(client.Policy), micros(client.CreatedAt), micros(client.ExpiresAt)}
 }

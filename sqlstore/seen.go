@@ -14,9 +14,9 @@ const forgetEvery = 64
 // whose time has come counts as new, and is forgotten in time.
 func (s *Store) Remember(ctx context.Context, value string, until, now time.Time) (fresh bool, err error) {
 	value = key(value)
-	note := func(text *statement, args ...any) (bool, error) {
+	note := func(write step) (bool, error) {
 		err := s.write(ctx,
-			func() (int64, error) { return s.exec(ctx, text, args...) },
+			func() (int64, error) { return s.exec(ctx, write) },
 			func(unsure bool) (verdict, error) {
 				if unsure { // the value may be there because of this very call
 					return verdict{}, errors.New("a first use cannot be told from a second")
@@ -28,13 +28,13 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 		}
 		return err == nil, err
 	}
-	fresh, err = note(&s.sql.remember, s.tenant, value, micros(until))
+	fresh, err = note(step{&s.sql.remember, []any{s.tenant, value, micros(until)}})
 	if err == nil && !fresh {
-		fresh, err = note(&s.sql.rememberAgain, micros(until), s.tenant, value, micros(now))
+		fresh, err = note(step{&s.sql.rememberAgain, []any{micros(until), s.tenant, value, micros(now)}})
 	}
 	if fresh && s.remembered.Add(1)%forgetEvery == 0 {
 		// What fails to be cleaned is cleaned another time.
-		s.exec(ctx, &s.sql.forget, s.tenant, micros(now))
+		s.exec(ctx, step{&s.sql.forget, []any{s.tenant, micros(now)}})
 	}
 	return fresh, err
 }

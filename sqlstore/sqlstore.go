@@ -8,8 +8,9 @@
 //	handler, err := dcr.NewHandler(store, &dcr.Options{…})
 //
 // A client is one JSON document, in the stored form that docs/stored-form.md
-// describes, beside the columns by which clients are searched. Adding, finding,
-// updating and deleting a client is one statement each. What the store
+// describes; the values by which clients are searched have a table of their own.
+// Adding, finding, updating and deleting a client is one statement each, but for
+// a transaction where such a value changes, or is added in MySQL. What the store
 // answered is durable as far as the database is: leave PostgreSQL's
 // synchronous_commit and MySQL's innodb_flush_log_at_trx_commit on.
 //

@@ -1,38 +1,59 @@
 package sqlstore
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // statements are the SQL texts of a store, built once.
 type statements struct {
 	add, addPlain, find, update, remove, touch, byStatement  statement
 	addToken, findToken, useToken, releaseToken, removeToken statement
 	remember, rememberAgain, forget                          statement
+
+	// By the number of keys of the client.
+	addKeys    [mostKeys + 1]statement // adds the keys alone
+	addKeyed   [mostKeys + 1]statement // adds the client and its keys, where one statement can
+	updateSame [mostKeys + 1]statement // updates the client, if its keys are still these
+
+	removeKeys statement
 }
 
-// searched are the columns of a client that are written from its document, in
-// the order of searchedValues.
-const searched = "status, source, software_id, registered_by, policy, statement_issuer, statement_id, created_at, expires_at"
-
 // row are the columns that make a client, in the order of stored.columns.
-const row = "client_id, revision, document, activated_at, last_used_at"
+const row = "c.client_id, c.revision, c.document, c.activated_at, c.last_used_at"
 
 func newStatements(t *traits, names names) *statements {
 	s := &statements{}
 	set := func(s *statement, text string) { s.text = t.number(names.fill(text)) }
 	const one = " WHERE tenant = ? AND client_id = ?"
 
-	set(&s.add, "INSERT INTO {clients} (tenant, client_id, revision, "+searched+", activated_at, last_used_at, document)"+
-		" VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+t.ignoreNew)
-	set(&s.addPlain, "INSERT INTO {clients} (tenant, client_id, source, created_at, document) VALUES (?, ?, ?, ?, ?)"+t.ignoreNew)
-	set(&s.find, "SELECT "+row+" FROM {clients}"+one)
-	set(&s.update, "UPDATE {clients} SET revision = revision + 1, "+strings.ReplaceAll(searched, ",", " = ?,")+" = ?, "+
-		"activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, "+
-		"last_used_at = CASE WHEN last_used_at < ? THEN ? ELSE last_used_at END, document = ?"+one+" AND revision = ?")
+	const add = "INSERT INTO {clients} (tenant, client_id, source, policy, created_at, expires_at, activated_at, last_used_at, document)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	const update = "UPDATE {clients} SET revision = revision + 1, source = ?, policy = ?, created_at = ?, expires_at = ?, " +
+		"activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, " +
+		"last_used_at = CASE WHEN last_used_at < ? THEN ? ELSE last_used_at END, document = ?" + one + " AND revision = ?"
+	set(&s.add, add+t.ignoreNew)
+	set(&s.addPlain, "INSERT INTO {clients} (tenant, client_id, created_at, document) VALUES (?, ?, ?, ?)"+t.ignoreNew)
+	set(&s.find, "SELECT "+row+" FROM {clients} AS c WHERE c.tenant = ? AND c.client_id = ?")
+	set(&s.update, update)
 	set(&s.remove, "DELETE FROM {clients}"+one)
 	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, last_used_at = ?"+
 		one+" AND last_used_at < ? AND last_used_at <= ?")
-	set(&s.byStatement, "SELECT client_id FROM {clients} WHERE tenant = ? AND statement_issuer = ? AND statement_id = ?"+
-		" AND statement_issuer <> '' ORDER BY client_id")
+
+	for n := range mostKeys + 1 {
+		set(&s.updateSame[n], update+fmt.Sprintf(" AND %d = (SELECT COUNT(*) FROM {client_keys}%s)", n, one)+
+			strings.Repeat(" AND EXISTS (SELECT 1 FROM {client_keys}"+one+" AND name = ? AND value = ?)", n))
+		if n == 0 {
+			continue
+		}
+		addKeys := "INSERT INTO {client_keys} (tenant, client_id, name, value) VALUES (?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?)", n-1)
+		set(&s.addKeys[n], addKeys)
+		if t.insertsTwo {
+			set(&s.addKeyed[n], "WITH added AS ("+addKeys+") "+add)
+		}
+	}
+	set(&s.removeKeys, "DELETE FROM {client_keys}"+one)
+	set(&s.byStatement, "SELECT client_id FROM {client_keys} WHERE tenant = ? AND name = '"+keyStatement+"' AND value = ? ORDER BY client_id")
 
 	const token = " WHERE tenant = ? AND hash = ?"
 	set(&s.addToken, "INSERT INTO {initial_access_tokens} (tenant, hash, max_uses, uses, expires_at, document)"+

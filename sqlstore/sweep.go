@@ -3,103 +3,66 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
 )
 
-// condition is one condition of a sweep.
-type condition struct {
-	text   string // with one parameter
-	before int64
-}
-
-// conditions are those that rule sets.
-func conditions(rule dcr.SweepRule) []condition {
-	var set []condition
-	add := func(before time.Time, text string) {
+// swept selects what rule deletes: a client that any of its conditions selects.
+// It returns nil where rule has none.
+func (s *Store) swept(rule dcr.SweepRule) *selection {
+	var conditions []string
+	var args []any
+	add := func(before time.Time, condition string) {
 		if !before.IsZero() {
-			set = append(set, condition{text, micros(before)})
+			conditions, args = append(conditions, condition), append(args, micros(before))
 		}
 	}
 	add(rule.NeverActivatedBefore, "last_used_at = 0 AND created_at > 0 AND created_at < ?")
 	add(rule.IdleBefore, "last_used_at > 0 AND last_used_at < ?")
 	add(rule.ExpiredBefore, "expires_at > 0 AND expires_at < ?")
-	return set
+	if len(conditions) == 0 {
+		return nil
+	}
+	sel := s.everything()
+	sel.ask("source = '" + string(dcr.SourceDynamic) + "'")
+	sel.ask("("+strings.Join(conditions, " OR ")+")", args...)
+	return sel
 }
 
-// dynamic selects the clients that a sweep may delete.
-const dynamic = "tenant = ? AND source = '" + string(dcr.SourceDynamic) + "' AND "
-
 // SweepClients deletes the clients that rule selects, in batches of one
-// statement; see [dcr.ClientSweeper]. Each batch deletes what still fulfils the
-// condition then, so a client that was used meanwhile is kept. Times are
-// compared to the microsecond.
-func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
-	if rule.BatchSize <= 0 {
+// statement; see [dcr.ClientSweeper]. It goes through all clients once, in the
+// order of their ids. Each batch deletes what rule selects still, so a client
+// that was used meanwhile is kept. Times are compared to the microsecond.
+func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
+	sel := s.swept(rule)
+	switch {
+	case sel == nil:
+		return 0, nil
+	case rule.DryRun:
+		return s.count(ctx, sel)
+	case rule.BatchSize <= 0:
 		rule.BatchSize = 500
 	}
-	var swept int64
-	set := conditions(rule)
-	for i := range set {
-		sweep := s.sweep
-		if rule.DryRun {
-			sweep = s.countSwept
-		}
-		count, err := sweep(ctx, rule, set[:i+1])
-		swept += count
+	for batch, err := range s.pages(ctx, sel, "", rule.BatchSize) {
 		if err != nil {
+			return swept, err
+		}
+		ids, refused := accept(ctx, rule, batch)
+		deleted, err := s.deleteBatch(ctx, sel, ids)
+		swept += deleted
+		if err = cmp.Or(err, refused); err != nil {
 			return swept, err
 		}
 	}
 	return swept, nil
 }
 
-// countSwept counts what the last condition selects and none before it does.
-func (s *Store) countSwept(ctx context.Context, _ dcr.SweepRule, set []condition) (int64, error) {
-	last := set[len(set)-1]
-	where, values := dynamic+last.text, []any{s.tenant, last.before}
-	for _, earlier := range set[:len(set)-1] {
-		where, values = where+" AND NOT ("+earlier.text+")", append(values, earlier.before)
-	}
-	return s.count(ctx, where, values)
-}
-
-// candidate is a client that a condition selected.
-type candidate struct {
-	stored
-	created int64
-}
-
-func (c *candidate) columns() []any { return append(c.stored.columns(), &c.created) }
-
-// sweep deletes what the last condition selects. The batches go forward in the
-// time of creation, along the one index that has all times, so that they make
-// one pass over it together, whatever the condition. Rows are read only for
-// what the index alone selects.
-func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, set []condition) (swept int64, err error) {
-	by, from := set[len(set)-1], int64(0)
-	page := s.once("SELECT " + row + ", created_at FROM (SELECT client_id AS swept FROM {clients} WHERE " + dynamic + by.text +
-		" AND created_at >= ? ORDER BY created_at LIMIT ?) AS batch JOIN {clients} ON client_id = swept WHERE tenant = ? ORDER BY created_at")
-	for {
-		batch, err := all(s, ctx, page, []any{s.tenant, by.before, from, rule.BatchSize, s.tenant}, (*candidate).columns)
-		if err != nil || len(batch) == 0 {
-			return swept, err
-		}
-		ids, refused := accept(ctx, rule, batch)
-		deleted, err := s.deleteBatch(ctx, by, ids)
-		swept += deleted
-		if err = cmp.Or(err, refused); err != nil || len(batch) < rule.BatchSize {
-			return swept, err
-		}
-		from = batch[len(batch)-1].created
-	}
-}
-
 // accept calls BeforeDelete for each client of a batch and returns the ids of
 // those that may go. Where one is refused, those before it may go still.
-func accept(ctx context.Context, rule dcr.SweepRule, batch []candidate) (ids []any, err error) {
+func accept(ctx context.Context, rule dcr.SweepRule, batch []stored) (ids []any, err error) {
 	for i := range batch {
 		if rule.BeforeDelete != nil {
 			client, err := batch[i].client()
@@ -115,16 +78,16 @@ func accept(ctx context.Context, rule dcr.SweepRule, batch []candidate) (ids []a
 	return ids, nil
 }
 
-// deleteBatch deletes those of ids that fulfil the condition still.
-func (s *Store) deleteBatch(ctx context.Context, by condition, ids []any) (deleted int64, err error) {
+// deleteBatch deletes those of ids that are selected still.
+func (s *Store) deleteBatch(ctx context.Context, sel *selection, ids []any) (deleted int64, err error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	text := s.once("DELETE FROM {clients} WHERE " + dynamic + by.text +
-		" AND client_id IN (?" + strings.Repeat(", ?", len(ids)-1) + ")")
+	text := s.once("DELETE FROM {clients} WHERE tenant = ?" + sel.asked + " AND client_id IN (?" + strings.Repeat(", ?", len(ids)-1) + ")")
+	remove := step{text, slices.Concat([]any{s.tenant}, sel.askedArg, ids)}
 	err = s.write(ctx,
 		func() (int64, error) {
-			deleted, err = s.exec(ctx, text, append([]any{s.tenant, by.before}, ids...)...)
+			deleted, err = s.exec(ctx, remove)
 			return deleted, err
 		},
 		func(unsure bool) (verdict, error) {

@@ -21,8 +21,8 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	document := string(text)
 	return s.write(ctx,
 		func() (int64, error) {
-			return s.exec(ctx, &s.sql.addToken, s.tenant, key(token.Hash), token.MaxUses, token.Uses,
-				micros(token.ExpiresAt), document)
+			return s.exec(ctx, step{&s.sql.addToken, []any{s.tenant, key(token.Hash), token.MaxUses, token.Uses,
+				micros(token.ExpiresAt), document}})
 		},
 		func(unsure bool) (verdict, error) {
 			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")
@@ -81,7 +81,9 @@ var errUseUnknown = errors.New("a use of an initial access token cannot be told 
 // and the expiry too; see [dcr.InitialAccessTokenStore].
 func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
 	return s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.useToken, s.tenant, key(hash), micros(now)) },
+		func() (int64, error) {
+			return s.exec(ctx, step{&s.sql.useToken, []any{s.tenant, key(hash), micros(now)}})
+		},
 		func(unsure bool) (verdict, error) {
 			if unsure {
 				return verdict{}, errUseUnknown
@@ -97,7 +99,7 @@ func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time
 // [dcr.InitialAccessTokenStore].
 func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
 	return s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.releaseToken, s.tenant, key(hash)) },
+		func() (int64, error) { return s.exec(ctx, step{&s.sql.releaseToken, []any{s.tenant, key(hash)}}) },
 		func(unsure bool) (verdict, error) {
 			if unsure {
 				return verdict{}, errUseUnknown
@@ -109,7 +111,7 @@ func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) erro
 // DeleteInitialAccessToken revokes a token; see [dcr.InitialAccessTokenStore].
 func (s *Store) DeleteInitialAccessToken(ctx context.Context, hash string) error {
 	return s.write(ctx,
-		func() (int64, error) { return s.exec(ctx, &s.sql.removeToken, s.tenant, key(hash)) },
+		func() (int64, error) { return s.exec(ctx, step{&s.sql.removeToken, []any{s.tenant, key(hash)}}) },
 		func(unsure bool) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrTokenNotFound)

@@ -22,7 +22,7 @@ func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) 
 	}
 	return s.write(ctx,
 		func() (int64, error) {
-			return s.exec(ctx, &s.sql.touch, used, used, s.tenant, clientID, used, latest)
+			return s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, latest}})
 		},
 		func(unsure bool) (verdict, error) {
 			if unsure {

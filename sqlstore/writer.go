@@ -26,11 +26,9 @@ type writer struct {
 	closed bool
 }
 
-// job is one writing statement.
+// job is what one caller writes.
 type job struct {
-	text    string
-	stmt    *sql.Stmt // nil where text is not worth preparing
-	args    []any
+	steps   []prepared
 	done    chan struct{} // closed when touched and err are set
 	touched int64
 	err     error
@@ -46,18 +44,13 @@ func newWriter(database *database) *writer {
 	return w
 }
 
-// exec runs one statement and returns after its commit.
-func (w *writer) exec(ctx context.Context, s *statement, args []any) (int64, error) {
-	j := &job{text: s.text, args: args, done: make(chan struct{})}
-	if w.database.prepares(s) {
-		// Prepared before a connection is taken for writing, since a pool may
-		// have only one.
-		stmt, err := w.database.prepare(ctx, s)
-		if err != nil {
-			return 0, err
-		}
-		j.stmt = stmt
+// exec runs the steps of one caller and returns after their commit.
+func (w *writer) exec(ctx context.Context, steps []step) (int64, error) {
+	prepared, err := w.database.prepareAll(ctx, steps)
+	if err != nil {
+		return 0, err
 	}
+	j := &job{steps: prepared, done: make(chan struct{})}
 	if err := w.enqueue(j); err != nil {
 		return 0, err
 	}
@@ -170,12 +163,9 @@ func (w *writer) commit(jobs []*job) error {
 	if err != nil {
 		return err
 	}
-	var prepared, inside *sql.Stmt // most jobs of a commit are of one kind
+	in := inside{tx: tx}
 	for _, j := range jobs {
-		if j.stmt != nil && j.stmt != prepared {
-			prepared, inside = j.stmt, tx.StmtContext(ctx, j.stmt)
-		}
-		if err := j.run(ctx, tx, inside); err != nil {
+		if j.touched, err = in.run(ctx, j.steps); err != nil {
 			if tx.Rollback() != nil {
 				discard(conn)
 			}
@@ -187,19 +177,6 @@ func (w *writer) commit(jobs []*job) error {
 		return err
 	}
 	return nil
-}
-
-func (j *job) run(ctx context.Context, tx *sql.Tx, prepared *sql.Stmt) (err error) {
-	var result sql.Result
-	if j.stmt == nil {
-		result, err = tx.ExecContext(ctx, j.text, j.args...)
-	} else {
-		result, err = prepared.ExecContext(ctx, j.args...)
-	}
-	if err == nil {
-		j.touched, err = result.RowsAffected()
-	}
-	return err
 }
 
 // discard closes a connection that is in a state nobody knows, which undoes
@@ -225,8 +202,8 @@ func (w *writer) check(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// configureSQLite switches conn to WAL mode, synchronous=FULL and a busy
-// timeout, whatever the data source name said.
+// configureSQLite switches conn to WAL mode, synchronous=FULL, a busy timeout
+// and foreign keys, whatever the data source name said.
 func configureSQLite(ctx context.Context, conn *sql.Conn) error {
 	var mode string
 	var timeout, synchronous int
@@ -247,11 +224,11 @@ func configureSQLite(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
 		return err
 	}
-	if synchronous >= 2 { // FULL or EXTRA
-		return nil
+	if synchronous < 2 { // neither FULL nor EXTRA
+		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
 	}
-	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
-		return err
-	}
-	return nil
+	_, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = ON")
+	return err
 }

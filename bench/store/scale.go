@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -151,7 +154,11 @@ func operations(store *sqlstore.Store, size int) []operation {
 	rule := dcr.SweepRule{NeverActivatedBefore: created(0), IdleBefore: created(0), ExpiredBefore: created(0)}
 	return []operation{
 		{"add", 200, func(ctx context.Context, _ int) error {
-			return store.Add(ctx, typicalClient(fmt.Sprintf("added-%d", rand.Int64())))
+			id, err := dcr.RandomClientID(ctx, nil)
+			if err != nil {
+				return err
+			}
+			return store.Add(ctx, typicalClient(id))
 		}},
 		{"find", 500, func(ctx context.Context, _ int) error { _, err := store.FindByClientID(ctx, random()); return err }},
 		{"update", 100, func(ctx context.Context, _ int) error {
@@ -194,7 +201,12 @@ func sweepSome(ctx context.Context, store *sqlstore.Store) error {
 // thirds were used, some have a software id, a caller or a statement, few wait
 // for approval.
 
-func clientID(n int) string { return fmt.Sprintf("%016x", uint64(n)*0x9E3779B97F4A7C15) } // random to look at
+// clientID is like those of dcr.RandomClientID.
+func clientID(n int) string {
+	random := uint64(n) * 0x9E3779B97F4A7C15
+	head := random>>59<<43 | uint64(created(n).UnixMilli())
+	return fmt.Sprintf("%08x-%04x-8%03x-8%03x-%012x", head>>16, head&0xffff, random>>40&0xfff, random>>28&0xfff, random>>12&0xffffffffffff)
+}
 
 func software(n int) string { return fmt.Sprintf("software-%d", n%5000) }
 
@@ -226,42 +238,70 @@ func loadedClient(n int) *dcr.Client {
 	return client
 }
 
-// load fills the table up to a size, many rows a statement.
+// load fills the tables up to a size, many rows a statement.
 func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
-	const columns = "tenant, client_id, revision, status, source, software_id, registered_by, policy, statement_issuer, statement_id, " +
-		"created_at, activated_at, last_used_at, expires_at, document"
-	width := strings.Count(columns, ",") + 1
 	for from < to {
-		rows := min(to-from, 500)
-		var text strings.Builder
-		text.WriteString("INSERT INTO dcr_clients (" + columns + ") VALUES ")
-		args := make([]any, 0, rows*width)
-		for i := range rows {
-			client := loadedClient(from + i)
+		until := min(to, from+500)
+		clients := rows{table: "dcr_clients (tenant, client_id, source, created_at, activated_at, last_used_at, document)"}
+		keys := rows{table: "dcr_client_keys (tenant, client_id, name, value)"}
+		for ; from < until; from++ {
+			client := loadedClient(from)
 			document, err := client.MarshalJSON()
 			if err != nil {
 				return err
 			}
-			statement := dcr.StatementRecord{}
-			if client.Statement != nil {
-				statement = *client.Statement
+			clients.add("", client.ID, string(client.Source), micros(client.CreatedAt), micros(client.ActivatedAt), micros(client.LastUsedAt), string(document))
+			for name, value := range searched(client) {
+				keys.add("", client.ID, name, value)
 			}
-			args = append(args, "", client.ID, 1, string(client.Status), string(client.Source), client.SoftwareID, client.RegisteredBy, "",
-				statement.Issuer, statement.ID, micros(client.CreatedAt), micros(client.ActivatedAt), micros(client.LastUsedAt), 0, string(document))
-			if i > 0 {
-				text.WriteString(", ")
-			}
-			text.WriteString("(" + k.placeholders(i*width, width) + ")")
 		}
-		if _, err := db.ExecContext(ctx, text.String(), args...); err != nil {
+		for _, rows := range []rows{clients, keys} {
+			if err := rows.insert(ctx, db, k); err != nil {
+				return err
+			}
+		}
+	}
+	for _, text := range k.analyze { // as the server itself does in time
+		if _, err := db.ExecContext(ctx, text); err != nil {
 			return err
 		}
-		from += rows
 	}
-	if k.analyze == "" {
+	return nil
+}
+
+// searched is what the table of keys has of a client.
+func searched(client *dcr.Client) map[string]string {
+	keys := map[string]string{"status": string(client.Status), "software_id": client.SoftwareID, "registered_by": client.RegisteredBy}
+	if client.Statement != nil {
+		sum := sha256.Sum256([]byte(client.Statement.Issuer + "\x00" + client.Statement.ID))
+		keys["statement"] = "sha256:" + base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	maps.DeleteFunc(keys, func(_, value string) bool { return value == "" })
+	return keys
+}
+
+// rows are inserted together.
+type rows struct {
+	table string // and its columns
+	width int
+	args  []any
+}
+
+func (r *rows) add(values ...any) { r.width, r.args = len(values), append(r.args, values...) }
+
+func (r *rows) insert(ctx context.Context, db *sql.DB, k *kind) error {
+	if len(r.args) == 0 {
 		return nil
 	}
-	_, err := db.ExecContext(ctx, k.analyze) // as the server itself does in time
+	var text strings.Builder
+	text.WriteString("INSERT INTO " + r.table + " VALUES ")
+	for i := 0; i < len(r.args); i += r.width {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString("(" + k.placeholders(i, r.width) + ")")
+	}
+	_, err := db.ExecContext(ctx, text.String(), r.args...)
 	return err
 }
 

@@ -1,225 +1,135 @@
-// Movestore copies clients, initial access tokens and used values from one
-// database to another, of any dialect, with all tenants:
+// Movestore moves the clients of all tenants, with their initial access tokens
+// and used values, from one sqlstore to another, of another dialect too:
 //
 //	go run ./examples/movestore -from sqlite:clients.db -to postgres://user@host/db
 //
-// Rows are copied as they are, so client ids, secrets, tokens and uses stay
-// what they were. Stop the hosts that write to the source first. A target that
-// has rows already is refused; with -resume, rows that it has are left as they
-// are, so that a copy which was cut short can go on.
+// Client ids, secrets, tokens, revisions and uses stay what they were. The
+// source is only read; stop the hosts that write to it first. At the end each
+// row is compared with the source's. A move that was cut short goes on with
+// -resume.
 package main
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+	"crypto/sha256"
+	"encoding/base64"
 	"flag"
 	"fmt"
+	"io"
 	"log"
-	"net/url"
 	"os"
 	"os/signal"
-	"strings"
-
-	"github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
-
-	"github.com/dynreg/dcr/sqlstore"
+	"regexp"
+	"time"
 )
 
-// table is a table of sqlstore, as docs/stored-form.md describes it.
-type table struct {
-	name    string
-	key     []string // beside tenant
-	columns []string // the others
+const usage = `movestore moves registered clients from one database to another.
+
+  movestore -from DATABASE -to DATABASE [-resume] [-prefix PREFIX] [-tenant NAME]...
+
+A DATABASE is one of
+
+  sqlite:FILE
+  postgres://USER:PASSWORD@HOST:PORT/DATABASE
+  mysql:USER:PASSWORD@tcp(HOST:PORT)/DATABASE     (MariaDB too)
+
+The source must have the schema of this program's version and is only read. The
+target gets its tables where it has none. What was done goes to stdout, progress
+and what differs to stderr. The exit status is 0 when the target has what the
+source has, and nothing else.
+
+`
+
+// settings are what the flags say.
+type settings struct {
+	from, to string
+	prefix   string
+	resume   bool
+	tenants  map[string]string // the names of tenants by what the column has instead
 }
 
-var tables = []table{
-	{"clients", []string{"client_id"}, []string{
-		"revision", "status", "source", "software_id", "registered_by", "policy", "statement_issuer", "statement_id",
-		"created_at", "activated_at", "last_used_at", "expires_at", "document",
-	}},
-	{"initial_access_tokens", []string{"hash"}, []string{"max_uses", "uses", "expires_at", "document"}},
-	{"seen", []string{"seen_key"}, []string{"expires_at"}},
+// addTenant notes the name of a tenant under the hash by which the database
+// knows it; see docs/stored-form.md.
+func (s *settings) addTenant(name string) error {
+	sum := sha256.Sum256([]byte(name))
+	s.tenants[hashed+base64.RawURLEncoding.EncodeToString(sum[:])] = name
+	return nil
 }
 
-// database is one of the two.
-type database struct {
-	*sql.DB
-	dialect sqlstore.Dialect
-	prefix  string
-}
+const hashed = "sha256:"
 
-// open opens the database that a flag names and brings its tables up to date,
-// so that both have the same.
-func open(ctx context.Context, name, prefix string) (*database, error) {
-	scheme, rest, _ := strings.Cut(name, ":")
-	d := &database{prefix: prefix}
-	var err error
-	switch scheme {
-	case "sqlite":
-		d.dialect = sqlstore.SQLite
-		d.DB, err = sql.Open("sqlite", sqlstore.SQLiteDSN(rest))
-	case "postgres", "postgresql":
-		d.dialect = sqlstore.PostgreSQL
-		d.DB, err = sql.Open("pgx", name)
-	case "mysql":
-		d.dialect = sqlstore.MySQL
-		d.DB, err = openMySQL(name)
-	default:
-		err = fmt.Errorf("%q: want sqlite:FILE, postgres://… or mysql://…", name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	store := sqlstore.New(d.DB, d.dialect, &sqlstore.Options{TablePrefix: prefix})
-	defer store.Close()
-	if err := store.Migrate(ctx); err != nil {
-		d.Close()
-		return nil, err
-	}
-	return d, nil
-}
+var prefixPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,31}$`)
 
-func openMySQL(name string) (*sql.DB, error) {
-	address, err := url.Parse(name)
-	if err != nil {
-		return nil, err
+// run moves everything and says on out what it did.
+func run(ctx context.Context, s settings, out io.Writer) error {
+	if !prefixPattern.MatchString(s.prefix) {
+		return fmt.Errorf("-prefix %q: want at most 32 letters, digits and underscores", s.prefix)
 	}
-	config := mysql.NewConfig()
-	config.Net, config.Addr, config.User, config.DBName = "tcp", address.Host, address.User.Username(), strings.TrimPrefix(address.Path, "/")
-	config.Passwd, _ = address.User.Password()
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
-}
-
-func (d *database) placeholders(n int) string {
-	if d.dialect != sqlstore.PostgreSQL {
-		return "?" + strings.Repeat(", ?", n-1)
-	}
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf("$%d", i+1))
-	}
-	return strings.Join(list, ", ")
-}
-
-func (d *database) count(ctx context.Context, t table) (count int64, err error) {
-	err = d.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+d.prefix+t.name).Scan(&count)
-	return count, err
-}
-
-// batch is how many rows share a transaction.
-const batch = 500
-
-// move copies all rows of a table.
-func move(ctx context.Context, t table, from, to *database) (copied int64, err error) {
-	columns := append(append([]string{"tenant"}, t.key...), t.columns...)
-	list := strings.Join(columns, ", ")
-	insert := "INSERT INTO " + to.prefix + t.name + " (" + list + ") VALUES (" + to.placeholders(len(columns)) + ")"
-	if to.dialect == sqlstore.MySQL {
-		insert += " ON DUPLICATE KEY UPDATE tenant = tenant" // leaves the row as it is
-	} else {
-		insert += " ON CONFLICT DO NOTHING"
-	}
-	rows, err := from.QueryContext(ctx, "SELECT "+list+" FROM "+from.prefix+t.name+" ORDER BY tenant, "+strings.Join(t.key, ", "))
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for more := true; more; {
-		var n int64
-		n, more, err = copyBatch(ctx, rows, len(columns), to, insert)
-		copied += n
-		if err != nil {
-			return copied, err
-		}
-	}
-	return copied, rows.Err()
-}
-
-// copyBatch writes the next rows in one transaction.
-func copyBatch(ctx context.Context, rows *sql.Rows, columns int, to *database, insert string) (copied int64, more bool, err error) {
-	tx, err := to.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, false, err
-	}
-	defer tx.Rollback() // does nothing after the commit
-	prepared, err := tx.PrepareContext(ctx, insert)
-	if err != nil {
-		return 0, false, err
-	}
-	values, places := make([]any, columns), make([]any, columns)
-	for i := range values {
-		places[i] = &values[i]
-	}
-	for copied < batch {
-		if !rows.Next() {
-			return copied, false, errors.Join(rows.Err(), tx.Commit())
-		}
-		if err := rows.Scan(places...); err != nil {
-			return 0, false, err
-		}
-		for i, value := range values {
-			if text, is := value.([]byte); is { // as MySQL gives texts; SQLite would keep a blob
-				values[i] = string(text)
-			}
-		}
-		if _, err := prepared.ExecContext(ctx, values...); err != nil {
-			return 0, false, err
-		}
-		copied++
-	}
-	return copied, true, tx.Commit()
-}
-
-func run(ctx context.Context, fromName, toName, prefix string, resume bool) error {
-	from, err := open(ctx, fromName, prefix)
+	from, err := openSource(ctx, s.from, s.prefix)
 	if err != nil {
 		return fmt.Errorf("-from: %w", err)
 	}
 	defer from.Close()
-	to, err := open(ctx, toName, prefix)
+	to, err := openTarget(ctx, s.to, s.prefix)
 	if err != nil {
 		return fmt.Errorf("-to: %w", err)
 	}
 	defer to.Close()
+	m := mover{from: from, to: to, tenants: s.tenants}
+	tables := tablesAt(time.Now())
 	for _, t := range tables {
-		if count, err := to.count(ctx, t); err != nil || count > 0 && !resume {
-			return errors.Join(err, fmt.Errorf("-to: %s%s has %d rows already; -resume keeps them and adds what is missing", prefix, t.name, count))
+		if used, err := to.used(ctx, t); err != nil {
+			return fmt.Errorf("-to: %w", err)
+		} else if used && !s.resume {
+			return fmt.Errorf("-to: %s%s has rows already; to go on with a move that was cut short, say -resume", s.prefix, t.name)
 		}
 	}
+	var differ int64
 	for _, t := range tables {
-		copied, err := move(ctx, t, from, to)
+		log.Printf("%s: copying", t.name)
+		copied, err := m.copy(ctx, t)
 		if err != nil {
 			return fmt.Errorf("%s, after %d rows: %w", t.name, copied, err)
 		}
-		want, errFrom := from.count(ctx, t)
-		have, errTo := to.count(ctx, t)
-		if err := errors.Join(errFrom, errTo); err != nil {
-			return err
+		log.Printf("%s: comparing", t.name)
+		compared, different, err := m.compare(ctx, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
 		}
-		if have < want {
-			return fmt.Errorf("%s: the source has %d rows, the target %d: does a host still write to the source?", t.name, want, have)
-		}
-		fmt.Printf("%s: %d rows\n", t.name, copied)
+		fmt.Fprintf(out, "%s: %d copied, %d compared, %d differ\n", t.name, copied, compared, different)
+		differ += different
+	}
+	if differ > 0 {
+		return fmt.Errorf("%d rows differ from the source's", differ)
 	}
 	return nil
 }
 
 func main() {
-	from := flag.String("from", "", "the `database` to read: sqlite:FILE, postgres://… or mysql://…")
-	to := flag.String("to", "", "the `database` to write, likewise")
-	prefix := flag.String("prefix", "dcr_", "what the names of the tables begin with")
-	resume := flag.Bool("resume", false, "go on with a copy that was cut short")
+	log.SetFlags(0)
+	log.SetPrefix("movestore: ")
+	s := settings{tenants: map[string]string{}}
+	flag.StringVar(&s.from, "from", "", "the `database` to read")
+	flag.StringVar(&s.to, "to", "", "the `database` to write")
+	flag.StringVar(&s.prefix, "prefix", "dcr_", "what the names of the tables begin with, in both")
+	flag.BoolVar(&s.resume, "resume", false, "go on with a move that was cut short: rows that the target has stay as they are")
+	flag.Func("tenant", "the `name` of a tenant, needed where it is so long that the database has its hash alone; may be repeated", s.addTenant)
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
+	if s.from == "" || s.to == "" || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *from, *to, *prefix, *resume); err != nil {
-		log.Fatal("movestore: ", err)
+	err := run(ctx, s, os.Stdout)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Fatal("interrupted; to go on, say -resume")
+	case err != nil:
+		log.Fatal(err)
 	}
 }

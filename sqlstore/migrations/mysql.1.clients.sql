@@ -1,23 +1,22 @@
 CREATE TABLE IF NOT EXISTS {clients} (
-	tenant           varbinary(255) NOT NULL,
-	client_id        varbinary(255) NOT NULL,
-	revision         bigint NOT NULL DEFAULT 1,
-	status           varbinary(255) NOT NULL DEFAULT '',
-	source           varbinary(255) NOT NULL,
-	software_id      varbinary(255) NOT NULL DEFAULT '',
-	registered_by    varbinary(255) NOT NULL DEFAULT '',
-	policy           varbinary(255) NOT NULL DEFAULT '',
-	statement_issuer varbinary(255) NOT NULL DEFAULT '',
-	statement_id     varbinary(255) NOT NULL DEFAULT '',
-	created_at       bigint NOT NULL,
-	activated_at     bigint NOT NULL DEFAULT 0,
-	last_used_at     bigint NOT NULL DEFAULT 0,
-	expires_at       bigint NOT NULL DEFAULT 0,
-	document         longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-	PRIMARY KEY (tenant, client_id),
-	KEY {.clients_times} (tenant, created_at, last_used_at, expires_at, source),
-	KEY {.clients_software} (tenant, software_id),
-	KEY {.clients_caller} (tenant, registered_by),
-	KEY {.clients_status} (tenant, status),
-	KEY {.clients_statement} (tenant, statement_issuer, statement_id)
+	tenant       varbinary(255) NOT NULL,
+	client_id    varbinary(255) NOT NULL,
+	revision     bigint NOT NULL DEFAULT 1,
+	source       varbinary(255) NOT NULL DEFAULT 'dynamic',
+	policy       varbinary(255) NOT NULL DEFAULT '',
+	created_at   bigint NOT NULL,
+	expires_at   bigint NOT NULL DEFAULT 0,
+	activated_at bigint NOT NULL DEFAULT 0,
+	last_used_at bigint NOT NULL DEFAULT 0,
+	document     longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+	PRIMARY KEY (tenant, client_id)
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS {client_keys} (
+	tenant    varbinary(255) NOT NULL,
+	client_id varbinary(255) NOT NULL,
+	name      varbinary(255) NOT NULL,
+	value     varbinary(255) NOT NULL,
+	PRIMARY KEY (tenant, client_id, name),
+	KEY {.client_keys_value} (tenant, name, value, client_id),
+	FOREIGN KEY (tenant, client_id) REFERENCES {clients} (tenant, client_id) ON DELETE CASCADE
 ) ENGINE=InnoDB;

@@ -1,23 +1,22 @@
 CREATE TABLE IF NOT EXISTS {clients} (
-	tenant           text COLLATE "C" NOT NULL,
-	client_id        text COLLATE "C" NOT NULL,
-	revision         bigint NOT NULL DEFAULT 1,
-	status           text COLLATE "C" NOT NULL DEFAULT '',
-	source           text COLLATE "C" NOT NULL,
-	software_id      text COLLATE "C" NOT NULL DEFAULT '',
-	registered_by    text COLLATE "C" NOT NULL DEFAULT '',
-	policy           text COLLATE "C" NOT NULL DEFAULT '',
-	statement_issuer text COLLATE "C" NOT NULL DEFAULT '',
-	statement_id     text COLLATE "C" NOT NULL DEFAULT '',
-	created_at       bigint NOT NULL,
-	activated_at     bigint NOT NULL DEFAULT 0,
-	last_used_at     bigint NOT NULL DEFAULT 0,
-	expires_at       bigint NOT NULL DEFAULT 0,
-	document         text NOT NULL,
+	tenant       text COLLATE "C" NOT NULL,
+	client_id    text COLLATE "C" NOT NULL,
+	revision     bigint NOT NULL DEFAULT 1,
+	source       text COLLATE "C" NOT NULL DEFAULT 'dynamic',
+	policy       text COLLATE "C" NOT NULL DEFAULT '',
+	created_at   bigint NOT NULL,
+	expires_at   bigint NOT NULL DEFAULT 0,
+	activated_at bigint NOT NULL DEFAULT 0,
+	last_used_at bigint NOT NULL DEFAULT 0,
+	document     text NOT NULL,
 	PRIMARY KEY (tenant, client_id)
 );
-CREATE INDEX IF NOT EXISTS {.clients_times} ON {clients} (tenant, created_at, last_used_at, expires_at, source);
-CREATE INDEX IF NOT EXISTS {.clients_software} ON {clients} (tenant, software_id, client_id) WHERE software_id <> '';
-CREATE INDEX IF NOT EXISTS {.clients_caller} ON {clients} (tenant, registered_by, client_id) WHERE registered_by <> '';
-CREATE INDEX IF NOT EXISTS {.clients_status} ON {clients} (tenant, status, client_id) WHERE status <> '';
-CREATE INDEX IF NOT EXISTS {.clients_statement} ON {clients} (tenant, statement_issuer, statement_id, client_id) WHERE statement_issuer <> '';
+CREATE TABLE IF NOT EXISTS {client_keys} (
+	tenant    text COLLATE "C" NOT NULL,
+	client_id text COLLATE "C" NOT NULL,
+	name      text COLLATE "C" NOT NULL,
+	value     text COLLATE "C" NOT NULL,
+	PRIMARY KEY (tenant, client_id, name),
+	FOREIGN KEY (tenant, client_id) REFERENCES {clients} (tenant, client_id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS {.client_keys_value} ON {client_keys} (tenant, name, value, client_id);

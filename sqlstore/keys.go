@@ -1,0 +1,49 @@
+package sqlstore
+
+import "github.com/dynreg/dcr"
+
+// The keys are the values by which clients are searched. They have a table of
+// their own, since most clients have none: a client that has none costs no
+// index but that of its id.
+const (
+	keyStatus       = "status"
+	keySoftwareID   = "software_id"
+	keyRegisteredBy = "registered_by"
+	keyStatement    = "statement"
+
+	mostKeys = 4
+)
+
+// searchKey is one row of the table of keys, less the client.
+type searchKey struct{ name, value string }
+
+// keysOf are the keys of a client.
+func keysOf(client *dcr.Client) (keys []searchKey) {
+	keys = appendKey(keys, keyStatus, string(client.Status))
+	keys = appendKey(keys, keySoftwareID, client.SoftwareID)
+	keys = appendKey(keys, keyRegisteredBy, client.RegisteredBy)
+	if client.Statement != nil && client.Statement.Issuer != "" {
+		keys = appendKey(keys, keyStatement, statementValue(client.Statement.Issuer, client.Statement.ID))
+	}
+	return keys
+}
+
+// appendKey adds a key, unless the client lacks the value.
+func appendKey(keys []searchKey, name, value string) []searchKey {
+	if value == "" {
+		return keys
+	}
+	return append(keys, searchKey{name, key(value)})
+}
+
+// statementValue names a statement: NUL is in no issuer, and makes key hash the
+// two together.
+func statementValue(issuer, id string) string { return issuer + "\x00" + id }
+
+// keyRows are the parameters that add keys.
+func (s *Store) keyRows(clientID string, keys []searchKey) (args []any) {
+	for _, k := range keys {
+		args = append(args, s.tenant, clientID, k.name, k.value)
+	}
+	return args
+}
