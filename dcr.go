@@ -86,9 +86,10 @@ type Registration struct {
 	Limits       Limits             // the bounds in force; zero fields mean the defaults
 
 	now             func() time.Time
-	on              feature // the switches that Capabilities turns on
-	statementMerged bool    // the statement's claims are in Client
-	canSeal         bool    // the host can keep a secret itself, not only its hash
+	at              time.Time // what now said, zero before it was asked
+	on              feature   // the switches that Capabilities turns on
+	statementMerged bool      // the statement's claims are in Client
+	canSeal         bool      // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
 	keysJudged      []byte // the jwks that keys describes
 	plain           bool   // this is the default pipeline's own judgement
@@ -96,12 +97,17 @@ type Registration struct {
 	base            foundation
 }
 
-// Now is the time that the host's clock shows: Options.Now in a [Handler].
+// Now is the time of the registration: what the host's clock, Options.Now in a
+// [Handler], showed when it was first asked for.
 func (reg *Registration) Now() time.Time {
-	if reg.now == nil {
-		return time.Now()
+	if reg.at.IsZero() {
+		now := reg.now
+		if now == nil {
+			now = time.Now
+		}
+		reg.at = now()
 	}
-	return reg.now()
+	return reg.at
 }
 
 // Caller says who asked for a registration, as the host's own authorization

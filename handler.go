@@ -31,7 +31,8 @@ type Handler struct {
 	endpointPath string
 	pathForm     bool
 	ceiling      ceiling
-	hooked       bool // a hook of the host's runs between Validate and the store
+	writes       *lasting.Span // of Options.StoreTimeout
+	hooked       bool          // a hook of the host's runs between Validate and the store
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -66,6 +67,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
+	h.writes = lasting.NewSpan(h.opts.StoreTimeout)
 	for _, warning := range h.Warnings() {
 		h.opts.Logger.Warn("client registration: " + warning)
 	}
@@ -376,9 +378,7 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 // write runs a write to the store that outlives a cancelled request by a
 // bounded time, so that an answer and the store never disagree.
 func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
-	ctx, end := lasting.Context(ctx, h.opts.StoreTimeout)
-	defer end()
-	return store(ctx)
+	return store(h.writes.Context(ctx))
 }
 
 const retryAfter = 5 * time.Second

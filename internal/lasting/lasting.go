@@ -8,71 +8,48 @@ import (
 	"time"
 )
 
+// Span is how long such work may take. Contexts that begin at about the same
+// time share one deadline: a timer for each would cost more than the rest of the
+// context, since the runtime wakes a thread for one that is to fire first.
+type Span struct {
+	length time.Duration
+
+	mu     sync.Mutex
+	shared context.Context // ended by its deadline alone
+	renew  time.Time       // when new contexts get another
+}
+
+// NewSpan returns a span of the given length.
+func NewSpan(length time.Duration) *Span { return &Span{length: length} }
+
 // Context returns a context with the values of ctx that is not cancelled with
-// it, and ends after timeout or when end is called. Its timer starts when
-// someone first waits for it: a store that answers from memory never does, and
-// a timer costs more than such an answer.
-func Context(ctx context.Context, timeout time.Duration) (_ context.Context, end context.CancelFunc) {
-	c := &lasting{values: context.WithoutCancel(ctx), deadline: time.Now().Add(timeout)}
-	return c, c.end
+// it, and ends when the span is over, or up to an eighth of it later.
+func (s *Span) Context(ctx context.Context) context.Context {
+	return lasting{s.current(), ctx}
+}
+
+func (s *Span) current() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.shared == nil || now.After(s.renew) {
+		s.renew = now.Add(s.length / 8)
+		shared, cancel := context.WithDeadline(context.Background(), s.renew.Add(s.length))
+		context.AfterFunc(shared, cancel)
+		s.shared = shared
+	}
+	return s.shared
 }
 
 type lasting struct {
-	values   context.Context
-	deadline time.Time
-
-	mu     sync.Mutex
-	timed  context.Context // nil until someone waits
-	cancel context.CancelFunc
-	err    error // why it ended, once that is known; in timed, if there is one
+	context.Context
+	values context.Context
 }
 
-func (c *lasting) Deadline() (time.Time, bool) { return c.deadline, true }
-
-func (c *lasting) Done() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadline(c.values, c.deadline)
-		if c.err != nil {
-			c.cancel()
-		}
-	}
-	return c.timed.Done()
-}
-
-func (c *lasting) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.err != nil:
-	case c.timed != nil:
-		c.err = c.timed.Err()
-	case !time.Now().Before(c.deadline):
-		c.err = context.DeadlineExceeded
-	}
-	return c.err
-}
-
-// Value lets package context find the context that is timed, so that one made
-// from this one needs no goroutine to follow it.
-func (c *lasting) Value(key any) any {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timed != nil {
-		return c.timed.Value(key)
+// Value asks the shared context first, so that package context finds what is to
+// be cancelled, and needs no goroutine for a context that is made from this one.
+func (c lasting) Value(key any) any {
+	if value := c.Context.Value(key); value != nil {
+		return value
 	}
 	return c.values.Value(key)
-}
-
-func (c *lasting) end() {
-	c.mu.Lock()
-	cancel := c.cancel
-	if cancel == nil && c.err == nil {
-		c.err = context.Canceled
-	}
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
 }

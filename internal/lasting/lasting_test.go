@@ -3,6 +3,7 @@ package lasting_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,52 +15,60 @@ type key struct{}
 
 func TestContextOutlivesItsParentWithItsValues(t *testing.T) {
 	parent, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
-	ctx, end := lasting.Context(parent, time.Minute)
-	defer end()
+	ctx := lasting.NewSpan(time.Minute).Context(parent)
 	cancel()
-	for _, waited := range []bool{false, true} {
-		if waited {
-			ctx.Done()
-		}
-		if ctx.Err() != nil || ctx.Value(key{}) != "value" {
-			t.Errorf("waited for: %v; error %v, value %v", waited, ctx.Err(), ctx.Value(key{}))
-		}
-	}
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Minute {
-		t.Errorf("the deadline is %v, %v", deadline, ok)
+	if ctx.Err() != nil || ctx.Value(key{}) != "value" {
+		t.Errorf("error %v, value %v", ctx.Err(), ctx.Value(key{}))
 	}
 }
 
-func TestContextEndsAtItsDeadline(t *testing.T) {
+func TestContextEndsWithItsSpan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		waited, end := lasting.Context(t.Context(), time.Second)
-		defer end()
-		asked, end := lasting.Context(t.Context(), time.Second)
-		below, cancel := context.WithCancel(waited)
-		defer cancel()
-		<-below.Done()
-		for _, ctx := range []context.Context{waited, asked, below} {
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				t.Errorf("error %v", ctx.Err())
+		const length = 8 * time.Second
+		span := lasting.NewSpan(length)
+		for range 20 { // some share a deadline, some get a new one
+			began := time.Now()
+			ctx := span.Context(t.Context())
+			below, cancel := context.WithCancel(ctx)
+			deadline, ok := ctx.Deadline()
+			if left := deadline.Sub(began); !ok || left < length || left > length+length/8 {
+				t.Errorf("the deadline is in %v, %v", left, ok)
 			}
+			go func() {
+				defer cancel()
+				<-below.Done()
+				if took := time.Since(began); took != deadline.Sub(began) {
+					t.Errorf("ended after %v", took)
+				}
+				for _, ctx := range []context.Context{ctx, below} {
+					if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+						t.Errorf("error %v", ctx.Err())
+					}
+				}
+			}()
+			time.Sleep(300 * time.Millisecond)
 		}
-		end()
-		if <-asked.Done(); !errors.Is(asked.Err(), context.DeadlineExceeded) {
-			t.Errorf("the error became %v", asked.Err())
-		}
+		time.Sleep(2 * length)
 	})
 }
 
-func TestContextEndsWhenItIsEnded(t *testing.T) {
-	waited, end := lasting.Context(t.Context(), time.Minute)
-	done := waited.Done()
-	end()
-	<-done
-	asked, end := lasting.Context(t.Context(), time.Minute)
-	end()
-	for _, ctx := range []context.Context{waited, asked} {
-		if <-ctx.Done(); !errors.Is(ctx.Err(), context.Canceled) {
-			t.Errorf("error %v", ctx.Err())
-		}
+func TestContextsHaveTheirOwnValues(t *testing.T) {
+	span := lasting.NewSpan(time.Minute)
+	first := span.Context(context.WithValue(t.Context(), key{}, 1))
+	second := span.Context(context.WithValue(t.Context(), key{}, 2))
+	if first.Value(key{}) != 1 || second.Value(key{}) != 2 {
+		t.Error("contexts that share a deadline share values")
+	}
+}
+
+func TestContextsMadeFromItNeedNoGoroutine(t *testing.T) {
+	ctx := lasting.NewSpan(time.Minute).Context(t.Context())
+	before := runtime.NumGoroutine()
+	for range 100 {
+		_, cancel := context.WithCancel(ctx)
+		defer cancel()
+	}
+	if after := runtime.NumGoroutine(); after > before+10 {
+		t.Errorf("%d goroutines became %d", before, after)
 	}
 }
