@@ -1,29 +1,29 @@
 // Encryptedstore keeps clients encrypted in whatever store is inside: the
-// database and its backups hold ciphertext, and the few columns that sweeping
-// and listing need.
+// database and its backups hold ciphertext, and the little that the store
+// inside sweeps and searches by.
 //
 //	go run ./examples/encryptedstore
+//	go run ./examples/encryptedstore -rotate
+//
+// The second brings in a new key and encrypts all clients with it; start the
+// server anew afterwards, since it knows the new key only then.
 package main
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
-	"iter"
 	"log"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	_ "modernc.org/sqlite"
@@ -32,228 +32,94 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// encryptedStore wraps a store. It encrypts each client as a whole, bound to
-// its id, so that no two can be exchanged. What stays readable is what the
-// store inside must know: the id, the status, the policy and the times.
-// Software id, caller and statement, by which clients are looked for, become
-// keyed hashes, which tell no more than that two are equal.
-type encryptedStore struct {
-	dcr.ClientConfigurationStore // Delete is as it is inside
-
-	aead   cipher.AEAD
-	hashes []byte // the key of the hashes
+// keys are 32 random bytes each.
+type keys struct {
+	Encrypt [][]byte `json:"encrypt"` // the first encrypts, all decrypt
+	Search  []byte   `json:"search"`  // makes the hashes, and stays: under another one, no search would find what is stored
 }
 
-// newEncryptedStore returns a wrapper around inside; key has 32 bytes. The keys
-// in use are derived from it.
-func newEncryptedStore(inside dcr.ClientConfigurationStore, key []byte) (*encryptedStore, error) {
-	if len(key) != 32 {
-		return nil, errors.New("the key must have 32 bytes")
-	}
-	block, err := aes.NewCipher(derive(key, "clients"))
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return &encryptedStore{inside, aead, derive(key, "searching")}, err
+func newKey() []byte {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return key
 }
 
-func derive(key []byte, purpose string) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(purpose))
-	return mac.Sum(nil)
-}
-
-func (s *encryptedStore) hash(kind, text string) string {
-	if text == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(derive(s.hashes, kind+"\x00"+text))
-}
-
-// sealed is the extension member that holds the ciphertext.
-var sealed = dcr.NewField[[]byte]("sealed")
-
-// seal returns the client as the store inside sees it.
-func (s *encryptedStore) seal(client *dcr.Client) (*dcr.Client, error) {
-	document, err := client.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	outer := dcr.NewClient()
-	outer.ID, outer.Revision, outer.Source, outer.Status, outer.Policy = client.ID, client.Revision, client.Source, client.Status, client.Policy
-	outer.CreatedAt, outer.ActivatedAt, outer.LastUsedAt, outer.ExpiresAt = client.CreatedAt, client.ActivatedAt, client.LastUsedAt, client.ExpiresAt
-	outer.SoftwareID = s.hash("software", client.SoftwareID)
-	outer.RegisteredBy = s.hash("caller", client.RegisteredBy)
-	if of := client.Statement; of != nil {
-		outer.Statement = &dcr.StatementRecord{Issuer: s.hash("issuer", of.Issuer), ID: s.hash("statement", of.ID)}
-	}
-	return outer, sealed.Set(&outer.Metadata, s.aead.Seal(nil, nil, document, []byte(client.ID)))
-}
-
-// open returns the client that seal was given, with what was noted of its use
-// since.
-func (s *encryptedStore) open(outer *dcr.Client) (*dcr.Client, error) {
-	ciphertext, _, err := sealed.Get(&outer.Metadata)
-	if err != nil {
-		return nil, err
-	}
-	document, err := s.aead.Open(nil, nil, ciphertext, []byte(outer.ID))
-	if err != nil {
-		return nil, fmt.Errorf("client %q: %w", outer.ID, err)
-	}
-	client := &dcr.Client{}
-	if err := client.UnmarshalJSON(document); err != nil {
-		return nil, err
-	}
-	client.Revision, client.ActivatedAt, client.LastUsedAt = outer.Revision, outer.ActivatedAt, outer.LastUsedAt
-	return client, nil
-}
-
-func (s *encryptedStore) Add(ctx context.Context, client *dcr.Client) error {
-	return s.write(ctx, client, s.ClientConfigurationStore.Add)
-}
-
-func (s *encryptedStore) Update(ctx context.Context, client *dcr.Client) error {
-	return s.write(ctx, client, s.ClientConfigurationStore.Update)
-}
-
-func (s *encryptedStore) write(ctx context.Context, client *dcr.Client, store func(context.Context, *dcr.Client) error) error {
-	outer, err := s.seal(client)
-	if err == nil {
-		err = store(ctx, outer)
+// readKeys reads the keys from a file, which is made where it is missing. Keep
+// yours apart from the database: in a key service or a secret store.
+func readKeys(file string) (k keys, err error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		k = keys{Encrypt: [][]byte{newKey()}, Search: newKey()}
+		return k, k.write(file)
 	}
 	if err == nil {
-		client.Revision = outer.Revision
+		err = json.Unmarshal(text, &k)
 	}
+	return k, err
+}
+
+// write replaces the file at once, when all of it is on the disk: whoever loses
+// the keys loses the clients.
+func (k keys) write(file string) error {
+	text, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(next.Name()) // fails once it is renamed
+	_, err = next.Write(append(text, '\n'))
+	if err := errors.Join(err, next.Sync(), next.Close()); err != nil {
+		return err
+	}
+	return os.Rename(next.Name(), file)
+}
+
+// openStore opens the encrypting store over a SQLite file.
+func openStore(ctx context.Context, file string, k keys) (*encryptedStore, error) {
+	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(file))
+	if err != nil {
+		return nil, err
+	}
+	inside := sqlstore.New(db, sqlstore.SQLite, nil)
+	if err := inside.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return newEncryptedStore(inside, k)
+}
+
+// rotate puts a new key in front and encrypts all clients with it. Running it
+// again is safe. The old keys stay in the file as long as backups need them.
+//
+// Where several hosts share the database, a host must know a key before another
+// encrypts with it: bring the new key to all hosts behind the first one, then
+// in front, and then encrypt.
+func rotate(ctx context.Context, file, keyFile string) error {
+	k, err := readKeys(keyFile)
+	if err != nil {
+		return err
+	}
+	k.Encrypt = slices.Insert(k.Encrypt, 0, newKey())
+	store, err := openStore(ctx, file, k)
+	if err != nil {
+		return err
+	}
+	if err := k.write(keyFile); err != nil {
+		return err
+	}
+	count, err := store.reencrypt(ctx)
+	fmt.Println("encrypted with the new key:", count, "clients")
 	return err
 }
 
-func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	outer, err := s.ClientConfigurationStore.FindByClientID(ctx, clientID)
-	if err != nil {
-		return nil, err
-	}
-	return s.open(outer)
-}
-
-// As gives the optional capabilities that the store inside has, and no others.
-// Those that show a client, or look for one by what is hashed, go through here;
-// touching, tokens and used values need nothing of a client and pass as they
-// are. A capability that is not known here may show ciphertext, so it does not
-// pass.
-func (s *encryptedStore) As(target any) (ok bool) {
-	inside := s.ClientConfigurationStore
-	switch target := target.(type) {
-	case *dcr.ClientLister:
-		var lister dcr.ClientLister
-		lister, ok = dcr.StoreAs[dcr.ClientLister](inside)
-		*target = encryptedLister{s, lister}
-	case *dcr.ClientCounter:
-		var counter dcr.ClientCounter
-		counter, ok = dcr.StoreAs[dcr.ClientCounter](inside)
-		*target = encryptedCounter{s, counter}
-	case *dcr.ClientSweeper:
-		var sweeper dcr.ClientSweeper
-		sweeper, ok = dcr.StoreAs[dcr.ClientSweeper](inside)
-		*target = encryptedSweeper{s, sweeper}
-	case *dcr.StatementFinder:
-		var finder dcr.StatementFinder
-		finder, ok = dcr.StoreAs[dcr.StatementFinder](inside)
-		*target = encryptedFinder{s, finder}
-	case *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore:
-		ok = dcr.StoreInto(inside, target)
-	}
-	return ok
-}
-
-func (s *encryptedStore) filter(filter dcr.Filter) dcr.Filter {
-	filter.SoftwareID = s.hash("software", filter.SoftwareID)
-	filter.RegisteredBy = s.hash("caller", filter.RegisteredBy)
-	return filter
-}
-
-type encryptedLister struct {
-	store  *encryptedStore
-	inside dcr.ClientLister
-}
-
-func (l encryptedLister) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
-	return func(yield func(*dcr.Client, error) bool) {
-		for outer, err := range l.inside.ListClients(ctx, l.store.filter(filter), after) {
-			var client *dcr.Client
-			if err == nil {
-				client, err = l.store.open(outer)
-			}
-			if !yield(client, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-type encryptedCounter struct {
-	store  *encryptedStore
-	inside dcr.ClientCounter
-}
-
-func (c encryptedCounter) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
-	return c.inside.CountClients(ctx, c.store.filter(filter))
-}
-
-type encryptedSweeper struct {
-	store  *encryptedStore
-	inside dcr.ClientSweeper
-}
-
-func (w encryptedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
-	if before := rule.BeforeDelete; before != nil {
-		rule.BeforeDelete = func(ctx context.Context, outer *dcr.Client) error {
-			client, err := w.store.open(outer)
-			if err != nil {
-				return err
-			}
-			return before(ctx, client)
-		}
-	}
-	return w.inside.SweepClients(ctx, rule)
-}
-
-type encryptedFinder struct {
-	store  *encryptedStore
-	inside dcr.StatementFinder
-}
-
-func (f encryptedFinder) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
-	return f.inside.FindByStatement(ctx, f.store.hash("issuer", issuer), f.store.hash("statement", id))
-}
-
-// readKey reads the key, which is made where it is missing. Keep yours apart
-// from the database: in a key service or a secret store.
-func readKey(file string) ([]byte, error) {
-	key, err := os.ReadFile(file)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	key = make([]byte, 32)
-	rand.Read(key)
-	return key, os.WriteFile(file, key, 0o600)
-}
-
-func run(addr, file, keyFile string) error {
-	key, err := readKey(keyFile)
+func serve(ctx context.Context, addr, file, keyFile string) error {
+	k, err := readKeys(keyFile)
 	if err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(file))
-	if err != nil {
-		return err
-	}
-	inside := sqlstore.New(db, sqlstore.SQLite, nil)
-	if err := inside.Migrate(context.Background()); err != nil {
-		return err
-	}
-	store, err := newEncryptedStore(inside, key)
+	store, err := openStore(ctx, file, k)
 	if err != nil {
 		return err
 	}
@@ -282,7 +148,16 @@ func run(addr, file, keyFile string) error {
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "listen on this `address` of the loopback interface")
 	file := flag.String("file", "encryptedstore.db", "keep clients in this `file`")
-	key := flag.String("key", "encryptedstore.key", "keep the key in this `file`")
+	keyFile := flag.String("keys", "encryptedstore.keys", "keep the keys in this `file`")
+	rotating := flag.Bool("rotate", false, "bring in a new key, encrypt all clients with it, and exit")
 	flag.Parse()
-	log.Fatal("encryptedstore: ", run(*addr, *file, *key))
+	var err error
+	if *rotating {
+		err = rotate(context.Background(), *file, *keyFile)
+	} else {
+		err = serve(context.Background(), *addr, *file, *keyFile)
+	}
+	if err != nil {
+		log.Fatal("encryptedstore: ", err)
+	}
 }
