@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -90,7 +91,8 @@ func registrationServer(store dcr.ClientConfigurationStore) *subject {
 }
 
 // floorServer decodes the same JSON, makes the same number of random values
-// and hashes, answers alike and judges nothing.
+// and hashes, answers what RFC 7591 §3.2.1 and RFC 7592 §3 demand, and judges
+// nothing.
 func floorServer(insert inserter) *subject {
 	return served(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := make(map[string]any)
@@ -100,10 +102,9 @@ func floorServer(insert inserter) *subject {
 		}
 		id := rand.Text()
 		client["client_id"], client["client_id_issued_at"] = id, time.Now().Unix()
-		answer := make(map[string]any)
-		for name, value := range client {
-			answer[name] = value
-		}
+		answer := maps.Clone(client)
+		answer["client_secret_expires_at"] = 0
+		answer["registration_client_uri"] = "https://id.example.com/connect/dcr?client_id=" + id
 		for _, name := range []string{"client_secret", "registration_access_token"} {
 			secret := rand.Text()
 			sum := sha256.Sum256([]byte(secret))
@@ -119,6 +120,7 @@ func floorServer(insert inserter) *subject {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusCreated)
 		w.Write(answered)
 	}))

@@ -104,10 +104,12 @@ func life(store *sqlstore.Store, report func(event)) {
 		report(e)
 		return err == nil
 	}
-	// The notes stand in two places, so that half a client would show.
+	// The notes stand in two places, so that half a client would show, and so do
+	// the software ids: in the client and among what clients are searched by.
 	version := func(n int) {
 		client.Notes = fmt.Sprintf("version %d of %s", n, client.ID)
 		client.ClientName = client.Notes
+		client.SoftwareID = softwareIDs[mrand.N(len(softwareIDs))]
 		client.RedirectURIs = []string{"https://app.example.com/" + strings.Repeat("x", mrand.N(2000))}
 	}
 	version(1)
@@ -124,6 +126,8 @@ func life(store *sqlstore.Store, report func(event)) {
 		do("delete", func(ctx context.Context) error { return store.Delete(ctx, client.ID) })
 	}
 }
+
+var softwareIDs = []string{"", "one", "another"}
 
 // ledger is what is known of each client by what was reported of it.
 type ledger struct {
@@ -186,12 +190,28 @@ func (l *ledger) verify(t *testing.T, store *sqlstore.Store) {
 			t.Errorf("client %s: the store acknowledged %s (%q) last, but has %q", id, known.acknowledged.Did, known.acknowledged.Notes, notes)
 		}
 	}
+	listed := make(map[string]int)
 	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if l.clients[client.ID] == nil {
 			t.Errorf("client %s is nobody's", client.ID)
+		}
+		listed[client.SoftwareID]++
+	}
+	for _, softwareID := range softwareIDs[1:] {
+		count := 0
+		for client, err := range store.ListClients(t.Context(), dcr.Filter{SoftwareID: softwareID}, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if count++; client.SoftwareID != softwareID {
+				t.Errorf("client %s of software id %q is found by %q", client.ID, client.SoftwareID, softwareID)
+			}
+		}
+		if count != listed[softwareID] {
+			t.Errorf("%d clients have the software id %q, but %d are found by it", listed[softwareID], softwareID, count)
 		}
 	}
 	t.Logf("%d clients, %d left; acknowledged: %d adds, %d updates, %d deletes; failed: %d, %d, %d", len(l.clients), left,
