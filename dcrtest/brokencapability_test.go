@@ -40,6 +40,37 @@ var brokenCapabilities = []damage{
 	{"A count ignores the filter.", "ListFiltered", func(b *brokenStore, m *dcr.MemoryStore) {
 		b.count = func(ctx context.Context, _ dcr.Filter) (int64, error) { return m.CountClients(ctx, dcr.Filter{}) }
 	}},
+	{"An update leaves by what a client is searched.", "ListFollows", func(b *brokenStore, m *dcr.MemoryStore) {
+		first := map[string]*dcr.Client{}
+		b.add = func(ctx context.Context, client *dcr.Client) error {
+			first[client.ID] = client.Clone()
+			return m.Add(ctx, client)
+		}
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			return func(yield func(*dcr.Client, error) bool) {
+				for client, err := range m.ListClients(ctx, dcr.Filter{}, after) {
+					if as := first[client.ID]; filter.Selects(as) && !yield(client, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"An update adds to what a client is searched by and takes nothing away.", "ListFollows", func(b *brokenStore, m *dcr.MemoryStore) {
+		seen := map[string]bool{}
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			if before, err := m.FindByClientID(ctx, client.ID); err == nil {
+				seen[before.SoftwareID] = true
+			}
+			return m.Update(ctx, client)
+		}
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			if seen[filter.SoftwareID] {
+				filter.SoftwareID = ""
+			}
+			return m.ListClients(ctx, filter, after)
+		}
+	}},
 	{"A listing that is cancelled ends as if it were whole.", "ListStops", func(b *brokenStore, m *dcr.MemoryStore) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			if ctx.Err() != nil {

@@ -13,6 +13,7 @@ var listCases = []storeCase{
 	{"ListInOrder", "A listing yields every client once, whole, in the byte order of the ids, beyond any page.", listInOrder},
 	{"ListAfter", "A listing starts behind the given id, whether a client has it or not.", listAfter},
 	{"ListFiltered", "A listing and a count select by each condition of the filter and by all together.", listFiltered},
+	{"ListFollows", "Updates, deletes and adding anew change by what a client is listed, counted and found.", listFollows},
 	{"ListStops", "A listing ends when the loop does, and with an error when its context is cancelled.", listStops},
 	{"ListWhileWriting", "The body of a listing may itself use the store.", listWhileWriting},
 	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},
@@ -150,6 +151,71 @@ func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error
 		count, err := counter.CountClients(ctx, c.filter)
 		if err != nil || count != int64(len(ids)) {
 			return fmt.Errorf("a count filtered by %s returned %d and %v, not %d", c.name, count, err, len(ids))
+		}
+	}
+	return nil
+}
+
+// listFollows takes one client through versions that differ in all that clients
+// are searched by.
+func listFollows(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	var versions [5]*dcr.Client
+	for i := range versions {
+		version := newClient("one")
+		if i%2 == 1 {
+			version.SoftwareID, version.RegisteredBy = fmt.Sprint("software-", i), fmt.Sprint("caller-", i)
+			version.Status, version.Policy = dcr.StatusDisabled, fmt.Sprint("policy-", i)
+			version.Statement = &dcr.StatementRecord{Issuer: "https://a", ID: fmt.Sprint(i)}
+		}
+		versions[i] = version
+	}
+	versions[3].Statement, versions[3].Status = nil, dcr.StatusPending
+	for now, version := range versions {
+		var err error
+		switch now {
+		case 0:
+			err = add(ctx, store, version)
+		case 3: // as if it were new
+			err = errors.Join(store.Delete(ctx, "one"), add(ctx, store, version))
+		default:
+			version.Revision = versions[now-1].Revision
+			err = store.Update(ctx, version)
+		}
+		if err == nil {
+			err = foundByItself(ctx, store, versions[:], version)
+		}
+		if err != nil {
+			return fmt.Errorf("while version %d is stored: %w", now, err)
+		}
+	}
+	return nil
+}
+
+// foundByItself checks that the one client is found by what its version has, and
+// not by what only other versions have.
+func foundByItself(ctx context.Context, store dcr.ClientConfigurationStore, versions []*dcr.Client, stored *dcr.Client) error {
+	lister, err := capability[dcr.ClientLister](store)
+	if err != nil {
+		return err
+	}
+	want := map[bool][]string{true: {"one"}}
+	finder, finds := dcr.StoreAs[dcr.StatementFinder](store)
+	for i, version := range versions {
+		for name, filter := range map[string]dcr.Filter{
+			"SoftwareID": {SoftwareID: version.SoftwareID}, "RegisteredBy": {RegisteredBy: version.RegisteredBy},
+			"Policy": {Policy: version.Policy}, "Status": {Status: &version.Status},
+		} {
+			got, err := listed(ctx, lister, filter, "")
+			if err := errors.Join(err, wantIDs(fmt.Sprintf("a listing by the %s of version %d", name, i), got, want[filter.Selects(stored)])); err != nil {
+				return err
+			}
+		}
+		if !finds || version.Statement == nil {
+			continue
+		}
+		got, err := finder.FindByStatement(ctx, version.Statement.Issuer, version.Statement.ID)
+		if err := errors.Join(err, wantIDs(fmt.Sprintf("FindByStatement of version %d", i), got, want[version == stored])); err != nil {
+			return err
 		}
 	}
 	return nil
