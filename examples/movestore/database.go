@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
+	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
@@ -33,24 +36,45 @@ const connections = 16
 func open(name, prefix string, file func(string) string) (*database, error) {
 	d := &database{prefix: prefix}
 	var driver, dsn string
+	var err error
 	switch scheme, rest, _ := strings.Cut(name, ":"); scheme {
 	case "sqlite":
 		d.dialect, driver, dsn = sqlstore.SQLite, "sqlite", file(rest)
 	case "postgres", "postgresql":
 		d.dialect, driver, dsn = sqlstore.PostgreSQL, "pgx", name
 	case "mysql":
-		d.dialect, driver, dsn = sqlstore.MySQL, "mysql", rest
+		d.dialect, driver = sqlstore.MySQL, "mysql"
+		dsn, err = mysqlDSN(name)
 	default:
-		return nil, fmt.Errorf("%q names no database: want sqlite:FILE, postgres://… or mysql:…", name)
+		err = fmt.Errorf("%q names no database: want sqlite:FILE, postgres://… or mysql://…", name)
 	}
-	var err error
-	if d.DB, err = sql.Open(driver, dsn); err != nil {
-		return nil, fmt.Errorf("%w; -help shows how a database is named", err)
+	if err == nil {
+		d.DB, err = sql.Open(driver, dsn)
+	}
+	if err != nil {
+		return nil, err
 	}
 	d.SetMaxOpenConns(connections)
 	d.SetMaxIdleConns(connections)
 	d.store = sqlstore.New(d.DB, d.dialect, d.options())
 	return d, nil
+}
+
+// mysqlDSN turns mysql://user:password@host:port/database?parameters into the
+// form that the driver reads.
+func mysqlDSN(name string) (string, error) {
+	parsed, err := url.Parse(name)
+	if err != nil {
+		return "", err
+	}
+	host := net.JoinHostPort(parsed.Hostname(), cmp.Or(parsed.Port(), "3306"))
+	config, err := mysql.ParseDSN("tcp(" + host + ")" + cmp.Or(parsed.Path, "/") + "?" + parsed.RawQuery)
+	if err != nil {
+		return "", err
+	}
+	config.User = parsed.User.Username()
+	config.Passwd, _ = parsed.User.Password()
+	return config.FormatDSN(), nil
 }
 
 func (d *database) options() *sqlstore.Options { return &sqlstore.Options{TablePrefix: d.prefix} }

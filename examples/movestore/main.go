@@ -31,7 +31,7 @@ A DATABASE is one of
 
   sqlite:FILE
   postgres://USER:PASSWORD@HOST:PORT/DATABASE
-  mysql:USER:PASSWORD@tcp(HOST:PORT)/DATABASE     (MariaDB too)
+  mysql://USER:PASSWORD@HOST:PORT/DATABASE        (MariaDB too)
 
 The source must have the schema of this program's version and is only read. The
 target gets its tables where it has none. What was done goes to stdout, progress

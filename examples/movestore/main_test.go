@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -308,7 +309,8 @@ func newMySQL(t *testing.T) string {
 		t.Fatal(err)
 	}
 	config.DBName = createDatabase(t, "mysql", dsn, "CREATE DATABASE %s", "DROP DATABASE %s")
-	return "mysql:" + config.FormatDSN()
+	named := url.URL{Scheme: "mysql", User: url.UserPassword(config.User, config.Passwd), Host: config.Addr, Path: config.DBName}
+	return named.String()
 }
 
 // createDatabase makes a database that is dropped when the test ends. Where
