@@ -13,6 +13,11 @@ const pageSize = 200
 // ListClients yields the clients that filter selects in the order of their
 // ids, which are compared byte by byte; see [dcr.ClientLister]. Times are
 // compared to the microsecond.
+//
+// An index finds clients by their software id, by who registered them and by a
+// status other than active. An age, a policy and the active status are asked of
+// all clients that the rest of the filter leaves, which takes about a second for
+// some million of them.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	return func(yield func(*dcr.Client, error) bool) {
 		for page, err := range s.pages(ctx, s.selection(filter), after, pageSize) {

@@ -2,9 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/dynreg/dcr"
 )
@@ -13,8 +13,7 @@ import (
 // order of their ids: that of all clients, or that of a key. What no index
 // knows, such as their age, is asked of each client that the index gives.
 type selection struct {
-	index    string // the table that gives the ids
-	join     string // how the clients are reached from there
+	from     string // the tables
 	id       string // the column with the id
 	given    string // what the index fulfils
 	asked    string // what is asked of each client, each condition after " AND "
@@ -24,14 +23,14 @@ type selection struct {
 
 // everything selects all clients of the tenant.
 func (s *Store) everything() *selection {
-	return &selection{index: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}}
+	return &selection{from: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}}
 }
 
 // having selects the clients with a key.
 func (s *Store) having(k searchKey) *selection {
 	return &selection{
-		index: "{client_keys} AS k", join: " JOIN {clients} AS c ON c.tenant = k.tenant AND c.client_id = k.client_id",
-		id: "k.client_id", given: "k.tenant = ? AND k.name = ? AND k.value = ?", givenArg: []any{s.tenant, k.name, k.value},
+		from: "{client_keys} AS k JOIN {clients} AS c ON c.tenant = k.tenant AND c.client_id = k.client_id",
+		id:   "k.client_id", given: "k.tenant = ? AND k.name = ? AND k.value = ?", givenArg: []any{s.tenant, k.name, k.value},
 	}
 }
 
@@ -75,59 +74,77 @@ func (s *Store) selection(filter dcr.Filter) *selection {
 }
 
 func (s *Store) count(ctx context.Context, sel *selection) (count int64, err error) {
-	text := s.once("SELECT COUNT(*) FROM " + sel.index + sel.join + " WHERE " + sel.given + sel.asked)
+	text := s.once("SELECT COUNT(*) FROM " + sel.from + " WHERE " + sel.given + sel.asked)
 	err = s.read(ctx, func() error { return s.queryRow(ctx, text, slices.Concat(sel.givenArg, sel.askedArg), &count) })
 	return count, err
 }
 
-// mostScanned bounds the clients that one statement asks in search of a page, so
-// that none takes long, however many clients there are and however few fit.
-const mostScanned = 10_000
+// mostIDs bounds the ids that are read ahead of their clients.
+const mostIDs = 10_000
 
 // pages yields the clients of the selection behind the id after, at most size at
 // a time, in the order of their ids. No connection is held while a page is
 // handed out.
 func (s *Store) pages(ctx context.Context, sel *selection, after string, size int) iter.Seq2[[]stored, error] {
+	if sel.asked != "" {
+		return s.searchedPages(ctx, sel, after, size)
+	}
 	return func(yield func([]stored, error) bool) {
-		scan := size
 		for {
-			page, last, err := s.page(ctx, sel, after, scan, size)
-			if err != nil {
-				yield(nil, err)
+			page, err := s.clients(ctx, sel, sel.id+" > ?", []any{after}, size)
+			if !yield(page, err) || err != nil || len(page) < size {
 				return
 			}
-			if len(page) > 0 && !yield(page, nil) {
-				return
-			}
-			switch {
-			case len(page) == size:
-				after, scan = page[size-1].id, size
-			case last == "":
-				return
-			default: // little was found: look further at once
-				after, scan = last, min(2*scan, max(size, mostScanned))
-			}
+			after = page[size-1].id
 		}
 	}
 }
 
-// page reads at most size clients behind after. Where something is asked of
-// them, it goes through so many clients as scan says and returns the last of
-// them, "" where none is left.
-func (s *Store) page(ctx context.Context, sel *selection, after string, scan, size int) (page []stored, last string, err error) {
-	behind := " WHERE " + sel.given + " AND " + sel.id + " > ?"
-	args := append(slices.Clone(sel.givenArg), after)
-	upTo, order := "", " ORDER BY "+sel.id+" LIMIT ?"
-	if sel.asked != "" {
-		scanned := s.once("SELECT MAX(client_id) FROM (SELECT " + sel.id + " FROM " + sel.index + behind + order + ") AS scanned")
-		var end sql.NullString
-		err := s.read(ctx, func() error { return s.queryRow(ctx, scanned, append(slices.Clone(args), scan), &end) })
-		if err != nil || !end.Valid {
-			return nil, "", err
+// searchedPages is pages where something is asked of the clients: a search goes
+// through many of them for few, or for none. So it reads ids alone, more with
+// each search, and leaves it to the database which way to go.
+func (s *Store) searchedPages(ctx context.Context, sel *selection, after string, size int) iter.Seq2[[]stored, error] {
+	search := s.once("SELECT " + sel.id + sel.where(sel.id+" > ?"))
+	return func(yield func([]stored, error) bool) {
+		for most := size; ; most = min(10*most, max(size, mostIDs)) {
+			ids, err := all(s, ctx, search, sel.args([]any{after}, most), func(id *string) []any { return []any{id} })
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for some := range slices.Chunk(ids, size) {
+				page, err := s.clients(ctx, sel, sel.id+" IN (?"+strings.Repeat(", ?", len(some)-1)+")", anys(some), size)
+				if !yield(page, err) || err != nil {
+					return
+				}
+			}
+			if len(ids) < most {
+				return
+			}
+			after = ids[most-1]
 		}
-		last, upTo, args = end.String, " AND "+sel.id+" <= ?", append(args, end.String)
 	}
-	text := s.once("SELECT " + row + " FROM " + sel.index + sel.join + behind + upTo + sel.asked + order)
-	page, err = all(s, ctx, text, append(append(args, sel.askedArg...), size), (*stored).columns)
-	return page, last, err
+}
+
+// where is the end of a statement that reads the selected clients of which
+// condition is true, in the order of their ids.
+func (sel *selection) where(condition string) string {
+	return " FROM " + sel.from + " WHERE " + sel.given + " AND " + condition + sel.asked + " ORDER BY " + sel.id + " LIMIT ?"
+}
+
+// args are the parameters of where.
+func (sel *selection) args(condition []any, most int) []any {
+	return append(slices.Concat(sel.givenArg, condition, sel.askedArg), most)
+}
+
+func (s *Store) clients(ctx context.Context, sel *selection, condition string, args []any, most int) ([]stored, error) {
+	return all(s, ctx, s.once("SELECT "+row+sel.where(condition)), sel.args(args, most), (*stored).columns)
+}
+
+func anys(texts []string) []any {
+	values := make([]any, len(texts))
+	for i, text := range texts {
+		values[i] = text
+	}
+	return values
 }

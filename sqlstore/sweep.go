@@ -33,9 +33,9 @@ func (s *Store) swept(rule dcr.SweepRule) *selection {
 }
 
 // SweepClients deletes the clients that rule selects, in batches of one
-// statement; see [dcr.ClientSweeper]. It goes through all clients once, in the
-// order of their ids. Each batch deletes what rule selects still, so a client
-// that was used meanwhile is kept. Times are compared to the microsecond.
+// statement and at most 10,000 clients; see [dcr.ClientSweeper]. Each batch
+// deletes what rule selects still, so a client that was used meanwhile is kept.
+// Times are compared to the microsecond.
 func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 	sel := s.swept(rule)
 	switch {
@@ -46,7 +46,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 	case rule.BatchSize <= 0:
 		rule.BatchSize = 500
 	}
-	for batch, err := range s.pages(ctx, sel, "", rule.BatchSize) {
+	for batch, err := range s.pages(ctx, sel, "", min(rule.BatchSize, mostIDs)) {
 		if err != nil {
 			return swept, err
 		}
