@@ -3,6 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,13 +26,17 @@ type database struct {
 	remembered atomic.Int64 // fresh values of Remember
 
 	mu       sync.Mutex
+	writing  int        // writes under way
+	idle     *sync.Cond // signalled when there are none
+	closed   bool       // no write begins
+	ended    bool       // nor is anything prepared
 	prepared []*sql.Stmt
-	closed   bool
 }
 
 func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 	traits := dialect.traits()
 	shared := &database{db: db, dialect: dialect, opts: *opts, classify: opts.Classify}
+	shared.idle = sync.NewCond(&shared.mu)
 	shared.names = newNames(dialect, opts)
 	shared.sql = newStatements(traits, shared.names)
 	if shared.opts.TouchThrottle == 0 {
@@ -48,17 +55,47 @@ func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 }
 
 func (d *database) close() error {
-	if d.writer != nil {
-		d.writer.close()
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
+	for d.writing > 0 {
+		d.idle.Wait()
+	}
+	if d.writer != nil {
+		d.writer.close()
+	}
+	d.ended = true
 	for _, prepared := range d.prepared {
 		prepared.Close()
 	}
 	d.prepared = nil
 	return nil
+}
+
+// begin notes that a write is under way, until end.
+func (d *database) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.writing++
+	return nil
+}
+
+func (d *database) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writing--; d.writing == 0 {
+		d.idle.Broadcast()
+	}
+}
+
+// isOver reports whether the store was closed.
+func (d *database) isOver() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
 }
 
 // names are the quoted names of tables and indexes.
@@ -153,7 +190,7 @@ func (d *database) prepare(ctx context.Context, s *statement) (*sql.Stmt, error)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
+	if d.ended {
 		stmt.Close()
 		return nil, ErrClosed
 	}
@@ -182,13 +219,28 @@ func (d *database) exec(ctx context.Context, steps ...step) (int64, error) {
 	}
 	s := steps[0]
 	if !d.prepares(s.statement) {
-		return rowsAffected(d.db.ExecContext(ctx, s.statement.text, s.args...))
+		return d.execOnce(ctx, s)
 	}
 	stmt, err := d.prepare(ctx, s.statement)
 	if err != nil {
 		return 0, err
 	}
 	return rowsAffected(stmt.ExecContext(ctx, s.args...))
+}
+
+// execOnce runs a statement that some drivers say they never sent when they lost
+// its answer. So it is not left to database/sql, which would repeat it.
+func (d *database) execOnce(ctx context.Context, s step) (int64, error) {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	count, err := rowsAffected(conn.ExecContext(ctx, s.statement.text, s.args...))
+	if errors.Is(err, driver.ErrBadConn) {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return count, err
 }
 
 func rowsAffected(result sql.Result, err error) (int64, error) {
@@ -210,10 +262,18 @@ func (d *database) transaction(ctx context.Context, steps []step) (int64, error)
 	defer tx.Rollback()
 	in := inside{tx: tx}
 	count, err := in.run(ctx, prepared)
-	if err == nil {
-		err = tx.Commit()
+	if err != nil {
+		return 0, err
 	}
-	return count, err
+	if err = tx.Commit(); err == nil {
+		return count, nil
+	}
+	// A commit was sent, whatever the driver says of an answer that it lost; only
+	// the server itself knows that it did not happen.
+	if errors.Is(err, driver.ErrBadConn) || d.class(err) == Passing && classifyConnection(err) == Passing {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return 0, err
 }
 
 // prepared is a step that may be run in a transaction. It is prepared before a

@@ -51,13 +51,13 @@ func (d Dialect) traits() *traits {
 func (d Dialect) String() string { return d.traits().name }
 
 // SQLiteDSN returns the data source name of a database file, as both
-// modernc.org/sqlite and mattn/go-sqlite3 read it: WAL mode, synchronous=FULL
-// and a busy timeout of five seconds on every connection.
+// modernc.org/sqlite and mattn/go-sqlite3 read it: WAL mode, synchronous=FULL,
+// foreign keys and a busy timeout of five seconds on every connection.
 func SQLiteDSN(file string) string {
 	path := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
 	return "file:" + path + "?_txlock=immediate" +
-		"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL"
+		"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+		"&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1"
 }
 
 // Class is what an error of the database means for the statement that failed.
@@ -115,11 +115,12 @@ func classifyMySQL(err error) Class {
 	switch number {
 	case 1205, 1213, // lock wait timeout, deadlock
 		1040, 1203, 1290, 1836, 3100, // too many connections; read-only
+		3101,       // a group rolled the transaction back
 		1047, 1020: // the node is not ready; the row changed since it was read
 		return Passing
 	case 1062, 1586:
 		return Duplicate
-	case 1053, 1152, 1158, 1159, 1160, 1161, 1927: // shutdown, aborted connection, broken packets, killed
+	case 1180, 1053, 1152, 1158, 1159, 1160, 1161, 1927: // error during commit, shutdown, aborted connection, broken packets, killed
 		return Uncertain
 	}
 	return Failed

@@ -1,6 +1,10 @@
 package sqlstore
 
-import "github.com/dynreg/dcr"
+import (
+	"unicode/utf8"
+
+	"github.com/dynreg/dcr"
+)
 
 // The keys are the values by which clients are searched. They have a table of
 // their own, since most clients have none: a client that has none costs no
@@ -19,13 +23,21 @@ type searchKey struct{ name, value string }
 
 // keysOf are the keys of a client.
 func keysOf(client *dcr.Client) (keys []searchKey) {
-	keys = appendKey(keys, keyStatus, string(client.Status))
-	keys = appendKey(keys, keySoftwareID, client.SoftwareID)
-	keys = appendKey(keys, keyRegisteredBy, client.RegisteredBy)
+	keys = appendKey(keys, keyStatus, asRead(string(client.Status)))
+	keys = appendKey(keys, keySoftwareID, asRead(client.SoftwareID))
+	keys = appendKey(keys, keyRegisteredBy, asRead(client.RegisteredBy))
 	if client.Statement != nil && client.Statement.Issuer != "" {
-		keys = appendKey(keys, keyStatement, statementValue(client.Statement.Issuer, client.Statement.ID))
+		keys = appendKey(keys, keyStatement, statementValue(asRead(client.Statement.Issuer), asRead(client.Statement.ID)))
 	}
 	return keys
+}
+
+// asRead is a text as it comes back from the document, which is UTF-8.
+func asRead(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return string([]rune(text))
 }
 
 // appendKey adds a key, unless the client lacks the value.

@@ -79,9 +79,17 @@ func (d *database) read(ctx context.Context, operation func() error) error {
 			return err
 		}
 		if class := d.class(err); class != Passing && class != Uncertain || !tries.again(ctx) {
-			return err
+			return ended(ctx, err)
 		}
 	}
+}
+
+// ended adds to the last error that the context ended the tries, if it did.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.Join(err, ctx.Err())
 }
 
 // class judges an error, the store's own ones included.
@@ -89,7 +97,7 @@ func (d *database) class(err error) Class {
 	switch {
 	case errors.Is(err, ErrOutcomeUnknown):
 		return Uncertain
-	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows): // answers, not faults
+	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows), d.isOver(): // answers, not faults
 		return Failed
 	}
 	return d.classify(err)
@@ -114,6 +122,10 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), untouc
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := d.begin(); err != nil {
+		return err
+	}
+	defer d.end()
 	tries, unsure := d.tries(), false
 	unknown := func(err error) error {
 		if !unsure || errors.Is(err, ErrOutcomeUnknown) {
@@ -144,7 +156,7 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), untouc
 			}
 		}
 		if !tries.again(ctx) {
-			return unknown(cmp.Or(err, errUnsettled))
+			return unknown(ended(ctx, cmp.Or(err, errUnsettled)))
 		}
 	}
 }

@@ -45,5 +45,5 @@ func document(client *dcr.Client) (string, error) {
 
 // columnValues are the values of source, policy, created_at and expires_at.
 func columnValues(client *dcr.Client) []any {
-	return []any{key(string(client.Source)), key(client.Policy), micros(client.CreatedAt), micros(client.ExpiresAt)}
+	return []any{key(asRead(string(client.Source))), key(asRead(client.Policy)), micros(client.CreatedAt), micros(client.ExpiresAt)}
 }

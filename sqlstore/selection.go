@@ -91,7 +91,8 @@ func (s *Store) pages(ctx context.Context, sel *selection, after string, size in
 	}
 	return func(yield func([]stored, error) bool) {
 		for {
-			page, err := s.clients(ctx, sel, sel.id+" > ?", []any{after}, size)
+			behind, args := sel.behind(after)
+			page, err := s.clients(ctx, sel, behind, args, size)
 			if !yield(page, err) || err != nil || len(page) < size {
 				return
 			}
@@ -104,10 +105,11 @@ func (s *Store) pages(ctx context.Context, sel *selection, after string, size in
 // through many of them for few, or for none. So it reads ids alone, more with
 // each search, and leaves it to the database which way to go.
 func (s *Store) searchedPages(ctx context.Context, sel *selection, after string, size int) iter.Seq2[[]stored, error] {
-	search := s.once("SELECT " + sel.id + sel.where(sel.id+" > ?"))
 	return func(yield func([]stored, error) bool) {
 		for most := size; ; most = min(10*most, max(size, mostIDs)) {
-			ids, err := all(s, ctx, search, sel.args([]any{after}, most), func(id *string) []any { return []any{id} })
+			behind, args := sel.behind(after)
+			search := s.once("SELECT " + sel.id + sel.where(behind))
+			ids, err := all(s, ctx, search, sel.args(args, most), func(id *string) []any { return []any{id} })
 			if err != nil {
 				yield(nil, err)
 				return
@@ -124,6 +126,17 @@ func (s *Store) searchedPages(ctx context.Context, sel *selection, after string,
 			after = ids[most-1]
 		}
 	}
+}
+
+// behind is the condition that a client stands behind after. It is said of both
+// tables where there are two: what holds of one id, PostgreSQL does not conclude
+// of its equal, and would go through all clients before.
+func (sel *selection) behind(after string) (condition string, args []any) {
+	const ofClient = "c.client_id"
+	if sel.id == ofClient {
+		return ofClient + " > ?", []any{after}
+	}
+	return sel.id + " > ? AND " + ofClient + " > ?", []any{after, after}
 }
 
 // where is the end of a statement that reads the selected clients of which

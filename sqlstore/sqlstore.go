@@ -69,8 +69,9 @@ type Options struct {
 	TouchThrottle time.Duration
 
 	// RetryFor is how long an operation is tried again while the database
-	// fails for a passing reason, within the deadline of the context. If zero,
-	// 3 seconds; if negative, nothing is tried again.
+	// fails for a passing reason, within the deadline of the context. Finding
+	// out what became of a write may take as long again, and each try on SQLite
+	// its busy timeout. If zero, 3 seconds; if negative, nothing is tried again.
 	RetryFor time.Duration
 
 	// Classify says what an error of the driver means. If nil, the Classify of
@@ -122,7 +123,8 @@ func (s *Store) ForTenant(tenant string) *Store {
 
 // Close waits for the writes under way and gives back what the store prepared
 // on the database, which it leaves open: it is the caller's. The views of all
-// tenants are closed with it; writes fail from then on.
+// tenants are closed with it; writes fail with ErrClosed from then on, and reads
+// may.
 func (s *Store) Close() error { return s.database.close() }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -90,8 +90,8 @@ func (s *Store) deleteBatch(ctx context.Context, sel *selection, ids []any) (del
 			deleted, err = s.exec(ctx, remove)
 			return deleted, err
 		},
-		func(unsure bool) (verdict, error) {
-			return verdict{settled: !unsure}, nil // all were used or gone meanwhile
+		func(bool) (verdict, error) {
+			return verdict{settled: err == nil}, nil // all were used or gone meanwhile
 		})
 	return deleted, err
 }

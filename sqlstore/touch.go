@@ -20,15 +20,17 @@ func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) 
 	if s.opts.TouchThrottle > 0 {
 		latest = used - s.opts.TouchThrottle.Microseconds()
 	}
+	var answered error
 	return s.write(ctx,
-		func() (int64, error) {
-			return s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, latest}})
+		func() (touched int64, err error) {
+			touched, answered = s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, latest}})
+			return touched, answered
 		},
-		func(unsure bool) (verdict, error) {
-			if unsure {
+		func(bool) (verdict, error) {
+			if answered != nil {
 				return verdict{}, nil // twice is as good as once
 			}
-			_, err := s.lookup(ctx, clientID) // throttled, or gone?
+			_, err := s.lookup(ctx, clientID) // throttled, noted by an earlier try, or gone?
 			return settled(err)
 		})
 }

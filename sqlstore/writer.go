@@ -137,7 +137,7 @@ func (w *writer) settle(jobs []*job) {
 	}
 	if len(jobs) == 1 || w.database.class(err) == Passing {
 		for _, j := range jobs {
-			j.err = err
+			j.touched, j.err = 0, err
 		}
 		return
 	}
@@ -148,7 +148,8 @@ func (w *writer) settle(jobs []*job) {
 
 // commit runs the jobs in one transaction: all of them happen, or none and
 // there is an error. It goes on when a request is cancelled, since the commit
-// belongs to others too; the busy timeout bounds it.
+// belongs to others too; the busy timeout bounds it, once the pool has given a
+// connection.
 func (w *writer) commit(jobs []*job) error {
 	ctx := context.Background()
 	conn, err := w.database.db.Conn(ctx)
