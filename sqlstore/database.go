@@ -270,7 +270,7 @@ func (d *database) transaction(ctx context.Context, steps []step) (int64, error)
 	}
 	// A commit was sent, whatever the driver says of an answer that it lost; only
 	// the server itself knows that it did not happen.
-	if errors.Is(err, driver.ErrBadConn) || d.class(err) == Passing && classifyConnection(err) == Passing {
+	if classifyConnection(err) == Passing {
 		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return 0, err
