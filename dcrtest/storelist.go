@@ -76,7 +76,7 @@ func listAfter(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	if err := add(ctx, store, newClient("a"), newClient("b"), newClient("d")); err != nil {
 		return err
 	}
-	for after, want := range map[string][]string{"": {"a", "b", "d"}, "a": {"b", "d"}, "c": {"d"}, "d": nil, "z": nil} {
+	for after, want := range map[string][]string{"": {"a", "b", "d"}, "a": {"b", "d"}, "c": {"d"}, "d": nil, "z": nil, "b\x00": {"d"}, "a\xff": {"b", "d"}} {
 		got, err := listed(ctx, lister, dcr.Filter{}, after)
 		if err := errors.Join(err, wantIDs(fmt.Sprintf("the listing after %q", after), got, want)); err != nil {
 			return err

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"iter"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/dynreg/dcr"
 )
@@ -19,13 +21,20 @@ const pageSize = 200
 // all clients that the rest of the filter leaves, which takes about a second for
 // some million of them.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+	start := after // as far as every database takes it
+	if i := strings.IndexFunc(after, func(r rune) bool { return r == 0 || r == utf8.RuneError }); i >= 0 {
+		start = after[:i]
+	}
 	return func(yield func(*dcr.Client, error) bool) {
-		for page, err := range s.pages(ctx, s.selection(filter), after, pageSize) {
+		for page, err := range s.pages(ctx, s.selection(filter), start, pageSize) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for i := range page {
+				if page[i].id <= after {
+					continue
+				}
 				client, err := page[i].client()
 				if !yield(client, err) || err != nil {
 					return

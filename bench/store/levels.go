@@ -90,9 +90,8 @@ func registrationServer(store dcr.ClientConfigurationStore) *subject {
 	return served(handler)
 }
 
-// floorServer decodes the same JSON, makes the same number of random values
-// and hashes, answers what RFC 7591 §3.2.1 and RFC 7592 §3 demand, and judges
-// nothing.
+// floorServer decodes the same JSON, makes as many random bits and hashes,
+// answers what RFC 7591 §3.2.1 and RFC 7592 §3 demand, and judges nothing.
 func floorServer(insert inserter) *subject {
 	return served(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := make(map[string]any)
@@ -106,7 +105,9 @@ func floorServer(insert inserter) *subject {
 		answer["client_secret_expires_at"] = 0
 		answer["registration_client_uri"] = "https://id.example.com/connect/dcr?client_id=" + id
 		for _, name := range []string{"client_secret", "registration_access_token"} {
-			secret := rand.Text()
+			bits := make([]byte, 32)
+			rand.Read(bits)
+			secret := base64.RawURLEncoding.EncodeToString(bits)
 			sum := sha256.Sum256([]byte(secret))
 			client[name], answer[name] = base64.RawURLEncoding.EncodeToString(sum[:]), secret
 		}
