@@ -55,21 +55,28 @@ func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 }
 
 func (d *database) close() error {
+	d.waitForWrites()
+	if d.writer != nil {
+		d.writer.close() // for those whose callers gave up
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed = true
-	for d.writing > 0 {
-		d.idle.Wait()
-	}
-	if d.writer != nil {
-		d.writer.close()
-	}
 	d.ended = true
 	for _, prepared := range d.prepared {
 		prepared.Close()
 	}
 	d.prepared = nil
 	return nil
+}
+
+// waitForWrites lets no write begin, and waits for those under way.
+func (d *database) waitForWrites() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for d.writing > 0 {
+		d.idle.Wait()
+	}
 }
 
 // begin notes that a write is under way, until end.

@@ -18,8 +18,8 @@ const pageSize = 200
 //
 // An index finds clients by their software id, by who registered them and by a
 // status other than active. An age, a policy and the active status are asked of
-// all clients that the rest of the filter leaves, which takes about a second for
-// some million of them.
+// all clients that the rest of the filter leaves, which takes time in proportion
+// to their number.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	start := after // as far as every database takes it
 	if i := strings.IndexFunc(after, func(r rune) bool { return r == 0 || r == utf8.RuneError }); i >= 0 {

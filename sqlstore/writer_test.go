@@ -171,6 +171,37 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// TestCloseDuringFailure holds that Close outlasts a commit that fails for
+// writers who gave up waiting.
+func TestCloseDuringFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, store, proceed, add := stall(t, touched)
+		ctx, cancel := context.WithCancel(t.Context())
+		first, second, third := add(ctx, "first"), add(ctx, "second"), add(ctx, "third")
+		proceed <- nil
+		synctest.Wait() // the others are being committed together
+		cancel()
+		closed := make(chan error, 1)
+		go func() { closed <- store.Close() }()
+		synctest.Wait()
+		pending(t, closed)
+		proceed <- errors.New("disk I/O error")
+		proceed <- nil
+		proceed <- nil
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		for _, result := range []chan error{second, third} {
+			if err := <-result; !errors.Is(err, ErrOutcomeUnknown) {
+				t.Errorf("returned %v", err)
+			}
+		}
+	})
+}
+
 // TestCrowd holds that very many writes do not make the first of them wait for
 // all.
 func TestCrowd(t *testing.T) {
