@@ -261,12 +261,7 @@ func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
 			}
 		}
 	}
-	for _, text := range k.analyze { // as the server itself does in time
-		if _, err := db.ExecContext(ctx, text); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.settled(ctx, db, "dcr_clients", "dcr_client_keys")
 }
 
 // searched is what the table of keys has of a client.

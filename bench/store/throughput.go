@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"sync"
 	"time"
@@ -47,6 +49,9 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 	floor, measured := s.level.floor(insert), s.level.store(store)
 	defer floor.close()
 	defer measured.close()
+	if err := k.fill(ctx, s, db, floor, measured); err != nil {
+		return err
+	}
 
 	var ratios []float64
 	for round := range s.rounds + 1 {
@@ -68,6 +73,50 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 	fmt.Printf("%-12s %11d %12.0f %12.0f %8.2f   %v, %v (%v, %v)\n", k.name, connections,
 		median(floor.rates), median(measured.rates), median(ratios),
 		measured.quantile(0.5), measured.quantile(0.99), floor.quantile(0.5), floor.quantile(0.99))
+	return nil
+}
+
+// fill puts as many rows into both tables as are asked for: copies of what the
+// two add themselves, under ids as the two make them.
+func (k *kind) fill(ctx context.Context, s *settings, db *sql.DB, floor, measured *subject) error {
+	if s.clients == 0 {
+		return nil
+	}
+	for _, t := range []struct {
+		adds   *subject
+		table  string
+		insert string
+		row    func(n int, document string) []any
+	}{
+		{floor, "floor", "floor (id, document)", func(_ int, document string) []any { return []any{rand.Text(), document} }},
+		{measured, "dcr_clients", "dcr_clients (tenant, client_id, created_at, document)", func(n int, document string) []any {
+			return []any{"", clientID(n), micros(created(n)), document}
+		}},
+	} {
+		add, err := t.adds.worker()
+		if err == nil {
+			err = add(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		var document string
+		if err := db.QueryRowContext(ctx, "SELECT document FROM "+t.table).Scan(&document); err != nil {
+			return err
+		}
+		for from := 0; from < s.clients; from += 500 {
+			some := rows{table: t.insert}
+			for n := from; n < min(from+500, s.clients); n++ {
+				some.add(t.row(n, document)...)
+			}
+			if err := some.insert(ctx, db, k); err != nil {
+				return err
+			}
+		}
+		if err := k.settled(ctx, db, t.table); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
