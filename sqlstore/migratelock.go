@@ -65,7 +65,8 @@ func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(err
 // statement that changes the schema. Clusters that have no such locks migrate
 // without.
 func (d *database) lockMySQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
-	const name = "CONCAT('dcr ', MD5(CONCAT(COALESCE(DATABASE(), ''), ?)))"
+	// SHA2, since MySQL 9 has no MD5 any more; a name has at most 64 characters.
+	const name = "CONCAT('dcr ', LEFT(SHA2(CONCAT(COALESCE(DATABASE(), ''), ?), 256), 40))"
 	table := d.names.table("schema_versions")
 	none := func(failed error) error { return failed }
 	for {
