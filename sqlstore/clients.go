@@ -121,7 +121,9 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 }
 
 // replacement is what updates a client whose keys are the same as before, and
-// what updates one with other keys.
+// what updates one with other keys. That one removes keys last, and by their
+// names: in InnoDB, a removal locks the place of what it did not find, and two
+// that insert after that wait for each other.
 func (s *Store) replacement(client *dcr.Client, document string) (same step, other []step) {
 	keys, used := keysOf(client), micros(client.LastUsedAt)
 	args := append(columnValues(client), micros(client.ActivatedAt), used, used, document,
@@ -129,9 +131,12 @@ func (s *Store) replacement(client *dcr.Client, document string) (same step, oth
 	same = step{&s.sql.updateSame[len(keys)], append(slices.Clone(args), s.tenant, client.ID)}
 	rows := s.keyRows(client.ID, keys)
 	same.args = append(same.args, rows...)
-	other = []step{{&s.sql.update, args}, {&s.sql.removeKeys, []any{s.tenant, client.ID}}}
+	other = []step{{&s.sql.update, args}}
 	if len(keys) > 0 {
-		other = append(other, step{&s.sql.addKeys[len(keys)], rows})
+		other = append(other, step{&s.sql.setKeys[len(keys)], rows})
+	}
+	if none := missing(keys); len(none) > 0 {
+		other = append(other, step{&s.sql.dropKeys[len(none)], append([]any{s.tenant, client.ID}, none...)})
 	}
 	return same, other
 }

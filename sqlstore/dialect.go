@@ -28,16 +28,20 @@ type traits struct {
 	oneWriter   bool   // the database admits one writer at a time
 	ignoreTaken string // makes an INSERT of a key that is likely taken touch no row, where that can be said
 	ignoreNew   string // the same for a key that is hardly ever taken, where saying so costs the others nothing
+	orSetValue  string // makes an INSERT of a client's keys change the values of those that are there
 	insertsTwo  bool   // one statement can insert into two tables
 }
 
 var dialects = map[Dialect]*traits{
-	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict, insertsTwo: true},
-	MySQL:      {name: "mysql", quote: "`", prepare: true},
-	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict},
+	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict, orSetValue: onKeyConflict, insertsTwo: true},
+	MySQL:      {name: "mysql", quote: "`", prepare: true, orSetValue: " ON DUPLICATE KEY UPDATE value = VALUES(value)"},
+	SQLite:     {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, ignoreTaken: onConflict, ignoreNew: onConflict, orSetValue: onKeyConflict},
 }
 
-const onConflict = " ON CONFLICT DO NOTHING"
+const (
+	onConflict    = " ON CONFLICT DO NOTHING"
+	onKeyConflict = " ON CONFLICT (tenant, client_id, name) DO UPDATE SET value = excluded.value"
+)
 
 func (d Dialect) traits() *traits {
 	traits, known := dialects[d]

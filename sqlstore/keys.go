@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/dynreg/dcr"
@@ -17,6 +18,8 @@ const (
 
 	mostKeys = 4
 )
+
+var keyNames = [mostKeys]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStatement}
 
 // searchKey is one row of the table of keys, less the client.
 type searchKey struct{ name, value string }
@@ -46,6 +49,16 @@ func appendKey(keys []searchKey, name, value string) []searchKey {
 		return keys
 	}
 	return append(keys, searchKey{name, key(value)})
+}
+
+// missing are the names of the keys that are not among keys.
+func missing(keys []searchKey) (names []any) {
+	for _, name := range keyNames {
+		if !slices.ContainsFunc(keys, func(k searchKey) bool { return k.name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // statementValue names a statement: NUL is in no issuer, and makes key hash the

@@ -13,10 +13,10 @@ type statements struct {
 
 	// By the number of keys of the client.
 	addKeys    [mostKeys + 1]statement // adds the keys alone
+	setKeys    [mostKeys + 1]statement // adds them or changes their values
+	dropKeys   [mostKeys + 1]statement // removes keys by their names
 	addKeyed   [mostKeys + 1]statement // adds the client and its keys, where one statement can
 	updateSame [mostKeys + 1]statement // updates the client, if its keys are still these
-
-	removeKeys statement
 }
 
 // row are the columns that make a client, in the order of stored.columns.
@@ -48,11 +48,12 @@ func newStatements(t *traits, names names) *statements {
 		}
 		addKeys := "INSERT INTO {client_keys} (tenant, client_id, name, value) VALUES (?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?)", n-1)
 		set(&s.addKeys[n], addKeys)
+		set(&s.setKeys[n], addKeys+t.orSetValue)
+		set(&s.dropKeys[n], "DELETE FROM {client_keys}"+one+" AND name IN (?"+strings.Repeat(", ?", n-1)+")")
 		if t.insertsTwo {
 			set(&s.addKeyed[n], "WITH added AS ("+addKeys+") "+add)
 		}
 	}
-	set(&s.removeKeys, "DELETE FROM {client_keys}"+one)
 	set(&s.byStatement, "SELECT client_id FROM {client_keys} WHERE tenant = ? AND name = '"+keyStatement+"' AND value = ? ORDER BY client_id")
 
 	const token = " WHERE tenant = ? AND hash = ?"
