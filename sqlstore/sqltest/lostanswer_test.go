@@ -4,31 +4,33 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// lossy is a way to a PostgreSQL server that, once told to, drops the connection
-// instead of passing on that a write was committed.
+// lossy is a way to a server that, once told to, drops the connection instead of
+// passing on that a write was committed.
 type lossy struct {
 	net.Listener
-	server string
-	lose   atomic.Bool
+	server    string
+	committed func(asked, answer []byte) bool
+	lose      atomic.Bool
 }
 
-func newLossy(t *testing.T, server string) *lossy {
+func newLossy(t *testing.T, server string, committed func(asked, answer []byte) bool) *lossy {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lossy{Listener: listener, server: server}
+	l := &lossy{Listener: listener, server: server, committed: committed}
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -49,23 +51,34 @@ func (l *lossy) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	var asked atomic.Pointer[[]byte] // what the client sent last
+	asked.Store(new([]byte))
 	go func() {
-		io.Copy(server, client)
-		server.Close()
+		defer server.Close()
+		for {
+			buffer := make([]byte, 64<<10)
+			n, err := client.Read(buffer)
+			if err != nil {
+				return
+			}
+			buffer = buffer[:n]
+			asked.Store(&buffer)
+			server.Write(buffer)
+		}
 	}()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buffer)
-		if err != nil || committed(buffer[:n]) && l.lose.CompareAndSwap(true, false) {
+		if err != nil || l.committed(*asked.Load(), buffer[:n]) && l.lose.CompareAndSwap(true, false) {
 			return
 		}
 		client.Write(buffer[:n])
 	}
 }
 
-// committed reports whether the server says that a write is done and that no
-// transaction is open any more.
-func committed(answer []byte) bool {
+// committedPostgreSQL reports whether the server says that a write is done and
+// that no transaction is open any more.
+func committedPostgreSQL(_, answer []byte) bool {
 	if !bytes.HasSuffix(answer, []byte("Z\x00\x00\x00\x05I")) {
 		return false
 	}
@@ -77,6 +90,50 @@ func committed(answer []byte) bool {
 	return false
 }
 
+// committedMySQL reads an OK packet: after a header of four bytes, a zero, how
+// many rows were touched, an id, and flags, of which the lowest is an open
+// transaction.
+func committedMySQL(asked, answer []byte) bool {
+	const query, execute = 3, 23
+	if len(asked) < 5 || asked[4] != query && asked[4] != execute || len(answer) < 9 || answer[4] != 0 {
+		return false
+	}
+	return bytes.HasPrefix(asked[5:], []byte("COMMIT")) || answer[5] > 0 && answer[7]&1 == 0
+}
+
+// lossyWay is how a driver talks to a server.
+type lossyWay struct {
+	name string
+	d    database
+	// open makes a lossy way to the server, and the data source name that takes
+	// it.
+	open func(t *testing.T) (way *lossy, dsn string)
+}
+
+func lossyPostgreSQL(mode string) lossyWay {
+	return lossyWay{mode, databases[1], func(t *testing.T) (*lossy, string) {
+		dsn, err := url.Parse(createPostgreSQL(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		way := newLossy(t, dsn.Host, committedPostgreSQL)
+		dsn.Host, dsn.RawQuery = way.Addr().String(), "sslmode=disable&default_query_exec_mode="+mode
+		return way, dsn.String()
+	}}
+}
+
+func lossyMySQL(name string, interpolate bool) lossyWay {
+	return lossyWay{name, databases[2], func(t *testing.T) (*lossy, string) {
+		config, err := mysql.ParseDSN(createMySQL(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		way := newLossy(t, config.Addr, committedMySQL)
+		config.Addr, config.InterpolateParams = way.Addr().String(), interpolate
+		return way, config.FormatDSN()
+	}}
+}
+
 // TestLostAnswers holds that a write whose answer was lost is neither repeated
 // nor mistaken for another's, in every way in which the driver talks to the
 // server: what can be found out is, and what cannot is unknown.
@@ -85,7 +142,10 @@ func TestLostAnswers(t *testing.T) {
 	keyed := func(by string) *dcr.Client {
 		return &dcr.Client{ID: "one", RegisteredBy: by, Source: dcr.SourceDynamic, CreatedAt: now.Add(-time.Hour), Revision: 1}
 	}
-	for _, mode := range []string{"cache_statement", "exec", "simple_protocol"} {
+	for _, through := range []lossyWay{
+		lossyPostgreSQL("cache_statement"), lossyPostgreSQL("exec"), lossyPostgreSQL("simple_protocol"),
+		lossyMySQL("mysql", false), lossyMySQL("mysql interpolating", true),
+	} {
 		for _, c := range []struct {
 			sentence string
 			first    *dcr.Client
@@ -110,15 +170,9 @@ func TestLostAnswers(t *testing.T) {
 				return err
 			}, sqlstore.ErrOutcomeUnknown},
 		} {
-			t.Run(mode+"/"+c.sentence, func(t *testing.T) {
-				dsn, err := url.Parse(createPostgreSQL(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				way := newLossy(t, dsn.Host)
-				dsn.Host, dsn.RawQuery = way.Addr().String(), "sslmode=disable&default_query_exec_mode="+mode
-				d := database{name: "PostgreSQL", dialect: sqlstore.PostgreSQL, driver: "pgx"}
-				store := d.storeIn(t, d.open(t, dsn.String()), nil)
+			t.Run(through.name+"/"+c.sentence, func(t *testing.T) {
+				way, dsn := through.open(t)
+				store := through.d.storeIn(t, through.d.open(t, dsn), nil)
 				if err := store.AddInitialAccessToken(t.Context(), &dcr.InitialAccessToken{Hash: "hash", MaxUses: 5}); err != nil {
 					t.Fatal(err)
 				}
