@@ -17,6 +17,11 @@
 // Tell the pool to keep its connections, with db.SetMaxIdleConns: database/sql
 // keeps two, and opening one costs more than a registration.
 //
+// The tests run on PostgreSQL 15 and 18, MariaDB 10.11, MySQL 9.7 and SQLite.
+// CockroachDB and YugabyteDB are allowed for and not tested. To run them on a
+// server of your own, set DCR_TEST_POSTGRES or DCR_TEST_MYSQL to its data source
+// name and test the module sqlstore/sqltest; they make databases and drop them.
+//
 // # SQLite
 //
 // Concurrent writes to SQLite share commits: while one commit is on its way to
