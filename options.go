@@ -130,8 +130,9 @@ type Options struct {
 	// request. If zero, 10 seconds.
 	StoreTimeout time.Duration
 
-	// Logger gets what went wrong on our side, and refusals at debug level;
-	// never a body or a secret. If nil, slog.Default.
+	// Logger gets what went wrong on our side, and at debug level refusals and
+	// requests whose client went away; never a body or a secret. If nil,
+	// slog.Default.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
