@@ -63,7 +63,7 @@ type Options struct {
 	OptionalClientID bool
 
 	// CORS says which web pages may call the endpoints. The zero value lets
-	// none.
+	// none. Require answers by it too, where it is right in front.
 	CORS CORS
 
 	// SecretLifetime is how long a client secret is valid. If zero, for ever,
