@@ -77,19 +77,25 @@ func weight(err error) int {
 // in, with the [Caller] in the context for the handler behind it. Anybody else
 // is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
 // 6750 §3. Put it in front of POST alone: the registration access tokens of
-// the other methods are none of the host's.
+// the other methods are none of the host's. Where what it is put in front of is
+// a [Handler] itself, Options.CORS of that lets pages read the refusals too.
 //
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 //	mux.Handle("/connect/dcr", handler)
 func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	authenticate = AnyOf(authenticate)
 	return func(next http.Handler) http.Handler {
+		var cors CORS
+		if behind, ok := next.(*Handler); ok {
+			cors = behind.opts.CORS
+		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			caller, err := authenticate(r)
 			if err == nil && caller == nil {
 				err = errNoToken
 			}
 			if err != nil {
+				cors.answer(w.Header(), r, "POST, OPTIONS")
 				logRefusal(r, slog.Default(), err)
 				WriteError(w, r, err)
 				return

@@ -95,7 +95,8 @@ func (c Capabilities) effective() Capabilities {
 }
 
 // complete puts the strict defaults in the place of absent ceilings, so that
-// every reader sees the same lists.
+// every reader sees the same lists. What a reader appends to one of them stays
+// its own.
 func (c *Capabilities) complete() {
 	fill := func(list *[]string, absent []string) {
 		if *list == nil {
@@ -115,6 +116,7 @@ func (c *Capabilities) complete() {
 			c.TokenEndpointAuthSigningAlgs = slices.Concat(defaultSigningAlgs, []string{"HS256"})
 		}
 	}
+	capabilityMembers.Clip(c)
 }
 
 func (c *Capabilities) openID() bool { return c.IDTokenSigningAlgs != nil || c.SubjectTypes != nil }

@@ -1,6 +1,7 @@
 package dcr_test
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -109,5 +110,48 @@ func TestDiscovery(t *testing.T) {
 	c.Discovery()["scopes_supported"].([]string)[0] = "changed"
 	if c.Scopes[0] != "a" {
 		t.Error("the document shares its lists with the capabilities")
+	}
+}
+
+// appending is a step that adds to every list that it is handed.
+type appending struct{ dcr.DefaultValidator }
+
+func (appending) ValidateTokens(_ context.Context, reg *dcr.Registration) error {
+	handed := reflect.ValueOf(&reg.Capabilities).Elem()
+	for i := range handed.NumField() {
+		if list, isList := handed.Field(i).Interface().([]string); isList {
+			handed.Field(i).Set(reflect.ValueOf(append(list, "appended")))
+		}
+	}
+	return nil
+}
+
+func TestWhatAStepAppendsIsNotTheHosts(t *testing.T) {
+	var hosts dcr.Capabilities
+	fields := reflect.ValueOf(&hosts).Elem()
+	var lists [][]string // with what is beyond their ends
+	for i := range fields.NumField() {
+		if _, isList := fields.Field(i).Interface().([]string); isList {
+			list := append(make([]string, 0, 2), "own")
+			fields.Field(i).Set(reflect.ValueOf(list))
+			lists = append(lists, list[:2])
+		}
+	}
+	hosts.GrantTypes = append(hosts.GrantTypes[:0], "authorization_code")
+	hosts.ResponseTypes = append(hosts.ResponseTypes[:0], "code")
+	hosts.TokenEndpointAuthMethods = append(hosts.TokenEndpointAuthMethods[:0], "none")
+	hosts.SubjectTypes = append(hosts.SubjectTypes[:0], "public")
+	hosts.IDTokenSigningAlgs = append(hosts.IDTokenSigningAlgs[:0], "RS256")
+	reg := &dcr.Registration{Request: &dcr.Request{Metadata: dcr.Metadata{RedirectURIs: []string{"https://app.example.com/callback"}}}}
+	if err := dcr.Validate(t.Context(), appending{dcr.DefaultValidator{Supports: hosts}}, reg); err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		if list[1] != "" {
+			t.Fatalf("a step wrote to the host's list: %q", list)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { _ = dcr.DefaultValidator{Supports: hosts}.Capabilities() }); n > 0 {
+		t.Errorf("handing the lists out takes %v allocations", n)
 	}
 }

@@ -125,6 +125,42 @@ func TestCORSLetsErrorsBeRead(t *testing.T) {
 	}
 }
 
+func TestCORSLetsRefusalsOfRequireBeRead(t *testing.T) {
+	const page = "https://app.example.com"
+	refuses := func(code dcr.Code) dcr.Authenticator {
+		return func(*http.Request) (*dcr.Caller, error) { return nil, dcr.Errorf(code, "refused") }
+	}
+	nobody := func(*http.Request) (*dcr.Caller, error) { return nil, nil }
+	somebody := func(*http.Request) (*dcr.Caller, error) { return &dcr.Caller{Subject: "page"}, nil }
+	list := dcr.CORS{Origins: []string{page}}
+	for _, c := range []struct {
+		sentence     string
+		cors         dcr.CORS
+		authenticate dcr.Authenticator
+		origin       string
+		status, want string
+	}{
+		{"no token", list, nobody, page, "Unauthorized", page},
+		{"a token that will not do", list, refuses(dcr.InvalidToken), page, "Unauthorized", page},
+		{"a token of another scope", list, refuses(dcr.InsufficientScope), page, "Forbidden", page},
+		{"an outage", list, refuses(dcr.TemporarilyUnavailable), page, "Service Unavailable", page},
+		{"every page", dcr.CORS{AnyOrigin: true}, nobody, page, "Unauthorized", "*"},
+		{"a page that may not call", list, nobody, "https://evil.example", "Unauthorized", ""},
+		{"no page may call", dcr.CORS{}, nobody, page, "Unauthorized", ""},
+		{"who is let in gets the handler's answer", list, somebody, page, "Created", page},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			header := call(dcr.Require(c.authenticate)(corsHandler(t, c.cors)), http.MethodPost, corsEndpoint, c.origin, "")
+			if got := strings.Join(header.Values("Access-Control-Allow-Origin"), "|"); header.Get("X-Status") != c.status || got != c.want {
+				t.Errorf("%s, Access-Control-Allow-Origin %q, want %s, %q", header.Get("X-Status"), got, c.status, c.want)
+			}
+			if got := header.Get("Access-Control-Expose-Headers"); (got == "WWW-Authenticate, Retry-After") != (c.want != "") {
+				t.Errorf("Access-Control-Expose-Headers %q", got)
+			}
+		})
+	}
+}
+
 func TestCORSBehindTheHostsOwn(t *testing.T) {
 	inner := corsHandler(t, dcr.CORS{Origins: []string{"https://app.example.com"}})
 	host := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

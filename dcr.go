@@ -78,7 +78,7 @@ type Registration struct {
 	Request      *Request           // as sent; steps read it and never change it; nil on a read or delete
 	Client       *Client            // the effective client under construction: steps judge and correct it
 	Previous     *Client            // the stored client on an update, nil on a registration
-	Capabilities Capabilities       // what the outermost validator supports: the one thing steps measure against
+	Capabilities Capabilities       // what the outermost validator supports: the one thing steps measure against; its lists are the host's, never written to
 	Statement    *SoftwareStatement // the verified software statement, nil if there is none
 	Caller       *Caller            // who asked, nil if anonymous
 	HTTP         *http.Request      // the request, its body already read; nil outside a Handler

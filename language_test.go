@@ -1,6 +1,8 @@
 package dcr_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/dynreg/dcr"
@@ -50,4 +52,70 @@ func TestLanguageTagsOfExtensions(t *testing.T) {
 
 func extended(extensions ...dcr.Extension) change {
 	return func(v *dcr.DefaultValidator, _ *dcr.Options) { v.Extensions = extensions }
+}
+
+// Each case is registered, and then updated without the statement, which stays
+// in force: both answers are the same.
+func TestLanguageTagsOfWhatAStatementClaims(t *testing.T) {
+	only := map[string]dcr.StatementRule{"client_name": dcr.ClaimOnly, "organization_name": dcr.ClaimOnly}
+	binds := map[string]dcr.StatementRule{"client_name": dcr.ClaimBinds, "organization_name": dcr.ClaimBinds}
+	for _, member := range []string{"client_name", "organization_name"} {
+		for _, test := range []struct {
+			sentence string
+			rules    map[string]dcr.StatementRule
+			claims   object // by the tag, "" for the member itself
+			plain    object
+			want     object
+		}{
+			{"no other language says otherwise", nil, object{"": "Bank"}, object{"": "Evil", "en": "Evil"}, object{"": "Bank", "en": nil}},
+			{"nor does one beside what binds", binds, object{"": "Bank"}, object{"": "Bank", "en": "Evil"}, object{"": "Bank", "en": nil}},
+			{"nor does one of what only a statement may say", only, object{}, object{"en": "Evil"}, object{"": nil, "en": nil}},
+			{"a claimed language is kept beside the claimed member", nil, object{"": "Bank", "fr": "Banque"}, object{"fr": "Evil", "en": "Evil"}, object{"": "Bank", "fr": "Banque", "en": nil}},
+			{"a claimed language is kept in the place of another spelling", nil, object{"fr-CA": "Banque"}, object{"fr-ca": "Evil"}, object{"fr-CA": "Banque", "fr-ca": nil}},
+			{"a claimed language leaves the others to the request", nil, object{"fr": "Banque"}, object{"": "Mine", "en": "Mine too"}, object{"": "Mine", "fr": "Banque", "en": "Mine too"}},
+			{"what is not claimed is the request's", binds, object{}, object{"": "Mine", "en": "Mine too"}, object{"": "Mine", "en": "Mine too"}},
+		} {
+			t.Run(member+": "+test.sentence, func(t *testing.T) {
+				name := func(tag string) string { return strings.TrimSuffix(member+"#"+tag, "#") }
+				named := func(base, tags object) object {
+					for tag, value := range tags {
+						base = base.with(name(tag), value)
+					}
+					return base
+				}
+				claims := named(stated().with("client_name", nil), test.claims)
+				plain := named(object{"redirect_uris": []string{"https://vouched.example/cb"}}, test.plain)
+				for verified, statement := range map[string]string{"by the verifier": signers()["ES256"].sign(claims), "by the host": "own:" + claims.String()} {
+					if verified == "by the host" && test.rules != nil {
+						continue // they are the verifier's
+					}
+					handler, _ := trusting(t, nil, func(o *dcr.Options, _ *dcr.DefaultValidator) {
+						o.Validator = vouched{dcr.DefaultValidator{
+							Extensions: dcr.FederationExtensions(),
+							Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["ES256"].keys()}, Members: test.rules},
+						}}
+					})
+					client := registerWith(t, handler, plain.with("software_statement", statement))
+					for when, members := range map[string]object{"registered": client.members, "updated": client.update(t, plain, 200, "")} {
+						for tag, want := range test.want {
+							if members[name(tag)] != want {
+								t.Errorf("%s, verified %s: %s is %v, want %v", when, verified, name(tag), members[name(tag)], want)
+							}
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// vouched takes the host's own statements at their word: they are JSON.
+type vouched struct{ dcr.DefaultValidator }
+
+func (v vouched) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	if text, own := strings.CutPrefix(reg.Request.SoftwareStatement, "own:"); own {
+		reg.Statement = &dcr.SoftwareStatement{Issuer: "us", ID: "1"}
+		return reg.Statement.UnmarshalJSON([]byte(text))
+	}
+	return v.DefaultValidator.ValidateSoftwareStatement(ctx, reg)
 }

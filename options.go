@@ -18,7 +18,8 @@ import (
 type Options struct {
 	// Endpoint is the absolute public URL of the registration endpoint, e.g.
 	// https://id.example.com/connect/dcr: what clients see, whatever path the
-	// handler is mounted at. Required; https unless its host is loopback.
+	// handler is mounted at. Required; https unless its host is loopback,
+	// without a fragment, and without client_id in its query.
 	Endpoint string
 
 	// ClientURI is the template of registration_client_uri (RFC 7592 §3), e.g.
@@ -54,7 +55,7 @@ type Options struct {
 	ManageAs func(caller *Caller, client *Client) bool
 
 	// DisableManagement takes RFC 7592 away: no registration access tokens,
-	// 405 for everything but POST.
+	// 405 for everything but POST. Nothing can be rotated then.
 	DisableManagement bool
 
 	// OptionalClientID accepts an update without client_id, which RFC 7592
@@ -62,7 +63,7 @@ type Options struct {
 	OptionalClientID bool
 
 	// CORS says which web pages may call the endpoints. The zero value lets
-	// none.
+	// none. Require answers by it too, where it is right in front.
 	CORS CORS
 
 	// SecretLifetime is how long a client secret is valid. If zero, for ever,
@@ -130,8 +131,9 @@ type Options struct {
 	// request. If zero, 10 seconds.
 	StoreTimeout time.Duration
 
-	// Logger gets what went wrong on our side, and refusals at debug level;
-	// never a body or a secret. If nil, slog.Default.
+	// Logger gets what went wrong on our side, and at debug level refusals and
+	// requests whose client went away; never a body or a secret. If nil,
+	// slog.Default.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
@@ -199,6 +201,14 @@ func (o *Options) checkURLs() error {
 	if err := publicURL(o.Endpoint); err != nil {
 		return fmt.Errorf("Options.Endpoint %w", err)
 	}
+	_, text, _ := strings.Cut(o.Endpoint, "?")
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return errors.New("Options.Endpoint has a malformed query, which every request would be refused for; leave the query out")
+	}
+	if query.Has("client_id") {
+		return errors.New("Options.Endpoint has client_id in its query, so that nobody could register; leave client_id out")
+	}
 	if o.ClientURI == "" {
 		return nil
 	}
@@ -243,6 +253,9 @@ func (o *Options) check() error {
 	}
 	if err := o.CORS.check(); err != nil {
 		return err
+	}
+	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
+		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
 	}
 	for mediaType, decode := range o.Decoders {
 		parsed, _, err := mime.ParseMediaType(mediaType)

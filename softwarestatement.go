@@ -42,7 +42,8 @@ type SoftwareStatement struct {
 type StatementRule int
 
 // The rules for a claimed member. Under each, a request that leaves the member
-// out gets what is claimed.
+// out gets what is claimed, and the member's language-tagged forms are those
+// that are claimed.
 const (
 	// ClaimWins replaces what the request says (RFC 7591 §2.3).
 	ClaimWins StatementRule = iota
@@ -122,8 +123,9 @@ func (reg *Registration) keepClaimed() {
 			f.Copy(client, previous)
 			client.dropTagged(f)
 		} else if text, tagged := previous.Localized[name]; tagged {
-			put(&client.Localized, name, text)
+			client.localize(name, text)
 		} else if raw, extended := previous.Extra[name]; extended {
+			client.dropTaggedExtra(name, nil)
 			put(&client.Extra, name, slices.Clone(raw))
 		}
 	}
@@ -153,10 +155,16 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 		}
 	}
 	for name, text := range s.Localized {
-		maps.DeleteFunc(client.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
-		put(&client.Localized, name, text)
+		client.localize(name, text)
 	}
 	return nil
+}
+
+// localize puts a claimed language-tagged form in the place of the request's,
+// however that one spells the tag.
+func (m *Metadata) localize(name, text string) {
+	maps.DeleteFunc(m.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
+	put(&m.Localized, name, text)
 }
 
 // dropTagged removes the language-tagged forms that the request has of a
@@ -171,6 +179,17 @@ func (m *Metadata) dropTagged(f *registered) {
 			delete(m.Localized, name)
 		}
 	}
+}
+
+// dropTaggedExtra does for a claimed extension member what dropTagged does for a
+// registered one. Of a claimed name that has a tag itself, other spellings of the
+// tag go. Those in kept are claimed too.
+func (m *Metadata) dropTaggedExtra(name string, kept map[string]json.RawMessage) {
+	maps.DeleteFunc(m.Extra, func(own string, _ json.RawMessage) bool {
+		base, _, tagged := strings.Cut(own, "#")
+		_, claimed := kept[own]
+		return !claimed && (tagged && base == name || sameTagged(own, name))
+	})
 }
 
 func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
@@ -188,10 +207,17 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 		if take {
 			put(&reg.Client.Extra, name, json.RawMessage(bytes.Clone(claimed)))
 		}
+		reg.Client.dropTaggedExtra(name, s.Extra)
 	}
 	for _, name := range sortedKeys(reg.Client.Extra) {
-		if _, claimed := s.Extra[name]; !claimed && s.rules[name] == ClaimOnly {
+		if _, claimed := s.Extra[name]; claimed {
+			continue
+		}
+		if s.rules[name] == ClaimOnly {
 			return notClaimed(name)
+		}
+		if base, _, tagged := strings.Cut(name, "#"); tagged && s.rules[base] == ClaimOnly {
+			delete(reg.Client.Extra, name)
 		}
 	}
 	return nil

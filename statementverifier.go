@@ -63,7 +63,8 @@ type StatementVerifier struct {
 	// Claims names the members that claims with other names stand for, such as
 	// software_redirect_uris for redirect_uris; a declared extension member
 	// will do as well. What a statement claims under the member's own name
-	// comes first. If nil, each claim stands for the member of its name.
+	// comes first. If nil, each claim stands for the member of its name. A
+	// number that is claimed of software_version is read as it is written.
 	Claims map[string]string
 
 	// Members says how what is claimed of a member and what the request says
@@ -291,7 +292,7 @@ func (v *StatementVerifier) read(payload []byte, limits Limits) (*SoftwareStatem
 		if _, stands := v.Claims[name]; stands {
 			return nil
 		}
-		return request.member(name, value)
+		return request.member(name, asClaimed(name, value))
 	})
 	if err == nil {
 		err = v.readMapped(all, request)
@@ -310,6 +311,15 @@ func (v *StatementVerifier) read(payload []byte, limits Limits) (*SoftwareStatem
 	return statement, &claims, nil
 }
 
+// asClaimed is what a claim says of a member. Directories issue a version as a
+// number too, whose text is what counts: 1.10 is not 1.1.
+func asClaimed(member string, value strictjson.Value) strictjson.Value {
+	if member == "software_version" && value.Kind() == strictjson.Number {
+		return strictjson.AppendString(nil, string(value))
+	}
+	return value
+}
+
 // readMapped reads the claims that stand for members of another name.
 func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, request *Request) error {
 	for _, claim := range sortedKeys(v.Claims) {
@@ -319,7 +329,7 @@ func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, reques
 			continue
 		}
 		before := len(request.faults)
-		if err := request.member(name, strictjson.Value(value)); err != nil {
+		if err := request.member(name, asClaimed(name, strictjson.Value(value))); err != nil {
 			return err
 		}
 		if len(request.faults) > before {

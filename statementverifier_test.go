@@ -2,6 +2,7 @@ package dcr_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -245,5 +246,40 @@ func TestVerify(t *testing.T) {
 		if statement, err := verifier.Verify(t.Context(), text, now); !errors.Is(err, code) || statement != nil {
 			t.Errorf("got %v, %v, want %s", statement, err, code)
 		}
+	}
+}
+
+func TestAVersionThatIsANumber(t *testing.T) {
+	es := signers()["ES256"]
+	for _, test := range []struct {
+		sentence string
+		claims   object
+		plain    object
+		status   int
+		code     dcr.Code
+		want     any
+	}{
+		{"is read as the statement writes it", object{"software_version": json.Number("1.10")}, object{}, 201, "", "1.10"},
+		{"is read under another name too", object{"software_release": json.Number("2e1")}, object{}, 201, "", "2e1"},
+		{"is the same as its text", object{"software_version": 3}, object{"software_version": "3"}, 201, "", "3"},
+		{"is not the same as another text", object{"software_version": json.Number("1.10")}, object{"software_version": "1.1"}, 400, dcr.InvalidClientMetadata, nil},
+		{"is refused outside a statement", object{}, object{"software_version": 1}, 400, dcr.InvalidClientMetadata, nil},
+		{"is the only thing but a text that a version may be", object{"software_version": true}, object{}, 400, dcr.InvalidSoftwareStatement, nil},
+		{"makes no other claim a text", object{"client_uri": 1}, object{}, 400, dcr.InvalidSoftwareStatement, nil},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			handler, _ := trusting(t, &dcr.StatementVerifier{
+				Claims:  map[string]string{"software_release": "software_version"},
+				Members: map[string]dcr.StatementRule{"software_version": dcr.ClaimBinds},
+			})
+			claims := stated()
+			for name, value := range test.claims {
+				claims[name] = value
+			}
+			answer := ask(handler, "POST", registerURL, "", test.plain.with("software_statement", es.sign(claims)).String())
+			if members := answered(t, answer, test.status, test.code); members["software_version"] != test.want {
+				t.Errorf("software_version is %v, want %v", members["software_version"], test.want)
+			}
+		})
 	}
 }

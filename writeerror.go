@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §3.2.2, RFC 6750 §3: error responses.
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -71,6 +72,8 @@ func (e *Error) scopeParameter() string {
 func logRefusal(r *http.Request, logger *slog.Logger, err error) {
 	refused := (*Error)(nil)
 	switch {
+	case abandoned(r, err):
+		logger.DebugContext(r.Context(), "client registration abandoned by its client")
 	case !errors.As(err, &refused):
 		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
@@ -81,6 +84,13 @@ func logRefusal(r *http.Request, logger *slog.Logger, err error) {
 		logger.DebugContext(r.Context(), "client registration refused",
 			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.cause)
 	}
+}
+
+// abandoned reports whether an error comes of the client going away before its
+// answer, which is nobody's fault. A deadline that passed is the host's, and so
+// is what went wrong for another reason while the client gave up.
+func abandoned(r *http.Request, err error) bool {
+	return r.Context().Err() == context.Canceled && errors.Is(err, context.Canceled)
 }
 
 // status is the HTTP status of the error.

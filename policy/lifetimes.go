@@ -21,7 +21,8 @@ type Lifetimes struct {
 }
 
 // LimitLifetimes limits lifetimes, whoever chose them: a registrant through
-// [dcr.DuendeExtensions], or a hook of the host.
+// [dcr.DuendeExtensions], or a hook of the host. A default is for new clients,
+// and for those whose update no longer asks for what they asked for before.
 func LimitLifetimes(limits Lifetimes) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return lifetimes{inner, limits} }
 }
@@ -31,38 +32,41 @@ type lifetimes struct {
 	limits Lifetimes
 }
 
-// each pairs every limit with what it limits.
-func (l lifetimes) each(c *dcr.Client, do func(member string, limit Lifetime, lifetime *time.Duration) error) error {
-	for _, limited := range [...]struct {
-		member   string
-		limit    Lifetime
-		lifetime *time.Duration
-	}{
+// limitedLifetime is a lifetime of a client, and the limit of it.
+type limitedLifetime struct {
+	member   string
+	limit    Lifetime
+	lifetime *time.Duration
+}
+
+// of pairs every limit with what it limits.
+func (l lifetimes) of(c *dcr.Client) [5]limitedLifetime {
+	return [...]limitedLifetime{
 		{"access_token_lifetime", l.limits.AccessToken, &c.AccessTokenLifetime},
 		{"identity_token_lifetime", l.limits.IdentityToken, &c.IdentityTokenLifetime},
 		{"authorization_code_lifetime", l.limits.AuthorizationCode, &c.AuthorizationCodeLifetime},
 		{"absolute_refresh_token_lifetime", l.limits.AbsoluteRefreshToken, &c.AbsoluteRefreshTokenLifetime},
 		{"sliding_refresh_token_lifetime", l.limits.SlidingRefreshToken, &c.SlidingRefreshTokenLifetime},
-	} {
-		if err := do(limited.member, limited.limit, limited.lifetime); err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
-// ValidateGrantTypes gives a new client the defaults, before any step reads
-// what it asks for. An update keeps what the client has.
+// ValidateGrantTypes gives a client the defaults, before any step reads what it
+// asks for. An update keeps what the client has, unless the client once asked
+// for it: what an update leaves out, it deletes (RFC 7592 §2.2).
 func (l lifetimes) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
-	if reg.Previous == nil {
-		l.each(reg.Client, func(_ string, limit Lifetime, lifetime *time.Duration) error {
-			if limit.Default > 0 {
-				*lifetime = limit.Default
-			}
-			return nil
-		})
+	for i, limited := range l.of(reg.Client) {
+		if limited.limit.Default > 0 && (reg.Previous == nil || l.of(reg.Previous)[i].asked(reg.Previous)) {
+			*limited.lifetime = limited.limit.Default
+		}
 	}
 	return l.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// asked reports whether the lifetime is what became of the client's own wish,
+// and not what the host made of it since.
+func (l limitedLifetime) asked(c *dcr.Client) bool {
+	seconds, sent, err := dcr.NewField[float64](l.member).Get(&c.Metadata)
+	return sent && err == nil && seconds == l.lifetime.Seconds()
 }
 
 // ValidateClient holds what every step left to the ceilings.
@@ -70,7 +74,8 @@ func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 	if err := l.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	return l.each(reg.Client, func(member string, limit Lifetime, lifetime *time.Duration) error {
+	for _, limited := range l.of(reg.Client) {
+		member, limit, lifetime := limited.member, limited.limit, limited.lifetime
 		switch beyond := limit.Ceiling > 0 && (*lifetime > limit.Ceiling || *lifetime == 0); {
 		case beyond && limit.Excess == Refuse:
 			return refuse(member, member, "%s must not be longer than %d seconds", member, limit.Ceiling/time.Second)
@@ -79,6 +84,6 @@ func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 		case beyond:
 			*lifetime = limit.Ceiling
 		}
-		return nil
-	})
+	}
+	return nil
 }

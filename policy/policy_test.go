@@ -353,6 +353,40 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
+func TestLifetimesThatAnUpdateLeavesOut(t *testing.T) {
+	server := openServer
+	server.Duende = &dcr.DuendeExtensions{MaxAccessTokenLifetime: 24 * time.Hour}
+	limit := policy.Lifetime{Ceiling: 90 * time.Minute, Default: 20 * time.Minute}
+	v := policy.Stack(server, policy.LimitLifetimes(policy.Lifetimes{AccessToken: limit}))
+	for _, c := range []struct {
+		name  string
+		asked any           // at registration
+		host  time.Duration // what the host made of it since, if anything
+		want  time.Duration // after an update that asks for nothing
+	}{
+		{"what was asked for goes back to the default", 1800, 0, 20 * time.Minute},
+		{"so does what happens to be the library's default", 3600, 0, 20 * time.Minute},
+		{"so does what was held to the ceiling", 7200, 0, 20 * time.Minute},
+		{"the default stays", nil, 0, 20 * time.Minute},
+		{"what the host set stays", nil, 3 * time.Minute, 3 * time.Minute},
+		{"what the host set over a wish stays", 1800, 3 * time.Minute, 3 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := judge(t, v, with(webClient, object{"access_token_lifetime": c.asked}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.host > 0 {
+				client.AccessTokenLifetime = c.host
+			}
+			client, err = judge(t, v, webClient, client)
+			if err != nil || client.AccessTokenLifetime != c.want {
+				t.Errorf("got %v, want %v; %v", client.AccessTokenLifetime, c.want, err)
+			}
+		})
+	}
+}
+
 func TestRequirePKCEOverridesAnExemption(t *testing.T) {
 	exempt := policy.Stack(endless{openServer}, policy.RequirePKCE())
 	if client, err := judge(t, exempt, webClient, nil); err != nil || !client.RequirePKCE {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,6 +53,28 @@ func TestFlags(t *testing.T) {
 				if have != want {
 					t.Errorf("%s is %q, want %q", member, have, want)
 				}
+			}
+		})
+	}
+}
+
+func TestFlagsOfNoUse(t *testing.T) {
+	for _, c := range []struct{ sentence, flag, want string }{
+		{"keys at a remote http URL", "-statement-issuer=directory=http://keys.example.com/jwks", "must use https"},
+		{"keys at a URL with a fragment", "-statement-issuer=directory=https://keys.example.com/jwks#1", "must not have a fragment"},
+		{"keys in a file that is not there", "-statement-issuer=directory=none.json", "no such file"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			executable, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			program := exec.Command(executable, "-addr=127.0.0.1:0", "-db=memory:", c.flag)
+			program.Env, program.Dir = append(os.Environ(), "RUN_QUICKSTART=1"), t.TempDir()
+			output, _ := program.CombinedOutput()
+			said := string(output)
+			if program.ProcessState.ExitCode() != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, c.want) {
+				t.Errorf("exit code %d: %s", program.ProcessState.ExitCode(), said)
 			}
 		})
 	}

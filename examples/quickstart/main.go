@@ -150,8 +150,10 @@ func (s *settings) policyFlags() {
 
 	flag.Func("statement-issuer", "trust software statements of an issuer: `ISS=FILE` or ISS=URL of its JWKS (repeatable)", func(pair string) (err error) {
 		issuer, keys, _ := strings.Cut(pair, "=")
-		s.statements.Issuers[issuer], err = keySource(keys)
-		return err
+		if s.statements.Issuers[issuer], err = keySource(keys); err != nil {
+			log.Fatal("quickstart: -statement-issuer: ", err) // without all that -help says behind it
+		}
+		return nil
 	})
 	flag.BoolVar(&s.statements.Required, "require-statement", false, "register nobody without a software statement")
 }
@@ -195,9 +197,15 @@ func readFile(file string, use func(content []byte) error) error {
 	return use(content)
 }
 
-// keySource is a JWKS at a URL, or in a file.
-func keySource(where string) (dcr.KeySource, error) {
+// keySource is a JWKS at a URL, or in a file. JWKSURL panics on a URL that is
+// of no use, since it is the program that names one. Here its user does.
+func keySource(where string) (source dcr.KeySource, err error) {
 	if strings.Contains(where, "://") {
+		defer func() {
+			if wrong := recover(); wrong != nil {
+				err = fmt.Errorf("%v", wrong)
+			}
+		}()
 		return dcr.JWKSURL(where, nil), nil
 	}
 	jwks, err := os.ReadFile(where)

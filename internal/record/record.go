@@ -142,6 +142,17 @@ func (t *Table[T]) Unshare(record *T) {
 	}
 }
 
+// Clip leaves every list of strings without spare capacity, so that whoever
+// appends to one of a copied struct writes to a list of its own.
+func (t *Table[T]) Clip(record *T) {
+	for _, f := range t.shared {
+		if f.Kind == Strings {
+			list := at[[]string](&f.field, unsafe.Pointer(record))
+			*list = slices.Clip(*list)
+		}
+	}
+}
+
 // IsZero reports whether the field is unset. An empty list counts as set: it
 // is kept apart from nil.
 func (f *Field[T]) IsZero(record *T) bool { return f.isZero(unsafe.Pointer(record)) }
