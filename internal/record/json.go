@@ -50,20 +50,21 @@ func (f *field) append(dst []byte, record unsafe.Pointer) ([]byte, error) {
 		dst = at[time.Time](f, record).UTC().AppendFormat(dst, time.RFC3339Nano)
 		return append(dst, '"'), nil
 	case Records:
-		return f.appendRecords(dst, f.value(record))
+		return f.appendRecords(dst, record)
 	}
 	text, err := json.Marshal(f.value(record).Interface())
 	return append(dst, text...), err
 }
 
-func (f *field) appendRecords(dst []byte, list reflect.Value) (_ []byte, err error) {
+func (f *field) appendRecords(dst []byte, record unsafe.Pointer) (_ []byte, err error) {
+	first, count := f.elements(record)
 	dst = append(dst, '[')
-	for i := range list.Len() {
+	for i := range count {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, '{')
-		element := list.Index(i).Addr().UnsafePointer()
+		element := unsafe.Add(first, uintptr(i)*f.stride)
 		for j := range f.inner {
 			if inner := &f.inner[j]; !inner.isZero(element) {
 				if dst, err = inner.appendMember(dst, element); err != nil {

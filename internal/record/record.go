@@ -50,7 +50,9 @@ type field struct {
 	key    string // Name as JSON, with the colon
 	typ    reflect.Type
 	offset uintptr
+	size   uintptr
 	inner  []field // of the elements of Records
+	stride uintptr // from one element of Records to the next
 }
 
 // Table is the description of the struct T: its fields that carry a json tag,
@@ -94,9 +96,10 @@ func describe(typ reflect.Type) (fields []field) {
 		f := field{
 			Name: name, Kind: kindOf(line.Type), Tag: line.Tag, Index: i, Place: len(fields),
 			key: string(strictjson.AppendString(nil, name)) + ":", typ: line.Type, offset: line.Offset,
+			size: line.Type.Size(),
 		}
 		if f.Kind == Records {
-			f.inner = describe(line.Type.Elem())
+			f.inner, f.stride = describe(line.Type.Elem()), line.Type.Elem().Size()
 		}
 		fields = append(fields, f)
 	}
@@ -186,6 +189,13 @@ func (f *Field[T]) Equal(a, b *T) bool { return f.equal(unsafe.Pointer(a), unsaf
 // it has.
 func at[V any](f *field, record unsafe.Pointer) *V { return (*V)(unsafe.Add(record, f.offset)) }
 
+// elements returns where the elements of a Records field begin, and how many
+// there are; the header of a slice is the same whatever they are.
+func (f *field) elements(record unsafe.Pointer) (first unsafe.Pointer, count int) {
+	list := *at[[]struct{}](f, record)
+	return unsafe.Pointer(unsafe.SliceData(list)), len(list)
+}
+
 // value returns the field for package reflect.
 func (f *field) value(record unsafe.Pointer) reflect.Value {
 	return reflect.NewAt(f.typ, unsafe.Add(record, f.offset)).Elem()
@@ -207,8 +217,15 @@ func (f *field) isZero(record unsafe.Pointer) bool {
 		return *at[time.Duration](f, record) == 0
 	case Time:
 		return at[time.Time](f, record).IsZero()
+	case Records:
+		return *at[[]struct{}](f, record) == nil
 	}
-	return f.value(record).IsZero()
+	for _, b := range unsafe.Slice(at[byte](f, record), f.size) {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *field) copy(dst, src unsafe.Pointer) {
