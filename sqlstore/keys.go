@@ -26,11 +26,11 @@ type searchKey struct{ name, value string }
 
 // keysOf are the keys of a client.
 func keysOf(client *dcr.Client) (keys []searchKey) {
-	keys = appendKey(keys, keyStatus, asRead(string(client.Status)))
-	keys = appendKey(keys, keySoftwareID, asRead(client.SoftwareID))
-	keys = appendKey(keys, keyRegisteredBy, asRead(client.RegisteredBy))
+	keys = appendKey(keys, keyStatus, string(client.Status))
+	keys = appendKey(keys, keySoftwareID, client.SoftwareID)
+	keys = appendKey(keys, keyRegisteredBy, client.RegisteredBy)
 	if client.Statement != nil && client.Statement.Issuer != "" {
-		keys = appendKey(keys, keyStatement, statementValue(asRead(client.Statement.Issuer), asRead(client.Statement.ID)))
+		keys = appendKey(keys, keyStatement, statementValue(client.Statement.Issuer, client.Statement.ID))
 	}
 	return keys
 }
@@ -48,7 +48,7 @@ func appendKey(keys []searchKey, name, value string) []searchKey {
 	if value == "" {
 		return keys
 	}
-	return append(keys, searchKey{name, key(value)})
+	return append(keys, searchKey{name, key(asRead(value))})
 }
 
 // missing are the names of the keys that are not among keys.
