@@ -67,8 +67,11 @@ func readSettings(arguments []string) (*settings, error) {
 	databases := flags.String("databases", "sqlite,postgresql,mysql", "databases to measure")
 	connections := flags.String("connections", "1,8,64", "connections that add at the same time")
 	rows := flags.String("rows", "1000,100000", "numbers of clients to measure at (scale)")
-	flags.IntVar(&s.rounds, "rounds", 9, "turns of each")
-	flags.DurationVar(&s.turn, "turn", 700*time.Millisecond, "length of a turn")
+	// Short turns, since a machine's own ups and downs then befall both and the
+	// median of many ratios repeats; but long enough for some checkpoints of
+	// SQLite in each, which in shorter ones befall one of the two.
+	flags.IntVar(&s.rounds, "rounds", 60, "turns of each")
+	flags.DurationVar(&s.turn, "turn", 120*time.Millisecond, "length of a turn")
 	flags.IntVar(&s.clients, "clients", 0, "rows that both tables have at the start")
 	flags.BoolVar(&s.plans, "plans", true, "show how the database carries out each statement (scale)")
 	flags.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")
