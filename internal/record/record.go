@@ -50,7 +50,6 @@ type field struct {
 	key    string // Name as JSON, with the colon
 	typ    reflect.Type
 	offset uintptr
-	size   uintptr
 	inner  []field // of the elements of Records
 	stride uintptr // from one element of Records to the next
 }
@@ -96,7 +95,6 @@ func describe(typ reflect.Type) (fields []field) {
 		f := field{
 			Name: name, Kind: kindOf(line.Type), Tag: line.Tag, Index: i, Place: len(fields),
 			key: string(strictjson.AppendString(nil, name)) + ":", typ: line.Type, offset: line.Offset,
-			size: line.Type.Size(),
 		}
 		if f.Kind == Records {
 			f.inner, f.stride = describe(line.Type.Elem()), line.Type.Elem().Size()
@@ -220,8 +218,8 @@ func (f *field) isZero(record unsafe.Pointer) bool {
 	case Records:
 		return *at[[]struct{}](f, record) == nil
 	}
-	for _, b := range unsafe.Slice(at[byte](f, record), f.size) {
-		if b != 0 {
+	for _, b := range unsafe.Slice(at[byte](f, record), f.typ.Size()) {
+		if b != 0 { // the zero value of every type has no bit set
 			return false
 		}
 	}
