@@ -237,17 +237,38 @@ func (d *database) exec(ctx context.Context, steps ...step) (int64, error) {
 
 // execOnce runs a statement that some drivers say they never sent when they lost
 // its answer. So it is not left to database/sql, which would repeat it.
-func (d *database) execOnce(ctx context.Context, s step) (int64, error) {
+func (d *database) execOnce(ctx context.Context, s step) (count int64, err error) {
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	count, err := rowsAffected(conn.ExecContext(ctx, s.statement.text, s.args...))
+	err = conn.Raw(func(own any) error {
+		count, err = execDirectly(ctx, own, s)
+		return err
+	})
+	if errors.Is(err, driver.ErrSkip) {
+		count, err = rowsAffected(conn.ExecContext(ctx, s.statement.text, s.args...))
+	}
 	if errors.Is(err, driver.ErrBadConn) {
 		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return count, err
+}
+
+// execDirectly runs a statement as database/sql would, without what it does for
+// arguments that are no driver.Value: none of ours is. Where the driver cannot,
+// the error is driver.ErrSkip.
+func execDirectly(ctx context.Context, conn any, s step) (int64, error) {
+	execer, can := conn.(driver.ExecerContext)
+	if !can {
+		return 0, driver.ErrSkip
+	}
+	args := make([]driver.NamedValue, len(s.args))
+	for i, arg := range s.args {
+		args[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+	}
+	return rowsAffected(execer.ExecContext(ctx, s.statement.text, args))
 }
 
 func rowsAffected(result sql.Result, err error) (int64, error) {

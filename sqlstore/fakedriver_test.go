@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 // fakeServer is a database whose answers a test writes. It counts what it was
 // asked.
 type fakeServer struct {
+	onlyPrepares bool // its driver runs no statement that was not prepared
+
 	exec   func(text string, args []driver.NamedValue) (int64, error)
 	query  func(text string, args []driver.NamedValue) ([]driver.Value, error) // one row; nil for none
 	commit func() error
@@ -48,9 +51,21 @@ func (c *fakeConn) Begin() (driver.Tx, error)                { c.server.count(&c
 func (c *fakeConn) Prepare(text string) (driver.Stmt, error) { return &fakeStmt{c, text}, nil }
 func (c *fakeConn) CheckNamedValue(*driver.NamedValue) error { return nil }
 func (c *fakeConn) Rollback() error                          { return nil }
-func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+func (c *fakeConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+	if c.server.onlyPrepares {
+		return nil, driver.ErrSkip
+	}
+	return c.exec(text, args)
+}
+
+func (c *fakeConn) exec(text string, args []driver.NamedValue) (driver.Result, error) {
 	if strings.HasPrefix(text, "PRAGMA") {
 		return driver.RowsAffected(0), nil
+	}
+	for _, arg := range args {
+		if !driver.IsValue(arg.Value) {
+			return nil, fmt.Errorf("argument %d is a %T", arg.Ordinal, arg.Value)
+		}
 	}
 	c.server.count(&c.server.execs)
 	rows, err := c.server.exec(text, args)
@@ -87,7 +102,7 @@ func (s *fakeStmt) NumInput() int                              { return -1 }
 func (s *fakeStmt) Exec([]driver.Value) (driver.Result, error) { panic("unused") }
 func (s *fakeStmt) Query([]driver.Value) (driver.Rows, error)  { panic("unused") }
 func (s *fakeStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.conn.ExecContext(ctx, s.text, args)
+	return s.conn.exec(s.text, args)
 }
 func (s *fakeStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	return s.conn.QueryContext(ctx, s.text, args)

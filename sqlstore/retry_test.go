@@ -46,6 +46,9 @@ func TestOutcome(t *testing.T) {
 	remove := func(ctx context.Context, s *Store) error { return s.Delete(ctx, "one") }
 	touch := func(ctx context.Context, s *Store) error { return s.TouchClient(ctx, "one", time.Now()) }
 	use := func(ctx context.Context, s *Store) error { return s.UseInitialAccessToken(ctx, "hash", time.Now()) }
+	grant := func(ctx context.Context, s *Store) error {
+		return s.AddInitialAccessToken(ctx, &dcr.InitialAccessToken{Hash: "hash", MaxUses: 3})
+	}
 	for _, c := range []struct {
 		sentence string
 		do       func(context.Context, *Store) error
@@ -82,13 +85,15 @@ func TestOutcome(t *testing.T) {
 		{"a driver that lost an answer and says it sent nothing is not believed", add, []answer{{0, driver.ErrBadConn}}, []found{rowOf(mine, 1)}, nil},
 		{"nor is a use of a token repeated then", use, []answer{{0, driver.ErrBadConn}}, nil, ErrOutcomeUnknown},
 		{"a touch that moves nothing looks whether the client is there", touch, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
+		{"a token that is granted is written once", grant, []answer{{1, nil}}, nil, nil},
 		{"a use of a token is never counted twice", use, []answer{{0, lost}}, nil, ErrOutcomeUnknown},
 		{"a use that was refused is told by a lookup", use, []answer{{0, nil}}, []found{[]driver.Value{int64(1), "{}"}}, dcr.ErrTokenUsedUp},
 	} {
-		t.Run(c.sentence, func(t *testing.T) {
+		outcome := func(t *testing.T, onlyPrepares bool) {
 			synctest.Test(t, func(t *testing.T) {
 				answers, lookups := slices.Clone(c.answers), slices.Clone(c.lookups)
 				server := &fakeServer{
+					onlyPrepares: onlyPrepares,
 					exec: func(text string, _ []driver.NamedValue) (int64, error) {
 						if len(answers) == 0 {
 							t.Fatalf("one statement too many: %s", text)
@@ -119,7 +124,9 @@ func TestOutcome(t *testing.T) {
 					t.Errorf("%d statements and %d lookups too few", len(answers), len(lookups))
 				}
 			})
-		})
+		}
+		t.Run(c.sentence, func(t *testing.T) { outcome(t, false) })
+		t.Run(c.sentence+", where a driver prepares every statement", func(t *testing.T) { outcome(t, true) })
 	}
 }
 

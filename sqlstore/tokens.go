@@ -21,8 +21,8 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	document := string(text)
 	return s.write(ctx,
 		func() (int64, error) {
-			return s.exec(ctx, step{&s.sql.addToken, []any{s.tenant, key(token.Hash), token.MaxUses, token.Uses,
-				micros(token.ExpiresAt), document}})
+			return s.exec(ctx, step{&s.sql.addToken, []any{s.tenant, key(token.Hash),
+				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), document}})
 		},
 		func(unsure bool) (verdict, error) {
 			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")
