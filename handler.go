@@ -81,8 +81,7 @@ func (h *Handler) Capabilities() Capabilities { return h.opts.Validator.Capabili
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Pragma", "no-cache")
+	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
 	clientID, below, err := h.clientID(r)
 	h.opts.CORS.answer(header, r, h.allow(below))
 	if err != nil {
@@ -400,8 +399,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	header := w.Header()
+	header["Content-Type"], header["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
 	w.WriteHeader(status)
 	w.Write(body)
 }

@@ -44,8 +44,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // writeError writes an error with the challenge that belongs to it, if any.
 func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Pragma", "no-cache")
+	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
 	if challenge != "" {
 		header.Set("WWW-Authenticate", challenge)
 	}
