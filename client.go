@@ -105,7 +105,7 @@ type Client struct {
 	Notes        string           `json:"notes"`         // what the initial access token or the host noted
 	Statement    *StatementRecord `json:"statement"`     // the software statement it registered with, nil if none
 	CreatedAt    time.Time        `json:"created_at"`
-	UpdatedAt    time.Time        `json:"updated_at"`
+	UpdatedAt    time.Time        `json:"updated_at"`   // default CreatedAt
 	ActivatedAt  time.Time        `json:"activated_at"` // when it was first used; zero: never
 	LastUsedAt   time.Time        `json:"last_used_at"` // zero: never
 	ExpiresAt    time.Time        `json:"expires_at"`   // when the client itself ends; zero: never
@@ -192,7 +192,7 @@ func (c *Client) appendJSON(dst []byte) ([]byte, error) {
 		object.dst = append(extensions.dst, '}')
 	}
 	for i := range clientFields.Fields {
-		if f := &clientFields.Fields[i]; f.Name != "client_id" && !f.Equal(c, &clientDefaults) {
+		if f := &clientFields.Fields[i]; f.Name != "client_id" && !c.hasDefault(f) {
 			writeField(&object, f, c)
 		}
 	}
@@ -201,12 +201,20 @@ func (c *Client) appendJSON(dst []byte) ([]byte, error) {
 	return text, errors.Join(metadata.err, err)
 }
 
+// hasDefault reports whether f has the value that is left out.
+func (c *Client) hasDefault(f *record.Field[Client]) bool {
+	if f.Name == "updated_at" {
+		return c.UpdatedAt.Equal(c.CreatedAt)
+	}
+	return f.Equal(c, &clientDefaults)
+}
+
 // storedLimits bound a stored document, which this library wrote.
 var storedLimits = strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}
 
 // UnmarshalJSON reads the stored form. Revision is the store's to set.
 func (c *Client) UnmarshalJSON(text []byte) error {
-	read := *NewClient()
+	read, updated := *NewClient(), false
 	err := strictjson.ReadObject(text, storedLimits, func(name string, value strictjson.Value) error {
 		switch name {
 		case "metadata":
@@ -222,11 +230,15 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
 			return nil
 		}
+		updated = updated || name == "updated_at"
 		if err := clientFields.Fields[i].DecodeStored(&read, value); err != nil {
 			return fmt.Errorf("dcr: stored client: %s: %w", name, err)
 		}
 		return nil
 	})
+	if !updated {
+		read.UpdatedAt = read.CreatedAt
+	}
 	if err == nil {
 		read.Revision = c.Revision
 		*c = read

@@ -98,6 +98,31 @@ func TestStoredFormLeavesDefaultsOut(t *testing.T) {
 	}
 }
 
+func TestStoredFormSaysWhenAClientWasUpdated(t *testing.T) {
+	for _, c := range []struct {
+		sentence         string
+		created, updated time.Time
+		stored           bool
+	}{
+		{"a client that was never updated has its creation alone", noon, noon, false},
+		{"an update is stored", noon, noon.Add(time.Nanosecond), true},
+		{"a client of the host's may have no update beside its creation", noon, time.Time{}, true},
+		{"or the reverse", time.Time{}, noon, true},
+		{"or neither", time.Time{}, time.Time{}, false},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			text, err := json.Marshal(&dcr.Client{CreatedAt: c.created, UpdatedAt: c.updated})
+			if err != nil || strings.Contains(string(text), "updated_at") != c.stored {
+				t.Errorf("stored %s, error %v", text, err)
+			}
+			read := &dcr.Client{}
+			if err := json.Unmarshal(text, read); err != nil || read.CreatedAt != c.created || read.UpdatedAt != c.updated {
+				t.Errorf("read back %v and %v, error %v", read.CreatedAt, read.UpdatedAt, err)
+			}
+		})
+	}
+}
+
 func TestStoredFormKeepsWhatANewerVersionWrote(t *testing.T) {
 	const newer = `{"client_id":"c","metadata":{"client_name":"x","quantum_alg":"Q1","logo_uri#de":"https://a.example/"},"trust_level":{"n":5}}`
 	client := &dcr.Client{}
