@@ -236,14 +236,15 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	if !updated {
 		read.UpdatedAt = read.CreatedAt
 	}
-	if err == nil {
-		read.Revision = c.Revision
-		*c = read
-	}
-	return err
+	read.Revision = c.Revision
+	*c = read
+	return nil
 }
 
 // readMetadata reads the metadata of the stored form. What a registration

@@ -243,7 +243,7 @@ func (d *database) execOnce(ctx context.Context, s step) (count int64, err error
 		return 0, err
 	}
 	defer conn.Close()
-	err = conn.Raw(func(own any) error {
+	err = conn.Raw(func(own any) (err error) {
 		count, err = execDirectly(ctx, own, s)
 		return err
 	})
@@ -256,9 +256,9 @@ func (d *database) execOnce(ctx context.Context, s step) (count int64, err error
 	return count, err
 }
 
-// execDirectly runs a statement as database/sql would, without what it does for
-// arguments that are no driver.Value: none of ours is. Where the driver cannot,
-// the error is driver.ErrSkip.
+// execDirectly runs a statement as database/sql would, but for the conversion of
+// its arguments, which costs: ours are of type driver.Value already. Where the
+// driver runs only prepared statements, the error is driver.ErrSkip.
 func execDirectly(ctx context.Context, conn any, s step) (int64, error) {
 	execer, can := conn.(driver.ExecerContext)
 	if !can {
