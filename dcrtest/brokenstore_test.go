@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"runtime"
 	"strings"
 	"time"
 
@@ -63,12 +62,9 @@ func brokenBy(damage func(broken *brokenStore, whole *dcr.MemoryStore)) *brokenS
 	return broken
 }
 
-// gap lets others run between a check and what relies on it.
-func gap() {
-	for range 200 {
-		runtime.Gosched()
-	}
-}
+// gap lets all others run between a check and what relies on it: in the bubble
+// of synctest, time passes when everybody waits.
+func gap() { time.Sleep(time.Nanosecond) }
 
 // overwriteStored updates from whatever Revision the store has.
 func overwriteStored(ctx context.Context, whole *dcr.MemoryStore, client *dcr.Client) error {
@@ -339,6 +335,10 @@ var brokenStores = []damage{
 		b.add = func(ctx context.Context, client *dcr.Client) error { return errors.Join(m.Add(ctx, client), ctx.Err()) }
 	}},
 	{"A read mixes two versions.", "WholeReads", func(b *brokenStore, m *dcr.MemoryStore) {
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			gap()
+			return m.Update(ctx, client)
+		}
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
 			if err != nil {
