@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 )
 
 // Authenticator finds out who sends a request. It returns
@@ -103,4 +104,31 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(ContextWithCaller(r.Context(), caller)))
 		})
 	}
+}
+
+// bearer returns the token of the Authorization header, and whether the
+// header is of the Bearer scheme at all (RFC 6750 §2.1).
+func bearer(authorization string) (token string, isBearer bool) {
+	scheme, rest, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimLeft(rest, " "), true
+}
+
+// sentToken reports whether the request carries a bearer token.
+func sentToken(r *http.Request) bool {
+	token, _ := bearer(r.Header.Get("Authorization"))
+	return token != ""
+}
+
+// presentedToken returns the bearer token of a request, "" if there is none. A
+// token sent twice, or in the query besides, is refused (RFC 6750 §2).
+func presentedToken(r *http.Request) (Plaintext, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) > 1 || len(headers) == 1 && strings.Contains(r.URL.RawQuery, "access_token=") {
+		return "", Errorf(InvalidRequest, "the access token must be sent once, in the Authorization header")
+	}
+	token, _ := bearer(r.Header.Get("Authorization"))
+	return Plaintext(token), nil
 }

@@ -268,3 +268,13 @@ func (c *Client) readMetadata(metadata strictjson.Value) error {
 		return nil
 	})
 }
+
+// Touch notes in the client that it was used at the given time.
+func (c *Client) Touch(at time.Time) {
+	if c.ActivatedAt.IsZero() {
+		c.ActivatedAt = at
+	}
+	if c.LastUsedAt.Before(at) {
+		c.LastUsedAt = at
+	}
+}

@@ -63,10 +63,7 @@ package dcr
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/dynreg/dcr/internal/jose"
@@ -137,101 +134,4 @@ func ContextWithCaller(ctx context.Context, caller *Caller) context.Context {
 func CallerFromContext(ctx context.Context) *Caller {
 	caller, _ := ctx.Value(callerKey{}).(*Caller)
 	return caller
-}
-
-// Code is an OAuth error code. It is an error itself, so that
-// errors.Is(err, dcr.InvalidRedirectURI) asks for the code of an [*Error].
-type Code string
-
-// The error codes of client registration (RFC 7591 §3.2.2).
-const (
-	InvalidRedirectURI          Code = "invalid_redirect_uri"
-	InvalidClientMetadata       Code = "invalid_client_metadata"
-	InvalidSoftwareStatement    Code = "invalid_software_statement"
-	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
-)
-
-// The other codes that the endpoints answer with (RFC 6749 §4.1.2.1 and §5.2,
-// RFC 6750 §3.1).
-const (
-	InvalidRequest         Code = "invalid_request"
-	InvalidToken           Code = "invalid_token"
-	InvalidClient          Code = "invalid_client"
-	InsufficientScope      Code = "insufficient_scope"
-	AccessDenied           Code = "access_denied"
-	ServerError            Code = "server_error"
-	TemporarilyUnavailable Code = "temporarily_unavailable"
-)
-
-// Error returns the code.
-func (c Code) Error() string { return string(c) }
-
-// Error refuses a request in a way that is shown to the registrant. Any other
-// error is logged and answered with a bare 500.
-type Error struct {
-	Code        Code          // shown as error
-	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
-	Member      string        // the metadata member at fault, for logs
-	Rule        string        // a stable id of the rule that refused, for logs
-	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
-	Status      int           // the HTTP status; if zero, the one that belongs to Code
-	RetryAfter  time.Duration // sent as Retry-After, if positive
-
-	cause error
-}
-
-// Errorf makes an [*Error] with a description, which the registrant sees. An
-// error formatted with %w is what the result unwraps to.
-func Errorf(code Code, format string, args ...any) *Error {
-	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Description: printable(err.Error()), cause: errors.Unwrap(err)}
-}
-
-// Error returns the code and the description.
-func (e *Error) Error() string {
-	if e.Description == "" {
-		return string(e.Code)
-	}
-	return string(e.Code) + ": " + e.Description
-}
-
-// Is reports whether target is e's code.
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
-
-// Unwrap returns what lies behind the error, nil if nothing does. It is never
-// shown.
-func (e *Error) Unwrap() error { return e.cause }
-
-// refuse makes the error of a rule about one member.
-func refuse(code Code, member, rule, format string, args ...any) *Error {
-	err := Errorf(code, format, args...)
-	err.Member, err.Rule = member, rule
-	return err
-}
-
-// refuseMember says what is wrong with a member; sentence follows its name.
-func refuseMember(member, rule, sentence string, args ...any) *Error {
-	return refuse(memberCode(member), member, member+"."+rule, member+" "+sentence, args...)
-}
-
-// memberCode is the code for a fault in a member: redirect_uris has its own.
-func memberCode(member string) Code {
-	if member == "redirect_uris" {
-		return InvalidRedirectURI
-	}
-	return InvalidClientMetadata
-}
-
-// printable keeps to what error_description may hold (RFC 6749 §5.2):
-// printable ASCII without the quote and the backslash.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '"' || r == '\\':
-			return '\''
-		case r < ' ' || r > '~':
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/dynreg/dcr/internal/lasting"
 )
@@ -175,70 +174,6 @@ func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, below boo
 	h.fail(w, r, refused)
 }
 
-// register answers POST. The caller is settled before the body is read.
-func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
-	caller, err := h.opts.Caller(r)
-	if err == nil && caller == nil && !h.opts.AllowAnonymous {
-		err = errNoToken
-	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	reg := &Registration{Caller: caller, HTTP: r}
-	choose := h.opts.ChoosePolicy
-	if choose == nil {
-		choose = CallerPolicy
-	}
-	policy, err := choose(r, caller)
-	var validator Validator
-	if err == nil {
-		validator, err = h.begin(reg, policy)
-	}
-	if err == nil {
-		reg.Request, err = h.readRequest(w, r)
-	}
-	if err == nil {
-		err = Validate(r.Context(), validator, reg)
-	}
-	var answer []byte
-	if err == nil {
-		answer, err = h.add(r.Context(), reg)
-	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.opts.Logger.DebugContext(r.Context(), "client registered", "client_id", reg.Client.ID)
-	send(w, http.StatusCreated, answer)
-}
-
-// CallerPolicy names the policy that the caller brings with it, "" for a
-// stranger: the default of Options.ChoosePolicy. A host that treats strangers
-// differently sets a function that ends with this one, so that the policy of an
-// initial access token stays in force.
-func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
-	if caller == nil {
-		return "", nil
-	}
-	return caller.Policy, nil
-}
-
-// begin sets up a registration under a policy and returns its validator.
-func (h *Handler) begin(reg *Registration, policy string) (Validator, error) {
-	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
-	reg.Items, reg.policy = make(map[string]any), policy
-	validator, known := h.opts.Validator, true
-	if policy != "" {
-		validator, known = h.opts.Policies[policy]
-	}
-	if !known {
-		return nil, fmt.Errorf("dcr: no policy is named %q in Options.Policies", policy)
-	}
-	reg.base = validator.sealed()
-	return validator, nil
-}
-
 // readRequest reads the body.
 func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request, error) {
 	decode, err := h.decoder(r.Header)
@@ -306,101 +241,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	return body, nil
 }
 
-func tooLarge(limit int64) *Error {
-	refused := Errorf(InvalidRequest, "the body must not be larger than %d bytes", limit)
-	refused.Status = http.StatusRequestEntityTooLarge
-	return refused
-}
-
-// mostIDs is how often a client id that is taken is drawn anew.
-const mostIDs = 3
-
-// add gives the client its identifier and credentials, and stores it. It
-// returns the answer, which goes out only once the client is stored.
-func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
-	c, now := reg.Client, reg.Now()
-	c.Source, c.Policy = SourceDynamic, reg.policy
-	c.CreatedAt, c.UpdatedAt = now, now
-	if reg.Caller != nil {
-		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
-	}
-	reg.recordStatement()
-	answer, err := h.answer(ctx, reg)
-	if err == nil {
-		err = h.spend(ctx, reg)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := h.makeRoom(ctx, now); err != nil {
-		h.refund(ctx, reg)
-		return nil, outage(err)
-	}
-	for attempt := 1; ; attempt++ {
-		err := h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
-		switch {
-		case err == nil:
-			return answer, h.keepSingle(ctx, reg)
-		case errors.Is(err, ErrClientExists) && attempt < mostIDs:
-			answer, err = h.answer(ctx, reg)
-		case errors.Is(err, ErrClientExists):
-			err = fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
-		case errors.Is(err, ErrStoreFull):
-			err = outage(err)
-		default: // it may have been stored: what it cost is gone
-			return nil, outage(err)
-		}
-		if err != nil {
-			h.refund(ctx, reg)
-			return nil, err
-		}
-	}
-}
-
-// makeRoom holds the store to Options.MaxClients.
-func (h *Handler) makeRoom(ctx context.Context, now time.Time) error {
-	if h.ceiling.limit <= 0 {
-		return nil
-	}
-	return h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) })
-}
-
-// answer issues what the client needs and writes the answer to a registration.
-func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error) {
-	secret, err := h.issue(ctx, reg)
-	if err != nil {
-		return nil, err
-	}
-	return h.respond(ctx, reg, secret, h.issueToken(reg.Client))
-}
-
-// write runs a write to the store that outlives a cancelled request by a
-// bounded time, so that an answer and the store never disagree.
-func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
-	return store(h.writes.Context(ctx))
-}
-
-const retryAfter = 5 * time.Second
-
-// outage turns an error of the store into a 503.
-func outage(err error) error {
-	unavailable := Errorf(TemporarilyUnavailable, "the client store is out of order; try again later")
-	if errors.Is(err, ErrStoreFull) {
-		unavailable.Description = "this server takes no more clients at the moment; try again later"
-	}
-	unavailable.RetryAfter, unavailable.cause = retryAfter, err
-	return unavailable
-}
-
 // fail logs and writes an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	logRefusal(r, h.opts.Logger, err)
 	h.opts.WriteError(w, r, err)
-}
-
-func write(w http.ResponseWriter, status int, body []byte) {
-	header := w.Header()
-	header["Content-Type"], header["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
-	w.WriteHeader(status)
-	w.Write(body)
 }

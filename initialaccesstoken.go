@@ -143,29 +143,3 @@ func (u *tokenUse) take(ctx context.Context) error {
 func (u *tokenUse) giveBack(ctx context.Context) error {
 	return u.tokens.Store.ReleaseInitialAccessToken(ctx, u.hash)
 }
-
-// spend uses up what a registration costs, right before its client is stored:
-// a use of the caller's token, and the statement.
-func (h *Handler) spend(ctx context.Context, reg *Registration) error {
-	if reg.Caller != nil && reg.Caller.use != nil {
-		if err := h.write(ctx, reg.Caller.use.take); err != nil {
-			return err
-		}
-	}
-	err := h.takeStatement(ctx, reg)
-	if err != nil {
-		h.refund(ctx, reg)
-	}
-	return err
-}
-
-// refund gives back what spend took, as far as it can be: the store holds no
-// client for it.
-func (h *Handler) refund(ctx context.Context, reg *Registration) {
-	if reg.Previous != nil || reg.Caller == nil || reg.Caller.use == nil {
-		return
-	}
-	if err := h.write(ctx, reg.Caller.use.giveBack); err != nil {
-		h.opts.Logger.WarnContext(ctx, "a use of an initial access token is lost", "error", err)
-	}
-}

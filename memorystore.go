@@ -183,17 +183,6 @@ func (s *MemoryStore) ListClients(ctx context.Context, filter Filter, after stri
 	}
 }
 
-// Selects reports whether filter selects client: the meaning of a [Filter],
-// for stores that filter in Go.
-func (filter *Filter) Selects(client *Client) bool {
-	return (filter.SoftwareID == "" || client.SoftwareID == filter.SoftwareID) &&
-		(filter.RegisteredBy == "" || client.RegisteredBy == filter.RegisteredBy) &&
-		(filter.Policy == "" || client.Policy == filter.Policy) &&
-		(filter.Status == nil || client.Status == *filter.Status) &&
-		(filter.CreatedAfter.IsZero() || !client.CreatedAt.Before(filter.CreatedAfter)) &&
-		(filter.CreatedBefore.IsZero() || client.CreatedAt.Before(filter.CreatedBefore))
-}
-
 // CountClients counts clients; see [ClientCounter].
 func (s *MemoryStore) CountClients(ctx context.Context, filter Filter) (int64, error) {
 	if filter == (Filter{}) {
@@ -222,26 +211,6 @@ func (s *MemoryStore) TouchClient(ctx context.Context, clientID string, at time.
 	stored.touch(at, at)
 	s.clients[clientID] = stored
 	return nil
-}
-
-// Touch notes in the client that it was used at the given time.
-func (c *Client) Touch(at time.Time) {
-	if c.ActivatedAt.IsZero() {
-		c.ActivatedAt = at
-	}
-	if c.LastUsedAt.Before(at) {
-		c.LastUsedAt = at
-	}
-}
-
-// Selects reports whether the rule applies to client: the meaning of a
-// [SweepRule], for stores that sweep in Go.
-func (rule *SweepRule) Selects(client *Client) bool {
-	before := func(at, limit time.Time) bool { return !limit.IsZero() && !at.IsZero() && at.Before(limit) }
-	return client.Source == SourceDynamic &&
-		(client.LastUsedAt.IsZero() && before(client.CreatedAt, rule.NeverActivatedBefore) ||
-			before(client.LastUsedAt, rule.IdleBefore) ||
-			before(client.ExpiresAt, rule.ExpiredBefore))
 }
 
 // SweepClients deletes clients that nobody uses; see [ClientSweeper].

@@ -1,17 +1,14 @@
 package dcr
 
+// The settings of a Handler.
+
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/dynreg/dcr/internal/uri"
 )
 
 // Options configures a [Handler]. Everything but Endpoint has a default.
@@ -193,47 +190,6 @@ func (o *Options) withDefaults() Options {
 
 const clientIDPlace = "{client_id}"
 
-// checkURLs refuses URLs that clients could not use.
-func (o *Options) checkURLs() error {
-	if o.Endpoint == "" {
-		return errors.New("Options.Endpoint is empty; set it to the public URL of the registration endpoint")
-	}
-	if err := publicURL(o.Endpoint); err != nil {
-		return fmt.Errorf("Options.Endpoint %w", err)
-	}
-	_, text, _ := strings.Cut(o.Endpoint, "?")
-	query, err := url.ParseQuery(text)
-	if err != nil {
-		return errors.New("Options.Endpoint has a malformed query, which every request would be refused for; leave the query out")
-	}
-	if query.Has("client_id") {
-		return errors.New("Options.Endpoint has client_id in its query, so that nobody could register; leave client_id out")
-	}
-	if o.ClientURI == "" {
-		return nil
-	}
-	if strings.Count(o.ClientURI, clientIDPlace) != 1 {
-		return errors.New("Options.ClientURI must contain {client_id} once")
-	}
-	if err := publicURL(strings.Replace(o.ClientURI, clientIDPlace, "id", 1)); err != nil {
-		return fmt.Errorf("Options.ClientURI %w", err)
-	}
-	return nil
-}
-
-func publicURL(text string) error {
-	parsed, err := uri.Parse(text)
-	switch {
-	case err != nil:
-		return err
-	case parsed.HasFragment:
-		return errors.New("must not have a fragment")
-	case parsed.Kind() == uri.PrivateUse || parsed.Kind() == uri.HTTP:
-		return errors.New("must use https, or http on 127.0.0.1, [::1] or localhost")
-	}
-	return nil
-}
-
 // clientURI is the registration_client_uri of a client.
 func (o *Options) clientURI(clientID string) string {
 	if o.ClientURI != "" {
@@ -244,38 +200,4 @@ func (o *Options) clientURI(clientID string) string {
 		separator = "&"
 	}
 	return o.Endpoint + separator + "client_id=" + url.QueryEscape(clientID)
-}
-
-// check refuses options that contradict each other.
-func (o *Options) check() error {
-	if err := o.checkURLs(); err != nil {
-		return err
-	}
-	if err := o.CORS.check(); err != nil {
-		return err
-	}
-	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
-		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
-	}
-	for mediaType, decode := range o.Decoders {
-		parsed, _, err := mime.ParseMediaType(mediaType)
-		if err != nil || parsed != mediaType || decode == nil {
-			return fmt.Errorf("Options.Decoders[%q]: name a media type in lower case, without parameters, and set its Decoder", mediaType)
-		}
-	}
-	canSeal := o.Sealer != nil
-	if o.Validator != nil {
-		if err := usable(o.Validator, canSeal); err != nil {
-			return fmt.Errorf("Options.Validator: %w", err)
-		}
-	}
-	for name, policy := range o.Policies {
-		if policy == nil {
-			return fmt.Errorf("Options.Policies[%q] is nil", name)
-		}
-		if err := usable(policy, canSeal); err != nil {
-			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
-		}
-	}
-	return nil
 }

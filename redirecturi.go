@@ -6,7 +6,6 @@ package dcr
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/dynreg/dcr/internal/uri"
@@ -174,52 +173,4 @@ func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, applicati
 		}
 	}
 	return ""
-}
-
-// A uriRule judges one URI member.
-type uriRule struct {
-	schemes  string // what is allowed, for the sentence
-	allowed  func(kind uri.Kind) bool
-	fragment bool // a fragment is allowed
-}
-
-var (
-	webPage = uriRule{schemes: "an http or https URL", fragment: true,
-		allowed: func(kind uri.Kind) bool { return kind != uri.PrivateUse }}
-	httpsOnly = uriRule{schemes: "an https URL",
-		allowed: func(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.LoopbackHTTPS }}
-	httpOrHTTPS = uriRule{schemes: webPage.schemes, allowed: webPage.allowed}
-)
-
-// check judges one URI; name is shown, member and rule are for logs.
-func (rule uriRule) check(member, name, text string) (uri.URI, error) {
-	parsed, err := uri.Parse(text)
-	switch {
-	case err != nil:
-		return parsed, refuse(InvalidClientMetadata, member, member+".form", "%s %s", name, err)
-	case !rule.allowed(parsed.Kind()):
-		return parsed, refuse(InvalidClientMetadata, member, member+".scheme", "%s must be %s", name, rule.schemes)
-	case parsed.HasFragment && !rule.fragment:
-		return parsed, refuse(InvalidClientMetadata, member, member+".fragment", "%s must not have a fragment", name)
-	}
-	return parsed, nil
-}
-
-// checkOptional judges a URI member that may be absent.
-func (rule uriRule) checkOptional(member, text string) error {
-	if text == "" {
-		return nil
-	}
-	_, err := rule.check(member, member, text)
-	return err
-}
-
-// checkList judges every entry of a list of URIs.
-func (rule uriRule) checkList(member string, list []string) error {
-	for i, text := range list {
-		if _, err := rule.check(member, fmt.Sprintf("%s[%d]", member, i), text); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -246,4 +247,93 @@ func wellFormedTag(tag string) bool {
 		}
 	}
 	return len(tag) <= 64
+}
+
+// admit copies the request's metadata without the members that count as
+// unknown.
+func (r *Request) admit(admitted *Metadata, on feature, base *foundation) {
+	dst, src := admitted, &r.Metadata
+	for i := range members.Set(src).Places() {
+		if on.has(i) {
+			members.Fields[i].Copy(dst, src)
+		}
+	}
+	for name, text := range r.Localized {
+		put(&admitted.Localized, name, text)
+	}
+	for name, raw := range r.Extra {
+		if base.declares(name) {
+			put(&admitted.Extra, name, slices.Clone(raw))
+		}
+	}
+}
+
+// checkForm refuses members of the wrong JSON type and beyond the bounds,
+// among those that are on.
+func (reg *Registration) checkForm() error {
+	for _, fault := range reg.Request.faults {
+		if fault.member < 0 || reg.on.has(fault.member) {
+			return fault.err
+		}
+	}
+	if len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
+		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
+			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
+	}
+	return reg.checkBounds()
+}
+
+// checkBounds refuses strings and lists of the client that are too long.
+func (reg *Registration) checkBounds() error {
+	from := &reg.Client.Metadata
+	for i := range members.Set(from).Places() {
+		f := &members.Fields[i]
+		switch f.Kind {
+		case record.String:
+			if err := reg.checkLength(f.Name, f.Name, f.Text(from)); err != nil {
+				return err
+			}
+		case record.Strings:
+			if err := reg.checkList(f.Name, f.List(from)); err != nil {
+				return err
+			}
+		}
+	}
+	for name, text := range reg.Client.Localized {
+		base, _, _ := strings.Cut(name, "#")
+		if err := reg.checkLength(base, name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (reg *Registration) checkList(name string, list []string) error {
+	if len(list) > reg.Limits.ListItems {
+		return refuseMember(name, "items", "must not have more than %d entries", reg.Limits.ListItems)
+	}
+	for i, item := range list {
+		if len(item) > reg.longest(name) {
+			return reg.checkLength(name, fmt.Sprintf("%s[%d]", name, i), item)
+		}
+	}
+	return nil
+}
+
+// longest is how many bytes a string of the member may have.
+func (reg *Registration) longest(member string) int {
+	switch {
+	case member == "scope":
+		return reg.Limits.ScopeBytes
+	case strings.HasSuffix(member, "_uri") || strings.HasSuffix(member, "_uris") || strings.HasSuffix(member, "_endpoint"):
+		return reg.Limits.URIBytes
+	}
+	return reg.Limits.NameBytes
+}
+
+func (reg *Registration) checkLength(member, shown, text string) error {
+	if limit := reg.longest(member); len(text) > limit {
+		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, limit)
+	}
+	return nil
 }

@@ -192,3 +192,10 @@ type flag struct {
 }
 
 var _ json.Marshaler = Response{}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	header := w.Header()
+	header["Content-Type"], header["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
+	w.WriteHeader(status)
+	w.Write(body)
+}

@@ -9,14 +9,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/dynreg/dcr/internal/jwt"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
@@ -303,112 +300,6 @@ func (reg *Registration) recordStatement() {
 	reg.Client.Statement = &StatementRecord{
 		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text), Members: claimed,
 	}
-}
-
-// onceOnly says how a statement is bounded in what it may be used for.
-type onceOnly struct {
-	key    string    // under which the store remembers that it was used; "" if it may be used again
-	until  time.Time // when it would have expired anyway
-	single bool      // it has one client at a time
-}
-
-// forever is how long a statement without an end is remembered.
-const forever = 100 * 365 * 24 * time.Hour
-
-// onceOnly bounds the use of a statement as the verifier says.
-func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.Claims, now time.Time) *onceOnly {
-	once := &onceOnly{single: v.OneClient}
-	if !v.Once {
-		return once
-	}
-	once.key = "statement:" + hashText(claims.Issuer+"\x00"+claims.ID)
-	once.until = now.Add(forever)
-	if !claims.Expiry.IsZero() {
-		once.until = claims.Expiry.Add(skew(v.Skew))
-	} else if v.MaxAge > 0 {
-		once.until = claims.IssuedAt.Add(v.MaxAge + skew(v.Skew))
-	}
-	return once
-}
-
-// takeStatement uses the statement up, where it may be used but once. It comes
-// right before the client is written, so that a registration that fails for
-// another reason costs nothing; an update that another one outran has paid.
-func (h *Handler) takeStatement(ctx context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.Statement.once == nil || reg.Request.paid {
-		return nil
-	}
-	if err := h.checkSingle(ctx, reg); err != nil {
-		return err
-	}
-	once := reg.Statement.once
-	if once.key == "" {
-		return nil
-	}
-	store, ok := StoreAs[ReplayStore](h.store)
-	if !ok {
-		return errors.New("dcr: StatementVerifier.Once needs a store that is a ReplayStore")
-	}
-	fresh := false
-	err := h.write(ctx, func(ctx context.Context) (err error) {
-		fresh, err = store.Remember(ctx, once.key, once.until, reg.Now())
-		return err
-	})
-	switch {
-	case err != nil:
-		return outage(err)
-	case !fresh:
-		return invalidStatement("replay", "was used before; each may be used once")
-	}
-	reg.Request.paid = true
-	return nil
-}
-
-// checkSingle refuses a statement that has another client already. It is asked
-// before the client is written and again after it: of two that are written at
-// once, one at least finds the other and is taken back, on whatever hosts.
-func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.Statement.once == nil || !reg.Statement.once.single {
-		return nil
-	}
-	store, ok := StoreAs[StatementFinder](h.store)
-	if !ok {
-		return errors.New("dcr: StatementVerifier.OneClient needs a store that is a StatementFinder")
-	}
-	var ids []string
-	err := h.write(ctx, func(ctx context.Context) (err error) {
-		ids, err = store.FindByStatement(ctx, reg.Statement.Issuer, reg.Statement.ID)
-		return err
-	})
-	if err != nil {
-		return outage(err)
-	}
-	if slices.ContainsFunc(ids, func(id string) bool { return id != reg.Client.ID }) {
-		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.single", "this software statement has a client already")
-	}
-	return nil
-}
-
-// keepSingle takes a client back that was stored beside another one of its
-// statement.
-func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
-	refused := h.checkSingle(ctx, reg)
-	if refused == nil {
-		return nil
-	}
-	err := h.write(ctx, func(ctx context.Context) error {
-		if reg.Previous == nil {
-			return h.store.Delete(ctx, reg.Client.ID)
-		}
-		previous := reg.Previous.Clone()
-		previous.Revision = reg.Client.Revision
-		return h.store.Update(ctx, previous)
-	})
-	if err != nil {
-		return outage(errors.Join(refused, err))
-	}
-	h.refund(ctx, reg)
-	return refused
 }
 
 func hashText(text string) string {

@@ -373,36 +373,3 @@ func (v *StatementVerifier) check(base *foundation) error {
 	}
 	return checkAlgorithms(v.Algorithms)
 }
-
-// checkStatements refuses verifiers that the handler could not serve.
-func (o *Options) checkStatements(store ClientConfigurationStore) error {
-	check := func(of string, v Validator) error {
-		if v == nil {
-			return nil
-		}
-		base := v.sealed()
-		statements := base.statements
-		if statements == nil {
-			return nil
-		}
-		if err := statements.check(&base); err != nil {
-			return fmt.Errorf("%s: StatementVerifier.%w", of, err)
-		}
-		if _, ok := StoreAs[ReplayStore](store); statements.Once && !ok {
-			return fmt.Errorf("%s: StatementVerifier.Once needs a store that is a ReplayStore", of)
-		}
-		if _, ok := StoreAs[StatementFinder](store); statements.OneClient && !ok {
-			return fmt.Errorf("%s: StatementVerifier.OneClient needs a store that is a StatementFinder", of)
-		}
-		return nil
-	}
-	if err := check("Options.Validator", o.Validator); err != nil {
-		return err
-	}
-	for name, policy := range o.Policies {
-		if err := check(fmt.Sprintf("Options.Policies[%q]", name), policy); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -1,9 +1,12 @@
 package dcr
 
+// Where clients are kept: the store, and what a store may do besides.
+
 import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"time"
 )
 
@@ -139,4 +142,59 @@ type ReplayStore interface {
 	// Remember notes key until the given time and reports whether it was new.
 	// It is atomic among all the hosts that share the store.
 	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
+}
+
+// StoreAs returns the optional capability T of a store, such as
+// [ClientToucher]: the store itself, if it has T's methods, or what the store
+// says it is by its own method
+//
+//	As(target any) bool
+//
+// which sets target, a pointer to an interface, and reports whether it could. A
+// store that wraps another implements As by the stores that it can wrap and
+// leaves the rest to [StoreInto], so that it has the capabilities of the store
+// inside, and no others.
+func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
+	ok = StoreInto(store, &capability)
+	return capability, ok
+}
+
+// StoreInto is [StoreAs] for a target that is known at run time only: a
+// non-nil pointer to an interface.
+func StoreInto(store ClientConfigurationStore, target any) bool {
+	into := reflect.ValueOf(target).Elem()
+	if reflect.TypeOf(store).Implements(into.Type()) {
+		into.Set(reflect.ValueOf(store))
+		return true
+	}
+	wrapper, ok := store.(interface{ As(target any) bool })
+	return ok && wrapper.As(target)
+}
+
+// Selects reports whether filter selects client: the meaning of a [Filter],
+// for stores that filter in Go.
+func (filter *Filter) Selects(client *Client) bool {
+	return (filter.SoftwareID == "" || client.SoftwareID == filter.SoftwareID) &&
+		(filter.RegisteredBy == "" || client.RegisteredBy == filter.RegisteredBy) &&
+		(filter.Policy == "" || client.Policy == filter.Policy) &&
+		(filter.Status == nil || client.Status == *filter.Status) &&
+		(filter.CreatedAfter.IsZero() || !client.CreatedAt.Before(filter.CreatedAfter)) &&
+		(filter.CreatedBefore.IsZero() || client.CreatedAt.Before(filter.CreatedBefore))
+}
+
+// Selects reports whether the rule applies to client: the meaning of a
+// [SweepRule], for stores that sweep in Go.
+func (rule *SweepRule) Selects(client *Client) bool {
+	before := func(at, limit time.Time) bool { return !limit.IsZero() && !at.IsZero() && at.Before(limit) }
+	return client.Source == SourceDynamic &&
+		(client.LastUsedAt.IsZero() && before(client.CreatedAt, rule.NeverActivatedBefore) ||
+			before(client.LastUsedAt, rule.IdleBefore) ||
+			before(client.ExpiresAt, rule.ExpiredBefore))
+}
+
+// ClientLimiter is a store that bounds by itself how many clients it holds.
+type ClientLimiter interface {
+	// ClientLimit returns the most clients that the store holds; zero if it
+	// has no limit.
+	ClientLimit() int64
 }

@@ -1,13 +1,11 @@
 package dcr
 
-// Extension members: how a declared one is judged, and the declarations of
-// those that other specifications register at IANA (UMA 2.0 Grant §2, ETSI GS
-// NFV-SEC 022, OpenID for Verifiable Presentations 1.0 §5.1 and §11.1, OpenID
-// for Verifiable Credential Issuance 1.0 §12.1, OpenID Federation 1.0 §5).
+// RFC 7591 §2: extension members, how they are declared, read and judged.
 
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,6 +13,84 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
+
+// issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
+// 7592 §3): a request cannot set them and no extension may bear their names.
+var issued = []string{
+	"client_id", "client_secret", "client_id_issued_at", "client_secret_expires_at",
+	"registration_access_token", "registration_client_uri",
+}
+
+// Extension is a declared extension member: a [Field] of any type. Declared
+// in [DefaultValidator], its member is read, checked against the field's
+// type, stored and echoed; undeclared members are ignored.
+type Extension interface {
+	// Name is the member's name.
+	Name() string
+	// check reports whether raw is a value of the field's type.
+	check(name string, raw json.RawMessage) error
+
+	// localized reports whether the member may carry a language tag.
+	localized() bool
+}
+
+// Field is a typed extension member of the metadata, or a typed view of a
+// registered one.
+type Field[T any] struct {
+	name   string
+	rule   func(name string, value T) error // what a value must be beyond its type; nil for nothing
+	tagged bool                             // the member may carry a language tag
+}
+
+// NewField names a field. It panics on an empty name and on a name that the
+// server issues, such as client_id. A registered name reads through to the
+// typed member of [Metadata].
+func NewField[T any](name string) Field[T] {
+	if name == "" || slices.Contains(issued, name) || name == "software_statement" {
+		panic("dcr: " + name + " cannot be an extension member: the server itself answers with it")
+	}
+	return Field[T]{name: name}
+}
+
+// Name returns the member's name.
+func (f Field[T]) Name() string { return f.name }
+
+// Get reads the member. ok is false where it is absent; err says that what is
+// there is not a T.
+func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
+	raw, ok := m.Extra[f.name]
+	if registered := member(f.name); registered != nil {
+		if registered.IsZero(m) {
+			return value, false, nil
+		}
+		if raw, err = registered.Append(nil, m); err != nil {
+			return value, false, err
+		}
+		ok = true
+	}
+	if !ok {
+		return value, false, nil
+	}
+	err = json.Unmarshal(raw, &value)
+	return value, err == nil, err
+}
+
+// Set writes the member. Setting a registered member fails where value is not
+// of its JSON type.
+func (f Field[T]) Set(m *Metadata, value T) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if registered := member(f.name); registered != nil {
+		return registered.Decode(m, raw)
+	}
+	if m.Extra == nil {
+		m.Extra = make(map[string]json.RawMessage)
+	}
+	m.Extra[f.name] = raw
+	return nil
+}
 
 // UMAExtensions declares the member of UMA 2.0 Grant §2, claims_redirect_uris.
 func UMAExtensions() []Extension {
@@ -161,4 +237,52 @@ func jsonForm(kind reflect.Kind) string {
 		return "a JSON array of the expected form"
 	}
 	return "a JSON object of the expected form"
+}
+
+// A uriRule judges one URI member.
+type uriRule struct {
+	schemes  string // what is allowed, for the sentence
+	allowed  func(kind uri.Kind) bool
+	fragment bool // a fragment is allowed
+}
+
+var (
+	webPage = uriRule{schemes: "an http or https URL", fragment: true,
+		allowed: func(kind uri.Kind) bool { return kind != uri.PrivateUse }}
+	httpsOnly = uriRule{schemes: "an https URL",
+		allowed: func(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.LoopbackHTTPS }}
+	httpOrHTTPS = uriRule{schemes: webPage.schemes, allowed: webPage.allowed}
+)
+
+// check judges one URI; name is shown, member and rule are for logs.
+func (rule uriRule) check(member, name, text string) (uri.URI, error) {
+	parsed, err := uri.Parse(text)
+	switch {
+	case err != nil:
+		return parsed, refuse(InvalidClientMetadata, member, member+".form", "%s %s", name, err)
+	case !rule.allowed(parsed.Kind()):
+		return parsed, refuse(InvalidClientMetadata, member, member+".scheme", "%s must be %s", name, rule.schemes)
+	case parsed.HasFragment && !rule.fragment:
+		return parsed, refuse(InvalidClientMetadata, member, member+".fragment", "%s must not have a fragment", name)
+	}
+	return parsed, nil
+}
+
+// checkOptional judges a URI member that may be absent.
+func (rule uriRule) checkOptional(member, text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := rule.check(member, member, text)
+	return err
+}
+
+// checkList judges every entry of a list of URIs.
+func (rule uriRule) checkList(member string, list []string) error {
+	for i, text := range list {
+		if _, err := rule.check(member, fmt.Sprintf("%s[%d]", member, i), text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

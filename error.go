@@ -1,0 +1,274 @@
+package dcr
+
+// RFC 6749 §5.2, RFC 6750 §3, RFC 7591 §3.2.2: every answer that is not a success,
+// and every code, status and challenge in it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Code is an OAuth error code. It is an error itself, so that
+// errors.Is(err, dcr.InvalidRedirectURI) asks for the code of an [*Error].
+type Code string
+
+// The error codes of client registration (RFC 7591 §3.2.2).
+const (
+	InvalidRedirectURI          Code = "invalid_redirect_uri"
+	InvalidClientMetadata       Code = "invalid_client_metadata"
+	InvalidSoftwareStatement    Code = "invalid_software_statement"
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
+)
+
+// The other codes that the endpoints answer with (RFC 6749 §4.1.2.1 and §5.2,
+// RFC 6750 §3.1).
+const (
+	InvalidRequest         Code = "invalid_request"
+	InvalidToken           Code = "invalid_token"
+	InvalidClient          Code = "invalid_client"
+	InsufficientScope      Code = "insufficient_scope"
+	AccessDenied           Code = "access_denied"
+	ServerError            Code = "server_error"
+	TemporarilyUnavailable Code = "temporarily_unavailable"
+)
+
+// Error returns the code.
+func (c Code) Error() string { return string(c) }
+
+// Error refuses a request in a way that is shown to the registrant. Any other
+// error is logged and answered with a bare 500.
+type Error struct {
+	Code        Code          // shown as error
+	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
+	Member      string        // the metadata member at fault, for logs
+	Rule        string        // a stable id of the rule that refused, for logs
+	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
+	Status      int           // the HTTP status; if zero, the one that belongs to Code
+	RetryAfter  time.Duration // sent as Retry-After, if positive
+
+	cause error
+}
+
+// Errorf makes an [*Error] with a description, which the registrant sees. An
+// error formatted with %w is what the result unwraps to.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Description: printable(err.Error()), cause: errors.Unwrap(err)}
+}
+
+// Error returns the code and the description.
+func (e *Error) Error() string {
+	if e.Description == "" {
+		return string(e.Code)
+	}
+	return string(e.Code) + ": " + e.Description
+}
+
+// Is reports whether target is e's code.
+func (e *Error) Is(target error) bool { return target == error(e.Code) }
+
+// Unwrap returns what lies behind the error, nil if nothing does. It is never
+// shown.
+func (e *Error) Unwrap() error { return e.cause }
+
+// refuse makes the error of a rule about one member.
+func refuse(code Code, member, rule, format string, args ...any) *Error {
+	err := Errorf(code, format, args...)
+	err.Member, err.Rule = member, rule
+	return err
+}
+
+// refuseMember says what is wrong with a member; sentence follows its name.
+func refuseMember(member, rule, sentence string, args ...any) *Error {
+	return refuse(memberCode(member), member, member+"."+rule, member+" "+sentence, args...)
+}
+
+// memberCode is the code for a fault in a member: redirect_uris has its own.
+func memberCode(member string) Code {
+	if member == "redirect_uris" {
+		return InvalidRedirectURI
+	}
+	return InvalidClientMetadata
+}
+
+// printable keeps to what error_description may hold (RFC 6749 §5.2):
+// printable ASCII without the quote and the backslash.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+const challenge = `Bearer realm="client registration"`
+
+// errNoToken refuses a request without a token; errBadToken one whose token is
+// not the client's, in the same words whatever the reason.
+var (
+	errNoToken  = refuse(InvalidToken, "", "token.missing", "an access token is needed here")
+	errBadToken = refuse(InvalidToken, "", "token.invalid", "the access token is not valid for this")
+)
+
+// WriteError writes an error as JSON: an [*Error] with its code, description
+// and status, anything else as a bare server_error of status 500. It is the
+// default of Options.WriteError.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	shown := (*Error)(nil)
+	if !errors.As(err, &shown) {
+		shown = Errorf(ServerError, "the server failed to handle the request")
+	}
+	switch status := shown.status(); {
+	case status == http.StatusUnauthorized && sentToken(r):
+		writeError(w, shown, challenge+`, error="invalid_token"`)
+	case status == http.StatusUnauthorized:
+		writeError(w, shown, challenge)
+	case shown.Code == InsufficientScope:
+		writeError(w, shown, challenge+`, error="insufficient_scope"`+shown.scopeParameter())
+	default:
+		writeError(w, shown, "")
+	}
+}
+
+// writeError writes an error with the challenge that belongs to it, if any.
+func writeError(w http.ResponseWriter, shown *Error, challenge string) {
+	header := w.Header()
+	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
+	if challenge != "" {
+		header.Set("WWW-Authenticate", challenge)
+	}
+	if shown.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int((shown.RetryAfter+time.Second-1)/time.Second)))
+	}
+	var object objectWriter
+	object.text("error", string(shown.Code))
+	object.text("error_description", printable(shown.Description))
+	body, _ := object.finish()
+	write(w, shown.status(), body)
+}
+
+// scopeParameter names the scopes that are needed, if the error does.
+func (e *Error) scopeParameter() string {
+	if e.Scope == "" {
+		return ""
+	}
+	return `, scope="` + printable(e.Scope) + `"`
+}
+
+// logRefusal logs an error that is about to be written: what is the
+// registrant's fault at debug level, what is ours as an error.
+func logRefusal(r *http.Request, logger *slog.Logger, err error) {
+	refused := (*Error)(nil)
+	switch {
+	case abandoned(r, err):
+		logger.DebugContext(r.Context(), "client registration abandoned by its client")
+	case !errors.As(err, &refused):
+		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
+	case errors.Is(err, ErrStoreFull):
+		logger.WarnContext(r.Context(), "client registration unavailable", "error", refused.cause)
+	case refused.status() >= http.StatusInternalServerError && refused.cause != nil:
+		logger.ErrorContext(r.Context(), "client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.cause)
+	default:
+		logger.DebugContext(r.Context(), "client registration refused",
+			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.cause)
+	}
+}
+
+// abandoned reports whether an error comes of the client going away before its
+// answer, which is nobody's fault. A deadline that passed is the host's, and so
+// is what went wrong for another reason while the client gave up.
+func abandoned(r *http.Request, err error) bool {
+	return r.Context().Err() == context.Canceled && errors.Is(err, context.Canceled)
+}
+
+// status is the HTTP status of the error.
+func (e *Error) status() int {
+	if e.Status != 0 {
+		return e.Status
+	}
+	switch e.Code {
+	case InvalidToken:
+		return http.StatusUnauthorized
+	case InsufficientScope, AccessDenied:
+		return http.StatusForbidden
+	case TemporarilyUnavailable:
+		return http.StatusServiceUnavailable
+	case ServerError:
+		return http.StatusInternalServerError
+	}
+	return http.StatusBadRequest
+}
+
+// WriteInvalidClient is for the token endpoint and the others that
+// authenticate clients (revocation, introspection, pushed requests): it
+// answers when a client could not be found or authenticated. err is what
+// FindByClientID returned; nil where the client was found and its
+// authentication failed.
+//
+// The client that is not there, and the one that fails to prove who it is, get
+// 401 invalid_client, which makes clients in the field forget their
+// registration and register anew. Any other err is an outage: it gets 503
+// temporarily_unavailable, so that no client forgets a registration that is
+// still there. A client whose registration is pending or disabled is to be
+// answered with a nil err.
+//
+// At the authorization endpoint there is nobody to send back to: show the
+// person a page with this status instead.
+func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
+	if err != nil && !errors.Is(err, ErrClientNotFound) {
+		unavailable := Errorf(TemporarilyUnavailable, "the server cannot look clients up at the moment; try again later")
+		unavailable.RetryAfter = retryAfter
+		WriteError(w, r, unavailable)
+		return
+	}
+	refused := Errorf(InvalidClient, "client authentication failed")
+	refused.Status = http.StatusUnauthorized
+	writeError(w, refused, clientChallenge(r))
+}
+
+// clientChallenge is the challenge to a client that authenticated by the
+// Authorization header, in the scheme that it used; "" to another one.
+func clientChallenge(r *http.Request) string {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !isToken(scheme) {
+		return ""
+	}
+	if strings.EqualFold(scheme, "Basic") {
+		scheme = "Basic"
+	}
+	return scheme + ` realm="token endpoint"`
+}
+
+// isToken reports whether text can name an authentication scheme (RFC 9110
+// §5.6.2, §11.1).
+func isToken(text string) bool {
+	return text != "" && strings.Trim(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+const retryAfter = 5 * time.Second
+
+// outage turns an error of the store into a 503.
+func outage(err error) error {
+	unavailable := Errorf(TemporarilyUnavailable, "the client store is out of order; try again later")
+	if errors.Is(err, ErrStoreFull) {
+		unavailable.Description = "this server takes no more clients at the moment; try again later"
+	}
+	unavailable.RetryAfter, unavailable.cause = retryAfter, err
+	return unavailable
+}
+
+func tooLarge(limit int64) *Error {
+	refused := Errorf(InvalidRequest, "the body must not be larger than %d bytes", limit)
+	refused.Status = http.StatusRequestEntityTooLarge
+	return refused
+}

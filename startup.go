@@ -1,0 +1,393 @@
+package dcr
+
+// What NewHandler refuses: options, and capabilities that contradict each other
+// (RFC 8414 §2). What is merely unwise it warns of.
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// bounded reports whether something bounds the number of stored clients.
+func (h *Handler) bounded() bool {
+	limiter, limits := StoreAs[ClientLimiter](h.store)
+	return h.opts.MaxClients > 0 || limits && limiter.ClientLimit() > 0
+}
+
+// checkURLs refuses URLs that clients could not use.
+func (o *Options) checkURLs() error {
+	if o.Endpoint == "" {
+		return errors.New("Options.Endpoint is empty; set it to the public URL of the registration endpoint")
+	}
+	if err := publicURL(o.Endpoint); err != nil {
+		return fmt.Errorf("Options.Endpoint %w", err)
+	}
+	_, text, _ := strings.Cut(o.Endpoint, "?")
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return errors.New("Options.Endpoint has a malformed query, which every request would be refused for; leave the query out")
+	}
+	if query.Has("client_id") {
+		return errors.New("Options.Endpoint has client_id in its query, so that nobody could register; leave client_id out")
+	}
+	if o.ClientURI == "" {
+		return nil
+	}
+	if strings.Count(o.ClientURI, clientIDPlace) != 1 {
+		return errors.New("Options.ClientURI must contain {client_id} once")
+	}
+	if err := publicURL(strings.Replace(o.ClientURI, clientIDPlace, "id", 1)); err != nil {
+		return fmt.Errorf("Options.ClientURI %w", err)
+	}
+	return nil
+}
+
+func publicURL(text string) error {
+	parsed, err := uri.Parse(text)
+	switch {
+	case err != nil:
+		return err
+	case parsed.HasFragment:
+		return errors.New("must not have a fragment")
+	case parsed.Kind() == uri.PrivateUse || parsed.Kind() == uri.HTTP:
+		return errors.New("must use https, or http on 127.0.0.1, [::1] or localhost")
+	}
+	return nil
+}
+
+// check refuses options that contradict each other.
+func (o *Options) check() error {
+	if err := o.checkURLs(); err != nil {
+		return err
+	}
+	if err := o.CORS.check(); err != nil {
+		return err
+	}
+	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
+		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
+	}
+	for mediaType, decode := range o.Decoders {
+		parsed, _, err := mime.ParseMediaType(mediaType)
+		if err != nil || parsed != mediaType || decode == nil {
+			return fmt.Errorf("Options.Decoders[%q]: name a media type in lower case, without parameters, and set its Decoder", mediaType)
+		}
+	}
+	canSeal := o.Sealer != nil
+	if o.Validator != nil {
+		if err := usable(o.Validator, canSeal); err != nil {
+			return fmt.Errorf("Options.Validator: %w", err)
+		}
+	}
+	for name, policy := range o.Policies {
+		if policy == nil {
+			return fmt.Errorf("Options.Policies[%q] is nil", name)
+		}
+		if err := usable(policy, canSeal); err != nil {
+			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// usable reports why v cannot serve: because it wraps nothing, or because what
+// it supports contradicts itself.
+func usable(v Validator, canSeal bool) error {
+	if err := ready(v); err != nil {
+		return err
+	}
+	return contradiction(v, canSeal)
+}
+
+// contradiction says what is wrong with what v supports, and what to change;
+// nil if nothing is. canSeal says whether client secrets can be kept themselves.
+func contradiction(v Validator, canSeal bool) error {
+	c, base := v.Capabilities().effective(), v.sealed()
+	for _, check := range []func() error{
+		func() error { return c.contradictoryGrants(&base) },
+		c.contradictoryCIBA,
+		func() error { return c.contradictoryMethods(canSeal) },
+		func() error { return c.contradictoryLists(canSeal) },
+		func() error { return c.contradictoryScopes(base.defaultScopes) },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contradictoryGrants holds grant types and response types together, as
+// registration will.
+func (c *Capabilities) contradictoryGrants(base *foundation) error {
+	if !slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" }) {
+		return errors.New("grant_types_supported has no grant type that a client can begin with; add one, such as authorization_code")
+	}
+	usesCode := false
+	for _, responseType := range c.ResponseTypes {
+		needs := responseTypeGrants(responseType, base.hybridWithoutImplicit)
+		usesCode = usesCode || len(needs) == 0 || slices.Contains(needs, "authorization_code")
+		if slices.Equal(c.ResponseTypes, defaultResponseTypes) {
+			continue // the default of servers that grant no codes, too
+		}
+		for _, grant := range needs {
+			if !slices.Contains(c.GrantTypes, grant) {
+				return fmt.Errorf("response_types_supported has %q, which needs %s; add %[2]s to grant_types_supported, or take the response type out", responseType, grant)
+			}
+		}
+	}
+	if !usesCode && slices.Contains(c.GrantTypes, "authorization_code") {
+		return errors.New("grant_types_supported has authorization_code, but no entry of response_types_supported uses it; add code to response_types_supported, or take the grant type out")
+	}
+	return nil
+}
+
+// contradictoryCIBA holds the CIBA grant and its delivery modes together.
+func (c *Capabilities) contradictoryCIBA() error {
+	granted := slices.Contains(c.GrantTypes, grantCIBA)
+	if granted && len(c.BackchannelTokenDeliveryModes) == 0 {
+		return fmt.Errorf("grant_types_supported has %s, but backchannel_token_delivery_modes_supported names no mode; name poll, ping or push, or take the grant type out", grantCIBA)
+	}
+	for _, mode := range c.BackchannelTokenDeliveryModes {
+		if !granted && mode != "push" {
+			return fmt.Errorf("backchannel_token_delivery_modes_supported has %s, which needs the grant type; add %s to grant_types_supported, or take the mode out", mode, grantCIBA)
+		}
+	}
+	return nil
+}
+
+// contradictoryMethods refuses authentication methods that no client could
+// register, or use.
+func (c *Capabilities) contradictoryMethods(canSeal bool) error {
+	methods := c.TokenEndpointAuthMethods
+	secretJWT, keyJWT := slices.Contains(methods, "client_secret_jwt"), slices.Contains(methods, "private_key_jwt")
+	forPublic := slices.ContainsFunc(c.GrantTypes, func(grant string) bool {
+		return grant != "refresh_token" && !slices.Contains(authenticatedGrants, grant)
+	})
+	switch {
+	case slices.Equal(methods, []string{"none"}) && !forPublic:
+		return errors.New("every entry of grant_types_supported needs client authentication, but token_endpoint_auth_methods_supported has none alone; add a method")
+	case secretJWT && !canSeal:
+		return errors.New("token_endpoint_auth_methods_supported has client_secret_jwt, which needs the client secret itself; set Options.Sealer, or take the method out")
+	case secretJWT && !slices.ContainsFunc(c.TokenEndpointAuthSigningAlgs, jose.Symmetric):
+		return errors.New("token_endpoint_auth_methods_supported has client_secret_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add HS256, or take the method out")
+	case keyJWT && !slices.ContainsFunc(c.TokenEndpointAuthSigningAlgs, jose.Asymmetric):
+		return errors.New("token_endpoint_auth_methods_supported has private_key_jwt, but token_endpoint_auth_signing_alg_values_supported has no algorithm for it; add an asymmetric one such as PS256, or take the method out")
+	}
+	return nil
+}
+
+// contradictoryLists refuses lists of values, most of them algorithms, of which
+// registration would accept none.
+func (c *Capabilities) contradictoryLists(canSeal bool) error {
+	on := c.features()
+	for i, f := range members.Fields {
+		list := f.Tag.Get("list")
+		if list == "" || !on.has(i) {
+			continue
+		}
+		supported := c.ceiling(&f)
+		if len(supported) == 0 {
+			return fmt.Errorf("%s is empty, so that no value of %s is accepted; name a value, or leave the list out", list, f.Name)
+		}
+		if !strings.HasSuffix(f.Name, "_alg") {
+			continue
+		}
+		if !slices.ContainsFunc(supported, func(alg string) bool { return c.canBe(f.Name, alg, canSeal) }) {
+			return fmt.Errorf("%s has only %s, which registration refuses; add an asymmetric algorithm, or, where symmetric ones are meant, set Options.Sealer", list, strings.Join(supported, ", "))
+		}
+	}
+	return nil
+}
+
+// canBe reports whether any client could register an algorithm for a member.
+func (c *Capabilities) canBe(name, alg string, canSeal bool) bool {
+	switch {
+	case jose.Symmetric(alg):
+		return canSeal && name != "backchannel_authentication_request_signing_alg"
+	case alg == "none":
+		return !slices.Contains(neverNone, member(name)) && !(name == "request_object_signing_alg" && c.RequireSignedRequestObject)
+	}
+	return true
+}
+
+// contradictoryScopes refuses default scopes beyond the ceiling.
+func (c *Capabilities) contradictoryScopes(defaults []string) error {
+	for _, scope := range defaults {
+		if !isScopeToken(scope) {
+			return fmt.Errorf("DefaultScopes has %q, which is no scope; give each scope as an entry of its own", scope)
+		}
+		if !c.anyScope() && !slices.Contains(c.Scopes, scope) {
+			return fmt.Errorf("DefaultScopes has %q, which is not in scopes_supported; add it there, or take it out", scope)
+		}
+	}
+	return nil
+}
+
+// Warner is a [Validator], or part of one, that knows what a host may have
+// configured by mistake.
+type Warner interface {
+	// Warnings returns one sentence for each suspicion, which says what to
+	// change.
+	Warnings() []string
+}
+
+// Warnings says, one sentence each, what is allowed and probably not meant:
+// what to change stands in each. [NewHandler] logs them at level Warn.
+func (h *Handler) Warnings() []string {
+	warnings := h.openWarnings()
+	if h.opts.SecretLifetime > 0 && h.opts.DisableManagement {
+		warnings = append(warnings, "Options.SecretLifetime ends client secrets, and with DisableManagement no client can renew its own; leave SecretLifetime at zero, or management on")
+	}
+	if h.opts.ManageAs != nil && h.opts.DisableManagement {
+		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
+	}
+	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
+	advertised := h.Capabilities().effective()
+	for _, name := range sortedKeys(h.opts.Policies) {
+		policy, of := h.opts.Policies[name], fmt.Sprintf("Options.Policies[%q]", name)
+		warnings = append(warnings, h.validatorWarnings(of, policy)...)
+		warnings = append(warnings, unadvertised(of, policy.Capabilities().effective(), advertised)...)
+	}
+	return warnings
+}
+
+// openWarnings are about registration by strangers.
+func (h *Handler) openWarnings() []string {
+	if !h.opts.AllowAnonymous {
+		return nil
+	}
+	var warnings []string
+	if !h.bounded() {
+		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no ceiling; set Options.MaxClients")
+	}
+	for _, grant := range []string{"client_credentials", "password"} {
+		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().effective().GrantTypes, grant) {
+			warnings = append(warnings, fmt.Sprintf("Options.AllowAnonymous lets a stranger have the grant type %s, and with it tokens without a person's consent; take it out of GrantTypes, or let ChoosePolicy give strangers another policy", grant))
+		}
+	}
+	if h.opts.SecretLifetime > 0 {
+		warnings = append(warnings, "Options.SecretLifetime ends the secrets of clients that register themselves, and most of them never renew one; leave it at zero with AllowAnonymous")
+	}
+	return warnings
+}
+
+// validatorWarnings are about one validator.
+func (h *Handler) validatorWarnings(of string, v Validator) []string {
+	var warnings []string
+	supported := v.Capabilities().effective()
+	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
+		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
+	}
+	for inner := v; inner != nil; inner = embedded(inner) {
+		if warner, ok := inner.(Warner); ok {
+			for _, warning := range warner.Warnings() {
+				warnings = append(warnings, of+": "+warning)
+			}
+		}
+	}
+	return warnings
+}
+
+// embedded returns the Validator that a decorator embeds, nil if v is none. A
+// struct that embeds DefaultValidator has its Warnings already.
+func embedded(v Validator) Validator {
+	value := reflect.Indirect(reflect.ValueOf(v))
+	if value.Kind() != reflect.Struct {
+		return nil
+	}
+	inner := value.FieldByName("Validator")
+	if !inner.IsValid() || !inner.CanInterface() {
+		return nil
+	}
+	found, _ := inner.Interface().(Validator)
+	return found
+}
+
+// symmetricAlgs are the algorithms on the list by which a client would need a
+// secret that the server itself can read.
+func (c *Capabilities) symmetricAlgs() []string {
+	var symmetric []string
+	for _, list := range [][]string{c.IDTokenSigningAlgs, c.UserinfoSigningAlgs, c.RequestObjectSigningAlgs, c.IntrospectionSigningAlgs, c.AuthorizationSigningAlgs} {
+		for _, alg := range list {
+			if jose.Symmetric(alg) && !slices.Contains(symmetric, alg) {
+				symmetric = append(symmetric, alg)
+			}
+		}
+	}
+	return symmetric
+}
+
+// unadvertised says what a policy registers and the discovery document, which
+// is made of Options.Validator, does not mention: a client that reads it will
+// not use that, and an endpoint that follows it will refuse it.
+func unadvertised(of string, registers, advertised Capabilities) []string {
+	var warnings []string
+	for _, list := range []struct {
+		name                  string
+		registers, advertised []string
+	}{
+		{"grant_types_supported", registers.GrantTypes, advertised.GrantTypes},
+		{"response_types_supported", registers.ResponseTypes, advertised.ResponseTypes},
+		{"token_endpoint_auth_methods_supported", registers.TokenEndpointAuthMethods, advertised.TokenEndpointAuthMethods},
+	} {
+		for _, value := range list.registers {
+			if !slices.Contains(list.advertised, value) {
+				warnings = append(warnings, fmt.Sprintf("%s registers clients with %s, which is missing from the %s of Options.Validator that discovery advertises; add it there, or take it out here", of, value, list.name))
+			}
+		}
+	}
+	return warnings
+}
+
+// checkStatements refuses verifiers that the handler could not serve.
+func (o *Options) checkStatements(store ClientConfigurationStore) error {
+	check := func(of string, v Validator) error {
+		if v == nil {
+			return nil
+		}
+		base := v.sealed()
+		statements := base.statements
+		if statements == nil {
+			return nil
+		}
+		if err := statements.check(&base); err != nil {
+			return fmt.Errorf("%s: StatementVerifier.%w", of, err)
+		}
+		if _, ok := StoreAs[ReplayStore](store); statements.Once && !ok {
+			return fmt.Errorf("%s: StatementVerifier.Once needs a store that is a ReplayStore", of)
+		}
+		if _, ok := StoreAs[StatementFinder](store); statements.OneClient && !ok {
+			return fmt.Errorf("%s: StatementVerifier.OneClient needs a store that is a StatementFinder", of)
+		}
+		return nil
+	}
+	if err := check("Options.Validator", o.Validator); err != nil {
+		return err
+	}
+	for name, policy := range o.Policies {
+		if err := check(fmt.Sprintf("Options.Policies[%q]", name), policy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready reports why v cannot be used, such as a decorator around nil.
+func ready(v Validator) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it embeds a Validator that is nil; set the embedded one")
+		}
+	}()
+	v.sealed()
+	v.Capabilities()
+	return nil
+}

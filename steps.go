@@ -1,0 +1,217 @@
+package dcr
+
+// The short steps of DefaultValidator, in the order of Validate. The long ones
+// have files of their own.
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// validateScope runs the two steps about scope.
+func validateScope(v Validator, ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
+	if c.Scope != "" {
+		if err := v.ValidateScopes(ctx, reg); err != nil {
+			return err
+		}
+	}
+	if c.Scope == "" {
+		return v.SetDefaultScopes(ctx, reg)
+	}
+	return nil
+}
+
+func isSpace(r rune) bool { return r == ' ' }
+
+// ValidateScopes drops the scopes that the server does not support, or
+// refuses them where RefuseUnsupportedScopes says so.
+func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	kept := make([]string, 0, 8)
+	for _, scope := range strings.Split(c.Scope, " ") {
+		if !isScopeToken(scope) {
+			return refuseMember("scope", "form", "must be scopes of printable ASCII, without quotes and backslashes, separated by spaces")
+		}
+		switch {
+		case slices.Contains(kept, scope):
+		case reg.Capabilities.anyScope() || slices.Contains(reg.Capabilities.Scopes, scope):
+			kept = append(kept, scope)
+		case d.RefuseUnsupportedScopes:
+			return refuseMember("scope", "unsupported", "must be among: %s", orNone(reg.Capabilities.Scopes))
+		}
+	}
+	c.Scope = strings.Join(kept, " ")
+	return nil
+}
+
+// isScopeToken reports whether scope is a scope-token of RFC 6749 §3.3.
+func isScopeToken(scope string) bool {
+	for _, c := range []byte(scope) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return scope != "" && scope != AnyScope
+}
+
+// SetDefaultScopes gives the client d.DefaultScopes, as far as the server
+// supports them.
+func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registration) error {
+	kept := d.DefaultScopes
+	if !reg.Capabilities.anyScope() {
+		kept = among(d.DefaultScopes, reg.Capabilities.Scopes)
+	}
+	reg.Client.Scope = strings.Join(kept, " ")
+	return nil
+}
+
+// displayURIs are the members that lead a person to a web page.
+var displayURIs = []*registered{member("client_uri"), member("logo_uri"), member("tos_uri"), member("policy_uri")}
+
+// ValidateDisplay holds the pages that a person may be led to, in every
+// language, to http and https, and contacts to e-mail addresses where OpenID
+// Connect wants them.
+func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
+	if err := reg.checkDisplayURIs(); err != nil {
+		return err
+	}
+	if reg.Capabilities.openID() {
+		for i, contact := range reg.Client.Contacts {
+			if !isEmail(contact) {
+				return refuse(InvalidClientMetadata, "contacts", "contacts.form", "contacts[%d] must be an e-mail address", i)
+			}
+		}
+	}
+	return d.Duende.consent(reg)
+}
+
+func (reg *Registration) checkDisplayURIs() error {
+	from := &reg.Client.Metadata
+	for _, f := range displayURIs {
+		if err := webPage.checkOptional(f.Name, f.Text(from)); err != nil {
+			return err
+		}
+	}
+	for _, name := range sortedKeys(reg.Client.Localized) {
+		base, _, _ := strings.Cut(name, "#")
+		if strings.HasSuffix(base, "_uri") {
+			if _, err := webPage.check(base, name, reg.Client.Localized[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isEmail reports whether address looks like an addr-spec (RFC 5322 §3.4.1):
+// whether anyone reads it, only a message can tell.
+func isEmail(address string) bool {
+	local, domain, found := strings.Cut(address, "@")
+	return found && local != "" && domain != "" && !strings.ContainsAny(address, " ,;<>()") && !strings.Contains(domain, "@")
+}
+
+// ValidateLogout judges the logout URIs: https, http only for a confidential
+// client where the host allows it, native schemes for RP-initiated logout.
+func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	remote := httpsOnly
+	if d.AllowHTTPRedirects && reg.authMethod() != "none" {
+		remote = httpOrHTTPS
+	}
+	returning := uriRule{schemes: appRedirect.schemes,
+		allowed: func(kind uri.Kind) bool { return appRedirect.allowed(kind) || remote.allowed(kind) }}
+	if err := returning.checkList("post_logout_redirect_uris", c.PostLogoutRedirectURIs); err != nil {
+		return err
+	}
+	if err := remote.checkOptional("backchannel_logout_uri", c.BackchannelLogoutURI); err != nil {
+		return err
+	}
+	if c.BackchannelLogoutURI == "" {
+		c.BackchannelLogoutSessionRequired = false
+	}
+	if c.FrontchannelLogoutURI == "" {
+		c.FrontchannelLogoutSessionRequired = false
+		return nil
+	}
+	return reg.checkFrontchannelLogout(remote)
+}
+
+// checkFrontchannelLogout wants the origin of a redirect URI, since the
+// browser loads the page in a frame of ours (Front-Channel Logout 1.0 §2).
+func (reg *Registration) checkFrontchannelLogout(rule uriRule) error {
+	logout, err := rule.check("frontchannel_logout_uri", "frontchannel_logout_uri", reg.Client.FrontchannelLogoutURI)
+	if err != nil {
+		return err
+	}
+	for _, redirect := range reg.Client.RedirectURIs {
+		if parsed, err := uri.Parse(redirect); err == nil && parsed.SameOrigin(&logout) {
+			return nil
+		}
+	}
+	return refuseMember("frontchannel_logout_uri", "origin", "must have the scheme, host and port of one of redirect_uris")
+}
+
+// ValidateRequestObjects settles signed and encrypted request objects,
+// request_uris and pushed requests. What the server requires of all clients,
+// it registers for each.
+func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Registration) error {
+	c := reg.Client
+	if err := reg.settle(member("request_object_signing_alg"), ""); err != nil {
+		return err
+	}
+	if err := reg.settleEncryption(member("request_object_encryption_alg"), member("request_object_encryption_enc")); err != nil {
+		return err
+	}
+	if reg.Capabilities.RequireSignedRequestObject && reg.enabled("require_signed_request_object") {
+		c.RequireSignedRequestObject = true
+	}
+	if reg.Capabilities.RequirePushedAuthorizationRequests {
+		c.RequirePushedAuthorizationRequests = true
+	}
+	return reg.checkRequestObjects()
+}
+
+func (reg *Registration) checkRequestObjects() error {
+	c := reg.Client
+	if c.RequireSignedRequestObject && c.RequestObjectSigningAlg == "none" {
+		return refuseMember("request_object_signing_alg", "none", "must not be none with require_signed_request_object true")
+	}
+	signed := jose.Asymmetric(c.RequestObjectSigningAlg) || jose.Symmetric(c.RequestObjectSigningAlg)
+	rule := uriRule{schemes: "an https URL, or an http URL with request_object_signing_alg other than none", fragment: true,
+		allowed: func(kind uri.Kind) bool { return httpsOnly.allowed(kind) || signed && kind != uri.PrivateUse }}
+	return rule.checkList("request_uris", c.RequestURIs)
+}
+
+// ValidateTokens settles sender constraining, authorization details types and,
+// where the host switched them on, token types and lifetimes.
+func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration) error {
+	if err := reg.checkSenderConstraint(); err != nil {
+		return err
+	}
+	if err := reg.checkSubset("authorization_details_types", reg.Client.AuthorizationDetailsTypes, reg.Capabilities.AuthorizationDetailsTypes); err != nil {
+		return err
+	}
+	return d.Duende.tokens(reg)
+}
+
+// checkSenderConstraint keeps bound tokens away from the browser, where
+// nothing binds them.
+func (reg *Registration) checkSenderConstraint() error {
+	c := reg.Client
+	if !c.frontChannel("token") {
+		return nil
+	}
+	if c.TLSClientCertificateBoundAccessTokens {
+		return refuseMember("tls_client_certificate_bound_access_tokens", "front_channel", "must not be true with a response type that has token")
+	}
+	if c.DPoPBoundAccessTokens {
+		return refuseMember("dpop_bound_access_tokens", "front_channel", "must not be true with a response type that has token")
+	}
+	return nil
+}
