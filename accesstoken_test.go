@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 const (
@@ -28,19 +30,19 @@ func (s *signer) grant(claims object) string {
 }
 
 // guarded is a handler behind verifier.
-func guarded(t testing.TB, verifier *dcr.AccessTokenVerifier, changes ...func(*dcr.Options)) http.Handler {
+func guarded(t testing.TB, verifier *callerauth.AccessTokenVerifier, changes ...func(*dcr.Options)) http.Handler {
 	t.Helper()
 	opts := dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: verifier.Authenticate, Now: clock}
 	for _, change := range changes {
 		change(&opts)
 	}
 	opts.Logger, _ = quiet()
-	return newHandler(t, dcr.NewMemoryStore(), opts)
+	return newHandler(t, memstore.New(), opts)
 }
 
 // tokenVerifier accepts the access tokens of one party.
-func tokenVerifier(party *signer) *dcr.AccessTokenVerifier {
-	return &dcr.AccessTokenVerifier{Issuer: issuer, Audience: resource, Scopes: []string{"dcr"}, Keys: party.keys(), Now: clock}
+func tokenVerifier(party *signer) *callerauth.AccessTokenVerifier {
+	return &callerauth.AccessTokenVerifier{Issuer: issuer, Audience: resource, Scopes: []string{"dcr"}, Keys: party.keys(), Now: clock}
 }
 
 func TestAnAccessTokenIsRefused(t *testing.T) {
@@ -146,28 +148,28 @@ func TestWhatAnAccessTokenVerifierCanBeTold(t *testing.T) {
 	plainType := func(claims object) string { return es.sign(claims) }
 	for _, test := range []struct {
 		sentence string
-		change   func(*dcr.AccessTokenVerifier)
+		change   func(*callerauth.AccessTokenVerifier)
 		token    string
 		status   int
 	}{
 		{"typ in full", nil, es.signText(es.header().with("typ", "application/AT+JWT"), granted().String()), 201},
 		{"several audiences", nil, es.grant(granted().with("aud", []string{"x", resource})), 201},
-		{"any type, which is dangerous", func(v *dcr.AccessTokenVerifier) { v.InsecureAnyTokenType = true }, plainType(granted()), 201},
-		{"no required claims", func(v *dcr.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("sub", nil, "client_id", nil, "iat", nil, "jti", nil)), 201},
-		{"no required claims, but for an end", func(v *dcr.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("exp", nil)), 401},
-		{"other required claims", func(v *dcr.AccessTokenVerifier) { v.RequiredClaims = []string{"org"} }, es.grant(granted()), 401},
-		{"no scopes", func(v *dcr.AccessTokenVerifier) { v.Scopes = nil }, es.grant(granted().with("scope", nil)), 201},
-		{"another algorithm", func(v *dcr.AccessTokenVerifier) { v.Algorithms = []string{"RS256"}; v.Keys = rs.keys() }, rs.grant(granted()), 201},
-		{"no such algorithm", func(v *dcr.AccessTokenVerifier) { v.Algorithms = []string{"RS256"} }, es.grant(granted()), 401},
-		{"no algorithm at all", func(v *dcr.AccessTokenVerifier) { v.Algorithms = []string{} }, es.grant(granted()), 401},
+		{"any type, which is dangerous", func(v *callerauth.AccessTokenVerifier) { v.InsecureAnyTokenType = true }, plainType(granted()), 201},
+		{"no required claims", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("sub", nil, "client_id", nil, "iat", nil, "jti", nil)), 201},
+		{"no required claims, but for an end", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("exp", nil)), 401},
+		{"other required claims", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{"org"} }, es.grant(granted()), 401},
+		{"no scopes", func(v *callerauth.AccessTokenVerifier) { v.Scopes = nil }, es.grant(granted().with("scope", nil)), 201},
+		{"another algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"}; v.Keys = rs.keys() }, rs.grant(granted()), 201},
+		{"no such algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"} }, es.grant(granted()), 401},
+		{"no algorithm at all", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{} }, es.grant(granted()), 401},
 		{"the default skew", nil, es.grant(granted().with("exp", now.Unix()-59)), 201},
-		{"no skew", func(v *dcr.AccessTokenVerifier) { v.Skew = -1 }, es.grant(granted().with("exp", now.Unix())), 401},
-		{"a symmetric algorithm", func(v *dcr.AccessTokenVerifier) { v.Algorithms = []string{"HS256"} }, es.grant(granted()), 500},
-		{"the algorithm none", func(v *dcr.AccessTokenVerifier) { v.Algorithms = []string{"none", "ES256"} }, es.grant(granted()), 500},
-		{"no issuer", func(v *dcr.AccessTokenVerifier) { v.Issuer = "" }, es.grant(granted()), 500},
-		{"no audience", func(v *dcr.AccessTokenVerifier) { v.Audience = "" }, es.grant(granted()), 500},
-		{"an issuer that cannot be discovered", func(v *dcr.AccessTokenVerifier) { v.Keys = nil; v.Issuer = "accounts" }, es.grant(granted()), 500},
-		{"keys over plain http", func(v *dcr.AccessTokenVerifier) { v.Keys = nil; v.JWKSURI = "http://id.example.com/jwks" }, es.grant(granted()), 500},
+		{"no skew", func(v *callerauth.AccessTokenVerifier) { v.Skew = -1 }, es.grant(granted().with("exp", now.Unix())), 401},
+		{"a symmetric algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"HS256"} }, es.grant(granted()), 500},
+		{"the algorithm none", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"none", "ES256"} }, es.grant(granted()), 500},
+		{"no issuer", func(v *callerauth.AccessTokenVerifier) { v.Issuer = "" }, es.grant(granted()), 500},
+		{"no audience", func(v *callerauth.AccessTokenVerifier) { v.Audience = "" }, es.grant(granted()), 500},
+		{"an issuer that cannot be discovered", func(v *callerauth.AccessTokenVerifier) { v.Keys = nil; v.Issuer = "accounts" }, es.grant(granted()), 500},
+		{"keys over plain http", func(v *callerauth.AccessTokenVerifier) { v.Keys = nil; v.JWKSURI = "http://id.example.com/jwks" }, es.grant(granted()), 500},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			verifier := tokenVerifier(es)
@@ -219,8 +221,8 @@ func TestATokenIsSentOnce(t *testing.T) {
 
 func TestAnAccessTokenOrAnInvitation(t *testing.T) {
 	es := signers()["ES256"]
-	store := dcr.NewMemoryStore()
-	tokens := &dcr.InitialAccessTokens{Store: store}
+	store := memstore.New()
+	tokens := &callerauth.InitialAccessTokens{Store: store}
 	invitation, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
 	verifier := tokenVerifier(es)
 	handler := guarded(t, verifier, func(o *dcr.Options) { o.Caller = dcr.AnyOf(verifier.Authenticate, tokens.Authenticate) })

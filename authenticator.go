@@ -3,9 +3,12 @@ package dcr
 // RFC 7591 §3, RFC 6750: the host's own authorization of registrations.
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +22,7 @@ import (
 //     a refusal.
 //
 // It serves as Options.Caller, or in front of a [Handler] by [Require].
-// [AccessTokenVerifier] and [InitialAccessTokens] have one each, and what a
+// Package callerauth has some, and what a
 // session, a client certificate or a gateway vouches for takes five lines:
 //
 //	func gateway(r *http.Request) (*dcr.Caller, error) {
@@ -29,6 +32,77 @@ import (
 //		return nil, nil
 //	}
 type Authenticator func(r *http.Request) (*Caller, error)
+
+// Allowance is what one registration costs its caller, such as a use of an
+// initial access token. The [Handler] takes it right before the client is
+// stored and gives it back where nothing was stored. Both calls outlive a
+// request that is cancelled, by up to Options.StoreTimeout.
+type Allowance interface {
+	// Take uses it up. An [*Error], such as that of [RefuseToken], says that
+	// nothing is left; any other error is the server's.
+	Take(ctx context.Context) error
+
+	// GiveBack undoes Take. An error is logged.
+	GiveBack(ctx context.Context) error
+}
+
+// Charge notes what a registration costs in the request that [Require] or a
+// [Handler] is handling, so that it is taken even where the host replaces the
+// [Caller]. An [Authenticator] calls it with the context of its request once it
+// lets somebody in, and sets Caller.Allowance to the same, for hosts that call
+// it by themselves; it is taken once. Elsewhere Charge does nothing.
+func Charge(ctx context.Context, cost Allowance) {
+	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil && cost != nil {
+		noted.costs = append(noted.costs, cost)
+	}
+}
+
+type chargesKey struct{}
+
+// charges are what Authenticators noted during a request.
+type charges struct{ costs []Allowance }
+
+func (c *charges) count() int {
+	if c == nil {
+		return 0
+	}
+	return len(c.costs)
+}
+
+// forgetFrom drops what an Authenticator noted that then let nobody in.
+func (c *charges) forgetFrom(count int) {
+	if c != nil {
+		c.costs = c.costs[:count]
+	}
+}
+
+// chargeable returns the request with a place for Charge to note costs in.
+func chargeable(r *http.Request) *http.Request {
+	if r.Context().Value(chargesKey{}) != nil {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), chargesKey{}, &charges{}))
+}
+
+// costs are what the registration costs, each once.
+func (reg *Registration) costs(ctx context.Context) []Allowance {
+	var costs []Allowance
+	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
+		costs = slices.Clone(noted.costs)
+	}
+	if reg.Caller != nil && reg.Caller.Allowance != nil && !slices.ContainsFunc(costs, reg.Caller.is) {
+		costs = append(costs, reg.Caller.Allowance)
+	}
+	if reg.cost != nil {
+		costs = append(costs, reg.cost)
+	}
+	return costs
+}
+
+// is reports whether cost is the caller's Allowance.
+func (c *Caller) is(cost Allowance) bool {
+	return reflect.ValueOf(cost).Comparable() && cost == c.Allowance
+}
 
 // AnyOf is the Authenticator of whoever one of the given ones lets in, tried
 // in order. A bearer token that none of them recognises is invalid; one that
@@ -43,10 +117,13 @@ func AnyOf(authenticators ...Authenticator) Authenticator {
 	return func(r *http.Request) (*Caller, error) {
 		var refused error
 		for _, authenticate := range authenticators {
+			noted, _ := r.Context().Value(chargesKey{}).(*charges)
+			before := noted.count()
 			caller, err := authenticate(r)
 			if err == nil && caller != nil {
 				return caller, nil
 			}
+			noted.forgetFrom(before)
 			if weight(err) > weight(refused) {
 				refused = err
 			}
@@ -91,6 +168,7 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 			cors = behind.opts.CORS
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = chargeable(r)
 			caller, err := authenticate(r)
 			if err == nil && caller == nil {
 				err = errNoToken
@@ -122,9 +200,9 @@ func sentToken(r *http.Request) bool {
 	return token != ""
 }
 
-// presentedToken returns the bearer token of a request, "" if there is none. A
+// BearerToken returns the bearer token of a request, "" if there is none. A
 // token sent twice, or in the query besides, is refused (RFC 6750 §2).
-func presentedToken(r *http.Request) (Plaintext, error) {
+func BearerToken(r *http.Request) (Plaintext, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) > 1 || len(headers) == 1 && strings.Contains(r.URL.RawQuery, "access_token=") {
 		return "", Errorf(InvalidRequest, "the access token must be sent once, in the Authorization header")

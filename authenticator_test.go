@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // saying is an Authenticator that always says the same.
@@ -60,8 +61,8 @@ func TestAuthenticatorsTogether(t *testing.T) {
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			answers := map[string]http.Handler{}
-			answers["as Options.Caller"] = newHandler(t, dcr.NewMemoryStore(), dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: dcr.AnyOf(test.any...)})
-			answers["as middleware"] = dcr.Require(dcr.AnyOf(test.any...))(newHandler(t, dcr.NewMemoryStore(), dcr.Options{Endpoint: "https://id.example.com" + registerURL}))
+			answers["as Options.Caller"] = newHandler(t, memstore.New(), dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: dcr.AnyOf(test.any...)})
+			answers["as middleware"] = dcr.Require(dcr.AnyOf(test.any...))(newHandler(t, memstore.New(), dcr.Options{Endpoint: "https://id.example.com" + registerURL}))
 			for how, handler := range answers {
 				answer := ask(handler, "POST", registerURL, test.token, plainBody)
 				answered(t, answer, test.status, test.code)
@@ -78,13 +79,13 @@ func TestAuthenticatorsTogether(t *testing.T) {
 
 func TestAnAuthenticatorAlone(t *testing.T) {
 	opts := dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: knowsNobody, AllowAnonymous: true, MaxClients: 10}
-	handler := newHandler(t, dcr.NewMemoryStore(), opts)
+	handler := newHandler(t, memstore.New(), opts)
 	answered(t, ask(handler, "POST", registerURL, "", plainBody), 201, "")
 	answered(t, ask(handler, "POST", registerURL, "a token of nobody", plainBody), 401, dcr.InvalidToken)
 }
 
 func TestTheCallerReachesTheHooks(t *testing.T) {
-	handler := newHandler(t, dcr.NewMemoryStore(), dcr.Options{
+	handler := newHandler(t, memstore.New(), dcr.Options{
 		Endpoint: "https://id.example.com" + registerURL,
 		ModifyResponse: func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
 			if reg.Caller.Subject != "someone" || reg.Client.RegisteredBy != "someone" {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // benchBody is a usual registration of a web application.
@@ -36,7 +37,7 @@ type benchRegistration struct {
 
 // newBenchHandler returns a handler that takes any number of registrations.
 func newBenchHandler(b *testing.B) *dcr.Handler {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	store.Limit = 1 << 40
 	handler, err := dcr.NewHandler(store, &dcr.Options{
 		Endpoint:       "https://id.example.com/connect/dcr",

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // What contradicts itself is an error of NewHandler that says what to change,
@@ -48,11 +49,11 @@ func TestContradictionsAreRefusedAtStart(t *testing.T) {
 				change(&validator, &opts)
 			}
 			opts.Validator = validator
-			if _, err := dcr.NewHandler(dcr.NewMemoryStore(), &opts); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "Options.Validator") {
+			if _, err := dcr.NewHandler(memstore.New(), &opts); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "Options.Validator") {
 				t.Errorf("as Validator: %v, want %s", err, c.says)
 			}
 			opts.Validator, opts.Policies = nil, map[string]dcr.Validator{"tight": validator}
-			if _, err := dcr.NewHandler(dcr.NewMemoryStore(), &opts); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), `Options.Policies["tight"]`) {
+			if _, err := dcr.NewHandler(memstore.New(), &opts); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), `Options.Policies["tight"]`) {
 				t.Errorf("as a policy: %v, want %s", err, c.says)
 			}
 		})
@@ -70,7 +71,7 @@ func (n narrowed) Capabilities() dcr.Capabilities { return n.to }
 func TestContradictionsOfDecorators(t *testing.T) {
 	inner := dcr.DefaultValidator{Supports: capabilities(t, closedScopes), DefaultScopes: []string{"openid", "email"}}
 	opts := &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", Validator: narrowed{inner, dcr.Capabilities{Scopes: []string{"openid"}}}}
-	if _, err := dcr.NewHandler(dcr.NewMemoryStore(), opts); err == nil || !strings.Contains(err.Error(), `DefaultScopes has "email"`) {
+	if _, err := dcr.NewHandler(memstore.New(), opts); err == nil || !strings.Contains(err.Error(), `DefaultScopes has "email"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 const corsEndpoint = "https://id.example.com/connect/dcr"
 
 func corsHandler(t *testing.T, cors dcr.CORS) http.Handler {
 	t.Helper()
-	h, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	h, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint: corsEndpoint, AllowAnonymous: true, CORS: cors, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -186,7 +187,7 @@ func TestCORSBehindTheHostsOwn(t *testing.T) {
 
 func TestCORSOriginsThatNoBrowserSends(t *testing.T) {
 	for _, origin := range []string{"*", "https://app.example.com/", "https://App.example.com", "app.example.com", "https://*.example.com", "null", ""} {
-		_, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{Endpoint: corsEndpoint, CORS: dcr.CORS{Origins: []string{origin}}})
+		_, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: corsEndpoint, CORS: dcr.CORS{Origins: []string{origin}}})
 		if err == nil || !strings.Contains(err.Error(), "Options.CORS.Origins") {
 			t.Errorf("%q: %v", origin, err)
 		}

@@ -7,7 +7,7 @@
 // own mux, put your own authorization in front of it, choose what may be
 // registered, and say where clients are kept:
 //
-//	store := dcr.NewMemoryStore()
+//	store := memstore.New()
 //	handler, err := dcr.NewHandler(store, &dcr.Options{
 //		Endpoint: "https://id.example.com/connect/dcr",
 //	})
@@ -49,11 +49,12 @@
 // Authorization is the host's. Middleware in front puts a [Caller] into the
 // request's context with [ContextWithCaller]; without one, and without
 // Options.AllowAnonymous, a registration is refused with 401. [Require] is such
-// a middleware, of any [Authenticator]: an [AccessTokenVerifier] for the JWT
-// access tokens of an authorization server, [InitialAccessTokens], a function
-// of your own, or [AnyOf] them. A [StatementVerifier] lets software register by
-// the word of a directory. Reading, updating and deleting are authorised by the
-// registration access token that each client got when it registered.
+// a middleware, of any [Authenticator]: those of package callerauth for the
+// access tokens of an authorization server and for initial access tokens, a
+// function of your own, or [AnyOf] them. A [StatementVerifier] lets software
+// register by the word of a directory. Reading, updating and deleting are
+// authorised by the registration access token that each client got when it
+// registered.
 //
 // # At the authorize and token endpoints
 //
@@ -88,9 +89,11 @@ type Registration struct {
 	statementMerged bool      // the statement's claims are in Client
 	canSeal         bool      // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
-	keysJudged      []byte // the jwks that keys describes
-	plain           bool   // this is the default pipeline's own judgement
-	policy          string // the name in Options.Policies that this runs under
+	keysJudged      []byte      // the jwks that keys describes
+	plain           bool        // this is the default pipeline's own judgement
+	cost            Allowance   // what the body uses up, as its Decoder says
+	paid            []Allowance // what was taken and could be given back
+	policy          string      // the name in Options.Policies that this runs under
 	base            foundation
 }
 
@@ -118,7 +121,7 @@ type Caller struct {
 	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
 	Notes    string         // kept with the clients that it registers
 
-	use *tokenUse // what a registration costs, nil if nothing
+	Allowance Allowance // what one registration costs it; nil for nothing
 }
 
 type callerKey struct{}

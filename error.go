@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,15 +53,42 @@ type Error struct {
 	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
 	Status      int           // the HTTP status; if zero, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
-
-	cause error
+	Err         error         // what lies behind: logged and unwrapped to, never shown
 }
 
 // Errorf makes an [*Error] with a description, which the registrant sees. An
-// error formatted with %w is what the result unwraps to.
+// error formatted with %w becomes Err: it is logged, and neither it nor a colon
+// before it is shown.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Description: printable(err.Error()), cause: errors.Unwrap(err)}
+	shown, behind := err.Error(), errors.Unwrap(err)
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		behind = errors.Join(several.Unwrap()...)
+	}
+	if behind != nil {
+		shown = withoutErrors(format, args)
+	}
+	return &Error{Code: code, Description: printable(shown), Err: behind}
+}
+
+// hidden stands for an error in a description until it is cut out.
+type hidden struct{}
+
+const hiddenMark = "\x00error\x00"
+
+func (hidden) Error() string { return hiddenMark }
+
+var hiddenErrors = regexp.MustCompile(`(:?\s*)` + hiddenMark)
+
+// withoutErrors formats a description without the errors in it.
+func withoutErrors(format string, args []any) string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if _, isError := arg.(error); isError {
+			args[i] = hidden{}
+		}
+	}
+	return strings.TrimSpace(hiddenErrors.ReplaceAllString(fmt.Errorf(format, args...).Error(), ""))
 }
 
 // Error returns the code and the description.
@@ -73,9 +102,8 @@ func (e *Error) Error() string {
 // Is reports whether target is e's code.
 func (e *Error) Is(target error) bool { return target == error(e.Code) }
 
-// Unwrap returns what lies behind the error, nil if nothing does. It is never
-// shown.
-func (e *Error) Unwrap() error { return e.cause }
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
 
 // refuse makes the error of a rule about one member.
 func refuse(code Code, member, rule, format string, args ...any) *Error {
@@ -114,11 +142,30 @@ func printable(text string) string {
 const challenge = `Bearer realm="client registration"`
 
 // errNoToken refuses a request without a token; errBadToken one whose token is
-// not the client's, in the same words whatever the reason.
+// not the client's.
 var (
 	errNoToken  = refuse(InvalidToken, "", "token.missing", "an access token is needed here")
-	errBadToken = refuse(InvalidToken, "", "token.invalid", "the access token is not valid for this")
+	errBadToken = RefuseToken("invalid", nil)
 )
+
+// RefuseToken is the refusal of a bearer token that will not do: InvalidToken,
+// in the same words whatever the reason. The rule, which "token." precedes, and
+// err are for logs.
+func RefuseToken(rule string, err error) *Error {
+	refused := refuse(InvalidToken, "", "token."+rule, "the access token is not valid for this")
+	refused.Err = err
+	return refused
+}
+
+// Unavailable is the answer where something that is needed is out of order, be
+// it the store, a key set or another server: TemporarilyUnavailable, 503 with a
+// Retry-After of 5 seconds. The sentence says what; "; try again later" follows
+// it. err is for logs. Nobody takes this answer for a refusal.
+func Unavailable(sentence string, err error) *Error {
+	unavailable := Errorf(TemporarilyUnavailable, "%s; try again later", sentence)
+	unavailable.RetryAfter, unavailable.Err = retryAfter, err
+	return unavailable
+}
 
 // WriteError writes an error as JSON: an [*Error] with its code, description
 // and status, anything else as a bare server_error of status 500. It is the
@@ -175,12 +222,12 @@ func logRefusal(r *http.Request, logger *slog.Logger, err error) {
 	case !errors.As(err, &refused):
 		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
-		logger.WarnContext(r.Context(), "client registration unavailable", "error", refused.cause)
-	case refused.status() >= http.StatusInternalServerError && refused.cause != nil:
-		logger.ErrorContext(r.Context(), "client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.cause)
+		logger.WarnContext(r.Context(), "client registration unavailable", "error", refused.Err)
+	case refused.status() >= http.StatusInternalServerError && refused.Err != nil:
+		logger.ErrorContext(r.Context(), "client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 	default:
 		logger.DebugContext(r.Context(), "client registration refused",
-			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.cause)
+			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.Err)
 	}
 }
 
@@ -226,9 +273,7 @@ func (e *Error) status() int {
 // person a page with this status instead.
 func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
 	if err != nil && !errors.Is(err, ErrClientNotFound) {
-		unavailable := Errorf(TemporarilyUnavailable, "the server cannot look clients up at the moment; try again later")
-		unavailable.RetryAfter = retryAfter
-		WriteError(w, r, unavailable)
+		WriteError(w, r, Unavailable("the server cannot look clients up at the moment", err))
 		return
 	}
 	refused := Errorf(InvalidClient, "client authentication failed")
@@ -259,12 +304,13 @@ const retryAfter = 5 * time.Second
 
 // outage turns an error of the store into a 503.
 func outage(err error) error {
-	unavailable := Errorf(TemporarilyUnavailable, "the client store is out of order; try again later")
-	if errors.Is(err, ErrStoreFull) {
-		unavailable.Description = "this server takes no more clients at the moment; try again later"
+	switch {
+	case errors.Is(err, ErrStoreFull):
+		return Unavailable("this server takes no more clients at the moment", err)
+	case errors.Is(err, ErrConflict):
+		return Unavailable("others are changing this client at the moment", err)
 	}
-	unavailable.RetryAfter, unavailable.cause = retryAfter, err
-	return unavailable
+	return Unavailable("the client store is out of order", err)
 }
 
 func tooLarge(limit int64) *Error {

@@ -7,24 +7,26 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // Whoever bears an access token of the server, an initial access token or the
 // word of a gateway registers clients: three authenticators, in front of POST
 // alone.
 func ExampleAnyOf() {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	handler, err := dcr.NewHandler(store, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	verifier := &dcr.AccessTokenVerifier{
+	verifier := &callerauth.AccessTokenVerifier{
 		Issuer:   "https://id.example.com",
 		Audience: "https://id.example.com/connect/dcr",
 		Scopes:   []string{"client:register"},
 	}
-	tokens := &dcr.InitialAccessTokens{Store: store}
+	tokens := &callerauth.InitialAccessTokens{Store: store}
 	gateway := func(r *http.Request) (*dcr.Caller, error) {
 		if user := r.Header.Get("X-Authenticated-User"); user != "" {
 			return &dcr.Caller{Subject: user}, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // tokenEndpoint begins as every endpoint does that authenticates clients.
@@ -39,7 +40,7 @@ func authorizeEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 // A server's own endpoints ask the store for the client, and the client itself
 // whether a secret or a redirect URI is its own.
 func ExampleClient() {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	client := dcr.NewClient()
 	client.ID, client.ClientName = "app-1", "My App"
 	client.RedirectURIs = []string{"https://app.example.com/callback"}

@@ -11,13 +11,14 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // A hook refuses in one of two ways: a *dcr.Error is shown to the registrant,
 // any other error is logged and shown as a bare 500. Both leave nothing
 // behind, since ModifyResponse runs before the client is stored.
 func ExampleOptions_modifyResponse() {
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       "https://id.example.com/connect/dcr",
 		AllowAnonymous: true,
 		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),

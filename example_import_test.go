@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // A server that has clients already imports them with the hashes that it has.
@@ -19,7 +20,7 @@ func ExampleClient_imported() {
 		"legacy-4711", "Payroll", "$2a$04$pv511ZXF3YsvGlYAKwTw.OECJ6p/VliN9dkvAHzA0ZuUqVbBpd.wW",
 		[]string{"https://payroll.example.com/callback"}, time.Date(2019, 5, 1, 0, 0, 0, 0, time.UTC),
 	}
-	ctx, store := context.Background(), dcr.NewMemoryStore()
+	ctx, store := context.Background(), memstore.New()
 
 	client := dcr.NewClient() // with the defaults of every setting
 	client.ID = old.ID

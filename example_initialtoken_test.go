@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // A token for two registrations, under a policy of its own, with a note that
 // stays with the clients.
-func ExampleInitialAccessTokens() {
-	store := dcr.NewMemoryStore()
-	tokens := &dcr.InitialAccessTokens{Store: store}
+func Example_initialAccessToken() {
+	store := memstore.New()
+	tokens := &callerauth.InitialAccessTokens{Store: store}
 	handler, err := dcr.NewHandler(store, &dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr",
 		Caller:   tokens.Authenticate,

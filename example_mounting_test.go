@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // The host's guard stands before POST alone. Reading, updating and deleting a
 // client is authorised by the registration access token that the client got,
 // which the guard never sees.
 func ExampleHandler() {
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:  "https://id.example.com/connect/dcr",
 		ClientURI: "https://id.example.com/connect/dcr/{client_id}",
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // auditedStore is a store around another one, which tells of every change. As
@@ -35,7 +36,7 @@ func (s auditedStore) As(target any) bool { return dcr.StoreInto(s.ClientConfigu
 // A store is four methods; dcrtest.TestStore checks them. examples/customstore
 // is one from the ground up.
 func ExampleClientConfigurationStore() {
-	store := auditedStore{dcr.NewMemoryStore(), func(change, clientID string) { fmt.Println(clientID, "was", change) }}
+	store := auditedStore{memstore.New(), func(change, clientID string) { fmt.Println(clientID, "was", change) }}
 	ctx := context.Background()
 	client := dcr.NewClient()
 	client.ID = "app-1"

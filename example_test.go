@@ -7,11 +7,12 @@ import (
 	"net/http"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func Example() {
 	const endpoint = "http://127.0.0.1:8080/connect/dcr"
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{Endpoint: endpoint})
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint})
 	if err != nil {
 		log.Fatal(err)
 	}

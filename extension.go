@@ -3,8 +3,10 @@ package dcr
 // RFC 7591 §2: extension members, how they are declared, read and judged.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -32,14 +34,18 @@ type Extension interface {
 
 	// localized reports whether the member may carry a language tag.
 	localized() bool
+
+	// keySource reports whether the member says where the client's keys are.
+	keySource() bool
 }
 
 // Field is a typed extension member of the metadata, or a typed view of a
 // registered one.
 type Field[T any] struct {
 	name   string
-	rule   func(name string, value T) error // what a value must be beyond its type; nil for nothing
-	tagged bool                             // the member may carry a language tag
+	rule   func(value T) error // what a value must be beyond its type; nil for nothing
+	tagged bool                // the member may carry a language tag
+	keys   bool                // the member says where the client's keys are
 }
 
 // NewField names a field. It panics on an empty name and on a name that the
@@ -54,6 +60,30 @@ func NewField[T any](name string) Field[T] {
 
 // Name returns the member's name.
 func (f Field[T]) Name() string { return f.name }
+
+// Check returns the field with a rule that its values are held to, beyond their
+// type. An [*Error] refuses; any other error is the server's. A refusal without
+// Member and Rule gets those of the field, and the name of the member at the
+// beginning of its Description becomes the name that was sent, with its
+// language tag.
+func (f Field[T]) Check(rule func(value T) error) Field[T] {
+	f.rule = rule
+	return f
+}
+
+// Localized returns the field as one whose member may carry a language tag (RFC
+// 7591 §2.2).
+func (f Field[T]) Localized() Field[T] {
+	f.tagged = true
+	return f
+}
+
+// KeySource returns the field as one that says where the client's keys are, so
+// that its presence satisfies the rules that ask for jwks or jwks_uri.
+func (f Field[T]) KeySource() Field[T] {
+	f.keys = true
+	return f
+}
 
 // Get reads the member. ok is false where it is absent; err says that what is
 // there is not a T.
@@ -92,63 +122,6 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 	return nil
 }
 
-// UMAExtensions declares the member of UMA 2.0 Grant §2, claims_redirect_uris.
-func UMAExtensions() []Extension {
-	return []Extension{Field[[]string]{name: "claims_redirect_uris", rule: appRedirect.checkList}}
-}
-
-// NFVExtensions declares the members of ETSI GS NFV-SEC 022.
-func NFVExtensions() []Extension {
-	return []Extension{
-		NewField[string]("nfv_token_signed_response_alg"),
-		NewField[string]("nfv_token_encrypted_response_alg"),
-		NewField[string]("nfv_token_encrypted_response_enc"),
-	}
-}
-
-// OpenID4VPExtensions declares the members of OpenID for Verifiable
-// Presentations 1.0, vp_formats_supported and
-// encrypted_response_enc_values_supported.
-func OpenID4VPExtensions() []Extension {
-	return []Extension{
-		NewField[map[string]map[string]json.RawMessage]("vp_formats_supported"),
-		NewField[[]string]("encrypted_response_enc_values_supported"),
-	}
-}
-
-// OpenID4VCIExtensions declares the member of OpenID for Verifiable Credential
-// Issuance 1.0 §12.1, credential_offer_endpoint.
-func OpenID4VCIExtensions() []Extension {
-	return []Extension{uriField("credential_offer_endpoint", appRedirect, false)}
-}
-
-// FederationExtensions declares the members of OpenID Federation 1.0 §5. Those
-// that people read may carry language tags.
-func FederationExtensions() []Extension {
-	return []Extension{
-		NewField[[]string]("client_registration_types"),
-		uriField("signed_jwks_uri", httpsOnly, false),
-		Field[string]{name: "organization_name", tagged: true},
-		Field[string]{name: "description", tagged: true},
-		NewField[[]string]("keywords"),
-		uriField("information_uri", webPage, true),
-		uriField("organization_uri", webPage, true),
-	}
-}
-
-// appRedirect leads back to an application, whatever its kind.
-var appRedirect = uriRule{
-	schemes: "an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme",
-	allowed: func(kind uri.Kind) bool { return kind != uri.HTTP },
-}
-
-func uriField(name string, rule uriRule, tagged bool) Field[string] {
-	return Field[string]{name: name, tagged: tagged, rule: func(shown, text string) error {
-		_, err := rule.check(name, shown, text)
-		return err
-	}}
-}
-
 // ValidateExtensions checks every declared extension member against the type
 // of its field.
 func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
@@ -178,6 +151,8 @@ func sameTagged(a, b string) bool {
 
 func (f Field[T]) localized() bool { return f.tagged }
 
+func (f Field[T]) keySource() bool { return f.keys }
+
 func (f Field[T]) check(name string, raw json.RawMessage) error {
 	value, err := readField[T](strictjson.Value(raw))
 	if err != nil {
@@ -186,7 +161,18 @@ func (f Field[T]) check(name string, raw json.RawMessage) error {
 	if f.rule == nil {
 		return nil
 	}
-	return f.rule(name, value)
+	err = f.rule(value)
+	refused := (*Error)(nil)
+	if !errors.As(err, &refused) {
+		return err
+	}
+	own := *refused
+	own.Member = cmp.Or(own.Member, f.name)
+	own.Rule = cmp.Or(own.Rule, f.name+".value")
+	if sentence, named := strings.CutPrefix(own.Description, f.name+" "); named {
+		own.Description = name + " " + sentence
+	}
+	return &own
 }
 
 // readField reads a value as strictly as a registered member: no null and no
@@ -252,6 +238,12 @@ var (
 	httpsOnly = uriRule{schemes: "an https URL",
 		allowed: func(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.LoopbackHTTPS }}
 	httpOrHTTPS = uriRule{schemes: webPage.schemes, allowed: webPage.allowed}
+
+	// appRedirect leads back to an application, whatever its kind.
+	appRedirect = uriRule{
+		schemes: "an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme",
+		allowed: func(kind uri.Kind) bool { return kind != uri.HTTP },
+	}
 )
 
 // check judges one URI; name is shown, member and rule are for logs.

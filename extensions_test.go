@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 type tagline struct {
@@ -35,8 +36,8 @@ func TestDeclaredExtensions(t *testing.T) {
 }
 
 func TestExtensionsOfOtherSpecifications(t *testing.T) {
-	all := append(dcr.UMAExtensions(), dcr.NFVExtensions()...)
-	all = append(append(all, dcr.OpenID4VPExtensions()...), append(dcr.OpenID4VCIExtensions(), dcr.FederationExtensions()...)...)
+	all := append(extension.UMA(), extension.NFV()...)
+	all = append(append(all, extension.OpenID4VP()...), append(extension.OpenID4VCI(), extension.Federation()...)...)
 	const sent = `{"claims_redirect_uris":["https://rp.example.com/claims","com.example.app:/claims"],
 		"nfv_token_signed_response_alg":"ES256","nfv_token_encrypted_response_alg":"ECDH-ES","nfv_token_encrypted_response_enc":"A256GCM",
 		"vp_formats_supported":{"dc+sd-jwt":{"sd-jwt_alg_values":["ES256"]},"mso_mdoc":{}},"encrypted_response_enc_values_supported":["A256GCM"],

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 var update = flag.Bool("update", false, "write the answers in testdata/golden anew")
@@ -114,7 +115,7 @@ func switches(t *testing.T, words []string) (changes []change) {
 	t.Helper()
 	known := map[string]change{
 		"duende": duendeMembers(dcr.DuendeExtensions{}), "sealed": sealed(t), "http": allowHTTP,
-		"scopes": defaultScopes("openid"), "federation": extended(dcr.FederationExtensions()...),
+		"scopes": defaultScopes("openid"), "federation": extended(extension.Federation()...),
 	}
 	for _, word := range words {
 		if known[word] == nil {

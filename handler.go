@@ -31,6 +31,7 @@ type Handler struct {
 	pathForm     bool
 	ceiling      ceiling
 	writes       *lasting.Span // of Options.StoreTimeout
+	asksCaller   bool          // Options.Caller is the host's
 	hooked       bool          // a hook of the host's runs between Validate and the store
 }
 
@@ -64,6 +65,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
 		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
+		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
 	h.writes = lasting.NewSpan(h.opts.StoreTimeout)

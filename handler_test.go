@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func readAll(t testing.TB, response *http.Response) string {
@@ -89,7 +90,7 @@ func TestOddBodies(t *testing.T) {
 		{"a content type that is none", "json", plainBody, 415, dcr.InvalidRequest, ""},
 		{"another charset", "application/json; charset=utf-16", plainBody, 415, dcr.InvalidRequest, ""},
 	}
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	server := httptest.NewServer(newHandler(t, store, dcr.Options{AllowAnonymous: true}))
 	defer server.Close()
 	for _, c := range cases {
@@ -133,7 +134,7 @@ func TestToleratedBodies(t *testing.T) {
 		{"another case is another member", "application/json", `{"Redirect_URIs":["javascript:x"],"redirect_uris":["https://a.example/"]}`},
 		{"what the server issues is ignored", "application/json", `{"redirect_uris":["https://a.example/"],"client_id":5,"client_secret":"mine","registration_access_token":null}`},
 	}
-	server := httptest.NewServer(newHandler(t, dcr.NewMemoryStore(), dcr.Options{AllowAnonymous: true}))
+	server := httptest.NewServer(newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true}))
 	defer server.Close()
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -153,7 +154,7 @@ func TestToleratedBodies(t *testing.T) {
 }
 
 func TestCompressedBodyIsRefused(t *testing.T) {
-	handler := newHandler(t, dcr.NewMemoryStore(), dcr.Options{AllowAnonymous: true})
+	handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
 	request := httptest.NewRequest("POST", "/connect/dcr", strings.NewReader(plainBody))
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "gzip")
@@ -165,7 +166,7 @@ func TestCompressedBodyIsRefused(t *testing.T) {
 }
 
 func TestOuterBodyLimitIsHonoured(t *testing.T) {
-	handler := newHandler(t, dcr.NewMemoryStore(), dcr.Options{AllowAnonymous: true})
+	handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
 	server := httptest.NewServer(http.MaxBytesHandler(handler, 20))
 	defer server.Close()
 	if response, body := send(t, server, "POST", "/connect/dcr", "", plainBody); response.StatusCode != 413 {
@@ -203,7 +204,7 @@ func TestHooksRefuse(t *testing.T) {
 			code   dcr.Code
 		}{{shown, 400, dcr.InvalidClientMetadata}, {hidden, 500, dcr.ServerError}} {
 			t.Run(fmt.Sprintf("%s refuses with %d", name, c.status), func(t *testing.T) {
-				store := dcr.NewMemoryStore()
+				store := memstore.New()
 				opts := options(c.err)
 				opts.AllowAnonymous = true
 				logger, lines := quiet()
@@ -256,7 +257,7 @@ func TestHostDefaultsWin(t *testing.T) {
 	}
 	for name, validator := range orders {
 		t.Run(name, func(t *testing.T) {
-			store := dcr.NewMemoryStore()
+			store := memstore.New()
 			server := httptest.NewServer(newHandler(t, store, dcr.Options{AllowAnonymous: true, Validator: validator}))
 			defer server.Close()
 			_, body := send(t, server, "POST", "/connect/dcr", "", `{"redirect_uris":["https://a.example/"],"grant_types":["authorization_code","refresh_token"]}`)
@@ -282,7 +283,7 @@ func (e earlyDefaults) ValidateGrantTypes(ctx context.Context, reg *dcr.Registra
 }
 
 func TestOfflineAccessFollowsTheGrant(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	server := httptest.NewServer(newHandler(t, store, dcr.Options{AllowAnonymous: true}))
 	defer server.Close()
 	for grants, want := range map[string]bool{`["authorization_code"]`: false, `["authorization_code","refresh_token"]`: true} {
@@ -323,7 +324,7 @@ func TestHooksCannotBreakFixedRules(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
-			store := dcr.NewMemoryStore()
+			store := memstore.New()
 			c.opts.AllowAnonymous = true
 			c.opts.Logger, _ = quiet()
 			server := httptest.NewServer(newHandler(t, store, c.opts))
@@ -345,7 +346,7 @@ type lax struct{ dcr.DefaultValidator }
 func (lax) ValidateRedirectURIs(context.Context, *dcr.Registration) error { return nil }
 
 func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	note := dcr.NewField[string]("note")
 	server := httptest.NewServer(newHandler(t, store, dcr.Options{AllowAnonymous: true,
 		ModifyResponse: func(_ context.Context, reg *dcr.Registration, res *dcr.Response) error {
@@ -369,7 +370,7 @@ func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
 }
 
 func TestPanicInAHookStoresNothing(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	handler := newHandler(t, store, dcr.Options{AllowAnonymous: true,
 		ModifyResponse: func(context.Context, *dcr.Registration, *dcr.Response) error { panic("hook") }})
 	defer func() {
@@ -424,7 +425,7 @@ func (f *faulty) Delete(ctx context.Context, id string) error {
 }
 
 func TestOutageIsNotAnAnswer(t *testing.T) {
-	store := &faulty{ClientConfigurationStore: dcr.NewMemoryStore()}
+	store := &faulty{ClientConfigurationStore: memstore.New()}
 	logger, _ := quiet()
 	server := httptest.NewServer(newHandler(t, store, dcr.Options{AllowAnonymous: true, Logger: logger}))
 	defer server.Close()
@@ -470,7 +471,7 @@ func TestOutageIsNotAnAnswer(t *testing.T) {
 
 func TestStoreWriteOutlivesTheRequest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	store := &faulty{ClientConfigurationStore: dcr.NewMemoryStore()}
+	store := &faulty{ClientConfigurationStore: memstore.New()}
 	store.seen = func(storeCtx context.Context) {
 		cancel()
 		if storeCtx.Err() != nil {
@@ -491,7 +492,7 @@ func TestStoreWriteOutlivesTheRequest(t *testing.T) {
 }
 
 func TestCallerIsSettledBeforeTheBody(t *testing.T) {
-	handler := newHandler(t, dcr.NewMemoryStore(), dcr.Options{})
+	handler := newHandler(t, memstore.New(), dcr.Options{})
 	request := httptest.NewRequest("POST", "/connect/dcr", panicReader{})
 	request.Header.Set("Content-Type", "application/json")
 	recorder := httptest.NewRecorder()

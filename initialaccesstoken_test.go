@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // invited is a handler that takes initial access tokens alone.
-func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *dcr.InitialAccessTokens, changes ...func(*dcr.Options)) http.Handler {
+func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *callerauth.InitialAccessTokens, changes ...func(*dcr.Options)) http.Handler {
 	t.Helper()
 	opts := dcr.Options{
 		Endpoint: "https://id.example.com" + registerURL,
@@ -28,7 +30,7 @@ func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *dcr.Initi
 	return newHandler(t, store, opts)
 }
 
-func issue(t testing.TB, tokens *dcr.InitialAccessTokens, kind dcr.InitialAccessToken) (string, dcr.InitialAccessToken) {
+func issue(t testing.TB, tokens *callerauth.InitialAccessTokens, kind dcr.InitialAccessToken) (string, dcr.InitialAccessToken) {
 	t.Helper()
 	token, atRest, err := tokens.Issue(t.Context(), kind)
 	if err != nil {
@@ -46,8 +48,8 @@ func uses(t testing.TB, store dcr.InitialAccessTokenStore, hash string, want int
 
 func TestInitialAccessTokens(t *testing.T) {
 	at := now
-	store := dcr.NewMemoryStore()
-	tokens := &dcr.InitialAccessTokens{Store: store, Now: func() time.Time { return at }}
+	store := memstore.New()
+	tokens := &callerauth.InitialAccessTokens{Store: store, Now: func() time.Time { return at }}
 	handler := invited(t, store, tokens)
 	registers := func(t *testing.T, token string, status int) {
 		t.Helper()
@@ -134,18 +136,18 @@ func TestInitialAccessTokens(t *testing.T) {
 }
 
 func TestTokensWithoutAStore(t *testing.T) {
-	tokens := &dcr.InitialAccessTokens{}
+	tokens := &callerauth.InitialAccessTokens{}
 	if _, _, err := tokens.Issue(t.Context(), dcr.InitialAccessToken{}); err == nil {
 		t.Error("a token was issued")
 	}
-	answered(t, ask(invited(t, dcr.NewMemoryStore(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
+	answered(t, ask(invited(t, memstore.New(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
 }
 
 func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 	for _, how := range []string{"Options.Caller", "Require"} {
 		t.Run("by "+how, func(t *testing.T) {
-			store := dcr.NewMemoryStore()
-			tokens := &dcr.InitialAccessTokens{Store: store}
+			store := memstore.New()
+			tokens := &callerauth.InitialAccessTokens{Store: store}
 			token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 10})
 			handler := invited(t, store, tokens)
 			if how == "Require" {
@@ -206,13 +208,13 @@ func TestWhatARegistrationCosts(t *testing.T) {
 		{"a token that is revoked meanwhile registers nobody", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.use = dcr.ErrTokenNotFound }, 401, dcr.InvalidToken, 0},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			store := dcr.NewMemoryStore()
+			store := memstore.New()
 			if err := store.Add(t.Context(), &dcr.Client{ID: "taken"}); err != nil {
 				t.Fatal(err)
 			}
 			clients, kept := &faulty{ClientConfigurationStore: store}, &badTokenStore{InitialAccessTokenStore: store}
-			token, atRest := issue(t, &dcr.InitialAccessTokens{Store: store}, dcr.InitialAccessToken{MaxUses: 5})
-			handler := invited(t, clients, &dcr.InitialAccessTokens{Store: kept}, func(o *dcr.Options) {
+			token, atRest := issue(t, &callerauth.InitialAccessTokens{Store: store}, dcr.InitialAccessToken{MaxUses: 5})
+			handler := invited(t, clients, &callerauth.InitialAccessTokens{Store: kept}, func(o *dcr.Options) {
 				if test.change != nil {
 					test.change(o, clients, kept)
 				}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 // RFC 7591 §2.2: members that people read may come in several languages.
@@ -39,7 +40,7 @@ func TestLanguagesAreReplaced(t *testing.T) {
 }
 
 func TestLanguageTagsOfExtensions(t *testing.T) {
-	r := start(t, `{}`, extended(dcr.FederationExtensions()...))
+	r := start(t, `{}`, extended(extension.Federation()...))
 	r.judge(t, []wireCase{
 		{sentence: "organization_name and its like have languages too (RFC 7591 §2.2)", request: `{"organization_name":"Example","organization_name#fr":"Exemple","information_uri#fr":"https://rp.example.com/fr"}`, answer: `{"organization_name":"Example","organization_name#fr":"Exemple","information_uri#fr":"https://rp.example.com/fr"}`},
 		{sentence: "their pages get the same checks", request: `{"organization_uri#fr":"javascript:x"}`, code: dcrMetadata, says: "organization_uri#fr must"},
@@ -91,7 +92,7 @@ func TestLanguageTagsOfWhatAStatementClaims(t *testing.T) {
 					}
 					handler, _ := trusting(t, nil, func(o *dcr.Options, _ *dcr.DefaultValidator) {
 						o.Validator = vouched{dcr.DefaultValidator{
-							Extensions: dcr.FederationExtensions(),
+							Extensions: extension.Federation(),
 							Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["ES256"].keys()}, Members: test.rules},
 						}}
 					})

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
-// plainStore hides what a MemoryStore can do besides.
+// plainStore hides what a memstore.Store can do besides.
 type plainStore struct{ dcr.ClientConfigurationStore }
 
 func TestWarnings(t *testing.T) {
@@ -32,7 +33,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"nothing to say", nil, dcr.Options{}, nil},
 		{"open, with a bounded store", nil, dcr.Options{AllowAnonymous: true}, nil},
-		{"open, with an endless store", plainStore{dcr.NewMemoryStore()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
+		{"open, with an endless store", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
 		{"open, with secrets that expire", nil, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour}, []string{"Options.SecretLifetime"}},
 		{"closed, with secrets that expire", nil, dcr.Options{SecretLifetime: time.Hour}, nil},
 		{"secrets that nobody can renew", nil, dcr.Options{SecretLifetime: time.Hour, DisableManagement: true}, []string{"Options.SecretLifetime"}},
@@ -51,7 +52,7 @@ func TestWarnings(t *testing.T) {
 			logger, lines := quiet()
 			c.opts.Endpoint, c.opts.Logger = "https://id.example.com/connect/dcr", logger
 			if c.store == nil {
-				c.store = dcr.NewMemoryStore()
+				c.store = memstore.New()
 			}
 			h, err := dcr.NewHandler(c.store, &c.opts)
 			if err != nil {
@@ -73,7 +74,7 @@ func TestWarnings(t *testing.T) {
 func TestMaxClients(t *testing.T) {
 	logger, _ := quiet()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	h, err := dcr.NewHandler(store, &dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 2, Logger: logger,
 		Now: func() time.Time { return now },
@@ -107,14 +108,14 @@ func TestMaxClients(t *testing.T) {
 }
 
 func TestMaxClientsNeedsACountingStore(t *testing.T) {
-	_, err := dcr.NewHandler(plainStore{dcr.NewMemoryStore()}, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", MaxClients: 1})
+	_, err := dcr.NewHandler(plainStore{memstore.New()}, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", MaxClients: 1})
 	if err == nil || !strings.Contains(err.Error(), "Options.MaxClients") {
 		t.Errorf("got %v", err)
 	}
 }
 
 // brokenCounter cannot count.
-type brokenCounter struct{ *dcr.MemoryStore }
+type brokenCounter struct{ *memstore.Store }
 
 func (brokenCounter) CountClients(context.Context, dcr.Filter) (int64, error) {
 	return 0, errors.New("connection refused")
@@ -122,7 +123,7 @@ func (brokenCounter) CountClients(context.Context, dcr.Filter) (int64, error) {
 
 func TestMaxClientsInAnOutage(t *testing.T) {
 	logger, _ := quiet()
-	h, err := dcr.NewHandler(brokenCounter{dcr.NewMemoryStore()}, &dcr.Options{
+	h, err := dcr.NewHandler(brokenCounter{memstore.New()}, &dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 2, Logger: logger,
 	})
 	if err != nil {
@@ -139,7 +140,7 @@ func TestMaxClientsInAnOutage(t *testing.T) {
 
 func TestChoosePolicy(t *testing.T) {
 	logger, _ := quiet()
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	h, err := dcr.NewHandler(store, &dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, Logger: logger,
 		Policies: map[string]dcr.Validator{

@@ -24,7 +24,7 @@ var unknownClient = &Client{Status: StatusDisabled, RegistrationTokens: []Secret
 // authorize lets a request at a client. Wrong token, unknown, deleted,
 // disabled and pending client are one answer, after the same work.
 func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
-	token, err := presentedToken(r)
+	token, err := BearerToken(r)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // newHandler makes a handler or ends the test.
@@ -87,7 +88,7 @@ func TestMounting(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
-			store := dcr.NewMemoryStore()
+			store := memstore.New()
 			handler := newHandler(t, store, dcr.Options{ClientURI: c.clientURI, AllowAnonymous: true})
 			mux := http.NewServeMux()
 			mux.Handle(c.pattern, http.StripPrefix(c.strip, handler))
@@ -128,7 +129,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestHostGuardsRegistrationAlone(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	handler := newHandler(t, store, dcr.Options{})
 	guarded := &guard{next: handler}
 	mux := http.NewServeMux()
@@ -170,7 +171,7 @@ func TestHostGuardsRegistrationAlone(t *testing.T) {
 }
 
 func TestUnwrappedHandlerRegistersNobody(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	server := httptest.NewServer(newHandler(t, store, dcr.Options{}))
 	defer server.Close()
 	for _, token := range []string{"", "guess"} {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func TestOptionsThatCouldNeverWork(t *testing.T) {
@@ -28,7 +29,7 @@ func TestOptionsThatCouldNeverWork(t *testing.T) {
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			c.opts.Logger = slog.New(slog.DiscardHandler)
-			_, err := dcr.NewHandler(dcr.NewMemoryStore(), &c.opts)
+			_, err := dcr.NewHandler(memstore.New(), &c.opts)
 			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 // A generator makes well-typed requests, most members of which are good. What
@@ -172,7 +173,7 @@ func FuzzValidate(f *testing.F) {
 	}
 	supports := capabilities(f, everything)
 	supports.SubjectTypes = []string{"public"} // the network is not fuzzed
-	validator := dcr.DefaultValidator{Supports: supports, Duende: &dcr.DuendeExtensions{}, Extensions: append(dcr.FederationExtensions(), dcr.NewField[string]("x_text"))}
+	validator := dcr.DefaultValidator{Supports: supports, Duende: &dcr.DuendeExtensions{}, Extensions: append(extension.Federation(), dcr.NewField[string]("x_text"))}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client, err := validated(validator, body)
 		if refused := (*dcr.Error)(nil); err != nil && !errors.As(err, &refused) {

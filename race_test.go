@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // over puts the server over another store.
@@ -18,7 +19,7 @@ func (r *rig) over(t testing.TB, store dcr.ClientConfigurationStore) {
 
 // losing is a store in which another update always wins the race.
 type losing struct {
-	*dcr.MemoryStore
+	*memstore.Store
 	mu    sync.Mutex
 	races int // still to lose
 	win   func(ctx context.Context, id string)
@@ -32,7 +33,7 @@ func (l *losing) Update(ctx context.Context, client *dcr.Client) error {
 	if race {
 		l.win(ctx, client.ID)
 	}
-	return l.MemoryStore.Update(ctx, client)
+	return l.Store.Update(ctx, client)
 }
 
 // An update that lost a race is judged anew against what won it: three times,
@@ -41,7 +42,7 @@ func TestRacingUpdates(t *testing.T) {
 	for races, want := range map[int]int{0: 200, 1: 200, 3: 200, 4: 503} {
 		t.Run(fmt.Sprintf("%d lost races", races), func(t *testing.T) {
 			r := start(t, `{}`)
-			store := &losing{MemoryStore: r.store, win: func(ctx context.Context, id string) {
+			store := &losing{Store: r.store, win: func(ctx context.Context, id string) {
 				client, err := r.store.FindByClientID(ctx, id)
 				if err != nil {
 					t.Error(err)
@@ -70,11 +71,11 @@ func TestRacingUpdates(t *testing.T) {
 // A client whose token is taken away, or that is deleted, while its update is
 // judged does not come back to life.
 func TestUpdateThatLosesItsClient(t *testing.T) {
-	for sentence, win := range map[string]func(s *dcr.MemoryStore) func(context.Context, string){
-		"deleted": func(s *dcr.MemoryStore) func(context.Context, string) {
+	for sentence, win := range map[string]func(s *memstore.Store) func(context.Context, string){
+		"deleted": func(s *memstore.Store) func(context.Context, string) {
 			return func(ctx context.Context, id string) { s.Delete(ctx, id) }
 		},
-		"disabled": func(s *dcr.MemoryStore) func(context.Context, string) {
+		"disabled": func(s *memstore.Store) func(context.Context, string) {
 			return func(ctx context.Context, id string) {
 				client, _ := s.FindByClientID(ctx, id)
 				client.Status = dcr.StatusDisabled
@@ -85,7 +86,7 @@ func TestUpdateThatLosesItsClient(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			r := start(t, `{}`)
 			registered := r.register(t, request(t, ``))
-			store := &losing{MemoryStore: r.store, races: 1, win: win(r.store)}
+			store := &losing{Store: r.store, races: 1, win: win(r.store)}
 			r.over(t, store)
 			if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_name": "New"})); a.status != 401 {
 				t.Errorf("status %d: %s", a.status, a.body)

@@ -6,9 +6,74 @@ package dcr
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/dynreg/dcr/internal/uri"
+)
+
+// URIKind is what a URI leads to.
+type URIKind int
+
+// The kinds of a URI.
+const (
+	PrivateUseURI    URIKind = iota // an application, by a scheme of its own (RFC 8252 §7.1)
+	HTTPSURI                        // a web site
+	HTTPURI                         // a web site, in the clear
+	LoopbackHTTPURI                 // the user's own machine: http on 127.0.0.1, [::1] or localhost
+	LoopbackHTTPSURI                // the same over https
+)
+
+var uriKinds = map[uri.Kind]URIKind{
+	uri.PrivateUse: PrivateUseURI, uri.HTTPS: HTTPSURI, uri.HTTP: HTTPURI,
+	uri.LoopbackHTTP: LoopbackHTTPURI, uri.LoopbackHTTPS: LoopbackHTTPSURI,
+}
+
+// URI is a URI under the rules of this package: absolute, without user
+// information, control characters and dot segments, its host a name or an
+// address in one spelling, so that Go and every browser read the same in it.
+type URI struct {
+	Kind        URIKind
+	Scheme      string // in lower case
+	Host        string // in lower case, an IPv6 address without brackets; "" where there is none
+	Port        string // as written, "" where there is none
+	Path        string // as written
+	HasQuery    bool
+	HasFragment bool
+}
+
+// ParseURI judges any URI that a registrant names. Its error follows the name
+// of a member: "must not contain a space".
+func ParseURI(text string) (URI, error) {
+	parsed, err := uri.Parse(text)
+	if err != nil {
+		return URI{}, err
+	}
+	return URI{
+		Kind: uriKinds[parsed.Kind()], Scheme: parsed.Scheme, Host: parsed.Host, Port: parsed.Port, Path: parsed.Path,
+		HasQuery: parsed.HasQuery, HasFragment: parsed.HasFragment,
+	}, nil
+}
+
+// ParseRedirectURI is ParseURI, and refuses what no redirect URI may have: a
+// fragment, and a wildcard.
+func ParseRedirectURI(text string) (URI, error) {
+	parsed, err := uri.Parse(text)
+	switch {
+	case err != nil:
+		return URI{}, err
+	case parsed.HasFragment:
+		return URI{}, errFragment
+	case parsed.HasWildcard:
+		return URI{}, errWildcard
+	}
+	return ParseURI(text)
+}
+
+// What is wrong with a redirect URI that is sound as a URI (RFC 6749 §3.1.2).
+var (
+	errFragment = errors.New("must not have a fragment")
+	errWildcard = errors.New("must not have a wildcard: redirect URIs are compared exactly")
 )
 
 // MatchRedirectURI reports whether requested is the registered redirect URI:
@@ -84,9 +149,9 @@ func (reg *Registration) parseRedirectURIs() ([]uri.Kind, error) {
 		case err != nil:
 			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.form", "redirect_uris[%d] %s", i, err)
 		case parsed.HasFragment:
-			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.fragment", "redirect_uris[%d] must not have a fragment", i)
+			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.fragment", "redirect_uris[%d] %s", i, errFragment)
 		case parsed.HasWildcard:
-			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.wildcard", "redirect_uris[%d] must not have a wildcard: redirect URIs are compared exactly", i)
+			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.wildcard", "redirect_uris[%d] %s", i, errWildcard)
 		}
 		kinds[i] = parsed.Kind()
 	}

@@ -17,6 +17,9 @@ import (
 
 // register answers POST. The caller is settled before the body is read.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
+	if h.asksCaller {
+		r = chargeable(r)
+	}
 	caller, err := h.opts.Caller(r)
 	if err == nil && caller == nil && !h.opts.AllowAnonymous {
 		err = errNoToken
@@ -148,12 +151,14 @@ func (h *Handler) write(ctx context.Context, store func(context.Context) error) 
 }
 
 // spend uses up what a registration costs, right before its client is stored:
-// a use of the caller's token, and the statement.
+// what its caller pays, and the statement.
 func (h *Handler) spend(ctx context.Context, reg *Registration) error {
-	if reg.Caller != nil && reg.Caller.use != nil {
-		if err := h.write(ctx, reg.Caller.use.take); err != nil {
+	for _, cost := range reg.costs(ctx) {
+		if err := h.write(ctx, cost.Take); err != nil {
+			h.refund(ctx, reg)
 			return err
 		}
+		reg.paid = append(reg.paid, cost)
 	}
 	err := h.takeStatement(ctx, reg)
 	if err != nil {
@@ -165,12 +170,12 @@ func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 // refund gives back what spend took, as far as it can be: the store holds no
 // client for it.
 func (h *Handler) refund(ctx context.Context, reg *Registration) {
-	if reg.Previous != nil || reg.Caller == nil || reg.Caller.use == nil {
-		return
+	for _, cost := range reg.paid {
+		if err := h.write(ctx, cost.GiveBack); err != nil {
+			h.opts.Logger.WarnContext(ctx, "what a registration cost is lost, although nothing was stored", "error", err)
+		}
 	}
-	if err := h.write(ctx, reg.Caller.use.giveBack); err != nil {
-		h.opts.Logger.WarnContext(ctx, "a use of an initial access token is lost", "error", err)
-	}
+	reg.paid = nil
 }
 
 // onceOnly says how a statement is bounded in what it may be used for.
@@ -192,9 +197,9 @@ func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.C
 	once.key = "statement:" + hashText(claims.Issuer+"\x00"+claims.ID)
 	once.until = now.Add(forever)
 	if !claims.Expiry.IsZero() {
-		once.until = claims.Expiry.Add(skew(v.Skew))
+		once.until = claims.Expiry.Add(jwt.Skew(v.Skew))
 	} else if v.MaxAge > 0 {
-		once.until = claims.IssuedAt.Add(v.MaxAge + skew(v.Skew))
+		once.until = claims.IssuedAt.Add(v.MaxAge + jwt.Skew(v.Skew))
 	}
 	return once
 }

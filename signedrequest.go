@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dynreg/dcr/internal/issuer"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/jwt"
 	"github.com/dynreg/dcr/internal/keycache"
@@ -85,8 +86,8 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	switch {
 	case v.Statements == nil:
 		panic("dcr: SignedRequests: Statements is nil; set it to who verifies the software statement inside a request")
-	case checkAlgorithms(v.Algorithms) != nil:
-		panic("dcr: SignedRequests: " + checkAlgorithms(v.Algorithms).Error())
+	case jose.CheckAccepted(v.Algorithms) != nil:
+		panic("dcr: SignedRequests: " + jose.CheckAccepted(v.Algorithms).Error())
 	}
 	if v.KeyClaims == nil {
 		v.KeyClaims = []string{"software_jwks_endpoint", "software_jwks", "jwks_uri", "jwks"}
@@ -100,7 +101,7 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	if v.Now == nil {
 		v.Now = time.Now
 	}
-	d := &signedRequests{SignedRequestVerifier: v, ring: keyring{source: v.Keys}}
+	d := &signedRequests{SignedRequestVerifier: v, ring: issuer.Ring{Source: v.Keys}}
 	d.cache = keycache.New(func(ctx context.Context, url string) ([]byte, time.Duration, error) {
 		response, err := v.Fetch.fetch(ctx, url, "application/json, application/jwk-set+json")
 		if err != nil {
@@ -114,7 +115,7 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 type signedRequests struct {
 	SignedRequestVerifier
 	cache *keycache.Cache // of the key sets that statements name
-	ring  keyring         // of Keys
+	ring  issuer.Ring     // of Keys
 }
 
 // badRequestJWT says what is wrong with a signed request.
@@ -145,7 +146,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return nil, badRequestJWT("kid", "must name its key by kid")
 	}
 	var claims requestClaims
-	if err := strictjson.ReadObject(token.Unverified(), tokenLimits, claims.read); err != nil {
+	if err := strictjson.ReadObject(token.Unverified(), jwt.Limits, claims.read); err != nil {
 		return nil, badRequestJWT("claims", "is not sound: %s", err)
 	}
 	if claims.statement == "" {
@@ -171,7 +172,11 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 // keys returns the keys of the software that a statement is about.
 func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement, kid string) (*jose.KeySet, error) {
 	if d.Keys != nil {
-		return d.ring.keys(ctx, kid)
+		keys, err := d.ring.Keys(ctx, kid)
+		if err != nil {
+			err = keysOutOfReach(err)
+		}
+		return keys, err
 	}
 	for _, name := range d.KeyClaims {
 		claim := strictjson.Value(statement.Claims[name])
@@ -187,7 +192,7 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 			keys, err := d.cache.Keys(ctx, url, kid)
 			if err != nil {
 				refused := invalidStatement("keys", "names keys in its claim %s that could not be fetched", name)
-				refused.cause = err
+				refused.Err = err
 				return nil, refused
 			}
 			return keys, nil
@@ -199,7 +204,7 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 // check judges the claims that are about the request itself.
 func (d *signedRequests) check(ctx context.Context, claims *requestClaims, statement *SoftwareStatement) error {
 	now := d.Now()
-	terms := jwt.Terms{Skew: skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
+	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
 	if err := claims.Check(now, terms); err != nil {
 		return badRequestJWT("claims", "%s", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 const joseType = "application/jose"
@@ -23,7 +24,7 @@ const joseType = "application/jose"
 type software struct {
 	*signer
 	handler http.Handler
-	store   *dcr.MemoryStore
+	store   *memstore.Store
 }
 
 // statement is what the directory says of the software, whose keys stand in it.
@@ -148,7 +149,7 @@ func TestASignedRequestIsRefused(t *testing.T) {
 		{"its statement is a list", func(s *software) string { return s.sign(s.claims().with("software_statement", []string{"x"})) }, dcr.InvalidClientMetadata},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			replays := dcr.NewMemoryStore()
+			replays := memstore.New()
 			s := newSoftware(t, func(v *dcr.SignedRequestVerifier) {
 				v.Audience, v.IssuerClaim, v.Replay = []string{"bank"}, "software_id", replays
 			})
@@ -200,7 +201,7 @@ func TestDecodersAreChecked(t *testing.T) {
 	for _, decoders := range []map[string]dcr.Decoder{
 		{"application/json": nil}, {"Application/JSON": dcr.PlainJSON}, {"": dcr.PlainJSON}, {"application/json; charset=utf-8": dcr.PlainJSON},
 	} {
-		if _, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{Endpoint: "https://id.example.com/", Decoders: decoders}); err == nil || !strings.Contains(err.Error(), "Decoders") {
+		if _, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: "https://id.example.com/", Decoders: decoders}); err == nil || !strings.Contains(err.Error(), "Decoders") {
 			t.Errorf("%v was taken: %v", decoders, err)
 		}
 	}

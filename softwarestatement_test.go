@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 const (
@@ -36,7 +38,7 @@ func stated() object {
 
 // trusting is a handler that trusts what verifier says, and its store. Each
 // change is made before the handler is.
-func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...func(*dcr.Options, *dcr.DefaultValidator)) (http.Handler, *dcr.MemoryStore) {
+func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...func(*dcr.Options, *dcr.DefaultValidator)) (http.Handler, *memstore.Store) {
 	t.Helper()
 	if verifier != nil && verifier.Issuers == nil {
 		verifier.Issuers = map[string]dcr.KeySource{directory: signers()["ES256"].keys()}
@@ -56,7 +58,7 @@ func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...func(*dc
 		opts.Validator = validator
 	}
 	opts.Logger, _ = quiet()
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	return newHandler(t, store, opts), store
 }
 
@@ -362,7 +364,7 @@ func (v sameOrganisation) ValidateClient(ctx context.Context, reg *dcr.Registrat
 // lateFinder finds another client of every statement, but only at the second
 // look: it registered in between, on another host.
 type lateFinder struct {
-	*dcr.MemoryStore
+	*memstore.Store
 	looks int
 	fails error
 }
@@ -376,9 +378,9 @@ func (f *lateFinder) FindByStatement(ctx context.Context, issuer, id string) ([]
 
 func TestTwoHostsTakeOneStatement(t *testing.T) {
 	es := signers()["ES256"]
-	newHosts := func(t *testing.T) (*lateFinder, *dcr.InitialAccessTokens, http.Handler) {
-		store := &lateFinder{MemoryStore: dcr.NewMemoryStore()}
-		tokens := &dcr.InitialAccessTokens{Store: store}
+	newHosts := func(t *testing.T) (*lateFinder, *callerauth.InitialAccessTokens, http.Handler) {
+		store := &lateFinder{Store: memstore.New()}
+		tokens := &callerauth.InitialAccessTokens{Store: store}
 		logger, _ := quiet()
 		return store, tokens, newHandler(t, store, dcr.Options{
 			Endpoint: "https://id.example.com" + registerURL, Now: clock, Caller: tokens.Authenticate, Logger: logger,
@@ -390,7 +392,7 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
 		answered(t, ask(handler, "POST", registerURL, token, body), 400, dcr.UnapprovedSoftwareStatement)
-		stored(t, store.MemoryStore, 0)
+		stored(t, store.Store, 0)
 		uses(t, store, atRest.Hash, 0)
 	})
 	t.Run("a client that cannot look is taken back too", func(t *testing.T) {
@@ -398,7 +400,7 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 		store.fails = errors.New("no connection")
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
 		answered(t, ask(handler, "POST", registerURL, token, body), 503, dcr.TemporarilyUnavailable)
-		stored(t, store.MemoryStore, 0)
+		stored(t, store.Store, 0)
 	})
 	t.Run("an update that finds another one is taken back", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)

@@ -27,7 +27,7 @@ func (o *Options) checkURLs() error {
 	if o.Endpoint == "" {
 		return errors.New("Options.Endpoint is empty; set it to the public URL of the registration endpoint")
 	}
-	if err := publicURL(o.Endpoint); err != nil {
+	if err := uri.CheckPublic(o.Endpoint); err != nil {
 		return fmt.Errorf("Options.Endpoint %w", err)
 	}
 	_, text, _ := strings.Cut(o.Endpoint, "?")
@@ -44,21 +44,8 @@ func (o *Options) checkURLs() error {
 	if strings.Count(o.ClientURI, clientIDPlace) != 1 {
 		return errors.New("Options.ClientURI must contain {client_id} once")
 	}
-	if err := publicURL(strings.Replace(o.ClientURI, clientIDPlace, "id", 1)); err != nil {
+	if err := uri.CheckPublic(strings.Replace(o.ClientURI, clientIDPlace, "id", 1)); err != nil {
 		return fmt.Errorf("Options.ClientURI %w", err)
-	}
-	return nil
-}
-
-func publicURL(text string) error {
-	parsed, err := uri.Parse(text)
-	switch {
-	case err != nil:
-		return err
-	case parsed.HasFragment:
-		return errors.New("must not have a fragment")
-	case parsed.Kind() == uri.PrivateUse || parsed.Kind() == uri.HTTP:
-		return errors.New("must use https, or http on 127.0.0.1, [::1] or localhost")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dynreg/dcr/internal/issuer"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/jwt"
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -91,7 +92,7 @@ type StatementVerifier struct {
 	// logged and answered with a bare 500. If nil, all are approved.
 	Deny func(ctx context.Context, statement *SoftwareStatement) error
 
-	rings sync.Map // of *keyring, by issuer
+	rings sync.Map // of *issuer.Ring, by issuer
 }
 
 // invalidStatement says what is wrong with a statement; sentence follows its
@@ -193,7 +194,7 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	terms := jwt.Terms{Skew: skew(v.Skew), MaxAge: v.MaxAge, Audience: v.Audience}
+	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), MaxAge: v.MaxAge, Audience: v.Audience}
 	if err := claims.Check(now, terms); err != nil {
 		return nil, invalidStatement("claims", "%s", err)
 	}
@@ -228,7 +229,7 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	if err != nil {
 		return nil, nil, invalidStatement("form", "%s", err)
 	}
-	algorithms := acceptedAlgorithms(v.Algorithms)
+	algorithms := jose.Accepted(v.Algorithms)
 	switch header := &token.Header; {
 	case header.Critical:
 		return nil, nil, invalidStatement("crit", "%s", jose.ErrCritical)
@@ -248,9 +249,9 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	case ring == nil:
 		return nil, nil, invalidStatement("issuer", "must come from an issuer that this server trusts")
 	}
-	keys, err := ring.keys(ctx, token.Header.KeyID)
+	keys, err := ring.Keys(ctx, token.Header.KeyID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, keysOutOfReach(err)
 	}
 	if _, err := token.Verify(keys, algorithms); err != nil {
 		return nil, nil, invalidStatement("signature", "%s", err)
@@ -260,24 +261,24 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 }
 
 func (v *StatementVerifier) acceptsType(typ string) bool {
-	typ = mediaSubtype(typ)
+	typ = jose.MediaType(typ)
 	if v.Types == nil {
 		return typ == "" || typ == "jwt"
 	}
-	return slices.ContainsFunc(v.Types, func(accepted string) bool { return mediaSubtype(accepted) == typ })
+	return slices.ContainsFunc(v.Types, func(accepted string) bool { return jose.MediaType(accepted) == typ })
 }
 
 // ring returns the keys of an issuer, nil if it is not trusted.
-func (v *StatementVerifier) ring(issuer string) *keyring {
-	if known, ok := v.rings.Load(issuer); ok {
-		return known.(*keyring)
+func (v *StatementVerifier) ring(name string) *issuer.Ring {
+	if known, ok := v.rings.Load(name); ok {
+		return known.(*issuer.Ring)
 	}
-	source := v.Issuers[issuer]
+	source := v.Issuers[name]
 	if source == nil {
 		return nil
 	}
-	known, _ := v.rings.LoadOrStore(issuer, &keyring{source: source})
-	return known.(*keyring)
+	known, _ := v.rings.LoadOrStore(name, &issuer.Ring{Source: source})
+	return known.(*issuer.Ring)
 }
 
 // read reads the claims, by the rules of a registration request.
@@ -371,5 +372,5 @@ func (v *StatementVerifier) check(base *foundation) error {
 			return fmt.Errorf("Members[%q]: it is neither a registered member nor a declared extension", name)
 		}
 	}
-	return checkAlgorithms(v.Algorithms)
+	return jose.CheckAccepted(v.Algorithms)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func TestAStatementIsRefused(t *testing.T) {
@@ -203,7 +204,7 @@ func TestWhatAStatementMustHave(t *testing.T) {
 
 func TestNewHandlerRefusesVerifiersOfNoUse(t *testing.T) {
 	keys := signers()["ES256"].keys()
-	bare := plainStore{dcr.NewMemoryStore()}
+	bare := plainStore{memstore.New()}
 	for sentence, test := range map[string]struct {
 		verifier *dcr.StatementVerifier
 		says     string

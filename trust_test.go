@@ -24,6 +24,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 var b64 = base64.RawURLEncoding.EncodeToString
@@ -188,7 +189,7 @@ func answered(t testing.TB, answer *httptest.ResponseRecorder, status int, code 
 }
 
 // stored checks how many clients there are.
-func stored(t testing.TB, store *dcr.MemoryStore, want int64) {
+func stored(t testing.TB, store *memstore.Store, want int64) {
 	t.Helper()
 	if count, err := store.CountClients(t.Context(), dcr.Filter{}); err != nil || count != want {
 		t.Errorf("%d clients are stored, want %d (%v)", count, want, err)

@@ -15,12 +15,13 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // A rig is a registration server on a port of its own.
 type rig struct {
 	server *httptest.Server
-	store  *dcr.MemoryStore
+	store  *memstore.Store
 }
 
 // change sets what a discovery document has no name for.
@@ -33,7 +34,7 @@ func start(t testing.TB, capabilities string, changes ...change) *rig {
 	if err := json.Unmarshal([]byte(capabilities), &validator.Supports); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{store: dcr.NewMemoryStore()}
+	r := &rig{store: memstore.New()}
 	var handler http.Handler
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { handler.ServeHTTP(w, q) }))
 	t.Cleanup(r.server.Close)

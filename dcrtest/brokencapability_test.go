@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 var brokenCapabilities = []damage{
-	{"A listing leaves out a client at the end of each page.", "ListInOrder", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A listing leaves out a client at the end of each page.", "ListInOrder", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			return func(yield func(*dcr.Client, error) bool) {
 				n := 0
@@ -21,7 +22,7 @@ var brokenCapabilities = []damage{
 			}
 		}
 	}},
-	{"A listing starts with the client it should start behind.", "ListAfter", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A listing starts with the client it should start behind.", "ListAfter", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			return func(yield func(*dcr.Client, error) bool) {
 				if client, err := m.FindByClientID(ctx, after); err == nil && !yield(client, nil) {
@@ -31,16 +32,16 @@ var brokenCapabilities = []damage{
 			}
 		}
 	}},
-	{"A listing ignores the status.", "ListFiltered", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A listing ignores the status.", "ListFiltered", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			filter.Status = nil
 			return m.ListClients(ctx, filter, after)
 		}
 	}},
-	{"A count ignores the filter.", "ListFiltered", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A count ignores the filter.", "ListFiltered", func(b *brokenStore, m *memstore.Store) {
 		b.count = func(ctx context.Context, _ dcr.Filter) (int64, error) { return m.CountClients(ctx, dcr.Filter{}) }
 	}},
-	{"An update leaves by what a client is searched.", "ListFollows", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"An update leaves by what a client is searched.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
 		first := map[string]*dcr.Client{}
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			first[client.ID] = client.Clone()
@@ -56,7 +57,7 @@ var brokenCapabilities = []damage{
 			}
 		}
 	}},
-	{"An update adds to what a client is searched by and takes nothing away.", "ListFollows", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"An update adds to what a client is searched by and takes nothing away.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
 		seen := map[string]bool{}
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			if before, err := m.FindByClientID(ctx, client.ID); err == nil {
@@ -71,7 +72,7 @@ var brokenCapabilities = []damage{
 			return m.ListClients(ctx, filter, after)
 		}
 	}},
-	{"A listing that is cancelled ends as if it were whole.", "ListStops", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A listing that is cancelled ends as if it were whole.", "ListStops", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			if ctx.Err() != nil {
 				return func(func(*dcr.Client, error) bool) {}
@@ -79,7 +80,7 @@ var brokenCapabilities = []damage{
 			return m.ListClients(ctx, filter, after)
 		}
 	}},
-	{"A touch makes a new Revision.", "TouchAndUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A touch makes a new Revision.", "TouchAndUpdate", func(b *brokenStore, m *memstore.Store) {
 		b.touch = func(ctx context.Context, id string, at time.Time) error {
 			client, err := m.FindByClientID(ctx, id)
 			if err != nil {
@@ -89,7 +90,7 @@ var brokenCapabilities = []damage{
 			return m.Update(ctx, client)
 		}
 	}},
-	{"An update forgets the touches since the client was read.", "TouchAndUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"An update forgets the touches since the client was read.", "TouchAndUpdate", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			revision := client.Revision
 			if err := m.Update(ctx, client); err != nil {
@@ -103,7 +104,7 @@ var brokenCapabilities = []damage{
 			return nil
 		}
 	}},
-	{"A touch moves backwards.", "Touch", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A touch moves backwards.", "Touch", func(b *brokenStore, m *memstore.Store) {
 		b.touch = func(ctx context.Context, id string, at time.Time) error {
 			client, err := m.FindByClientID(ctx, id)
 			if err != nil {
@@ -114,7 +115,7 @@ var brokenCapabilities = []damage{
 			return m.Add(ctx, client)
 		}
 	}},
-	{"A sweep takes the host's own clients.", "SweepKeepsTheHosts", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A sweep takes the host's own clients.", "SweepKeepsTheHosts", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
 				client.Source = dcr.SourceDynamic
@@ -123,19 +124,19 @@ var brokenCapabilities = []damage{
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A dry run deletes.", "SweepDryRun", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A dry run deletes.", "SweepDryRun", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.DryRun = false
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep does not ask before it deletes.", "SweepCallback", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A sweep does not ask before it deletes.", "SweepCallback", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.BeforeDelete = nil
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep deletes what was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A sweep deletes what was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			var ids []string
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
@@ -150,7 +151,7 @@ var brokenCapabilities = []damage{
 			return int64(len(ids)), nil
 		}
 	}},
-	{"A sweep ends after its first batch.", "SweepInBatches", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A sweep ends after its first batch.", "SweepInBatches", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
 				if rule.Selects(client) && int(swept) < rule.BatchSize {
@@ -161,7 +162,7 @@ var brokenCapabilities = []damage{
 			return swept, nil
 		}
 	}},
-	{"A token's uses are counted and written in two steps.", "TokenUsesAtOnce", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A token's uses are counted and written in two steps.", "TokenUsesAtOnce", func(b *brokenStore, m *memstore.Store) {
 		b.use = func(ctx context.Context, hash string, now time.Time) error {
 			token, err := m.FindInitialAccessToken(ctx, hash)
 			if err != nil {
@@ -175,12 +176,12 @@ var brokenCapabilities = []damage{
 			return nil
 		}
 	}},
-	{"A token outlives its expiry.", "TokenExpires", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A token outlives its expiry.", "TokenExpires", func(b *brokenStore, m *memstore.Store) {
 		b.use = func(ctx context.Context, hash string, now time.Time) error {
 			return m.UseInitialAccessToken(ctx, hash, day(0))
 		}
 	}},
-	{"A replay prolongs what is remembered.", "Remember", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A replay prolongs what is remembered.", "Remember", func(b *brokenStore, m *memstore.Store) {
 		last := map[string]time.Time{}
 		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
 			fresh := !now.Before(last[key])
@@ -188,7 +189,7 @@ var brokenCapabilities = []damage{
 			return fresh, nil
 		}
 	}},
-	{"Two first uses at once are both fresh.", "RememberAtOnce", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Two first uses at once are both fresh.", "RememberAtOnce", func(b *brokenStore, m *memstore.Store) {
 		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
 			gap()
 			fresh, err := m.Remember(ctx, key, until, now)

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // brokenStore is a store that does some operations in another way.
 type brokenStore struct {
-	*dcr.MemoryStore
+	*memstore.Store
 	add      func(context.Context, *dcr.Client) error
 	find     func(context.Context, string) (*dcr.Client, error)
 	update   func(context.Context, *dcr.Client) error
@@ -51,10 +52,10 @@ func (s *brokenStore) Remember(ctx context.Context, key string, until, now time.
 }
 
 // brokenBy returns a store that damage has done something to.
-func brokenBy(damage func(broken *brokenStore, whole *dcr.MemoryStore)) *brokenStore {
-	whole := dcr.NewMemoryStore()
+func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
+	whole := memstore.New()
 	broken := &brokenStore{
-		MemoryStore: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
+		Store: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
 		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
 		use: whole.UseInitialAccessToken, remember: whole.Remember,
 	}
@@ -67,7 +68,7 @@ func brokenBy(damage func(broken *brokenStore, whole *dcr.MemoryStore)) *brokenS
 func gap() { time.Sleep(time.Nanosecond) }
 
 // overwriteStored updates from whatever Revision the store has.
-func overwriteStored(ctx context.Context, whole *dcr.MemoryStore, client *dcr.Client) error {
+func overwriteStored(ctx context.Context, whole *memstore.Store, client *dcr.Client) error {
 	for {
 		current, err := whole.FindByClientID(ctx, client.ID)
 		if err != nil {
@@ -81,7 +82,7 @@ func overwriteStored(ctx context.Context, whole *dcr.MemoryStore, client *dcr.Cl
 }
 
 // changed makes an Add and an Update that store what change makes of a client.
-func changed(b *brokenStore, m *dcr.MemoryStore, change func(*dcr.Client)) {
+func changed(b *brokenStore, m *memstore.Store, change func(*dcr.Client)) {
 	with := func(store func(context.Context, *dcr.Client) error) func(context.Context, *dcr.Client) error {
 		return func(ctx context.Context, client *dcr.Client) error {
 			own := client.Clone()
@@ -98,14 +99,14 @@ func changed(b *brokenStore, m *dcr.MemoryStore, change func(*dcr.Client)) {
 type damage struct {
 	sentence string
 	caught   string // the case that must fail
-	damage   func(b *brokenStore, m *dcr.MemoryStore)
+	damage   func(b *brokenStore, m *memstore.Store)
 }
 
 var brokenStores = []damage{
-	{"Update ignores the Revision.", "UpdateStale", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Update ignores the Revision.", "UpdateStale", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error { return overwriteStored(ctx, m, client) }
 	}},
-	{"Update compares the Revision first and writes later.", "NoLostUpdate", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Update compares the Revision first and writes later.", "NoLostUpdate", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			current, err := m.FindByClientID(ctx, client.ID)
 			if err != nil {
@@ -118,10 +119,10 @@ var brokenStores = []damage{
 			return overwriteStored(ctx, m, client)
 		}
 	}},
-	{"Update leaves the caller's Revision as it was.", "Update", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Update leaves the caller's Revision as it was.", "Update", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error { return m.Update(ctx, client.Clone()) }
 	}},
-	{"Update creates what is not there.", "UpdateNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Update creates what is not there.", "UpdateNothing", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if errors.Is(err, dcr.ErrClientNotFound) {
@@ -130,7 +131,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Update increments the caller's Revision even when it refuses.", "UpdateStale", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Update increments the caller's Revision even when it refuses.", "UpdateStale", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if err != nil {
@@ -139,7 +140,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"The store keeps the caller's pointer.", "KeepsCopies", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"The store keeps the caller's pointer.", "KeepsCopies", func(b *brokenStore, m *memstore.Store) {
 		kept := map[string]*dcr.Client{}
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			kept[client.ID] = client
@@ -152,7 +153,7 @@ var brokenStores = []damage{
 			return nil, dcr.ErrClientNotFound
 		}
 	}},
-	{"The store hands out its own lists.", "KeepsCopies", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"The store hands out its own lists.", "KeepsCopies", func(b *brokenStore, m *memstore.Store) {
 		kept := map[string]*dcr.Client{}
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
@@ -168,7 +169,7 @@ var brokenStores = []damage{
 			return &shallow, nil
 		}
 	}},
-	{"FindByClientID returns nil for what is not there.", "FindNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"FindByClientID returns nil for what is not there.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
 			if errors.Is(err, dcr.ErrClientNotFound) {
@@ -177,7 +178,7 @@ var brokenStores = []damage{
 			return client, err
 		}
 	}},
-	{"FindByClientID has a not-found error of its own.", "FindNothing", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"FindByClientID has a not-found error of its own.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
 			if err != nil {
@@ -186,7 +187,7 @@ var brokenStores = []damage{
 			return client, err
 		}
 	}},
-	{"Add of a taken id is a conflict.", "AddTwice", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Add of a taken id is a conflict.", "AddTwice", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Add(ctx, client)
 			if errors.Is(err, dcr.ErrClientExists) {
@@ -195,7 +196,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Add replaces a client whose id is taken.", "AddTwice", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Add replaces a client whose id is taken.", "AddTwice", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Add(ctx, client)
 			if errors.Is(err, dcr.ErrClientExists) {
@@ -204,7 +205,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Every refusal is every error at once.", "ErrorsDiffer", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Every refusal is every error at once.", "ErrorsDiffer", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if err != nil {
@@ -213,37 +214,37 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Add leaves Revision at what the caller had.", "AddThenFind", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Add leaves Revision at what the caller had.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error { return m.Add(ctx, client.Clone()) }
 	}},
-	{"One field is lost.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"One field is lost.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.IdentityProviderRestrictions = nil })
 	}},
-	{"One metadata member is lost.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"One metadata member is lost.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.BackchannelUserCodeParameter = false })
 	}},
-	{"Times are kept to the second.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Times are kept to the second.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.CreatedAt = c.CreatedAt.Truncate(time.Second) })
 	}},
-	{"A key set is sorted anew.", "EveryField", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A key set is sorted anew.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[{"crv":"Ed25519","kty":"OKP"}]}`) })
 	}},
-	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			known := dcr.NewClient()
 			known.ID, known.Metadata, known.Source = client.ID, client.Metadata, client.Source
 			return m.Add(ctx, known)
 		}
 	}},
-	{"Text beyond ASCII is lost.", "NonASCII", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Text beyond ASCII is lost.", "NonASCII", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) {
 			c.ClientName = strings.ToValidUTF8(c.ClientName[:min(len(c.ClientName), 20)], "?")
 		})
 	}},
-	{"Long lists are cut.", "LargeClient", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Long lists are cut.", "LargeClient", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.RedirectURIs = c.RedirectURIs[:min(len(c.RedirectURIs), 255)] })
 	}},
-	{"Ids are compared without case.", "CaseSensitiveIDs", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Ids are compared without case.", "CaseSensitiveIDs", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			for other := range m.ListClients(ctx, dcr.Filter{}, "") {
 				if strings.EqualFold(other.ID, client.ID) {
@@ -253,12 +254,12 @@ var brokenStores = []damage{
 			return m.Add(ctx, client)
 		}
 	}},
-	{"Ids are compared without trailing spaces.", "CaseSensitiveIDs", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Ids are compared without trailing spaces.", "CaseSensitiveIDs", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			return m.FindByClientID(ctx, strings.TrimRight(id, " "))
 		}
 	}},
-	{"Delete hides a client from reads alone.", "Delete", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Delete hides a client from reads alone.", "Delete", func(b *brokenStore, m *memstore.Store) {
 		deleted := map[string]bool{}
 		b.remove = func(ctx context.Context, id string) error {
 			if deleted[id] {
@@ -275,7 +276,7 @@ var brokenStores = []damage{
 			return m.FindByClientID(ctx, id)
 		}
 	}},
-	{"Delete looks first and deletes later.", "ConcurrentDeletes", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Delete looks first and deletes later.", "ConcurrentDeletes", func(b *brokenStore, m *memstore.Store) {
 		b.remove = func(ctx context.Context, id string) error {
 			if _, err := m.FindByClientID(ctx, id); err != nil {
 				return err
@@ -285,7 +286,7 @@ var brokenStores = []damage{
 			return nil
 		}
 	}},
-	{"An Update beside a Delete brings the client back.", "UpdateAndDelete", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"An Update beside a Delete brings the client back.", "UpdateAndDelete", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			if _, err := m.FindByClientID(ctx, client.ID); err != nil {
 				return err
@@ -298,10 +299,10 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Delete of what is not there succeeds.", "Delete", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Delete of what is not there succeeds.", "Delete", func(b *brokenStore, m *memstore.Store) {
 		b.remove = func(ctx context.Context, id string) error { m.Delete(ctx, id); return nil }
 	}},
-	{"Delete takes ids that begin alike.", "DeleteOne", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Delete takes ids that begin alike.", "DeleteOne", func(b *brokenStore, m *memstore.Store) {
 		b.remove = func(ctx context.Context, id string) error {
 			for other := range m.ListClients(ctx, dcr.Filter{}, "") {
 				if strings.HasPrefix(other.ID, id) && other.ID != id {
@@ -311,7 +312,7 @@ var brokenStores = []damage{
 			return m.Delete(ctx, id)
 		}
 	}},
-	{"Add looks first and adds later.", "ConcurrentAdds", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Add looks first and adds later.", "ConcurrentAdds", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			if _, err := m.FindByClientID(ctx, client.ID); err == nil {
 				return dcr.ErrClientExists
@@ -323,7 +324,7 @@ var brokenStores = []damage{
 			return nil
 		}
 	}},
-	{"A cancelled context makes a client look missing.", "CancelledContext", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A cancelled context makes a client look missing.", "CancelledContext", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			if ctx.Err() != nil {
 				return nil, dcr.ErrClientNotFound
@@ -331,10 +332,10 @@ var brokenStores = []damage{
 			return m.FindByClientID(ctx, id)
 		}
 	}},
-	{"Add fails after it has stored the client.", "CancelledContext", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"Add fails after it has stored the client.", "CancelledContext", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error { return errors.Join(m.Add(ctx, client), ctx.Err()) }
 	}},
-	{"A read mixes two versions.", "WholeReads", func(b *brokenStore, m *dcr.MemoryStore) {
+	{"A read mixes two versions.", "WholeReads", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			gap()
 			return m.Update(ctx, client)

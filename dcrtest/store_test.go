@@ -8,17 +8,18 @@ import (
 	"testing/synctest"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func TestMemoryStore(t *testing.T) {
-	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return dcr.NewMemoryStore() })
+	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return memstore.New() })
 }
 
 // plainStore has no optional capability.
 type plainStore struct{ dcr.ClientConfigurationStore }
 
 func TestStoreWithoutCapabilities(t *testing.T) {
-	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return plainStore{dcr.NewMemoryStore()} })
+	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return plainStore{memstore.New()} })
 }
 
 // TestBrokenStores shows that TestStore catches each of these stores by the

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // plainRegistrations are what any server may be asked for.
@@ -75,7 +76,7 @@ func (w *watch) register(body string, caller *dcr.Caller) {
 		panic(err)
 	}
 	const endpoint = "https://id.example.com/connect/dcr"
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint: endpoint, Validator: w, AllowAnonymous: true, Sealer: sealer,
 		WriteError: w.writeError, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 func TestMCPGoSDKRegistersAPublicClient(t *testing.T) {
@@ -68,7 +69,7 @@ func register(t *testing.T, asked *oauthex.ClientRegistrationMetadata) *oauthex.
 func serve(t *testing.T) string {
 	server := httptest.NewUnstartedServer(nil)
 	endpoint := "http://" + server.Listener.Addr().String() + "/connect/dcr"
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       endpoint,
 		AllowAnonymous: true,
 		Validator:      dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp"}}},

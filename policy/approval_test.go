@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -54,7 +55,7 @@ func TestApprovalWaived(t *testing.T) {
 }
 
 func TestApproveLeavesOthersAlone(t *testing.T) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	if err := policy.Approve(t.Context(), store, "nobody"); !errors.Is(err, dcr.ErrClientNotFound) {
 		t.Errorf("an unknown client: %v", err)
 	}

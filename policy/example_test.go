@@ -8,6 +8,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -20,7 +21,7 @@ func ExampleMCP() {
 		Endpoint:       "https://id.example.com/connect/dcr",
 		AllowAnonymous: true,
 	})
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	handler, err := dcr.NewHandler(memstore.New(), opts)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -41,7 +42,7 @@ func ExampleStack() {
 		policy.ForcePublic(),
 		policy.RequireContacts(),
 	)
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, Validator: validator,
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func ExampleRule_perCaller() {
 			return dcr.CallerPolicy(r, caller)
 		},
 	})
-	_, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	_, err := dcr.NewHandler(memstore.New(), opts)
 	fmt.Println(err)
 	// Output:
 	// <nil>

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -38,7 +39,7 @@ func newBrazil(t *testing.T) *brazil {
 	opts := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"Open Banking Brasil SSA issuer": dcr.StaticKeys(b.directory.jwks())},
 	}}, policy.BrasilBank{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: slog.New(slog.DiscardHandler)})
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), opts)
+	handler, err := dcr.NewHandler(memstore.New(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

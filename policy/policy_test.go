@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -80,7 +81,7 @@ func (c ruleCase) run(t *testing.T, base dcr.DefaultValidator) {
 	t.Helper()
 	v := policy.Stack(base, c.rule)
 	request := with(webClient, c.request)
-	if _, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{Endpoint: endpoint, Validator: v, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if _, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, Validator: v, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Errorf("the rule leaves what contradicts itself: %v", err)
 	}
 	client, err := judge(t, v, request, nil)

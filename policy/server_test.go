@@ -11,6 +11,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 )
 
 const endpoint = "https://id.example.com/connect/dcr"
@@ -18,12 +19,12 @@ const endpoint = "https://id.example.com/connect/dcr"
 // server is a handler and its store.
 type server struct {
 	*dcr.Handler
-	store *dcr.MemoryStore
+	store *memstore.Store
 }
 
 func serve(t testing.TB, opts *dcr.Options) server {
 	t.Helper()
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	opts.Logger = slog.New(slog.DiscardHandler)
 	handler, err := dcr.NewHandler(store, opts)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -20,14 +21,14 @@ import (
 type ukWorld struct {
 	directory, party signer
 	bank             *dcr.Handler
-	store            *dcr.MemoryStore
+	store            *memstore.Store
 }
 
 const ukAudience = "0015800000jf9GgAAI"
 
 func newUK(t *testing.T, version string) *ukWorld {
 	t.Helper()
-	w := &ukWorld{directory: newES256("directory"), party: newES256("party"), store: dcr.NewMemoryStore()}
+	w := &ukWorld{directory: newES256("directory"), party: newES256("party"), store: memstore.New()}
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(w.directory.jwks())},
 	}}

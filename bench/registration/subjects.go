@@ -11,6 +11,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -69,7 +70,7 @@ func newHandler(store dcr.ClientConfigurationStore) (http.Handler, error) {
 }
 
 func openMemory(string) (http.Handler, func(), error) {
-	store := dcr.NewMemoryStore()
+	store := memstore.New()
 	store.Limit = 1 << 30
 	handler, err := newHandler(store)
 	return handler, func() {}, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -59,7 +60,7 @@ func newSQLite(t *testing.T, file string) *sqlstore.Store {
 func TestStore(t *testing.T) {
 	t.Run("Memory", func(t *testing.T) {
 		dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
-			return encrypting(t, dcr.NewMemoryStore(), testKeys(1))
+			return encrypting(t, memstore.New(), testKeys(1))
 		})
 	})
 	t.Run("SQLite", func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestStore(t *testing.T) {
 // revealer is a capability that the wrapper does not know.
 type revealer interface{ Reveal() string }
 
-type revealingStore struct{ *dcr.MemoryStore }
+type revealingStore struct{ *memstore.Store }
 
 func (revealingStore) Reveal() string { return "ciphertext" }
 
@@ -85,11 +86,11 @@ func TestCapabilities(t *testing.T) {
 		inside   dcr.ClientConfigurationStore
 		missing  string
 	}{
-		{"memory has all", dcr.NewMemoryStore(), "revealer"},
+		{"memory has all", memstore.New(), "revealer"},
 		{"SQLite has all but a limit", newSQLite(t, filepath.Join(t.TempDir(), "clients.db")), "ClientLimiter revealer"},
-		{"a bare store has none", struct{ dcr.ClientConfigurationStore }{dcr.NewMemoryStore()},
+		{"a bare store has none", struct{ dcr.ClientConfigurationStore }{memstore.New()},
 			"ClientCounter ClientLimiter ClientLister ClientSweeper ClientToucher InitialAccessTokenStore ReplayStore StatementFinder revealer"},
-		{"what is not known may show ciphertext", revealingStore{dcr.NewMemoryStore()}, "revealer"},
+		{"what is not known may show ciphertext", revealingStore{memstore.New()}, "revealer"},
 	} {
 		var missing []string
 		for _, target := range []any{
@@ -194,7 +195,7 @@ func contents(t *testing.T, dir string) []byte {
 
 // TestBound holds that a ciphertext opens under its own id and key alone.
 func TestBound(t *testing.T) {
-	inside := dcr.NewMemoryStore()
+	inside := memstore.New()
 	client := dcr.NewClient()
 	client.ID = "one"
 	if err := encrypting(t, inside, testKeys(1)).Add(t.Context(), client); err != nil {
@@ -262,7 +263,7 @@ func TestReencrypt(t *testing.T) {
 // busyStore is a store in which someone else does something right before the
 // first Update.
 type busyStore struct {
-	*dcr.MemoryStore
+	*memstore.Store
 	other func()
 }
 
@@ -271,7 +272,7 @@ func (s *busyStore) Update(ctx context.Context, client *dcr.Client) error {
 		s.other = nil
 		other()
 	}
-	return s.MemoryStore.Update(ctx, client)
+	return s.Store.Update(ctx, client)
 }
 
 // TestReencryptMeanwhile holds that what a host does meanwhile stays.
@@ -290,7 +291,7 @@ func TestReencryptMeanwhile(t *testing.T) {
 			return host.Delete(ctx, client.ID)
 		}, 0, ""},
 	} {
-		memory := dcr.NewMemoryStore()
+		memory := memstore.New()
 		host := encrypting(t, memory, testKeys(1, 2))
 		client := dcr.NewClient()
 		client.ID, client.ClientName = "one", "Name"
@@ -333,7 +334,7 @@ func TestKeys(t *testing.T) {
 		"a key is short":          {Encrypt: [][]byte{newKey(), newKey()[1:]}, Search: newKey()},
 		"no key is for searching": {Encrypt: [][]byte{newKey()}},
 	} {
-		if _, err := newEncryptedStore(dcr.NewMemoryStore(), k); err == nil {
+		if _, err := newEncryptedStore(memstore.New(), k); err == nil {
 			t.Errorf("%s: was not refused", sentence)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // validator overrides what it wants to be different, and leaves the rest to
@@ -58,7 +59,7 @@ func main() {
 		log.Fatal(err)
 	}
 	endpoint := "http://" + listener.Addr().String() + "/connect/dcr"
-	handler, err := dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       endpoint,
 		Validator:      newValidator(),
 		AllowAnonymous: true, // for trying it out; put your own authorization in front instead

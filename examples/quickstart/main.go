@@ -36,6 +36,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 	"github.com/dynreg/dcr/sqlstore"
 )
@@ -57,7 +59,7 @@ type settings struct {
 	capabilities     *dcr.Capabilities // nil without -capabilities
 	preset           preset            // zero without -preset
 	statements       dcr.StatementVerifier
-	accessTokens     dcr.AccessTokenVerifier
+	accessTokens     callerauth.AccessTokenVerifier
 	initialTokenUses int
 }
 
@@ -298,7 +300,7 @@ func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationS
 		if !ok {
 			return "", errors.New("the store keeps no initial access tokens")
 		}
-		initial := &dcr.InitialAccessTokens{Store: tokens}
+		initial := &callerauth.InitialAccessTokens{Store: tokens}
 		token, _, err := initial.Issue(ctx, dcr.InitialAccessToken{MaxUses: s.initialTokenUses, Subject: "quickstart"})
 		if err != nil {
 			return "", err
@@ -355,7 +357,7 @@ func openStore(ctx context.Context, name string) (store dcr.ClientConfigurationS
 	var dialect sqlstore.Dialect
 	switch scheme {
 	case "memory":
-		return dcr.NewMemoryStore(), func() {}, nil
+		return memstore.New(), func() {}, nil
 	case "sqlite":
 		dialect = sqlstore.SQLite
 		db, err = sql.Open("sqlite", sqlstore.SQLiteDSN(rest))

@@ -40,6 +40,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -128,7 +129,7 @@ func registrationHost(ctx context.Context, s settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier := &dcr.AccessTokenVerifier{Issuer: s.issuer, Audience: s.endpoint, Scopes: []string{scope}}
+	verifier := &callerauth.AccessTokenVerifier{Issuer: s.issuer, Audience: s.endpoint, Scopes: []string{scope}}
 	mux := http.NewServeMux()
 	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 	mux.Handle("/connect/dcr", handler)

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // directory vouches for software, and publishes the key that it signs with.
@@ -91,7 +92,7 @@ var organisation = dcr.NewField[string]("organisation")
 // newServer registers the software that the directory vouches for, each
 // statement once, and no software that is blocked.
 func newServer(of *directory) (http.Handler, error) {
-	return dcr.NewHandler(dcr.NewMemoryStore(), &dcr.Options{
+	return dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       "https://bank.example/connect/dcr",
 		AllowAnonymous: true, // the statement says enough
 		MaxClients:     1000,

@@ -24,6 +24,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/dynreg/dcr/internal/keycache"
 )
 
 // ErrFetch is the only error there is. Why a fetch failed tells a stranger
@@ -182,7 +184,7 @@ func (c *Client) read(res *http.Response) (*Response, error) {
 	return &Response{
 		Body:        body,
 		ContentType: mediaType(res.Header.Get("Content-Type")),
-		MaxAge:      MaxAge(res.Header),
+		MaxAge:      keycache.MaxAge(res.Header),
 	}, nil
 }
 

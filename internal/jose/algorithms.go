@@ -5,6 +5,7 @@ package jose
 // each one fits, and what it is called with.
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -112,4 +113,26 @@ func MinSecretBytes(alg, enc string) int {
 		return size
 	}
 	return contentKeys["A128CBC-HS256"] // the default enc of OpenID Connect registration
+}
+
+// Published are the algorithms that are accepted of published keys where the
+// host names none: those that servers sign with, and none of the symmetric ones.
+var Published = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"}
+
+// Accepted returns the algorithms that the host named, or Published.
+func Accepted(named []string) []string {
+	if named == nil {
+		return Published
+	}
+	return named
+}
+
+// CheckAccepted refuses algorithms that no published key can verify.
+func CheckAccepted(named []string) error {
+	for _, alg := range named {
+		if !Asymmetric(alg) {
+			return fmt.Errorf("Algorithms: %q is not an asymmetric signature algorithm; name such as RS256, PS256, ES256 or EdDSA", alg)
+		}
+	}
+	return nil
 }

@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/dynreg/dcr/internal/strictjson"
 )
 
 // What can be wrong with a JWS. Each holds nothing of what was sent.
@@ -41,6 +42,19 @@ type Header struct {
 	Type        string // typ
 	ContentType string // cty
 	Critical    bool   // there is a crit, or the payload is not encoded (RFC 7797)
+}
+
+// MediaType is the typ in lower case, without the application/ that may be left
+// out (RFC 7515 section 4.1.9).
+func (h *Header) MediaType() string { return MediaType(h.Type) }
+
+// MediaType is a typ as [Header.MediaType] has it.
+func MediaType(typ string) string {
+	typ = strings.ToLower(typ)
+	if rest, found := strings.CutPrefix(typ, "application/"); found && !strings.Contains(rest, "/") {
+		return rest
+	}
+	return typ
 }
 
 // Token is a compact JWS that has been taken apart, not verified.

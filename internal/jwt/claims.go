@@ -22,6 +22,9 @@ var (
 	ErrAudience = errors.New("is not meant for this server")
 )
 
+// Limits bound the claims of a token.
+var Limits = strictjson.Limits{Members: 256, Depth: 16}
+
 // Claims are the registered claims of a token; one that is absent is zero.
 type Claims struct {
 	Issuer, Subject, ID         string
@@ -81,6 +84,18 @@ func numericDate(value strictjson.Value) (time.Time, error) {
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+// Skew is by how much clocks may differ where an option says set: a minute
+// where it is zero, nothing where it is negative.
+func Skew(set time.Duration) time.Duration {
+	switch {
+	case set == 0:
+		return time.Minute
+	case set < 0:
+		return 0
+	}
+	return set
 }
 
 // Terms say when and for whom a token is good.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -22,14 +23,14 @@ func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 			store = d.storeIn(t, d.open(t, dsn), nil)
 			handler, err := dcr.NewHandler(store, &dcr.Options{
 				Endpoint: "https://id.example.com/connect/dcr",
-				Caller:   (&dcr.InitialAccessTokens{Store: store}).Authenticate,
+				Caller:   (&callerauth.InitialAccessTokens{Store: store}).Authenticate,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			hosts = append(hosts, handler)
 		}
-		token, _, err := (&dcr.InitialAccessTokens{Store: store}).Issue(t.Context(), dcr.InitialAccessToken{MaxUses: 10})
+		token, _, err := (&callerauth.InitialAccessTokens{Store: store}).Issue(t.Context(), dcr.InitialAccessToken{MaxUses: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

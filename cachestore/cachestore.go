@@ -1,4 +1,5 @@
-package dcr
+// Package cachestore remembers clients for the authorize and token endpoints.
+package cachestore
 
 import (
 	"container/list"
@@ -7,11 +8,13 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/dynreg/dcr"
 )
 
-// CacheOptions are the settings of a [CachingStore]. The zero value is ready
+// Options are the settings of a [Store]. The zero value is ready
 // to use.
-type CacheOptions struct {
+type Options struct {
 	// Size is how many clients the cache holds at most. If zero, 10,000. As
 	// many again, by their ids alone, are remembered as missing.
 	Size int
@@ -29,20 +32,20 @@ type CacheOptions struct {
 	LoadTimeout time.Duration
 }
 
-// CachingStore reads clients from a store and remembers them for a while: the
+// Store reads clients from a store and remembers them for a while: the
 // read path of the authorize and token endpoints, which ask for the same
-// clients again and again. Make one with [NewCachingStore].
+// clients again and again. Make one with [New].
 //
 // Callers that miss the same client at once share one reading. What this
-// CachingStore writes it never serves from before; changes by others are seen
+// Store writes it never serves from before; changes by others are seen
 // after the TTL. That a client is missing is remembered shortly, a failure of
 // the store never, and neither is taken for the other.
 //
-// It has the optional capabilities of the store inside, by way of [StoreAs],
+// It has the optional capabilities of the store inside, by way of [dcr.StoreAs],
 // and no others.
-type CachingStore struct {
-	store ClientConfigurationStore
-	opts  CacheOptions
+type Store struct {
+	store dcr.ClientConfigurationStore
+	opts  Options
 
 	mu      sync.Mutex
 	found   clientCache
@@ -50,13 +53,13 @@ type CachingStore struct {
 	loads   map[string]*cacheLoad
 }
 
-// NewCachingStore returns a cache in front of store. If opts is nil, every
+// New returns a cache in front of store. If opts is nil, every
 // option has its default.
-func NewCachingStore(store ClientConfigurationStore, opts *CacheOptions) *CachingStore {
+func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 	if opts == nil {
-		opts = &CacheOptions{}
+		opts = &Options{}
 	}
-	s := &CachingStore{store: store, opts: *opts, loads: make(map[string]*cacheLoad)}
+	s := &Store{store: store, opts: *opts, loads: make(map[string]*cacheLoad)}
 	for option, otherwise := range map[*time.Duration]time.Duration{
 		&s.opts.TTL: 30 * time.Second, &s.opts.NegativeTTL: time.Second, &s.opts.LoadTimeout: 10 * time.Second,
 	} {
@@ -72,8 +75,8 @@ func NewCachingStore(store ClientConfigurationStore, opts *CacheOptions) *Cachin
 }
 
 // FindByClientID returns a client, which may be as old as the TTL; see
-// [ClientConfigurationStore].
-func (s *CachingStore) FindByClientID(ctx context.Context, clientID string) (*Client, error) {
+// [dcr.ClientConfigurationStore].
+func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	s.mu.Lock()
 	now := time.Now()
 	if entry := s.found.get(clientID, now); entry != nil {
@@ -83,7 +86,7 @@ func (s *CachingStore) FindByClientID(ctx context.Context, clientID string) (*Cl
 	}
 	if s.missing.get(clientID, now) != nil {
 		s.mu.Unlock()
-		return nil, ErrClientNotFound
+		return nil, dcr.ErrClientNotFound
 	}
 	current := s.loads[clientID]
 	if current == nil {
@@ -107,12 +110,12 @@ func (s *CachingStore) FindByClientID(ctx context.Context, clientID string) (*Cl
 // cacheLoad is one reading of the store.
 type cacheLoad struct {
 	done    chan struct{} // closed when client and err are set
-	client  *Client       // shared: whoever returns it clones it
+	client  *dcr.Client   // shared: whoever returns it clones it
 	err     error
 	overrun bool // something was written meanwhile: not to be kept
 }
 
-func (s *CachingStore) load(ctx context.Context, clientID string, l *cacheLoad) {
+func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.LoadTimeout)
 	defer cancel()
 	defer func() {
@@ -129,7 +132,7 @@ func (s *CachingStore) load(ctx context.Context, clientID string, l *cacheLoad) 
 		case l.overrun:
 		case l.err == nil:
 			s.found.put(clientID, &cacheEntry{client: l.client, until: time.Now().Add(s.opts.TTL)})
-		case errors.Is(l.err, ErrClientNotFound):
+		case errors.Is(l.err, dcr.ErrClientNotFound):
 			s.missing.put(clientID, &cacheEntry{until: time.Now().Add(s.opts.NegativeTTL)})
 		}
 		close(l.done)
@@ -140,7 +143,7 @@ func (s *CachingStore) load(ctx context.Context, clientID string, l *cacheLoad) 
 // forget drops what is known of a client, and what is being read of it. It
 // comes after a write, whatever became of that: nothing that was read before
 // the write ended is served once it has.
-func (s *CachingStore) forget(clientID string) {
+func (s *Store) forget(clientID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found.drop(clientID)
@@ -148,61 +151,61 @@ func (s *CachingStore) forget(clientID string) {
 	s.overrun(clientID)
 }
 
-func (s *CachingStore) overrun(clientID string) {
+func (s *Store) overrun(clientID string) {
 	if current := s.loads[clientID]; current != nil {
 		current.overrun = true
 		delete(s.loads, clientID)
 	}
 }
 
-// Add stores a new client; see [ClientConfigurationStore].
-func (s *CachingStore) Add(ctx context.Context, client *Client) error {
+// Add stores a new client; see [dcr.ClientConfigurationStore].
+func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	defer s.forget(client.ID)
 	return s.store.Add(ctx, client)
 }
 
-// Update replaces a client; see [ClientConfigurationStore].
-func (s *CachingStore) Update(ctx context.Context, client *Client) error {
+// Update replaces a client; see [dcr.ClientConfigurationStore].
+func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	defer s.forget(client.ID)
 	return s.store.Update(ctx, client)
 }
 
-// Delete removes a client; see [ClientConfigurationStore].
-func (s *CachingStore) Delete(ctx context.Context, clientID string) error {
+// Delete removes a client; see [dcr.ClientConfigurationStore].
+func (s *Store) Delete(ctx context.Context, clientID string) error {
 	defer s.forget(clientID)
 	return s.store.Delete(ctx, clientID)
 }
 
 // Uncached returns the same store without the cache for reading, while what it
-// writes is forgotten by the cache. It is what a [Handler] should have: whoever
+// writes is forgotten by the cache. It is what a [dcr.Handler] should have: whoever
 // manages a client must see what other hosts wrote a moment ago.
-func (s *CachingStore) Uncached() ClientConfigurationStore { return uncached{s} }
+func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s} }
 
-type uncached struct{ *CachingStore }
+type uncached struct{ *Store }
 
-func (s uncached) FindByClientID(ctx context.Context, clientID string) (*Client, error) {
+func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	return s.store.FindByClientID(ctx, clientID)
 }
 
-// As is how [StoreAs] finds the optional capabilities: those of the store
+// As is how [dcr.StoreAs] finds the optional capabilities: those of the store
 // inside, of which touching and sweeping keep the cache up to date.
-func (s *CachingStore) As(target any) bool {
+func (s *Store) As(target any) bool {
 	switch target := target.(type) {
-	case *ClientToucher:
-		inside, ok := StoreAs[ClientToucher](s.store)
+	case *dcr.ClientToucher:
+		inside, ok := dcr.StoreAs[dcr.ClientToucher](s.store)
 		*target = cachedToucher{s, inside}
 		return ok
-	case *ClientSweeper:
-		inside, ok := StoreAs[ClientSweeper](s.store)
+	case *dcr.ClientSweeper:
+		inside, ok := dcr.StoreAs[dcr.ClientSweeper](s.store)
 		*target = cachedSweeper{s, inside}
 		return ok
 	}
-	return StoreInto(s.store, target)
+	return dcr.StoreInto(s.store, target)
 }
 
 type cachedToucher struct {
-	cache  *CachingStore
-	inside ClientToucher
+	cache  *Store
+	inside dcr.ClientToucher
 }
 
 // TouchClient touches the cached client too: endpoints touch what they find,
@@ -224,12 +227,12 @@ func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time
 }
 
 type cachedSweeper struct {
-	cache  *CachingStore
-	inside ClientSweeper
+	cache  *Store
+	inside dcr.ClientSweeper
 }
 
 // SweepClients forgets everything, since nobody says what was deleted.
-func (w cachedSweeper) SweepClients(ctx context.Context, rule SweepRule) (int64, error) {
+func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 	defer func() {
 		w.cache.mu.Lock()
 		defer w.cache.mu.Unlock()
@@ -244,7 +247,7 @@ func (w cachedSweeper) SweepClients(ctx context.Context, rule SweepRule) (int64,
 // cacheEntry is what is known of one client.
 type cacheEntry struct {
 	id     string
-	client *Client // nil where there is none
+	client *dcr.Client // nil where there is none
 	until  time.Time
 }
 

@@ -1,4 +1,4 @@
-package dcr_test
+package cachestore_test
 
 import (
 	"context"
@@ -13,29 +13,31 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cachestore"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 )
 
-func TestCachingStore(t *testing.T) {
+func TestStore(t *testing.T) {
 	dcrtest.TestStore(t, func(*testing.T) dcr.ClientConfigurationStore {
-		return dcr.NewCachingStore(dcr.NewMemoryStore(), &dcr.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
+		return cachestore.New(memstore.New(), &cachestore.Options{TTL: time.Hour, NegativeTTL: time.Hour})
 	})
 }
 
-func TestCachingStoreUncached(t *testing.T) {
+func TestStoreUncached(t *testing.T) {
 	dcrtest.TestStore(t, func(*testing.T) dcr.ClientConfigurationStore {
-		return dcr.NewCachingStore(dcr.NewMemoryStore(), &dcr.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour}).Uncached()
+		return cachestore.New(memstore.New(), &cachestore.Options{TTL: time.Hour, NegativeTTL: time.Hour}).Uncached()
 	})
 }
 
 // bareStore has no optional capability.
 type bareStore struct{ dcr.ClientConfigurationStore }
 
-// TestCachingStoreIsHonest holds that a cache has the optional capabilities of
+// TestStoreIsHonest holds that a cache has the optional capabilities of
 // what is inside, and no others.
-func TestCachingStoreIsHonest(t *testing.T) {
-	able := dcr.NewCachingStore(dcr.NewCachingStore(dcr.NewMemoryStore(), nil).Uncached(), nil)
-	unable := dcr.NewCachingStore(bareStore{dcr.NewMemoryStore()}, nil)
+func TestStoreIsHonest(t *testing.T) {
+	able := cachestore.New(cachestore.New(memstore.New(), nil).Uncached(), nil)
+	unable := cachestore.New(bareStore{memstore.New()}, nil)
 	for name, has := range map[string]func(dcr.ClientConfigurationStore) bool{
 		"lister":  as[dcr.ClientLister],
 		"counter": as[dcr.ClientCounter],
@@ -45,7 +47,7 @@ func TestCachingStoreIsHonest(t *testing.T) {
 		"tokens":  as[dcr.InitialAccessTokenStore],
 		"replays": as[dcr.ReplayStore],
 	} {
-		if !has(able) || has(unable) || !has(dcr.NewMemoryStore()) {
+		if !has(able) || has(unable) || !has(memstore.New()) {
 			t.Errorf("%s: in front of an able store %v, of an unable one %v", name, has(able), has(unable))
 		}
 	}
@@ -61,7 +63,7 @@ func as[T any](store dcr.ClientConfigurationStore) bool {
 
 // watchedStore counts reads and can fail or wait.
 type watchedStore struct {
-	*dcr.MemoryStore
+	*memstore.Store
 	reads atomic.Int64
 	fail  error
 	wait  chan struct{} // if not nil, a read that has its answer waits for it
@@ -72,7 +74,7 @@ func (s *watchedStore) FindByClientID(ctx context.Context, id string) (*dcr.Clie
 	if s.fail != nil {
 		return nil, s.fail
 	}
-	client, err := s.MemoryStore.FindByClientID(ctx, id)
+	client, err := s.Store.FindByClientID(ctx, id)
 	if s.wait != nil {
 		select {
 		case <-s.wait:
@@ -90,34 +92,34 @@ func TestCacheServes(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		reads    int64
-		run      func(t *testing.T, cache *dcr.CachingStore, store *watchedStore)
+		run      func(t *testing.T, cache *cachestore.Store, store *watchedStore)
 	}{
-		{"a client is read once within its time", 1, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a client is read once within its time", 1, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			for range 10 {
 				find(t, cache, "there", nil)
 				time.Sleep(time.Second)
 			}
 		}},
-		{"a client is read again after its time", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a client is read again after its time", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "there", nil)
 			time.Sleep(30 * time.Second)
 			find(t, cache, "there", nil)
 		}},
-		{"a missing client is remembered for a second", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a missing client is remembered for a second", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			for range 3 {
 				find(t, cache, "missing", dcr.ErrClientNotFound)
 			}
 			time.Sleep(time.Second)
 			find(t, cache, "missing", dcr.ErrClientNotFound)
 		}},
-		{"an outage is never remembered", 3, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"an outage is never remembered", 3, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.fail = outage
 			find(t, cache, "there", outage)
 			find(t, cache, "there", outage)
 			store.fail = nil
 			find(t, cache, "there", nil)
 		}},
-		{"a cached client outlives an outage for its time and becomes the outage then", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"a cached client outlives an outage for its time and becomes the outage then", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			find(t, cache, "there", nil)
 			store.fail = outage
 			time.Sleep(29 * time.Second)
@@ -125,21 +127,21 @@ func TestCacheServes(t *testing.T) {
 			time.Sleep(time.Second)
 			find(t, cache, "there", outage)
 		}},
-		{"a client that is added after it was missed is found at once", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a client that is added after it was missed is found at once", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "new", dcr.ErrClientNotFound)
 			if err := cache.Add(t.Context(), &dcr.Client{ID: "new"}); err != nil {
 				t.Error(err)
 			}
 			find(t, cache, "new", nil)
 		}},
-		{"a write through the uncached view is seen through the cache", 2, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a write through the uncached view is seen through the cache", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "there", nil)
 			if err := cache.Uncached().Delete(t.Context(), "there"); err != nil {
 				t.Error(err)
 			}
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"a conflict makes the next reading a fresh one", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"a conflict makes the next reading a fresh one", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			client := find(t, cache, "there", nil)
 			if err := store.Update(t.Context(), client.Clone()); err != nil { // by another process
 				t.Error(err)
@@ -151,7 +153,7 @@ func TestCacheServes(t *testing.T) {
 				t.Errorf("found revision %d after a conflict", again.Revision)
 			}
 		}},
-		{"a touch keeps the client cached", 1, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"a touch keeps the client cached", 1, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "there", nil)
 			toucher, _ := dcr.StoreAs[dcr.ClientToucher](cache)
 			if err := toucher.TouchClient(t.Context(), "there", time.Now()); err != nil {
@@ -161,7 +163,7 @@ func TestCacheServes(t *testing.T) {
 				t.Errorf("last used at %v", client.LastUsedAt)
 			}
 		}},
-		{"a crowd that misses one client reads it once", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"a crowd that misses one client reads it once", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			var all sync.WaitGroup
 			for range 50 {
@@ -171,7 +173,7 @@ func TestCacheServes(t *testing.T) {
 			close(store.wait)
 			all.Wait()
 		}},
-		{"a caller that gives up does not spoil the reading of the others", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"a caller that gives up does not spoil the reading of the others", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			ctx, cancel := context.WithCancel(t.Context())
 			var all sync.WaitGroup
@@ -188,19 +190,19 @@ func TestCacheServes(t *testing.T) {
 			close(store.wait)
 			all.Wait()
 		}},
-		{"a store that panics fails its callers and no others", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
-			store.MemoryStore = nil
+		{"a store that panics fails its callers and no others", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			store.Store = nil
 			if _, err := cache.FindByClientID(t.Context(), "there"); err == nil || errors.Is(err, dcr.ErrClientNotFound) {
 				t.Errorf("got %v", err)
 			}
-			store.MemoryStore = dcr.NewMemoryStore()
+			store.Store = memstore.New()
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"a store that hangs is given up", 1, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"a store that hangs is given up", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			find(t, cache, "there", context.DeadlineExceeded)
 		}},
-		{"what was read before a write is not served after it", 2, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"what was read before a write is not served after it", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			var all sync.WaitGroup
 			all.Go(func() { find(t, cache, "there", nil) }) // reads, then waits
@@ -212,14 +214,14 @@ func TestCacheServes(t *testing.T) {
 			all.Wait()
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"the least used client gives way", 6, func(t *testing.T, cache *dcr.CachingStore, store *watchedStore) {
+		{"the least used client gives way", 6, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			for _, id := range strings.Fields("a b c a d a b") { // b gives way to d, c to b
 				store.Add(t.Context(), &dcr.Client{ID: id})
 				find(t, cache, id, nil)
 			}
 			find(t, cache, "c", nil)
 		}},
-		{"asking for what is not there evicts no client", 101, func(t *testing.T, cache *dcr.CachingStore, _ *watchedStore) {
+		{"asking for what is not there evicts no client", 101, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "there", nil)
 			for i := range 100 {
 				find(t, cache, fmt.Sprint("missing-", i), dcr.ErrClientNotFound)
@@ -229,9 +231,9 @@ func TestCacheServes(t *testing.T) {
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &watchedStore{MemoryStore: dcr.NewMemoryStore()}
+				store := &watchedStore{Store: memstore.New()}
 				store.Add(t.Context(), &dcr.Client{ID: "there"})
-				c.run(t, dcr.NewCachingStore(store, &dcr.CacheOptions{Size: 3}), store)
+				c.run(t, cachestore.New(store, &cachestore.Options{Size: 3}), store)
 				if reads := store.reads.Load(); reads != c.reads {
 					t.Errorf("the store was read %d times, not %d", reads, c.reads)
 				}

@@ -1,4 +1,7 @@
-package dcr
+// Package memstore keeps clients in memory, in the stored form that every other
+// store keeps, and forgets them with the process. It is for tests, trials and
+// servers whose clients may register again.
+package memstore
 
 import (
 	"bytes"
@@ -9,19 +12,21 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/dynreg/dcr"
 )
 
-// MemoryStore keeps clients in memory, in the stored form that every other
+// Store keeps clients in memory, in the stored form that every other
 // store keeps, and forgets them with the process. Make one with
-// [NewMemoryStore].
-type MemoryStore struct {
+// [New].
+type Store struct {
 	// Limit is the most clients that the store holds; beyond it, Add fails
 	// with ErrStoreFull. If zero, 250,000. Set it before the first use.
 	Limit int
 
 	mu       sync.RWMutex
 	clients  map[string]storedClient
-	tokens   map[string]InitialAccessToken
+	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
 }
@@ -39,18 +44,18 @@ const (
 	leastForgetAt      = 1024
 )
 
-// NewMemoryStore returns an empty store.
-func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{
+// New returns an empty store.
+func New() *Store {
+	return &Store{
 		clients:  make(map[string]storedClient),
-		tokens:   make(map[string]InitialAccessToken),
+		tokens:   make(map[string]dcr.InitialAccessToken),
 		seen:     make(map[string]time.Time),
 		forgetAt: leastForgetAt,
 	}
 }
 
-func (s storedClient) client() (*Client, error) {
-	client := &Client{}
+func (s storedClient) client() (*dcr.Client, error) {
+	client := &dcr.Client{}
 	if err := client.UnmarshalJSON(s.document); err != nil {
 		return nil, err
 	}
@@ -74,8 +79,8 @@ func (s *storedClient) touch(activated, lastUsed time.Time) {
 	}
 }
 
-// Add stores a new client; see [ClientConfigurationStore].
-func (s *MemoryStore) Add(ctx context.Context, client *Client) error {
+// Add stores a new client; see [dcr.ClientConfigurationStore].
+func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	document, err := storedForm(client)
 	if err != nil {
 		return err
@@ -83,10 +88,10 @@ func (s *MemoryStore) Add(ctx context.Context, client *Client) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.clients[client.ID]; taken {
-		return ErrClientExists
+		return dcr.ErrClientExists
 	}
 	if int64(len(s.clients)) >= s.ClientLimit() {
-		return ErrStoreFull
+		return dcr.ErrStoreFull
 	}
 	added := storedClient{document: document, revision: 1}
 	added.touch(client.ActivatedAt, client.LastUsedAt)
@@ -96,8 +101,8 @@ func (s *MemoryStore) Add(ctx context.Context, client *Client) error {
 }
 
 // ClientLimit returns the most clients that the store holds; see
-// [ClientLimiter].
-func (s *MemoryStore) ClientLimit() int64 {
+// [dcr.ClientLimiter].
+func (s *Store) ClientLimit() int64 {
 	if s.Limit <= 0 {
 		return defaultMemoryLimit
 	}
@@ -105,27 +110,24 @@ func (s *MemoryStore) ClientLimit() int64 {
 }
 
 // storedForm is the client's JSON in a slice of its own size.
-func storedForm(client *Client) ([]byte, error) {
-	room := scratch.Get().(*[]byte)
-	defer scratch.Put(room)
-	document, err := client.appendJSON(*room)
-	*room = document[:0]
+func storedForm(client *dcr.Client) ([]byte, error) {
+	document, err := client.MarshalJSON()
 	return slices.Clone(document), err
 }
 
-// FindByClientID returns a client; see [ClientConfigurationStore].
-func (s *MemoryStore) FindByClientID(ctx context.Context, clientID string) (*Client, error) {
+// FindByClientID returns a client; see [dcr.ClientConfigurationStore].
+func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	s.mu.RLock()
 	stored, found := s.clients[clientID]
 	s.mu.RUnlock()
 	if !found {
-		return nil, ErrClientNotFound
+		return nil, dcr.ErrClientNotFound
 	}
 	return stored.client()
 }
 
-// Update replaces a client; see [ClientConfigurationStore].
-func (s *MemoryStore) Update(ctx context.Context, client *Client) error {
+// Update replaces a client; see [dcr.ClientConfigurationStore].
+func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	document, err := storedForm(client)
 	if err != nil {
 		return err
@@ -134,10 +136,10 @@ func (s *MemoryStore) Update(ctx context.Context, client *Client) error {
 	defer s.mu.Unlock()
 	stored, found := s.clients[client.ID]
 	if !found {
-		return ErrClientNotFound
+		return dcr.ErrClientNotFound
 	}
 	if stored.revision != client.Revision {
-		return ErrConflict
+		return dcr.ErrConflict
 	}
 	client.Revision++
 	stored.document, stored.revision = document, client.Revision
@@ -146,20 +148,20 @@ func (s *MemoryStore) Update(ctx context.Context, client *Client) error {
 	return nil
 }
 
-// Delete removes a client; see [ClientConfigurationStore].
-func (s *MemoryStore) Delete(ctx context.Context, clientID string) error {
+// Delete removes a client; see [dcr.ClientConfigurationStore].
+func (s *Store) Delete(ctx context.Context, clientID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, found := s.clients[clientID]; !found {
-		return ErrClientNotFound
+		return dcr.ErrClientNotFound
 	}
 	delete(s.clients, clientID)
 	return nil
 }
 
-// ListClients yields clients in the order of their ids; see [ClientLister].
-func (s *MemoryStore) ListClients(ctx context.Context, filter Filter, after string) iter.Seq2[*Client, error] {
-	return func(yield func(*Client, error) bool) {
+// ListClients yields clients in the order of their ids; see [dcr.ClientLister].
+func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+	return func(yield func(*dcr.Client, error) bool) {
 		s.mu.RLock()
 		ids := slices.Sorted(maps.Keys(s.clients))
 		s.mu.RUnlock()
@@ -173,7 +175,7 @@ func (s *MemoryStore) ListClients(ctx context.Context, filter Filter, after stri
 				return
 			}
 			client, err := s.FindByClientID(ctx, id)
-			if err == ErrClientNotFound || err == nil && !filter.Selects(client) {
+			if err == dcr.ErrClientNotFound || err == nil && !filter.Selects(client) {
 				continue
 			}
 			if !yield(client, err) || err != nil {
@@ -183,9 +185,9 @@ func (s *MemoryStore) ListClients(ctx context.Context, filter Filter, after stri
 	}
 }
 
-// CountClients counts clients; see [ClientCounter].
-func (s *MemoryStore) CountClients(ctx context.Context, filter Filter) (int64, error) {
-	if filter == (Filter{}) {
+// CountClients counts clients; see [dcr.ClientCounter].
+func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
+	if filter == (dcr.Filter{}) {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 		return int64(len(s.clients)), nil
@@ -200,23 +202,23 @@ func (s *MemoryStore) CountClients(ctx context.Context, filter Filter) (int64, e
 	return count, nil
 }
 
-// TouchClient notes the use of a client; see [ClientToucher].
-func (s *MemoryStore) TouchClient(ctx context.Context, clientID string, at time.Time) error {
+// TouchClient notes the use of a client; see [dcr.ClientToucher].
+func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stored, found := s.clients[clientID]
 	if !found {
-		return ErrClientNotFound
+		return dcr.ErrClientNotFound
 	}
 	stored.touch(at, at)
 	s.clients[clientID] = stored
 	return nil
 }
 
-// SweepClients deletes clients that nobody uses; see [ClientSweeper].
-func (s *MemoryStore) SweepClients(ctx context.Context, rule SweepRule) (int64, error) {
+// SweepClients deletes clients that nobody uses; see [dcr.ClientSweeper].
+func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 	var swept int64
-	for client, err := range s.ListClients(ctx, Filter{}, "") {
+	for client, err := range s.ListClients(ctx, dcr.Filter{}, "") {
 		if err != nil {
 			return swept, err
 		}
@@ -240,7 +242,7 @@ func (s *MemoryStore) SweepClients(ctx context.Context, rule SweepRule) (int64, 
 }
 
 // deleteIf deletes a client if it is still as selects wants it.
-func (s *MemoryStore) deleteIf(clientID string, selects func(*Client) bool) bool {
+func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stored, found := s.clients[clientID]
@@ -256,8 +258,8 @@ func (s *MemoryStore) deleteIf(clientID string, selects func(*Client) bool) bool
 }
 
 // FindByStatement finds the clients of a software statement; see
-// [StatementFinder].
-func (s *MemoryStore) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
+// [dcr.StatementFinder].
+func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
 	s.mu.RLock()
 	var candidates []storedClient
 	for _, stored := range s.clients {
@@ -280,8 +282,8 @@ func (s *MemoryStore) FindByStatement(ctx context.Context, issuer, id string) ([
 	return ids, nil
 }
 
-// AddInitialAccessToken stores a new token; see [InitialAccessTokenStore].
-func (s *MemoryStore) AddInitialAccessToken(ctx context.Context, token *InitialAccessToken) error {
+// AddInitialAccessToken stores a new token; see [dcr.InitialAccessTokenStore].
+func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAccessToken) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.tokens[token.Hash]; taken {
@@ -292,35 +294,35 @@ func (s *MemoryStore) AddInitialAccessToken(ctx context.Context, token *InitialA
 }
 
 // FindInitialAccessToken returns the token of that hash; see
-// [InitialAccessTokenStore].
-func (s *MemoryStore) FindInitialAccessToken(ctx context.Context, hash string) (*InitialAccessToken, error) {
+// [dcr.InitialAccessTokenStore].
+func (s *Store) FindInitialAccessToken(ctx context.Context, hash string) (*dcr.InitialAccessToken, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	token, found := s.tokens[hash]
 	if !found {
-		return nil, ErrTokenNotFound
+		return nil, dcr.ErrTokenNotFound
 	}
 	return &token, nil
 }
 
-// UseInitialAccessToken counts one use; see [InitialAccessTokenStore].
-func (s *MemoryStore) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
+// UseInitialAccessToken counts one use; see [dcr.InitialAccessTokenStore].
+func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token, found := s.tokens[hash]
 	if !found {
-		return ErrTokenNotFound
+		return dcr.ErrTokenNotFound
 	}
-	if token.MaxUses > 0 && token.Uses >= token.MaxUses || expired(token.ExpiresAt, now) {
-		return ErrTokenUsedUp
+	if token.MaxUses > 0 && token.Uses >= token.MaxUses || !token.ExpiresAt.IsZero() && !now.Before(token.ExpiresAt) {
+		return dcr.ErrTokenUsedUp
 	}
 	token.Uses++
 	s.tokens[hash] = token
 	return nil
 }
 
-// ReleaseInitialAccessToken takes one use back; see [InitialAccessTokenStore].
-func (s *MemoryStore) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
+// ReleaseInitialAccessToken takes one use back; see [dcr.InitialAccessTokenStore].
+func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if token, found := s.tokens[hash]; found && token.Uses > 0 {
@@ -330,20 +332,20 @@ func (s *MemoryStore) ReleaseInitialAccessToken(ctx context.Context, hash string
 	return nil
 }
 
-// DeleteInitialAccessToken revokes a token; see [InitialAccessTokenStore].
-func (s *MemoryStore) DeleteInitialAccessToken(ctx context.Context, hash string) error {
+// DeleteInitialAccessToken revokes a token; see [dcr.InitialAccessTokenStore].
+func (s *Store) DeleteInitialAccessToken(ctx context.Context, hash string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, found := s.tokens[hash]; !found {
-		return ErrTokenNotFound
+		return dcr.ErrTokenNotFound
 	}
 	delete(s.tokens, hash)
 	return nil
 }
 
-// Remember notes a value that may be used once; see [ReplayStore]. Values
+// Remember notes a value that may be used once; see [dcr.ReplayStore]. Values
 // whose time has come are forgotten as new ones come.
-func (s *MemoryStore) Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error) {
+func (s *Store) Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if seen, found := s.seen[key]; found && now.Before(seen) {

@@ -1,4 +1,4 @@
-package dcr
+package callerauth
 
 // RFC 9068: JWT access tokens. RFC 6750: how they are sent.
 
@@ -13,16 +13,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/issuer"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/jwt"
 	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // AccessTokenVerifier lets in whoever bears a JWT access token (RFC 9068) of
-// one authorization server. Its method Authenticate is an [Authenticator]. Set
+// one authorization server. Its method Authenticate is an [dcr.Authenticator]. Set
 // Issuer and Audience; do not copy or change it after the first use.
 //
-//	verifier := &dcr.AccessTokenVerifier{
+//	verifier := &callerauth.AccessTokenVerifier{
 //		Issuer:   "https://id.example.com",
 //		Audience: "https://id.example.com/connect/dcr",
 //		Scopes:   []string{"client:register"},
@@ -52,7 +55,7 @@ type AccessTokenVerifier struct {
 
 	// Keys are the keys of the issuer where they come in another way. If nil,
 	// JWKSURI.
-	Keys KeySource
+	Keys dcr.KeySource
 
 	// Algorithms are the signature algorithms to accept; none and the
 	// symmetric ones are never accepted. If nil, RS256, PS256, ES256 and EdDSA.
@@ -78,16 +81,13 @@ type AccessTokenVerifier struct {
 	Now func() time.Time
 
 	once   sync.Once
-	ring   keyring
+	ring   issuer.Ring
 	broken error // what is wrong with the fields above
 }
 
 const (
 	mostAccessToken = 16 << 10
-	defaultSkew     = time.Minute
 )
-
-var tokenLimits = strictjson.Limits{Members: 256, Depth: 16}
 
 // Ready reports what stands in the way of verifying tokens: a field that is
 // missing or of no use, or keys that are out of reach. A host calls it at its
@@ -96,9 +96,9 @@ func (v *AccessTokenVerifier) Ready(ctx context.Context) error {
 	if err := v.prepare(); err != nil {
 		return err
 	}
-	_, err := v.ring.keys(ctx, "")
+	_, err := v.ring.Keys(ctx, "")
 	if err != nil {
-		return fmt.Errorf("dcr: AccessTokenVerifier: the keys of %s: %w", v.Issuer, errors.Unwrap(err))
+		return fmt.Errorf("callerauth: AccessTokenVerifier: the keys of %s: %w", v.Issuer, err)
 	}
 	return nil
 }
@@ -106,16 +106,16 @@ func (v *AccessTokenVerifier) Ready(ctx context.Context) error {
 func (v *AccessTokenVerifier) prepare() error {
 	v.once.Do(func() {
 		if err := v.check(); err != nil {
-			v.broken = fmt.Errorf("dcr: AccessTokenVerifier.%w", err)
+			v.broken = fmt.Errorf("callerauth: AccessTokenVerifier.%w", err)
 			return
 		}
 		switch {
 		case v.Keys != nil:
-			v.ring.source = v.Keys
+			v.ring.Source = v.Keys
 		case v.JWKSURI != "":
-			v.ring.source = JWKSURL(v.JWKSURI, v.HTTPClient)
+			v.ring.Source = issuer.JWKS(v.JWKSURI, v.HTTPClient)
 		default:
-			v.ring.source = discoveredKeys(v.Issuer, v.HTTPClient)
+			v.ring.Source = issuer.Discovered(v.Issuer, v.HTTPClient)
 		}
 	})
 	return v.broken
@@ -129,23 +129,23 @@ func (v *AccessTokenVerifier) check() error {
 		return errors.New("Audience is empty; set it to what tokens for this endpoint have as aud")
 	case v.Keys != nil:
 	case v.JWKSURI != "":
-		if err := publicURL(v.JWKSURI); err != nil {
+		if err := uri.CheckPublic(v.JWKSURI); err != nil {
 			return fmt.Errorf("JWKSURI %w", err)
 		}
 	default:
-		if err := publicURL(v.Issuer); err != nil {
+		if err := uri.CheckPublic(v.Issuer); err != nil {
 			return fmt.Errorf("Issuer %w; or set JWKSURI or Keys", err)
 		}
 	}
-	return checkAlgorithms(v.Algorithms)
+	return jose.CheckAccepted(v.Algorithms)
 }
 
-// Authenticate returns who bears the token of the request: an [Authenticator].
+// Authenticate returns who bears the token of the request: an [dcr.Authenticator].
 // Subject is the token's sub, or its client_id where it has none; ClientID its
 // client_id or else azp; Claims all of it. A token that is no JWT is none of
 // its business.
-func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*Caller, error) {
-	presented, err := presentedToken(r)
+func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*dcr.Caller, error) {
+	presented, err := dcr.BearerToken(r)
 	if err != nil || strings.Count(presented.Reveal(), ".") != 2 {
 		return nil, err
 	}
@@ -158,20 +158,13 @@ func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*Caller, error) {
 	}
 	for _, scope := range v.Scopes {
 		if !slices.Contains(claims.caller.Scopes, scope) {
-			refused := refuse(InsufficientScope, "", "token.scope", "the access token lacks a scope that is needed here")
-			refused.Scope = strings.Join(v.Scopes, " ")
-			return nil, refused
+			return nil, &dcr.Error{
+				Code: dcr.InsufficientScope, Rule: "token.scope", Scope: strings.Join(v.Scopes, " "),
+				Description: "the access token lacks a scope that is needed here",
+			}
 		}
 	}
 	return &claims.caller, nil
-}
-
-// badToken refuses an access token. Whatever the rule, the answer is that of
-// errBadToken to the byte; the rule and the cause are for the log.
-func badToken(rule string, cause error) error {
-	refused := *errBadToken
-	refused.Rule, refused.cause = "token."+rule, cause
-	return &refused
 }
 
 // verify returns the claims of a token that is good. What the token says of
@@ -179,70 +172,52 @@ func badToken(rule string, cause error) error {
 // that would not do anyway.
 func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*accessClaims, error) {
 	if len(compact) > mostAccessToken {
-		return nil, badToken("length", nil)
+		return nil, dcr.RefuseToken("length", nil)
 	}
 	token, err := jose.Parse(compact)
 	if err != nil {
-		return nil, badToken("form", err)
+		return nil, dcr.RefuseToken("form", err)
 	}
-	algorithms := acceptedAlgorithms(v.Algorithms)
+	algorithms := jose.Accepted(v.Algorithms)
 	switch header := &token.Header; {
-	case !v.InsecureAnyTokenType && mediaSubtype(header.Type) != "at+jwt":
-		return nil, badToken("type", nil)
+	case !v.InsecureAnyTokenType && header.MediaType() != "at+jwt":
+		return nil, dcr.RefuseToken("type", nil)
 	case header.Critical || !slices.Contains(algorithms, header.Algorithm):
-		return nil, badToken("algorithm", nil)
+		return nil, dcr.RefuseToken("algorithm", nil)
 	}
 	var claims accessClaims
-	if err := strictjson.ReadObject(token.Unverified(), tokenLimits, claims.read); err != nil {
-		return nil, badToken("claims", err)
+	if err := strictjson.ReadObject(token.Unverified(), jwt.Limits, claims.read); err != nil {
+		return nil, dcr.RefuseToken("claims", err)
 	}
 	if claims.Issuer != v.Issuer {
-		return nil, badToken("issuer", nil)
+		return nil, dcr.RefuseToken("issuer", nil)
 	}
-	keys, err := v.ring.keys(ctx, token.Header.KeyID)
+	keys, err := v.ring.Keys(ctx, token.Header.KeyID)
 	if err != nil {
-		return nil, err
+		unavailable := dcr.Unavailable("the keys to verify a signature with are out of reach", err)
+		unavailable.Rule = "keys.unavailable"
+		return nil, unavailable
 	}
 	payload, err := token.Verify(keys, algorithms)
 	if err != nil {
-		return nil, badToken("signature", err)
+		return nil, dcr.RefuseToken("signature", err)
 	}
 	now := time.Now
 	if v.Now != nil {
 		now = v.Now
 	}
-	terms := jwt.Terms{Skew: skew(v.Skew), Audience: []string{v.Audience}}
+	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), Audience: []string{v.Audience}}
 	if err := claims.Check(now(), terms); err != nil {
-		return nil, badToken("time or audience", err)
+		return nil, dcr.RefuseToken("time or audience", err)
 	}
 	return &claims, claims.complete(payload, v.RequiredClaims)
-}
-
-// mediaSubtype is a typ in lower case, without the application/ that may be
-// left out (RFC 7515 §4.1.9).
-func mediaSubtype(typ string) string {
-	typ = strings.ToLower(typ)
-	if rest, found := strings.CutPrefix(typ, "application/"); found && !strings.Contains(rest, "/") {
-		return rest
-	}
-	return typ
-}
-
-func skew(set time.Duration) time.Duration {
-	switch {
-	case set == 0:
-		return defaultSkew
-	case set < 0:
-		return 0
-	}
-	return set
 }
 
 // accessClaims are the claims of an access token, and the caller they make.
 type accessClaims struct {
 	jwt.Claims
 	authorizedParty string
-	caller          Caller
+	caller          dcr.Caller
 }
 
 func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
@@ -270,14 +245,14 @@ var rfc9068Claims = []string{"sub", "client_id", "iat", "jti"}
 // caller.
 func (c *accessClaims) complete(payload []byte, required []string) error {
 	if err := json.Unmarshal(payload, &c.caller.Claims); err != nil {
-		return badToken("claims", err)
+		return dcr.RefuseToken("claims", err)
 	}
 	if required == nil {
 		required = rfc9068Claims
 	}
 	for _, name := range slices.Concat([]string{"exp"}, required) {
 		if value := c.caller.Claims[name]; value == nil || value == "" {
-			return badToken("claims", fmt.Errorf("%s is missing", name))
+			return dcr.RefuseToken("claims", fmt.Errorf("%s is missing", name))
 		}
 	}
 	if c.caller.ClientID == "" {

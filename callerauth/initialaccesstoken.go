@@ -1,0 +1,137 @@
+package callerauth
+
+// RFC 7591 §1.2 and §3: initial access tokens.
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var errNoTokenStore = errors.New("callerauth: InitialAccessTokens.Store is nil; set it to the store that keeps the tokens")
+
+// InitialAccessTokens issues and revokes the tokens that let their bearers
+// register clients, and lets those bearers in: its method Authenticate is an
+// [dcr.Authenticator]. A use is counted when a client is stored, by the store, so
+// that hosts which share it never exceed the number together; a registration
+// that fails costs none, but a crash may. The tokens of a tenant are those of
+// the tenant's view of the store.
+type InitialAccessTokens struct {
+	// Store keeps the tokens; memstore.Store and sqlstore.Store do. Required.
+	Store dcr.InitialAccessTokenStore
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+// tokenPrefix tells an initial access token from all others at sight: people
+// who find one, scanners of secrets, and Authenticate.
+const tokenPrefix = "dcr_iat_"
+
+func (t *InitialAccessTokens) now() time.Time {
+	if t.Now == nil {
+		return time.Now()
+	}
+	return t.Now()
+}
+
+// Issue stores a token of the given kind and returns it in the clear, which is
+// nowhere kept, and as it is at rest. Hash, Uses and CreatedAt of kind do not
+// count.
+func (t *InitialAccessTokens) Issue(ctx context.Context, kind dcr.InitialAccessToken) (dcr.Plaintext, dcr.InitialAccessToken, error) {
+	now := t.now()
+	switch {
+	case t.Store == nil:
+		return "", kind, errNoTokenStore
+	case kind.MaxUses < 0:
+		return "", kind, errors.New("callerauth: an initial access token cannot have a negative number of uses")
+	case past(kind.ExpiresAt, now):
+		return "", kind, errors.New("callerauth: an initial access token cannot expire before it is issued")
+	}
+	token := newToken()
+	kind.Hash, kind.Uses, kind.CreatedAt = dcr.HashSecret(token).Value, 0, now
+	if err := t.Store.AddInitialAccessToken(ctx, &kind); err != nil {
+		return "", kind, err
+	}
+	return token, kind, nil
+}
+
+// Revoke ends a token, which is named by its Hash. That of a token in the
+// clear is HashSecret(token).Value. Clients that registered with it stay.
+// ErrTokenNotFound says that there is none.
+func (t *InitialAccessTokens) Revoke(ctx context.Context, hash string) error {
+	return t.Store.DeleteInitialAccessToken(ctx, hash)
+}
+
+// Authenticate returns who bears the initial access token of the request: an
+// [dcr.Authenticator]. Its Caller has the token's Subject, Policy and Notes. Any
+// other token is none of its business.
+//
+// The use is counted later, by the [dcr.Handler], which knows of it by
+// [dcr.Charge], whatever Caller the host makes of this one.
+func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error) {
+	presented, err := dcr.BearerToken(r)
+	if err != nil || !strings.HasPrefix(presented.Reveal(), tokenPrefix) {
+		return nil, err
+	}
+	if t.Store == nil {
+		return nil, errNoTokenStore
+	}
+	hash := dcr.HashSecret(presented).Value
+	token, err := t.Store.FindInitialAccessToken(r.Context(), hash)
+	switch {
+	case errors.Is(err, dcr.ErrTokenNotFound):
+		return nil, dcr.RefuseToken("unknown", nil)
+	case err != nil:
+		return nil, tokensOutOfReach(err)
+	case token.MaxUses > 0 && token.Uses >= token.MaxUses || past(token.ExpiresAt, t.now()):
+		return nil, dcr.RefuseToken("used up", nil)
+	}
+	cost := &tokenUse{tokens: t, hash: hash}
+	dcr.Charge(r.Context(), cost)
+	return &dcr.Caller{Subject: token.Subject, Policy: token.Policy, Notes: token.Notes, Allowance: cost}, nil
+}
+
+func past(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+func tokensOutOfReach(cause error) error {
+	err := dcr.Unavailable("the store of initial access tokens is out of order", cause)
+	err.Rule = "token.unavailable"
+	return err
+}
+
+// newToken draws 256 random bits.
+func newToken() dcr.Plaintext {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails: see crypto/rand
+	return dcr.Plaintext(tokenPrefix + base64.RawURLEncoding.EncodeToString(random))
+}
+
+// tokenUse is the right to register one client.
+type tokenUse struct {
+	tokens *InitialAccessTokens
+	hash   string
+}
+
+// Take counts the use. The token may have been used up since it was looked at.
+func (u *tokenUse) Take(ctx context.Context) error {
+	err := u.tokens.Store.UseInitialAccessToken(ctx, u.hash, u.tokens.now())
+	switch {
+	case errors.Is(err, dcr.ErrTokenUsedUp), errors.Is(err, dcr.ErrTokenNotFound):
+		return dcr.RefuseToken("used up", err)
+	case err != nil:
+		return tokensOutOfReach(err)
+	}
+	return nil
+}
+
+// GiveBack takes the use back.
+func (u *tokenUse) GiveBack(ctx context.Context) error {
+	return u.tokens.Store.ReleaseInitialAccessToken(ctx, u.hash)
+}
