@@ -93,8 +93,8 @@ func (reg *Registration) costs(ctx context.Context) []Allowance {
 	if reg.Caller != nil && reg.Caller.Allowance != nil && !slices.ContainsFunc(costs, reg.Caller.is) {
 		costs = append(costs, reg.Caller.Allowance)
 	}
-	if reg.cost != nil {
-		costs = append(costs, reg.cost)
+	if reg.Request.cost != nil {
+		costs = append(costs, reg.Request.cost)
 	}
 	return costs
 }

@@ -88,8 +88,9 @@ var (
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 
-// effective returns c completed.
-func (c Capabilities) effective() Capabilities {
+// WithDefaults returns c with its strict defaults in the place of absent
+// ceilings, as every step measures against them.
+func (c Capabilities) WithDefaults() Capabilities {
 	c.complete()
 	return c
 }
@@ -221,7 +222,7 @@ func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnySco
 // host adds the members it alone knows: issuer, the endpoints, and
 // registration_endpoint, which is Options.Endpoint.
 func (c Capabilities) Discovery() map[string]any {
-	c = c.effective()
+	c = c.WithDefaults()
 	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return scope == AnyScope })
 	if len(c.Scopes) == 0 {
 		c.Scopes = nil

@@ -170,6 +170,12 @@ func (c *Client) Usable(now time.Time) bool {
 	return c.Status == StatusActive && !expired(c.ExpiresAt, now)
 }
 
+// HasGrant reports whether the client may use the grant type; refresh_token only
+// with AllowOfflineAccess.
+func (c *Client) HasGrant(grantType string) bool {
+	return slices.Contains(c.GrantTypes, grantType) && (grantType != "refresh_token" || c.AllowOfflineAccess)
+}
+
 func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // MarshalJSON writes the stored form.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -81,52 +82,102 @@ func (k *ClientKeys) init() {
 
 // fetch gets a set and holds it to the rules of jwks.
 func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge time.Duration, err error) {
-	response, err := k.Fetch.fetch(ctx, url, "application/jwk-set+json, application/json")
+	fetched, err := k.Fetch.Get(ctx, url, "application/jwk-set+json, application/json")
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := jose.CheckClientKeys(response.Body, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
+	if _, err := jose.CheckClientKeys(fetched.Body, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
 		return nil, 0, fmt.Errorf("jwks_uri: %w", err)
 	}
-	return response.Body, response.MaxAge, nil
+	return fetched.Body, fetched.fresh.MaxAge(), nil
 }
 
 // GuardedClient fetches documents that a registrant named: over https, without
 // redirects, from publicly reachable addresses alone, the address that is
-// dialled being the one that was judged, bounded in size and time. The zero
+// dialled being the one that was judged, bounded in size, time and number. A
+// name that resolves to any address which is refused is refused whole. The zero
 // value is ready to use; do not change it after the first use.
 type GuardedClient struct {
 	AllowNetworks []netip.Prefix // networks to reach although they are not public, on any port
+	PrivateHosts  []string       // the only hosts whose names may resolve into AllowNetworks; if nil, every host
 	AllowPorts    []uint16       // ports to reach besides 443
 	RootCAs       *x509.CertPool // if nil, the system's
 	Timeout       time.Duration  // of one fetch; if zero, 5 seconds
 	MaxBytes      int64          // of one document; if zero, 256 KiB
+	Concurrent    int            // fetches in flight; if zero, 32; beyond them a fetch fails with ErrBusy
+	PerHost       int            // fetches in flight to one host; if zero, 4
 	Logger        *slog.Logger   // for why a fetch failed, which no registrant is told; if nil, slog.Default
 
 	once   sync.Once
 	client *guard.Client
 }
 
+// Fetched is a document that a [GuardedClient] fetched, or the answer that took
+// its place.
+type Fetched struct {
+	Status      int       // of the answer; 200 where the error is nil
+	Body        []byte    // whole, within MaxBytes; nil where the error is not nil
+	ContentType string    // the media type alone, in lower case
+	FreshUntil  time.Time // by Cache-Control, Age and Expires; zero where the server does not say
+	NoStore     bool      // no-store or no-cache was said
+
+	fresh keycache.Freshness
+}
+
+// The errors of [GuardedClient], for logs and for deciding whether to try again;
+// none of them goes to a registrant.
+var (
+	// ErrAddressRefused says that the scheme, the port or an address is not one
+	// to fetch from, such as a special-use address. Trying again is in vain.
+	ErrAddressRefused = guard.ErrAddressRefused
+
+	// ErrAnswerRefused says that the server answered with another status than
+	// 200, a redirect among them, or with a document that is too large or
+	// compressed. Fetched.Status says which.
+	ErrAnswerRefused = guard.ErrAnswerRefused
+
+	// ErrUnreachable says that DNS, the connection, TLS or time failed.
+	ErrUnreachable = guard.ErrUnreachable
+
+	// ErrBusy says that too many fetches are under way: try again.
+	ErrBusy = guard.ErrBusy
+)
+
 var defaultGuardedClient GuardedClient
 
-// fetch returns the document at url. Its error says nothing of the reason.
-func (g *GuardedClient) fetch(ctx context.Context, url, accept string) (*guard.Response, error) {
+// guarded returns the client within, that of the defaults for a nil g.
+func (g *GuardedClient) guarded() *guard.Client {
 	if g == nil {
 		g = &defaultGuardedClient
 	}
 	g.once.Do(func() {
 		g.client = guard.New(guard.Config{
-			AllowNetworks: g.AllowNetworks, AllowPorts: g.AllowPorts, RootCAs: g.RootCAs,
-			Timeout: g.Timeout, MaxBytes: g.MaxBytes, Logger: g.Logger,
+			AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts, AllowPorts: g.AllowPorts, RootCAs: g.RootCAs,
+			Timeout: g.Timeout, MaxBytes: g.MaxBytes, Concurrent: g.Concurrent, PerHost: g.PerHost, Logger: g.Logger,
 		})
 	})
-	return g.client.Get(ctx, url, accept)
+	return g.client
 }
 
-func (g *GuardedClient) get(ctx context.Context, url, accept string) ([]byte, error) {
-	response, err := g.fetch(ctx, url, accept)
-	if err != nil {
+// Get fetches a document; accept is the Accept header. Its error is one of
+// those above, and its reason is logged; Fetched is not nil where the server
+// answered.
+func (g *GuardedClient) Get(ctx context.Context, url, accept string) (*Fetched, error) {
+	response, err := g.guarded().Get(ctx, url, accept)
+	if response == nil {
 		return nil, err
 	}
-	return response.Body, nil
+	fetched := &Fetched{
+		Status: response.Status, Body: response.Body, ContentType: response.ContentType,
+		NoStore: response.Fresh.NoStore, fresh: response.Fresh,
+	}
+	if response.Fresh.Said {
+		fetched.FreshUntil = time.Now().Add(response.Fresh.Lifetime)
+	}
+	return fetched, err
 }
+
+// HTTPClient returns an [http.Client] under the same rules, for hosts that post
+// (back-channel logout) or hand a client to another library. It follows no
+// redirects, and reading a body that is too large fails with ErrAnswerRefused.
+func (g *GuardedClient) HTTPClient() *http.Client { return g.guarded().HTTP() }

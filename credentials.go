@@ -40,9 +40,10 @@ func RandomClientSecret(ctx context.Context, reg *Registration) (Plaintext, Secr
 	return secret, HashSecret(secret), nil
 }
 
-// needsSecret reports whether the client has a use for a secret (OpenID
-// Connect Dynamic Client Registration 1.0 §3.2).
-func (c *Client) needsSecret() bool {
+// NeedsSecret reports whether the client has a use for a client secret: because
+// of its method, or of a symmetric algorithm that it registered (OpenID Connect
+// Dynamic Client Registration 1.0 §3.2).
+func (c *Client) NeedsSecret() bool {
 	if strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
 		return true
 	}
@@ -65,7 +66,7 @@ func (h *Handler) issue(ctx context.Context, reg *Registration) (Plaintext, erro
 		}
 		c.ID = id
 	}
-	if !c.needsSecret() {
+	if !c.NeedsSecret() {
 		c.Secrets = slices.DeleteFunc(c.Secrets, func(s Secret) bool { return s.Type != SecretJWK })
 		return "", nil
 	}

@@ -91,10 +91,12 @@ type Registration struct {
 	keys            jose.Keys
 	keysJudged      []byte      // the jwks that keys describes
 	plain           bool        // this is the default pipeline's own judgement
-	cost            Allowance   // what the body uses up, as its Decoder says
 	paid            []Allowance // what was taken and could be given back
 	policy          string      // the name in Options.Policies that this runs under
 	base            foundation
+	extensions      []Extension // that are declared
+	measured        bool        // Capabilities, on, base and extensions are those of the validator
+	validator       Validator   // under which a Handler judges
 }
 
 // Now is the time of the registration: what the host's clock, Options.Now in a

@@ -115,6 +115,17 @@ func (e *DuendeExtensions) ceiling(name string) time.Duration {
 // lifetime is where the client keeps a lifetime.
 func (c *Client) lifetime(f *record.Field[Client]) *time.Duration { return f.Span(c) }
 
+// begin sets what a client begins with.
+func (e *DuendeExtensions) begin(reg *Registration) {
+	if reg.Previous == nil {
+		e.start(reg.Client)
+		return
+	}
+	fresh := NewClient()
+	e.start(fresh)
+	reg.Client.forgetAsked(fresh)
+}
+
 // start holds what a new client begins with to the ceilings.
 func (e *DuendeExtensions) start(c *Client) {
 	for i := range settings {
@@ -180,7 +191,8 @@ func (c *Client) forgetAsked(fresh *Client) {
 
 // showSettings makes the extension members of an answer say what the client's
 // settings are, or takes them out where the host has not switched them on.
-func (res *Response) showSettings(c *Client, base *foundation) error {
+func (res *Response) showSettings(reg *Registration) error {
+	c, base := reg.Client, &reg.base
 	if base.duende == nil && len(res.Extra) == 0 {
 		return nil
 	}
@@ -193,7 +205,7 @@ func (res *Response) showSettings(c *Client, base *foundation) error {
 				return err
 			}
 			put(&res.Extra, name, value)
-		case base.duende != nil || !base.declares(name):
+		case base.duende != nil || !reg.declares(name):
 			delete(res.Extra, name)
 		}
 	}

@@ -190,7 +190,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // writeError writes an error with the challenge that belongs to it, if any.
 func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 	header := w.Header()
-	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
+	keepFromCaches(header)
 	if challenge != "" {
 		header.Set("WWW-Authenticate", challenge)
 	}

@@ -122,12 +122,29 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 	return nil
 }
 
+// declares reports whether an extension member is accepted.
+func (reg *Registration) declares(name string) bool {
+	return declared(reg.extensions, name) != nil || reg.base.duende != nil && isDuendeMember(name)
+}
+
+// declared is the declaration of a member, nil if there is none. A
+// language-tagged member belongs to the declaration of the untagged one.
+func declared(extensions []Extension, name string) Extension {
+	base, tag, tagged := strings.Cut(name, "#")
+	for _, e := range extensions {
+		if e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag) {
+			return e
+		}
+	}
+	return nil
+}
+
 // ValidateExtensions checks every declared extension member against the type
 // of its field.
 func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
 	names := sortedKeys(reg.Client.Extra)
 	for _, name := range names {
-		extension := reg.base.extension(name)
+		extension := declared(reg.extensions, name)
 		if extension == nil {
 			continue
 		}

@@ -44,11 +44,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 	if opts == nil {
 		opts = &Options{}
 	}
-	err := opts.check()
-	if err == nil {
-		err = opts.checkStatements(store)
-	}
-	if err != nil {
+	if err := opts.check(store); err != nil {
 		return nil, fmt.Errorf("dcr: NewHandler: %w", err)
 	}
 	endpoint, err := url.Parse(opts.Endpoint)
@@ -75,6 +71,9 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 	return h, nil
 }
 
+// Endpoint returns Options.Endpoint.
+func (h *Handler) Endpoint() string { return h.opts.Endpoint }
+
 // Capabilities returns what Options.Validator supports, for the host's
 // discovery document.
 func (h *Handler) Capabilities() Capabilities { return h.opts.Validator.Capabilities() }
@@ -82,7 +81,7 @@ func (h *Handler) Capabilities() Capabilities { return h.opts.Validator.Capabili
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
+	keepFromCaches(header)
 	clientID, below, err := h.clientID(r)
 	h.opts.CORS.answer(header, r, h.allow(below))
 	if err != nil {
@@ -176,16 +175,17 @@ func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, below boo
 	h.fail(w, r, refused)
 }
 
-// readRequest reads the body.
-func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request, error) {
-	decode, err := h.decoder(r.Header)
+// readRequest reads the body, under the policy of v, and notes what it uses up.
+func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validator) (*Request, error) {
+	decode, err := h.decoder(r.Header, v)
 	if err != nil {
 		return nil, err
 	}
 	body, err := h.readBody(w, r)
-	if err == nil {
-		body, err = decode(r.Context(), r, body)
+	if err != nil {
+		return nil, err
 	}
+	decoded, err := decode(r.Context(), r, body)
 	if err != nil {
 		return nil, err
 	}
@@ -193,22 +193,39 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*Request,
 	if r.Method == http.MethodPut {
 		limits.Members += len(members.Fields) // a client sends the answer back, and that has the defaults too
 	}
-	return parseRequest(body, limits)
+	request, err := ParseRequest(decoded.JSON, limits)
+	if err == nil {
+		request.Signer, request.cost = decoded.Signer, decoded.Cost
+	}
+	return request, err
 }
 
 const jsonType = "application/json"
 
-// Decoder turns a body into the JSON of a client registration request. Its
-// [*Error] refuses the request and is shown; any other error is the server's.
-// The body of r has been read already.
-type Decoder func(ctx context.Context, r *http.Request, body []byte) (json []byte, err error)
+// Decoder turns a body into a client registration request. Its [*Error] refuses
+// the request and is shown; any other error is the server's. The body of r has
+// been read already.
+type Decoder func(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error)
+
+// DecodedBody is what a [Decoder] made of a body.
+type DecodedBody struct {
+	JSON   []byte    // the client registration request
+	Signer string    // who signed it, "" for nobody; becomes Request.Signer
+	Cost   Allowance // what it uses up, such as a jti that may be used once; nil for nothing
+}
 
 // PlainJSON is the Decoder of application/json.
-func PlainJSON(ctx context.Context, r *http.Request, body []byte) ([]byte, error) { return body, nil }
+func PlainJSON(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error) {
+	return DecodedBody{JSON: body}, nil
+}
 
 // decoder finds the Decoder for a body by its media type, whatever the
 // parameters but a charset other than UTF-8 (RFC 8259 §8.1).
-func (h *Handler) decoder(header http.Header) (Decoder, error) {
+func (h *Handler) decoder(header http.Header, v Validator) (Decoder, error) {
+	decoders := v.Decoders()
+	if decoders == nil {
+		decoders = h.opts.Decoders
+	}
 	contentType := header.Get("Content-Type")
 	mediaType, charset := contentType, ""
 	if contentType != jsonType {
@@ -220,9 +237,9 @@ func (h *Handler) decoder(header http.Header) (Decoder, error) {
 		charset = parameters["charset"]
 	}
 	encoding := header.Get("Content-Encoding")
-	decode := h.opts.Decoders[mediaType]
+	decode := decoders[mediaType]
 	if decode == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" && !strings.EqualFold(encoding, "identity") {
-		refused := Errorf(InvalidRequest, "the body must be %s, not compressed", strings.Join(sortedKeys(h.opts.Decoders), " or "))
+		refused := Errorf(InvalidRequest, "the body must be %s, not compressed", strings.Join(sortedKeys(decoders), " or "))
 		refused.Status = http.StatusUnsupportedMediaType
 		return nil, refused
 	}

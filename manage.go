@@ -15,6 +15,8 @@ type access struct {
 	client *Client
 	caller *Caller   // where the host lets its own callers manage
 	token  Plaintext // the registration access token presented, "" with a caller
+
+	validator Validator // of the client's policy
 }
 
 // unknownClient stands in for a client that does not exist, so that a token is
@@ -53,10 +55,19 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	if client.Source != SourceDynamic {
 		return nil, refuse(AccessDenied, "", "client.static", "this client did not register itself and is not managed here")
 	}
-	if byToken {
-		return &access{client: client, token: token}, nil
+	validator, err := h.validator(client.Policy)
+	if err == nil {
+		err = validator.AuthorizeManagement(r, client)
 	}
-	return &access{client: client, caller: caller}, nil
+	if err != nil {
+		return nil, err
+	}
+	if byToken {
+		caller = nil
+	} else {
+		token = ""
+	}
+	return &access{client: client, caller: caller, token: token, validator: validator}, nil
 }
 
 // read answers GET (RFC 7592 §2.1).
@@ -77,12 +88,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) 
 // tell answers what is stored of a client. Its policy decides what shows.
 func (h *Handler) tell(r *http.Request, access *access) ([]byte, error) {
 	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: r}
-	validator, err := h.begin(reg, access.client.Policy)
-	if err != nil {
+	if _, err := h.begin(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
-	reg.Capabilities = validator.Capabilities().effective()
-	reg.on = reg.Capabilities.features()
 	return h.respond(r.Context(), reg, "", access.token)
 }
 
@@ -108,7 +116,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 	for attempt := 0; ; attempt++ {
 		access, err := h.authorize(r, clientID)
 		if err == nil && request == nil {
-			request, err = h.readRequest(w, r)
+			request, err = h.readRequest(w, r, access.validator)
 		}
 		var answer []byte
 		if err == nil {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/dynreg/dcr/internal/jose"
@@ -150,11 +151,14 @@ func (d DefaultValidator) checkSector(ctx context.Context, reg *Registration) er
 			return err
 		}
 	}
-	document, err := d.Fetch.get(ctx, c.SectorIdentifierURI, "application/json")
+	document, err := d.Fetch.Get(ctx, c.SectorIdentifierURI, "application/json")
+	if errors.Is(err, ErrBusy) {
+		return Unavailable("this server fetches too many documents at the moment", err)
+	}
 	if err != nil {
 		return refuseMember("sector_identifier_uri", "fetch", "must lead to a document that this server can fetch: status 200, no redirects, publicly reachable")
 	}
-	listed, err := readSector(document)
+	listed, err := readSector(document.Body)
 	if err != nil {
 		return refuseMember("sector_identifier_uri", "form", "must lead to a JSON array of strings")
 	}

@@ -39,7 +39,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 		validator, err = h.begin(reg, policy)
 	}
 	if err == nil {
-		reg.Request, err = h.readRequest(w, r)
+		reg.Request, err = h.readRequest(w, r, validator)
 	}
 	if err == nil {
 		err = Validate(r.Context(), validator, reg)
@@ -71,14 +71,20 @@ func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 func (h *Handler) begin(reg *Registration, policy string) (Validator, error) {
 	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
 	reg.Items, reg.policy = make(map[string]any), policy
-	validator, known := h.opts.Validator, true
-	if policy != "" {
-		validator, known = h.opts.Policies[policy]
+	validator, err := h.validator(policy)
+	reg.validator = validator
+	return validator, err
+}
+
+// validator is the one of a policy, "" for Options.Validator.
+func (h *Handler) validator(policy string) (Validator, error) {
+	if policy == "" {
+		return h.opts.Validator, nil
 	}
+	validator, known := h.opts.Policies[policy]
 	if !known {
 		return nil, fmt.Errorf("dcr: no policy is named %q in Options.Policies", policy)
 	}
-	reg.base = validator.sealed()
 	return validator, nil
 }
 

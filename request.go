@@ -22,12 +22,14 @@ type Request struct {
 	ClientSecret      Plaintext           // sent back on an update; ignored on a registration
 	Choices           map[string][]string // RP Metadata Choices: lists of alternatives by member name
 	Raw               json.RawMessage     // the whole body
+	Signer            string              // who signed the request, as its Decoder found out, "" for nobody; never read from JSON
 
 	present   memberSet // members that the body named, null and "" aside
 	issued    string    // the first member of the body that RFC 7592 §2.2 forbids to send
 	faults    []fault
-	ownFaults []*Error // faults of client_id and client_secret, which a registration ignores
-	paid      bool     // its software statement has been used up
+	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
+	cost      Allowance // what the body uses up, as its Decoder says
+	paid      bool      // its software statement has been used up
 }
 
 // fault is a member of the wrong form. It counts only where the member is on.
@@ -70,7 +72,7 @@ func (l Limits) effective() Limits {
 // with an [*Error] where the body is not one JSON object; members of the wrong
 // form are reported by [Validate], which knows which members count.
 func (r *Request) UnmarshalJSON(body []byte) error {
-	request, err := parseRequest(body, Limits{}.effective())
+	request, err := ParseRequest(body, Limits{})
 	if err == nil {
 		*r = *request
 	}
@@ -89,7 +91,12 @@ var choiceMember = func() map[string]int {
 	return lists
 }()
 
-func parseRequest(body []byte, limits Limits) (*Request, error) {
+// ParseRequest reads a request body. Its error is an [*Error] where the body is
+// not one JSON object within the limits, of which Members and Depth count here;
+// members of the wrong form, and what exceeds the other limits, are reported by
+// [Validate]. The request keeps parts of body: do not change it afterwards.
+func ParseRequest(body []byte, limits Limits) (*Request, error) {
+	limits = limits.effective()
 	request := &Request{Raw: body}
 	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, request.member)
 	if err == nil {
@@ -249,21 +256,21 @@ func wellFormedTag(tag string) bool {
 	return len(tag) <= 64
 }
 
-// admit copies the request's metadata without the members that count as
-// unknown.
-func (r *Request) admit(admitted *Metadata, on feature, base *foundation) {
-	dst, src := admitted, &r.Metadata
+// admit copies the request's metadata into the client without the members that
+// count as unknown.
+func (reg *Registration) admit() {
+	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
-		if on.has(i) {
+		if reg.on.has(i) {
 			members.Fields[i].Copy(dst, src)
 		}
 	}
-	for name, text := range r.Localized {
-		put(&admitted.Localized, name, text)
+	for name, text := range src.Localized {
+		put(&dst.Localized, name, text)
 	}
-	for name, raw := range r.Extra {
-		if base.declares(name) {
-			put(&admitted.Extra, name, slices.Clone(raw))
+	for name, raw := range src.Extra {
+		if reg.declares(name) {
+			put(&dst.Extra, name, slices.Clone(raw))
 		}
 	}
 }

@@ -34,16 +34,42 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// respond makes the answer that tells of reg.Client, lets the host's hook edit
-// it and holds the client to the fixed rules once more.
-func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
-	client := reg.Client
-	res, err := newResponse(reg)
+// NewResponse makes the answer that tells of reg.Client, shaped by v. secret and
+// token are what was just issued or presented, "" for none; where there is a
+// token, the caller sets RegistrationClientURI. It shares nothing with reg. The
+// errors are those of ShapeResponse, and any that says that it broke a fixed
+// rule.
+func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
+	res, err := newResponse(reg, v)
 	if err != nil {
 		return nil, err
 	}
-	if h.hooked {
-		if err := h.modify(ctx, reg, res); err != nil {
+	res.ClientSecret, res.RegistrationAccessToken = secret, token
+	return res, reg.shape(ctx, res, v.ShapeResponse)
+}
+
+// WriteResponse writes a client information response with its secrets in the
+// clear: status 201 to a registration, 200 to a read or an update.
+func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
+	answer, err := res.appendJSON(nil)
+	if err != nil {
+		return err
+	}
+	keepFromCaches(w.Header())
+	write(w, status, answer)
+	return nil
+}
+
+// respond makes the answer that tells of reg.Client, lets the hooks edit it and
+// holds the client to the fixed rules once more.
+func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
+	client, v := reg.Client, reg.validator
+	res, err := newResponse(reg, v)
+	if err != nil {
+		return nil, err
+	}
+	if _, plain := v.(DefaultValidator); !plain || h.hooked {
+		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 			return nil, err
 		}
 	}
@@ -52,28 +78,25 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	if token != "" {
 		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(client.ID)
 	}
-	answer, err := res.appendJSON(*scratch.Get().(*[]byte))
-	if !h.hooked { // nobody else has seen it
-		*res = Response{}
-		responses.Put(res)
-	}
-	return answer, err
+	return res.appendJSON(*scratch.Get().(*[]byte))
 }
 
-// modify runs the host's hook over an answer of its own, and the fixed rules
-// over what the hooks left of the client.
-func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) error {
+// shape runs hooks over an answer of their own, and the fixed rules over what
+// they left of the client.
+func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func(context.Context, *Registration, *Response) error) error {
 	client, id := reg.Client, reg.Client.ID
 	res.Metadata.unshare()
-	if err := h.opts.ModifyResponse(ctx, reg, res); err != nil {
-		return err
+	for _, hook := range hooks {
+		if err := hook(ctx, reg, res); err != nil {
+			return err
+		}
 	}
 	if reg.Client != client || client.ID != id {
-		return errors.New("dcr: ModifyResponse replaced the client or its id")
+		return errors.New("dcr: ShapeResponse or ModifyResponse replaced the client or its id")
 	}
 	for name, raw := range res.Extra {
 		if !json.Valid(raw) {
-			return fmt.Errorf("dcr: ModifyResponse set %q to what is not JSON", name)
+			return fmt.Errorf("dcr: ShapeResponse or ModifyResponse set %q to what is not JSON", name)
 		}
 	}
 	if reg.Request != nil {
@@ -84,19 +107,17 @@ func (h *Handler) modify(ctx context.Context, reg *Registration, res *Response) 
 	return nil
 }
 
-// responses are answers that are done with.
-var responses = sync.Pool{New: func() any { return new(Response) }}
-
 // scratch is room to write JSON in, whose size is known only then.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
 // newResponse makes the answer that tells of reg.Client. It shares lists with
 // the client still.
-func newResponse(reg *Registration) (*Response, error) {
+func newResponse(reg *Registration, v Validator) (*Response, error) {
+	if !reg.measured {
+		reg.measureBy(v)
+	}
 	client := reg.Client
-	res := responses.Get().(*Response)
-	res.ClientID, res.ClientIDIssuedAt = client.ID, client.CreatedAt.Unix()
-	res.Metadata, res.on = client.Metadata, reg.on
+	res := &Response{ClientID: client.ID, ClientIDIssuedAt: client.CreatedAt.Unix(), Metadata: client.Metadata, on: reg.on}
 	res.Extra = maps.Clone(client.Extra)
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
@@ -112,7 +133,7 @@ func newResponse(reg *Registration) (*Response, error) {
 		res.ClientSecretExpiresAt = &expiry
 		break // the newest secret comes first
 	}
-	return res, res.showSettings(client, &reg.base)
+	return res, res.showSettings(reg)
 }
 
 // appendJSON writes the answer. Members that the server issues are written
@@ -192,6 +213,11 @@ type flag struct {
 }
 
 var _ json.Marshaler = Response{}
+
+// keepFromCaches says that an answer is for its client alone.
+func keepFromCaches(header http.Header) {
+	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
+}
 
 func write(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()

@@ -6,7 +6,9 @@ package dcr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -103,11 +105,11 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	}
 	d := &signedRequests{SignedRequestVerifier: v, ring: issuer.Ring{Source: v.Keys}}
 	d.cache = keycache.New(func(ctx context.Context, url string) ([]byte, time.Duration, error) {
-		response, err := v.Fetch.fetch(ctx, url, "application/json, application/jwk-set+json")
+		fetched, err := v.Fetch.Get(ctx, url, "application/json, application/jwk-set+json")
 		if err != nil {
 			return nil, 0, err
 		}
-		return response.Body, response.MaxAge, nil
+		return fetched.Body, fetched.fresh.MaxAge(), nil
 	}, keycache.Options{})
 	return d.decode
 }
@@ -123,50 +125,51 @@ func badRequestJWT(rule, sentence string, args ...any) error {
 	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
 }
 
-// decode returns the members of the request.
-func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byte) ([]byte, error) {
+// decode returns the members of the request, and the software that signed it.
+func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error) {
 	compact := string(bytes.TrimSpace(body))
 	if strings.HasPrefix(compact, `"`) {
 		text, err := strictjson.Value(compact).Text()
 		if err != nil {
-			return nil, badRequestJWT("form", "must be a compact JWS")
+			return DecodedBody{}, badRequestJWT("form", "must be a compact JWS")
 		}
 		compact = text
 	}
 	token, err := jose.Parse(compact)
 	if err != nil {
-		return nil, badRequestJWT("form", "%s", err)
+		return DecodedBody{}, badRequestJWT("form", "%s", err)
 	}
 	switch header := &token.Header; {
 	case header.Critical:
-		return nil, badRequestJWT("crit", "%s", jose.ErrCritical)
+		return DecodedBody{}, badRequestJWT("crit", "%s", jose.ErrCritical)
 	case !slices.Contains(d.Algorithms, header.Algorithm):
-		return nil, badRequestJWT("algorithm", "must be signed with one of the algorithms %s", strings.Join(d.Algorithms, ", "))
+		return DecodedBody{}, badRequestJWT("algorithm", "must be signed with one of the algorithms %s", strings.Join(d.Algorithms, ", "))
 	case header.KeyID == "":
-		return nil, badRequestJWT("kid", "must name its key by kid")
+		return DecodedBody{}, badRequestJWT("kid", "must name its key by kid")
 	}
 	var claims requestClaims
 	if err := strictjson.ReadObject(token.Unverified(), jwt.Limits, claims.read); err != nil {
-		return nil, badRequestJWT("claims", "is not sound: %s", err)
+		return DecodedBody{}, badRequestJWT("claims", "is not sound: %s", err)
 	}
 	if claims.statement == "" {
-		return nil, invalidStatement("missing", "is required in a signed request")
+		return DecodedBody{}, invalidStatement("missing", "is required in a signed request")
 	}
 	statement, _, err := d.Statements.signed(ctx, claims.statement, d.Limits.effective())
 	if err != nil {
-		return nil, err
+		return DecodedBody{}, err
 	}
 	keys, err := d.keys(ctx, statement, token.Header.KeyID)
 	if err != nil {
-		return nil, err
+		return DecodedBody{}, err
 	}
 	if _, err := token.Verify(keys, d.Algorithms); err != nil {
-		return nil, badRequestJWT("signature", "%s", err)
+		return DecodedBody{}, badRequestJWT("signature", "%s", err)
 	}
 	if err := d.check(ctx, &claims, statement); err != nil {
-		return nil, err
+		return DecodedBody{}, err
 	}
-	return claims.members.finish()
+	members, err := claims.members.finish()
+	return DecodedBody{JSON: members, Signer: cmp.Or(statement.SoftwareID, statement.ID)}, err
 }
 
 // keys returns the keys of the software that a statement is about.
@@ -190,6 +193,9 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 		case strictjson.String:
 			url, _ := claim.Text()
 			keys, err := d.cache.Keys(ctx, url, kid)
+			if errors.Is(err, ErrBusy) {
+				return nil, keysOutOfReach(err)
+			}
 			if err != nil {
 				refused := invalidStatement("keys", "names keys in its claim %s that could not be fetched", name)
 				refused.Err = err

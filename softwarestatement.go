@@ -191,7 +191,7 @@ func (m *Metadata) dropTaggedExtra(name string, kept map[string]json.RawMessage)
 
 func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 	for _, name := range sortedKeys(s.Extra) {
-		if !reg.base.declares(name) {
+		if !reg.declares(name) {
 			continue
 		}
 		claimed, take := strictjson.Value(s.Extra[name]), true

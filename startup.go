@@ -51,7 +51,7 @@ func (o *Options) checkURLs() error {
 }
 
 // check refuses options that contradict each other.
-func (o *Options) check() error {
+func (o *Options) check(store ClientConfigurationStore) error {
 	if err := o.checkURLs(); err != nil {
 		return err
 	}
@@ -61,24 +61,41 @@ func (o *Options) check() error {
 	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
 		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
 	}
-	for mediaType, decode := range o.Decoders {
-		parsed, _, err := mime.ParseMediaType(mediaType)
-		if err != nil || parsed != mediaType || decode == nil {
-			return fmt.Errorf("Options.Decoders[%q]: name a media type in lower case, without parameters, and set its Decoder", mediaType)
-		}
+	if err := checkDecoders(o.Decoders); err != nil {
+		return fmt.Errorf("Options.%w", err)
 	}
-	canSeal := o.Sealer != nil
 	if o.Validator != nil {
-		if err := usable(o.Validator, canSeal); err != nil {
+		if err := o.checkValidator(o.Validator, store); err != nil {
 			return fmt.Errorf("Options.Validator: %w", err)
 		}
 	}
-	for name, policy := range o.Policies {
-		if policy == nil {
-			return fmt.Errorf("Options.Policies[%q] is nil", name)
-		}
-		if err := usable(policy, canSeal); err != nil {
+	for _, name := range sortedKeys(o.Policies) {
+		if err := o.checkValidator(o.Policies[name], store); err != nil {
 			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// checkValidator refuses a validator that cannot serve here.
+func (o *Options) checkValidator(v Validator, store ClientConfigurationStore) error {
+	if v == nil {
+		return errors.New("it is nil; set it, or take the name out")
+	}
+	if err := usable(v, o.Sealer != nil); err != nil {
+		return err
+	}
+	if err := checkDecoders(v.Decoders()); err != nil {
+		return err
+	}
+	return v.CheckOptions(o, store)
+}
+
+func checkDecoders(decoders map[string]Decoder) error {
+	for mediaType, decode := range decoders {
+		parsed, _, err := mime.ParseMediaType(mediaType)
+		if err != nil || parsed != mediaType || decode == nil {
+			return fmt.Errorf("Decoders[%q]: name a media type in lower case, without parameters, and set its Decoder", mediaType)
 		}
 	}
 	return nil
@@ -90,13 +107,18 @@ func usable(v Validator, canSeal bool) error {
 	if err := ready(v); err != nil {
 		return err
 	}
+	if statements := v.sealed().statements; statements != nil {
+		if err := statements.check(v.DeclaredExtensions()); err != nil {
+			return fmt.Errorf("StatementVerifier.%w", err)
+		}
+	}
 	return contradiction(v, canSeal)
 }
 
 // contradiction says what is wrong with what v supports, and what to change;
 // nil if nothing is. canSeal says whether client secrets can be kept themselves.
 func contradiction(v Validator, canSeal bool) error {
-	c, base := v.Capabilities().effective(), v.sealed()
+	c, base := v.Capabilities().WithDefaults(), v.sealed()
 	for _, check := range []func() error{
 		func() error { return c.contradictoryGrants(&base) },
 		c.contradictoryCIBA,
@@ -237,11 +259,11 @@ func (h *Handler) Warnings() []string {
 		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
 	}
 	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
-	advertised := h.Capabilities().effective()
+	advertised := h.Capabilities().WithDefaults()
 	for _, name := range sortedKeys(h.opts.Policies) {
 		policy, of := h.opts.Policies[name], fmt.Sprintf("Options.Policies[%q]", name)
 		warnings = append(warnings, h.validatorWarnings(of, policy)...)
-		warnings = append(warnings, unadvertised(of, policy.Capabilities().effective(), advertised)...)
+		warnings = append(warnings, unadvertised(of, policy.Capabilities().WithDefaults(), advertised)...)
 	}
 	return warnings
 }
@@ -256,7 +278,7 @@ func (h *Handler) openWarnings() []string {
 		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no ceiling; set Options.MaxClients")
 	}
 	for _, grant := range []string{"client_credentials", "password"} {
-		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().effective().GrantTypes, grant) {
+		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().WithDefaults().GrantTypes, grant) {
 			warnings = append(warnings, fmt.Sprintf("Options.AllowAnonymous lets a stranger have the grant type %s, and with it tokens without a person's consent; take it out of GrantTypes, or let ChoosePolicy give strangers another policy", grant))
 		}
 	}
@@ -269,7 +291,7 @@ func (h *Handler) openWarnings() []string {
 // validatorWarnings are about one validator.
 func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	var warnings []string
-	supported := v.Capabilities().effective()
+	supported := v.Capabilities().WithDefaults()
 	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
 		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
 	}
@@ -332,39 +354,6 @@ func unadvertised(of string, registers, advertised Capabilities) []string {
 		}
 	}
 	return warnings
-}
-
-// checkStatements refuses verifiers that the handler could not serve.
-func (o *Options) checkStatements(store ClientConfigurationStore) error {
-	check := func(of string, v Validator) error {
-		if v == nil {
-			return nil
-		}
-		base := v.sealed()
-		statements := base.statements
-		if statements == nil {
-			return nil
-		}
-		if err := statements.check(&base); err != nil {
-			return fmt.Errorf("%s: StatementVerifier.%w", of, err)
-		}
-		if _, ok := StoreAs[ReplayStore](store); statements.Once && !ok {
-			return fmt.Errorf("%s: StatementVerifier.Once needs a store that is a ReplayStore", of)
-		}
-		if _, ok := StoreAs[StatementFinder](store); statements.OneClient && !ok {
-			return fmt.Errorf("%s: StatementVerifier.OneClient needs a store that is a StatementFinder", of)
-		}
-		return nil
-	}
-	if err := check("Options.Validator", o.Validator); err != nil {
-		return err
-	}
-	for name, policy := range o.Policies {
-		if err := check(fmt.Sprintf("Options.Policies[%q]", name), policy); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // ready reports why v cannot be used, such as a decorator around nil.

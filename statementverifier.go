@@ -355,13 +355,13 @@ func claimError(err error) *Error {
 }
 
 // check refuses settings that would fail every statement, or quietly none.
-func (v *StatementVerifier) check(base *foundation) error {
+func (v *StatementVerifier) check(extensions []Extension) error {
 	for issuer, source := range v.Issuers {
 		if issuer == "" || source == nil {
 			return fmt.Errorf("Issuers[%q]: name the issuer, and set the source of its keys", issuer)
 		}
 	}
-	known := func(name string) bool { return member(name) != nil || base.declares(name) }
+	known := func(name string) bool { return member(name) != nil || declared(extensions, name) != nil }
 	for claim, name := range v.Claims {
 		if !known(name) {
 			return fmt.Errorf("Claims[%q]: %q is neither a registered member nor a declared extension", claim, name)
@@ -373,4 +373,19 @@ func (v *StatementVerifier) check(base *foundation) error {
 		}
 	}
 	return jose.CheckAccepted(v.Algorithms)
+}
+
+// CheckOptions needs what d.Statements needs: a store that is a [ReplayStore] for
+// Once, and one that is a [StatementFinder] for OneClient.
+func (d DefaultValidator) CheckOptions(opts *Options, store ClientConfigurationStore) error {
+	if d.Statements == nil {
+		return nil
+	}
+	if _, ok := StoreAs[ReplayStore](store); d.Statements.Once && !ok {
+		return errors.New("StatementVerifier.Once needs a store that is a ReplayStore")
+	}
+	if _, ok := StoreAs[StatementFinder](store); d.Statements.OneClient && !ok {
+		return errors.New("StatementVerifier.OneClient needs a store that is a StatementFinder")
+	}
+	return nil
 }

@@ -4,8 +4,8 @@ package dcr
 
 import (
 	"context"
+	"net/http"
 	"slices"
-	"strings"
 )
 
 // Validator judges registrations and updates, one aspect a step, in the order
@@ -72,6 +72,33 @@ type Validator interface {
 	// ValidateClient judges the complete effective client, last.
 	ValidateClient(ctx context.Context, reg *Registration) error
 
+	// DeclaredExtensions are the extension members that are accepted: those of
+	// the DefaultValidator and of every decorator. A decorator adds its own to
+	// those of the inner Validator.
+	DeclaredExtensions() []Extension
+
+	// ShapeResponse edits the answer to a registration, a read or an update,
+	// before Options.ModifyResponse. reg.Request is nil on a read. What it does
+	// to reg.Client is stored, except on a read, and must stay within the fixed
+	// rules.
+	ShapeResponse(ctx context.Context, reg *Registration, res *Response) error
+
+	// Decoders are the bodies that this policy takes, by media type; nil: those
+	// of Options.Decoders.
+	Decoders() map[string]Decoder
+
+	// AuthorizeManagement is asked about every GET, PUT and DELETE of a client
+	// of this policy that a token or Options.ManageAs let through, before the
+	// body is read and before anything is answered or written. An [*Error]
+	// refuses; any other error is the server's.
+	AuthorizeManagement(r *http.Request, client *Client) error
+
+	// CheckOptions reports what the policy needs of the options and the store
+	// and does not find there, as an error that says what to set. NewHandler
+	// asks it of Options.Validator and of every one of Options.Policies, with
+	// the options as the host set them.
+	CheckOptions(opts *Options, store ClientConfigurationStore) error
+
 	// sealed returns what Validate must know of the DefaultValidator below.
 	sealed() foundation
 }
@@ -97,7 +124,6 @@ type DefaultValidator struct {
 // foundation is what Validate itself must know of the DefaultValidator at the
 // bottom of a Validator.
 type foundation struct {
-	extensions            []Extension
 	statements            *StatementVerifier
 	duende                *DuendeExtensions
 	pushedRedirectURIs    bool
@@ -105,33 +131,30 @@ type foundation struct {
 	defaultScopes         []string
 }
 
-// declares reports whether an extension member is accepted.
-func (f *foundation) declares(name string) bool {
-	return f.extension(name) != nil || f.duende != nil && isDuendeMember(name)
-}
-
-// extension is the declaration of a member, nil if there is none. A
-// language-tagged member belongs to the declaration of the untagged one.
-func (f *foundation) extension(name string) Extension {
-	base, tag, tagged := strings.Cut(name, "#")
-	for _, e := range f.extensions {
-		if e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag) {
-			return e
-		}
-	}
-	return nil
-}
-
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
-		extensions: d.Extensions, statements: d.Statements, duende: d.Duende,
+		statements: d.Statements, duende: d.Duende,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
 		defaultScopes: d.DefaultScopes,
 	}
 }
 
+// DeclaredExtensions returns d.Extensions.
+func (d DefaultValidator) DeclaredExtensions() []Extension { return d.Extensions }
+
+// ShapeResponse leaves the answer as it is.
+func (d DefaultValidator) ShapeResponse(ctx context.Context, reg *Registration, res *Response) error {
+	return nil
+}
+
+// Decoders returns nil: those of Options.Decoders.
+func (d DefaultValidator) Decoders() map[string]Decoder { return nil }
+
+// AuthorizeManagement lets all through.
+func (d DefaultValidator) AuthorizeManagement(r *http.Request, client *Client) error { return nil }
+
 // Capabilities returns d.Supports with its strict defaults filled in.
-func (d DefaultValidator) Capabilities() Capabilities { return d.Supports.effective() }
+func (d DefaultValidator) Capabilities() Capabilities { return d.Supports.WithDefaults() }
 
 type step = func(v Validator, ctx context.Context, reg *Registration) error
 
@@ -185,35 +208,38 @@ func (reg *Registration) begin(v Validator) error {
 	}
 	reg.Limits = reg.Limits.effective()
 	reg.statementMerged = false
-	reg.Capabilities = v.Capabilities()
-	reg.Capabilities.complete()
-	reg.on = reg.Capabilities.features()
-	reg.base = v.sealed()
+	reg.measureBy(v)
 	if reg.Client == nil {
-		reg.Client = reg.startingClient()
+		reg.Client = StartingClient(v, reg.Previous)
+		if reg.base.duende != nil {
+			reg.base.duende.begin(reg)
+		}
 	}
 	reg.Client.Metadata = Metadata{}
-	reg.Request.admit(&reg.Client.Metadata, reg.on, &reg.base)
+	reg.admit()
 	return reg.checkForm()
 }
 
-// startingClient is the client before the first step: every server-owned
-// default on a registration, the stored client on an update.
-func (reg *Registration) startingClient() *Client {
-	if reg.Previous == nil {
+// measureBy notes what the steps measure against.
+func (reg *Registration) measureBy(v Validator) {
+	reg.Capabilities = v.Capabilities()
+	reg.Capabilities.complete()
+	reg.on = reg.Capabilities.features()
+	reg.base, reg.extensions = v.sealed(), v.DeclaredExtensions()
+	reg.measured = true
+}
+
+// StartingClient is the client that [Validate] would start from: the defaults of
+// the server-owned settings, or previous with its metadata still to be replaced;
+// it shares nothing with previous. A caller without a [Handler] may set its ID
+// and Source, for steps to read, and put it into Registration.Client.
+func StartingClient(v Validator, previous *Client) *Client {
+	if previous == nil {
 		client := NewClient()
-		if reg.base.duende != nil {
-			reg.base.duende.start(client)
-		}
 		client.AllowOfflineAccess = true // until a step finds no refresh_token
 		return client
 	}
-	client := reg.Previous.Clone()
-	if reg.base.duende != nil {
-		fresh := NewClient()
-		reg.base.duende.start(fresh)
-		client.forgetAsked(fresh)
-	}
+	client := previous.Clone()
 	if slices.Contains(client.GrantTypes, "refresh_token") {
 		client.OfflineAccessRefused = !client.AllowOfflineAccess
 	} else {

@@ -209,3 +209,28 @@ func (w *watch) SetClientDefaults(ctx context.Context, reg *dcr.Registration) er
 func (w *watch) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	return w.run("ValidateClient", w.Validator.ValidateClient, ctx, reg)
 }
+
+func (w *watch) DeclaredExtensions() []dcr.Extension {
+	w.at = "DeclaredExtensions"
+	return w.Validator.DeclaredExtensions()
+}
+
+func (w *watch) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
+	w.at = "ShapeResponse"
+	return w.Validator.ShapeResponse(ctx, reg, res)
+}
+
+func (w *watch) Decoders() map[string]dcr.Decoder {
+	w.at = "Decoders"
+	return w.Validator.Decoders()
+}
+
+func (w *watch) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
+	w.at = "AuthorizeManagement"
+	return w.Validator.AuthorizeManagement(r, client)
+}
+
+func (w *watch) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	w.at = "CheckOptions"
+	return w.Validator.CheckOptions(opts, store)
+}

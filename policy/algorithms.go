@@ -102,7 +102,7 @@ var whatAnyMeans = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
 // Capabilities narrows every list of signature algorithms.
 func (s signing) Capabilities() dcr.Capabilities {
-	supported := effective(s.Validator)
+	supported := s.Validator.Capabilities().WithDefaults()
 	if supported.RequestParameter && supported.RequestObjectSigningAlgs == nil {
 		supported.RequestObjectSigningAlgs = whatAnyMeans
 	}

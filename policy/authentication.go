@@ -19,7 +19,7 @@ type forcePublic struct{ dcr.Validator }
 
 // Capabilities leaves none alone among the methods.
 func (f forcePublic) Capabilities() dcr.Capabilities {
-	supported := effective(f.Validator)
+	supported := f.Validator.Capabilities().WithDefaults()
 	narrow(&supported.TokenEndpointAuthMethods, []string{"none"})
 	supported.GrantTypes = without(supported.GrantTypes, "client_credentials", grantCIBA)
 	return supported
@@ -44,7 +44,7 @@ type forceConfidential struct{ dcr.Validator }
 
 // Capabilities takes none away from the methods.
 func (f forceConfidential) Capabilities() dcr.Capabilities {
-	supported := effective(f.Validator)
+	supported := f.Validator.Capabilities().WithDefaults()
 	supported.TokenEndpointAuthMethods = without(supported.TokenEndpointAuthMethods, "none")
 	return supported
 }

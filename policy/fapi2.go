@@ -56,7 +56,7 @@ type fapi2 struct{ dcr.Validator }
 // Capabilities takes away the grants and the encryption that the profile
 // forbids.
 func (f fapi2) Capabilities() dcr.Capabilities {
-	supported := effective(f.Validator)
+	supported := f.Validator.Capabilities().WithDefaults()
 	supported.GrantTypes = without(supported.GrantTypes, "implicit", "password")
 	for _, algorithm := range algorithms {
 		if list := algorithm.ceiling(&supported); *list != nil {

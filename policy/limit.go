@@ -116,7 +116,7 @@ type limiter struct {
 
 // Capabilities lowers the ceiling of the field.
 func (l limiter) Capabilities() dcr.Capabilities {
-	supported := effective(l.Validator)
+	supported := l.Validator.Capabilities().WithDefaults()
 	if l.limit.Ceiling != nil {
 		before := supported.GrantTypes
 		narrow(l.field.ceiling(&supported), l.limit.Ceiling)

@@ -77,12 +77,6 @@ func refuse(member, rule, format string, args ...any) *dcr.Error {
 	return err
 }
 
-// effective is what v supports, with the strict defaults in the place of
-// absent ceilings.
-func effective(v dcr.Validator) dcr.Capabilities {
-	return dcr.DefaultValidator{Supports: v.Capabilities()}.Capabilities()
-}
-
 // contains reports whether list has value, or admits any. The words of a
 // response type have no order.
 func contains(list []string, value string) bool {

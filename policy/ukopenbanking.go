@@ -137,7 +137,7 @@ type uk struct {
 
 // Capabilities takes away the push mode of CIBA, and user codes.
 func (u uk) Capabilities() dcr.Capabilities {
-	supported := effective(u.Validator)
+	supported := u.Validator.Capabilities().WithDefaults()
 	supported.BackchannelUserCodeParameter = false
 	narrow(&supported.BackchannelTokenDeliveryModes, []string{"poll", "ping"})
 	return supported

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,7 @@ const maxAttempts = 4
 type dialer struct {
 	resolver Resolver
 	networks []netip.Prefix
+	private  []string // hosts that may be in networks; nil: every host
 	ports    []uint16
 	timeout  time.Duration
 }
@@ -43,17 +45,21 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	}
 	var targets []netip.AddrPort
 	for _, addr := range addrs {
-		if d.permits(addr, uint16(port)) {
-			targets = append(targets, netip.AddrPortFrom(addr, uint16(port)))
+		// One address that is refused refuses the name: who mixes public and
+		// special-use addresses is trying which of them is dialled.
+		if !d.permits(host, addr, uint16(port)) {
+			return nil, fmt.Errorf("%w: no permitted address or port: %v port %d", ErrAddressRefused, addr, port)
 		}
+		targets = append(targets, netip.AddrPortFrom(addr, uint16(port)))
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("no permitted address or port: %v port %d", addrs, port)
+		return nil, errors.New("the name has no address")
 	}
+	targets = targets[:min(len(targets), maxAttempts)]
 	return connect(ctx, network, targets)
 }
 
-// resolve returns the first addresses of host, an IP literal among them.
+// resolve returns the addresses of host, an IP literal among them.
 // IPv4-mapped ones are unmapped, here and for good.
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -63,15 +69,16 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if err != nil {
 		return nil, err
 	}
-	addrs := make([]netip.Addr, 0, maxAttempts)
-	for _, addr := range found[:min(len(found), maxAttempts)] {
+	addrs := make([]netip.Addr, 0, len(found))
+	for _, addr := range found {
 		addrs = append(addrs, addr.Unmap())
 	}
 	return addrs, nil
 }
 
-func (d *dialer) permits(addr netip.Addr, port uint16) bool {
-	if within(d.networks, addr) {
+func (d *dialer) permits(host string, addr netip.Addr, port uint16) bool {
+	named := d.private == nil || slices.ContainsFunc(d.private, func(own string) bool { return strings.EqualFold(own, host) })
+	if named && within(d.networks, addr) {
 		return true
 	}
 	return public(addr) && (port == 443 || slices.Contains(d.ports, port))

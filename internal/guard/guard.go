@@ -28,20 +28,28 @@ import (
 	"github.com/dynreg/dcr/internal/keycache"
 )
 
-// ErrFetch is the only error there is. Why a fetch failed tells a stranger
-// what stands in the server's network, so the reason goes to the log alone.
-var ErrFetch = errors.New("the document could not be fetched")
+// The kinds of failure. Why a fetch failed tells a stranger what stands in the
+// server's network, so the reason goes to the log alone.
+var (
+	ErrAddressRefused = errors.New("dcr: the address is not one to fetch from")
+	ErrAnswerRefused  = errors.New("dcr: the answer is not one to take")
+	ErrUnreachable    = errors.New("dcr: the server of the document is unreachable")
+	ErrBusy           = errors.New("dcr: too many fetches are under way")
+)
 
 // Config says what a Client may reach. Its zero value is ready to use and
 // strict.
 type Config struct {
 	AllowNetworks []netip.Prefix // special-use ranges to let through, on any port: for tests and internal nets
+	PrivateHosts  []string       // the only hosts that may be in AllowNetworks; if nil, every host
 	AllowPorts    []uint16       // besides 443
 	RootCAs       *x509.CertPool // if nil, the system's
 	Timeout       time.Duration  // of a whole fetch; if zero, 5 seconds
 	MaxBytes      int64          // of a document; if zero, 256 KiB
 	Logger        *slog.Logger   // if nil, slog.Default
 	Resolver      Resolver       // if nil, net.DefaultResolver
+	Concurrent    int            // fetches in flight; if zero, 32
+	PerHost       int            // fetches in flight to one host; if zero, 4
 }
 
 // Resolver finds the addresses of a host, as *net.Resolver does.
@@ -49,11 +57,12 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Response is a document that was found.
+// Response is what the server answered.
 type Response struct {
-	Body        []byte
-	ContentType string        // the media type alone, in lower case
-	MaxAge      time.Duration // how long it stays fresh: zero if the server does not say, negative if it must not be kept
+	Status      int
+	Body        []byte // of a document that was taken
+	ContentType string // the media type alone, in lower case
+	Fresh       keycache.Freshness
 }
 
 // maxHeaderBytes bounds what a server may send ahead of the document.
@@ -63,6 +72,7 @@ const maxHeaderBytes = 16 << 10
 // fetch to the next, connections included: strangers choose the hosts.
 type Client struct {
 	http     http.Client
+	slots    slots
 	timeout  time.Duration
 	maxBytes int64
 	logger   *slog.Logger
@@ -82,13 +92,21 @@ func New(config Config) *Client {
 	if config.Resolver == nil {
 		config.Resolver = net.DefaultResolver
 	}
+	if config.Concurrent <= 0 {
+		config.Concurrent = 32
+	}
+	if config.PerHost <= 0 {
+		config.PerHost = 4
+	}
 	d := dialer{
 		resolver: config.Resolver,
 		networks: config.AllowNetworks,
+		private:  config.PrivateHosts,
 		ports:    config.AllowPorts,
 		timeout:  config.Timeout,
 	}
 	return &Client{
+		slots:    slots{limit: config.Concurrent, perHost: config.PerHost, hosts: make(map[string]int)},
 		timeout:  config.Timeout,
 		maxBytes: config.MaxBytes,
 		logger:   config.Logger,
@@ -108,31 +126,41 @@ func New(config Config) *Client {
 	}
 }
 
-// Get fetches the document at rawURL. The error is ErrFetch whatever happened,
-// the end of ctx included.
+// Get fetches the document at rawURL. The error is one of those above, the end
+// of ctx being ErrUnreachable. There is a Response wherever the server answered.
 func (c *Client) Get(ctx context.Context, rawURL, accept string) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	res, err := c.get(ctx, rawURL, accept)
-	if err != nil {
-		// The URL is a stranger's: its host is what a reader of the log needs.
-		c.logger.WarnContext(ctx, "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
-		return nil, ErrFetch
+	if err == nil {
+		return res, nil
 	}
-	return res, nil
+	// The URL is a stranger's: its host is what a reader of the log needs.
+	c.logger.WarnContext(ctx, "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
+	for _, kind := range []error{ErrBusy, ErrAddressRefused, ErrAnswerRefused} {
+		if errors.Is(err, kind) {
+			return res, kind
+		}
+	}
+	return res, ErrUnreachable
 }
 
 func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, error) {
 	u, err := parse(rawURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrAddressRefused, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrAddressRefused, err)
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "dcr")
+	host := strings.ToLower(u.Hostname())
+	if !c.slots.take(host) {
+		return nil, ErrBusy
+	}
+	defer c.slots.free(host)
 	res, err := c.http.Do(req)
 	if err != nil {
 		var outer *url.Error
@@ -164,28 +192,34 @@ func parse(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
+// read takes the document out of an answer.
 func (c *Client) read(res *http.Response) (*Response, error) {
+	response := &Response{
+		Status:      res.StatusCode,
+		ContentType: mediaType(res.Header.Get("Content-Type")),
+		Fresh:       keycache.Fresh(res.Header),
+	}
+	refuse := func(format string, args ...any) (*Response, error) {
+		return response, fmt.Errorf("%w: "+format, append([]any{ErrAnswerRefused}, args...)...)
+	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", res.StatusCode)
+		return refuse("status %d", res.StatusCode)
 	}
 	if coding := res.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, errors.New("a compressed document")
+		return refuse("a compressed document")
 	}
 	if res.ContentLength > c.maxBytes {
-		return nil, fmt.Errorf("a document of %d bytes", res.ContentLength)
+		return refuse("a document of %d bytes", res.ContentLength)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBytes+1))
 	if err != nil {
-		return nil, err
+		return response, err
 	}
 	if int64(len(body)) > c.maxBytes {
-		return nil, fmt.Errorf("a document of more than %d bytes", c.maxBytes)
+		return refuse("a document of more than %d bytes", c.maxBytes)
 	}
-	return &Response{
-		Body:        body,
-		ContentType: mediaType(res.Header.Get("Content-Type")),
-		MaxAge:      keycache.MaxAge(res.Header),
-	}, nil
+	response.Body = body
+	return response, nil
 }
 
 func hostOf(rawURL string) string {

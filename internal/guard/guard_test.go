@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,7 +85,6 @@ func TestGetFetches(t *testing.T) {
 		{"an address in an allowed network is reached on any port", "127.0.0.1", nil, loopback},
 		{"a name that resolves into an allowed network is reached", "example.com", map[string][]string{"example.com": {"127.0.0.1"}}, loopback},
 		{"an IPv4-mapped answer is judged as what it maps", "example.com", map[string][]string{"example.com": {"::ffff:127.0.0.1"}}, loopback},
-		{"refused addresses among a name's are passed over", "example.com", map[string][]string{"example.com": {"10.0.0.1 fe80::1 127.0.0.1"}}, loopback},
 		{"a dead address gives way to the next", "example.com", map[string][]string{"example.com": {"127.77.77.77 127.0.0.1"}}, loopback},
 	}
 	for _, test := range tests {
@@ -93,8 +94,8 @@ func TestGetFetches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(res.Body) != "document" || res.ContentType != "application/json" || res.MaxAge != 0 {
-				t.Errorf("got %q, %q, %v", res.Body, res.ContentType, res.MaxAge)
+			if string(res.Body) != "document" || res.ContentType != "application/json" || res.Fresh.Said {
+				t.Errorf("got %q, %q, %v", res.Body, res.ContentType, res.Fresh)
 			}
 		})
 	}
@@ -121,14 +122,19 @@ func TestGetRefusesToConnect(t *testing.T) {
 		{"an IPv4-mapped literal is judged", "https://[::ffff:169.254.169.254]/", "no permitted address", guard.Config{}},
 		{"a literal with a zone is refused", "https://[fe80::1%25lo]/", "no permitted address", guard.Config{}},
 		{"a name that resolves to a special address is refused", s.on("internal.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"a name of public and of special addresses is refused", s.on("mixed.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"a special address behind many public ones refuses the name", "https://many.example/", "127.0.0.1", guard.Config{}},
+		{"a network for named hosts is closed to others", s.on("internal.example"), "no permitted address", guard.Config{AllowNetworks: loopback, PrivateHosts: []string{"other.example"}}},
+		{"a network for named hosts is closed to its addresses", s.URL, "no permitted address", guard.Config{AllowNetworks: loopback, PrivateHosts: []string{"internal.example"}}},
 		{"a port that is not allowed is refused", "https://public.example:8443/", "port 8443", guard.Config{}},
 		{"an allowed port opens no network", s.URL, "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
 		{"port 0 is refused", "https://public.example:0/", "port 0", guard.Config{}},
 		{"an allowed network opens no other", s.URL, "no permitted address", guard.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
 		{"a name that does not resolve is an error", "https://nowhere.example/", "no such host", guard.Config{}},
-		{"a name without addresses is an error", "https://empty.example/", "no permitted address", guard.Config{}},
+		{"a name without addresses is an error", "https://empty.example/", "no address", guard.Config{}},
 	}
-	resolver := &names{answers: map[string][]string{"internal.example": {"127.0.0.1"}, "public.example": {"1.1.1.1"}, "empty.example": {""}}}
+	resolver := &names{answers: map[string][]string{"internal.example": {"127.0.0.1"}, "mixed.example": {"1.1.1.1 127.0.0.1"},
+		"many.example": {"1.1.1.1 1.0.0.1 8.8.8.8 8.8.4.4 9.9.9.9 127.0.0.1"}, "public.example": {"1.1.1.1"}, "empty.example": {""}}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -136,7 +142,11 @@ func TestGetRefusesToConnect(t *testing.T) {
 			test.config.Resolver = resolver
 			test.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			res, err := guard.New(test.config).Get(t.Context(), test.url, "*/*")
-			if err != guard.ErrFetch || res != nil {
+			want := guard.ErrAddressRefused
+			if strings.HasSuffix(test.name, "is an error") {
+				want = guard.ErrUnreachable
+			}
+			if err != want || res != nil {
 				t.Errorf("got %v, %v", res, err)
 			}
 			if !strings.Contains(log.String(), test.log) || !strings.Contains(log.String(), "level=WARN") {
@@ -163,7 +173,7 @@ func TestRebindingGainsNothing(t *testing.T) {
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		RootCAs:       s.roots, Resolver: resolver, Logger: slog.New(slog.DiscardHandler),
 	})
-	if _, err := c.Get(t.Context(), s.on("example.com"), "*/*"); err != guard.ErrFetch {
+	if _, err := c.Get(t.Context(), s.on("example.com"), "*/*"); err != guard.ErrAddressRefused {
 		t.Errorf("the second answer was dialled: %v", err)
 	}
 	if n := resolver.asked.Load(); n != 1 {
@@ -217,7 +227,11 @@ func TestGetJudgesTheAnswer(t *testing.T) {
 				AllowNetworks: loopback, RootCAs: s.roots, MaxBytes: 100,
 				Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			})
-			if res, err := c.Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch || res != nil {
+			want := guard.ErrAnswerRefused
+			if strings.Contains(test.name, "ends early") || strings.Contains(test.name, "a header") {
+				want = guard.ErrUnreachable
+			}
+			if res, err := c.Get(t.Context(), s.URL, "*/*"); err != want || res != nil && res.Body != nil {
 				t.Errorf("got %v, %v", res, err)
 			}
 			if !strings.Contains(log.String(), test.log) {
@@ -243,11 +257,11 @@ func TestGetNeedsATrustedCertificateForTheName(t *testing.T) {
 	resolver := &names{answers: map[string][]string{"other.example": {"127.0.0.1"}}}
 	quiet := slog.New(slog.DiscardHandler)
 	untrusting := guard.New(guard.Config{AllowNetworks: loopback, Logger: quiet})
-	if _, err := untrusting.Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch {
+	if _, err := untrusting.Get(t.Context(), s.URL, "*/*"); err != guard.ErrUnreachable {
 		t.Errorf("an unknown authority was trusted: %v", err)
 	}
 	trusting := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Resolver: resolver, Logger: quiet})
-	if _, err := trusting.Get(t.Context(), s.on("other.example"), "*/*"); err != guard.ErrFetch {
+	if _, err := trusting.Get(t.Context(), s.on("other.example"), "*/*"); err != guard.ErrUnreachable {
 		t.Errorf("another name's certificate was taken: %v", err)
 	}
 }
@@ -288,19 +302,78 @@ func TestGetIsBoundedInTime(t *testing.T) {
 	config := guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Logger: slog.New(slog.DiscardHandler)}
 
 	config.Timeout = 50 * time.Millisecond
-	if _, err := guard.New(config).Get(t.Context(), s.URL, "*/*"); err != guard.ErrFetch {
+	if _, err := guard.New(config).Get(t.Context(), s.URL, "*/*"); err != guard.ErrUnreachable {
 		t.Errorf("the timeout gave %v", err)
 	}
 	config.Timeout = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := guard.New(config).Get(ctx, s.URL, "*/*"); err != guard.ErrFetch {
+	if _, err := guard.New(config).Get(ctx, s.URL, "*/*"); err != guard.ErrUnreachable {
 		t.Errorf("the end of the context gave %v", err)
 	}
 }
 
+func TestFetchesInFlightAreBounded(t *testing.T) {
+	release, begun := make(chan struct{}), make(chan struct{}, 8)
+	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-release
+	})
+	resolver := &names{answers: map[string][]string{"a.example.com": {"127.0.0.1"}, "b.example.com": {"127.0.0.1"}, "c.example.com": {"127.0.0.1"}}}
+	c := guard.New(guard.Config{
+		AllowNetworks: loopback, RootCAs: s.roots, Resolver: resolver, Concurrent: 3, PerHost: 2,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	var fetches sync.WaitGroup
+	for _, host := range []string{"a.example.com", "a.example.com", "b.example.com"} {
+		fetches.Go(func() { c.Get(t.Context(), s.on(host), "*/*") })
+	}
+	for range 3 {
+		<-begun
+	}
+	if _, err := c.Get(t.Context(), s.on("A.example.com"), "*/*"); err != guard.ErrBusy {
+		t.Errorf("a third fetch to one host: %v", err)
+	}
+	if _, err := c.HTTP().Get(s.on("c.example.com")); !errors.Is(err, guard.ErrBusy) {
+		t.Errorf("a fourth fetch: %v", err)
+	}
+	close(release)
+	fetches.Wait()
+	if _, err := c.Get(t.Context(), s.on("c.example.com"), "*/*"); err == guard.ErrBusy {
+		t.Error("a fetch that ended still counts")
+	}
+}
+
+func TestTheHTTPClientKeepsTheRules(t *testing.T) {
+	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, strings.Repeat("a", 101))
+	})
+	c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, MaxBytes: 100, PerHost: 1}).HTTP()
+	for _, url := range []string{strings.Replace(s.URL, "https", "http", 1), "https://10.0.0.1/", strings.Replace(s.URL, "//", "//me:pass@", 1)} {
+		if _, err := c.Post(url, "text/plain", nil); !errors.Is(err, guard.ErrAddressRefused) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	res, err := c.Post(s.URL+"/away", "text/plain", nil)
+	if err != nil || res.StatusCode != http.StatusFound {
+		t.Fatalf("a redirect: %v, %v", res, err)
+	}
+	res.Body.Close()
+	if res, err = c.Get(s.URL); err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.ReadAll(res.Body); !errors.Is(err, guard.ErrAnswerRefused) {
+		t.Errorf("a body that is too large: %v", err)
+	}
+}
+
 // FuzzGet holds that no URL reaches an address that is not allowed, and that
-// nothing but ErrFetch comes of trying.
+// no document comes of trying.
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{
 		"https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::ffff:7f00:1]/", "https://localhost:443/",
@@ -317,7 +390,7 @@ func FuzzGet(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if res, err := c.Get(ctx, rawURL, "*/*"); err != guard.ErrFetch || res != nil {
+		if res, err := c.Get(ctx, rawURL, "*/*"); err == nil || res != nil && res.Body != nil {
 			t.Errorf("got %v, %v", res, err)
 		}
 	})

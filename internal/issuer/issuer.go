@@ -75,7 +75,7 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, time.D
 	if err == nil && len(body) > mostHosted {
 		err = fmt.Errorf("%s is larger than %d bytes", url, mostHosted)
 	}
-	return body, keycache.MaxAge(response.Header), err
+	return body, keycache.Fresh(response.Header).MaxAge(), err
 }
 
 // discover finds the jwks_uri of an issuer.

@@ -1,6 +1,6 @@
 package keycache
 
-// RFC 9111 section 5.2.2: how long an answer stays fresh.
+// RFC 9111 sections 4.2 and 5.2.2: how long an answer stays fresh.
 
 import (
 	"net/http"
@@ -13,25 +13,66 @@ import (
 // only overflow.
 const maxAges = 365 * 24 * time.Hour
 
-// MaxAge reads Cache-Control. A directive that cannot be read is one that was
-// not sent, and what forbids keeping wins over what allows it.
-func MaxAge(header http.Header) time.Duration {
-	var age time.Duration
+// Freshness is what an answer says of how long it may be kept.
+type Freshness struct {
+	Lifetime time.Duration // from now on; of no meaning unless Said
+	Said     bool          // the server says how long
+	NoStore  bool          // no-store or no-cache was said
+}
+
+// Fresh reads Cache-Control, Age, Expires and Date. A directive that cannot be
+// read is one that was not sent, and of max-age the first counts.
+func Fresh(header http.Header) (f Freshness) {
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store", "no-cache":
-			return -1
+			f.NoStore = true
 		case "max-age":
-			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 63)
-			switch {
-			case err != nil || age != 0: // the first one counts
-			case seconds == 0:
-				age = -1
-			default:
-				age = time.Duration(min(seconds, uint64(maxAges/time.Second))) * time.Second
+			if age, ok := seconds(strings.Trim(value, `"`)); ok && !f.Said {
+				f.Lifetime, f.Said = age, true
 			}
 		}
 	}
-	return age
+	if age, ok := seconds(header.Get("Age")); ok && f.Said {
+		f.Lifetime = max(0, f.Lifetime-age)
+	}
+	if !f.Said {
+		f.Lifetime, f.Said = untilExpiry(header)
+	}
+	return f
+}
+
+// untilExpiry is what Expires says, by the server's own clock where it tells
+// that.
+func untilExpiry(header http.Header) (lifetime time.Duration, said bool) {
+	if header.Get("Expires") == "" {
+		return 0, false
+	}
+	expires, err := http.ParseTime(header.Get("Expires"))
+	if err != nil {
+		return 0, true // RFC 9111 section 5.3: an invalid date, such as 0, is in the past
+	}
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		date = time.Now()
+	}
+	return min(max(0, expires.Sub(date)), maxAges), true
+}
+
+func seconds(text string) (time.Duration, bool) {
+	number, err := strconv.ParseUint(text, 10, 63)
+	return time.Duration(min(number, uint64(maxAges/time.Second))) * time.Second, err == nil
+}
+
+// MaxAge is Freshness as [Fetch] returns it: zero if the server does not say,
+// negative if the answer must not be kept.
+func (f Freshness) MaxAge() time.Duration {
+	switch {
+	case f.NoStore || f.Said && f.Lifetime == 0:
+		return -1
+	case !f.Said:
+		return 0
+	}
+	return f.Lifetime
 }

@@ -29,8 +29,30 @@ func TestMaxAge(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := keycache.MaxAge(http.Header{"Cache-Control": test.header}); got != test.want {
+			if got := keycache.Fresh(http.Header{"Cache-Control": test.header}).MaxAge(); got != test.want {
 				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestAgeAndExpires(t *testing.T) {
+	const date, inAMinute = "Mon, 02 Jan 2006 15:04:05 GMT", "Mon, 02 Jan 2006 15:05:05 GMT"
+	for _, test := range []struct {
+		name   string
+		header http.Header
+		want   time.Duration
+	}{
+		{"Age is taken off max-age", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"20"}}, 40 * time.Second},
+		{"an answer older than its max-age is not kept", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"61"}}, -1},
+		{"Expires counts where there is no max-age", http.Header{"Expires": {inAMinute}, "Date": {date}}, time.Minute},
+		{"max-age wins over Expires", http.Header{"Cache-Control": {"max-age=5"}, "Expires": {inAMinute}, "Date": {date}}, 5 * time.Second},
+		{"an Expires that has passed forbids keeping", http.Header{"Expires": {date}, "Date": {inAMinute}}, -1},
+		{"an Expires of 0 has passed", http.Header{"Expires": {"0"}, "Date": {date}}, -1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := keycache.Fresh(test.header).MaxAge(); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
 	}
