@@ -11,16 +11,11 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-const (
-	issuer   = "https://id.example.com"
-	resource = "https://id.example.com/connect/dcr"
-)
-
 // granted are the claims of a good access token.
 func granted() object {
 	return object{
-		"iss": issuer, "aud": resource, "sub": "alice", "client_id": "portal", "jti": "token-1",
-		"iat": now.Unix() - 10, "exp": now.Unix() + 300, "scope": "openid dcr",
+		"iss": issuer, "aud": endpoint, "sub": "alice", "client_id": "portal", "jti": "token-1",
+		"iat": noon.Unix() - 10, "exp": noon.Unix() + 300, "scope": "openid dcr",
 	}
 }
 
@@ -30,19 +25,14 @@ func (s *signer) grant(claims object) string {
 }
 
 // guarded is a handler behind verifier.
-func guarded(t testing.TB, verifier *callerauth.AccessTokenVerifier, changes ...func(*dcr.Options)) http.Handler {
+func guarded(t testing.TB, verifier *callerauth.AccessTokenVerifier, changes ...change) http.Handler {
 	t.Helper()
-	opts := dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: verifier.Authenticate, Now: clock}
-	for _, change := range changes {
-		change(&opts)
-	}
-	opts.Logger, _ = quiet()
-	return newHandler(t, memstore.New(), opts)
+	return newHandler(t, memstore.New(), dcr.Options{Caller: verifier.Authenticate, Now: clock}, changes...)
 }
 
 // tokenVerifier accepts the access tokens of one party.
 func tokenVerifier(party *signer) *callerauth.AccessTokenVerifier {
-	return &callerauth.AccessTokenVerifier{Issuer: issuer, Audience: resource, Scopes: []string{"dcr"}, Keys: party.keys(), Now: clock}
+	return &callerauth.AccessTokenVerifier{Issuer: issuer, Audience: endpoint, Scopes: []string{"dcr"}, Keys: party.keys(), Now: clock}
 }
 
 func TestAnAccessTokenIsRefused(t *testing.T) {
@@ -52,7 +42,7 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 	signed := es.grant(good)
 	parts := strings.Split(signed, ".")
 	handler := guarded(t, tokenVerifier(es))
-	answered(t, ask(handler, "POST", registerURL, signed, plainBody), 201, "")
+	answered(t, ask(t, handler, "POST", registerURL, signed, plainBody), 201, "")
 	for sentence, token := range map[string]string{
 		"its signature is bad":                  signed[:len(signed)-20] + strings.Repeat("A", 20),
 		"its claims were changed":               parts[0] + "." + b64([]byte(good.with("sub", "mallory").String())) + "." + parts[2],
@@ -63,12 +53,12 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 		"HS256 with the public key":             es.withPublicKeyAsSecret(good),
 		"its algorithm does not fit the key":    ed.signText(header.with("alg", "EdDSA"), good.String()),
 		"its algorithm is not accepted":         rs.signText(header.with("alg", "RS384", "kid", nil), good.String()),
-		"it has expired":                        es.grant(good.with("exp", now.Unix()-61)),
+		"it has expired":                        es.grant(good.with("exp", noon.Unix()-61)),
 		"it has no end":                         es.grant(good.with("exp", nil)),
-		"it is not valid yet":                   es.grant(good.with("nbf", now.Unix()+61)),
-		"it was issued in the future":           es.grant(good.with("iat", now.Unix()+61)),
+		"it is not valid yet":                   es.grant(good.with("nbf", noon.Unix()+61)),
+		"it was issued in the future":           es.grant(good.with("iat", noon.Unix()+61)),
 		"its audience is another":               es.grant(good.with("aud", "https://api.example")),
-		"its audiences are others":              es.grant(good.with("aud", []string{"https://api.example", resource + "/"})),
+		"its audiences are others":              es.grant(good.with("aud", []string{"https://api.example", endpoint + "/"})),
 		"it has no audience":                    es.grant(good.with("aud", nil)),
 		"its issuer is another":                 es.grant(good.with("iss", "https://evil.example")),
 		"its issuer has a slash more":           es.grant(good.with("iss", issuer+"/")),
@@ -93,18 +83,18 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 		"it is encrypted":                       "a.b.c.d.e",
 		"it ends in white space that is signed": signed + "\u00a0",
 	} {
-		answer := ask(handler, "POST", registerURL, token, plainBody)
+		answer := ask(t, handler, "POST", registerURL, token, plainBody)
 		if answered(t, answer, 401, dcr.InvalidToken); t.Failed() {
 			t.Fatalf("a token was taken although %s", sentence)
 		}
-		if got := answer.Header().Get("WWW-Authenticate"); got != `Bearer realm="client registration", error="invalid_token"` {
+		if got := answer.header.Get("WWW-Authenticate"); got != `Bearer realm="client registration", error="invalid_token"` {
 			t.Errorf("%s: the challenge is %q", sentence, got)
 		}
-		if got := answer.Body.String(); got != `{"error":"invalid_token","error_description":"the access token is not valid for this"}` {
+		if got := answer.body; got != `{"error":"invalid_token","error_description":"the access token is not valid for this"}` {
 			t.Errorf("%s: the answer is %s", sentence, got)
 		}
 	}
-	answered(t, ask(handler, "POST", registerURL, "", plainBody), 401, dcr.InvalidToken)
+	answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 401, dcr.InvalidToken)
 }
 
 func TestAnAccessTokenNeedsItsScopes(t *testing.T) {
@@ -130,14 +120,14 @@ func TestAnAccessTokenNeedsItsScopes(t *testing.T) {
 		{"one in upper case", "DCR DCR:WRITE", nil, false},
 		{"one separated by a comma", "dcr,dcr:write", nil, false},
 	} {
-		answer := ask(handler, "POST", registerURL, es.grant(granted().with("scope", test.scope, "scp", test.scp)), plainBody)
+		answer := ask(t, handler, "POST", registerURL, es.grant(granted().with("scope", test.scope, "scp", test.scp)), plainBody)
 		if test.enough {
 			answered(t, answer, 201, "")
 			continue
 		}
 		answered(t, answer, 403, dcr.InsufficientScope)
 		want := `Bearer realm="client registration", error="insufficient_scope", scope="dcr dcr:write"`
-		if got := answer.Header().Get("WWW-Authenticate"); got != want {
+		if got := answer.header.Get("WWW-Authenticate"); got != want {
 			t.Errorf("%s: the challenge is %q", test.sentence, got)
 		}
 	}
@@ -153,7 +143,7 @@ func TestWhatAnAccessTokenVerifierCanBeTold(t *testing.T) {
 		status   int
 	}{
 		{"typ in full", nil, es.signText(es.header().with("typ", "application/AT+JWT"), granted().String()), 201},
-		{"several audiences", nil, es.grant(granted().with("aud", []string{"x", resource})), 201},
+		{"several audiences", nil, es.grant(granted().with("aud", []string{"x", endpoint})), 201},
 		{"any type, which is dangerous", func(v *callerauth.AccessTokenVerifier) { v.InsecureAnyTokenType = true }, plainType(granted()), 201},
 		{"no required claims", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("sub", nil, "client_id", nil, "iat", nil, "jti", nil)), 201},
 		{"no required claims, but for an end", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("exp", nil)), 401},
@@ -162,8 +152,8 @@ func TestWhatAnAccessTokenVerifierCanBeTold(t *testing.T) {
 		{"another algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"}; v.Keys = rs.keys() }, rs.grant(granted()), 201},
 		{"no such algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"} }, es.grant(granted()), 401},
 		{"no algorithm at all", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{} }, es.grant(granted()), 401},
-		{"the default skew", nil, es.grant(granted().with("exp", now.Unix()-59)), 201},
-		{"no skew", func(v *callerauth.AccessTokenVerifier) { v.Skew = -1 }, es.grant(granted().with("exp", now.Unix())), 401},
+		{"the default skew", nil, es.grant(granted().with("exp", noon.Unix()-59)), 201},
+		{"no skew", func(v *callerauth.AccessTokenVerifier) { v.Skew = -1 }, es.grant(granted().with("exp", noon.Unix())), 401},
 		{"a symmetric algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"HS256"} }, es.grant(granted()), 500},
 		{"the algorithm none", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"none", "ES256"} }, es.grant(granted()), 500},
 		{"no issuer", func(v *callerauth.AccessTokenVerifier) { v.Issuer = "" }, es.grant(granted()), 500},
@@ -176,8 +166,8 @@ func TestWhatAnAccessTokenVerifierCanBeTold(t *testing.T) {
 			if test.change != nil {
 				test.change(verifier)
 			}
-			if answer := ask(guarded(t, verifier), "POST", registerURL, test.token, plainBody); answer.Code != test.status {
-				t.Errorf("got %d %s", answer.Code, answer.Body)
+			if answer := ask(t, guarded(t, verifier), "POST", registerURL, test.token, plainBody); answer.status != test.status {
+				t.Errorf("got %d %s", answer.status, answer.body)
 			}
 			if err := verifier.Ready(t.Context()); (err != nil) != (test.status == 500) {
 				t.Errorf("ready: %v", err)
@@ -192,7 +182,7 @@ func TestTheCallerOfAnAccessToken(t *testing.T) {
 	verifier.RequiredClaims = []string{}
 	callerOf := func(claims object) *dcr.Caller {
 		t.Helper()
-		request, _ := http.NewRequest("POST", resource, nil)
+		request, _ := http.NewRequest("POST", endpoint, nil)
 		request.Header.Set("Authorization", "bearer "+es.grant(claims)) // the scheme in any case
 		caller, err := verifier.Authenticate(request)
 		if err != nil {
@@ -216,7 +206,7 @@ func TestTheCallerOfAnAccessToken(t *testing.T) {
 func TestATokenIsSentOnce(t *testing.T) {
 	es := signers()["ES256"]
 	handler := guarded(t, tokenVerifier(es))
-	answered(t, ask(handler, "POST", registerURL+"?access_token=x", es.grant(granted()), plainBody), 400, dcr.InvalidRequest)
+	answered(t, ask(t, handler, "POST", registerURL+"?access_token=x", es.grant(granted()), plainBody), 400, dcr.InvalidRequest)
 }
 
 func TestAnAccessTokenOrAnInvitation(t *testing.T) {
@@ -225,13 +215,15 @@ func TestAnAccessTokenOrAnInvitation(t *testing.T) {
 	tokens := &callerauth.InitialAccessTokens{Store: store}
 	invitation, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
 	verifier := tokenVerifier(es)
-	handler := guarded(t, verifier, func(o *dcr.Options) { o.Caller = dcr.AnyOf(verifier.Authenticate, tokens.Authenticate) })
-	answered(t, ask(handler, "POST", registerURL, es.grant(granted()), plainBody), 201, "")
-	answered(t, ask(handler, "POST", registerURL, invitation, plainBody), 201, "")
+	handler := guarded(t, verifier, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+		o.Caller = dcr.AnyOf(verifier.Authenticate, tokens.Authenticate)
+	})
+	answered(t, ask(t, handler, "POST", registerURL, es.grant(granted()), plainBody), 201, "")
+	answered(t, ask(t, handler, "POST", registerURL, invitation, plainBody), 201, "")
 	uses(t, store, atRest.Hash, 1)
-	answered(t, ask(handler, "POST", registerURL, invitation, plainBody), 401, dcr.InvalidToken)
-	answered(t, ask(handler, "POST", registerURL, es.grant(granted().with("scope", nil)), plainBody), 403, dcr.InsufficientScope)
-	answered(t, ask(handler, "POST", registerURL, "neither", plainBody), 401, dcr.InvalidToken)
+	answered(t, ask(t, handler, "POST", registerURL, invitation, plainBody), 401, dcr.InvalidToken)
+	answered(t, ask(t, handler, "POST", registerURL, es.grant(granted().with("scope", nil)), plainBody), 403, dcr.InsufficientScope)
+	answered(t, ask(t, handler, "POST", registerURL, "neither", plainBody), 401, dcr.InvalidToken)
 }
 
 // TestManagementByAccessToken is how UK Open Banking has it: the client gets a
@@ -240,7 +232,7 @@ func TestManagementByAccessToken(t *testing.T) {
 	es := signers()["ES256"]
 	verifier := tokenVerifier(es)
 	verifier.Scopes = nil
-	handler := guarded(t, verifier, func(o *dcr.Options) {
+	handler := guarded(t, verifier, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 		o.AllowAnonymous, o.MaxClients, o.OptionalClientID = true, 10, true
 		o.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool { return caller.ClientID == client.ID }
 	})
@@ -259,7 +251,7 @@ func TestManagementByAccessToken(t *testing.T) {
 		{"its registration access token does as well", "GET", path, client.members["registration_access_token"].(string), 200, ""},
 		{"no token", "GET", path, "", 401, dcr.InvalidToken},
 		{"another client's token", "GET", path, es.grant(granted()), 401, dcr.InvalidToken},
-		{"its own, expired", "GET", path, es.grant(granted().with("client_id", id, "exp", now.Unix()-120)), 401, dcr.InvalidToken},
+		{"its own, expired", "GET", path, es.grant(granted().with("client_id", id, "exp", noon.Unix()-120)), 401, dcr.InvalidToken},
 		{"its own, from another key", "GET", path, newSigner("ec").grant(granted().with("client_id", id)), 401, dcr.InvalidToken},
 		{"an unknown client", "GET", registerURL + "?client_id=x", es.grant(granted().with("client_id", "x")), 401, dcr.InvalidToken},
 		{"it deletes itself", "DELETE", path, own, 204, ""},
@@ -270,7 +262,7 @@ func TestManagementByAccessToken(t *testing.T) {
 			if test.method == "PUT" {
 				sent = body
 			}
-			members := answered(t, ask(handler, test.method, test.path, test.token, sent), test.status, test.code)
+			members := answered(t, ask(t, handler, test.method, test.path, test.token, sent), test.status, test.code)
 			if test.status == 200 && test.token == own && members["registration_access_token"] != nil {
 				t.Error("a token that was not presented is told")
 			}
@@ -285,12 +277,12 @@ func TestKeysOutOfReach(t *testing.T) {
 	verifier.JWKSURI = "https://id.example.com/jwks"
 	verifier.HTTPClient = &http.Client{Transport: failing{}}
 	handler := guarded(t, verifier)
-	answer := ask(handler, "POST", registerURL, es.grant(granted()), plainBody)
+	answer := ask(t, handler, "POST", registerURL, es.grant(granted()), plainBody)
 	answered(t, answer, 503, dcr.TemporarilyUnavailable)
-	if answer.Header().Get("Retry-After") == "" || strings.Contains(answer.Body.String(), "10.0.0.5") {
-		t.Errorf("got %v %s", answer.Header(), answer.Body)
+	if answer.header.Get("Retry-After") == "" || strings.Contains(answer.body, "10.0.0.5") {
+		t.Errorf("got %v %s", answer.header, answer.body)
 	}
-	answered(t, ask(handler, "POST", registerURL, es.grant(granted().with("iss", "https://evil.example")), plainBody), 401, dcr.InvalidToken)
+	answered(t, ask(t, handler, "POST", registerURL, es.grant(granted().with("iss", "https://evil.example")), plainBody), 401, dcr.InvalidToken)
 	if err := verifier.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "10.0.0.5") {
 		t.Errorf("ready: %v", err)
 	}

@@ -61,16 +61,16 @@ func TestAuthenticatorsTogether(t *testing.T) {
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			answers := map[string]http.Handler{}
-			answers["as Options.Caller"] = newHandler(t, memstore.New(), dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: dcr.AnyOf(test.any...)})
+			answers["as Options.Caller"] = newHandler(t, memstore.New(), dcr.Options{Caller: dcr.AnyOf(test.any...)})
 			answers["as middleware"] = dcr.Require(dcr.AnyOf(test.any...))(newHandler(t, memstore.New(), dcr.Options{Endpoint: "https://id.example.com" + registerURL}))
 			for how, handler := range answers {
-				answer := ask(handler, "POST", registerURL, test.token, plainBody)
+				answer := ask(t, handler, "POST", registerURL, test.token, plainBody)
 				answered(t, answer, test.status, test.code)
-				if got := answer.Header().Get("WWW-Authenticate"); got != test.challenge {
+				if got := answer.header.Get("WWW-Authenticate"); got != test.challenge {
 					t.Errorf("%s: the challenge is %q, want %q", how, got, test.challenge)
 				}
-				if strings.Contains(answer.Body.String(), "10.0.0.5") {
-					t.Errorf("%s: the answer tells too much: %s", how, answer.Body)
+				if strings.Contains(answer.body, "10.0.0.5") {
+					t.Errorf("%s: the answer tells too much: %s", how, answer.body)
 				}
 			}
 		})
@@ -78,15 +78,14 @@ func TestAuthenticatorsTogether(t *testing.T) {
 }
 
 func TestAnAuthenticatorAlone(t *testing.T) {
-	opts := dcr.Options{Endpoint: "https://id.example.com" + registerURL, Caller: knowsNobody, AllowAnonymous: true, MaxClients: 10}
+	opts := dcr.Options{Caller: knowsNobody, AllowAnonymous: true, MaxClients: 10}
 	handler := newHandler(t, memstore.New(), opts)
-	answered(t, ask(handler, "POST", registerURL, "", plainBody), 201, "")
-	answered(t, ask(handler, "POST", registerURL, "a token of nobody", plainBody), 401, dcr.InvalidToken)
+	answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+	answered(t, ask(t, handler, "POST", registerURL, "a token of nobody", plainBody), 401, dcr.InvalidToken)
 }
 
 func TestTheCallerReachesTheHooks(t *testing.T) {
 	handler := newHandler(t, memstore.New(), dcr.Options{
-		Endpoint: "https://id.example.com" + registerURL,
 		ModifyResponse: func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
 			if reg.Caller.Subject != "someone" || reg.Client.RegisteredBy != "someone" {
 				t.Errorf("the caller is %+v, the client was registered by %q", reg.Caller, reg.Client.RegisteredBy)
@@ -94,7 +93,7 @@ func TestTheCallerReachesTheHooks(t *testing.T) {
 			return nil
 		},
 	})
-	answered(t, ask(dcr.Require(letsIn)(handler), "POST", registerURL, "", plainBody), 201, "")
+	answered(t, ask(t, dcr.Require(letsIn)(handler), "POST", registerURL, "", plainBody), 201, "")
 }
 
 func TestAnyOfWantsAuthenticators(t *testing.T) {

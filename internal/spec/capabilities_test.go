@@ -9,15 +9,6 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-func capabilities(t testing.TB, document string) dcr.Capabilities {
-	t.Helper()
-	var c dcr.Capabilities
-	if err := json.Unmarshal([]byte(document), &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func TestCapabilitiesAreReadFromDiscoveryDocuments(t *testing.T) {
 	c := capabilities(t, `{"issuer":"https://id.example.com","code_challenge_methods_supported":["S256"],"claims_supported":[{"any":"thing"}],
 		"grant_types_supported":null,"scopes_supported":["openid"],"subject_types_supported":[],"end_session_endpoint":"https://id.example.com/out",

@@ -2,6 +2,8 @@ package spec_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 )
 
@@ -69,3 +71,6 @@ func TestEveryChoice(t *testing.T) {
 		r.judge(t, one(name+" must be a list of strings", name, []string{`"RS256"`, `{}`, `5`, `[5]`, `[null]`, `[""]`}, dcrMetadata, name))
 	}
 }
+
+// members returns the names of an object in their order.
+func members(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

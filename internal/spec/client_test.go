@@ -17,8 +17,6 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-
 // fill sets every exported field of a struct to something other than zero.
 func fill(t *testing.T, v reflect.Value) {
 	t.Helper()

@@ -125,7 +125,7 @@ func TestClientKeysByValue(t *testing.T) {
 // The set behind jwks_uri is held to the rules of jwks.
 func TestClientKeysAreJudged(t *testing.T) {
 	for sentence, set := range map[string]string{
-		"a private key":   `{"keys":[` + ecKey + `,` + ecPrivate + `}]}`,
+		"a private key":   `{"keys":[` + ecPrivate + `]}`,
 		"a symmetric key": `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
 		"no set":          `<html></html>`,
 		"too many keys":   setOf("a", "b", "c"),

@@ -1,9 +1,7 @@
 package spec_test
 
 import (
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -12,23 +10,15 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-const corsEndpoint = "https://id.example.com/connect/dcr"
-
 func corsHandler(t *testing.T, cors dcr.CORS) http.Handler {
 	t.Helper()
-	h, err := dcr.NewHandler(memstore.New(), &dcr.Options{
-		Endpoint: corsEndpoint, AllowAnonymous: true, CORS: cors, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true, CORS: cors})
 }
 
 // call sends a request of a page; a preflight where asks is set.
-func call(h http.Handler, method, url, origin, asks string) http.Header {
-	r := httptest.NewRequest(method, url, strings.NewReader(`{"redirect_uris":["https://app.example.com/"]}`))
-	r.Header.Set("Content-Type", "application/json")
+func call(t *testing.T, h http.Handler, method, url, origin, asks string) http.Header {
+	t.Helper()
+	r := newRequest(method, url, "", plainBody)
 	if origin != "" {
 		r.Header.Set("Origin", origin)
 	}
@@ -36,10 +26,9 @@ func call(h http.Handler, method, url, origin, asks string) http.Header {
 		r.Header.Set("Access-Control-Request-Method", asks)
 		r.Header.Set("Access-Control-Request-Headers", "authorization, content-type, mcp-protocol-version")
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	w.Header().Set("X-Status", http.StatusText(w.Code))
-	return w.Header()
+	a := exchange(t, h, r)
+	a.header.Set("X-Status", http.StatusText(a.status))
+	return a.header
 }
 
 func TestCORSOrigins(t *testing.T) {
@@ -79,7 +68,7 @@ func TestCORSOrigins(t *testing.T) {
 				if asks != "" {
 					method = http.MethodOptions
 				}
-				header := call(h, method, corsEndpoint, c.origin, asks)
+				header := call(t, h, method, endpoint, c.origin, asks)
 				if got := header.Values("Access-Control-Allow-Origin"); strings.Join(got, "|") != c.want {
 					t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", method, got, c.want)
 				}
@@ -97,10 +86,10 @@ func TestCORSOrigins(t *testing.T) {
 func TestCORSPreflight(t *testing.T) {
 	h := corsHandler(t, dcr.CORS{AnyOrigin: true, Headers: []string{"X-Tenant"}})
 	for _, c := range []struct{ url, asks, methods string }{
-		{corsEndpoint, "POST", "POST, OPTIONS"},
-		{corsEndpoint + "?client_id=1", "DELETE", "GET, HEAD, PUT, DELETE, OPTIONS"},
+		{endpoint, "POST", "POST, OPTIONS"},
+		{endpoint + "?client_id=1", "DELETE", "GET, HEAD, PUT, DELETE, OPTIONS"},
 	} {
-		header := call(h, http.MethodOptions, c.url, "http://localhost:6274", c.asks)
+		header := call(t, h, http.MethodOptions, c.url, "http://localhost:6274", c.asks)
 		for name, want := range map[string]string{
 			"X-Status":                      "No Content",
 			"Access-Control-Allow-Methods":  c.methods,
@@ -118,8 +107,8 @@ func TestCORSPreflight(t *testing.T) {
 
 func TestCORSLetsErrorsBeRead(t *testing.T) {
 	h := corsHandler(t, dcr.CORS{AnyOrigin: true})
-	for _, url := range []string{corsEndpoint + "?client_id=nobody", corsEndpoint + "?client_id=a&client_id=b"} {
-		header := call(h, http.MethodGet, url, "https://app.example.com", "")
+	for _, url := range []string{endpoint + "?client_id=nobody", endpoint + "?client_id=a&client_id=b"} {
+		header := call(t, h, http.MethodGet, url, "https://app.example.com", "")
 		if header.Get("Access-Control-Allow-Origin") != "*" || header.Get("Access-Control-Expose-Headers") != "WWW-Authenticate, Retry-After" {
 			t.Errorf("%s: %v", url, header)
 		}
@@ -151,7 +140,7 @@ func TestCORSLetsRefusalsOfRequireBeRead(t *testing.T) {
 		{"who is let in gets the handler's answer", list, somebody, page, "Created", page},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
-			header := call(dcr.Require(c.authenticate)(corsHandler(t, c.cors)), http.MethodPost, corsEndpoint, c.origin, "")
+			header := call(t, dcr.Require(c.authenticate)(corsHandler(t, c.cors)), http.MethodPost, endpoint, c.origin, "")
 			if got := strings.Join(header.Values("Access-Control-Allow-Origin"), "|"); header.Get("X-Status") != c.status || got != c.want {
 				t.Errorf("%s, Access-Control-Allow-Origin %q, want %s, %q", header.Get("X-Status"), got, c.status, c.want)
 			}
@@ -169,7 +158,7 @@ func TestCORSBehindTheHostsOwn(t *testing.T) {
 		w.Header().Set("Vary", "Accept-Encoding, origin")
 		inner.ServeHTTP(w, r)
 	})
-	header := call(host, http.MethodPost, corsEndpoint, "https://app.example.com", "")
+	header := call(t, host, http.MethodPost, endpoint, "https://app.example.com", "")
 	if got := header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{"https://other.example"}) {
 		t.Errorf("Access-Control-Allow-Origin %q", got)
 	}
@@ -180,14 +169,14 @@ func TestCORSBehindTheHostsOwn(t *testing.T) {
 		w.Header().Set("Vary", "Accept-Encoding, origin")
 		inner.ServeHTTP(w, r)
 	})
-	if got := call(varying, http.MethodPost, corsEndpoint, "https://app.example.com", "").Values("Vary"); len(got) != 1 {
+	if got := call(t, varying, http.MethodPost, endpoint, "https://app.example.com", "").Values("Vary"); len(got) != 1 {
 		t.Errorf("Vary is doubled: %q", got)
 	}
 }
 
 func TestCORSOriginsThatNoBrowserSends(t *testing.T) {
 	for _, origin := range []string{"*", "https://app.example.com/", "https://App.example.com", "app.example.com", "https://*.example.com", "null", ""} {
-		_, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: corsEndpoint, CORS: dcr.CORS{Origins: []string{origin}}})
+		_, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, CORS: dcr.CORS{Origins: []string{origin}}})
 		if err == nil || !strings.Contains(err.Error(), "Options.CORS.Origins") {
 			t.Errorf("%q: %v", origin, err)
 		}

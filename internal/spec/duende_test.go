@@ -7,9 +7,6 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-const duende = `{"scopes_supported":["openid","api"],"grant_types_supported":["authorization_code","refresh_token","client_credentials"],
-	"id_token_signing_alg_values_supported":["RS256","ES256"],"dpop_signing_alg_values_supported":["ES256"]}`
-
 func duendeMembers(e dcr.DuendeExtensions) change {
 	return func(v *dcr.DefaultValidator, _ *dcr.Options) { v.Duende = &e }
 }
@@ -113,5 +110,14 @@ func TestDuendeMembersOnUpdate(t *testing.T) {
 	has(t, put(map[string]any{"access_token_lifetime": 7200}), `{"access_token_lifetime":7200}`)
 	if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"access_token_lifetime": 7201})); a.status != 400 {
 		t.Errorf("beyond the host's own setting: status %d: %s", a.status, a.body)
+	}
+}
+
+func TestUpdateKeepsToTheCeilingOfLifetimes(t *testing.T) {
+	r := start(t, `{}`, duendeMembers(dcr.DuendeExtensions{MaxAccessTokenLifetime: 10 * time.Minute}))
+	a := r.register(t, request(t, `{"access_token_lifetime":60}`))
+	r.manage(t, "PUT", a, a.update(map[string]any{"access_token_lifetime": nil}))
+	if lifetime := r.client(t, a).AccessTokenLifetime; lifetime != 10*time.Minute {
+		t.Errorf("access tokens live %v, want the ceiling", lifetime)
 	}
 }

@@ -1,6 +1,11 @@
 package spec_test
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
 
 const (
 	machines = `{"grant_types_supported":["authorization_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"]}`
@@ -130,4 +135,15 @@ func TestDefaultsOutsideTheCeiling(t *testing.T) {
 		{sentence: "so do algorithms and subject types",
 			answer: `{"id_token_signed_response_alg":"PS256","subject_type":"pairwise"}`},
 	})
+}
+
+func TestUpdatesDoNotRegainOfflineAccess(t *testing.T) {
+	r := start(t, `{}`)
+	a := r.register(t, request(t, `{"grant_types":["authorization_code","refresh_token"]}`))
+	r.edit(t, a, func(c *dcr.Client) { c.AllowOfflineAccess = false })
+	r.manage(t, "PUT", a, a.update(map[string]any{"grant_types": []string{"authorization_code"}}))
+	r.manage(t, "PUT", a, a.update(nil))
+	if client := r.client(t, a); client.AllowOfflineAccess || !slices.Contains(client.GrantTypes, "refresh_token") {
+		t.Errorf("grants %v, offline access %v", client.GrantTypes, client.AllowOfflineAccess)
+	}
 }

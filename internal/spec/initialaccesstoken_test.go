@@ -16,18 +16,12 @@ import (
 )
 
 // invited is a handler that takes initial access tokens alone.
-func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *callerauth.InitialAccessTokens, changes ...func(*dcr.Options)) http.Handler {
+func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *callerauth.InitialAccessTokens, changes ...change) http.Handler {
 	t.Helper()
-	opts := dcr.Options{
-		Endpoint: "https://id.example.com" + registerURL,
-		Caller:   tokens.Authenticate, Now: clock,
+	return newHandler(t, store, dcr.Options{
+		Caller: tokens.Authenticate, Now: clock,
 		Policies: map[string]dcr.Validator{"machines": dcr.DefaultValidator{Supports: dcr.Capabilities{GrantTypes: []string{"client_credentials"}}}},
-	}
-	for _, change := range changes {
-		change(&opts)
-	}
-	opts.Logger, _ = quiet()
-	return newHandler(t, store, opts)
+	}, changes...)
 }
 
 func issue(t testing.TB, tokens *callerauth.InitialAccessTokens, kind dcr.InitialAccessToken) (string, dcr.InitialAccessToken) {
@@ -47,7 +41,7 @@ func uses(t testing.TB, store dcr.InitialAccessTokenStore, hash string, want int
 }
 
 func TestInitialAccessTokens(t *testing.T) {
-	at := now
+	at := noon
 	store := memstore.New()
 	tokens := &callerauth.InitialAccessTokens{Store: store, Now: func() time.Time { return at }}
 	handler := invited(t, store, tokens)
@@ -57,9 +51,9 @@ func TestInitialAccessTokens(t *testing.T) {
 		if status != 201 {
 			code = dcr.InvalidToken
 		}
-		answer := ask(handler, "POST", registerURL, token, plainBody)
+		answer := ask(t, handler, "POST", registerURL, token, plainBody)
 		answered(t, answer, status, code)
-		challenge := answer.Header().Get("WWW-Authenticate")
+		challenge := answer.header.Get("WWW-Authenticate")
 		if want := status == 401 && token != ""; strings.Contains(challenge, `error="invalid_token"`) != want {
 			t.Errorf("the challenge is %q", challenge)
 		}
@@ -87,10 +81,10 @@ func TestInitialAccessTokens(t *testing.T) {
 		registers(t, token, 401)
 	})
 	t.Run("a token expires", func(t *testing.T) {
-		defer func() { at = now }()
-		token, _ := issue(t, tokens, dcr.InitialAccessToken{ExpiresAt: now.Add(time.Hour)})
+		defer func() { at = noon }()
+		token, _ := issue(t, tokens, dcr.InitialAccessToken{ExpiresAt: noon.Add(time.Hour)})
 		registers(t, token, 201)
-		at = now.Add(time.Hour)
+		at = noon.Add(time.Hour)
 		registers(t, token, 401)
 	})
 	t.Run("a token is revoked", func(t *testing.T) {
@@ -111,7 +105,7 @@ func TestInitialAccessTokens(t *testing.T) {
 	})
 	t.Run("what a token is for ends up on the client, and stays", func(t *testing.T) {
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{Policy: "machines", Subject: "ops", Notes: "the build farm"})
-		client := &registered{answered(t, ask(handler, "POST", registerURL, token, `{"redirect_uris":[]}`), 201, ""), handler}
+		client := &registered{answered(t, ask(t, handler, "POST", registerURL, token, `{"redirect_uris":[]}`), 201, ""), handler}
 		for range 2 {
 			found, err := store.FindByClientID(t.Context(), client.members["client_id"].(string))
 			if err != nil || found.Policy != "machines" || found.RegisteredBy != "ops" || found.Notes != "the build farm" || found.GrantTypes[0] != "client_credentials" {
@@ -123,11 +117,11 @@ func TestInitialAccessTokens(t *testing.T) {
 	})
 	t.Run("a policy of no known name fails closed", func(t *testing.T) {
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{Policy: "machine", MaxUses: 1})
-		answered(t, ask(handler, "POST", registerURL, token, plainBody), 500, dcr.ServerError)
+		answered(t, ask(t, handler, "POST", registerURL, token, plainBody), 500, dcr.ServerError)
 		uses(t, store, atRest.Hash, 0)
 	})
 	t.Run("tokens of no sense are not issued", func(t *testing.T) {
-		for _, kind := range []dcr.InitialAccessToken{{MaxUses: -1}, {ExpiresAt: now}} {
+		for _, kind := range []dcr.InitialAccessToken{{MaxUses: -1}, {ExpiresAt: noon}} {
 			if token, _, err := tokens.Issue(t.Context(), kind); err == nil || token != "" {
 				t.Errorf("%+v was issued", kind)
 			}
@@ -140,7 +134,7 @@ func TestTokensWithoutAStore(t *testing.T) {
 	if _, _, err := tokens.Issue(t.Context(), dcr.InitialAccessToken{}); err == nil {
 		t.Error("a token was issued")
 	}
-	answered(t, ask(invited(t, memstore.New(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
+	answered(t, ask(t, invited(t, memstore.New(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
 }
 
 func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
@@ -151,9 +145,9 @@ func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 			token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 10})
 			handler := invited(t, store, tokens)
 			if how == "Require" {
-				handler = dcr.Require(tokens.Authenticate)(invited(t, store, tokens, func(o *dcr.Options) { o.Caller = nil }))
+				handler = dcr.Require(tokens.Authenticate)(invited(t, store, tokens, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Caller = nil }))
 			}
-			statuses := rush(handler, 100, token, plainBody)
+			statuses := rush(t, handler, 100, token, plainBody)
 			if statuses[201] != 10 || statuses[401] != 90 {
 				t.Errorf("the answers are %v", statuses)
 			}
@@ -214,15 +208,15 @@ func TestWhatARegistrationCosts(t *testing.T) {
 			}
 			clients, kept := &faulty{ClientConfigurationStore: store}, &badTokenStore{InitialAccessTokenStore: store}
 			token, atRest := issue(t, &callerauth.InitialAccessTokens{Store: store}, dcr.InitialAccessToken{MaxUses: 5})
-			handler := invited(t, clients, &callerauth.InitialAccessTokens{Store: kept}, func(o *dcr.Options) {
+			handler := invited(t, clients, &callerauth.InitialAccessTokens{Store: kept}, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 				if test.change != nil {
 					test.change(o, clients, kept)
 				}
 			})
-			answer := ask(handler, "POST", registerURL, token, test.body)
+			answer := ask(t, handler, "POST", registerURL, token, test.body)
 			answered(t, answer, test.status, test.code)
-			if strings.Contains(answer.Body.String(), "10.0.0.5") {
-				t.Errorf("the answer tells too much: %s", answer.Body)
+			if strings.Contains(answer.body, "10.0.0.5") {
+				t.Errorf("the answer tells too much: %s", answer.body)
 			}
 			uses(t, store, atRest.Hash, test.uses)
 		})

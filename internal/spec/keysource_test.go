@@ -96,8 +96,8 @@ func TestKeysAreDiscovered(t *testing.T) {
 			verifier := tokenVerifier(party)
 			verifier.Keys, verifier.Issuer = nil, server.URL+test.issuer
 			token := party.grant(granted().with("iss", verifier.Issuer))
-			if answer := ask(guarded(t, verifier), "POST", registerURL, token, plainBody); answer.Code != test.status {
-				t.Errorf("got %d %s", answer.Code, answer.Body)
+			if answer := ask(t, guarded(t, verifier), "POST", registerURL, token, plainBody); answer.status != test.status {
+				t.Errorf("got %d %s", answer.status, answer.body)
 			}
 			if err := verifier.Ready(t.Context()); (err == nil) != (test.status == 201) {
 				t.Errorf("ready: %v", err)
@@ -112,7 +112,7 @@ func TestRotationIsPickedUp(t *testing.T) {
 		return party.grant(granted().with("iss", server.URL)), plainBody
 	}
 	statementOf := func(server *authorizationServer, party *signer) (token, body string) {
-		return "", fmt.Sprintf(statedBody, party.sign(stated().with("iss", server.URL, "iat", now.Unix())))
+		return "", fmt.Sprintf(statedBody, party.sign(stated().with("iss", server.URL, "iat", noon.Unix())))
 	}
 	for _, test := range []struct {
 		sentence string
@@ -141,7 +141,7 @@ func TestRotationIsPickedUp(t *testing.T) {
 			handler := test.handler(server)
 			statuses := func(party *signer, times int) (all [600]int) {
 				token, body := test.with(server, party)
-				for status, count := range rush(handler, times, token, body) {
+				for status, count := range rush(t, handler, times, token, body) {
 					all[status] = count
 				}
 				return all
@@ -167,8 +167,8 @@ func TestRotationIsPickedUp(t *testing.T) {
 			for i := range 100 {
 				strangers.Go(func() {
 					token, body := test.with(server, newSigner(fmt.Sprint("made up ", i)))
-					if answer := ask(handler, "POST", registerURL, token, body); answer.Code != test.refused {
-						t.Errorf("a stranger got %d", answer.Code)
+					if answer := ask(t, handler, "POST", registerURL, token, body); answer.status != test.refused {
+						t.Errorf("a stranger got %d", answer.status)
 					}
 				})
 			}
@@ -203,6 +203,6 @@ func TestKeysAreNotWhatTheySeem(t *testing.T) {
 		registerWith(t, handler, object{"software_statement": old.sign(stated())})
 		copy(text, jwks(fresh))
 		registerWith(t, handler, object{"software_statement": fresh.sign(stated())})
-		answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, old.sign(stated()))), 400, dcr.InvalidSoftwareStatement)
+		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, old.sign(stated()))), 400, dcr.InvalidSoftwareStatement)
 	})
 }

@@ -90,7 +90,7 @@ func TestLanguageTagsOfWhatAStatementClaims(t *testing.T) {
 					if verified == "by the host" && test.rules != nil {
 						continue // they are the verifier's
 					}
-					handler, _ := trusting(t, nil, func(o *dcr.Options, _ *dcr.DefaultValidator) {
+					handler, _ := trusting(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 						o.Validator = vouched{dcr.DefaultValidator{
 							Extensions: extension.Federation(),
 							Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["ES256"].keys()}, Members: test.rules},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -72,24 +71,14 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestMaxClients(t *testing.T) {
-	logger, _ := quiet()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	store := memstore.New()
-	h, err := dcr.NewHandler(store, &dcr.Options{
-		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 2, Logger: logger,
-		Now: func() time.Time { return now },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: 2, Now: func() time.Time { return now }})
 	register := func(want int) {
 		t.Helper()
-		r := httptest.NewRequest(http.MethodPost, "/connect/dcr", strings.NewReader(`{"redirect_uris":["https://app.example.com/"]}`))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code != want || want == 503 && w.Header().Get("Retry-After") == "" {
-			t.Errorf("got %d %s, want %d", w.Code, w.Body, want)
+		a := ask(t, h, "POST", "/connect/dcr", "", plainBody)
+		if a.status != want || want == 503 && a.header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s, want %d", a.status, a.body, want)
 		}
 	}
 	register(201)
@@ -122,27 +111,16 @@ func (brokenCounter) CountClients(context.Context, dcr.Filter) (int64, error) {
 }
 
 func TestMaxClientsInAnOutage(t *testing.T) {
-	logger, _ := quiet()
-	h, err := dcr.NewHandler(brokenCounter{memstore.New()}, &dcr.Options{
-		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 2, Logger: logger,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := httptest.NewRequest(http.MethodPost, "/connect/dcr", strings.NewReader(`{"redirect_uris":["https://app.example.com/"]}`))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("got %d, want 503", w.Code)
+	h := newHandler(t, brokenCounter{memstore.New()}, dcr.Options{AllowAnonymous: true, MaxClients: 2})
+	if a := ask(t, h, "POST", "/connect/dcr", "", plainBody); a.status != 503 {
+		t.Errorf("got %d, want 503", a.status)
 	}
 }
 
 func TestChoosePolicy(t *testing.T) {
-	logger, _ := quiet()
 	store := memstore.New()
-	h, err := dcr.NewHandler(store, &dcr.Options{
-		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, Logger: logger,
+	h := newHandler(t, store, dcr.Options{
+		AllowAnonymous: true,
 		Policies: map[string]dcr.Validator{
 			"strangers": policy.Stack(dcr.DefaultValidator{}, policy.LoopbackOnly()),
 			"partners":  dcr.DefaultValidator{},
@@ -157,20 +135,15 @@ func TestChoosePolicy(t *testing.T) {
 			return dcr.CallerPolicy(r, caller)
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const web, loopback = `{"redirect_uris":["https://app.example.com/"]}`, `{"redirect_uris":["http://127.0.0.1/"]}`
 	register := func(caller *dcr.Caller, body, blocked string) (int, map[string]any) {
-		r := httptest.NewRequest(http.MethodPost, "/connect/dcr", strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/json")
+		r := newRequest("POST", "/connect/dcr", "", body)
 		r.Header.Set("X-Blocked", blocked)
 		if caller != nil {
 			r = r.WithContext(dcr.ContextWithCaller(r.Context(), caller))
 		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w.Code, decode(t, w.Body.String())
+		a := exchange(t, h, r)
+		return a.status, a.members
 	}
 	for _, c := range []struct {
 		name          string
@@ -201,12 +174,8 @@ func TestChoosePolicy(t *testing.T) {
 	if status != 201 {
 		t.Fatal(status, body)
 	}
-	r := httptest.NewRequest(http.MethodPut, body["registration_client_uri"].(string), strings.NewReader(`{"client_id":"`+body["client_id"].(string)+`",`+web[1:]))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+body["registration_access_token"].(string))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if w.Code != 400 {
-		t.Errorf("an update beyond the policy that the client registered under: %d %s", w.Code, w.Body)
+	uri, token := body["registration_client_uri"].(string), body["registration_access_token"].(string)
+	if a := ask(t, h, "PUT", uri, token, `{"client_id":"`+body["client_id"].(string)+`",`+web[1:]); a.status != 400 {
+		t.Errorf("an update beyond the policy that the client registered under: %d %s", a.status, a.body)
 	}
 }

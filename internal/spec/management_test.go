@@ -58,13 +58,12 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head.Header.Set("Authorization", "Bearer "+registered.text("registration_access_token"))
-	response, err := r.server.Client().Do(head)
+	response, err := r.server.Client().Do(dress(head, "", registered.text("registration_access_token")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body := readAll(t, response); response.StatusCode != 200 || body != "" || response.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("HEAD is as GET without a body: status %d: %q %v", response.StatusCode, body, response.Header)
+	if a := receive(t, response); a.status != 200 || a.body != "" || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("HEAD is as GET without a body: status %d: %q %v", a.status, a.body, a.header)
 	}
 }
 

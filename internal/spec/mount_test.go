@@ -2,53 +2,12 @@ package spec_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/memstore"
 )
-
-// newHandler makes a handler or ends the test.
-func newHandler(t testing.TB, store dcr.ClientConfigurationStore, opts dcr.Options) *dcr.Handler {
-	t.Helper()
-	if opts.Endpoint == "" {
-		opts.Endpoint = "https://id.example.com/connect/dcr"
-	}
-	handler, err := dcr.NewHandler(store, &opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
-}
-
-const plainBody = `{"redirect_uris":["https://app.example.com/callback"]}`
-
-// send sends one request to a server and returns the answer, its body read. A
-// success is held to what strict clients demand.
-func send(t testing.TB, server *httptest.Server, method, path, token, body string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, server.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := server.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := readAll(t, response)
-	if strings.HasPrefix(text, "{") && response.StatusCode < http.StatusMultipleChoices {
-		readStrictly(t, method, &answer{status: response.StatusCode, header: response.Header, body: text, members: decode(t, text)})
-	}
-	return response, text
-}
 
 func TestMounting(t *testing.T) {
 	const pathForm = "https://id.example.com/connect/dcr/{client_id}"
@@ -92,17 +51,16 @@ func TestMounting(t *testing.T) {
 			handler := newHandler(t, store, dcr.Options{ClientURI: c.clientURI, AllowAnonymous: true})
 			mux := http.NewServeMux()
 			mux.Handle(c.pattern, http.StripPrefix(c.strip, handler))
-			server := httptest.NewServer(mux)
-			defer server.Close()
-			response, body := send(t, server, c.method, c.path, "", plainBody)
-			if response.StatusCode != c.want {
-				t.Fatalf("status %d, want %d: %s", response.StatusCode, c.want, body)
+			r := serve(t, mux)
+			a := r.do(t, c.method, c.path, "", plainBody)
+			if a.status != c.want {
+				t.Fatalf("status %d, want %d: %s", a.status, c.want, a.body)
 			}
-			if response.Header.Get("Cache-Control") != "no-store" {
+			if a.header.Get("Cache-Control") != "no-store" {
 				t.Error("the answer may be cached")
 			}
-			if wantAllow := c.want == 405 || c.want == 204; (response.Header.Get("Allow") != "") != wantAllow {
-				t.Errorf("Allow: %q", response.Header.Get("Allow"))
+			if wantAllow := c.want == 405 || c.want == 204; (a.header.Get("Allow") != "") != wantAllow {
+				t.Errorf("Allow: %q", a.header.Get("Allow"))
 			}
 			if count, _ := store.CountClients(t.Context(), dcr.Filter{}); (count == 1) != (c.want == 201) {
 				t.Errorf("%d clients stored after status %d", count, c.want)
@@ -136,34 +94,33 @@ func TestHostGuardsRegistrationAlone(t *testing.T) {
 	mux.Handle("POST /connect/dcr", guarded)
 	mux.Handle("/connect/dcr", handler)
 	mux.Handle("/connect/dcr/", handler)
-	server := httptest.NewServer(mux)
-	defer server.Close()
+	r := serve(t, mux)
 
 	for _, path := range []string{"/connect/dcr/", "/connect/dcr/x", "/connect/dcr?client_id=x"} {
-		if response, _ := send(t, server, "POST", path, "", plainBody); response.StatusCode < 400 {
-			t.Errorf("POST %s without the host's token: status %d", path, response.StatusCode)
+		if a := r.do(t, "POST", path, "", plainBody); a.status < 400 {
+			t.Errorf("POST %s without the host's token: status %d", path, a.status)
 		}
 	}
-	if response, _ := send(t, server, "POST", "/connect/dcr", "", plainBody); response.StatusCode != 401 {
-		t.Errorf("POST without the host's token: status %d", response.StatusCode)
+	if a := r.do(t, "POST", "/connect/dcr", "", plainBody); a.status != 401 {
+		t.Errorf("POST without the host's token: status %d", a.status)
 	}
 	guarded.seen = nil
 
-	response, body := send(t, server, "POST", "/connect/dcr", "host-token", plainBody)
-	if response.StatusCode != 201 {
-		t.Fatalf("status %d: %s", response.StatusCode, body)
+	a := r.do(t, "POST", "/connect/dcr", "host-token", plainBody)
+	if a.status != 201 {
+		t.Fatalf("status %d: %s", a.status, a.body)
 	}
-	client := decode(t, body)
+	client := a.members
 	path := "/connect/dcr?client_id=" + client["client_id"].(string)
 	token := client["registration_access_token"].(string)
-	if response, body := send(t, server, "GET", path, token, ""); response.StatusCode != 200 {
-		t.Errorf("GET with the registration access token: status %d: %s", response.StatusCode, body)
+	if a := r.do(t, "GET", path, token, ""); a.status != 200 {
+		t.Errorf("GET with the registration access token: status %d: %s", a.status, a.body)
 	}
-	if response, _ := send(t, server, "GET", path, "host-token", ""); response.StatusCode != 401 {
-		t.Errorf("GET with the host's token: status %d, want 401", response.StatusCode)
+	if a := r.do(t, "GET", path, "host-token", ""); a.status != 401 {
+		t.Errorf("GET with the host's token: status %d, want 401", a.status)
 	}
-	if response, _ := send(t, server, "DELETE", path, token, ""); response.StatusCode != 204 {
-		t.Errorf("DELETE: status %d", response.StatusCode)
+	if a := r.do(t, "DELETE", path, token, ""); a.status != 204 {
+		t.Errorf("DELETE: status %d", a.status)
 	}
 	if len(guarded.seen) != 1 {
 		t.Errorf("the host's guard saw %q, want the registration alone", guarded.seen)
@@ -172,13 +129,12 @@ func TestHostGuardsRegistrationAlone(t *testing.T) {
 
 func TestUnwrappedHandlerRegistersNobody(t *testing.T) {
 	store := memstore.New()
-	server := httptest.NewServer(newHandler(t, store, dcr.Options{}))
-	defer server.Close()
+	r := serve(t, newHandler(t, store, dcr.Options{}))
 	for _, token := range []string{"", "guess"} {
-		response, _ := send(t, server, "POST", "/connect/dcr", token, plainBody)
-		challenge := response.Header.Get("WWW-Authenticate")
-		if response.StatusCode != 401 || !strings.HasPrefix(challenge, `Bearer realm="`) {
-			t.Errorf("token %q: status %d, challenge %q", token, response.StatusCode, challenge)
+		a := r.do(t, "POST", "/connect/dcr", token, plainBody)
+		challenge := a.header.Get("WWW-Authenticate")
+		if a.status != 401 || !strings.HasPrefix(challenge, `Bearer realm="`) {
+			t.Errorf("token %q: status %d, challenge %q", token, a.status, challenge)
 		}
 		if strings.Contains(challenge, "invalid_token") != (token != "") {
 			t.Errorf("token %q: challenge %q", token, challenge)

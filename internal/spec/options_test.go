@@ -10,7 +10,6 @@ import (
 )
 
 func TestOptionsThatCouldNeverWork(t *testing.T) {
-	const endpoint = "https://id.example.com/connect/dcr"
 	for _, c := range []struct {
 		sentence string
 		opts     dcr.Options

@@ -11,12 +11,6 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// over puts the server over another store.
-func (r *rig) over(t testing.TB, store dcr.ClientConfigurationStore) {
-	logger, _ := quiet()
-	r.server.Config.Handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + "/connect/dcr", AllowAnonymous: true, Logger: logger})
-}
-
 // losing is a store in which another update always wins the race.
 type losing struct {
 	*memstore.Store

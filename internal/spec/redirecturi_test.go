@@ -3,8 +3,10 @@ package spec_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/policy"
 )
 
 const (
@@ -179,4 +181,23 @@ func TestPushedRedirectURIs(t *testing.T) {
 	start(t, par).judge(t, []wireCase{
 		{sentence: "only where the host allows it", request: `{"redirect_uris":[],"require_pushed_authorization_requests":true}`, code: dcrRedirect},
 	})
+}
+
+func TestClientsThatMayNotActMatchNoRedirect(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = policy.Stack(*v, policy.Approval(nil)) })
+	client := r.client(t, r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`)))
+	if client.MatchRedirectURI(client.RedirectURIs[0]) || client.Usable(time.Now()) {
+		t.Error("a pending client passes the authorize endpoint")
+	}
+	client.Status = dcr.StatusActive
+	if !client.MatchRedirectURI(client.RedirectURIs[0]) || !client.Usable(time.Now()) {
+		t.Error("an active client does not pass the authorize endpoint")
+	}
+}
+
+func TestLoopbackOnlyMeansHTTP(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = policy.Stack(*v, policy.LoopbackOnly()) })
+	if got := r.post(t, request(t, `{"redirect_uris":["cursor://localhost/cb"]}`)); got.status != 400 {
+		t.Errorf("status %d, want 400", got.status)
+	}
 }

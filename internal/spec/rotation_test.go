@@ -71,3 +71,16 @@ func TestRotation(t *testing.T) {
 		t.Errorf("the newest token has no window: status %d: %s", a.status, a.body)
 	}
 }
+
+func TestEveryTokenIssuedInTheGraceWindowWorks(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.RotateRegistrationToken = true })
+	a := r.register(t, request(t, `{}`))
+	first := r.manage(t, "PUT", a, a.update(nil))
+	second := r.manage(t, "PUT", a, a.update(nil)) // the first answer was lost on one of two hosts
+	if first.status != 200 || second.status != 200 {
+		t.Fatalf("updates: %d, %d", first.status, second.status)
+	}
+	if got := r.manage(t, "PUT", first, first.update(nil)); got.status != 200 {
+		t.Errorf("the token of the first answer is refused: %d", got.status)
+	}
+}

@@ -35,7 +35,7 @@ func (s *software) statement() object {
 // claims are those of a good request.
 func (s *software) claims() object {
 	return object{
-		"iss": "payments", "aud": "bank", "iat": now.Unix(), "exp": now.Unix() + 300, "jti": "request-1",
+		"iss": "payments", "aud": "bank", "iat": noon.Unix(), "exp": noon.Unix() + 300, "jti": "request-1",
 		"software_statement": signers()["RS256"].sign(s.statement()), "client_name": "Plain", "logo_uri": "https://a.example/logo",
 	}
 }
@@ -50,7 +50,7 @@ func newSoftware(t testing.TB, change func(*dcr.SignedRequestVerifier)) *softwar
 	}
 	decode := dcr.SignedRequests(verifier)
 	s := &software{signer: newSigner("tpp")}
-	s.handler, s.store = trusting(t, statements, func(o *dcr.Options, _ *dcr.DefaultValidator) {
+	s.handler, s.store = trusting(t, statements, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 		o.Decoders = map[string]dcr.Decoder{joseType: decode, "application/jwt": decode}
 		o.OptionalClientID = true
 	})
@@ -66,7 +66,7 @@ func TestASignedRequest(t *testing.T) {
 		"Application/JOSE":                 " " + s.sign(claims) + "\r\n",
 		joseType + "; profile=json-string": fmt.Sprintf("%q", s.sign(claims)),
 	} {
-		members := answered(t, askAs(s.handler, contentType, "POST", registerURL, "", body), 201, "")
+		members := answered(t, askAs(t, s.handler, contentType, "POST", registerURL, "", body), 201, "")
 		want := object{
 			"client_name": "Vouched For", "logo_uri": "https://a.example/logo", "software_statement": claims["software_statement"],
 			"iss": nil, "aud": nil, "iat": nil, "exp": nil, "jti": nil, "redirect_uris": []any{"https://vouched.example/cb"},
@@ -78,17 +78,17 @@ func TestASignedRequest(t *testing.T) {
 		}
 	}
 	t.Run("updates as well", func(t *testing.T) {
-		members := answered(t, askAs(s.handler, joseType, "POST", registerURL, "", s.sign(claims)), 201, "")
+		members := answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(claims)), 201, "")
 		path, token := registerURL+"?client_id="+members["client_id"].(string), members["registration_access_token"].(string)
-		updated := answered(t, askAs(s.handler, joseType, "PUT", path, token, s.sign(claims.with("logo_uri", nil))), 200, "")
+		updated := answered(t, askAs(t, s.handler, joseType, "PUT", path, token, s.sign(claims.with("logo_uri", nil))), 200, "")
 		if updated["logo_uri"] != nil || updated["client_name"] != "Vouched For" {
 			t.Errorf("got %v", updated)
 		}
-		answered(t, ask(s.handler, "PUT", path, token, claims.String()), 415, dcr.InvalidRequest)
+		answered(t, ask(t, s.handler, "PUT", path, token, claims.String()), 415, dcr.InvalidRequest)
 	})
 	for contentType, body := range map[string]string{"application/json": claims.String(), "": claims.String(), "application/jose+json": s.sign(claims), "application/jose/": s.sign(claims)} {
 		t.Run("no other body is taken: "+contentType, func(t *testing.T) {
-			answered(t, askAs(s.handler, contentType, "POST", registerURL, "", body), 415, dcr.InvalidRequest)
+			answered(t, askAs(t, s.handler, contentType, "POST", registerURL, "", body), 415, dcr.InvalidRequest)
 		})
 	}
 }
@@ -121,10 +121,10 @@ func TestASignedRequestIsRefused(t *testing.T) {
 			return b64([]byte(`{"alg":"none","kid":"tpp"}`)) + "." + b64([]byte(s.claims().String())) + ".AAAA"
 		}, dcr.InvalidClientMetadata},
 		{"HS256 with the public key", func(s *software) string { return s.withPublicKeyAsSecret(s.claims()) }, dcr.InvalidClientMetadata},
-		{"it has expired", func(s *software) string { return s.sign(s.claims().with("exp", now.Unix()-61)) }, dcr.InvalidClientMetadata},
+		{"it has expired", func(s *software) string { return s.sign(s.claims().with("exp", noon.Unix()-61)) }, dcr.InvalidClientMetadata},
 		{"it has no end", func(s *software) string { return s.sign(s.claims().with("exp", nil)) }, dcr.InvalidClientMetadata},
 		{"its exp is a string", func(s *software) string { return s.sign(s.claims().with("exp", "1999999999")) }, dcr.InvalidClientMetadata},
-		{"it is from the future", func(s *software) string { return s.sign(s.claims().with("iat", now.Unix()+61)) }, dcr.InvalidClientMetadata},
+		{"it is from the future", func(s *software) string { return s.sign(s.claims().with("iat", noon.Unix()+61)) }, dcr.InvalidClientMetadata},
 		{"it is for another bank", func(s *software) string { return s.sign(s.claims().with("aud", "other")) }, dcr.InvalidClientMetadata},
 		{"it is from other software", func(s *software) string { return s.sign(s.claims().with("iss", "lending")) }, dcr.InvalidClientMetadata},
 		{"it says not who it is from", func(s *software) string { return s.sign(s.claims().with("iss", nil)) }, dcr.InvalidClientMetadata},
@@ -138,7 +138,7 @@ func TestASignedRequestIsRefused(t *testing.T) {
 			return s.sign(s.claims().with("software_statement", newSigner("rsa").sign(s.statement())))
 		}, dcr.InvalidSoftwareStatement},
 		{"its statement has expired", func(s *software) string {
-			return s.sign(s.claims().with("software_statement", signers()["RS256"].sign(s.statement().with("exp", now.Unix()-61))))
+			return s.sign(s.claims().with("software_statement", signers()["RS256"].sign(s.statement().with("exp", noon.Unix()-61))))
 		}, dcr.InvalidSoftwareStatement},
 		{"its statement names no keys", func(s *software) string {
 			return s.sign(s.claims().with("software_statement", signers()["RS256"].sign(stated())))
@@ -153,10 +153,10 @@ func TestASignedRequestIsRefused(t *testing.T) {
 			s := newSoftware(t, func(v *dcr.SignedRequestVerifier) {
 				v.Audience, v.IssuerClaim, v.Replay = []string{"bank"}, "software_id", replays
 			})
-			answered(t, askAs(s.handler, joseType, "POST", registerURL, "", test.body(s)), 400, test.code)
+			answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", test.body(s)), 400, test.code)
 			stored(t, s.store, 0)
-			answered(t, askAs(s.handler, joseType, "POST", registerURL, "", s.sign(s.claims().with("jti", "good"))), 201, "")
-			answered(t, askAs(s.handler, joseType, "POST", registerURL, "", s.sign(s.claims().with("jti", "good"))), 400, dcr.InvalidClientMetadata)
+			answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims().with("jti", "good"))), 201, "")
+			answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims().with("jti", "good"))), 400, dcr.InvalidClientMetadata)
 			stored(t, s.store, 1)
 		})
 	}
@@ -177,17 +177,17 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	})
 	statement := signers()["RS256"].sign(stated().with("software_jwks_endpoint", keys.URL, "software_jwks", object{"keys": []any{}}))
 	for range 3 {
-		answered(t, askAs(s.handler, joseType, "POST", registerURL, "", party.sign(s.claims().with("software_statement", statement))), 201, "")
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", party.sign(s.claims().with("software_statement", statement))), 201, "")
 	}
 	if fetches != 1 {
 		t.Errorf("the keys were fetched %d times", fetches)
 	}
 	fixed := newSoftware(t, func(v *dcr.SignedRequestVerifier) { v.Keys = party.keys() })
-	answered(t, askAs(fixed.handler, joseType, "POST", registerURL, "", party.sign(fixed.claims())), 201, "")
+	answered(t, askAs(t, fixed.handler, joseType, "POST", registerURL, "", party.sign(fixed.claims())), 201, "")
 	down := newSoftware(t, func(v *dcr.SignedRequestVerifier) {
 		v.MaxAge, v.Skew, v.Replay = time.Minute, -1, brokenReplays{}
 	})
-	answered(t, askAs(down.handler, joseType, "POST", registerURL, "", down.sign(down.claims())), 503, dcr.TemporarilyUnavailable)
+	answered(t, askAs(t, down.handler, joseType, "POST", registerURL, "", down.sign(down.claims())), 503, dcr.TemporarilyUnavailable)
 }
 
 // brokenReplays remembers nothing.

@@ -2,7 +2,6 @@ package spec_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,28 +16,21 @@ import (
 )
 
 const (
-	directory   = "https://directory.example"
-	statedBody  = `{"software_statement":%q,"client_name":"Plain","redirect_uris":["https://plain.example/cb"]}`
-	registerURL = "/connect/dcr"
+	directory  = "https://directory.example"
+	statedBody = `{"software_statement":%q,"client_name":"Plain","redirect_uris":["https://plain.example/cb"]}`
 )
-
-// now is what the clocks of these tests show.
-var now = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-
-func clock() time.Time { return now }
 
 // stated are the claims of a good statement.
 func stated() object {
 	return object{
-		"iss": directory, "iat": now.Unix() - 10, "exp": now.Unix() + 300, "jti": "statement-1",
+		"iss": directory, "iat": noon.Unix() - 10, "exp": noon.Unix() + 300, "jti": "statement-1",
 		"software_id": "payments", "client_name": "Vouched For", "redirect_uris": []string{"https://vouched.example/cb"},
 		"org_id": "org-7",
 	}
 }
 
-// trusting is a handler that trusts what verifier says, and its store. Each
-// change is made before the handler is.
-func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...func(*dcr.Options, *dcr.DefaultValidator)) (http.Handler, *memstore.Store) {
+// trusting is a handler that trusts what verifier says, and its store.
+func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...change) (http.Handler, *memstore.Store) {
 	t.Helper()
 	if verifier != nil && verifier.Issuers == nil {
 		verifier.Issuers = map[string]dcr.KeySource{directory: signers()["ES256"].keys()}
@@ -50,26 +42,19 @@ func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...func(*dc
 		},
 		Statements: verifier,
 	}
-	opts := dcr.Options{Endpoint: "https://id.example.com" + registerURL, AllowAnonymous: true, MaxClients: 1000, Now: clock}
-	for _, change := range changes {
-		change(&opts, &validator)
-	}
-	if opts.Validator == nil {
-		opts.Validator = validator
-	}
-	opts.Logger, _ = quiet()
 	store := memstore.New()
-	return newHandler(t, store, opts), store
+	opts := dcr.Options{AllowAnonymous: true, MaxClients: 1000, Now: clock, Validator: validator}
+	return newHandler(t, store, opts, changes...), store
 }
 
 func TestAMissingStatement(t *testing.T) {
 	handler, store := trusting(t, &dcr.StatementVerifier{Required: true})
-	answered(t, ask(handler, "POST", registerURL, "", plainBody), 400, dcr.InvalidSoftwareStatement)
+	answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 400, dcr.InvalidSoftwareStatement)
 	stored(t, store, 0)
 	handler, _ = trusting(t, &dcr.StatementVerifier{})
-	answered(t, ask(handler, "POST", registerURL, "", plainBody), 201, "")
+	answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
 	handler, _ = trusting(t, nil)
-	members := answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, "not looked at")), 201, "")
+	members := answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, "not looked at")), 201, "")
 	if members["client_name"] != "Plain" || members["software_statement"] != nil {
 		t.Errorf("a statement that nobody verified counted: %v", members)
 	}
@@ -118,10 +103,10 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 		{"what only a statement may say can be left out", rules(dcr.ClaimOnly), object{}, "", object{"logo_uri": nil, "client_name": "Vouched For"}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			handler, store := trusting(t, &dcr.StatementVerifier{Claims: mapping, Members: test.rules}, func(_ *dcr.Options, v *dcr.DefaultValidator) {
+			handler, store := trusting(t, &dcr.StatementVerifier{Claims: mapping, Members: test.rules}, func(v *dcr.DefaultValidator, _ *dcr.Options) {
 				v.Extensions = []dcr.Extension{dcr.NewField[string]("organisation")}
 			})
-			answer := ask(handler, "POST", registerURL, "", test.plain.with("software_statement", es.sign(ssa)).String())
+			answer := ask(t, handler, "POST", registerURL, "", test.plain.with("software_statement", es.sign(ssa)).String())
 			if test.code != "" {
 				answered(t, answer, 400, test.code)
 				stored(t, store, 0)
@@ -137,14 +122,14 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 	}
 	t.Run("a claim of the wrong form is named as the issuer wrote it", func(t *testing.T) {
 		handler, _ := trusting(t, &dcr.StatementVerifier{Claims: map[string]string{"software_client_name": "client_name"}})
-		answer := ask(handler, "POST", registerURL, "", object{"software_statement": es.sign(ssa.with("software_client_name", 1))}.String())
+		answer := ask(t, handler, "POST", registerURL, "", object{"software_statement": es.sign(ssa.with("software_client_name", 1))}.String())
 		if members := answered(t, answer, 400, dcr.InvalidSoftwareStatement); !strings.Contains(fmt.Sprint(members["error_description"]), "software_client_name must be") {
 			t.Errorf("the description is %v", members["error_description"])
 		}
 	})
 	t.Run("a claim under the member's own name comes first", func(t *testing.T) {
 		handler, _ := trusting(t, &dcr.StatementVerifier{Claims: map[string]string{"software_client_name": "client_name"}})
-		answer := ask(handler, "POST", registerURL, "", object{"software_statement": es.sign(stated().with("software_client_name", "Other"))}.String())
+		answer := ask(t, handler, "POST", registerURL, "", object{"software_statement": es.sign(stated().with("software_client_name", "Other"))}.String())
 		if members := answered(t, answer, 201, ""); members["client_name"] != "Vouched For" {
 			t.Errorf("client_name is %v", members["client_name"])
 		}
@@ -154,14 +139,14 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 func TestAStatementOutlivesItsTime(t *testing.T) {
 	es := signers()["ES256"]
 	statement := es.sign(stated())
-	at, keys := now, jwks(es)
+	at, keys := noon, jwks(es)
 	verifier := &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{directory: func(context.Context, string) ([]byte, error) { return keys, nil }},
 		Once:    true, MaxAge: time.Minute,
 	}
-	handler, store := trusting(t, verifier, func(o *dcr.Options, _ *dcr.DefaultValidator) { o.Now = func() time.Time { return at } })
+	handler, store := trusting(t, verifier, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Now = func() time.Time { return at } })
 	client := registerWith(t, handler, object{"software_statement": statement})
-	at, keys = now.Add(24*time.Hour), jwks(newSigner("rotated"))
+	at, keys = noon.Add(24*time.Hour), jwks(newSigner("rotated"))
 	for sentence, body := range map[string]object{
 		"sent back": {"software_statement": statement, "client_name": "Changed", "logo_uri": "https://a.example/logo"},
 		"left out":  {"client_name": "Changed", "redirect_uris": []string{"https://evil.example/"}, "logo_uri": "https://a.example/logo"},
@@ -224,7 +209,7 @@ func TestUpdatesThatNeedAStatement(t *testing.T) {
 	})
 	t.Run("a statement holds on where verification was switched off", func(t *testing.T) {
 		validator := &switching{DefaultValidator: dcr.DefaultValidator{Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}}}}
-		handler, _ := trusting(t, nil, func(o *dcr.Options, _ *dcr.DefaultValidator) { o.Validator = validator })
+		handler, _ := trusting(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Validator = validator })
 		client := registerWith(t, handler, object{"software_statement": statement})
 		validator.Statements = nil
 		if members := client.update(t, object{"client_name": "Changed"}, 200, ""); members["client_name"] != "Vouched For" {
@@ -242,16 +227,16 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{Once: true})
 		statement := es.sign(stated())
 		bad := object{"software_statement": statement, "grant_types": []string{"password"}}
-		answered(t, ask(handler, "POST", registerURL, "", bad.String()), 400, dcr.InvalidClientMetadata)
+		answered(t, ask(t, handler, "POST", registerURL, "", bad.String()), 400, dcr.InvalidClientMetadata)
 		registerWith(t, handler, object{"software_statement": statement}) // what failed cost nothing
-		answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, statement)), 400, dcr.InvalidSoftwareStatement)
-		answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(stated().with("client_name", "x")))), 400, dcr.InvalidSoftwareStatement)
+		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, statement)), 400, dcr.InvalidSoftwareStatement)
+		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(stated().with("client_name", "x")))), 400, dcr.InvalidSoftwareStatement)
 		stored(t, store, 1)
 	})
 	t.Run("by a hundred at once", func(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{Once: true})
 		body := fmt.Sprintf(statedBody, es.sign(stated()))
-		if created := rush(handler, 100, "", body)[201]; created != 1 {
+		if created := rush(t, handler, 100, "", body)[201]; created != 1 {
 			t.Errorf("%d clients were registered", created)
 		}
 		stored(t, store, 1)
@@ -260,18 +245,18 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{OneClient: true, IDClaim: "software_id"})
 		statement := func(jti string) object { return object{"software_statement": es.sign(stated().with("jti", jti))} }
 		client := registerWith(t, handler, statement("1"))
-		answered(t, ask(handler, "POST", registerURL, "", statement("2").String()), 400, dcr.UnapprovedSoftwareStatement)
+		answered(t, ask(t, handler, "POST", registerURL, "", statement("2").String()), 400, dcr.UnapprovedSoftwareStatement)
 		client.update(t, statement("3"), 200, "")
 		other := registerWith(t, handler, object{"software_statement": es.sign(stated().with("software_id", "lending"))})
 		other.update(t, statement("4"), 400, dcr.UnapprovedSoftwareStatement)
 		stored(t, store, 2)
 		path := registerURL + "?client_id=" + client.members["client_id"].(string)
-		answered(t, ask(handler, "DELETE", path, client.members["registration_access_token"].(string), ""), 204, "")
+		answered(t, ask(t, handler, "DELETE", path, client.members["registration_access_token"].(string), ""), 204, "")
 		registerWith(t, handler, statement("5"))
 	})
 	t.Run("for one client of a hundred that come at once", func(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{OneClient: true})
-		created := rush(handler, 100, "", fmt.Sprintf(statedBody, es.sign(stated())))[201]
+		created := rush(t, handler, 100, "", fmt.Sprintf(statedBody, es.sign(stated())))[201]
 		count, err := store.CountClients(t.Context(), dcr.Filter{})
 		if err != nil || created > 1 || count != int64(created) {
 			t.Errorf("%d clients were registered, %d are stored (%v)", created, count, err)
@@ -296,7 +281,7 @@ func TestAHostVerifiesStatementsItself(t *testing.T) {
 		"beside those of an issuer": {Issuers: map[string]dcr.KeySource{directory: es.keys()}, Required: true},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			handler, store := trusting(t, nil, func(o *dcr.Options, _ *dcr.DefaultValidator) {
+			handler, store := trusting(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 				o.Validator = ownStatements{dcr.DefaultValidator{Statements: verifier}}
 			})
 			client := registerWith(t, handler, object{"software_statement": "own:seven", "client_name": "Plain", "redirect_uris": []string{"https://a.example/"}})
@@ -319,7 +304,7 @@ func TestAHostVerifiesStatementsItself(t *testing.T) {
 
 func TestLaterStepsSeeTheStatement(t *testing.T) {
 	organisation := dcr.NewField[string]("org_id")
-	handler, _ := trusting(t, nil, func(o *dcr.Options, v *dcr.DefaultValidator) {
+	handler, _ := trusting(t, nil, func(v *dcr.DefaultValidator, o *dcr.Options) {
 		v.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["ES256"].keys()}, Required: true}
 		v.Extensions = []dcr.Extension{organisation}
 		o.Validator = sameOrganisation{*v, organisation}
@@ -332,10 +317,10 @@ func TestLaterStepsSeeTheStatement(t *testing.T) {
 			r.Header.Set("X-Org", org)
 			handler.ServeHTTP(w, r)
 		}
-		answer := ask(http.HandlerFunc(asks), "POST", registerURL, "", fmt.Sprintf(statedBody, signers()["ES256"].sign(stated())))
-		var members object
-		if err := json.Unmarshal(answer.Body.Bytes(), &members); err != nil || answer.Code != status {
-			t.Errorf("%s: got %d %s, %v", org, answer.Code, answer.Body, err)
+		answer := ask(t, http.HandlerFunc(asks), "POST", registerURL, "", fmt.Sprintf(statedBody, signers()["ES256"].sign(stated())))
+		members := answer.members
+		if members == nil || answer.status != status {
+			t.Errorf("%s: got %d %s", org, answer.status, answer.body)
 		}
 		if status == 201 && members["org_id"] != "org-7" {
 			t.Errorf("the claim is not in the extension: %v", members)
@@ -381,9 +366,8 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 	newHosts := func(t *testing.T) (*lateFinder, *callerauth.InitialAccessTokens, http.Handler) {
 		store := &lateFinder{Store: memstore.New()}
 		tokens := &callerauth.InitialAccessTokens{Store: store}
-		logger, _ := quiet()
 		return store, tokens, newHandler(t, store, dcr.Options{
-			Endpoint: "https://id.example.com" + registerURL, Now: clock, Caller: tokens.Authenticate, Logger: logger,
+			Now: clock, Caller: tokens.Authenticate,
 			Validator: dcr.DefaultValidator{Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}, OneClient: true}},
 		})
 	}
@@ -391,7 +375,7 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 	t.Run("the client that finds another one is taken back, and cost nothing", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
-		answered(t, ask(handler, "POST", registerURL, token, body), 400, dcr.UnapprovedSoftwareStatement)
+		answered(t, ask(t, handler, "POST", registerURL, token, body), 400, dcr.UnapprovedSoftwareStatement)
 		stored(t, store.Store, 0)
 		uses(t, store, atRest.Hash, 0)
 	})
@@ -399,13 +383,13 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		store.fails = errors.New("no connection")
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
-		answered(t, ask(handler, "POST", registerURL, token, body), 503, dcr.TemporarilyUnavailable)
+		answered(t, ask(t, handler, "POST", registerURL, token, body), 503, dcr.TemporarilyUnavailable)
 		stored(t, store.Store, 0)
 	})
 	t.Run("an update that finds another one is taken back", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
-		plain := ask(handler, "POST", registerURL, token, object{"redirect_uris": []string{"https://a.example/"}}.String())
+		plain := ask(t, handler, "POST", registerURL, token, object{"redirect_uris": []string{"https://a.example/"}}.String())
 		client := &registered{answered(t, plain, 201, ""), handler}
 		client.update(t, object{"software_statement": es.sign(stated())}, 400, dcr.UnapprovedSoftwareStatement)
 		found, err := store.FindByClientID(t.Context(), client.members["client_id"].(string))
@@ -414,4 +398,25 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 		}
 		client.update(t, object{"redirect_uris": []string{"https://b.example/"}}, 200, "")
 	})
+}
+
+// ownWord is a host that verifies statements of its own kind.
+type ownWord struct{ dcr.DefaultValidator }
+
+func (v ownWord) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	if text := reg.Request.SoftwareStatement; text != "" {
+		reg.Statement = &dcr.SoftwareStatement{Issuer: "us", ID: text, Text: text, Metadata: dcr.Metadata{ClientName: "Vouched"}}
+	}
+	return v.DefaultValidator.ValidateSoftwareStatement(ctx, reg)
+}
+
+func TestUpdateCannotShedAStatementOfTheHostsOwnKind(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = ownWord{*v} })
+	a := r.register(t, request(t, `{"software_statement":"opaque"}`))
+	for range 2 {
+		r.manage(t, "PUT", a, a.update(map[string]any{"software_statement": nil, "client_name": "Evil", "client_name#fr": "Mal"}))
+		if client := r.client(t, a); client.ClientName != "Vouched" || len(client.Localized) != 0 {
+			t.Errorf("the client calls itself %q, %v", client.ClientName, client.Localized)
+		}
+	}
 }

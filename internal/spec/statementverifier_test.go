@@ -52,12 +52,12 @@ func TestAStatementIsRefused(t *testing.T) {
 		{"its iss is empty", es.sign(good.with("iss", "")), "iss"},
 		{"its iss is a list", es.sign(good.with("iss", []string{directory})), "iss"},
 		{"its iss is null", text(header, strings.Replace(good.String(), `"`+directory+`"`, "null", 1)), "iss"},
-		{"it has expired", es.sign(good.with("exp", now.Unix()-120)), "expired"},
+		{"it has expired", es.sign(good.with("exp", noon.Unix()-120)), "expired"},
 		{"its exp is a string", es.sign(good.with("exp", "1999999999")), "exp"},
-		{"its exp is in milliseconds", es.sign(good.with("exp", now.UnixMilli())), "exp"},
+		{"its exp is in milliseconds", es.sign(good.with("exp", noon.UnixMilli())), "exp"},
 		{"its exp is negative", es.sign(good.with("exp", -1)), "exp"},
-		{"it is not valid yet", es.sign(good.with("nbf", now.Unix()+120)), "not valid yet"},
-		{"it was issued in the future", es.sign(good.with("iat", now.Unix()+120)), "not valid yet"},
+		{"it is not valid yet", es.sign(good.with("nbf", noon.Unix()+120)), "not valid yet"},
+		{"it was issued in the future", es.sign(good.with("iat", noon.Unix()+120)), "not valid yet"},
 		{"it has a crit that nobody knows", text(header.with("crit", []string{"x"}, "x", 1), good.String()), "critical"},
 		{"its payload is not encoded", text(header.with("crit", []string{"b64"}, "b64", false), good.String()), "critical"},
 		{"it brings its own key in jwk", other.signText(header.with("kid", nil, "jwk", other.jwk()), good.String()), "signature"},
@@ -85,7 +85,7 @@ func TestAStatementIsRefused(t *testing.T) {
 				Issuers:    map[string]dcr.KeySource{directory: es.keys(), "https://rsa.example": rs.keys()},
 				Algorithms: []string{"ES256", "RS256", "EdDSA"},
 			})
-			members := answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, test.statement)), 400, dcr.InvalidSoftwareStatement)
+			members := answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, test.statement)), 400, dcr.InvalidSoftwareStatement)
 			if description := fmt.Sprint(members["error_description"]); !strings.Contains(description, test.says) || strings.Contains(description, "Vouched") {
 				t.Errorf("the description is %q, without %q", description, test.says)
 			}
@@ -119,7 +119,7 @@ func TestAStatementIsAccepted(t *testing.T) {
 			t.Run(alg+" "+sentence, func(t *testing.T) {
 				handler, store := trusting(t, &dcr.StatementVerifier{Issuers: all, Required: true})
 				statement := party.signText(header, stated().with("iss", "https://"+alg+".example").String())
-				members := answered(t, ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, statement)), 201, "")
+				members := answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, statement)), 201, "")
 				want := object{
 					"software_statement": statement, "client_name": "Vouched For", "software_id": "payments",
 					"redirect_uris": []any{"https://vouched.example/cb"}, "org_id": nil, "iss": nil, "jti": nil, "exp": nil,
@@ -159,11 +159,11 @@ func TestWhatAStatementMustHave(t *testing.T) {
 		code     dcr.Code
 	}{
 		{"without an end, it is good for ever", &dcr.StatementVerifier{}, stated().with("exp", nil, "iat", nil), 201, ""},
-		{"within the skew it has not expired", &dcr.StatementVerifier{}, stated().with("exp", now.Unix()-59), 201, ""},
-		{"the skew can be none", &dcr.StatementVerifier{Skew: -1}, stated().with("exp", now.Unix()), 400, dcr.InvalidSoftwareStatement},
-		{"the skew can be larger", &dcr.StatementVerifier{Skew: time.Hour}, stated().with("exp", now.Unix()-3599), 201, ""},
-		{"it is young enough", &dcr.StatementVerifier{MaxAge: 5 * time.Minute}, stated().with("iat", now.Unix()-300), 201, ""},
-		{"it is too old", &dcr.StatementVerifier{MaxAge: 5 * time.Minute}, stated().with("iat", now.Unix()-361), 400, dcr.InvalidSoftwareStatement},
+		{"within the skew it has not expired", &dcr.StatementVerifier{}, stated().with("exp", noon.Unix()-59), 201, ""},
+		{"the skew can be none", &dcr.StatementVerifier{Skew: -1}, stated().with("exp", noon.Unix()), 400, dcr.InvalidSoftwareStatement},
+		{"the skew can be larger", &dcr.StatementVerifier{Skew: time.Hour}, stated().with("exp", noon.Unix()-3599), 201, ""},
+		{"it is young enough", &dcr.StatementVerifier{MaxAge: 5 * time.Minute}, stated().with("iat", noon.Unix()-300), 201, ""},
+		{"it is too old", &dcr.StatementVerifier{MaxAge: 5 * time.Minute}, stated().with("iat", noon.Unix()-361), 400, dcr.InvalidSoftwareStatement},
 		{"its age is unknown", &dcr.StatementVerifier{MaxAge: 5 * time.Minute}, stated().with("iat", nil), 400, dcr.InvalidSoftwareStatement},
 		{"it is meant for this server", &dcr.StatementVerifier{Audience: []string{"bank", "bank-2"}}, stated().with("aud", "bank-2"), 201, ""},
 		{"it is meant for several", &dcr.StatementVerifier{Audience: []string{"bank"}}, stated().with("aud", []string{"x", "bank"}), 201, ""},
@@ -188,15 +188,15 @@ func TestWhatAStatementMustHave(t *testing.T) {
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			handler, store := trusting(t, test.verifier)
-			answer := ask(handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(test.claims)))
+			answer := ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(test.claims)))
 			answered(t, answer, test.status, test.code)
 			if test.status == 201 {
 				stored(t, store, 1)
 			} else {
 				stored(t, store, 0)
 			}
-			if (answer.Header().Get("Retry-After") != "") != (test.status == 503) {
-				t.Errorf("Retry-After is %q", answer.Header().Get("Retry-After"))
+			if (answer.header.Get("Retry-After") != "") != (test.status == 503) {
+				t.Errorf("Retry-After is %q", answer.header.Get("Retry-After"))
 			}
 		})
 	}
@@ -234,7 +234,7 @@ func TestNewHandlerRefusesVerifiersOfNoUse(t *testing.T) {
 func TestVerify(t *testing.T) {
 	es := signers()["ES256"]
 	verifier := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}, IDClaim: "software_id"}
-	statement, err := verifier.Verify(t.Context(), es.sign(stated()), now)
+	statement, err := verifier.Verify(t.Context(), es.sign(stated()), noon)
 	if err != nil || statement.Issuer != directory || statement.ID != "payments" || statement.ClientName != "Vouched For" || string(statement.Claims["org_id"]) != `"org-7"` {
 		t.Errorf("got %+v, %v", statement, err)
 	}
@@ -244,7 +244,7 @@ func TestVerify(t *testing.T) {
 		es.sign(stated()):                        dcr.UnapprovedSoftwareStatement,
 		es.sign(stated().with("client_name", 1)): dcr.InvalidSoftwareStatement,
 	} {
-		if statement, err := verifier.Verify(t.Context(), text, now); !errors.Is(err, code) || statement != nil {
+		if statement, err := verifier.Verify(t.Context(), text, noon); !errors.Is(err, code) || statement != nil {
 			t.Errorf("got %v, %v, want %s", statement, err, code)
 		}
 	}
@@ -277,7 +277,7 @@ func TestAVersionThatIsANumber(t *testing.T) {
 			for name, value := range test.claims {
 				claims[name] = value
 			}
-			answer := ask(handler, "POST", registerURL, "", test.plain.with("software_statement", es.sign(claims)).String())
+			answer := ask(t, handler, "POST", registerURL, "", test.plain.with("software_statement", es.sign(claims)).String())
 			if members := answered(t, answer, test.status, test.code); members["software_version"] != test.want {
 				t.Errorf("software_version is %v, want %v", members["software_version"], test.want)
 			}

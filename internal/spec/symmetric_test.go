@@ -7,17 +7,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// A JSON document with every symmetric algorithm beside an asymmetric one.
-const symmetric = `{"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_jwt","private_key_jwt","none"],
-	"token_endpoint_auth_signing_alg_values_supported":["RS256","HS256","HS512"],
-	"id_token_signing_alg_values_supported":["RS256","HS256","HS384","HS512"],"userinfo_signing_alg_values_supported":["RS256","HS256"],
-	"id_token_encryption_alg_values_supported":["RSA-OAEP","A256KW","dir"],"id_token_encryption_enc_values_supported":["A128CBC-HS256","A256CBC-HS512"],
-	"request_object_encryption_alg_values_supported":["RSA-OAEP","A128KW"],"request_object_encryption_enc_values_supported":["A128CBC-HS256"],
-	"request_object_signing_alg_values_supported":["RS256","HS256"]}`
-
 func TestSymmetricAlgorithms(t *testing.T) {
 	r := start(t, symmetric, sealed(t))
-	const keys = `"token_endpoint_auth_method":"private_key_jwt",` + keySet
+	keys := `"token_endpoint_auth_method":"private_key_jwt",` + keySet
 	r.judge(t, []wireCase{
 		{sentence: "client_secret_jwt has a secret (OIDCC §9)", request: `{"token_endpoint_auth_method":"client_secret_jwt"}`, answer: `{"token_endpoint_auth_method":"client_secret_jwt","client_secret_expires_at":0}`},
 		{sentence: "client_secret_jwt with its algorithm", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"HS512"}`, answer: `{"token_endpoint_auth_signing_alg":"HS512"}`},

@@ -1,6 +1,6 @@
 package spec_test
 
-// What the tests of trust share: parties that sign, and their key sets.
+// Parties that sign, and their key sets.
 
 import (
 	"crypto"
@@ -13,44 +13,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
-	"maps"
 	"math/big"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
-	"testing"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/memstore"
 )
 
 var b64 = base64.RawURLEncoding.EncodeToString
-
-// object is a JSON object.
-type object map[string]any
-
-// with returns the object with other members: a name before each value, nil to
-// take a member away.
-func (o object) with(pairs ...any) object {
-	all := maps.Clone(o)
-	for i := 0; i < len(pairs); i += 2 {
-		if all[pairs[i].(string)] = pairs[i+1]; pairs[i+1] == nil {
-			delete(all, pairs[i].(string))
-		}
-	}
-	return all
-}
-
-func (o object) String() string {
-	text, err := json.Marshal(o)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
 
 // signer is a party with a key.
 type signer struct {
@@ -154,79 +124,4 @@ func (s *signer) withPublicKeyAsSecret(claims object) string {
 	signed := b64([]byte(s.header().with("alg", "HS256").String())) + "." + b64([]byte(claims.String()))
 	mac.Write([]byte(signed))
 	return signed + "." + b64(mac.Sum(nil))
-}
-
-// ask sends one request to a handler.
-func ask(handler http.Handler, method, path, token, body string) *httptest.ResponseRecorder {
-	return askAs(handler, "application/json", method, path, token, body)
-}
-
-func askAs(handler http.Handler, contentType, method, path, token, body string) *httptest.ResponseRecorder {
-	request := httptest.NewRequest(method, path, strings.NewReader(body))
-	request.Header.Set("Content-Type", contentType)
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, request)
-	return recorder
-}
-
-// answered checks the status and the error code of an answer, "" for none, and
-// returns its members.
-func answered(t testing.TB, answer *httptest.ResponseRecorder, status int, code dcr.Code) object {
-	t.Helper()
-	var members object
-	if answer.Body.Len() > 0 {
-		if err := json.Unmarshal(answer.Body.Bytes(), &members); err != nil {
-			t.Fatalf("not a JSON object: %s", answer.Body)
-		}
-	}
-	if found, _ := members["error"].(string); answer.Code != status || found != string(code) {
-		t.Errorf("got %d %s, want %d %s", answer.Code, answer.Body, status, code)
-	}
-	return members
-}
-
-// stored checks how many clients there are.
-func stored(t testing.TB, store *memstore.Store, want int64) {
-	t.Helper()
-	if count, err := store.CountClients(t.Context(), dcr.Filter{}); err != nil || count != want {
-		t.Errorf("%d clients are stored, want %d (%v)", count, want, err)
-	}
-}
-
-// registered is a client that registered, as it manages itself.
-type registered struct {
-	members object
-	handler http.Handler
-}
-
-func registerWith(t testing.TB, handler http.Handler, body object) *registered {
-	t.Helper()
-	return &registered{answered(t, ask(handler, "POST", registerURL, "", body.String()), 201, ""), handler}
-}
-
-func (r *registered) update(t testing.TB, body object, status int, code dcr.Code) object {
-	t.Helper()
-	body = body.with("client_id", r.members["client_id"])
-	path := registerURL + "?client_id=" + r.members["client_id"].(string)
-	return answered(t, ask(r.handler, "PUT", path, r.members["registration_access_token"].(string), body.String()), status, code)
-}
-
-// rush registers many times at once and counts the answers by status.
-func rush(handler http.Handler, times int, token, body string) map[int]int {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	statuses := make(map[int]int)
-	for range times {
-		all.Go(func() {
-			status := ask(handler, "POST", registerURL, token, body).Code
-			mu.Lock()
-			defer mu.Unlock()
-			statuses[status]++
-		})
-	}
-	all.Wait()
-	return statuses
 }
