@@ -1,0 +1,106 @@
+package spec_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// saying is an Authenticator that always says the same.
+func saying(subject string, err error) dcr.Authenticator {
+	return func(*http.Request) (*dcr.Caller, error) {
+		if subject == "" {
+			return nil, err
+		}
+		return &dcr.Caller{Subject: subject}, err
+	}
+}
+
+var (
+	knowsNobody  = saying("", nil)
+	letsIn       = saying("someone", nil)
+	refuses      = saying("", dcr.Errorf(dcr.InvalidToken, "expired"))
+	wantsScope   = saying("", &dcr.Error{Code: dcr.InsufficientScope, Scope: `register "all"`})
+	cannotTell   = saying("", errors.New("no connection to 10.0.0.5"))
+	isOutOfOrder = saying("", dcr.Errorf(dcr.TemporarilyUnavailable, "later"))
+)
+
+func TestAuthenticatorsTogether(t *testing.T) {
+	logger, _ := quiet()
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(logger)
+	const realm = `Bearer realm="client registration"`
+	for _, test := range []struct {
+		sentence  string
+		any       []dcr.Authenticator
+		token     string
+		status    int
+		code      dcr.Code
+		challenge string
+	}{
+		{"nobody is asked and nobody let in", nil, "", 401, dcr.InvalidToken, realm},
+		{"nobody is asked about a token", nil, "t", 401, dcr.InvalidToken, realm + `, error="invalid_token"`},
+		{"one lets in", []dcr.Authenticator{letsIn}, "", 201, "", ""},
+		{"none knows the stranger", []dcr.Authenticator{knowsNobody, knowsNobody}, "", 401, dcr.InvalidToken, realm},
+		{"none knows the token", []dcr.Authenticator{knowsNobody, knowsNobody}, "t", 401, dcr.InvalidToken, realm + `, error="invalid_token"`},
+		{"the second lets in whom the first does not know", []dcr.Authenticator{knowsNobody, letsIn}, "t", 201, "", ""},
+		{"the second lets in whom the first refuses", []dcr.Authenticator{refuses, letsIn}, "t", 201, "", ""},
+		{"the second lets in while the first is out of order", []dcr.Authenticator{isOutOfOrder, letsIn}, "t", 201, "", ""},
+		{"the second lets in while the first fails", []dcr.Authenticator{cannotTell, letsIn}, "t", 201, "", ""},
+		{"the second lets in whom the first lacks a scope of", []dcr.Authenticator{wantsScope, letsIn}, "t", 201, "", ""},
+		{"an outage is no refusal", []dcr.Authenticator{refuses, isOutOfOrder, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
+		{"a fault is no refusal", []dcr.Authenticator{cannotTell, refuses}, "t", 500, dcr.ServerError, ""},
+		{"who knows the token and refuses it is believed", []dcr.Authenticator{isOutOfOrder, wantsScope, refuses}, "t", 403, dcr.InsufficientScope,
+			realm + `, error="insufficient_scope", scope="register 'all'"`},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			answers := map[string]http.Handler{}
+			answers["as Options.Caller"] = newHandler(t, memstore.New(), dcr.Options{Caller: dcr.AnyOf(test.any...)})
+			answers["as middleware"] = dcr.Require(dcr.AnyOf(test.any...))(newHandler(t, memstore.New(), dcr.Options{Endpoint: "https://id.example.com" + registerURL}))
+			for how, handler := range answers {
+				answer := ask(t, handler, "POST", registerURL, test.token, plainBody)
+				answered(t, answer, test.status, test.code)
+				if got := answer.header.Get("WWW-Authenticate"); got != test.challenge {
+					t.Errorf("%s: the challenge is %q, want %q", how, got, test.challenge)
+				}
+				if strings.Contains(answer.body, "10.0.0.5") {
+					t.Errorf("%s: the answer tells too much: %s", how, answer.body)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAuthenticatorAlone(t *testing.T) {
+	opts := dcr.Options{Caller: knowsNobody, AllowAnonymous: true, MaxClients: 10}
+	handler := newHandler(t, memstore.New(), opts)
+	answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+	answered(t, ask(t, handler, "POST", registerURL, "a token of nobody", plainBody), 401, dcr.InvalidToken)
+}
+
+func TestTheCallerReachesTheHooks(t *testing.T) {
+	handler := newHandler(t, memstore.New(), dcr.Options{
+		ModifyResponse: func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+			if reg.Caller.Subject != "someone" || reg.Client.RegisteredBy != "someone" {
+				t.Errorf("the caller is %+v, the client was registered by %q", reg.Caller, reg.Client.RegisteredBy)
+			}
+			return nil
+		},
+	})
+	answered(t, ask(t, dcr.Require(letsIn)(handler), "POST", registerURL, "", plainBody), 201, "")
+}
+
+func TestAnyOfWantsAuthenticators(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a nil Authenticator was taken")
+		}
+	}()
+	dcr.AnyOf(letsIn, nil)
+}

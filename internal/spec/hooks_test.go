@@ -1,0 +1,270 @@
+package spec_test
+
+// What a hook may do and what it cannot: refuse, set defaults, break a rule.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// TestHooksRefuse holds both ways of refusing, in every hook: an *Error is
+// shown, any other error is logged and a bare 500; nothing is stored.
+func TestHooksRefuse(t *testing.T) {
+	shown, hidden := dcr.Errorf(dcr.InvalidClientMetadata, "not today"), errors.New("secret detail")
+	hooks := map[string]func(err error) dcr.Options{
+		"Caller": func(err error) dcr.Options {
+			return dcr.Options{Caller: func(*http.Request) (*dcr.Caller, error) { return nil, err }}
+		},
+		"NewClientID": func(err error) dcr.Options {
+			return dcr.Options{NewClientID: func(context.Context, *dcr.Registration) (string, error) { return "", err }}
+		},
+		"NewClientSecret": func(err error) dcr.Options {
+			return dcr.Options{NewClientSecret: func(context.Context, *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
+				return "", dcr.Secret{}, err
+			}}
+		},
+		"ModifyResponse": func(err error) dcr.Options {
+			return dcr.Options{ModifyResponse: func(context.Context, *dcr.Registration, *dcr.Response) error { return err }}
+		},
+		"SetClientDefaults": func(err error) dcr.Options {
+			return dcr.Options{Validator: hooked{defaults: func(*dcr.Registration) error { return err }}}
+		},
+	}
+	for name, options := range hooks {
+		for _, c := range []struct {
+			err    error
+			status int
+			code   dcr.Code
+		}{{shown, 400, dcr.InvalidClientMetadata}, {hidden, 500, dcr.ServerError}} {
+			t.Run(fmt.Sprintf("%s refuses with %d", name, c.status), func(t *testing.T) {
+				store := memstore.New()
+				opts := options(c.err)
+				opts.AllowAnonymous = true
+				logger, lines := quiet()
+				opts.Logger = logger
+				r := serve(t, newHandler(t, store, opts))
+				a := r.do(t, "POST", "/connect/dcr", "", plainBody)
+				if a.status != c.status || a.members["error"] != string(c.code) {
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+				if strings.Contains(a.body, "detail") || (c.status == 500) != strings.Contains(lines.String(), "secret detail") {
+					t.Errorf("answer %s, log %s", a.body, lines)
+				}
+				if count, _ := store.CountClients(t.Context(), dcr.Filter{}); count != 0 {
+					t.Error("a client was stored")
+				}
+			})
+		}
+	}
+}
+
+// hooked is a validator with the host's own defaults.
+type hooked struct {
+	dcr.DefaultValidator
+	defaults func(*dcr.Registration) error
+}
+
+func (h hooked) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	return h.defaults(reg)
+}
+
+func TestHostDefaultsWin(t *testing.T) {
+	set := func(reg *dcr.Registration) {
+		reg.Client.RequirePKCE = true
+		reg.Client.AllowOfflineAccess = false
+		reg.Client.AccessTokenLifetime = 5 * time.Minute
+	}
+	def := dcr.DefaultValidator{}
+	orders := map[string]dcr.Validator{
+		"set first": hooked{defaults: func(reg *dcr.Registration) error {
+			set(reg)
+			return def.SetClientDefaults(context.Background(), reg)
+		}},
+		"default first": hooked{defaults: func(reg *dcr.Registration) error {
+			err := def.SetClientDefaults(context.Background(), reg)
+			set(reg)
+			return err
+		}},
+		"set before the grant types": earlyDefaults{set: set},
+	}
+	for name, validator := range orders {
+		t.Run(name, func(t *testing.T) {
+			store := memstore.New()
+			r := serve(t, newHandler(t, store, dcr.Options{AllowAnonymous: true, Validator: validator}))
+			a := r.do(t, "POST", "/connect/dcr", "", `{"redirect_uris":["https://a.example/"],"grant_types":["authorization_code","refresh_token"]}`)
+			client, err := store.FindByClientID(t.Context(), a.members["client_id"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !client.RequirePKCE || client.AllowOfflineAccess || client.AccessTokenLifetime != 5*time.Minute {
+				t.Errorf("PKCE %v, offline access %v, access tokens %v", client.RequirePKCE, client.AllowOfflineAccess, client.AccessTokenLifetime)
+			}
+		})
+	}
+}
+
+type earlyDefaults struct {
+	dcr.DefaultValidator
+	set func(*dcr.Registration)
+}
+
+func (e earlyDefaults) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	e.set(reg)
+	return e.DefaultValidator.ValidateGrantTypes(ctx, reg)
+}
+
+func TestOfflineAccessFollowsTheGrant(t *testing.T) {
+	store := memstore.New()
+	r := serve(t, newHandler(t, store, dcr.Options{AllowAnonymous: true}))
+	for grants, want := range map[string]bool{`["authorization_code"]`: false, `["authorization_code","refresh_token"]`: true} {
+		a := r.do(t, "POST", "/connect/dcr", "", `{"redirect_uris":["https://a.example/"],"grant_types":`+grants+`}`)
+		client, err := store.FindByClientID(t.Context(), a.members["client_id"].(string))
+		if err != nil || client.AllowOfflineAccess != want {
+			t.Errorf("%s: offline access %v, error %v", grants, client.AllowOfflineAccess, err)
+		}
+	}
+}
+
+// TestHooksCannotBreakFixedRules holds that a hook which leaves an
+// unacceptable client is the server's fault, and one that skipped a check does
+// not let a registrant through.
+func TestHooksCannotBreakFixedRules(t *testing.T) {
+	change := func(f func(c *dcr.Client)) dcr.Options {
+		return dcr.Options{Validator: hooked{defaults: func(reg *dcr.Registration) error { f(reg.Client); return nil }}}
+	}
+	cases := []struct {
+		sentence string
+		opts     dcr.Options
+		body     string
+		status   int
+	}{
+		{"a hook that takes the redirect URIs away is at fault", change(func(c *dcr.Client) { c.RedirectURIs = nil }), plainBody, 500},
+		{"a hook that sets a script as redirect URI is at fault", change(func(c *dcr.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }), plainBody, 500},
+		{"a hook that gives a public client client_credentials is at fault", change(func(c *dcr.Client) {
+			c.GrantTypes, c.TokenEndpointAuthMethod = append(c.GrantTypes, "client_credentials"), "none"
+		}), plainBody, 500},
+		{"a hook that sets an endless access token is at fault", change(func(c *dcr.Client) { c.AccessTokenLifetime = 0 }), plainBody, 500},
+		{"ModifyResponse that breaks the client is at fault", dcr.Options{ModifyResponse: func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+			reg.Client.RedirectURIs = nil
+			return nil
+		}}, plainBody, 500},
+		{"a step that was skipped does not let a script through", dcr.Options{Validator: lax{}}, `{"redirect_uris":["javascript:alert(1)"]}`, 400},
+		{"a step that was skipped does not let a fragment through", dcr.Options{Validator: lax{}}, `{"redirect_uris":["https://a.example/#"]}`, 400},
+		{"a step that was skipped does no harm to a good request", dcr.Options{Validator: lax{}}, plainBody, 201},
+	}
+	for _, c := range cases {
+		t.Run(c.sentence, func(t *testing.T) {
+			store := memstore.New()
+			c.opts.AllowAnonymous = true
+			c.opts.Logger, _ = quiet()
+			r := serve(t, newHandler(t, store, c.opts))
+			a := r.do(t, "POST", "/connect/dcr", "", c.body)
+			if a.status != c.status {
+				t.Errorf("status %d, want %d: %s", a.status, c.status, a.body)
+			}
+			if count, _ := store.CountClients(t.Context(), dcr.Filter{}); (count == 1) != (c.status == 201) {
+				t.Errorf("%d clients stored", count)
+			}
+		})
+	}
+}
+
+// lax skips the judgement of redirect URIs.
+type lax struct{ dcr.DefaultValidator }
+
+func (lax) ValidateRedirectURIs(context.Context, *dcr.Registration) error { return nil }
+
+func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
+	store := memstore.New()
+	note := dcr.NewField[string]("note")
+	r := serve(t, newHandler(t, store, dcr.Options{AllowAnonymous: true,
+		ModifyResponse: func(_ context.Context, reg *dcr.Registration, res *dcr.Response) error {
+			res.RedirectURIs[0] = "https://edited.example/"
+			res.ClientID, res.ClientSecret = "mine", "mine"
+			return note.Set(&res.Metadata, "welcome")
+		}}))
+	a := r.do(t, "POST", "/connect/dcr", "", plainBody)
+	answer := a.members
+	client, err := store.FindByClientID(t.Context(), answer["client_id"].(string))
+	if err != nil {
+		t.Fatalf("the answer's client id is not the stored one: %v", err)
+	}
+	if answer["note"] != "welcome" || answer["client_secret"] == "mine" {
+		t.Errorf("answer %s", a.body)
+	}
+	if !slices.Equal(client.RedirectURIs, []string{"https://app.example.com/callback"}) || len(client.Extra) != 0 {
+		t.Errorf("stored %v, extensions %v", client.RedirectURIs, client.Extra)
+	}
+}
+
+func TestPanicInAHookStoresNothing(t *testing.T) {
+	store := memstore.New()
+	handler := newHandler(t, store, dcr.Options{AllowAnonymous: true,
+		ModifyResponse: func(context.Context, *dcr.Registration, *dcr.Response) error { panic("hook") }})
+	defer func() {
+		if recover() == nil {
+			t.Error("the panic was swallowed")
+		}
+		if count, _ := store.CountClients(t.Context(), dcr.Filter{}); count != 0 {
+			t.Error("a client was stored")
+		}
+	}()
+	ask(t, handler, "POST", "/connect/dcr", "", plainBody)
+}
+
+// otherID is a step that goes beyond its right.
+type otherID struct{ dcr.DefaultValidator }
+
+func (otherID) SetClientDefaults(_ context.Context, reg *dcr.Registration) error {
+	if reg.Client.SoftwareID != "" {
+		reg.Client.ID = reg.Client.SoftwareID
+	}
+	return nil
+}
+
+func TestStepCannotUpdateAnotherClient(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = otherID{*v}; o.Logger, _ = quiet() })
+	victim, attacker := r.register(t, request(t, `{}`)), r.register(t, request(t, `{}`))
+	before, _ := json.Marshal(r.client(t, victim))
+	if got := r.manage(t, "PUT", attacker, attacker.update(map[string]any{"software_id": r.client(t, victim).ID})); got.status != 500 {
+		t.Errorf("status %d, want 500", got.status)
+	}
+	if after, _ := json.Marshal(r.client(t, victim)); string(after) != string(before) {
+		t.Error("another client was changed")
+	}
+}
+
+// rawNote is a step that writes what is not JSON.
+type rawNote struct{ dcr.DefaultValidator }
+
+func (rawNote) SetClientDefaults(_ context.Context, reg *dcr.Registration) error {
+	reg.Client.Extra = map[string]json.RawMessage{"tenant": json.RawMessage("acme")}
+	return nil
+}
+
+func TestHooksCannotStoreWhatIsNotJSON(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = rawNote{*v}; o.Logger, _ = quiet() })
+	if got := r.post(t, request(t, `{}`)); got.status != 500 {
+		t.Errorf("status %d, want 500", got.status)
+	}
+	r = start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+		o.Logger, _ = quiet()
+		o.ModifyResponse = func(_ context.Context, _ *dcr.Registration, res *dcr.Response) error {
+			res.Extra = map[string]json.RawMessage{"region": json.RawMessage("eu")}
+			return nil
+		}
+	})
+	if got := r.post(t, request(t, `{}`)); got.status != 500 {
+		t.Errorf("status %d, want 500", got.status)
+	}
+}

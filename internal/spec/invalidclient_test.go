@@ -1,0 +1,53 @@
+package spec_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
+
+func TestWriteInvalidClient(t *testing.T) {
+	outage := errors.New("connection refused")
+	for _, c := range []struct {
+		name, authorization string
+		err                 error
+		status              int
+		code, challenge     string
+		retry               bool
+	}{
+		{"unknown, by Basic", "Basic Zm9vOmJhcg==", dcr.ErrClientNotFound, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"unknown, by basic in lower case", "basic Zm9vOmJhcg==", dcr.ErrClientNotFound, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"unknown, by another scheme", "Custom x", dcr.ErrClientNotFound, 401, "invalid_client", `Custom realm="token endpoint"`, false},
+		{"unknown, in the body", "", dcr.ErrClientNotFound, 401, "invalid_client", "", false},
+		{"unknown, with a header that is none", "\"evil\", x", dcr.ErrClientNotFound, 401, "invalid_client", "", false},
+		{"unknown, said at length", "", fmt.Errorf("find: %w", dcr.ErrClientNotFound), 401, "invalid_client", "", false},
+		{"known, with a wrong secret", "Basic Zm9vOmJhcg==", nil, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"an outage", "Basic Zm9vOmJhcg==", outage, 503, "temporarily_unavailable", "", true},
+		{"a cancelled request", "", context.Canceled, 503, "temporarily_unavailable", "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/connect/token", nil)
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			w := httptest.NewRecorder()
+			dcr.WriteInvalidClient(w, r, c.err)
+			body := decode(t, w.Body.String())
+			header := w.Header()
+			if w.Code != c.status || body["error"] != c.code || body["error_description"] == "" {
+				t.Errorf("got %d %v", w.Code, body)
+			}
+			if header.Get("WWW-Authenticate") != c.challenge || (header.Get("Retry-After") != "") != c.retry {
+				t.Errorf("headers %v", header)
+			}
+			if header.Get("Cache-Control") != "no-store" || header.Get("Content-Type") != "application/json" {
+				t.Errorf("headers %v", header)
+			}
+		})
+	}
+}

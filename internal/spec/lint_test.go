@@ -1,0 +1,181 @@
+package spec_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
+)
+
+// plainStore hides what a memstore.Store can do besides.
+type plainStore struct{ dcr.ClientConfigurationStore }
+
+func TestWarnings(t *testing.T) {
+	supports := func(change func(c *dcr.Capabilities)) dcr.DefaultValidator {
+		v := dcr.DefaultValidator{}
+		change(&v.Supports)
+		return v
+	}
+	machines := supports(func(c *dcr.Capabilities) { c.GrantTypes = []string{"client_credentials"} })
+	symmetric := supports(func(c *dcr.Capabilities) { c.IDTokenSigningAlgs = []string{"RS256", "HS256"} })
+	for _, c := range []struct {
+		name  string
+		store dcr.ClientConfigurationStore
+		opts  dcr.Options
+		want  []string // what the warnings contain, in order
+	}{
+		{"nothing to say", nil, dcr.Options{}, nil},
+		{"open, with a bounded store", nil, dcr.Options{AllowAnonymous: true}, nil},
+		{"open, with an endless store", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
+		{"open, with secrets that expire", nil, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour}, []string{"Options.SecretLifetime"}},
+		{"closed, with secrets that expire", nil, dcr.Options{SecretLifetime: time.Hour}, nil},
+		{"secrets that nobody can renew", nil, dcr.Options{SecretLifetime: time.Hour, DisableManagement: true}, []string{"Options.SecretLifetime"}},
+		{"management that is off", nil, dcr.Options{DisableManagement: true, ManageAs: func(*dcr.Caller, *dcr.Client) bool { return true }}, []string{"Options.ManageAs"}},
+		{"open to machines", nil, dcr.Options{AllowAnonymous: true, Validator: machines}, []string{"client_credentials"}},
+		{"open to machines, but not to those of strangers", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, nil},
+		{"closed to machines of strangers", nil, dcr.Options{Validator: machines}, nil},
+		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
+		{"an empty allow-list, below a decorator", nil, dcr.Options{Validator: policy.Stack(dcr.DefaultValidator{}, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
+		{"a policy beyond discovery", nil, dcr.Options{
+			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
+			Policies:  map[string]dcr.Validator{"mcp": policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none"}}})},
+		}, []string{`Options.Policies["mcp"] registers clients with client_credentials`, `Options.Policies["mcp"] registers clients with none`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			logger, lines := quiet()
+			c.opts.Endpoint, c.opts.Logger = "https://id.example.com/connect/dcr", logger
+			if c.store == nil {
+				c.store = memstore.New()
+			}
+			h, err := dcr.NewHandler(c.store, &c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings := h.Warnings()
+			if len(warnings) != len(c.want) || strings.Count(lines.String(), "level=WARN") != len(c.want) {
+				t.Fatalf("warnings %q, logged %s", warnings, lines)
+			}
+			for i, want := range c.want {
+				if !strings.Contains(warnings[i], want) {
+					t.Errorf("%q does not mention %q", warnings[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestMaxClients(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	store := memstore.New()
+	h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: 2, Now: func() time.Time { return now }})
+	register := func(want int) {
+		t.Helper()
+		a := ask(t, h, "POST", "/connect/dcr", "", plainBody)
+		if a.status != want || want == 503 && a.header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s, want %d", a.status, a.body, want)
+		}
+	}
+	register(201)
+	register(201)
+	register(503)
+	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
+		if err != nil || store.Delete(t.Context(), client.ID) != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	register(503) // until the store is asked again
+	now = now.Add(time.Minute)
+	register(201)
+	register(503)
+}
+
+func TestMaxClientsNeedsACountingStore(t *testing.T) {
+	_, err := dcr.NewHandler(plainStore{memstore.New()}, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", MaxClients: 1})
+	if err == nil || !strings.Contains(err.Error(), "Options.MaxClients") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// brokenCounter cannot count.
+type brokenCounter struct{ *memstore.Store }
+
+func (brokenCounter) CountClients(context.Context, dcr.Filter) (int64, error) {
+	return 0, errors.New("connection refused")
+}
+
+func TestMaxClientsInAnOutage(t *testing.T) {
+	h := newHandler(t, brokenCounter{memstore.New()}, dcr.Options{AllowAnonymous: true, MaxClients: 2})
+	if a := ask(t, h, "POST", "/connect/dcr", "", plainBody); a.status != 503 {
+		t.Errorf("got %d, want 503", a.status)
+	}
+}
+
+func TestChoosePolicy(t *testing.T) {
+	store := memstore.New()
+	h := newHandler(t, store, dcr.Options{
+		AllowAnonymous: true,
+		Policies: map[string]dcr.Validator{
+			"strangers": policy.Stack(dcr.DefaultValidator{}, policy.LoopbackOnly()),
+			"partners":  dcr.DefaultValidator{},
+		},
+		ChoosePolicy: func(r *http.Request, caller *dcr.Caller) (string, error) {
+			switch {
+			case r.Header.Get("X-Blocked") != "":
+				return "", dcr.Errorf(dcr.AccessDenied, "not from here")
+			case caller == nil:
+				return "strangers", nil
+			}
+			return dcr.CallerPolicy(r, caller)
+		},
+	})
+	const web, loopback = `{"redirect_uris":["https://app.example.com/"]}`, `{"redirect_uris":["http://127.0.0.1/"]}`
+	register := func(caller *dcr.Caller, body, blocked string) (int, map[string]any) {
+		r := newRequest("POST", "/connect/dcr", "", body)
+		r.Header.Set("X-Blocked", blocked)
+		if caller != nil {
+			r = r.WithContext(dcr.ContextWithCaller(r.Context(), caller))
+		}
+		a := exchange(t, h, r)
+		return a.status, a.members
+	}
+	for _, c := range []struct {
+		name          string
+		caller        *dcr.Caller
+		body, blocked string
+		status        int
+		policy        string
+	}{
+		{"a stranger, within its policy", nil, loopback, "", 201, "strangers"},
+		{"a stranger, beyond it", nil, web, "", 400, ""},
+		{"a partner", &dcr.Caller{Policy: "partners"}, web, "", 201, "partners"},
+		{"a caller without a policy", &dcr.Caller{}, web, "", 201, ""},
+		{"a policy that is not there", &dcr.Caller{Policy: "gone"}, web, "", 500, ""},
+		{"a request that the host refuses", nil, loopback, "yes", 403, ""},
+	} {
+		status, body := register(c.caller, c.body, c.blocked)
+		if status != c.status {
+			t.Errorf("%s: got %d %v", c.name, status, body)
+			continue
+		}
+		if status == 201 {
+			if client, err := store.FindByClientID(t.Context(), body["client_id"].(string)); err != nil || client.Policy != c.policy {
+				t.Errorf("%s: the client's policy is %q, %v", c.name, client.Policy, err)
+			}
+		}
+	}
+	status, body := register(nil, loopback, "")
+	if status != 201 {
+		t.Fatal(status, body)
+	}
+	uri, token := body["registration_client_uri"].(string), body["registration_access_token"].(string)
+	if a := ask(t, h, "PUT", uri, token, `{"client_id":"`+body["client_id"].(string)+`",`+web[1:]); a.status != 400 {
+		t.Errorf("an update beyond the policy that the client registered under: %d %s", a.status, a.body)
+	}
+}

@@ -1,0 +1,86 @@
+package spec_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+func TestExpiredSecrets(t *testing.T) {
+	now := noon
+	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+		o.SecretLifetime, o.Now = time.Hour, func() time.Time { return now }
+	})
+	registered := r.register(t, request(t, ``))
+	if registered.members["client_secret_expires_at"] != float64(noon.Add(time.Hour).Unix()) {
+		t.Errorf("%s", registered.body)
+	}
+	now = noon.Add(59 * time.Minute)
+	if a := r.manage(t, "PUT", registered, registered.update(nil)); a.members["client_secret"] != nil || a.members["client_secret_expires_at"] != registered.members["client_secret_expires_at"] {
+		t.Errorf("a valid secret stays: %s", a.body)
+	}
+	now = noon.Add(time.Hour)
+	if a := r.manage(t, "GET", registered, ""); a.status != 200 || a.members["client_secret"] != nil {
+		t.Errorf("a read renews nothing: %s", a.body)
+	}
+	a := r.manage(t, "PUT", registered, registered.update(nil))
+	if a.text("client_secret") == "" || a.text("client_secret") == registered.text("client_secret") || a.members["client_secret_expires_at"] != float64(now.Add(time.Hour).Unix()) {
+		t.Errorf("an update renews an expired secret: status %d: %s", a.status, a.body)
+	}
+	if client := r.client(t, registered); !client.VerifySecret(a.text("client_secret"), now) || client.VerifySecret(registered.text("client_secret"), now) {
+		t.Error("the new secret is valid, the old one is not")
+	}
+}
+
+func TestRotation(t *testing.T) {
+	now := noon
+	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+		o.RotateRegistrationToken, o.RotateSecret, o.RotationGrace, o.Now = true, true, time.Hour, func() time.Time { return now }
+	})
+	registered := r.register(t, request(t, ``))
+	if a := r.manage(t, "GET", registered, ""); a.text("registration_access_token") != registered.text("registration_access_token") {
+		t.Errorf("a read rotates nothing: %s", a.body)
+	}
+	lost := r.manage(t, "PUT", registered, registered.update(nil))
+	if lost.text("registration_access_token") == registered.text("registration_access_token") || lost.text("client_secret") == registered.text("client_secret") || lost.text("client_secret") == "" {
+		t.Fatalf("an update rotates both: %s", lost.body)
+	}
+	retried := r.manage(t, "PUT", registered, registered.update(nil))
+	if retried.status != 200 {
+		t.Fatalf("where the answer was lost, the old token still works: status %d: %s", retried.status, retried.body)
+	}
+	client := r.client(t, registered)
+	for _, secret := range []*answer{registered, lost, retried} {
+		if !client.VerifySecret(secret.text("client_secret"), now) || client.VerifySecret(secret.text("client_secret"), now.Add(time.Hour)) && secret != retried {
+			t.Errorf("an old secret is valid within its window: %s", secret.body)
+		}
+	}
+	if a := r.manage(t, "GET", retried, ""); a.status != 200 || a.text("registration_access_token") != retried.text("registration_access_token") {
+		t.Errorf("the new token works: status %d: %s", a.status, a.body)
+	}
+	if a := r.manage(t, "GET", registered, ""); a.status != 401 {
+		t.Errorf("once the new token was used, the old one is gone: status %d: %s", a.status, a.body)
+	}
+	third := r.manage(t, "PUT", retried, retried.update(map[string]any{"client_secret": nil}))
+	now = noon.Add(time.Hour)
+	if a := r.manage(t, "GET", retried, ""); a.status != 401 {
+		t.Errorf("after its window the old token is gone: status %d: %s", a.status, a.body)
+	}
+	if a := r.manage(t, "GET", third, ""); a.status != 200 {
+		t.Errorf("the newest token has no window: status %d: %s", a.status, a.body)
+	}
+}
+
+func TestEveryTokenIssuedInTheGraceWindowWorks(t *testing.T) {
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) { o.RotateRegistrationToken = true })
+	a := r.register(t, request(t, `{}`))
+	first := r.manage(t, "PUT", a, a.update(nil))
+	second := r.manage(t, "PUT", a, a.update(nil)) // the first answer was lost on one of two hosts
+	if first.status != 200 || second.status != 200 {
+		t.Fatalf("updates: %d, %d", first.status, second.status)
+	}
+	if got := r.manage(t, "PUT", first, first.update(nil)); got.status != 200 {
+		t.Errorf("the token of the first answer is refused: %d", got.status)
+	}
+}

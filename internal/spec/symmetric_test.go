@@ -1,0 +1,107 @@
+package spec_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+func TestSymmetricAlgorithms(t *testing.T) {
+	r := start(t, symmetric, sealed(t))
+	keys := `"token_endpoint_auth_method":"private_key_jwt",` + keySet
+	r.judge(t, []wireCase{
+		{sentence: "client_secret_jwt has a secret (OIDCC §9)", request: `{"token_endpoint_auth_method":"client_secret_jwt"}`, answer: `{"token_endpoint_auth_method":"client_secret_jwt","client_secret_expires_at":0}`},
+		{sentence: "client_secret_jwt with its algorithm", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"HS512"}`, answer: `{"token_endpoint_auth_signing_alg":"HS512"}`},
+		{sentence: "client_secret_jwt does not go with asymmetric algorithms", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: HS256, HS512"},
+		{sentence: "a client of another method gets a secret for its ID Tokens (OIDCR §3.2)", request: `{` + keys + `,"id_token_signed_response_alg":"HS256"}`, answer: `{"token_endpoint_auth_method":"private_key_jwt","id_token_signed_response_alg":"HS256","client_secret_expires_at":0}`},
+		{sentence: "and for UserInfo", request: `{` + keys + `,"userinfo_signed_response_alg":"HS256"}`, answer: `{"client_secret_expires_at":0}`},
+		{sentence: "and for encrypted ID Tokens", request: `{` + keys + `,"id_token_encrypted_response_alg":"A256KW"}`, answer: `{"id_token_encrypted_response_enc":"A128CBC-HS256","client_secret_expires_at":0}`},
+		{sentence: "and for encrypted request objects (OIDCR §2)", request: `{` + keys + `,"request_object_encryption_alg":"A128KW"}`, answer: `{"client_secret_expires_at":0}`},
+		{sentence: "and for signed request objects", request: `{` + keys + `,"request_object_signing_alg":"HS256"}`, answer: `{"client_secret_expires_at":0}`},
+		{sentence: "and none without need", request: `{` + keys + `}`, answer: `{"client_secret":null,"client_secret_expires_at":null}`},
+		{sentence: "symmetric encryption needs no keys of the client's", request: `{"id_token_encrypted_response_alg":"dir"}`, answer: `{"id_token_encrypted_response_alg":"dir"}`},
+		{sentence: "a public client has no symmetric algorithm (OIDCC §10.1)", request: `{"token_endpoint_auth_method":"none","id_token_signed_response_alg":"HS256"}`, code: dcrMetadata, says: "id_token_signed_response_alg must not be symmetric for a client without a secret"},
+		{sentence: "an http request URI of objects signed symmetrically", request: `{"request_uris":["http://rp.example.com/r"],"request_object_signing_alg":"HS256"}`},
+	})
+	start(t, `{"id_token_signing_alg_values_supported":["HS256","ES256"]}`, sealed(t)).judge(t, []wireCase{
+		{sentence: "a public client that leaves the algorithm to the server gets one that it can have", request: `{"token_endpoint_auth_method":"none"}`, answer: `{"id_token_signed_response_alg":"ES256"}`},
+		{sentence: "a confidential one gets the first", answer: `{"id_token_signed_response_alg":"HS256"}`},
+	})
+}
+
+// The secret is as long as its algorithms need (OIDCC §16.19), and the server
+// can open it again.
+func TestSymmetricSecrets(t *testing.T) {
+	sealer, err := dcr.NewAESSealer(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, symmetric, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Sealer = sealer })
+	for algorithms, need := range map[string]int{
+		`"id_token_signed_response_alg":"HS256"`:                                                                                              32,
+		`"id_token_signed_response_alg":"HS384"`:                                                                                              48,
+		`"id_token_signed_response_alg":"HS512"`:                                                                                              64,
+		`"id_token_encrypted_response_alg":"dir","id_token_encrypted_response_enc":"A256CBC-HS512"`:                                           64,
+		`"token_endpoint_auth_method":"client_secret_jwt"`:                                                                                    64,
+		`"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"HS256"`:                                          32,
+		`"token_endpoint_auth_method":"client_secret_jwt","id_token_signed_response_alg":"HS256"`:                                             64,
+		`"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"HS256","request_object_encryption_alg":"A128KW"`: 32,
+	} {
+		a := r.register(t, request(t, `{`+algorithms+`}`))
+		client, err := r.store.FindByClientID(t.Context(), a.text("client_id"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, err := client.OpenSecrets(sealer, time.Now())
+		if err != nil || len(opened) != 1 || opened[0].Reveal() != a.text("client_secret") || len(opened[0].Reveal()) < need {
+			t.Errorf("%s: %d secrets, %v; issued %q, needs %d octets", algorithms, len(opened), err, a.text("client_secret"), need)
+		}
+	}
+}
+
+func TestSymmetricWithoutSealer(t *testing.T) {
+	const capabilities = `{"token_endpoint_auth_methods_supported":["client_secret_basic","none"],"id_token_signing_alg_values_supported":["HS256","RS256","ES256"],
+		"id_token_encryption_alg_values_supported":["RSA-OAEP","A256KW","dir"],"id_token_encryption_enc_values_supported":["A128CBC-HS256"]}`
+	r := start(t, capabilities)
+	for _, member := range []string{`"id_token_signed_response_alg":"HS256"`, `"id_token_encrypted_response_alg":"A256KW"`, `"id_token_encrypted_response_alg":"dir"`} {
+		r.judge(t, []wireCase{{sentence: "a server that keeps only hashes refuses " + member, request: `{` + member + `}`, code: dcrMetadata, says: "this server keeps only its hash, so use an asymmetric algorithm or method"}})
+	}
+	r.judge(t, []wireCase{
+		{sentence: "and gives nobody one unasked", answer: `{"id_token_signed_response_alg":"RS256"}`},
+		{sentence: "nor out of a list", request: `{"id_token_signing_alg_values_supported":["HS256","ES256"]}`, answer: `{"id_token_signed_response_alg":"ES256"}`},
+	})
+}
+
+// A change of method or algorithm on an update issues a secret, or a longer
+// one, or takes it away.
+func TestSecretsFollowTheMethod(t *testing.T) {
+	r := start(t, symmetric, sealed(t))
+	registered := r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))
+	steps := []struct {
+		sentence string
+		changed  map[string]any
+		issued   bool
+		expires  any
+	}{
+		{"none to client_secret_basic issues one", map[string]any{"token_endpoint_auth_method": "client_secret_basic"}, true, 0.0},
+		{"the same again keeps it", nil, false, 0.0},
+		{"a symmetric algorithm needs one that can be opened", map[string]any{"id_token_signed_response_alg": "HS256"}, true, 0.0},
+		{"a longer hash needs a longer one", map[string]any{"id_token_signed_response_alg": "HS512"}, true, 0.0},
+		{"a shorter one does not", map[string]any{"id_token_signed_response_alg": "HS384"}, false, 0.0},
+		{"back to asymmetric keeps it", map[string]any{"id_token_signed_response_alg": "RS256"}, false, 0.0},
+		{"client_secret_basic to none takes it away", map[string]any{"token_endpoint_auth_method": "none", "client_secret": nil}, false, nil},
+	}
+	last := registered
+	for _, step := range steps {
+		changed := map[string]any{"client_secret": nil}
+		for name, value := range step.changed {
+			changed[name] = value
+		}
+		a := r.manage(t, "PUT", registered, last.update(changed))
+		if _, issued := a.members["client_secret"]; a.status != 200 || issued != step.issued || a.members["client_secret_expires_at"] != step.expires {
+			t.Errorf("%s: status %d: %s", step.sentence, a.status, a.body)
+		}
+		last = a
+	}
+}
