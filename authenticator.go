@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Authenticator finds out who sends a request. It returns
@@ -164,6 +166,7 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	authenticate = AnyOf(authenticate)
 	return func(next http.Handler) http.Handler {
 		var cors CORS
+		var tallied tally.Tally
 		if behind, ok := next.(*Handler); ok {
 			cors = behind.opts.CORS
 		}
@@ -175,7 +178,7 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 			}
 			if err != nil {
 				cors.answer(w.Header(), r, "POST, OPTIONS")
-				logRefusal(r, slog.Default(), err)
+				logRefusal(r, slog.Default(), &tallied, err)
 				WriteError(w, r, err)
 				return
 			}

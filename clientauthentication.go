@@ -100,7 +100,7 @@ func (reg *Registration) checkAuthentication() error {
 	return nil
 }
 
-// checkKeys judges jwks and jwks_uri. The document behind jwks_uri is never
+// checkKeys judges jwks and jwks_uri. Of a set, only its keys are kept. The document behind jwks_uri is never
 // fetched at registration.
 func (reg *Registration) checkKeys() error {
 	c := reg.Client
@@ -121,6 +121,7 @@ func (reg *Registration) checkKeys() error {
 	if err != nil {
 		return refuseMember("jwks", "keys", "%s", err)
 	}
+	c.JWKS = keys.Set
 	reg.keys, reg.keysJudged = keys, c.JWKS
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Code is an OAuth error code. It is an error itself, so that
@@ -213,8 +215,9 @@ func (e *Error) scopeParameter() string {
 }
 
 // logRefusal logs an error that is about to be written: what is the
-// registrant's fault at debug level, what is ours as an error.
-func logRefusal(r *http.Request, logger *slog.Logger, err error) {
+// registrant's fault at debug level, what is ours as an error. What is out of
+// order, which every stranger can find out, is tallied.
+func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
 	refused := (*Error)(nil)
 	switch {
 	case abandoned(r, err):
@@ -222,9 +225,10 @@ func logRefusal(r *http.Request, logger *slog.Logger, err error) {
 	case !errors.As(err, &refused):
 		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
-		logger.WarnContext(r.Context(), "client registration unavailable", "error", refused.Err)
+		tallied.Log(r.Context(), logger, slog.LevelWarn, "store.full", "client registration unavailable", "error", refused.Err)
 	case refused.status() >= http.StatusInternalServerError && refused.Err != nil:
-		logger.ErrorContext(r.Context(), "client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		tallied.Log(r.Context(), logger, slog.LevelError, refused.Rule+" "+refused.Description,
+			"client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 	default:
 		logger.DebugContext(r.Context(), "client registration refused",
 			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.Err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/lasting"
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Handler is the registration endpoint and the client configuration endpoint:
@@ -30,6 +31,7 @@ type Handler struct {
 	endpointPath string
 	pathForm     bool
 	ceiling      ceiling
+	tally        tally.Tally
 	writes       *lasting.Span // of Options.StoreTimeout
 	asksCaller   bool          // Options.Caller is the host's
 	hooked       bool          // a hook of the host's runs between Validate and the store
@@ -219,31 +221,54 @@ func PlainJSON(ctx context.Context, r *http.Request, body []byte) (DecodedBody, 
 	return DecodedBody{JSON: body}, nil
 }
 
-// decoder finds the Decoder for a body by its media type, whatever the
-// parameters but a charset other than UTF-8 (RFC 8259 §8.1).
+// decoder finds the Decoder for a body by its media type, whose parameters have
+// no meaning (RFC 8259 §11).
 func (h *Handler) decoder(header http.Header, v Validator) (Decoder, error) {
 	decoders := v.Decoders()
 	if decoders == nil {
 		decoders = h.opts.Decoders
 	}
-	contentType := header.Get("Content-Type")
-	mediaType, charset := contentType, ""
-	if contentType != jsonType {
-		var parameters map[string]string
-		var err error
-		if mediaType, parameters, err = mime.ParseMediaType(contentType); err != nil {
-			mediaType = ""
-		}
-		charset = parameters["charset"]
+	types, encodings := header["Content-Type"], header["Content-Encoding"]
+	plain := len(encodings) == 0 || len(encodings) == 1 && (encodings[0] == "" || strings.EqualFold(encodings[0], "identity"))
+	mediaType := ""
+	if len(types) == 1 {
+		mediaType = mediaTypeOf(types[0])
 	}
-	encoding := header.Get("Content-Encoding")
-	decode := decoders[mediaType]
-	if decode == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" && !strings.EqualFold(encoding, "identity") {
-		refused := Errorf(InvalidRequest, "the body must be %s, not compressed", strings.Join(sortedKeys(decoders), " or "))
-		refused.Status = http.StatusUnsupportedMediaType
-		return nil, refused
+	if decode := decoders[mediaType]; decode != nil && plain {
+		return decode, nil
 	}
-	return decode, nil
+	refused := Errorf(InvalidRequest, "the body must be %s, not compressed; %s came", strings.Join(sortedKeys(decoders), " or "), sentAs(types, mediaType, plain))
+	refused.Status = http.StatusUnsupportedMediaType
+	return nil, refused
+}
+
+// mediaTypeOf is a Content-Type without its parameters, sound or not, "" where
+// it is none.
+func mediaTypeOf(contentType string) string {
+	if contentType == jsonType {
+		return jsonType
+	}
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType, _, err := mime.ParseMediaType(mediaType)
+	if err != nil || len(mediaType) > 64 {
+		return ""
+	}
+	return mediaType
+}
+
+// sentAs says what a refused body came as.
+func sentAs(types []string, mediaType string, plain bool) string {
+	switch {
+	case len(types) == 0:
+		return "no Content-Type"
+	case len(types) > 1:
+		return "more than one Content-Type"
+	case mediaType == "":
+		return "no media type"
+	case !plain:
+		return mediaType + " with a Content-Encoding"
+	}
+	return mediaType
 }
 
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -262,6 +287,6 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 
 // fail logs and writes an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	logRefusal(r, h.opts.Logger, err)
+	logRefusal(r, h.opts.Logger, &h.tally, err)
 	h.opts.WriteError(w, r, err)
 }

@@ -39,7 +39,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	if token == "" && caller == nil {
 		return nil, errNoToken
 	}
-	client, err := h.store.FindByClientID(r.Context(), clientID)
+	client, err := h.find(r.Context(), clientID)
 	if errors.Is(err, ErrClientNotFound) {
 		client, err = unknownClient, nil
 	}
@@ -68,6 +68,13 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 		token = ""
 	}
 	return &access{client: client, caller: caller, token: token, validator: validator}, nil
+}
+
+// find reads the store, within the time that a write has.
+func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.opts.StoreTimeout)
+	defer cancel()
+	return h.store.FindByClientID(ctx, clientID)
 }
 
 // read answers GET (RFC 7592 §2.1).

@@ -40,7 +40,7 @@ type Metadata struct {
 	TOSURI                  string          `json:"tos_uri" lang:"yes"`
 	PolicyURI               string          `json:"policy_uri" lang:"yes"`
 	JWKSURI                 string          `json:"jwks_uri"`
-	JWKS                    json.RawMessage `json:"jwks"` // kept to the byte
+	JWKS                    json.RawMessage `json:"jwks"` // its keys are kept to the byte, and nothing else of the set
 	SoftwareID              string          `json:"software_id"`
 	SoftwareVersion         string          `json:"software_version"`
 

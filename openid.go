@@ -195,9 +195,15 @@ func (c *Client) sectorEntries() []sectorEntry {
 func (reg *Registration) checkPairwise() error {
 	hosts := make(map[string]bool)
 	for _, entry := range reg.Client.sectorEntries() {
-		if parsed, err := uri.Parse(entry.uri); err == nil {
-			hosts[parsed.Host] = true
+		parsed, err := uri.Parse(entry.uri)
+		if err != nil {
+			continue
 		}
+		if kind := parsed.Kind(); kind != uri.HTTPS && kind != uri.HTTP {
+			// Every application on every machine has this host, or none.
+			return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with a loopback redirect or a scheme of the application's own")
+		}
+		hosts[parsed.Host] = true
 	}
 	if len(hosts) > 1 {
 		return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with redirect_uris, or keys or a notification endpoint for CIBA, on more than one host")

@@ -124,8 +124,8 @@ type Options struct {
 	// Limits bound what a body may hold. Zero fields mean the defaults.
 	Limits Limits
 
-	// StoreTimeout bounds a write to the store, which outlives a cancelled
-	// request. If zero, 10 seconds.
+	// StoreTimeout bounds a read of the store, and a write to it, which outlives
+	// a cancelled request. If zero, 10 seconds.
 	StoreTimeout time.Duration
 
 	// Logger gets what went wrong on our side, and at debug level refusals and

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -30,6 +32,20 @@ type Request struct {
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
 	paid      bool      // its software statement has been used up
+}
+
+// Format writes that there is a request, whatever the verb: its body holds the
+// client's secret on an update.
+func (r *Request) Format(f fmt.State, verb rune) { io.WriteString(f, r.describe()) }
+
+// LogValue returns what Format writes.
+func (r *Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
+
+func (r *Request) describe() string {
+	if r == nil {
+		return "no client registration request"
+	}
+	return fmt.Sprintf("[client registration request of %d bytes]", len(r.Raw))
 }
 
 // fault is a member of the wrong form. It counts only where the member is on.

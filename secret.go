@@ -87,7 +87,7 @@ func (s *Secret) matches(presented string, now time.Time) bool {
 	case SecretSHA256:
 		return subtle.ConstantTimeCompare([]byte(HashSecret(Plaintext(presented)).Value), []byte(s.Value)) == 1
 	case SecretBcrypt:
-		return bcrypt.CompareHashAndPassword([]byte(s.Value), []byte(presented)) == nil
+		return matchBcrypt(s.Value, presented)
 	case SecretArgon2id:
 		return matchArgon2id(s.Value, presented)
 	}
@@ -113,12 +113,28 @@ func (c *Client) VerifySecret(presented string, now time.Time) bool {
 	return matchAny(c.Secrets, presented, now) && c.Usable(now)
 }
 
+// maxBcrypt is how many bytes of a password bcrypt looks at.
+const maxBcrypt = 72
+
+// matchBcrypt refuses what bcrypt would not read to its end: what follows 72
+// bytes, and in many implementations what follows a NUL.
+func matchBcrypt(encoded, presented string) bool {
+	if len(presented) > maxBcrypt || strings.IndexByte(presented, 0) >= 0 {
+		return false
+	}
+	return bcrypt.CompareHashAndPassword([]byte(encoded), []byte(presented)) == nil
+}
+
 // The most that a stored argon2id hash may ask for, so that a damaged one
 // cannot exhaust the machine.
 const (
-	argon2MaxMemory = 1 << 20 // KiB
+	argon2MaxMemory = 256 << 10 // KiB
 	argon2MaxTime   = 64
 )
+
+// argon2Slots bounds how many argon2id hashes are computed at once, for anyone
+// can send a wrong secret.
+var argon2Slots = make(chan struct{}, 2)
 
 // matchArgon2id reads the PHC string format of argon2id.
 func matchArgon2id(encoded, presented string) bool {
@@ -142,6 +158,8 @@ func matchArgon2id(encoded, presented string) bool {
 		m == 0 || m > argon2MaxMemory || t == 0 || t > argon2MaxTime || p == 0 || p > 255 {
 		return false
 	}
+	argon2Slots <- struct{}{}
+	defer func() { <-argon2Slots }()
 	have := argon2.IDKey([]byte(presented), salt, uint32(t), uint32(m), uint8(p), uint32(len(want)))
 	return subtle.ConstantTimeCompare(have, want) == 1
 }

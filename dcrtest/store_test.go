@@ -11,10 +11,6 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-func TestMemoryStore(t *testing.T) {
-	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return memstore.New() })
-}
-
 // plainStore has no optional capability.
 type plainStore struct{ dcr.ClientConfigurationStore }
 

@@ -4,7 +4,6 @@
 package memstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -24,8 +23,14 @@ type Store struct {
 	// with ErrStoreFull. If zero, 250,000. Set it before the first use.
 	Limit int
 
-	mu       sync.RWMutex
-	clients  map[string]storedClient
+	// MaxBytes bounds the stored documents, in bytes; beyond it, Add and Update
+	// fail with ErrStoreFull. If zero, 1 GiB. Set it before the first use.
+	MaxBytes int64
+
+	mu      sync.RWMutex
+	clients map[string]storedClient
+	bytes   int64 // of the documents
+	byStatement
 	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
@@ -41,6 +46,7 @@ type storedClient struct {
 
 const (
 	defaultMemoryLimit = 250_000
+	defaultMaxBytes    = 1 << 30
 	leastForgetAt      = 1024
 )
 
@@ -90,14 +96,37 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if _, taken := s.clients[client.ID]; taken {
 		return dcr.ErrClientExists
 	}
-	if int64(len(s.clients)) >= s.ClientLimit() {
+	if int64(len(s.clients)) >= s.ClientLimit() || !s.fits(len(document)) {
 		return dcr.ErrStoreFull
 	}
 	added := storedClient{document: document, revision: 1}
 	added.touch(client.ActivatedAt, client.LastUsedAt)
-	s.clients[client.ID] = added
+	s.put(client, added)
 	client.Revision = 1
 	return nil
+}
+
+// fits reports whether so many bytes more may be stored. Fewer always may.
+func (s *Store) fits(more int) bool {
+	limit := s.MaxBytes
+	if limit <= 0 {
+		limit = defaultMaxBytes
+	}
+	return more <= 0 || s.bytes+int64(more) <= limit
+}
+
+// put stores a client, in the place of the one of its id if there is one.
+func (s *Store) put(client *dcr.Client, stored storedClient) {
+	s.bytes += int64(len(stored.document) - len(s.clients[client.ID].document))
+	s.clients[client.ID] = stored
+	s.byStatement.set(client)
+}
+
+// drop forgets a client.
+func (s *Store) drop(clientID string) {
+	s.bytes -= int64(len(s.clients[clientID].document))
+	delete(s.clients, clientID)
+	s.byStatement.forget(clientID)
 }
 
 // ClientLimit returns the most clients that the store holds; see
@@ -141,10 +170,13 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	if stored.revision != client.Revision {
 		return dcr.ErrConflict
 	}
+	if !s.fits(len(document) - len(stored.document)) {
+		return dcr.ErrStoreFull
+	}
 	client.Revision++
 	stored.document, stored.revision = document, client.Revision
 	stored.touch(client.ActivatedAt, client.LastUsedAt)
-	s.clients[client.ID] = stored
+	s.put(client, stored)
 	return nil
 }
 
@@ -155,7 +187,7 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 	if _, found := s.clients[clientID]; !found {
 		return dcr.ErrClientNotFound
 	}
-	delete(s.clients, clientID)
+	s.drop(clientID)
 	return nil
 }
 
@@ -253,7 +285,7 @@ func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
 	if err != nil || !selects(client) {
 		return false
 	}
-	delete(s.clients, clientID)
+	s.drop(clientID)
 	return true
 }
 
@@ -261,25 +293,8 @@ func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
 // [dcr.StatementFinder].
 func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
 	s.mu.RLock()
-	var candidates []storedClient
-	for _, stored := range s.clients {
-		if bytes.Contains(stored.document, []byte(`"statement":`)) { // few have one
-			candidates = append(candidates, stored)
-		}
-	}
-	s.mu.RUnlock()
-	var ids []string
-	for _, stored := range candidates {
-		client, err := stored.client()
-		if err != nil {
-			return nil, err
-		}
-		if of := client.Statement; of != nil && of.Issuer == issuer && of.ID == id {
-			ids = append(ids, client.ID)
-		}
-	}
-	slices.Sort(ids)
-	return ids, nil
+	defer s.mu.RUnlock()
+	return slices.Clone(s.byStatement.clients[statement{issuer, id}]), nil
 }
 
 // AddInitialAccessToken stores a new token; see [dcr.InitialAccessTokenStore].

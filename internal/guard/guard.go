@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr/internal/keycache"
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // The kinds of failure. Why a fetch failed tells a stranger what stands in the
@@ -73,6 +74,7 @@ const maxHeaderBytes = 16 << 10
 type Client struct {
 	http     http.Client
 	slots    slots
+	tally    tally.Tally
 	timeout  time.Duration
 	maxBytes int64
 	logger   *slog.Logger
@@ -135,14 +137,19 @@ func (c *Client) Get(ctx context.Context, rawURL, accept string) (*Response, err
 	if err == nil {
 		return res, nil
 	}
+	kind := kindOf(err)
 	// The URL is a stranger's: its host is what a reader of the log needs.
-	c.logger.WarnContext(ctx, "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
+	c.tally.Log(ctx, c.logger, slog.LevelWarn, kind.Error(), "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
+	return res, kind
+}
+
+func kindOf(err error) error {
 	for _, kind := range []error{ErrBusy, ErrAddressRefused, ErrAnswerRefused} {
 		if errors.Is(err, kind) {
-			return res, kind
+			return kind
 		}
 	}
-	return res, ErrUnreachable
+	return ErrUnreachable
 }
 
 func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, error) {

@@ -34,17 +34,27 @@ func (e *KeyError) Error() string {
 type Keys struct {
 	Sig, Enc bool // at least one key can sign, or be encrypted to
 	Count    int
+	Set      []byte // the set with its keys as they were written, and nothing else
 }
+
+// maxKeyBytes bounds one key: an RSA key of 8,192 bits with its certificates
+// has less.
+const maxKeyBytes = 8 << 10
 
 // CheckClientKeys judges a registrant's key set, which may hold at most limit
 // keys, all of them public. Key types that are not known are let through. The
 // error is a *KeyError.
 func CheckClientKeys(jwks []byte, limit int) (Keys, error) {
 	var set clientSet
-	err := readSet(jwks, func(i int, value strictjson.Value) error {
+	err := readSet(jwks, &set.other, func(i int, value strictjson.Value) error {
 		if i >= limit {
 			return wrong("keys", "must have at most "+strconv.Itoa(limit)+" elements")
 		}
+		if len(value) > maxKeyBytes {
+			return wrong(element("keys", i), "must not be longer than "+strconv.Itoa(maxKeyBytes)+" bytes")
+		}
+		set.texts += len(value) + len(",")
+		set.list = append(set.list, value)
 		err := set.add(value)
 		if e, ok := err.(*strictjson.Error); ok {
 			return wrong(element("keys", i)+dotted(e.Path), e.Reason)
@@ -57,7 +67,32 @@ func CheckClientKeys(jwks []byte, limit int) (Keys, error) {
 	if e := (*strictjson.Error)(nil); errors.As(err, &e) {
 		return Keys{}, &KeyError{Path: e.Path, Reason: e.Reason}
 	}
+	set.Set = set.bare(jwks)
 	return set.Keys, err
+}
+
+// maxBlanks is what a pretty printer may leave around the keys of a set.
+const maxBlanks = 256
+
+// bare returns jwks if it holds its keys and little else, or a set of its keys
+// alone: what a stranger puts around them is not kept.
+func (s *clientSet) bare(jwks []byte) []byte {
+	const head, tail = `{"keys":[`, `]}`
+	size := len(head) + s.texts + len(tail)
+	if len(s.list) > 0 {
+		size -= len(",")
+	}
+	if !s.other && len(jwks) <= size+maxBlanks {
+		return jwks
+	}
+	bare := append(make([]byte, 0, size), head...)
+	for i, key := range s.list {
+		if i > 0 {
+			bare = append(bare, ',')
+		}
+		bare = append(bare, key...)
+	}
+	return append(bare, tail...)
 }
 
 func element(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
@@ -69,11 +104,13 @@ func dotted(path string) string {
 	return "." + path
 }
 
-// readSet calls key for each element of the set's keys.
-func readSet(jwks []byte, key func(i int, value strictjson.Value) error) error {
+// readSet calls key for each element of the set's keys, and notes whether the
+// set has other members.
+func readSet(jwks []byte, other *bool, key func(i int, value strictjson.Value) error) error {
 	found := false
 	err := strictjson.ReadObject(jwks, setLimits, func(name string, value strictjson.Value) error {
 		if name != "keys" {
+			*other = true
 			return nil
 		}
 		found = true
@@ -93,6 +130,9 @@ type clientSet struct {
 	Keys
 	sig, enc, noUse bool // whether a key says use sig, enc, or nothing
 	seen            map[identity]struct{}
+	list            []strictjson.Value
+	other           bool // the set has members besides keys
+	texts           int  // bytes of list, with a comma each
 }
 
 // identity is what only one key of a set may have. Keys of different types may

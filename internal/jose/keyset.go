@@ -28,7 +28,7 @@ type key struct {
 // Len.
 func ParseKeySet(jwks []byte) (*KeySet, error) {
 	set := &KeySet{byKID: make(map[string][]key)}
-	err := readSet(jwks, func(_ int, value strictjson.Value) error {
+	err := readSet(jwks, new(bool), func(_ int, value strictjson.Value) error {
 		k, err := readJWK(value)
 		if err != nil {
 			return nil
