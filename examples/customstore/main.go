@@ -15,10 +15,12 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"time"
 
 	_ "modernc.org/sqlite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
 // store is a dcr.ClientConfigurationStore on a table of three columns. Each
@@ -115,5 +117,6 @@ func main() {
 	fmt.Println("ready:", endpoint)
 	mux := http.NewServeMux()
 	mux.Handle("/connect/dcr", handler)
-	log.Fatal(http.Serve(listener, mux))
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), mux), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	log.Fatal(server.Serve(listener))
 }

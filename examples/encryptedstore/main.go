@@ -29,6 +29,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -141,7 +142,7 @@ func serve(ctx context.Context, addr, file, keyFile string) error {
 	fmt.Println("ready:", endpoint)
 	mux := http.NewServeMux()
 	mux.Handle("/connect/dcr", handler)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), mux), ReadHeaderTimeout: 10 * time.Second}
 	return server.Serve(listener)
 }
 

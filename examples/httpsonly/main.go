@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 	"github.com/dynreg/dcr/memstore"
 )
 
@@ -74,5 +75,6 @@ func main() {
 	fmt.Println("ready:", endpoint)
 	mux := http.NewServeMux()
 	mux.Handle("/connect/dcr", handler)
-	log.Fatal(http.Serve(listener, mux))
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), mux), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	log.Fatal(server.Serve(listener))
 }

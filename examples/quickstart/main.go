@@ -37,6 +37,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 	"github.com/dynreg/dcr/sqlstore"
@@ -95,12 +96,19 @@ func ukOpenBanking(v dcr.DefaultValidator) policy.Preset {
 }
 
 func openFinanceBrasil(v dcr.DefaultValidator) policy.Preset {
-	return policy.OpenFinanceBrasil(v, policy.BrasilBank{Certificate: forwardedCertificate})
+	return policy.OpenFinanceBrasil(v, policy.BrasilBank{Certificate: clientCertificate})
 }
 
-// forwardedCertificate is the client certificate that a proxy, which ends TLS
-// in front of this program, tells of (RFC 9440 §2.2).
-func forwardedCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
+// believeClientCert is the flag -client-cert: there is a proxy in front, which
+// sets the Client-Cert header and lets nobody else set it.
+var believeClientCert bool
+
+// clientCertificate is the client certificate that a proxy, which ends TLS in
+// front of this program, tells of (RFC 9440 §2.2).
+func clientCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
+	if !believeClientCert {
+		return nil, nil
+	}
 	der, err := base64.StdEncoding.DecodeString(strings.Trim(reg.HTTP.Header.Get("Client-Cert"), ":"))
 	if err != nil || len(der) == 0 {
 		return nil, err
@@ -148,6 +156,7 @@ func (s *settings) policyFlags() {
 		return nil
 	})
 	flag.BoolVar(&s.duende, "duende", false, "accept Duende IdentityServer's extension members")
+	flag.BoolVar(&believeClientCert, "client-cert", false, "believe the Client-Cert header, which a proxy in front must set or remove")
 	flag.BoolVar(&s.validator.AllowHTTPRedirects, "allow-http-redirects", false, "allow remote http redirect URIs to confidential clients")
 
 	flag.Func("statement-issuer", "trust software statements of an issuer: `ISS=FILE` or ISS=URL of its JWKS (repeatable)", func(pair string) (err error) {
@@ -246,7 +255,11 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: mux, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	public, err := url.Parse(s.options.Endpoint)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), mux, public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Printf("register a client:\n  curl -s '%s' %s-H 'Content-Type: application/json' -d '%s'\n", s.options.Endpoint, bearer,

@@ -41,6 +41,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -242,7 +243,7 @@ func serve(ctx context.Context, at string, open func() (http.Handler, error)) er
 	if err != nil {
 		return err
 	}
-	process := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	process := &http.Server{Handler: localhost.Only(listener.Addr(), handler), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		ended := make(chan struct{})
 		go func() {
