@@ -36,15 +36,12 @@ type Request struct {
 
 // Format writes that there is a request, whatever the verb: its body holds the
 // client's secret on an update.
-func (r *Request) Format(f fmt.State, verb rune) { io.WriteString(f, r.describe()) }
+func (r Request) Format(f fmt.State, verb rune) { io.WriteString(f, r.describe()) }
 
 // LogValue returns what Format writes.
-func (r *Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
 
-func (r *Request) describe() string {
-	if r == nil {
-		return "no client registration request"
-	}
+func (r Request) describe() string {
 	return fmt.Sprintf("[client registration request of %d bytes]", len(r.Raw))
 }
 

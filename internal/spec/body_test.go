@@ -3,7 +3,10 @@ package spec_test
 // The bodies that are read, refused and not looked at.
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -85,6 +88,10 @@ func TestOddBodies(t *testing.T) {
 func TestToleratedBodies(t *testing.T) {
 	cases := []struct{ sentence, contentType, body string }{
 		{"a charset", "application/json; charset=utf-8", plainBody},
+		{"a charset that is spelled another way", "application/json;charset=utf8", plainBody},
+		{"a charset that means nothing to JSON", "application/json; charset=iso-8859-1", plainBody},
+		{"a charset without a value", "application/json; charset=", plainBody},
+		{"a parameter that is none", "application/json; ;", plainBody},
 		{"a media type in capitals", "Application/JSON", plainBody},
 		{"unknown members", "application/json", `{"redirect_uris":["https://a.example/"],"resource":"https://b.example/","x":{"y":[1,2,3]}}`},
 		{"null and the empty string count as absent", "application/json", `{"redirect_uris":["https://a.example/"],"logo_uri":null,"contacts":null,"client_uri":"","scope":""}`},
@@ -133,3 +140,57 @@ func TestCallerIsSettledBeforeTheBody(t *testing.T) {
 type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("the body was read") }
+
+// TestWhatCameIsNamed holds that a 415 says what came, and that no header counts
+// of which there are two.
+func TestWhatCameIsNamed(t *testing.T) {
+	h := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
+	for _, c := range []struct {
+		sentence        string
+		types, encoding []string
+		want            string
+	}{
+		{"another type", []string{"text/plain; charset=utf-8"}, nil, "text/plain came"},
+		{"no type", nil, nil, "no Content-Type came"},
+		{"two types, one of them right", []string{"application/json", "text/plain"}, nil, "more than one Content-Type came"},
+		{"the right type twice", []string{"application/json", "application/json"}, nil, "more than one Content-Type came"},
+		{"no media type", []string{`"<script>"`}, nil, "no media type came"},
+		{"a compressed body", []string{"application/json"}, []string{"gzip"}, "application/json with a Content-Encoding came"},
+		{"two encodings, the first of them none", []string{"application/json"}, []string{"identity", "gzip"}, "application/json with a Content-Encoding came"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			r := httptest.NewRequest("POST", endpoint, strings.NewReader(plainBody))
+			r.Header["Content-Type"], r.Header["Content-Encoding"] = c.types, c.encoding
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != 415 || !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), "<script") {
+				t.Errorf("status %d: %s, want %q", w.Code, w.Body, c.want)
+			}
+		})
+	}
+}
+
+// TestNoFormatShowsARequest holds that the secret of an update, which is in the
+// body, is in no log, whatever prints the request.
+func TestNoFormatShowsARequest(t *testing.T) {
+	request, err := dcr.ParseRequest([]byte(`{"client_id":"a","client_secret":"hush-hush"}`), dcr.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		shown := fmt.Sprintf(verb, request) + fmt.Sprintf(verb, *request) + fmt.Sprintf(verb, &dcr.Registration{Request: request})
+		if strings.Contains(shown, "hush") || strings.Contains(shown, "687573682d68757368") || strings.Contains(shown, "104 117 115 104") {
+			t.Errorf("%s shows %s", verb, shown)
+		}
+	}
+	for _, handler := range []func(io.Writer) slog.Handler{
+		func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) },
+		func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) },
+	} {
+		var log bytes.Buffer
+		slog.New(handler(&log)).Info("request", "request", request, "copy", *request, "registration", dcr.Registration{Request: request})
+		if strings.Contains(log.String(), "hush") {
+			t.Errorf("logged %s", log.String())
+		}
+	}
+}
