@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/dynreg/dcr"
 )
@@ -41,7 +40,7 @@ func (r *stored) client() (*dcr.Client, error) {
 // document returns the client's stored form.
 func document(client *dcr.Client) (string, error) {
 	text, err := client.MarshalJSON()
-	return unsafe.String(unsafe.SliceData(text), len(text)), err // nobody else has text
+	return string(text), err
 }
 
 // columnValues are the values of source, policy, created_at and expires_at.
