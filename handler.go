@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/dynreg/dcr/internal/lasting"
 	"github.com/dynreg/dcr/internal/tally"
 )
 
@@ -32,9 +31,8 @@ type Handler struct {
 	pathForm     bool
 	ceiling      ceiling
 	tally        tally.Tally
-	writes       *lasting.Span // of Options.StoreTimeout
-	asksCaller   bool          // Options.Caller is the host's
-	hooked       bool          // a hook of the host's runs between Validate and the store
+	asksCaller   bool // Options.Caller is the host's
+	hooked       bool // a hook of the host's runs between Validate and the store
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -66,7 +64,6 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
-	h.writes = lasting.NewSpan(h.opts.StoreTimeout)
 	for _, warning := range h.Warnings() {
 		h.opts.Logger.Warn("client registration: " + warning)
 	}

@@ -153,7 +153,9 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 // write runs a write to the store that outlives a cancelled request by a
 // bounded time, so that an answer and the store never disagree.
 func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
-	return store(h.writes.Context(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
+	defer cancel()
+	return store(ctx)
 }
 
 // spend uses up what a registration costs, right before its client is stored:
