@@ -100,11 +100,11 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, 
 	if err != nil {
 		return "", err
 	}
-	if h.hooked && secret != "" && !kept.matches(secret.Reveal(), now) { // RandomClientSecret's does
-		return "", errors.New("dcr: NewClientSecret returned a form that its secret does not match")
-	}
 	if secret == "" || kept.Value == "" {
 		return "", errors.New("dcr: NewClientSecret returned an empty secret")
+	}
+	if !kept.matches(secret.Reveal(), now) {
+		return "", errors.New("dcr: NewClientSecret returned a form that its secret does not match")
 	}
 	if h.opts.SecretLifetime > 0 {
 		kept.ExpiresAt = now.Add(h.opts.SecretLifetime)
