@@ -2,7 +2,6 @@
 package cachestore
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/lru"
 )
 
 // Options are the settings of a [Store]. The zero value is ready
@@ -48,8 +48,8 @@ type Store struct {
 	opts  Options
 
 	mu      sync.Mutex
-	found   clientCache
-	missing clientCache // apart, so that strangers who ask for nonsense evict no client
+	found   known
+	missing known // apart, so that strangers who ask for nonsense evict no client
 	loads   map[string]*cacheLoad
 }
 
@@ -70,7 +70,7 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 	if s.opts.Size <= 0 {
 		s.opts.Size = 10_000
 	}
-	s.found.limit, s.missing.limit = s.opts.Size, s.opts.Size
+	s.found.Cache, s.missing.Cache = lru.New[string, *entry](s.opts.Size), lru.New[string, *entry](s.opts.Size)
 	return s
 }
 
@@ -131,9 +131,9 @@ func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 		switch {
 		case l.overrun:
 		case l.err == nil:
-			s.found.put(clientID, &cacheEntry{client: l.client, until: time.Now().Add(s.opts.TTL)})
+			s.found.Put(clientID, &entry{client: l.client, until: time.Now().Add(s.opts.TTL)})
 		case errors.Is(l.err, dcr.ErrClientNotFound):
-			s.missing.put(clientID, &cacheEntry{until: time.Now().Add(s.opts.NegativeTTL)})
+			s.missing.Put(clientID, &entry{until: time.Now().Add(s.opts.NegativeTTL)})
 		}
 		close(l.done)
 	}()
@@ -146,8 +146,8 @@ func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 func (s *Store) forget(clientID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found.drop(clientID)
-	s.missing.drop(clientID)
+	s.found.Delete(clientID)
+	s.missing.Delete(clientID)
 	s.overrun(clientID)
 }
 
@@ -236,7 +236,7 @@ func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (in
 	defer func() {
 		w.cache.mu.Lock()
 		defer w.cache.mu.Unlock()
-		w.cache.found.clear()
+		w.cache.found.Clear()
 		for clientID := range w.cache.loads {
 			w.cache.overrun(clientID)
 		}
@@ -244,54 +244,21 @@ func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (in
 	return w.inside.SweepClients(ctx, rule)
 }
 
-// cacheEntry is what is known of one client.
-type cacheEntry struct {
-	id     string
+// entry is what is known of one client.
+type entry struct {
 	client *dcr.Client // nil where there is none
 	until  time.Time
 }
 
-// clientCache holds the entries that were used last.
-type clientCache struct {
-	limit   int
-	entries map[string]*list.Element
-	used    list.List // of *cacheEntry, the last used in front
-}
+// known holds the entries of the clients that were asked for last, by id.
+type known struct{ *lru.Cache[string, *entry] }
 
-func (c *clientCache) get(id string, now time.Time) *cacheEntry {
-	element := c.entries[id]
-	if element == nil {
+// get returns what is known of a client, nil if nothing is or no longer.
+func (k known) get(clientID string, now time.Time) *entry {
+	e, ok := k.Get(clientID)
+	if ok && !now.Before(e.until) {
+		k.Delete(clientID)
 		return nil
 	}
-	entry := element.Value.(*cacheEntry)
-	if !now.Before(entry.until) {
-		c.drop(id)
-		return nil
-	}
-	c.used.MoveToFront(element)
-	return entry
-}
-
-func (c *clientCache) put(id string, entry *cacheEntry) {
-	c.drop(id)
-	if c.entries == nil {
-		c.entries = make(map[string]*list.Element)
-	}
-	for len(c.entries) >= c.limit {
-		c.drop(c.used.Back().Value.(*cacheEntry).id)
-	}
-	entry.id = id
-	c.entries[id] = c.used.PushFront(entry)
-}
-
-func (c *clientCache) drop(id string) {
-	if element := c.entries[id]; element != nil {
-		c.used.Remove(element)
-		delete(c.entries, id)
-	}
-}
-
-func (c *clientCache) clear() {
-	clear(c.entries)
-	c.used.Init()
+	return e
 }

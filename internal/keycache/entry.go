@@ -3,7 +3,6 @@ package keycache
 // What is known about one URL, and when that is enough.
 
 import (
-	"container/list"
 	"fmt"
 	"time"
 
@@ -64,31 +63,4 @@ func (e *entry) answer(kid string, now time.Time, opts *Options) (*document, err
 		return e.doc, nil
 	}
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, e.err)
-}
-
-// An lru holds the entries of the URLs that were asked for last.
-type lru struct {
-	limit int
-	byURL map[string]*list.Element
-	order *list.List // of *entry, the one asked for last at the front
-}
-
-func newLRU(limit int) lru {
-	return lru{limit: limit, byURL: make(map[string]*list.Element), order: list.New()}
-}
-
-// get returns the entry of url, a new one if there is none. Who holds an entry
-// that makes room for it can go on using it.
-func (l *lru) get(url string) *entry {
-	if element, ok := l.byURL[url]; ok {
-		l.order.MoveToFront(element)
-		return element.Value.(*entry)
-	}
-	if l.order.Len() >= l.limit {
-		oldest := l.order.Remove(l.order.Back()).(*entry)
-		delete(l.byURL, oldest.url)
-	}
-	e := &entry{url: url}
-	l.byURL[url] = l.order.PushFront(e)
-	return e
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/lru"
 )
 
 // ErrUnavailable says that the source could not be asked, which is not to say
@@ -73,13 +74,13 @@ type Cache struct {
 	opts  Options
 
 	mu      sync.Mutex // guards the entries, their fields included
-	entries lru
+	entries *lru.Cache[string, *entry]
 }
 
 // New returns an empty Cache in front of fetch.
 func New(fetch Fetch, opts Options) *Cache {
 	opts.setDefaults()
-	return &Cache{fetch: fetch, opts: opts, entries: newLRU(opts.Entries)}
+	return &Cache{fetch: fetch, opts: opts, entries: lru.New[string, *entry](opts.Entries)}
 }
 
 // Keys returns the set at url. If kid is not empty and the set lacks it, the
@@ -106,7 +107,7 @@ func (c *Cache) Raw(ctx context.Context, url, kid string) ([]byte, error) {
 
 func (c *Cache) document(ctx context.Context, url, kid string) (*document, error) {
 	c.mu.Lock()
-	e := c.entries.get(url)
+	e := c.entry(url)
 	if !e.needsFetch(kid, c.opts.Now(), &c.opts) {
 		defer c.mu.Unlock()
 		return e.answer(kid, c.opts.Now(), &c.opts)
@@ -125,6 +126,17 @@ func (c *Cache) document(ctx context.Context, url, kid string) (*document, error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return e.answer(kid, c.opts.Now(), &c.opts)
+}
+
+// entry returns the entry of url, a new one if there is none. Who holds an entry
+// that makes room for it can go on using it.
+func (c *Cache) entry(url string) *entry {
+	e, ok := c.entries.Get(url)
+	if !ok {
+		e = &entry{url: url}
+		c.entries.Put(url, e)
+	}
+	return e
 }
 
 // A flight is one fetch and all who wait for it.
