@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dynreg/dcr/internal/dn"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -133,7 +134,7 @@ var tlsNames = []struct {
 	valid  func(string) bool
 	want   string
 }{
-	{member("tls_client_auth_subject_dn"), isDistinguishedName, "must be a distinguished name as in RFC 4514, such as CN=client,O=Example"},
+	{member("tls_client_auth_subject_dn"), isDistinguishedName, dn.ErrForm.Error()},
 	{member("tls_client_auth_san_dns"), isDNSName, "must be a DNS name"},
 	{member("tls_client_auth_san_uri"), isURI, "must be an absolute URI"},
 	{member("tls_client_auth_san_ip"), isIP, "must be an IPv4 address in dotted form or an IPv6 address"},
@@ -188,66 +189,7 @@ func isMailbox(text string) bool {
 	return err == nil && parsed.Address == text
 }
 
-// isDistinguishedName reports whether text is written as RFC 4514 §3 has it:
-// attribute types with values, separated by commas.
 func isDistinguishedName(text string) bool {
-	for _, relative := range splitUnescaped(text, ',') {
-		for _, attribute := range splitUnescaped(relative, '+') {
-			name, value, found := strings.Cut(attribute, "=")
-			if !found || !isAttributeType(strings.TrimSpace(name)) || !isAttributeValue(strings.TrimLeft(value, " ")) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// splitUnescaped splits at separator where no backslash stands before it.
-func splitUnescaped(text string, separator byte) (parts []string) {
-	from := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case separator:
-			parts = append(parts, text[from:i])
-			from = i + 1
-		}
-	}
-	return append(parts, text[from:])
-}
-
-// isAttributeType accepts a keyword or a dotted OID.
-func isAttributeType(name string) bool {
-	if name == "" {
-		return false
-	}
-	digits := name[0] >= '0' && name[0] <= '9'
-	for _, c := range []byte(name) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		digit := '0' <= c && c <= '9'
-		if digits && !digit && c != '.' || !digits && !letter && !digit && c != '-' {
-			return false
-		}
-	}
-	return !digits || !strings.Contains(name, "..") && !strings.HasSuffix(name, ".")
-}
-
-// isAttributeValue accepts a string with its special characters escaped, or
-// #hex.
-func isAttributeValue(value string) bool {
-	if hex, found := strings.CutPrefix(value, "#"); found {
-		return hex != "" && len(hex)%2 == 0 && strings.Trim(hex, "0123456789abcdefABCDEF") == ""
-	}
-	for i := 0; i < len(value); i++ {
-		switch value[i] {
-		case '\\':
-			if i++; i == len(value) {
-				return false
-			}
-		case '"', ';', '<', '>', 0:
-			return false
-		}
-	}
-	return true
+	_, err := dn.Parse(text)
+	return err == nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/dn"
 )
 
 // CertificateSource finds the certificate that a client presented, which the
@@ -72,32 +73,14 @@ func names(certificate *x509.Certificate, attribute asn1.ObjectIdentifier, want 
 var rfc4514Names = []string{"CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"}
 
 // isBrasilDN reports whether a distinguished name has these names alone, and
-// all else by dotted OID with an encoded value. That it is well formed has been
-// judged.
-func isBrasilDN(name string) bool {
-	for _, attribute := range splitDN(name) {
-		kind, value, _ := strings.Cut(attribute, "=")
-		kind = strings.ToUpper(strings.TrimSpace(kind))
-		byOID := strings.Trim(kind, "0123456789.") == "" && strings.HasPrefix(strings.TrimSpace(value), "#")
-		if kind == "" || !byOID && !slices.Contains(rfc4514Names, kind) {
+// all else by dotted OID with an encoded value.
+func isBrasilDN(text string) bool {
+	name, err := dn.Parse(text)
+	for _, attribute := range slices.Concat(name...) {
+		byOID := strings.Trim(attribute.Type, "0123456789.") == "" && attribute.Encoded != nil
+		if !byOID && !slices.Contains(rfc4514Names, attribute.Type) {
 			return false
 		}
 	}
-	return true
-}
-
-// splitDN splits a distinguished name into its attributes, at what no
-// backslash stands before.
-func splitDN(name string) (attributes []string) {
-	from := 0
-	for i := 0; i < len(name); i++ {
-		switch name[i] {
-		case '\\':
-			i++
-		case ',', '+':
-			attributes = append(attributes, name[from:i])
-			from = i + 1
-		}
-	}
-	return append(attributes, name[from:])
+	return err == nil
 }
