@@ -46,6 +46,41 @@ func (c *Capabilities) ceiling(f *registered) []string {
 	return supported
 }
 
+// AlgorithmMember is a registered member that names an algorithm (RFC 7518), and
+// the discovery member that lists what the server supports of it. A rule about
+// algorithms ranges over [AlgorithmMembers], and so misses none.
+type AlgorithmMember struct {
+	Name      string // of the member, such as id_token_signed_response_alg
+	List      string // of the discovery member, such as id_token_signing_alg_values_supported; a key of Request.Choices too
+	Signature bool   // a signature algorithm is named; if false, one of encryption (*_alg or *_enc)
+
+	member  *registered
+	ceiling *record.Field[Capabilities]
+}
+
+// Value returns where the member is in m.
+func (a AlgorithmMember) Value(m *Metadata) *string { return a.member.TextAt(m) }
+
+// Ceiling returns where the discovery member is in c.
+func (a AlgorithmMember) Ceiling(c *Capabilities) *[]string { return a.ceiling.ListAt(c) }
+
+// AlgorithmMembers returns every registered member that names an algorithm, in
+// the order of the fields of [Metadata].
+func AlgorithmMembers() []AlgorithmMember { return slices.Clone(algorithmMembers) }
+
+var algorithmMembers = func() (found []AlgorithmMember) {
+	for i := range members.Fields {
+		f, list := &members.Fields[i], lists[i]
+		if strings.HasSuffix(f.Name, "_alg") || strings.HasSuffix(f.Name, "_enc") {
+			found = append(found, AlgorithmMember{
+				Name: f.Name, List: list.name, Signature: strings.Contains(list.name, "_signing_alg"),
+				member: f, ceiling: list.ceiling,
+			})
+		}
+	}
+	return found
+}()
+
 // settle gives a member its effective value: the one asked for, one that the
 // registrant listed as an alternative, or the fallback ("" for none), always
 // within the server's ceiling.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -84,7 +85,7 @@ var (
 	defaultResponseTypes = []string{"code"}
 	defaultAuthMethods   = []string{"client_secret_basic", "none"}
 	defaultSubjectTypes  = []string{"public"}
-	defaultSigningAlgs   = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	defaultSigningAlgs   = jose.Standard
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 

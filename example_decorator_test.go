@@ -22,6 +22,29 @@ func (v noRefresh) Capabilities() dcr.Capabilities {
 	return capabilities
 }
 
+// noRSA15 is a rule about algorithms: it takes RSA1_5 from whatever may be
+// encrypted.
+type noRSA15 struct{ dcr.Validator }
+
+func (v noRSA15) Capabilities() dcr.Capabilities {
+	capabilities := v.Validator.Capabilities()
+	for _, member := range dcr.AlgorithmMembers() {
+		ceiling := member.Ceiling(&capabilities)
+		*ceiling = slices.DeleteFunc(slices.Clone(*ceiling), func(alg string) bool { return alg == "RSA1_5" })
+	}
+	return capabilities
+}
+
+func ExampleAlgorithmMembers() {
+	validator := noRSA15{dcr.DefaultValidator{Supports: dcr.Capabilities{
+		IDTokenSigningAlgs:    []string{"RS256"},
+		IDTokenEncryptionAlgs: []string{"RSA1_5", "RSA-OAEP-256"},
+		IDTokenEncryptionEncs: []string{"A256GCM"},
+	}}}
+	fmt.Println(validator.Capabilities().IDTokenEncryptionAlgs)
+	// Output: [RSA-OAEP-256]
+}
+
 // nameNeeded is another decorator: it demands a client_name.
 type nameNeeded struct{ dcr.Validator }
 

@@ -37,7 +37,8 @@ type StatementVerifier struct {
 	RequiredOnUpdate bool
 
 	// Algorithms are the signature algorithms to accept; none and the
-	// symmetric ones are never accepted. If nil, RS256, PS256, ES256 and EdDSA.
+	// symmetric ones are never accepted. If nil, RS256, PS256, ES256, EdDSA and
+	// Ed25519.
 	Algorithms []string
 
 	// Types are the values of typ to accept, "" among them for a statement

@@ -58,7 +58,8 @@ type AccessTokenVerifier struct {
 	Keys dcr.KeySource
 
 	// Algorithms are the signature algorithms to accept; none and the
-	// symmetric ones are never accepted. If nil, RS256, PS256, ES256 and EdDSA.
+	// symmetric ones are never accepted. If nil, RS256, PS256, ES256, EdDSA and
+	// Ed25519.
 	Algorithms []string
 
 	// RequiredClaims are the claims that a token must have besides iss, aud

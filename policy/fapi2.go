@@ -58,8 +58,8 @@ type fapi2 struct{ dcr.Validator }
 func (f fapi2) Capabilities() dcr.Capabilities {
 	supported := f.Validator.Capabilities().WithDefaults()
 	supported.GrantTypes = without(supported.GrantTypes, "implicit", "password")
-	for _, algorithm := range algorithms {
-		if list := algorithm.ceiling(&supported); *list != nil {
+	for _, member := range dcr.AlgorithmMembers() {
+		if list := member.Ceiling(&supported); *list != nil {
 			*list = without(*list, "RSA1_5")
 		}
 	}

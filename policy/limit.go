@@ -41,9 +41,9 @@ func AuthMethods(limit Values) Rule { return limited(authMethod, limit) }
 // Algorithm limits one member that names an algorithm, such as
 // id_token_signed_response_alg. It panics on a name that is none of these.
 func Algorithm(member string, limit Values) Rule {
-	for _, known := range algorithms {
-		if known.name == member {
-			return limited(known.field(), limit)
+	for _, known := range dcr.AlgorithmMembers() {
+		if known.Name == member {
+			return limited(algorithm(known), limit)
 		}
 	}
 	panic("policy: " + member + " is no metadata member that names an algorithm")

@@ -115,9 +115,14 @@ func MinSecretBytes(alg, enc string) int {
 	return contentKeys["A128CBC-HS256"] // the default enc of OpenID Connect registration
 }
 
+// Standard are the signature algorithms where the host names none: those that
+// servers sign with, and none of the symmetric ones.
+var Standard = []string{"RS256", "PS256", "ES256", "EdDSA"}
+
 // Published are the algorithms that are accepted of published keys where the
-// host names none: those that servers sign with, and none of the symmetric ones.
-var Published = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"}
+// host names none: the standard ones, and Ed25519, which is EdDSA by the name
+// that RFC 9864 gives it.
+var Published = slices.Concat(Standard, []string{"Ed25519"})
 
 // Accepted returns the algorithms that the host named, or Published.
 func Accepted(named []string) []string {

@@ -162,15 +162,21 @@ func (f *Field[T]) IsZero(record *T) bool { return f.isZero(unsafe.Pointer(recor
 func (f *Field[T]) Clear(record *T) { f.value(unsafe.Pointer(record)).SetZero() }
 
 // Text returns a String field.
-func (f *Field[T]) Text(record *T) string { return *at[string](&f.field, unsafe.Pointer(record)) }
+func (f *Field[T]) Text(record *T) string { return *f.TextAt(record) }
 
 // SetText sets a String field.
-func (f *Field[T]) SetText(record *T, text string) {
-	*at[string](&f.field, unsafe.Pointer(record)) = text
-}
+func (f *Field[T]) SetText(record *T, text string) { *f.TextAt(record) = text }
+
+// TextAt returns where a String field is.
+func (f *Field[T]) TextAt(record *T) *string { return at[string](&f.field, unsafe.Pointer(record)) }
 
 // List returns a Strings field; it is shared, not copied.
-func (f *Field[T]) List(record *T) []string { return *at[[]string](&f.field, unsafe.Pointer(record)) }
+func (f *Field[T]) List(record *T) []string { return *f.ListAt(record) }
+
+// ListAt returns where a Strings field is.
+func (f *Field[T]) ListAt(record *T) *[]string {
+	return at[[]string](&f.field, unsafe.Pointer(record))
+}
 
 // Span returns where a Duration field is.
 func (f *Field[T]) Span(record *T) *time.Duration {
