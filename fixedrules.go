@@ -53,14 +53,12 @@ func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration)
 // give it to: public ones, and those that get tokens through the browser.
 func (reg *Registration) checkRedirectSchemes() error {
 	c := reg.Client
-	risky := c.TokenEndpointAuthMethod == "none" || c.frontChannel("token") || c.frontChannel("id_token")
-	if !risky {
+	if c.mayUseHTTP(c.TokenEndpointAuthMethod) {
 		return nil
 	}
 	for i, redirect := range c.RedirectURIs {
 		if parsed, err := uri.Parse(redirect); err == nil && parsed.Kind() == uri.HTTP {
-			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind",
-				"redirect_uris[%d] must use https unless it leads to 127.0.0.1, [::1] or localhost", i)
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, remoteHTTP)
 		}
 	}
 	return nil

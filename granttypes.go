@@ -173,12 +173,17 @@ func (reg *Registration) correspondence() error {
 	return nil
 }
 
-// frontChannel reports whether a token or an ID Token passes through the
-// browser.
+// frontChannel reports whether what word names, a token or an id_token, passes
+// through the browser.
 func (c *Client) frontChannel(word string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
 		return responseType == word || strings.Contains(responseType, " ") && slices.Contains(strings.Fields(responseType), word)
 	})
+}
+
+// implicitOrHybrid reports whether either passes through the browser.
+func (c *Client) implicitOrHybrid() bool {
+	return c.frontChannel("token") || c.frontChannel("id_token")
 }
 
 // redirects reports whether the client uses the authorization endpoint.

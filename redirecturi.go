@@ -207,19 +207,26 @@ func applicationTypeOf(kinds []uri.Kind) string {
 	return "web"
 }
 
+const remoteHTTP = "must use https unless it leads to 127.0.0.1, [::1] or localhost"
+
+// mayUseHTTP reports whether a client that authenticates by method is one that a
+// host may allow remote http: a confidential client of the code flow, which gets
+// nothing through the browser that is of use to others.
+func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.implicitOrHybrid() }
+
 // refuseKind says why a redirect URI of this kind is refused to an application
 // of this type, "" if it is not.
 func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, application string) string {
 	c := reg.Client
-	front := c.frontChannel("token") || c.frontChannel("id_token")
+	front := c.implicitOrHybrid()
 	if application == "" {
 		application = applicationTypeOf([]uri.Kind{kind})
 	}
 	native := application == "native"
 	switch kind {
 	case uri.HTTP:
-		if !d.AllowHTTPRedirects || native || front || reg.authMethod() == "none" {
-			return "must use https unless it leads to 127.0.0.1, [::1] or localhost"
+		if !d.AllowHTTPRedirects || native || !c.mayUseHTTP(reg.authMethod()) {
+			return remoteHTTP
 		}
 	case uri.LoopbackHTTP:
 		if !native && front {

@@ -114,7 +114,7 @@ type DefaultValidator struct {
 	Duende        *DuendeExtensions  // if not nil, Duende IdentityServer's extension members are accepted
 	Fetch         *GuardedClient     // fetches sector_identifier_uri; if nil, one with the defaults
 
-	AllowHTTPRedirects         bool // remote http in the redirect and logout URIs of confidential clients of the code flow
+	AllowHTTPRedirects         bool // remote http in the redirect URIs of confidential clients of the code flow, and the logout URIs of confidential clients
 	AllowPushedRedirectURIs    bool // no redirect_uris for confidential clients that must push their requests (RFC 9126 §2.4)
 	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
 	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred
