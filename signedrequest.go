@@ -125,6 +125,15 @@ func badRequestJWT(rule, sentence string, args ...any) error {
 	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
 }
 
+// requestFault makes a fault of the token one of the request.
+func requestFault(fault *jwt.Fault) error {
+	rule := fault.Rule
+	if rule == "terms" {
+		rule = "claims"
+	}
+	return badRequestJWT(rule, "%s", fault.Sentence)
+}
+
 // decode returns the members of the request, and the software that signed it.
 func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error) {
 	compact := string(bytes.TrimSpace(body))
@@ -135,21 +144,11 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		}
 		compact = text
 	}
-	token, err := jose.Parse(compact)
-	if err != nil {
-		return DecodedBody{}, badRequestJWT("form", "%s", err)
-	}
-	switch header := &token.Header; {
-	case header.Critical:
-		return DecodedBody{}, badRequestJWT("crit", "%s", jose.ErrCritical)
-	case !slices.Contains(d.Algorithms, header.Algorithm):
-		return DecodedBody{}, badRequestJWT("algorithm", "must be signed with one of the algorithms %s", strings.Join(d.Algorithms, ", "))
-	case header.KeyID == "":
-		return DecodedBody{}, badRequestJWT("kid", "must name its key by kid")
-	}
+	rules := jwt.Rules{Algorithms: d.Algorithms, NamedKey: true, Limits: jwt.Limits}
 	var claims requestClaims
-	if err := strictjson.ReadObject(token.Unverified(), jwt.Limits, claims.read); err != nil {
-		return DecodedBody{}, badRequestJWT("claims", "is not sound: %s", err)
+	token, fault := rules.Read(compact, claims.read)
+	if fault != nil {
+		return DecodedBody{}, requestFault(fault)
 	}
 	if claims.statement == "" {
 		return DecodedBody{}, invalidStatement("missing", "is required in a signed request")
@@ -158,14 +157,14 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if err != nil {
 		return DecodedBody{}, err
 	}
-	keys, err := d.keys(ctx, statement, token.Header.KeyID)
+	keys, err := d.keys(ctx, statement, token.KeyID())
 	if err != nil {
 		return DecodedBody{}, err
 	}
-	if _, err := token.Verify(keys, d.Algorithms); err != nil {
-		return DecodedBody{}, badRequestJWT("signature", "%s", err)
+	if _, fault := token.Verify(keys); fault != nil {
+		return DecodedBody{}, requestFault(fault)
 	}
-	if err := d.check(ctx, &claims, statement); err != nil {
+	if err := d.check(ctx, token, statement); err != nil {
 		return DecodedBody{}, err
 	}
 	members, err := claims.members.finish()
@@ -208,24 +207,19 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 }
 
 // check judges the claims that are about the request itself.
-func (d *signedRequests) check(ctx context.Context, claims *requestClaims, statement *SoftwareStatement) error {
+func (d *signedRequests) check(ctx context.Context, token *jwt.Token, statement *SoftwareStatement) error {
 	now := d.Now()
-	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
-	if err := claims.Check(now, terms); err != nil {
-		return badRequestJWT("claims", "%s", err)
-	}
 	required := d.RequiredClaims
 	if d.Replay != nil {
 		required = slices.Concat(required, []string{"jti"})
 	}
-	for _, name := range required {
-		if !slices.Contains(claims.names, name) {
-			return badRequestJWT("claims", "must have the claim %s", name)
-		}
+	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
+	if fault := token.Judge(now, terms, required...); fault != nil {
+		return requestFault(fault)
 	}
 	if d.IssuerClaim != "" {
 		want, err := strictjson.Value(statement.Claims[d.IssuerClaim]).Text()
-		if err != nil || want == "" || claims.Issuer != want {
+		if err != nil || want == "" || token.Issuer != want {
 			return badRequestJWT("issuer", "must have as iss the %s of its software statement", d.IssuerClaim)
 		}
 	}
@@ -233,10 +227,10 @@ func (d *signedRequests) check(ctx context.Context, claims *requestClaims, state
 		return nil
 	}
 	until := now.Add(forever)
-	if !claims.Expiry.IsZero() {
-		until = claims.Expiry.Add(terms.Skew)
+	if !token.Expiry.IsZero() {
+		until = token.Expiry.Add(terms.Skew)
 	}
-	fresh, err := d.Replay.Remember(ctx, "request:"+hashText(statement.Issuer+"\x00"+claims.Issuer+"\x00"+claims.ID), until, now)
+	fresh, err := d.Replay.Remember(ctx, "request:"+hashText(statement.Issuer+"\x00"+token.Issuer+"\x00"+token.ID), until, now)
 	switch {
 	case err != nil:
 		return outage(err)
@@ -246,21 +240,16 @@ func (d *signedRequests) check(ctx context.Context, claims *requestClaims, state
 	return nil
 }
 
-// requestClaims are the claims of a signed request: those of a JWT, and the
-// members of a registration request.
+// requestClaims are the claims of a signed request that are the members of a
+// registration request.
 type requestClaims struct {
-	jwt.Claims
 	statement string
-	names     []string // of the claims that have a value
 	members   objectWriter
 }
 
 func (c *requestClaims) read(name string, value strictjson.Value) (err error) {
-	if text := string(value); text != "null" && text != `""` {
-		c.names = append(c.names, name)
-	}
 	if jwt.Registered(name) {
-		return c.Read(name, value)
+		return nil
 	}
 	if name == "software_statement" {
 		c.statement, err = value.Text()

@@ -170,7 +170,12 @@ func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*Soft
 	if err != nil {
 		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text}, nil
 	}
-	statement, _, err := v.read(token.Unverified(), limits)
+	claims := v.newClaims()
+	registered, err := jwt.ReadClaims(token.Unverified(), claimLimits(limits), claims.read)
+	if err != nil {
+		return nil, claimError(err)
+	}
+	statement, err := claims.statement(registered)
 	if err == nil {
 		statement.Issuer, statement.ID, statement.Text = stored.Issuer, stored.ID, stored.Text
 	}
@@ -191,21 +196,17 @@ func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatemen
 
 // verify returns a statement whose signature and registered claims are good.
 func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits) (*SoftwareStatement, error) {
-	statement, claims, err := v.signed(ctx, text, limits)
+	statement, token, err := v.signed(ctx, text, limits)
 	if err != nil {
 		return nil, err
 	}
+	required := v.RequiredClaims
+	if v.Once {
+		required = slices.Concat(required, []string{"jti"})
+	}
 	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), MaxAge: v.MaxAge, Audience: v.Audience}
-	if err := claims.Check(now, terms); err != nil {
-		return nil, invalidStatement("claims", "%s", err)
-	}
-	for _, name := range v.RequiredClaims {
-		if value := string(statement.Claims[name]); value == "" || value == "null" || value == `""` {
-			return nil, invalidStatement("claims", "must have the claim %s", name)
-		}
-	}
-	if v.Once && claims.ID == "" {
-		return nil, invalidStatement("claims", "must have the claim jti")
+	if fault := token.Judge(now, terms, required...); fault != nil {
+		return nil, statementFault(fault)
 	}
 	if v.IDClaim != "" {
 		statement.ID, _ = strictjson.Value(statement.Claims[v.IDClaim]).Text()
@@ -214,55 +215,59 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 		return nil, invalidStatement("claims", "must have the claim %s", cmp.Or(v.IDClaim, "jti or software_id"))
 	}
 	if v.Once || v.OneClient {
-		statement.once = v.onceOnly(statement, claims, now)
+		statement.once = v.onceOnly(statement, &token.Claims, now)
 	}
 	return statement, nil
 }
 
 // signed returns a statement that was signed by its issuer, whatever its time.
-// What the statement says of itself is looked at first, so that nobody's keys
-// are asked for in vain.
-func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits) (*SoftwareStatement, *jwt.Claims, error) {
-	if len(text) > limits.StatementBytes {
-		return nil, nil, invalidStatement("length", "must not be longer than %d bytes", limits.StatementBytes)
+func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits) (*SoftwareStatement, *jwt.Token, error) {
+	rules := jwt.Rules{
+		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
+		Type: v.acceptsType, Limits: claimLimits(limits),
 	}
-	token, err := jose.Parse(text)
-	if err != nil {
-		return nil, nil, invalidStatement("form", "%s", err)
+	claims := v.newClaims()
+	token, fault := rules.Read(text, claims.read)
+	if fault != nil {
+		return nil, nil, statementFault(fault)
 	}
-	algorithms := jose.Accepted(v.Algorithms)
-	switch header := &token.Header; {
-	case header.Critical:
-		return nil, nil, invalidStatement("crit", "%s", jose.ErrCritical)
-	case !slices.Contains(algorithms, header.Algorithm):
-		return nil, nil, invalidStatement("algorithm", "must be signed with one of the algorithms %s", strings.Join(algorithms, ", "))
-	case !v.acceptsType(header.Type):
-		return nil, nil, invalidStatement("type", "must have the typ of a software statement")
-	}
-	statement, claims, err := v.read(token.Unverified(), limits)
+	statement, err := claims.statement(&token.Claims)
 	if err != nil {
 		return nil, nil, err
 	}
-	ring := v.ring(claims.Issuer)
+	ring := v.ring(token.Issuer)
 	switch {
-	case claims.Issuer == "":
+	case token.Issuer == "":
 		return nil, nil, invalidStatement("issuer", "must have the claim iss")
 	case ring == nil:
 		return nil, nil, invalidStatement("issuer", "must come from an issuer that this server trusts")
 	}
-	keys, err := ring.Keys(ctx, token.Header.KeyID)
+	keys, err := ring.Keys(ctx, token.KeyID())
 	if err != nil {
 		return nil, nil, keysOutOfReach(err)
 	}
-	if _, err := token.Verify(keys, algorithms); err != nil {
-		return nil, nil, invalidStatement("signature", "%s", err)
+	if _, fault := token.Verify(keys); fault != nil {
+		return nil, nil, statementFault(fault)
 	}
 	statement.Text = text
-	return statement, claims, nil
+	return statement, token, nil
+}
+
+// statementFault makes a fault of the token one of the statement.
+func statementFault(fault *jwt.Fault) *Error {
+	rule, sentence := fault.Rule, fault.Sentence
+	switch {
+	case rule == "claims" && fault.Err != nil:
+		return claimError(fault.Err)
+	case rule == "type":
+		sentence = "must have the typ of a software statement"
+	case rule == "terms":
+		rule = "claims"
+	}
+	return invalidStatement(rule, "%s", sentence)
 }
 
 func (v *StatementVerifier) acceptsType(typ string) bool {
-	typ = jose.MediaType(typ)
 	if v.Types == nil {
 		return typ == "" || typ == "jwt"
 	}
@@ -282,35 +287,45 @@ func (v *StatementVerifier) ring(name string) *issuer.Ring {
 	return known.(*issuer.Ring)
 }
 
-// read reads the claims, by the rules of a registration request.
-func (v *StatementVerifier) read(payload []byte, limits Limits) (*SoftwareStatement, *jwt.Claims, error) {
-	var claims jwt.Claims
-	all, request := make(map[string]json.RawMessage, 24), &Request{}
-	err := strictjson.ReadObject(payload, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, func(name string, value strictjson.Value) error {
-		all[name] = json.RawMessage(value)
-		if jwt.Registered(name) {
-			return claims.Read(name, value)
-		}
-		if _, stands := v.Claims[name]; stands {
-			return nil
-		}
-		return request.member(name, asClaimed(name, value))
-	})
-	if err == nil {
-		err = v.readMapped(all, request)
+// statementClaims are the claims of a statement, read by the rules of a
+// registration request.
+type statementClaims struct {
+	verifier *StatementVerifier
+	all      map[string]json.RawMessage
+	request  *Request
+}
+
+func (v *StatementVerifier) newClaims() *statementClaims {
+	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, 24), request: &Request{}}
+}
+
+// claimLimits bound the claims as they do the members of a request.
+func claimLimits(limits Limits) strictjson.Limits {
+	return strictjson.Limits{Members: limits.Members, Depth: limits.Depth}
+}
+
+func (c *statementClaims) read(name string, value strictjson.Value) error {
+	c.all[name] = json.RawMessage(value)
+	if _, stands := c.verifier.Claims[name]; stands || jwt.Registered(name) {
+		return nil
 	}
-	if err != nil {
-		return nil, nil, claimError(err)
+	return c.request.member(name, asClaimed(name, value))
+}
+
+// statement returns what was read, with the registered claims beside it.
+func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement, error) {
+	request := c.request
+	if err := c.verifier.readMapped(c.all, request); err != nil {
+		return nil, claimError(err)
 	}
 	for i := range request.faults {
 		request.faults[i].err = claimError(request.faults[i].err)
 	}
-	statement := &SoftwareStatement{
-		Issuer: claims.Issuer, ID: cmp.Or(claims.ID, request.SoftwareID),
-		Metadata: request.Metadata, Claims: all,
-		present: request.present, faults: request.faults, rules: v.Members,
-	}
-	return statement, &claims, nil
+	return &SoftwareStatement{
+		Issuer: registered.Issuer, ID: cmp.Or(registered.ID, request.SoftwareID),
+		Metadata: request.Metadata, Claims: c.all,
+		present: request.present, faults: request.faults, rules: c.verifier.Members,
+	}, nil
 }
 
 // asClaimed is what a claim says of a member. Directories issue a version as a

@@ -3,6 +3,7 @@ package callerauth
 // RFC 9068: JWT access tokens. RFC 6750: how they are sent.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,9 +87,7 @@ type AccessTokenVerifier struct {
 	broken error // what is wrong with the fields above
 }
 
-const (
-	mostAccessToken = 16 << 10
-)
+const maxAccessToken = 16 << 10
 
 // Ready reports what stands in the way of verifying tokens: a field that is
 // missing or of no use, or keys that are out of reach. A host calls it at its
@@ -153,70 +152,74 @@ func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*dcr.Caller, error)
 	if err := v.prepare(); err != nil {
 		return nil, err
 	}
-	claims, err := v.verify(r.Context(), presented.Reveal())
+	caller, err := v.verify(r.Context(), presented.Reveal())
 	if err != nil {
 		return nil, err
 	}
 	for _, scope := range v.Scopes {
-		if !slices.Contains(claims.caller.Scopes, scope) {
+		if !slices.Contains(caller.Scopes, scope) {
 			return nil, &dcr.Error{
 				Code: dcr.InsufficientScope, Rule: "token.scope", Scope: strings.Join(v.Scopes, " "),
 				Description: "the access token lacks a scope that is needed here",
 			}
 		}
 	}
-	return &claims.caller, nil
+	return caller, nil
 }
 
-// verify returns the claims of a token that is good. What the token says of
-// itself is looked at first, so that nobody's keys are fetched for a token
-// that would not do anyway.
-func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*accessClaims, error) {
-	if len(compact) > mostAccessToken {
-		return nil, dcr.RefuseToken("length", nil)
-	}
-	token, err := jose.Parse(compact)
-	if err != nil {
-		return nil, dcr.RefuseToken("form", err)
-	}
-	algorithms := jose.Accepted(v.Algorithms)
-	switch header := &token.Header; {
-	case !v.InsecureAnyTokenType && header.MediaType() != "at+jwt":
-		return nil, dcr.RefuseToken("type", nil)
-	case header.Critical || !slices.Contains(algorithms, header.Algorithm):
-		return nil, dcr.RefuseToken("algorithm", nil)
+// verify returns the caller of a token that is good.
+func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.Caller, error) {
+	rules := jwt.Rules{MaxBytes: maxAccessToken, Algorithms: jose.Accepted(v.Algorithms), Limits: jwt.Limits}
+	if !v.InsecureAnyTokenType {
+		rules.Type = func(mediaType string) bool { return mediaType == "at+jwt" }
 	}
 	var claims accessClaims
-	if err := strictjson.ReadObject(token.Unverified(), jwt.Limits, claims.read); err != nil {
-		return nil, dcr.RefuseToken("claims", err)
+	token, fault := rules.Read(compact, claims.read)
+	if fault != nil {
+		return nil, refuse(fault)
 	}
-	if claims.Issuer != v.Issuer {
+	if token.Issuer != v.Issuer {
 		return nil, dcr.RefuseToken("issuer", nil)
 	}
-	keys, err := v.ring.Keys(ctx, token.Header.KeyID)
+	keys, err := v.ring.Keys(ctx, token.KeyID())
 	if err != nil {
 		unavailable := dcr.Unavailable("the keys to verify a signature with are out of reach", err)
 		unavailable.Rule = "keys.unavailable"
 		return nil, unavailable
 	}
-	payload, err := token.Verify(keys, algorithms)
-	if err != nil {
-		return nil, dcr.RefuseToken("signature", err)
+	payload, fault := token.Verify(keys)
+	if fault != nil {
+		return nil, refuse(fault)
 	}
 	now := time.Now
 	if v.Now != nil {
 		now = v.Now
 	}
-	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), Audience: []string{v.Audience}}
-	if err := claims.Check(now(), terms); err != nil {
-		return nil, dcr.RefuseToken("time or audience", err)
+	required := v.RequiredClaims
+	if required == nil {
+		required = rfc9068Claims
 	}
-	return &claims, claims.complete(payload, v.RequiredClaims)
+	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), Audience: []string{v.Audience}}
+	if fault := token.Judge(now(), terms, slices.Concat([]string{"exp"}, required)...); fault != nil {
+		return nil, refuse(fault)
+	}
+	return claims.bearer(token, payload)
+}
+
+// refuse makes a fault of the token a refusal.
+func refuse(fault *jwt.Fault) *dcr.Error {
+	rule := fault.Rule
+	switch rule {
+	case "crit":
+		rule = "algorithm"
+	case "terms":
+		rule = "time or audience"
+	}
+	return dcr.RefuseToken(rule, fault)
 }
 
 // accessClaims are the claims of an access token, and the caller they make.
 type accessClaims struct {
-	jwt.Claims
 	authorizedParty string
 	caller          dcr.Caller
 }
@@ -233,8 +236,6 @@ func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
 		for _, scopes := range listed {
 			c.caller.Scopes = append(c.caller.Scopes, strings.Fields(scopes)...)
 		}
-	default:
-		return c.Read(name, value)
 	}
 	return err
 }
@@ -242,26 +243,12 @@ func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
 // rfc9068Claims are those that RFC 9068 §2.2 requires beside iss, aud and exp.
 var rfc9068Claims = []string{"sub", "client_id", "iat", "jti"}
 
-// complete holds the claims to those that are required and finishes the
-// caller.
-func (c *accessClaims) complete(payload []byte, required []string) error {
+// bearer finishes the caller.
+func (c *accessClaims) bearer(token *jwt.Token, payload []byte) (*dcr.Caller, error) {
 	if err := json.Unmarshal(payload, &c.caller.Claims); err != nil {
-		return dcr.RefuseToken("claims", err)
+		return nil, dcr.RefuseToken("claims", err)
 	}
-	if required == nil {
-		required = rfc9068Claims
-	}
-	for _, name := range slices.Concat([]string{"exp"}, required) {
-		if value := c.caller.Claims[name]; value == nil || value == "" {
-			return dcr.RefuseToken("claims", fmt.Errorf("%s is missing", name))
-		}
-	}
-	if c.caller.ClientID == "" {
-		c.caller.ClientID = c.authorizedParty
-	}
-	c.caller.Issuer, c.caller.Subject = c.Issuer, c.Subject
-	if c.Subject == "" {
-		c.caller.Subject = c.caller.ClientID
-	}
-	return nil
+	c.caller.ClientID = cmp.Or(c.caller.ClientID, c.authorizedParty)
+	c.caller.Issuer, c.caller.Subject = token.Issuer, cmp.Or(token.Subject, c.caller.ClientID)
+	return &c.caller, nil
 }

@@ -1,7 +1,9 @@
-// Package jwt reads and judges the registered claims of a JSON Web Token (RFC
-// 7519 section 4.1), whatever the token is: a software statement, an access
-// token or a signed request. Whose token it is, internal/jose says.
+// Package jwt reads and judges JSON Web Tokens (RFC 7519), whatever the token
+// is: a software statement, an access token or a signed request. What is wrong
+// with one is a Fault, which each caller tells in its own way.
 package jwt
+
+// The registered claims: RFC 7519 section 4.1.
 
 import (
 	"errors"
@@ -61,6 +63,22 @@ func (c *Claims) Read(name string, value strictjson.Value) (err error) {
 		c.IssuedAt, err = numericDate(value)
 	}
 	return strictjson.In(name, err)
+}
+
+// ReadClaims returns the registered claims of a payload, and hands every claim
+// to each as well.
+func ReadClaims(payload []byte, limits strictjson.Limits, each func(name string, value strictjson.Value) error) (*Claims, error) {
+	claims := &Claims{}
+	err := strictjson.ReadObject(payload, limits, func(name string, value strictjson.Value) error {
+		if err := claims.Read(name, value); err != nil {
+			return err
+		}
+		return each(name, value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
 }
 
 // OneOrMore returns the strings of an array, or the one that stands alone.

@@ -1,0 +1,115 @@
+package jwt
+
+// RFC 7519 section 7.2 and RFC 8725: judging a token, in two halves. What it
+// says of itself comes first, so that nobody's keys are fetched for a token that
+// would not do anyway.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// Rules say what a token must be like, whoever signed it.
+type Rules struct {
+	MaxBytes   int                         // of the compact form; if zero, any number
+	Algorithms []string                    // one of which it is signed with
+	Type       func(mediaType string) bool // judges typ, as jose.MediaType has it; if nil, any will do
+	NamedKey   bool                        // it must name its key
+	Limits     strictjson.Limits           // of its claims
+}
+
+// Token is a token that Rules.Read let through. It may still be anybody's, until
+// Verify says otherwise.
+type Token struct {
+	Claims
+
+	signed     *jose.Token
+	algorithms []string
+	present    []string // the names of the claims that have a value
+}
+
+// Fault is why a token will not do.
+type Fault struct {
+	Rule     string // a stable name: length, form, crit, algorithm, type, kid, claims, signature or terms
+	Sentence string // what follows the name of the token
+	Err      error  // what lies behind, if anything
+}
+
+// Error returns the sentence.
+func (f *Fault) Error() string { return f.Sentence }
+
+// Unwrap returns Err.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// fault is the Fault that err describes.
+func fault(rule string, err error) *Fault {
+	return &Fault{Rule: rule, Sentence: err.Error(), Err: err}
+}
+
+// Read takes a token in compact form apart and holds it to the rules. Each claim
+// is handed to each as well, whose error is a fault in the claims.
+func (r *Rules) Read(compact string, each func(name string, value strictjson.Value) error) (*Token, *Fault) {
+	if r.MaxBytes > 0 && len(compact) > r.MaxBytes {
+		return nil, &Fault{Rule: "length", Sentence: fmt.Sprintf("must not be longer than %d bytes", r.MaxBytes)}
+	}
+	signed, err := jose.Parse(compact)
+	if err != nil {
+		return nil, fault("form", err)
+	}
+	switch header := &signed.Header; {
+	case header.Critical:
+		return nil, fault("crit", jose.ErrCritical)
+	case !slices.Contains(r.Algorithms, header.Algorithm):
+		return nil, &Fault{Rule: "algorithm", Sentence: "must be signed with one of the algorithms " + strings.Join(r.Algorithms, ", ")}
+	case r.Type != nil && !r.Type(header.MediaType()):
+		return nil, &Fault{Rule: "type", Sentence: "must have an accepted typ"}
+	case r.NamedKey && header.KeyID == "":
+		return nil, &Fault{Rule: "kid", Sentence: "must name its key by kid"}
+	}
+	t := &Token{signed: signed, algorithms: r.Algorithms}
+	claims, err := ReadClaims(signed.Unverified(), r.Limits, func(name string, value strictjson.Value) error {
+		switch string(value) {
+		case "null", `""`:
+		default:
+			t.present = append(t.present, name)
+		}
+		return each(name, value)
+	})
+	if err != nil {
+		return nil, &Fault{Rule: "claims", Sentence: "is not sound: " + err.Error(), Err: err}
+	}
+	t.Claims = *claims
+	return t, nil
+}
+
+// KeyID is the name of the key that the token says it is signed with, "" if it
+// says nothing.
+func (t *Token) KeyID() string { return t.signed.Header.KeyID }
+
+// Verify returns the claims as they were sent, if one of keys signed them.
+func (t *Token) Verify(keys *jose.KeySet) (payload []byte, wrong *Fault) {
+	payload, err := t.signed.Verify(keys, t.algorithms)
+	if err != nil {
+		return nil, fault("signature", err)
+	}
+	return payload, nil
+}
+
+// Judge holds the claims to terms at now, and wants those that are required to
+// have a value.
+func (t *Token) Judge(now time.Time, terms Terms, required ...string) *Fault {
+	if err := t.Claims.Check(now, terms); err != nil {
+		return fault("terms", err)
+	}
+	for _, name := range required {
+		if !slices.Contains(t.present, name) {
+			return &Fault{Rule: "claims", Sentence: "must have the claim " + name}
+		}
+	}
+	return nil
+}
