@@ -15,9 +15,6 @@ import (
 
 const standardEnc = "A128CBC-HS256" // the default of every *_enc member
 
-// enabled reports whether a registered member is on.
-func (reg *Registration) enabled(name string) bool { return reg.on.has(member(name).Place) }
-
 // lists are, by the place of each member that has one, the name of its list of
 // alternatives and the discovery member of that name.
 var lists = func() []listed {

@@ -123,13 +123,13 @@ func (c *Capabilities) complete() {
 
 func (c *Capabilities) openID() bool { return c.IDTokenSigningAlgs != nil || c.SubjectTypes != nil }
 
-// feature is a set of the switches that turn members on.
-type feature uint32
+// features is a set of features, each of which turns members on.
+type features uint32
 
-// features names each switch, as the on tags of [Metadata] do, and says which
-// discovery members turn it on. It is the whole of "what switches a member
+// allFeatures names each feature, as the on tags of [Metadata] do, and says which
+// discovery members turn it on. It is the whole of "what turns a member
 // on".
-var features = []struct {
+var allFeatures = []struct {
 	name string
 	on   func(c *Capabilities) bool
 }{
@@ -181,9 +181,9 @@ var features = []struct {
 	{"backchannel_logout", func(c *Capabilities) bool { return c.BackchannelLogout }},
 }
 
-// memberFeature is the switch of each registered member, zero for core ones.
-var memberFeature = func() []feature {
-	needs := make([]feature, len(members.Fields))
+// memberFeature is the feature of each registered member, zero for core ones.
+var memberFeature = func() []features {
+	needs := make([]features, len(members.Fields))
 	for i, f := range members.Fields {
 		if on := f.Tag.Get("on"); on != "" {
 			needs[i] = featureNamed(on)
@@ -192,20 +192,20 @@ var memberFeature = func() []feature {
 	return needs
 }()
 
-func featureNamed(name string) feature {
-	for i := range features {
-		if features[i].name == name {
+func featureNamed(name string) features {
+	for i := range allFeatures {
+		if allFeatures[i].name == name {
 			return 1 << i
 		}
 	}
 	panic("dcr: no feature is named " + name)
 }
 
-// features returns the switches that c turns on.
-func (c *Capabilities) features() feature {
-	var on feature
-	for i := range features {
-		if features[i].on(c) {
+// features returns the features that c turns on.
+func (c *Capabilities) features() features {
+	var on features
+	for i := range allFeatures {
+		if allFeatures[i].on(c) {
 			on |= 1 << i
 		}
 	}
@@ -213,7 +213,7 @@ func (c *Capabilities) features() feature {
 }
 
 // has reports whether the i-th registered member is on.
-func (on feature) has(i int) bool { return memberFeature[i]&^on == 0 }
+func (on features) has(i int) bool { return memberFeature[i]&^on == 0 }
 
 // anyScope reports whether the ceiling of scopes admits any.
 func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnyScope) }

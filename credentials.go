@@ -129,15 +129,15 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, 
 	return secret, nil
 }
 
-// mostRetired bounds how many secrets a client can pile up by rotating.
-const mostRetired = 4
+// maxRetired bounds how many secrets a client can pile up by rotating.
+const maxRetired = 4
 
 // retire gives valid secrets an end, no later than they had.
 func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	var kept []Secret
 	end := now.Add(grace)
 	for _, secret := range secrets {
-		if expired(secret.ExpiresAt, now) || secret.Type != SecretJWK && len(kept) >= mostRetired {
+		if expired(secret.ExpiresAt, now) || secret.Type != SecretJWK && len(kept) >= maxRetired {
 			continue
 		}
 		if secret.Type != SecretJWK && (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end)) {

@@ -85,7 +85,7 @@ type Registration struct {
 
 	now             func() time.Time
 	at              time.Time // what now said, zero before it was asked
-	on              feature   // the switches that Capabilities turns on
+	on              features  // the features that Capabilities turns on
 	statementMerged bool      // the statement's claims are in Client
 	canSeal         bool      // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
@@ -93,9 +93,9 @@ type Registration struct {
 	plain           bool        // this is the default pipeline's own judgement
 	paid            []Allowance // what was taken and could be given back
 	policy          string      // the name in Options.Policies that this runs under
-	base            foundation
+	foundation      foundation
 	extensions      []Extension // that are declared
-	measured        bool        // Capabilities, on, base and extensions are those of the validator
+	measured        bool        // Capabilities, on, foundation and extensions are those of the validator
 	validator       Validator   // under which a Handler judges
 }
 

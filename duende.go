@@ -192,20 +192,20 @@ func (c *Client) forgetAsked(fresh *Client) {
 // showSettings makes the extension members of an answer say what the client's
 // settings are, or takes them out where the host has not switched them on.
 func (res *Response) showSettings(reg *Registration) error {
-	c, base := reg.Client, &reg.base
-	if base.duende == nil && len(res.Extra) == 0 {
+	c, foundation := reg.Client, &reg.foundation
+	if foundation.duende == nil && len(res.Extra) == 0 {
 		return nil
 	}
 	for i := range settings {
 		name := settings[i].name
 		switch {
-		case base.duende != nil && settings[i].shown(c):
+		case foundation.duende != nil && settings[i].shown(c):
 			value, err := settings[i].value(c)
 			if err != nil {
 				return err
 			}
 			put(&res.Extra, name, value)
-		case base.duende != nil || !reg.declares(name):
+		case foundation.duende != nil || !reg.declares(name):
 			delete(res.Extra, name)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 )
 
 var fixedRules = []func(reg *Registration) error{
-	(*Registration).correspondence,
-	func(reg *Registration) error { _, err := reg.parseRedirectURIs(); return err },
+	(*Registration).checkCorrespondence,
+	func(reg *Registration) error { _, err := reg.checkRedirectURIs(); return err },
 	(*Registration).checkRedirectSchemes,
 	(*Registration).checkAuthentication,
 	(*Registration).checkDisplayURIs,
@@ -112,7 +112,7 @@ func (reg *Registration) checkFixedRules() error {
 	refused, brokenRule := (*Error)(nil), (*Error)(nil)
 	standard := plainValidator{DefaultValidator{
 		Supports:                reg.Capabilities,
-		AllowPushedRedirectURIs: reg.base.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.base.hybridWithoutImplicit,
+		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
 	}}
 	err := Validate(context.Background(), standard, plain)
 	if errors.As(err, &refused) && errors.As(broken, &brokenRule) && refused.Rule == brokenRule.Rule {

@@ -23,8 +23,8 @@ func (d DefaultValidator) ValidateGrantTypes(ctx context.Context, reg *Registrat
 	} else if err := reg.settleResponseTypes(); err != nil {
 		return err
 	}
-	reg.offlineAccess()
-	return reg.correspondence()
+	reg.settleOfflineAccess()
+	return reg.checkCorrespondence()
 }
 
 // settleGrantTypes keeps the grant types that the server supports.
@@ -80,7 +80,7 @@ func (reg *Registration) standardResponseTypes() []string {
 		return []string{"code"}
 	}
 	for _, responseType := range supported {
-		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
+		needs := responseTypeGrants(responseType, reg.foundation.hybridWithoutImplicit)
 		if len(needs) > 0 && !slices.ContainsFunc(needs, func(grant string) bool { return !slices.Contains(grants, grant) }) {
 			return []string{responseType}
 		}
@@ -145,14 +145,14 @@ var (
 	grantsOfImplicit = []string{"implicit"}
 )
 
-// correspondence holds grant types and response types together (RFC 7591
+// checkCorrespondence holds grant types and response types together (RFC 7591
 // §2.1): what a response type needs must be granted, and a grant that goes
 // through the authorization endpoint must have a response type that uses it.
-func (reg *Registration) correspondence() error {
+func (reg *Registration) checkCorrespondence() error {
 	c := reg.Client
 	used := false
 	for _, responseType := range c.ResponseTypes {
-		needs := responseTypeGrants(responseType, reg.base.hybridWithoutImplicit)
+		needs := responseTypeGrants(responseType, reg.foundation.hybridWithoutImplicit)
 		used = used || len(needs) == 0 // as none and vp_token: no grant corresponds to them
 		for _, grant := range needs {
 			if !slices.Contains(c.GrantTypes, grant) {

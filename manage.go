@@ -95,7 +95,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) 
 // tell answers what is stored of a client. Its policy decides what shows.
 func (h *Handler) tell(r *http.Request, access *access) ([]byte, error) {
 	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: r}
-	if _, err := h.begin(reg, access.client.Policy); err != nil {
+	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
 	return h.respond(r.Context(), reg, "", access.token)
@@ -107,14 +107,14 @@ func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 	if access.token == "" || !dropRetiredTokens(access.client, access.token, h.opts.Now()) {
 		return
 	}
-	err := h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, access.client) })
+	err := h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, access.client) })
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound) {
 		h.opts.Logger.WarnContext(ctx, "rotated registration access tokens were not removed", "error", err)
 	}
 }
 
-// mostConflicts is how often an update is tried anew after another one won.
-const mostConflicts = 3
+// maxConflicts is how often an update is tried again after another one won.
+const maxConflicts = 3
 
 // update answers PUT (RFC 7592 §2.2). When another update wins the race, this
 // one is authorised and judged anew against what that one left.
@@ -135,7 +135,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 			return
 		case errors.Is(err, ErrClientNotFound):
 			err = errBadToken
-		case errors.Is(err, ErrConflict) && attempt < mostConflicts:
+		case errors.Is(err, ErrConflict) && attempt < maxConflicts:
 			continue
 		case errors.Is(err, ErrConflict):
 			err = outage(err)
@@ -157,7 +157,7 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 		caller = CallerFromContext(ctx)
 	}
 	reg := &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: r}
-	validator, err := h.begin(reg, access.client.Policy)
+	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	if err := h.takeStatement(ctx, reg); err != nil {
 		return nil, err
 	}
-	err = h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
+	err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
 	switch {
 	case err == nil:
 		err = h.keepSingle(ctx, reg)
@@ -228,7 +228,7 @@ func (c *Client) hadSecret(secret string) bool {
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string) {
 	access, err := h.authorize(r, clientID)
 	if err == nil {
-		err = h.write(r.Context(), func(ctx context.Context) error { return h.store.Delete(ctx, clientID) })
+		err = h.uncancelled(r.Context(), func(ctx context.Context) error { return h.store.Delete(ctx, clientID) })
 		switch {
 		case errors.Is(err, ErrClientNotFound):
 			err = errBadToken
@@ -241,7 +241,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string
 		return
 	}
 	if h.opts.AfterDelete != nil {
-		err := h.write(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, access.client) })
+		err := h.uncancelled(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, access.client) })
 		if err != nil {
 			h.opts.Logger.ErrorContext(r.Context(), "AfterDelete failed", "client_id", clientID, "error", err)
 		}

@@ -18,7 +18,7 @@ import (
 // cloning, storing and echoing follow from the line's tags:
 //
 //	json  the member's name
-//	on    the feature of [Capabilities] that switches the member on; a member
+//	on    the feature of [Capabilities] that turns the member on; a member
 //	      whose feature is off counts as unknown
 //	list  the RP Metadata Choices member that lists alternatives to this one
 //	lang  "yes" where the member may carry a language tag

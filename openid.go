@@ -106,7 +106,7 @@ func (reg *Registration) checkOpenID() error {
 // checkCIBA holds the members of CIBA to its §4.
 func (reg *Registration) checkCIBA() error {
 	c := reg.Client
-	if !reg.enabled("backchannel_token_delivery_mode") {
+	if !reg.on.has(member("backchannel_token_delivery_mode").Place) {
 		return nil
 	}
 	granted, mode := slices.Contains(c.GrantTypes, grantCIBA), c.BackchannelTokenDeliveryMode

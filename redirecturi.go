@@ -119,7 +119,7 @@ func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registr
 	if c.RedirectURIs == nil {
 		c.RedirectURIs = []string{}
 	}
-	kinds, err := reg.parseRedirectURIs()
+	kinds, err := reg.checkRedirectURIs()
 	if err != nil {
 		return err
 	}
@@ -128,16 +128,16 @@ func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registr
 		return err
 	}
 	for i, kind := range kinds {
-		if reason := d.refuseKind(reg, kind, application); reason != "" {
+		if reason := d.checkKind(reg, kind, application); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}
 	return nil
 }
 
-// parseRedirectURIs holds the redirect URIs to the rules that know no
+// checkRedirectURIs holds the redirect URIs to the rules that know no
 // exception, and returns the kind of each.
-func (reg *Registration) parseRedirectURIs() ([]uri.Kind, error) {
+func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 	c := reg.Client
 	if len(c.RedirectURIs) == 0 && c.redirects() && !reg.mayPushRedirectURI() {
 		return nil, refuseMember("redirect_uris", "missing", "must have at least one redirect URI with these grant_types and response_types")
@@ -163,7 +163,7 @@ func (reg *Registration) parseRedirectURIs() ([]uri.Kind, error) {
 func (reg *Registration) mayPushRedirectURI() bool {
 	c := reg.Client
 	pushes := c.RequirePushedAuthorizationRequests || reg.Capabilities.RequirePushedAuthorizationRequests
-	return reg.base.pushedRedirectURIs && pushes && reg.authMethod() != "none"
+	return reg.foundation.pushedRedirectURIs && pushes && reg.authMethod() != "none"
 }
 
 // settleApplicationType judges application_type, or infers it, and returns the
@@ -214,9 +214,9 @@ const remoteHTTP = "must use https unless it leads to 127.0.0.1, [::1] or localh
 // nothing through the browser that is of use to others.
 func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.implicitOrHybrid() }
 
-// refuseKind says why a redirect URI of this kind is refused to an application
+// checkKind says why a redirect URI of this kind is refused to an application
 // of this type, "" if it is not.
-func (d DefaultValidator) refuseKind(reg *Registration, kind uri.Kind, application string) string {
+func (d DefaultValidator) checkKind(reg *Registration, kind uri.Kind, application string) string {
 	c := reg.Client
 	front := c.implicitOrHybrid()
 	if application == "" {

@@ -36,7 +36,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 	policy, err := choose(r, caller)
 	var validator Validator
 	if err == nil {
-		validator, err = h.begin(reg, policy)
+		validator, err = h.prepare(reg, policy)
 	}
 	if err == nil {
 		reg.Request, err = h.readRequest(w, r, validator)
@@ -67,8 +67,8 @@ func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 	return caller.Policy, nil
 }
 
-// begin sets up a registration under a policy and returns its validator.
-func (h *Handler) begin(reg *Registration, policy string) (Validator, error) {
+// prepare sets up a registration under a policy and returns its validator.
+func (h *Handler) prepare(reg *Registration, policy string) (Validator, error) {
 	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
 	reg.Items, reg.policy = make(map[string]any), policy
 	validator, err := h.validator(policy)
@@ -88,8 +88,8 @@ func (h *Handler) validator(policy string) (Validator, error) {
 	return validator, nil
 }
 
-// mostIDs is how often a client id that is taken is drawn anew.
-const mostIDs = 3
+// maxIDs is how often a client id that is taken is drawn again.
+const maxIDs = 3
 
 // add gives the client its identifier and credentials, and stores it. It
 // returns the answer, which goes out only once the client is stored.
@@ -113,11 +113,11 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 		return nil, outage(err)
 	}
 	for attempt := 1; ; attempt++ {
-		err := h.write(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
+		err := h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
 		switch {
 		case err == nil:
 			return answer, h.keepSingle(ctx, reg)
-		case errors.Is(err, ErrClientExists) && attempt < mostIDs:
+		case errors.Is(err, ErrClientExists) && attempt < maxIDs:
 			answer, err = h.answer(ctx, reg)
 		case errors.Is(err, ErrClientExists):
 			err = fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
@@ -138,7 +138,7 @@ func (h *Handler) makeRoom(ctx context.Context, now time.Time) error {
 	if h.ceiling.limit <= 0 {
 		return nil
 	}
-	return h.write(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) })
+	return h.uncancelled(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) })
 }
 
 // answer issues what the client needs and writes the answer to a registration.
@@ -150,9 +150,9 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	return h.respond(ctx, reg, secret, h.issueToken(reg.Client))
 }
 
-// write runs a write to the store that outlives a cancelled request by a
+// uncancelled runs a write to the store that outlives a cancelled request by a
 // bounded time, so that an answer and the store never disagree.
-func (h *Handler) write(ctx context.Context, store func(context.Context) error) error {
+func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
 	defer cancel()
 	return store(ctx)
@@ -162,7 +162,7 @@ func (h *Handler) write(ctx context.Context, store func(context.Context) error) 
 // what its caller pays, and the statement.
 func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 	for _, cost := range reg.costs(ctx) {
-		if err := h.write(ctx, cost.Take); err != nil {
+		if err := h.uncancelled(ctx, cost.Take); err != nil {
 			h.refund(ctx, reg)
 			return err
 		}
@@ -179,7 +179,7 @@ func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 // client for it.
 func (h *Handler) refund(ctx context.Context, reg *Registration) {
 	for _, cost := range reg.paid {
-		if err := h.write(ctx, cost.GiveBack); err != nil {
+		if err := h.uncancelled(ctx, cost.GiveBack); err != nil {
 			h.opts.Logger.WarnContext(ctx, "what a registration cost is lost, although nothing was stored", "error", err)
 		}
 	}
@@ -231,7 +231,7 @@ func (h *Handler) takeStatement(ctx context.Context, reg *Registration) error {
 		return errors.New("dcr: StatementVerifier.Once needs a store that is a ReplayStore")
 	}
 	fresh := false
-	err := h.write(ctx, func(ctx context.Context) (err error) {
+	err := h.uncancelled(ctx, func(ctx context.Context) (err error) {
 		fresh, err = store.Remember(ctx, once.key, once.until, reg.Now())
 		return err
 	})
@@ -257,7 +257,7 @@ func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
 		return errors.New("dcr: StatementVerifier.OneClient needs a store that is a StatementFinder")
 	}
 	var ids []string
-	err := h.write(ctx, func(ctx context.Context) (err error) {
+	err := h.uncancelled(ctx, func(ctx context.Context) (err error) {
 		ids, err = store.FindByStatement(ctx, reg.Statement.Issuer, reg.Statement.ID)
 		return err
 	})
@@ -277,7 +277,7 @@ func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	if refused == nil {
 		return nil
 	}
-	err := h.write(ctx, func(ctx context.Context) error {
+	err := h.uncancelled(ctx, func(ctx context.Context) error {
 		if reg.Previous == nil {
 			return h.store.Delete(ctx, reg.Client.ID)
 		}

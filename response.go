@@ -27,7 +27,7 @@ type Response struct {
 	SoftwareStatement       string    // as it was sent, if it was verified
 	Metadata                          // every effective member; Extra holds the extensions
 
-	on feature
+	on features
 }
 
 // KeepResponse leaves the response as it is: the default of

@@ -82,7 +82,7 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 		return nil
 	}
 	reg.statementMerged = true
-	reg.keepClaimed()
+	reg.settleClaimed()
 	if reg.Statement == nil {
 		return nil
 	}
@@ -107,10 +107,10 @@ func (s *SoftwareStatement) claimed() []string {
 	return append(names, sortedKeys(s.Extra)...)
 }
 
-// keepClaimed holds an update to what the stored statement claimed, where no
+// settleClaimed holds an update to what the stored statement claimed, where no
 // statement of its own says it: the host may have verified that one in a way
 // that leaves nothing to read again.
-func (reg *Registration) keepClaimed() {
+func (reg *Registration) settleClaimed() {
 	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement != nil && len(reg.Statement.claimed()) > 0 {
 		return
 	}

@@ -118,13 +118,13 @@ func usable(v Validator, canSeal bool) error {
 // contradiction says what is wrong with what v supports, and what to change;
 // nil if nothing is. canSeal says whether client secrets can be kept themselves.
 func contradiction(v Validator, canSeal bool) error {
-	c, base := v.Capabilities().WithDefaults(), v.sealed()
+	c, foundation := v.Capabilities().WithDefaults(), v.sealed()
 	for _, check := range []func() error{
-		func() error { return c.contradictoryGrants(&base) },
+		func() error { return c.contradictoryGrants(&foundation) },
 		c.contradictoryCIBA,
 		func() error { return c.contradictoryMethods(canSeal) },
 		func() error { return c.contradictoryLists(canSeal) },
-		func() error { return c.contradictoryScopes(base.defaultScopes) },
+		func() error { return c.contradictoryScopes(foundation.defaultScopes) },
 	} {
 		if err := check(); err != nil {
 			return err
@@ -135,13 +135,13 @@ func contradiction(v Validator, canSeal bool) error {
 
 // contradictoryGrants holds grant types and response types together, as
 // registration will.
-func (c *Capabilities) contradictoryGrants(base *foundation) error {
+func (c *Capabilities) contradictoryGrants(foundation *foundation) error {
 	if !slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" }) {
 		return errors.New("grant_types_supported has no grant type that a client can begin with; add one, such as authorization_code")
 	}
 	usesCode := false
 	for _, responseType := range c.ResponseTypes {
-		needs := responseTypeGrants(responseType, base.hybridWithoutImplicit)
+		needs := responseTypeGrants(responseType, foundation.hybridWithoutImplicit)
 		usesCode = usesCode || len(needs) == 0 || slices.Contains(needs, "authorization_code")
 		if slices.Equal(c.ResponseTypes, defaultResponseTypes) {
 			continue // the default of servers that grant no codes, too

@@ -12,8 +12,8 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// validateScope runs the two steps about scope.
-func validateScope(v Validator, ctx context.Context, reg *Registration) error {
+// settleScope runs the two steps about scope.
+func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
 	if c.Scope != "" {
@@ -168,7 +168,7 @@ func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Regis
 	if err := reg.settleEncryption(member("request_object_encryption_alg"), member("request_object_encryption_enc")); err != nil {
 		return err
 	}
-	if reg.Capabilities.RequireSignedRequestObject && reg.enabled("require_signed_request_object") {
+	if reg.Capabilities.RequireSignedRequestObject && reg.on.has(member("require_signed_request_object").Place) {
 		c.RequireSignedRequestObject = true
 	}
 	if reg.Capabilities.RequirePushedAuthorizationRequests {

@@ -164,7 +164,7 @@ var steps = []step{
 	mergeStatement,
 	Validator.ValidateGrantTypes,
 	Validator.ValidateRedirectURIs,
-	validateScope,
+	settleScope,
 	Validator.ValidateClientAuthentication,
 	Validator.ValidateDisplay,
 	Validator.ValidateLogout,
@@ -178,7 +178,7 @@ var steps = []step{
 
 // Validate runs the steps of v over a registration, or over an update where
 // reg.Previous is set. It starts from the metadata of reg.Request, less
-// undeclared extensions and members of switched-off features, and from the
+// undeclared extensions and members of features that are off, and from the
 // server-owned settings of a new client or of the previous one; it ends with
 // the fixed rules of the RFCs, which no step can skip. reg.Client is then the
 // effective client. Refusals are [*Error]s; any other error is the server's.
@@ -191,7 +191,7 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 			return err
 		}
 	}
-	reg.offlineAccess()
+	reg.settleOfflineAccess()
 	if err := reg.checkFixedRules(); err != nil {
 		return err
 	}
@@ -211,8 +211,8 @@ func (reg *Registration) begin(v Validator) error {
 	reg.measureBy(v)
 	if reg.Client == nil {
 		reg.Client = StartingClient(v, reg.Previous)
-		if reg.base.duende != nil {
-			reg.base.duende.begin(reg)
+		if reg.foundation.duende != nil {
+			reg.foundation.duende.begin(reg)
 		}
 	}
 	reg.Client.Metadata = Metadata{}
@@ -225,7 +225,7 @@ func (reg *Registration) measureBy(v Validator) {
 	reg.Capabilities = v.Capabilities()
 	reg.Capabilities.complete()
 	reg.on = reg.Capabilities.features()
-	reg.base, reg.extensions = v.sealed(), v.DeclaredExtensions()
+	reg.foundation, reg.extensions = v.sealed(), v.DeclaredExtensions()
 	reg.measured = true
 }
 
@@ -248,9 +248,9 @@ func StartingClient(v Validator, previous *Client) *Client {
 	return client
 }
 
-// offlineAccess holds AllowOfflineAccess to clients that have the grant. It
+// settleOfflineAccess holds AllowOfflineAccess to clients that have the grant. It
 // only ever takes it away, so that a host's refusal stands whatever the order.
-func (reg *Registration) offlineAccess() {
+func (reg *Registration) settleOfflineAccess() {
 	if !slices.Contains(reg.Client.GrantTypes, "refresh_token") {
 		reg.Client.AllowOfflineAccess = false
 	}

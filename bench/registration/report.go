@@ -10,10 +10,10 @@ import (
 
 // The targets of the project.
 const (
-	mostCPU      = 1.4  // of the floor's, in memory
-	mostHeap     = 1200 // bytes a client, in memory
-	mostSlowdown = 1.1  // of the time a request takes, from the fewest clients to the most
-	leastRate    = 0.9  // of the floor's, on SQLite
+	maxCPU      = 1.4  // of the floor's, in memory
+	maxHeap     = 1200 // bytes a client, in memory
+	maxSlowdown = 1.1  // of the time a request takes, from the fewest clients to the most
+	leastRate   = 0.9  // of the floor's, on SQLite
 )
 
 // median of the turns; figure makes each a number.
@@ -80,12 +80,12 @@ func (b *bench) reportTargets() {
 	last := len(b.sizes) - 1
 	memory, onDisk := b.server("memory"), b.server("sqlite")
 	if memory != nil && b.server(memory.floor) != nil {
-		verdict("in memory, CPU a request to the floor", b.against(memory, last, cpuOf), mostCPU, false)
+		verdict("in memory, CPU a request to the floor", b.against(memory, last, cpuOf), maxCPU, false)
 	}
 	if memory != nil {
-		verdict("in memory, heap bytes a client", memory.measured[last].heap, mostHeap, false)
+		verdict("in memory, heap bytes a client", memory.measured[last].heap, maxHeap, false)
 		growth := median(memory.measured[last].turns, cpuOf) / median(memory.measured[0].turns, cpuOf)
-		verdict("in memory, CPU a request with the most clients to that with the fewest", growth, mostSlowdown, false)
+		verdict("in memory, CPU a request with the most clients to that with the fewest", growth, maxSlowdown, false)
 	}
 	if onDisk != nil && b.server(onDisk.floor) != nil {
 		verdict("on SQLite, requests a second to the group-committing floor", b.against(onDisk, last, rate), leastRate, true)

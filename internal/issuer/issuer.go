@@ -50,8 +50,8 @@ func cached(url string, fetch keycache.Fetch) Source {
 	return func(ctx context.Context, kid string) ([]byte, error) { return cache.Raw(ctx, url, kid) }
 }
 
-// mostHosted bounds a document of a server that the host trusts.
-const mostHosted = 1 << 20
+// maxHosted bounds a document of a server that the host trusts.
+const maxHosted = 1 << 20
 
 // fetch gets a document from a URL that the host named.
 func fetch(ctx context.Context, client *http.Client, url string) ([]byte, time.Duration, error) {
@@ -71,9 +71,9 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, time.D
 	if response.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("%s answered %s", url, response.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, mostHosted+1))
-	if err == nil && len(body) > mostHosted {
-		err = fmt.Errorf("%s is larger than %d bytes", url, mostHosted)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxHosted+1))
+	if err == nil && len(body) > maxHosted {
+		err = fmt.Errorf("%s is larger than %d bytes", url, maxHosted)
 	}
 	return body, keycache.Fresh(response.Header).MaxAge(), err
 }
