@@ -16,10 +16,10 @@ const (
 	keyRegisteredBy = "registered_by"
 	keyStatement    = "statement"
 
-	mostKeys = 4
+	maxKeys = 4
 )
 
-var keyNames = [mostKeys]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStatement}
+var keyNames = [maxKeys]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStatement}
 
 // searchKey is one row of the table of keys, less the client.
 type searchKey struct{ name, value string }

@@ -42,7 +42,7 @@ type tries struct {
 
 const (
 	firstPause = 5 * time.Millisecond
-	mostPause  = 250 * time.Millisecond
+	maxPause   = 250 * time.Millisecond
 )
 
 func (d *database) tries() tries { return tries{lasting: d.opts.RetryFor, pause: firstPause} }
@@ -55,7 +55,7 @@ func (t *tries) again(ctx context.Context) bool {
 		t.until = time.Now().Add(t.lasting)
 	}
 	pause := t.pause/2 + rand.N(t.pause/2)
-	t.pause = min(2*t.pause, mostPause)
+	t.pause = min(2*t.pause, maxPause)
 	if ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
 		return false
 	}

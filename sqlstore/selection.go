@@ -79,8 +79,8 @@ func (s *Store) count(ctx context.Context, sel *selection) (count int64, err err
 	return count, err
 }
 
-// mostIDs bounds the ids that are read ahead of their clients.
-const mostIDs = 10_000
+// maxIDs bounds the ids that are read ahead of their clients.
+const maxIDs = 10_000
 
 // pages yields the clients of the selection behind the id after, at most size at
 // a time, in the order of their ids. No connection is held while a page is
@@ -106,7 +106,7 @@ func (s *Store) pages(ctx context.Context, sel *selection, after string, size in
 // each search, and leaves it to the database which way to go.
 func (s *Store) searchedPages(ctx context.Context, sel *selection, after string, size int) iter.Seq2[[]stored, error] {
 	return func(yield func([]stored, error) bool) {
-		for most := size; ; most = min(10*most, max(size, mostIDs)) {
+		for most := size; ; most = min(10*most, max(size, maxIDs)) {
 			behind, args := sel.behind(after)
 			search := s.once("SELECT " + sel.id + sel.where(behind))
 			ids, err := all(s, ctx, search, sel.args(args, most), func(id *string) []any { return []any{id} })

@@ -12,11 +12,11 @@ type statements struct {
 	remember, rememberAgain, forget                          statement
 
 	// By the number of keys of the client.
-	addKeys    [mostKeys + 1]statement // adds the keys alone
-	setKeys    [mostKeys + 1]statement // adds them or changes their values
-	dropKeys   [mostKeys + 1]statement // removes keys by their names
-	addKeyed   [mostKeys + 1]statement // adds the client and its keys, where one statement can
-	updateSame [mostKeys + 1]statement // updates the client, if its keys are still these
+	addKeys    [maxKeys + 1]statement // adds the keys alone
+	setKeys    [maxKeys + 1]statement // adds them or changes their values
+	dropKeys   [maxKeys + 1]statement // removes keys by their names
+	addKeyed   [maxKeys + 1]statement // adds the client and its keys, where one statement can
+	updateSame [maxKeys + 1]statement // updates the client, if its keys are still these
 }
 
 // row are the columns that make a client, in the order of stored.columns.
@@ -40,7 +40,7 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, last_used_at = ?"+
 		one+" AND last_used_at < ? AND last_used_at <= ?")
 
-	for n := range mostKeys + 1 {
+	for n := range maxKeys + 1 {
 		set(&s.updateSame[n], update+fmt.Sprintf(" AND %d = (SELECT COUNT(*) FROM {client_keys}%s)", n, one)+
 			strings.Repeat(" AND EXISTS (SELECT 1 FROM {client_keys}"+one+" AND name = ? AND value = ?)", n))
 		if n == 0 {

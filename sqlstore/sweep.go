@@ -46,7 +46,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 	case rule.BatchSize <= 0:
 		rule.BatchSize = 500
 	}
-	for batch, err := range s.pages(ctx, sel, "", min(rule.BatchSize, mostIDs)) {
+	for batch, err := range s.pages(ctx, sel, "", min(rule.BatchSize, maxIDs)) {
 		if err != nil {
 			return swept, err
 		}

@@ -34,9 +34,9 @@ type job struct {
 	err     error
 }
 
-// mostShared is how many writes share a commit at most, so that the first of
+// maxShared is how many writes share a commit at most, so that the first of
 // them does not wait for very many others.
-const mostShared = 256
+const maxShared = 256
 
 func newWriter(database *database) *writer {
 	w := &writer{database: database}
@@ -111,7 +111,7 @@ func (w *writer) close() {
 func (w *writer) run() {
 	for {
 		w.mu.Lock()
-		jobs := w.queue[:min(len(w.queue), mostShared)]
+		jobs := w.queue[:min(len(w.queue), maxShared)]
 		w.queue = w.queue[len(jobs):]
 		if len(jobs) == 0 {
 			w.queue, w.busy = nil, false

@@ -208,7 +208,7 @@ func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, _, proceed, add := stall(t, touched)
 		var results []chan error
-		for i := range 2*mostShared + 2 {
+		for i := range 2*maxShared + 2 {
 			results = append(results, add(t.Context(), fmt.Sprint(i)))
 		}
 		for range 4 {
