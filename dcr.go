@@ -82,6 +82,7 @@ type Registration struct {
 	HTTP         *http.Request      // the request, its body already read; nil outside a Handler
 	Items        map[string]any     // notes that hooks leave for later hooks; never nil
 	Limits       Limits             // the bounds in force; zero fields mean the defaults
+	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
 
 	now             func() time.Time
 	at              time.Time // what now said, zero before it was asked

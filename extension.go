@@ -224,6 +224,27 @@ func readableTexts(value strictjson.Value) error {
 	return nil
 }
 
+// appendTexts appends every string within a value that can be read as one.
+func appendTexts(texts []string, value strictjson.Value) []string {
+	switch value.Kind() {
+	case strictjson.String:
+		if text, err := value.Text(); err == nil {
+			texts = append(texts, text)
+		}
+	case strictjson.Array:
+		_ = value.Elements(func(_ int, element strictjson.Value) error {
+			texts = appendTexts(texts, element)
+			return nil
+		})
+	case strictjson.Object:
+		_ = value.Members(func(_ string, member strictjson.Value) error {
+			texts = appendTexts(texts, member)
+			return nil
+		})
+	}
+	return texts
+}
+
 // jsonForm says what JSON a Go value is read from.
 func jsonForm(kind reflect.Kind) string {
 	switch kind {

@@ -106,7 +106,7 @@ func (reg *Registration) checkFixedRules() error {
 		return broken
 	}
 	plain := &Registration{
-		Request: reg.Request, Statement: reg.Statement, Caller: reg.Caller, Limits: reg.Limits,
+		Request: reg.Request, Statement: reg.Statement, Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
 		now: reg.now, canSeal: reg.canSeal, plain: true,
 	}
 	refused, brokenRule := (*Error)(nil), (*Error)(nil)

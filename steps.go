@@ -5,10 +5,12 @@ package dcr
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -75,10 +77,14 @@ func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registratio
 var displayURIs = []*registered{member("client_uri"), member("logo_uri"), member("tos_uri"), member("policy_uri")}
 
 // ValidateDisplay holds the pages that a person may be led to, in every
-// language, to http and https, and contacts to e-mail addresses where OpenID
-// Connect wants them.
+// language, to http and https, what a person reads to characters that show
+// what they are, and contacts to e-mail addresses where OpenID Connect wants
+// them.
 func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
 	if err := reg.checkDisplayURIs(); err != nil {
+		return err
+	}
+	if err := reg.checkReadable(); err != nil {
 		return err
 	}
 	if reg.Capabilities.openID() {
@@ -99,14 +105,94 @@ func (reg *Registration) checkDisplayURIs() error {
 		}
 	}
 	for _, name := range sortedKeys(reg.Client.Localized) {
-		base, _, _ := strings.Cut(name, "#")
-		if strings.HasSuffix(base, "_uri") {
+		if base, _, _ := strings.Cut(name, "#"); isURIMember(name) {
 			if _, err := webPage.check(base, name, reg.Client.Localized[name]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// ReadableRune reports whether a character may stand in what a person reads of
+// a client: any but bidirectional embeddings, overrides and isolates, by which
+// a name reads as another one, line and paragraph separators, and tag
+// characters, which nobody sees. Joiners, variation selectors and the marks of
+// direction stay; scripts and emoji need them.
+func ReadableRune(r rune) bool {
+	switch {
+	case '\u202A' <= r && r <= '\u202E', '\u2066' <= r && r <= '\u2069':
+		return false
+	case r == '\u2028', r == '\u2029':
+		return false
+	}
+	return r < 0xE0000 || r > 0xE007F
+}
+
+const unreadable = "must not contain bidirectional embeddings, overrides or isolates, line separators or tag characters"
+
+// checkReadable judges what people read of the client: users its names, in
+// every language, and operators the rest.
+func (reg *Registration) checkReadable() error {
+	allowed, sentence := reg.Readable, "must contain only characters that are accepted in names here"
+	if allowed == nil {
+		allowed, sentence = ReadableRune, unreadable
+	}
+	for name, text := range reg.names() {
+		if !all(text, allowed) {
+			base, _, _ := strings.Cut(name, "#")
+			return refuse(InvalidClientMetadata, base, base+".characters", "%s %s", name, sentence)
+		}
+	}
+	c := reg.Client
+	for i, contact := range c.Contacts {
+		if !all(contact, ReadableRune) {
+			return refuse(InvalidClientMetadata, "contacts", "contacts.characters", "contacts[%d] %s", i, unreadable)
+		}
+	}
+	if !all(c.SoftwareID, ReadableRune) {
+		return refuseMember("software_id", "characters", unreadable)
+	}
+	if !all(c.SoftwareVersion, ReadableRune) {
+		return refuseMember("software_version", "characters", unreadable)
+	}
+	return nil
+}
+
+func all(text string, allowed func(r rune) bool) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) })
+}
+
+// names yields the members that users read, by name, and each of their texts:
+// client_name and the extensions that may carry a language tag, less URIs.
+func (reg *Registration) names() iter.Seq2[string, string] {
+	c := reg.Client
+	return func(yield func(name, text string) bool) {
+		if !yield("client_name", c.ClientName) {
+			return
+		}
+		for _, name := range sortedKeys(c.Localized) {
+			if !isURIMember(name) && !yield(name, c.Localized[name]) {
+				return
+			}
+		}
+		for _, name := range sortedKeys(c.Extra) {
+			if extension := declared(reg.extensions, name); extension == nil || !extension.localized() || isURIMember(name) {
+				continue
+			}
+			for _, text := range appendTexts(nil, strictjson.Value(c.Extra[name])) {
+				if !yield(name, text) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// isURIMember reports whether a member, maybe with a language tag, has a URI.
+func isURIMember(name string) bool {
+	base, _, _ := strings.Cut(name, "#")
+	return strings.HasSuffix(base, "_uri")
 }
 
 // isEmail reports whether address looks like an addr-spec (RFC 5322 §3.4.1):

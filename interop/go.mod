@@ -7,6 +7,7 @@ replace github.com/dynreg/dcr => ../
 require (
 	github.com/dynreg/dcr v0.0.0-00010101000000-000000000000
 	github.com/modelcontextprotocol/go-sdk v1.8.0
+	golang.org/x/net v0.61.0
 )
 
 require (

@@ -57,17 +57,20 @@ func sameMetadata(before, after *dcr.Metadata) (bool, error) {
 	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
 }
 
-// Approve ends the wait of a pending client. A client that is not pending is
-// left as it is; one that does not exist is [dcr.ErrClientNotFound].
-func Approve(ctx context.Context, store dcr.ClientConfigurationStore, clientID string) error {
-	for {
-		client, err := store.FindByClientID(ctx, clientID)
-		if err != nil || client.Status != dcr.StatusPending {
-			return err
-		}
-		client.Status = dcr.StatusActive
-		if err := store.Update(ctx, client); !errors.Is(err, dcr.ErrConflict) {
-			return err
-		}
+// Approve ends the wait of a pending client as it was at this revision, the
+// [dcr.Client.Revision] of what was looked at. [dcr.ErrConflict] says that the
+// client has changed since, and must be looked at again; a client that does not
+// exist is [dcr.ErrClientNotFound]. One that is not pending is left as it is.
+func Approve(ctx context.Context, store dcr.ClientConfigurationStore, clientID string, revision int64) error {
+	client, err := store.FindByClientID(ctx, clientID)
+	switch {
+	case err != nil:
+		return err
+	case client.Revision != revision:
+		return dcr.ErrConflict
+	case client.Status != dcr.StatusPending:
+		return nil
 	}
+	client.Status = dcr.StatusActive
+	return store.Update(ctx, client)
 }

@@ -28,7 +28,11 @@ func TestApproval(t *testing.T) {
 	if answer := s.update(answered, approvable); answer.Status != http.StatusUnauthorized {
 		t.Errorf("a pending client's update: %d, want 401", answer.Status)
 	}
-	if err := policy.Approve(t.Context(), s.store, id); err != nil {
+	waiting, err := s.store.FindByClientID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := policy.Approve(t.Context(), s.store, id, waiting.Revision); err != nil {
 		t.Fatal(err)
 	}
 	usable(true)
@@ -40,6 +44,42 @@ func TestApproval(t *testing.T) {
 		t.Errorf("an update that changes the client: %d %s", answer.Status, answer.Body)
 	}
 	usable(false)
+}
+
+// What was approved is what was seen.
+func TestApproveWhatWasSeen(t *testing.T) {
+	store := memstore.New()
+	seen := dcr.NewClient()
+	seen.ID, seen.ClientName, seen.Status = "calc", "Calc", dcr.StatusPending
+	if err := store.Add(t.Context(), seen); err != nil {
+		t.Fatal(err)
+	}
+	approve := func(when string, revision int64, want error, status dcr.Status) {
+		t.Helper()
+		if err := policy.Approve(t.Context(), store, "calc", revision); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", when, err, want)
+		}
+		if now, _ := store.FindByClientID(t.Context(), "calc"); now.Status != status {
+			t.Errorf("%s the client has status %q", when, now.Status)
+		}
+	}
+	changed := seen.Clone()
+	changed.ClientName = "Your Bank"
+	if err := store.Update(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	approve("an approval of what it was before an update", seen.Revision, dcr.ErrConflict, dcr.StatusPending)
+	approve("an approval of what it is", changed.Revision, nil, dcr.StatusActive)
+	again, err := store.FindByClientID(t.Context(), "calc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	approve("an approval of an active client", again.Revision, nil, dcr.StatusActive)
+	again.ClientName, again.Status = "Your Bank", dcr.StatusPending
+	if err := store.Update(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	approve("the same approval again", changed.Revision, dcr.ErrConflict, dcr.StatusPending)
 }
 
 func TestApprovalWaived(t *testing.T) {
@@ -56,7 +96,7 @@ func TestApprovalWaived(t *testing.T) {
 
 func TestApproveLeavesOthersAlone(t *testing.T) {
 	store := memstore.New()
-	if err := policy.Approve(t.Context(), store, "nobody"); !errors.Is(err, dcr.ErrClientNotFound) {
+	if err := policy.Approve(t.Context(), store, "nobody", 1); !errors.Is(err, dcr.ErrClientNotFound) {
 		t.Errorf("an unknown client: %v", err)
 	}
 	client := dcr.NewClient()
@@ -64,7 +104,7 @@ func TestApproveLeavesOthersAlone(t *testing.T) {
 	if err := store.Add(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
-	if err := policy.Approve(t.Context(), store, "disabled"); err != nil {
+	if err := policy.Approve(t.Context(), store, "disabled", client.Revision); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := store.FindByClientID(t.Context(), "disabled"); after.Status != dcr.StatusDisabled {

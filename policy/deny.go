@@ -8,26 +8,43 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/confusable"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
 // DenyList says what the host does not let in.
 type DenyList struct {
-	Hosts       []string // in redirect URIs and pages; with the hosts below them
-	Schemes     []string // of redirect URIs
-	ClientNames []string // anywhere in client_name, in any language and any case
+	Hosts       []string // of pages and of every URI that a browser is sent to, whatever the port; with the hosts below them
+	Schemes     []string // of every URI that a browser is sent to
+	ClientNames []string // anywhere in client_name, in any language, or what looks like it
 	SoftwareIDs []string // software_id
 }
 
 // Deny refuses what is on the list. The answer does not say what the list
-// holds.
+// holds. Names are compared as a reader would: without regard to case, width,
+// accents, white space, invisible characters, and to which of the letters of
+// the Latin, Greek and Cyrillic scripts look alike.
+//
+// It panics on an entry that could never match: a host that is none or is not
+// ASCII, a name of which there is nothing to see.
 func Deny(list DenyList) Rule {
-	return func(inner dcr.Validator) dcr.Validator { return deny{inner, list} }
+	hosts := hostList("Deny", list.Hosts)
+	for i, host := range hosts {
+		hosts[i] = strings.TrimPrefix(host, "*.")
+	}
+	names := make([]confusable.Look, len(list.ClientNames))
+	for i, name := range list.ClientNames {
+		names[i] = nameLook("Deny", name)
+	}
+	return func(inner dcr.Validator) dcr.Validator {
+		return deny{inner, hosts, list.Schemes, list.SoftwareIDs, names}
+	}
 }
 
 type deny struct {
 	dcr.Validator
-	list DenyList
+	hosts, schemes, softwareIDs []string
+	names                       []confusable.Look
 }
 
 // ValidateRedirectURIs judges the redirect URIs, before anything is fetched on
@@ -36,33 +53,24 @@ func (d deny) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) e
 	if err := d.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	for i, redirect := range reg.Client.RedirectURIs {
-		parsed, err := uri.Parse(redirect)
-		if err != nil || d.deniesHost(parsed.Host) || d.deniesScheme(parsed.Scheme) {
-			return refuse("redirect_uris", "deny", "redirect_uris[%d] is not accepted here", i)
-		}
-	}
-	return nil
+	return d.judge(reg.Client, func(to *destination) bool { return to.member == "redirect_uris" })
 }
 
-// ValidateDisplay judges what people are shown, and the software.
-func (d deny) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
-	if err := d.Validator.ValidateDisplay(ctx, reg); err != nil {
+// ValidateClient judges the finished client.
+func (d deny) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := d.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
 	c := reg.Client
-	if slices.Contains(d.list.SoftwareIDs, c.SoftwareID) && c.SoftwareID != "" {
+	if slices.Contains(d.softwareIDs, c.SoftwareID) && c.SoftwareID != "" {
 		refused := refuse("software_id", "deny", "this software is not accepted here")
 		if reg.Statement != nil {
 			refused.Code = dcr.UnapprovedSoftwareStatement
 		}
 		return refused
 	}
-	if d.deniesName(c.ClientName) {
-		return refuse("client_name", "deny", "client_name is not accepted here")
-	}
-	for name, text := range c.Localized {
-		if strings.HasPrefix(name, "client_name#") && d.deniesName(text) {
+	for name, text := range clientNames(c) {
+		if look := confusable.Of(text); slices.ContainsFunc(d.names, look.Has) {
 			return refuse(name, "deny", "%s is not accepted here", name)
 		}
 	}
@@ -71,23 +79,24 @@ func (d deny) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error 
 			return refuse(name, "deny", "%s is not accepted here", name)
 		}
 	}
+	return d.judge(c, func(*destination) bool { return true })
+}
+
+func (d deny) judge(c *dcr.Client, judged func(*destination) bool) error {
+	for to := range destinations(c) {
+		if judged(to) && (to.err != nil || d.deniesHost(to.Host) || d.deniesScheme(to.Scheme)) {
+			return to.refuse("deny", "is not accepted here")
+		}
+	}
 	return nil
 }
 
 func (d deny) deniesHost(host string) bool {
-	return slices.ContainsFunc(d.list.Hosts, func(denied string) bool {
-		denied = strings.TrimPrefix(strings.ToLower(denied), "*.")
+	return slices.ContainsFunc(d.hosts, func(denied string) bool {
 		return host == denied || strings.HasSuffix(host, "."+denied)
 	})
 }
 
 func (d deny) deniesScheme(scheme string) bool {
-	return slices.ContainsFunc(d.list.Schemes, func(denied string) bool { return strings.EqualFold(denied, scheme) })
-}
-
-func (d deny) deniesName(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc(d.list.ClientNames, func(denied string) bool {
-		return strings.Contains(name, strings.ToLower(denied))
-	})
+	return slices.ContainsFunc(d.schemes, func(denied string) bool { return strings.EqualFold(denied, scheme) })
 }

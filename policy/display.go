@@ -49,53 +49,77 @@ func removePage(c *dcr.Client, name string) {
 }
 
 // SameHost wants the pages that people are shown (client_uri, logo_uri,
-// tos_uri, policy_uri, in every language) on a host of the redirect URIs,
-// as RFC 7591 §5 recommends, so that a client cannot borrow the logo of
-// another. A client that redirects to the user's own machine alone has no such
-// host; its pages must then share the host of client_uri. With [Drop] or
-// [Replace], pages elsewhere are left out; with [Refuse], they are refused.
-func SameHost(excess Excess) Rule {
-	return func(inner dcr.Validator) dcr.Validator { return sameHost{inner, excess} }
+// tos_uri, policy_uri, in every language) on the host that every redirect URI
+// leads to, as RFC 7591 §5 recommends, so that a client cannot borrow the logo
+// of another. Ports do not count. Nobody vouches for the pages of a client with
+// redirect URIs on several hosts, on the user's own machine, on a host that
+// belongs to nobody, or with none at all. With [Drop] or [Replace], pages
+// elsewhere are left out; with [Refuse], they are refused.
+//
+// Whatever the excess, every other web address that a browser is sent to, such
+// as post_logout_redirect_uris, must be on a host of redirect_uris.
+func SameHost(excess Excess, suffixes ...PublicSuffixes) Rule {
+	list := optional(suffixes)
+	return func(inner dcr.Validator) dcr.Validator { return sameHost{inner, excess, list} }
 }
 
 type sameHost struct {
 	dcr.Validator
-	excess Excess
+	excess   Excess
+	suffixes suffixList
 }
 
-// ValidateDisplay judges what the inner step accepted.
+// ValidateDisplay judges the pages that the inner step accepted.
 func (s sameHost) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
 	if err := s.Validator.ValidateDisplay(ctx, reg); err != nil {
 		return err
 	}
-	hosts := homeHosts(reg.Client)
-	for name, page := range pages(reg.Client) {
-		if parsed, err := uri.Parse(page); err == nil && slices.Contains(hosts, parsed.Host) {
+	return s.judgePages(reg.Client)
+}
+
+// ValidateClient judges the finished client.
+func (s sameHost) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := s.Validator.ValidateClient(ctx, reg); err != nil {
+		return err
+	}
+	hosts, _ := redirectHosts(reg.Client)
+	for d := range destinations(reg.Client) {
+		if d.err != nil || d.isWeb() && !slices.Contains(hosts, d.Host) {
+			return d.refuse("same_host", "must be on a host of redirect_uris")
+		}
+	}
+	return s.judgePages(reg.Client)
+}
+
+func (s sameHost) judgePages(c *dcr.Client) error {
+	hosts, onlyWeb := redirectHosts(c)
+	vouched := onlyWeb && len(hosts) == 1 && !s.suffixes.nobodys(hosts[0])
+	for name, page := range pages(c) {
+		if parsed, err := uri.Parse(page); vouched && err == nil && parsed.Host == hosts[0] {
 			continue
 		}
 		if s.excess == Refuse {
-			return refuse(name, "same_host", "%s must be on a host of redirect_uris", name)
+			return refuse(name, "same_host", "%s must be on the one host that all redirect_uris lead to", name)
 		}
-		removePage(reg.Client, name)
+		removePage(c, name)
 	}
 	return nil
 }
 
-// homeHosts are the hosts that the client proves to be its own by having its
-// users sent there, else the host of its own page.
-func homeHosts(c *dcr.Client) []string {
-	var hosts []string
+// redirectHosts are the hosts of the web sites that the client has its users
+// sent to, each once, and whether all its redirect URIs lead to web sites.
+func redirectHosts(c *dcr.Client) (hosts []string, onlyWeb bool) {
+	onlyWeb = true
 	for _, redirect := range c.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); err == nil && isWeb(parsed.Kind()) {
+		parsed, err := uri.Parse(redirect)
+		switch {
+		case err != nil || !isWeb(parsed.Kind()):
+			onlyWeb = false
+		case !slices.Contains(hosts, parsed.Host):
 			hosts = append(hosts, parsed.Host)
 		}
 	}
-	if hosts == nil {
-		if parsed, err := uri.Parse(c.ClientURI); err == nil {
-			hosts = []string{parsed.Host}
-		}
-	}
-	return hosts
+	return hosts, onlyWeb
 }
 
 // RequireContacts wants contacts: somebody to write to before a client is

@@ -38,6 +38,7 @@ func ExampleMCP() {
 // Rules stack on any validator; each narrows what those before it let through.
 func ExampleStack() {
 	validator := policy.Stack(dcr.DefaultValidator{},
+		policy.RedirectSchemes("https"),
 		policy.RedirectHosts("*.example.com"),
 		policy.ForcePublic(),
 		policy.RequireContacts(),

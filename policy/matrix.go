@@ -16,9 +16,10 @@ import (
 //
 // What it changes, and why:
 //
-//   - client_uri must be sent, and is the common base: redirect URIs and pages
-//     are https on its host or below it, so that users can tell whose client
-//     they let in.
+//   - client_uri must be sent, and is the common base: pages and whatever a
+//     browser is sent to are https on its host or below it, on any port, so that
+//     users can tell whose client they let in. It is on no public suffix, as
+//     github.io is one on a list of them, if there is a list.
 //   - Clients have authorization_code and refresh_token, by default too; other
 //     grant types are dropped. One that names no token_endpoint_auth_method is
 //     public.
@@ -27,11 +28,11 @@ import (
 //     reverse, without an authority, and loopback http without a port: the
 //     port is free at the authorization endpoint.
 //   - CORS is on for every origin: Matrix clients run in browsers.
-func Matrix(server dcr.DefaultValidator) Preset {
+func Matrix(server dcr.DefaultValidator, suffixes ...PublicSuffixes) Preset {
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_basic", "client_secret_post")
 	server.AllowHTTPRedirects = false
 	return Preset{
-		Validator: Stack(matrix{server},
+		Validator: Stack(matrix{server, optional(suffixes)},
 			GrantTypes(Values{Ceiling: matrixGrants, Default: matrixGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code"}}),
 			AuthMethods(Values{Default: []string{"none"}}),
@@ -44,7 +45,10 @@ func Matrix(server dcr.DefaultValidator) Preset {
 
 var matrixGrants = []string{"authorization_code", "refresh_token"}
 
-type matrix struct{ dcr.Validator }
+type matrix struct {
+	dcr.Validator
+	suffixes suffixList
+}
 
 // ValidateGrantTypes wants both grants of the flow.
 func (m matrix) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
@@ -59,7 +63,8 @@ func (m matrix) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) e
 	return nil
 }
 
-// ValidateRedirectURIs judges redirect URIs against client_uri.
+// ValidateRedirectURIs judges redirect URIs against client_uri, before anything
+// is fetched on behalf of the client.
 func (m matrix) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Client.ApplicationType == "" {
 		reg.Client.ApplicationType = "web"
@@ -67,47 +72,56 @@ func (m matrix) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration)
 	if err := m.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	base, err := uri.Parse(reg.Client.ClientURI)
-	if err != nil || base.Kind() != uri.HTTPS {
-		return refuse("client_uri", "matrix", "client_uri must be an https URL of a public host")
-	}
-	native := reg.Client.ApplicationType == "native"
-	for i, redirect := range reg.Client.RedirectURIs {
-		parsed, err := uri.Parse(redirect)
-		if err != nil || !onBase(&parsed, &base) && !(native && nativeRedirect(&parsed, &base)) {
-			return refuse("redirect_uris", "matrix", "redirect_uris[%d] must be an https URL on the host of client_uri or below it, or for application_type native "+
-				"a scheme that begins with that host in reverse, or http on a loopback host without a port", i)
-		}
-	}
-	return nil
+	return m.judge(reg.Client, func(d *destination) bool { return d.member == "redirect_uris" })
 }
 
-// ValidateDisplay judges pages against client_uri.
-func (m matrix) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
-	if err := m.Validator.ValidateDisplay(ctx, reg); err != nil {
+// ValidateClient judges the finished client.
+func (m matrix) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := m.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	base, err := uri.Parse(reg.Client.ClientURI)
+	base, _ := uri.Parse(reg.Client.ClientURI)
 	for name, page := range pages(reg.Client) {
-		parsed, errPage := uri.Parse(page)
-		if err != nil || errPage != nil || !onBase(&parsed, &base) {
+		if parsed, err := uri.Parse(page); err != nil || !m.onBase(&parsed, &base) {
 			return refuse(name, "matrix", "%s must be an https URL on the host of client_uri or below it", name)
 		}
 	}
+	return m.judge(reg.Client, func(*destination) bool { return true })
+}
+
+// judge holds what a browser is sent to, to client_uri.
+func (m matrix) judge(c *dcr.Client, judged func(*destination) bool) error {
+	base, err := uri.Parse(c.ClientURI)
+	if err != nil || base.Kind() != uri.HTTPS || m.suffixes.nobodys(base.Host) {
+		return refuse("client_uri", "matrix", "client_uri must be an https URL on a host of the client's own, which is not one label alone and no public suffix")
+	}
+	native := c.ApplicationType == "native"
+	for d := range destinations(c) {
+		switch {
+		case !judged(d):
+		case d.err == nil && m.onBase(&d.URI, &base):
+		case d.err == nil && d.back && native && nativeRedirect(&d.URI, &base):
+		case d.err == nil && !d.back && d.Kind() == uri.PrivateUse: // a wallet
+		default:
+			return d.refuse("matrix", "must be an https URL on the host of client_uri or below it, or for application_type native "+
+				"a scheme that begins with that host in reverse, or http on a loopback host without a port")
+		}
+	}
 	return nil
 }
 
-// onBase reports whether u is https on the host of base or below it. Nothing
-// is below a host without a dot: it would be a whole top-level domain.
-func onBase(u, base *uri.URI) bool {
-	below := isDomain(base.Host) && strings.HasSuffix(u.Host, "."+base.Host)
-	return u.Kind() == uri.HTTPS && (u.Host == base.Host || below)
+// onBase reports whether u is https on the host of base or below it, without a
+// public suffix between the two.
+func (m matrix) onBase(u, base *uri.URI) bool {
+	if u.Kind() != uri.HTTPS {
+		return false
+	}
+	return u.Host == base.Host || strings.HasSuffix(u.Host, "."+base.Host) &&
+		(m.suffixes.PublicSuffixes == nil || m.suffixes.PublicSuffix(u.Host) == m.suffixes.PublicSuffix(base.Host))
 }
 
-func isDomain(host string) bool { return strings.Contains(host, ".") }
-
 // nativeRedirect reports whether u is what a native client may redirect to
-// beside https.
+// besides https.
 func nativeRedirect(u, base *uri.URI) bool {
 	switch u.Kind() {
 	case uri.LoopbackHTTP:
@@ -115,7 +129,7 @@ func nativeRedirect(u, base *uri.URI) bool {
 	case uri.PrivateUse:
 		labels := strings.Split(base.Host, ".")
 		slices.Reverse(labels)
-		return isDomain(base.Host) && !u.HasAuthority && strings.HasPrefix(u.Scheme+".", strings.Join(labels, ".")+".")
+		return !u.HasAuthority && strings.HasPrefix(u.Scheme+".", strings.Join(labels, ".")+".")
 	}
 	return false
 }

@@ -28,6 +28,11 @@
 // them. They run on registrations and updates alike, and answer corrections in
 // the response, as RFC 7591 §3.2.1 wants it.
 //
+// Rules about hosts judge every URI that a browser is sent to: redirect_uris,
+// post_logout_redirect_uris, claims_redirect_uris, frontchannel_logout_uri,
+// initiate_login_uri and credential_offer_endpoint. Rules about schemes judge
+// the first three, which lead back to the application.
+//
 // Every refusal carries a stable id in [dcr.Error].Rule, "policy." and the
 // name of the rule: policy.https_only, policy.scope …
 package policy

@@ -225,7 +225,7 @@ func TestRedirectRules(t *testing.T) {
 		{name: "logout to an app", rule: policy.HTTPSOnly(), request: object{"post_logout_redirect_uris": []string{"com.example.app:/out"}}, refused: "policy.https_only"},
 		{name: "a reverse domain", rule: policy.ReverseDomainSchemes(), request: to("com.example.app:/cb", "https://app.example.com/")},
 		{name: "no domain", rule: policy.ReverseDomainSchemes(), request: to("cursor://anysphere.cursor-mcp/cb"), refused: "policy.reverse_domain_schemes"},
-		{name: "half a domain", rule: policy.ReverseDomainSchemes(), request: to("example.:/cb"), refused: "policy.reverse_domain_schemes"},
+		{name: "half a domain", rule: policy.ReverseDomainSchemes(), request: to("example.:/cb"), refused: "redirect_uris.form"},
 		{name: "a denied host", rule: policy.Deny(policy.DenyList{Hosts: []string{"Example.com"}}), refused: "policy.deny"},
 		{name: "a denied scheme", rule: policy.Deny(policy.DenyList{Schemes: []string{"app"}}), request: to("app:/cb"), refused: "policy.deny"},
 	} {

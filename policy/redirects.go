@@ -4,6 +4,8 @@ package policy
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -11,139 +13,212 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// RedirectHosts allows web redirect URIs on these hosts alone; "*.example.com"
-// allows the hosts below example.com, at any depth. Redirects to the user's
-// own machine (loopback and private-use schemes) have no host to judge: what
-// else may be registered, [HTTPSOnly] and [RedirectSchemes] say.
+// RedirectHosts allows browsers to be sent to these hosts alone, whatever the
+// port; "*.example.com" allows the hosts below example.com, at any depth. It
+// judges redirect_uris, post_logout_redirect_uris, claims_redirect_uris,
+// frontchannel_logout_uri, initiate_login_uri and credential_offer_endpoint.
+//
+// The user's own machine has no host to judge. Loopback redirects pass; of an
+// application's own schemes those that are a domain name in reverse, and those
+// that [RedirectSchemes] names in the same stack. What else may be registered,
+// [HTTPSOnly], [LoopbackOnly] and [RedirectSchemes] say.
+//
+// It panics on an entry that is no host, such as one that is not ASCII.
 func RedirectHosts(hosts ...string) Rule {
-	return redirectRule("redirect_hosts", "must lead to one of these hosts: "+orNone(hosts), hosts, func(u *uri.URI) bool {
-		return !isWeb(u.Kind()) || onHost(u.Host, hosts)
+	list := hostList("RedirectHosts", hosts)
+	return redirectRule(redirects{
+		rule: "redirect_hosts", want: "must lead to one of these hosts: " + orNone(list), empty: len(list) == 0,
+		allowed: func(d *destination, named []string) bool {
+			switch d.Kind() {
+			case uri.HTTPS, uri.HTTP:
+				return onHost(d.Host, list)
+			case uri.PrivateUse:
+				return !d.back || slices.Contains(named, d.Scheme) || suffixList{}.reversesDomain(d.Scheme)
+			}
+			return true
+		},
 	})
 }
 
-// RedirectSchemes allows redirect URIs of these schemes alone: https, http
-// (which is for loopback), or an application's own, such as com.example.app.
+// RedirectSchemes allows these schemes alone in redirect_uris,
+// post_logout_redirect_uris and claims_redirect_uris: https, http (which is for
+// loopback), or an application's own, such as com.example.app. It panics on a
+// scheme that is none, or that no client may be sent to.
 func RedirectSchemes(schemes ...string) Rule {
-	return redirectRule("redirect_schemes", "must have one of these schemes: "+orNone(schemes), schemes, func(u *uri.URI) bool {
-		return slices.Contains(schemes, u.Scheme)
+	list := make([]string, len(schemes))
+	for i, scheme := range schemes {
+		parsed, err := uri.Parse(scheme + "://host")
+		if list[i] = strings.ToLower(scheme); err != nil || parsed.Scheme != list[i] {
+			panic(fmt.Sprintf("policy: RedirectSchemes: %q is no scheme that a client may be sent to; give a name alone, such as https or com.example.app", scheme))
+		}
+	}
+	return redirectRule(redirects{
+		rule: "redirect_schemes", want: "must have one of these schemes: " + orNone(list), empty: len(list) == 0, schemes: list,
+		allowed: func(d *destination, _ []string) bool { return !d.back || slices.Contains(list, d.Scheme) },
 	})
 }
 
-// LoopbackOnly allows redirect URIs to 127.0.0.1, [::1] and localhost alone:
-// for applications on the user's own machine that need no app store's scheme.
+// LoopbackOnly allows 127.0.0.1, [::1] and localhost alone in redirect_uris,
+// post_logout_redirect_uris and claims_redirect_uris: for applications on the
+// user's own machine that need no scheme of their own.
 func LoopbackOnly() Rule {
-	return redirectRule("loopback_only", "must lead to 127.0.0.1, [::1] or localhost", nil, func(u *uri.URI) bool {
-		return u.Kind() == uri.LoopbackHTTP || u.Kind() == uri.LoopbackHTTPS
+	return redirectRule(redirects{
+		rule: "loopback_only", want: "must lead to 127.0.0.1, [::1] or localhost",
+		allowed: func(d *destination, _ []string) bool { return !d.back || d.IsLoopback() && d.Kind() != uri.PrivateUse },
 	})
 }
 
 // ReverseDomainSchemes wants private-use schemes to be a domain name in
 // reverse, as RFC 8252 §7.1 does, so that two applications do not claim the
-// same: com.example.app rather than example.
-func ReverseDomainSchemes() Rule {
-	return redirectRule("reverse_domain_schemes", "must use a scheme that is a domain name in reverse, such as com.example.app", nil, func(u *uri.URI) bool {
-		labels := strings.Split(u.Scheme, ".")
-		return u.Kind() != uri.PrivateUse || len(labels) > 1 && !slices.Contains(labels, "")
+// same: com.example.app rather than example. With a list of public suffixes,
+// the name must be below a top-level domain that exists, and no public suffix
+// itself.
+func ReverseDomainSchemes(suffixes ...PublicSuffixes) Rule {
+	list := optional(suffixes)
+	return redirectRule(redirects{
+		rule: "reverse_domain_schemes", want: "must use a scheme that is a domain name in reverse, such as com.example.app",
+		allowed: func(d *destination, _ []string) bool {
+			return !d.back || d.Kind() != uri.PrivateUse || list.reversesDomain(d.Scheme)
+		},
 	})
 }
 
-func isWeb(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.HTTP }
-
-// onHost reports whether host is one of hosts, or below one that begins with
-// "*.".
-func onHost(host string, hosts []string) bool {
-	return slices.ContainsFunc(hosts, func(allowed string) bool {
-		above, wildcard := strings.CutPrefix(strings.ToLower(allowed), "*")
-		return !wildcard && host == above || wildcard && len(host) > len(above) && strings.HasSuffix(host, above)
-	})
-}
-
-func redirectRule(name, want string, list []string, allowed func(*uri.URI) bool) Rule {
-	takesList := strings.HasPrefix(name, "redirect_")
+func redirectRule(rule redirects) Rule {
 	return func(inner dcr.Validator) dcr.Validator {
-		return redirects{inner, name, want, allowed, takesList && len(list) == 0}
+		own := rule
+		own.Validator = inner
+		return own
 	}
 }
 
-// redirects holds every redirect URI to one condition.
+// redirects holds everything that a browser is sent to, to one condition.
 type redirects struct {
 	dcr.Validator
 	rule, want string
-	allowed    func(*uri.URI) bool
-	empty      bool
+	allowed    func(d *destination, named []string) bool
+	schemes    []string // those that the rule names
+	empty      bool     // it has a list, with nothing on it
 }
 
-// ValidateRedirectURIs judges what the inner step accepted.
+// namedSchemes is where the rules of a stack note the schemes that they name.
+const namedSchemes = "policy.named_schemes"
+
+// ValidateRedirectURIs judges the redirect URIs that the inner step accepted,
+// before anything is fetched on behalf of the client.
 func (r redirects) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	if r.schemes != nil {
+		named, _ := reg.Items[namedSchemes].([]string)
+		reg.Items[namedSchemes] = append(slices.Clip(named), r.schemes...)
+	}
 	if err := r.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	for i, redirect := range reg.Client.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); err != nil || !r.allowed(&parsed) {
-			return refuse("redirect_uris", r.rule, "redirect_uris[%d] %s", i, r.want)
+	return r.check(reg, func(d *destination) bool { return d.member == "redirect_uris" })
+}
+
+// ValidateClient judges the finished client.
+func (r redirects) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := r.Validator.ValidateClient(ctx, reg); err != nil {
+		return err
+	}
+	return r.check(reg, func(*destination) bool { return true })
+}
+
+func (r redirects) check(reg *dcr.Registration, judged func(*destination) bool) error {
+	named, _ := reg.Items[namedSchemes].([]string)
+	for d := range destinations(reg.Client) {
+		if judged(d) && (d.err != nil || !r.allowed(d, named)) {
+			return d.refuse(r.rule, r.want)
 		}
 	}
 	return nil
 }
 
-// Warnings says that an empty list refuses every redirect URI.
+// Warnings says that an empty list refuses every redirect URI, and what rules
+// about hosts leave open.
 func (r redirects) Warnings() []string {
-	if !r.empty {
-		return nil
+	switch {
+	case r.empty:
+		return []string{"policy." + r.rule + " has an empty list, which refuses every redirect URI that it judges; list what is allowed, or leave the rule out"}
+	case r.rule == "redirect_hosts" && !narrowsSchemes(r.Validator):
+		return []string{"policy.redirect_hosts says nothing of an application's own schemes, so any that is a domain name in reverse passes and any other is refused; stack policy.RedirectSchemes, HTTPSOnly or LoopbackOnly before it to say which may pass"}
 	}
-	return []string{"policy." + r.rule + " has an empty list, which refuses every redirect URI that it judges; list what is allowed, or leave the rule out"}
+	return nil
 }
 
-// HTTPSOnly allows https alone, for redirect URIs (no loopback http, no
-// private-use schemes), pages that people see, and logout.
+// narrowsSchemes reports whether a rule in the stack says which private-use
+// schemes may pass.
+func narrowsSchemes(v dcr.Validator) bool {
+	for v != nil {
+		switch rule := v.(type) {
+		case httpsOnly:
+			return true
+		case redirects:
+			if rule.rule != "redirect_hosts" {
+				return true
+			}
+		}
+		inner := reflect.Indirect(reflect.ValueOf(v))
+		if inner.Kind() != reflect.Struct {
+			return false
+		}
+		inner = inner.FieldByName("Validator")
+		if !inner.IsValid() || !inner.CanInterface() {
+			return false
+		}
+		v, _ = inner.Interface().(dcr.Validator)
+	}
+	return false
+}
+
+// HTTPSOnly allows https alone: no loopback http and no private-use schemes in
+// redirect URIs, and the same of every other URI that a browser is sent to, of
+// pages that people see, and of logout. credential_offer_endpoint, which leads
+// to a wallet, it leaves alone.
 func HTTPSOnly() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return httpsOnly{inner} }
 }
 
 type httpsOnly struct{ dcr.Validator }
 
-// ValidateRedirectURIs judges what the inner step accepted.
+// ValidateRedirectURIs judges the redirect URIs that the inner step accepted,
+// before anything is fetched on behalf of the client.
 func (h httpsOnly) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	if err := h.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	return checkHTTPS("redirect_uris", reg.Client.RedirectURIs...)
-}
-
-// ValidateDisplay judges what the inner step accepted.
-func (h httpsOnly) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
-	if err := h.Validator.ValidateDisplay(ctx, reg); err != nil {
-		return err
-	}
-	for name, page := range pages(reg.Client) {
-		if err := checkHTTPS(name, page); err != nil {
+	for _, redirect := range reg.Client.RedirectURIs {
+		if err := checkHTTPS("redirect_uris", redirect); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ValidateLogout judges what the inner step accepted.
-func (h httpsOnly) ValidateLogout(ctx context.Context, reg *dcr.Registration) error {
-	if err := h.Validator.ValidateLogout(ctx, reg); err != nil {
+// ValidateClient judges the finished client.
+func (h httpsOnly) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := h.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	c := reg.Client
-	if err := checkHTTPS("post_logout_redirect_uris", c.PostLogoutRedirectURIs...); err != nil {
-		return err
+	for d := range destinations(reg.Client) {
+		if d.member != credentialOfferEndpoint.Name() && (d.err != nil || d.Scheme != "https") {
+			return d.refuse("https_only", "must use https")
+		}
 	}
-	if err := checkHTTPS("frontchannel_logout_uri", c.FrontchannelLogoutURI); err != nil {
-		return err
+	for name, page := range pages(reg.Client) {
+		if err := checkHTTPS(name, page); err != nil {
+			return err
+		}
 	}
-	return checkHTTPS("backchannel_logout_uri", c.BackchannelLogoutURI)
+	if logout := reg.Client.BackchannelLogoutURI; logout != "" {
+		return checkHTTPS("backchannel_logout_uri", logout)
+	}
+	return nil
 }
 
-// checkHTTPS wants https of every URI that is set.
-func checkHTTPS(member string, texts ...string) error {
-	for _, text := range texts {
-		if parsed, err := uri.Parse(text); text != "" && (err != nil || parsed.Scheme != "https") {
-			return refuse(member, "https_only", "%s must use https", member)
-		}
+func checkHTTPS(member, text string) error {
+	if parsed, err := uri.Parse(text); err != nil || parsed.Scheme != "https" {
+		return refuse(member, "https_only", "%s must use https", member)
 	}
 	return nil
 }

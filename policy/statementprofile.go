@@ -4,9 +4,10 @@ package policy
 // its software statements.
 
 import (
-	"context"
+	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // directoryClaims are the claims of a directory's statements that stand for
@@ -41,26 +42,20 @@ func directoryStatements(server *dcr.DefaultValidator, profile, jwksURI string, 
 	return v
 }
 
-// publicHTTPS wants redirect URIs of https on public hosts, no longer than
-// longest bytes, if that is not zero.
+// publicHTTPS wants https on public hosts wherever a client has itself
+// redirected to, and redirect URIs no longer than longest bytes, if that is not
+// zero.
 func publicHTTPS(longest int) Rule {
-	return func(inner dcr.Validator) dcr.Validator { return httpsRedirects{inner, longest} }
+	return redirectRule(redirects{
+		rule: "redirect_uris", want: "must be an https URL of a public host, and not too long",
+		allowed: func(d *destination, _ []string) bool {
+			return !d.back || isPublicHTTPS(&d.URI) && (longest == 0 || d.member != "redirect_uris" || len(d.text) <= longest)
+		},
+	})
 }
 
-type httpsRedirects struct {
-	dcr.Validator
-	longest int
-}
-
-// ValidateRedirectURIs judges what the inner step accepted.
-func (h httpsRedirects) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
-	if err := h.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
-		return err
-	}
-	for i, redirect := range reg.Client.RedirectURIs {
-		if !isPublicHTTPS(redirect) || h.longest > 0 && len(redirect) > h.longest {
-			return refuse("redirect_uris", "redirect_uris", "redirect_uris[%d] must be an https URL of a public host, and not too long", i)
-		}
-	}
-	return nil
+// isPublicHTTPS reports whether u is https on a host that is not the user's own
+// machine, by whatever name.
+func isPublicHTTPS(u *uri.URI) bool {
+	return u.Kind() == uri.HTTPS && u.Host != "localhost" && !strings.HasSuffix(u.Host, ".localhost")
 }

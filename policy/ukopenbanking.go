@@ -8,11 +8,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/internal/uri"
 )
 
 // UKBank is what a bank decides about [UKOpenBanking].
@@ -192,12 +190,4 @@ func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 		return refuse("scope", "uk", "scope must have at least one of: %s", orNone(reg.Capabilities.Scopes))
 	}
 	return nil
-}
-
-// isPublicHTTPS reports whether a redirect URI is https on a host that is not
-// the user's own machine, by whatever name.
-func isPublicHTTPS(redirect string) bool {
-	parsed, err := uri.Parse(redirect)
-	labels := strings.Split(parsed.Host, ".")
-	return err == nil && parsed.Kind() == uri.HTTPS && !slices.Contains(labels[len(labels)-1:], "localhost")
 }

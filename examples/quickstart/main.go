@@ -84,12 +84,14 @@ type preset struct {
 var presets = map[string]preset{
 	"duende":            {policy.Duende, false},
 	"fapi2":             {policy.FAPI2, false},
-	"matrix":            {policy.Matrix, false},
+	"matrix":            {matrix, false},
 	"mcp":               {policy.MCP, false},
 	"oidc":              {policy.OIDC, false},
 	"openfinancebrasil": {openFinanceBrasil, true},
 	"ukopenbanking":     {ukOpenBanking, true},
 }
+
+func matrix(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }
 
 func ukOpenBanking(v dcr.DefaultValidator) policy.Preset {
 	return policy.UKOpenBanking(v, policy.UKBank{Fetch: v.Fetch})

@@ -248,22 +248,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestRefusedScheme(t *testing.T) {
-	for _, scheme := range strings.Fields(`javascript JAVASCRIPT data vbscript file filesystem blob about ftp ws wss
-		mailto view-source ms-appx ms-appx-web ms-msdt MS-Settings intent urn jar resource chrome chrome-extension
-		moz-extension tel sms search-ms x-apple.systempreferences x-safari-https web+app itms-services`) {
-		if !uri.RefusedScheme(scheme) {
-			t.Errorf("%s is not refused", scheme)
-		}
-	}
-	for _, scheme := range strings.Fields(`https http com.example.app myapp cursor vscode vscode-insiders claude
-		windsurf zed jetbrains raycast goose warp obsidian slack fb1234567 msauth.com.example.app ms chromium`) {
-		if uri.RefusedScheme(scheme) {
-			t.Errorf("%s is refused", scheme)
-		}
-	}
-}
-
 func TestSameOrigin(t *testing.T) {
 	for _, tt := range []struct {
 		why, a, b string

@@ -1,0 +1,96 @@
+// Package confusable compares names as a reader would: UTS #39, for the Latin,
+// Greek and Cyrillic scripts and what passes for them.
+package confusable
+
+import (
+	"strings"
+	"sync"
+	"unicode"
+)
+
+//go:generate go run -C ../generate ./confusable ../confusable/table.go
+
+// A Look is how a text looks to a reader who does not look closely: without
+// marks and what is invisible, whatever the case, the script and the width of
+// its letters.
+type Look struct {
+	written, lower, upper string
+}
+
+// Of returns the look of text. Its case is folded in three ways, since Cyrillic
+// Н looks like a Latin letter and н does not.
+func Of(text string) Look {
+	return Look{written: skeleton(text), lower: skeleton(strings.ToLower(text)), upper: skeleton(strings.ToUpper(text))}
+}
+
+// IsEmpty reports whether nothing is to be seen of the text.
+func (l Look) IsEmpty() bool { return l.written == "" }
+
+// Has reports whether the text has something in it that looks like part.
+func (l Look) Has(part Look) bool {
+	return strings.Contains(l.lower, part.lower) || strings.Contains(l.upper, part.upper) ||
+		strings.Contains(l.written, part.written) || strings.Contains(l.written, part.lower) || strings.Contains(l.written, part.upper)
+}
+
+// Ignored reports whether r is invisible or a mark on another character, so
+// that a name may have any number of it and look the same.
+func Ignored(r rune) bool {
+	switch {
+	case unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
+		return true
+	case r == '\u3099', r == '\u309A': // what tells Japanese syllables apart
+		return false
+	}
+	return unicode.In(r, unicode.Mn, unicode.Me) && unicode.In(r, unicode.Inherited, unicode.Cyrillic)
+}
+
+// skeleton replaces every character by what it looks like.
+func skeleton(text string) string {
+	table := table()
+	var b strings.Builder
+	blank := false
+	write := func(r rune) {
+		switch {
+		case unicode.IsSpace(r) || r == '\u2800': // a Braille pattern without dots
+			blank = b.Len() > 0
+			return
+		case blank:
+			b.WriteByte(' ')
+			blank = false
+		}
+		switch r = unicode.ToLower(r); r {
+		case 'i', '1', '|':
+			r = 'l'
+		case '0':
+			r = 'o'
+		case 'm':
+			b.WriteByte('r')
+			r = 'n'
+		}
+		b.WriteRune(r)
+	}
+	for _, r := range text {
+		if Ignored(r) {
+			continue
+		}
+		like, known := table[r]
+		if !known {
+			write(r)
+		}
+		for _, part := range like {
+			write(part)
+		}
+	}
+	return b.String()
+}
+
+// table has what each character looks like that is not its own look.
+var table = sync.OnceValue(func() map[rune]string {
+	known := make(map[rune]string)
+	for i := 0; i < len(looks); i += 2 {
+		for _, r := range looks[i+1] {
+			known[r] = looks[i]
+		}
+	}
+	return known
+})

@@ -1,0 +1,114 @@
+package policy
+
+// Where a browser is sent on behalf of a client: RFC 6749 §3.1.2, the logout
+// specifications of OpenID Connect, and §4 of OpenID Connect Core 1.0.
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/uri"
+)
+
+// A destination is a URI that a browser is sent to. Rules about hosts judge all
+// of them, rules about schemes those that lead back to the application.
+type destination struct {
+	uri.URI
+	text   string // as written
+	err    error  // why it is no URI
+	member string // where it stands
+	shown  string // the same, with the place in a list
+	back   bool   // it leads back to the application, so that a scheme of its own may stand there
+}
+
+// refuse refuses the destination.
+func (d *destination) refuse(rule, sentence string) *dcr.Error {
+	return refuse(d.member, rule, "%s %s", d.shown, sentence)
+}
+
+// isWeb reports whether the destination is a web site, and so on a host that is
+// somebody's.
+func (d *destination) isWeb() bool { return d.err == nil && isWeb(d.Kind()) }
+
+var (
+	claimsRedirectURIs      = dcr.NewField[[]string]("claims_redirect_uris")
+	credentialOfferEndpoint = dcr.NewField[string]("credential_offer_endpoint")
+)
+
+// destinations yields every URI of the client that a browser is sent to.
+func destinations(c *dcr.Client) iter.Seq[*destination] {
+	claims, _, errClaims := claimsRedirectURIs.Get(&c.Metadata)
+	offer, _, errOffer := credentialOfferEndpoint.Get(&c.Metadata)
+	if errClaims != nil {
+		claims = []string{""} // a host declares it as something else: refused, since it is no URI
+	}
+	members := [...]struct {
+		name string
+		uris []string
+		list bool
+		back bool
+	}{
+		{"redirect_uris", c.RedirectURIs, true, true},
+		{"post_logout_redirect_uris", c.PostLogoutRedirectURIs, true, true},
+		{"claims_redirect_uris", claims, true, true},
+		{"frontchannel_logout_uri", oneURI(c.FrontchannelLogoutURI, nil), false, false},
+		{"initiate_login_uri", oneURI(c.InitiateLoginURI, nil), false, false},
+		{"credential_offer_endpoint", oneURI(offer, errOffer), false, false},
+	}
+	return func(yield func(*destination) bool) {
+		for _, member := range members {
+			for i, text := range member.uris {
+				d := destination{text: text, member: member.name, shown: member.name, back: member.back}
+				if member.list {
+					d.shown = fmt.Sprintf("%s[%d]", member.name, i)
+				}
+				if d.URI, d.err = uri.Parse(text); !yield(&d) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// oneURI is the list of a member that has one URI, or something that is none.
+func oneURI(text string, err error) []string {
+	if text == "" && err == nil {
+		return nil
+	}
+	return []string{text}
+}
+
+func isWeb(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.HTTP }
+
+// hostList reads the hosts of a rule: names, "*." and a name, and addresses. It
+// panics on an entry that no URI could ever match.
+func hostList(rule string, hosts []string) []string {
+	list := make([]string, len(hosts))
+	for i, host := range hosts {
+		name, below := strings.CutPrefix(strings.ToLower(host), "*.")
+		if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
+			name = "[" + name + "]" // an IPv6 address
+		}
+		parsed, err := uri.Parse("https://" + name)
+		isAddress := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") && !below
+		if err != nil || parsed.Host != name && !isAddress {
+			panic(fmt.Sprintf("policy: %s: %q is no host; give a name or an address without scheme, port and path, in ASCII such as xn--bcher-kva.example", rule, host))
+		}
+		if list[i] = parsed.Host; below {
+			list[i] = "*." + parsed.Host
+		}
+	}
+	return list
+}
+
+// onHost reports whether host is one of hosts, or below one that begins with
+// "*.".
+func onHost(host string, hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(allowed string) bool {
+		above, wildcard := strings.CutPrefix(allowed, "*")
+		return !wildcard && host == above || wildcard && strings.HasSuffix(host, above)
+	})
+}
