@@ -178,8 +178,14 @@ func (c *Client) HasGrant(grantType string) bool {
 
 func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
-// MarshalJSON writes the stored form.
-func (c *Client) MarshalJSON() ([]byte, error) { return c.appendJSON(make([]byte, 0, 1024)) }
+// MarshalJSON writes the stored form, in a slice of its size.
+func (c *Client) MarshalJSON() ([]byte, error) {
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	text, err := c.appendJSON(*room)
+	*room = text[:0]
+	return slices.Clone(text), err
+}
 
 // appendJSON writes the stored form into dst, which is empty.
 func (c *Client) appendJSON(dst []byte) ([]byte, error) {

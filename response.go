@@ -63,16 +63,28 @@ func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
 // respond makes the answer that tells of reg.Client, lets the hooks edit it and
 // holds the client to the fixed rules once more.
 func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
-	client, v := reg.Client, reg.validator
+	v := reg.validator
+	if _, plain := v.(DefaultValidator); plain && !h.hooked {
+		var res Response // nobody else sees it, so that it may share the client's lists
+		if err := res.describe(reg, v); err != nil {
+			return nil, err
+		}
+		return h.finish(&res, reg, secret, token)
+	}
 	res, err := newResponse(reg, v)
+	if err == nil {
+		err = reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if _, plain := v.(DefaultValidator); !plain || h.hooked {
-		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
-			return nil, err
-		}
-	}
+	return h.finish(res, reg, secret, token)
+}
+
+// finish writes the answer, and in it what the server issues, whatever a hook
+// made of that.
+func (h *Handler) finish(res *Response, reg *Registration, secret, token Plaintext) ([]byte, error) {
+	client := reg.Client
 	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = client.ID, secret, client.CreatedAt.Unix()
 	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
 	if token != "" {
@@ -113,11 +125,17 @@ var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return 
 // newResponse makes the answer that tells of reg.Client. It shares lists with
 // the client still.
 func newResponse(reg *Registration, v Validator) (*Response, error) {
+	res := &Response{}
+	return res, res.describe(reg, v)
+}
+
+// describe fills the answer that tells of reg.Client.
+func (res *Response) describe(reg *Registration, v Validator) error {
 	if !reg.measured {
 		reg.measureBy(v)
 	}
 	client := reg.Client
-	res := &Response{ClientID: client.ID, ClientIDIssuedAt: client.CreatedAt.Unix(), Metadata: client.Metadata, on: reg.on}
+	*res = Response{ClientID: client.ID, ClientIDIssuedAt: client.CreatedAt.Unix(), Metadata: client.Metadata, on: reg.on}
 	res.Extra = maps.Clone(client.Extra)
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
@@ -133,7 +151,7 @@ func newResponse(reg *Registration, v Validator) (*Response, error) {
 		res.ClientSecretExpiresAt = &expiry
 		break // the newest secret comes first
 	}
-	return res, res.showSettings(reg)
+	return res.showSettings(reg)
 }
 
 // appendJSON writes the answer. Members that the server issues are written

@@ -87,7 +87,7 @@ func (s *storedClient) touch(activated, lastUsed time.Time) {
 
 // Add stores a new client; see [dcr.ClientConfigurationStore].
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
-	document, err := storedForm(client)
+	document, err := client.MarshalJSON()
 	if err != nil {
 		return err
 	}
@@ -138,12 +138,6 @@ func (s *Store) ClientLimit() int64 {
 	return int64(s.Limit)
 }
 
-// storedForm is the client's JSON in a slice of its own size.
-func storedForm(client *dcr.Client) ([]byte, error) {
-	document, err := client.MarshalJSON()
-	return slices.Clone(document), err
-}
-
 // FindByClientID returns a client; see [dcr.ClientConfigurationStore].
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	s.mu.RLock()
@@ -157,7 +151,7 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 
 // Update replaces a client; see [dcr.ClientConfigurationStore].
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
-	document, err := storedForm(client)
+	document, err := client.MarshalJSON()
 	if err != nil {
 		return err
 	}
