@@ -86,13 +86,14 @@ func chargeable(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), chargesKey{}, &charges{}))
 }
 
-// costs are what the registration costs, each once.
+// costs are what the registration costs, each once. An update costs what its
+// body uses up.
 func (reg *Registration) costs(ctx context.Context) []Allowance {
 	var costs []Allowance
-	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
+	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil && reg.Previous == nil {
 		costs = slices.Clone(noted.costs)
 	}
-	if reg.Caller != nil && reg.Caller.Allowance != nil && !slices.ContainsFunc(costs, reg.Caller.is) {
+	if reg.Previous == nil && reg.Caller != nil && reg.Caller.Allowance != nil && !slices.ContainsFunc(costs, reg.Caller.is) {
 		costs = append(costs, reg.Caller.Allowance)
 	}
 	if reg.Request.cost != nil {

@@ -148,13 +148,19 @@ func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	return kept
 }
 
-// issueToken gives a client its first registration access token.
-func (h *Handler) issueToken(c *Client) Plaintext {
-	if h.opts.DisableManagement {
+// issuesTokens reports whether the clients of v get registration access tokens,
+// and are managed by them.
+func (h *Handler) issuesTokens(v Validator) bool {
+	return !h.opts.DisableManagement && !h.opts.ManageByCallerOnly && !v.sealed().manageByCallerOnly
+}
+
+// issueToken gives the client its first registration access token.
+func (h *Handler) issueToken(reg *Registration) Plaintext {
+	if !h.issuesTokens(reg.validator) {
 		return ""
 	}
 	token := newPlaintext(32)
-	c.RegistrationTokens = []Secret{HashSecret(token)}
+	reg.Client.RegistrationTokens = []Secret{HashSecret(token)}
 	return token
 }
 

@@ -31,8 +31,9 @@ type Handler struct {
 	pathForm     bool
 	ceiling      ceiling
 	tally        tally.Tally
-	asksCaller   bool // Options.Caller is the host's
-	hooked       bool // a hook of the host's runs between Validate and the store
+	given        *Options // as the host set them
+	asksCaller   bool     // Options.Caller is the host's
+	hooked       bool     // a hook of the host's runs between Validate and the store
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -61,6 +62,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
 		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
+		given:        new(*opts),
 		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
@@ -195,6 +197,9 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 	request, err := ParseRequest(decoded.JSON, limits)
 	if err == nil {
 		request.Signer, request.cost = decoded.Signer, decoded.Cost
+		if use, once := decoded.Cost.(*oneUse); once {
+			use.keepIn(h.store)
+		}
 	}
 	return request, err
 }
@@ -209,7 +214,7 @@ type Decoder func(ctx context.Context, r *http.Request, body []byte) (DecodedBod
 // DecodedBody is what a [Decoder] made of a body.
 type DecodedBody struct {
 	JSON   []byte    // the client registration request
-	Signer string    // who signed it, "" for nobody; becomes Request.Signer
+	Signer string    // who signed it, as SoftwareStatement.Signer names software, "" for nobody; becomes Request.Signer
 	Cost   Allowance // what it uses up, such as a jti that may be used once; nil for nothing
 }
 

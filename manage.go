@@ -47,7 +47,8 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 		return nil, outage(err)
 	}
 	now := h.opts.Now()
-	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now)
+	validator, err := h.validator(client.Policy)
+	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now) && err == nil && h.issuesTokens(validator)
 	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
 	if !byToken && !byCaller || !client.Usable(now) {
 		return nil, errBadToken
@@ -55,11 +56,15 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	if client.Source != SourceDynamic {
 		return nil, refuse(AccessDenied, "", "client.static", "this client did not register itself and is not managed here")
 	}
-	validator, err := h.validator(client.Policy)
-	if err == nil {
-		err = validator.AuthorizeManagement(r, client)
-	}
 	if err != nil {
+		return nil, err
+	}
+	if h.opts.ManageClient != nil {
+		if err := h.opts.ManageClient(r, client); err != nil {
+			return nil, err
+		}
+	}
+	if err := validator.AuthorizeManagement(r, client); err != nil {
 		return nil, err
 	}
 	if byToken {
@@ -167,6 +172,9 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	if reg.Client.ID != access.client.ID || reg.Client.Revision != access.client.Revision {
 		return nil, errors.New("dcr: a step replaced the client or its id")
 	}
+	if !h.issuesTokens(validator) {
+		reg.Client.RegistrationTokens = nil // of a time when it was managed by token
+	}
 	reg.Client.UpdatedAt = reg.Now()
 	reg.recordStatement()
 	secret, err := h.issue(ctx, reg)
@@ -184,14 +192,16 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	if err != nil {
 		return nil, err
 	}
-	if err := h.takeStatement(ctx, reg); err != nil {
+	if err := h.spend(ctx, reg); err != nil {
 		return nil, err
 	}
 	err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
 	switch {
 	case err == nil:
 		err = h.keepSingle(ctx, reg)
-	case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound):
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrClientNotFound):
+		h.refund(ctx, reg)
+	default: // it may have been stored: what it cost is gone
 		err = outage(err)
 	}
 	return answer, err

@@ -51,6 +51,20 @@ type Options struct {
 	// registration access token, where it returns true. If nil, no Caller may.
 	ManageAs func(caller *Caller, client *Client) bool
 
+	// ManageClient is asked about every GET, PUT and DELETE that a registration
+	// access token or ManageAs let through, before anything is answered or
+	// written: whether, say, the certificate of the connection is the client's. An
+	// [*Error] refuses; any other error is the server's. It does not read the
+	// body. If nil, it lets all through.
+	ManageClient func(r *http.Request, client *Client) error
+
+	// ManageByCallerOnly issues no registration access tokens and takes none,
+	// not even those of clients that have one from before: clients are managed by
+	// the Callers that ManageAs lets, and by nobody else. Answers have no
+	// registration_client_uri either. DefaultValidator has the same switch for
+	// the clients of one policy.
+	ManageByCallerOnly bool
+
 	// DisableManagement takes RFC 7592 away: no registration access tokens,
 	// 405 for everything but POST. Nothing can be rotated then.
 	DisableManagement bool

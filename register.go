@@ -147,7 +147,7 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	return h.respond(ctx, reg, secret, h.issueToken(reg.Client))
+	return h.respond(ctx, reg, secret, h.issueToken(reg))
 }
 
 // uncancelled runs a write to the store that outlives a cancelled request by a
@@ -158,8 +158,8 @@ func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) e
 	return store(ctx)
 }
 
-// spend uses up what a registration costs, right before its client is stored:
-// what its caller pays, and the statement.
+// spend uses up what a registration or an update costs, right before its client
+// is stored: what its caller pays, what its body uses up, and the statement.
 func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 	for _, cost := range reg.costs(ctx) {
 		if err := h.uncancelled(ctx, cost.Take); err != nil {

@@ -6,7 +6,6 @@ package dcr
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -57,16 +56,32 @@ type SignedRequestVerifier struct {
 	// no request is good for ever; if empty, none.
 	RequiredClaims []string
 
+	// Types are the values of typ to accept, "" among them for a request without
+	// one. If nil, none at all, JWT and JOSE, so that no other kind of token that
+	// the software signs (dpop+jwt, oauth-authz-req+jwt …) passes for a request.
+	Types []string
+
 	// MaxAge is how long after its iat a request is good. If zero, for as long
 	// as it says itself.
 	MaxAge time.Duration
+
+	// MaxLifetime bounds how long a request may be good for, from its iat, or
+	// from now where it has none, to its exp. If zero, 2 hours; if negative, it
+	// is not bounded. If positive, exp is required.
+	MaxLifetime time.Duration
 
 	// Skew is by how much the signers' clocks may differ. If zero, 1 minute; if
 	// negative, not at all.
 	Skew time.Duration
 
-	// Replay remembers the jti of every request, which is then required, so
-	// that none is taken twice. If nil, none is remembered.
+	// Once lets a request be used but once, by its jti, which is then required.
+	// The jti is used up right before the client is stored, and is free again
+	// where nothing was stored and the store that remembers it is a
+	// [ReplayForgetter].
+	Once bool
+
+	// Replay remembers what was used once. If not nil, Once is implied; if nil,
+	// that is the handler's store, which must be a [ReplayStore] for Once.
 	Replay ReplayStore
 
 	// Limits bound what a request may hold, as Options.Limits do.
@@ -99,6 +114,18 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	}
 	if v.RequiredClaims == nil {
 		v.RequiredClaims = []string{"exp"}
+	}
+	if v.Types == nil {
+		v.Types = []string{"", "JWT", "JOSE"}
+	}
+	if v.MaxLifetime > 0 {
+		v.RequiredClaims = append(slices.Clip(v.RequiredClaims), "exp")
+	}
+	if v.MaxLifetime == 0 {
+		v.MaxLifetime = 2 * time.Hour
+	}
+	if v.Once = v.Once || v.Replay != nil; v.Once {
+		v.RequiredClaims = append(slices.Clip(v.RequiredClaims), "jti")
 	}
 	if v.Now == nil {
 		v.Now = time.Now
@@ -144,7 +171,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		}
 		compact = text
 	}
-	rules := jwt.Rules{Algorithms: d.Algorithms, NamedKey: true, Limits: jwt.Limits}
+	rules := jwt.Rules{Algorithms: d.Algorithms, NamedKey: true, Limits: jwt.Limits, Type: d.acceptsType}
 	var claims requestClaims
 	token, fault := rules.Read(compact, claims.read)
 	if fault != nil {
@@ -164,11 +191,15 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if _, fault := token.Verify(keys); fault != nil {
 		return DecodedBody{}, requestFault(fault)
 	}
-	if err := d.check(ctx, token, statement); err != nil {
+	if err := d.check(token, statement); err != nil {
 		return DecodedBody{}, err
 	}
 	members, err := claims.members.finish()
-	return DecodedBody{JSON: members, Signer: cmp.Or(statement.SoftwareID, statement.ID)}, err
+	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement)}, err
+}
+
+func (d *signedRequests) acceptsType(typ string) bool {
+	return slices.ContainsFunc(d.Types, func(accepted string) bool { return jose.MediaType(accepted) == typ })
 }
 
 // keys returns the keys of the software that a statement is about.
@@ -207,14 +238,9 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 }
 
 // check judges the claims that are about the request itself.
-func (d *signedRequests) check(ctx context.Context, token *jwt.Token, statement *SoftwareStatement) error {
-	now := d.Now()
-	required := d.RequiredClaims
-	if d.Replay != nil {
-		required = slices.Concat(required, []string{"jti"})
-	}
-	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, Audience: d.Audience}
-	if fault := token.Judge(now, terms, required...); fault != nil {
+func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) error {
+	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, MaxLifetime: d.MaxLifetime, Audience: d.Audience}
+	if fault := token.Judge(d.Now(), terms, d.RequiredClaims...); fault != nil {
 		return requestFault(fault)
 	}
 	if d.IssuerClaim != "" {
@@ -223,21 +249,27 @@ func (d *signedRequests) check(ctx context.Context, token *jwt.Token, statement 
 			return badRequestJWT("issuer", "must have as iss the %s of its software statement", d.IssuerClaim)
 		}
 	}
-	if d.Replay == nil {
+	return nil
+}
+
+// cost is the one use that a request has, nil where it has any number.
+func (d *signedRequests) cost(token *jwt.Token, statement *SoftwareStatement) Allowance {
+	if !d.Once {
 		return nil
 	}
-	until := now.Add(forever)
+	now := d.Now()
+	use := &oneUse{
+		key: "request:" + hashText(statement.Signer()+"\x00"+token.ID), until: now.Add(forever), now: now,
+		used: badRequestJWT("replay", "was used before; each may be used once"),
+	}
 	if !token.Expiry.IsZero() {
-		until = token.Expiry.Add(terms.Skew)
+		use.until = token.Expiry.Add(jwt.Skew(d.Skew))
 	}
-	fresh, err := d.Replay.Remember(ctx, "request:"+hashText(statement.Issuer+"\x00"+token.Issuer+"\x00"+token.ID), until, now)
-	switch {
-	case err != nil:
-		return outage(err)
-	case !fresh:
-		return badRequestJWT("replay", "was used before")
+	if d.Replay != nil {
+		use.store = d.Replay
+		use.forgetter, _ = d.Replay.(ReplayForgetter)
 	}
-	return nil
+	return use
 }
 
 // requestClaims are the claims of a signed request that are the members of a

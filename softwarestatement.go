@@ -5,6 +5,7 @@ package dcr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -32,6 +33,21 @@ type SoftwareStatement struct {
 	faults  []fault // claims of the wrong form
 	rules   map[string]StatementRule
 	once    *onceOnly // how often it may be used; nil for any number of times, and for a stored one
+}
+
+// Signer is the software that the statement is of: what [Request].Signer is of a
+// request which that software signed, so that a step can compare them. It is a
+// JSON array of the issuer and the software_id, or the ID where there is no
+// software_id, so that it tells apart what two issuers call by one name; "" where
+// the statement names no software.
+func (s *SoftwareStatement) Signer() string {
+	software := cmp.Or(s.SoftwareID, s.ID)
+	if software == "" {
+		return ""
+	}
+	name := strictjson.AppendString([]byte{'['}, s.Issuer)
+	name = strictjson.AppendString(append(name, ','), software)
+	return string(append(name, ']'))
 }
 
 // StatementRule says how what a statement claims of a member and what the
@@ -82,6 +98,9 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 		return nil
 	}
 	reg.statementMerged = true
+	if err := reg.checkSoftware(); err != nil {
+		return err
+	}
 	reg.settleClaimed()
 	if reg.Statement == nil {
 		return nil
@@ -105,6 +124,30 @@ func (s *SoftwareStatement) claimed() []string {
 	}
 	names = append(names, sortedKeys(s.Localized)...)
 	return append(names, sortedKeys(s.Extra)...)
+}
+
+// checkSoftware holds the statement of an update to the issuer and the software
+// of the one that the client registered with, whoever verified it. What claims
+// nothing leaves the software as it was.
+func (reg *Registration) checkSoftware() error {
+	verifier := cmp.Or(reg.foundation.statements, &StatementVerifier{})
+	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement == nil || verifier.AllowOtherSoftware {
+		return nil
+	}
+	statement, stored := reg.Statement, reg.Previous.Statement
+	was := ""
+	if slices.Contains(stored.Members, "software_id") {
+		was = reg.Previous.SoftwareID
+	}
+	software, byID := statement.SoftwareID, verifier.IDClaim != "" && verifier.IDClaim != "software_id"
+	if len(statement.claimed()) == 0 {
+		software, byID = was, true
+	}
+	if statement.Issuer != stored.Issuer || software != was || (byID || software == "") && statement.ID != stored.ID {
+		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.software",
+			"software_statement must be of the issuer and the software that this client registered with")
+	}
+	return nil
 }
 
 // settleClaimed holds an update to what the stored statement claimed, where no

@@ -61,6 +61,12 @@ func (o *Options) check(store ClientConfigurationStore) error {
 	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
 		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
 	}
+	if o.ManageByCallerOnly && (o.DisableManagement || o.RotateRegistrationToken) {
+		return errors.New("Options.ManageByCallerOnly leaves management to callers, without registration access tokens; leave DisableManagement and RotateRegistrationToken false, or ManageByCallerOnly")
+	}
+	if o.ManageByCallerOnly && o.ManageAs == nil {
+		return errors.New("Options.ManageByCallerOnly leaves management to the callers that ManageAs lets, and it is nil, so that nobody could manage a client; set ManageAs")
+	}
 	if err := checkDecoders(o.Decoders); err != nil {
 		return fmt.Errorf("Options.%w", err)
 	}
@@ -87,6 +93,9 @@ func (o *Options) checkValidator(v Validator, store ClientConfigurationStore) er
 	}
 	if err := checkDecoders(v.Decoders()); err != nil {
 		return err
+	}
+	if v.sealed().manageByCallerOnly && !o.DisableManagement && o.ManageAs == nil {
+		return errors.New("it leaves management to the callers that Options.ManageAs lets, and that is nil, so that nobody could manage a client; set ManageAs, or DisableManagement")
 	}
 	return v.CheckOptions(o, store)
 }
@@ -248,6 +257,14 @@ type Warner interface {
 	Warnings() []string
 }
 
+// OptionsWarner is a [Validator], or part of one, that knows which options go
+// with it. What it cannot do without is for Validator.CheckOptions to refuse.
+type OptionsWarner interface {
+	// OptionsWarnings returns one sentence for each option that is not as it
+	// should be, which says what to set. opts are as the host set them.
+	OptionsWarnings(opts *Options) []string
+}
+
 // Warnings says, one sentence each, what is allowed and probably not meant:
 // what to change stands in each. [NewHandler] logs them at level Warn.
 func (h *Handler) Warnings() []string {
@@ -296,10 +313,15 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
 	}
 	for inner := v; inner != nil; inner = embedded(inner) {
+		var suspicions []string
 		if warner, ok := inner.(Warner); ok {
-			for _, warning := range warner.Warnings() {
-				warnings = append(warnings, of+": "+warning)
-			}
+			suspicions = warner.Warnings()
+		}
+		if warner, ok := inner.(OptionsWarner); ok {
+			suspicions = append(suspicions, warner.OptionsWarnings(h.given)...)
+		}
+		for _, suspicion := range suspicions {
+			warnings = append(warnings, of+": "+suspicion)
 		}
 	}
 	return warnings

@@ -58,6 +58,10 @@ type StatementVerifier struct {
 	// long as it says itself.
 	MaxAge time.Duration
 
+	// MaxLifetime bounds how long a statement may be good for, from its iat to
+	// its exp, which is then required. If zero, it is not bounded.
+	MaxLifetime time.Duration
+
 	// RequiredClaims are claims that a statement must have besides iss, such as
 	// exp or software_id. If nil, none.
 	RequiredClaims []string
@@ -86,6 +90,12 @@ type StatementVerifier struct {
 	// IDClaim software_id, so has each piece of software. The handler's store
 	// must be a StatementFinder.
 	OneClient bool
+
+	// AllowOtherSoftware lets an update bring the statement of another issuer,
+	// or of other software, than the stored one. If false, that is refused: a
+	// client stays who it is. See [SoftwareStatement.Signer] for which software
+	// a statement is of; where IDClaim is set, its ID stays too.
+	AllowOtherSoftware bool
 
 	// Deny is asked about every statement that is valid, also about a stored
 	// one when its client is updated. An [*Error] or a bare Code, such as
@@ -200,16 +210,16 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	required := v.RequiredClaims
+	required := slices.Clip(v.RequiredClaims)
 	if v.Once {
-		required = slices.Concat(required, []string{"jti"})
+		required = append(required, "jti")
 	}
-	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), MaxAge: v.MaxAge, Audience: v.Audience}
+	if v.MaxLifetime > 0 {
+		required = append(required, "exp")
+	}
+	terms := jwt.Terms{Skew: jwt.Skew(v.Skew), MaxAge: v.MaxAge, MaxLifetime: v.MaxLifetime, Audience: v.Audience}
 	if fault := token.Judge(now, terms, required...); fault != nil {
 		return nil, statementFault(fault)
-	}
-	if v.IDClaim != "" {
-		statement.ID, _ = strictjson.Value(statement.Claims[v.IDClaim]).Text()
 	}
 	if statement.ID == "" && (v.IDClaim != "" || v.OneClient) {
 		return nil, invalidStatement("claims", "must have the claim %s", cmp.Or(v.IDClaim, "jti or software_id"))
@@ -321,8 +331,12 @@ func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement,
 	for i := range request.faults {
 		request.faults[i].err = claimError(request.faults[i].err)
 	}
+	id := cmp.Or(registered.ID, request.SoftwareID)
+	if c.verifier.IDClaim != "" {
+		id, _ = strictjson.Value(c.all[c.verifier.IDClaim]).Text()
+	}
 	return &SoftwareStatement{
-		Issuer: registered.Issuer, ID: cmp.Or(registered.ID, request.SoftwareID),
+		Issuer: registered.Issuer, ID: id,
 		Metadata: request.Metadata, Claims: c.all,
 		present: request.present, faults: request.faults, rules: c.verifier.Members,
 	}, nil

@@ -144,6 +144,13 @@ type ReplayStore interface {
 	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
 }
 
+// ReplayForgetter is a [ReplayStore] that can take back what it remembers.
+type ReplayForgetter interface {
+	// Forget makes a value new again that was used in vain: nothing was stored
+	// for it. One that is not remembered is not an error.
+	Forget(ctx context.Context, key string) error
+}
+
 // StoreAs returns the optional capability T of a store, such as
 // [ClientToucher]: the store itself, if it has T's methods, or what the store
 // says it is by its own method

@@ -88,9 +88,9 @@ type Validator interface {
 	Decoders() map[string]Decoder
 
 	// AuthorizeManagement is asked about every GET, PUT and DELETE of a client
-	// of this policy that a token or Options.ManageAs let through, before the
-	// body is read and before anything is answered or written. An [*Error]
-	// refuses; any other error is the server's.
+	// of this policy that a token or Options.ManageAs, and Options.ManageClient,
+	// let through, before anything is answered or written. An [*Error] refuses;
+	// any other error is the server's. It does not read the body.
 	AuthorizeManagement(r *http.Request, client *Client) error
 
 	// CheckOptions reports what the policy needs of the options and the store
@@ -119,6 +119,7 @@ type DefaultValidator struct {
 	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
 	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred
 	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them
+	ManageByCallerOnly         bool // as Options.ManageByCallerOnly, for the clients of this policy
 }
 
 // foundation is what Validate itself must know of the DefaultValidator at the
@@ -129,13 +130,14 @@ type foundation struct {
 	pushedRedirectURIs    bool
 	hybridWithoutImplicit bool
 	defaultScopes         []string
+	manageByCallerOnly    bool
 }
 
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
 		statements: d.Statements, duende: d.Duende,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
-		defaultScopes: d.DefaultScopes,
+		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly,
 	}
 }
 

@@ -189,6 +189,9 @@ var brokenCapabilities = []damage{
 			return fresh, nil
 		}
 	}},
+	{"What is forgotten is remembered still.", "Forget", func(b *brokenStore, m *memstore.Store) {
+		b.forget = func(context.Context, string) error { return nil }
+	}},
 	{"Two first uses at once are both fresh.", "RememberAtOnce", func(b *brokenStore, m *memstore.Store) {
 		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
 			gap()

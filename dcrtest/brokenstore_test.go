@@ -24,6 +24,7 @@ type brokenStore struct {
 	sweep    func(context.Context, dcr.SweepRule) (int64, error)
 	use      func(context.Context, string, time.Time) error
 	remember func(context.Context, string, time.Time, time.Time) (bool, error)
+	forget   func(context.Context, string) error
 }
 
 func (s *brokenStore) Add(ctx context.Context, c *dcr.Client) error { return s.add(ctx, c) }
@@ -50,6 +51,7 @@ func (s *brokenStore) UseInitialAccessToken(ctx context.Context, hash string, no
 func (s *brokenStore) Remember(ctx context.Context, key string, until, now time.Time) (bool, error) {
 	return s.remember(ctx, key, until, now)
 }
+func (s *brokenStore) Forget(ctx context.Context, key string) error { return s.forget(ctx, key) }
 
 // brokenBy returns a store that damage has done something to.
 func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
@@ -57,7 +59,7 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 	broken := &brokenStore{
 		Store: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
 		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
-		use: whole.UseInitialAccessToken, remember: whole.Remember,
+		use: whole.UseInitialAccessToken, remember: whole.Remember, forget: whole.Forget,
 	}
 	damage(broken, whole)
 	return broken

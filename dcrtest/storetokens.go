@@ -19,6 +19,10 @@ var tokenCases = []storeCase{
 	{"TokenUsesAtOnce", "A hundred uses at once of a token with ten uses are exactly ten.", tokenUsesAtOnce},
 }
 
+var forgetCases = []storeCase{
+	{"Forget", "A value that is forgotten is fresh again, and no other; forgetting one that is not remembered is no error.", forget},
+}
+
 var replayCases = []storeCase{
 	{"Remember", "A value is fresh once, until its time has come, and values do not mix.", remember},
 	{"RememberAtOnce", "Of many that remember one value at once, one finds it fresh.", rememberAtOnce},
@@ -184,6 +188,30 @@ func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		}
 	}
 	return nil
+}
+
+func forget(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, err := capability[dcr.ReplayStore](store)
+	if err != nil {
+		return err
+	}
+	forgetter, err := capability[dcr.ReplayForgetter](store)
+	if err != nil {
+		return err
+	}
+	remembers := func(value string, want bool) error {
+		fresh, err := replays.Remember(ctx, value, day(10), day(1))
+		if err == nil && fresh != want {
+			err = fmt.Errorf("Remember(%q) returned %v, not %v", value, fresh, want)
+		}
+		return err
+	}
+	return errors.Join(
+		forgetter.Forget(ctx, "one"), // which nobody knows
+		remembers("one", true), remembers("two", true),
+		forgetter.Forget(ctx, "one"),
+		remembers("two", false), remembers("one", true), remembers("one", false),
+	)
 }
 
 func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -367,3 +367,11 @@ func (s *Store) Remember(ctx context.Context, key string, until, now time.Time) 
 	s.seen[key] = until
 	return true, nil
 }
+
+// Forget makes a value new again; see [dcr.ReplayForgetter].
+func (s *Store) Forget(ctx context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, key)
+	return nil
+}

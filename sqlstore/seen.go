@@ -39,4 +39,10 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 	return fresh, err
 }
 
+// Forget makes a value new again; see [dcr.ReplayForgetter].
+func (s *Store) Forget(ctx context.Context, value string) error {
+	_, err := s.exec(ctx, step{&s.sql.forgetOne, []any{s.tenant, key(value)}})
+	return err
+}
+
 var errSeen = errors.New("sqlstore: seen before")

@@ -103,6 +103,7 @@ var (
 	_ dcr.StatementFinder          = (*Store)(nil)
 	_ dcr.InitialAccessTokenStore  = (*Store)(nil)
 	_ dcr.ReplayStore              = (*Store)(nil)
+	_ dcr.ReplayForgetter          = (*Store)(nil)
 )
 
 // New returns a store in db, which speaks the dialect. If opts is nil, every

@@ -31,7 +31,7 @@ func (s *encryptedStore) As(target any) (ok bool) {
 		var finder dcr.StatementFinder
 		finder, ok = dcr.StoreAs[dcr.StatementFinder](inside)
 		*target = encryptedFinder{s, finder}
-	case *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore:
+	case *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore, *dcr.ReplayForgetter:
 		ok = dcr.StoreInto(inside, target)
 	}
 	return ok

@@ -6,6 +6,7 @@ package jwt
 // The registered claims: RFC 7519 section 4.1.
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -21,6 +22,7 @@ var (
 	ErrExpired  = errors.New("has expired")
 	ErrTooEarly = errors.New("is not valid yet")
 	ErrTooOld   = errors.New("was issued too long ago")
+	ErrTooLong  = errors.New("is valid for longer than this server takes")
 	ErrAudience = errors.New("is not meant for this server")
 )
 
@@ -118,9 +120,10 @@ func Skew(set time.Duration) time.Duration {
 
 // Terms say when and for whom a token is good.
 type Terms struct {
-	Skew     time.Duration // by which clocks may differ
-	MaxAge   time.Duration // since iat; if zero, any
-	Audience []string      // of which the token must name one; if empty, any
+	Skew        time.Duration // by which clocks may differ
+	MaxAge      time.Duration // since iat; if zero, any
+	MaxLifetime time.Duration // from iat, or from now where it is absent, to exp; if zero, any
+	Audience    []string      // of which the token must name one; if empty, any
 }
 
 // Check judges the claims at now. A claim that is absent is not judged, but
@@ -135,6 +138,8 @@ func (c *Claims) Check(now time.Time, terms Terms) error {
 		return ErrTooEarly
 	case terms.MaxAge > 0 && early.Add(-terms.MaxAge).After(c.IssuedAt):
 		return ErrTooOld
+	case terms.MaxLifetime > 0 && c.Expiry.Sub(cmp.Or(c.IssuedAt, late)) > terms.MaxLifetime:
+		return ErrTooLong
 	case len(terms.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
 		return slices.Contains(terms.Audience, aud)
 	}):

@@ -10,6 +10,7 @@ import (
 )
 
 func TestOptionsThatCouldNeverWork(t *testing.T) {
+	lets := func(*dcr.Caller, *dcr.Client) bool { return true }
 	for _, c := range []struct {
 		sentence string
 		opts     dcr.Options
@@ -22,6 +23,12 @@ func TestOptionsThatCouldNeverWork(t *testing.T) {
 		{"an endpoint whose query is malformed", dcr.Options{Endpoint: endpoint + "?a;b"}, "leave the query out"},
 		{"an endpoint with a fragment", dcr.Options{Endpoint: endpoint + "#a"}, "Options.Endpoint must not have a fragment"},
 		{"an endpoint with an empty fragment", dcr.Options{Endpoint: endpoint + "#"}, "Options.Endpoint must not have a fragment"},
+		{"management by callers that nobody lets", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true}, "set ManageAs"},
+		{"management by callers, and off", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets, DisableManagement: true}, "DisableManagement"},
+		{"management by callers, with tokens that rotate", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets, RotateRegistrationToken: true}, "RotateRegistrationToken"},
+		{"management by callers", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets}, ""},
+		{"a policy of callers that nobody lets", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{ManageByCallerOnly: true}}}, "set ManageAs"},
+		{"a policy of callers, without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, Validator: dcr.DefaultValidator{ManageByCallerOnly: true}}, ""},
 		{"registration without management", dcr.Options{Endpoint: endpoint, DisableManagement: true}, ""},
 		{"tokens that rotate without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, RotateRegistrationToken: true}, "leave them false"},
 		{"secrets that rotate without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, RotateSecret: true}, "leave them false"},

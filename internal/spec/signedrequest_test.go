@@ -162,6 +162,138 @@ func TestASignedRequestIsRefused(t *testing.T) {
 	}
 }
 
+// TestTheTermsOfASignedRequest holds what the verifier can be set to.
+func TestTheTermsOfASignedRequest(t *testing.T) {
+	life := func(seconds int64) object { return object{"iat": noon.Unix(), "exp": noon.Unix() + seconds} }
+	for _, c := range []struct {
+		sentence string
+		change   func(v *dcr.SignedRequestVerifier)
+		claims   object
+		typ      any
+		status   int
+	}{
+		{"two hours", nil, life(7200), "JWT", 201},
+		{"more than two hours", nil, life(7201), "JWT", 400},
+		{"more than two hours, from no time on", nil, object{"iat": nil, "exp": noon.Unix() + 7261}, "JWT", 400},
+		{"as long as is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(60), "JWT", 201},
+		{"longer than is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(61), "JWT", 400},
+		{"without end, where that is bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime, v.RequiredClaims = time.Minute, []string{} }, object{"exp": nil}, "JWT", 400},
+		{"any time, where that is not bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = -1 }, life(1e9), "JWT", 201},
+		{"a proof of possession", nil, nil, "dpop+jwt", 400},
+		{"a logout token", nil, nil, "logout+jwt", 400},
+		{"an authorization request", nil, nil, "oauth-authz-req+jwt", 400},
+		{"no type", nil, nil, nil, 201},
+		{"a type in full", nil, nil, "Application/JOSE", 201},
+		{"a type of the profile", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, "dcr+jwt", 201},
+		{"a common type, where the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, "JWT", 400},
+		{"no type, where the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, nil, 400},
+		{"no jti, where each is used once", func(v *dcr.SignedRequestVerifier) { v.Once = true }, object{"jti": nil}, "JWT", 400},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			s := newSoftware(t, c.change)
+			claims := s.claims()
+			for name, value := range c.claims {
+				claims = claims.with(name, value)
+			}
+			a := askAs(t, s.handler, joseType, "POST", registerURL, "", s.signText(s.header().with("typ", c.typ), claims.String()))
+			if a.status != c.status {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// forgetful is a store that remembers and cannot forget.
+type forgetful struct {
+	dcr.ClientConfigurationStore
+	dcr.ReplayStore
+}
+
+// racing is a store in which another update wins the first races.
+type racing struct {
+	*memstore.Store
+	losses int
+}
+
+func (r *racing) Update(ctx context.Context, client *dcr.Client) error {
+	if r.losses--; r.losses >= 0 {
+		return dcr.ErrConflict
+	}
+	return r.Store.Update(ctx, client)
+}
+
+// TestASignedRequestIsUsedOnce holds that the jti goes right before the client is
+// stored, and comes back where nothing was.
+func TestASignedRequestIsUsedOnce(t *testing.T) {
+	once := func(v *dcr.SignedRequestVerifier) { v.Once = true }
+	over := func(t *testing.T, s *software, store dcr.ClientConfigurationStore) {
+		statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["RS256"].keys()}, Required: true}
+		decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Statements: statements, Now: clock, Once: true})
+		s.handler = newHandler(t, store, dcr.Options{AllowAnonymous: true, Now: clock, OptionalClientID: true,
+			Decoders: map[string]dcr.Decoder{joseType: decode}, Validator: dcr.DefaultValidator{Statements: statements}})
+	}
+	send := func(t *testing.T, s *software, method string, client object, jti string, status int) object {
+		t.Helper()
+		path, token, code := registerURL, "", dcr.Code("")
+		if client != nil {
+			path, token = registerURL+"?client_id="+client["client_id"].(string), client["registration_access_token"].(string)
+		}
+		if code = map[int]dcr.Code{400: dcr.InvalidClientMetadata, 503: dcr.TemporarilyUnavailable, 500: dcr.ServerError}[status]; status < 300 {
+			code = ""
+		}
+		return answered(t, askAs(t, s.handler, joseType, method, path, token, s.sign(s.claims().with("jti", jti))), status, code)
+	}
+	t.Run("registered, and not updated by it", func(t *testing.T) {
+		s := newSoftware(t, once)
+		client := send(t, s, "POST", nil, "1", 201)
+		send(t, s, "POST", nil, "1", 400)
+		send(t, s, "PUT", client, "1", 400)
+		send(t, s, "PUT", client, "2", 200)
+		send(t, s, "PUT", client, "2", 400)
+		stored(t, s.store, 1)
+	})
+	t.Run("what was refused cost nothing", func(t *testing.T) {
+		s := newSoftware(t, once)
+		bad := s.sign(s.claims().with("grant_types", []string{"password"}))
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", bad), 400, dcr.InvalidClientMetadata)
+		send(t, s, "POST", nil, "request-1", 201)
+	})
+	t.Run("what a full store refused cost nothing", func(t *testing.T) {
+		s := newSoftware(t, once)
+		first := send(t, s, "POST", nil, "1", 201)
+		s.store.Limit = 1
+		send(t, s, "POST", nil, "2", 503)
+		answered(t, ask(t, s.handler, "DELETE", registerURL+"?client_id="+first["client_id"].(string), first["registration_access_token"].(string), ""), 204, "")
+		send(t, s, "POST", nil, "2", 201)
+	})
+	t.Run("an update that others outran costs once", func(t *testing.T) {
+		s, store := newSoftware(t, once), &racing{Store: memstore.New()}
+		over(t, s, store)
+		client := send(t, s, "POST", nil, "1", 201)
+		store.losses = 2
+		send(t, s, "PUT", client, "2", 200)
+		store.losses = 100
+		send(t, s, "PUT", client, "3", 503)
+		store.losses = 0
+		send(t, s, "PUT", client, "3", 200)
+		send(t, s, "PUT", client, "3", 400)
+	})
+	t.Run("nor does a store that cannot forget refuse it", func(t *testing.T) {
+		inside := &racing{Store: memstore.New()}
+		s := newSoftware(t, once)
+		over(t, s, forgetful{inside, inside})
+		client := send(t, s, "POST", nil, "1", 201)
+		inside.losses = 2
+		send(t, s, "PUT", client, "2", 200)
+		send(t, s, "PUT", client, "2", 400)
+	})
+	t.Run("a store that remembers nothing is the server's fault", func(t *testing.T) {
+		s := newSoftware(t, once)
+		over(t, s, plainStore{memstore.New()})
+		send(t, s, "POST", nil, "1", 500)
+	})
+}
+
 func TestTheKeysOfASignedRequest(t *testing.T) {
 	party := newSigner("tpp")
 	fetches := 0

@@ -1,0 +1,59 @@
+package dcr
+
+// What may be used but once, such as a signed request, by its jti (RFC 7519
+// §4.1.7).
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// oneUse is the [Allowance] of what may be used once: a value that a
+// [ReplayStore] remembers.
+type oneUse struct {
+	store     ReplayStore     // nil: that of the handler
+	forgetter ReplayForgetter // the same store, nil if it cannot forget
+	key       string
+	until     time.Time // when it would have expired anyway
+	now       time.Time
+	used      error // says that it was used before
+	taken     bool
+}
+
+// keepIn has the handler's store remember what has no store of its own.
+func (u *oneUse) keepIn(store ClientConfigurationStore) {
+	if u.store == nil {
+		u.store, _ = StoreAs[ReplayStore](store)
+		u.forgetter, _ = StoreAs[ReplayForgetter](store)
+	}
+}
+
+// Take uses the value up. What could not be given back is taken still.
+func (u *oneUse) Take(ctx context.Context) error {
+	switch {
+	case u.taken:
+		return nil
+	case u.store == nil:
+		return errors.New("dcr: SignedRequestVerifier.Once needs a Handler whose store is a ReplayStore, or Replay")
+	}
+	fresh, err := u.store.Remember(ctx, u.key, u.until, u.now)
+	switch {
+	case err != nil:
+		return outage(err)
+	case !fresh:
+		return u.used
+	}
+	u.taken = true
+	return nil
+}
+
+// GiveBack makes the value new again, where its store can forget.
+func (u *oneUse) GiveBack(ctx context.Context) error {
+	if u.forgetter == nil {
+		return nil
+	}
+	err := u.forgetter.Forget(ctx, u.key)
+	u.taken = err != nil
+	return err
+}
