@@ -19,6 +19,7 @@ import (
 type signer struct {
 	alg, kid string
 	key      crypto.Signer
+	typ      *string // nil: JWT
 }
 
 func newES256(kid string) signer {
@@ -26,7 +27,7 @@ func newES256(kid string) signer {
 	if err != nil {
 		panic(err)
 	}
-	return signer{"ES256", kid, key}
+	return signer{alg: "ES256", kid: kid, key: key}
 }
 
 // newPS256 is made once: an RSA key takes its time.
@@ -35,7 +36,7 @@ var newPS256 = sync.OnceValue(func() signer {
 	if err != nil {
 		panic(err)
 	}
-	return signer{"PS256", "directory", key}
+	return signer{alg: "PS256", kid: "directory", key: key}
 })
 
 func encode(bytes []byte) string { return base64.RawURLEncoding.EncodeToString(bytes) }
@@ -63,7 +64,11 @@ func (s signer) sign(t testing.TB, claims object) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	input := encode(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":"JWT"}`, s.alg, s.kid)) + "." + encode(payload)
+	typ := "JWT"
+	if s.typ != nil {
+		typ = *s.typ
+	}
+	input := encode(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":%q}`, s.alg, s.kid, typ)) + "." + encode(payload)
 	digest := sha256.Sum256([]byte(input))
 	var signature []byte
 	switch key := s.key.(type) {

@@ -50,6 +50,9 @@ type matrix struct {
 	suffixes suffixList
 }
 
+// OptionsWarnings are about the pages that register.
+func (m matrix) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("Matrix", opts) }
+
 // ValidateGrantTypes wants both grants of the flow.
 func (m matrix) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	if err := m.Validator.ValidateGrantTypes(ctx, reg); err != nil {

@@ -50,6 +50,9 @@ func MCP(server dcr.DefaultValidator) Preset {
 
 type mcp struct{ dcr.Validator }
 
+// OptionsWarnings are about the pages that register.
+func (m mcp) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("MCP", opts) }
+
 // ValidateGrantTypes chooses the method of clients that name none.
 func (m mcp) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	c := reg.Client

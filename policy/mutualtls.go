@@ -4,6 +4,7 @@ package policy
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"net/http"
 	"slices"
@@ -49,8 +50,9 @@ var (
 )
 
 // belongsTo reports whether a certificate of Open Finance Brasil is that of
-// the software and its organisation.
-func belongsTo(certificate *x509.Certificate, software, organisation string) bool {
+// the software and its organisation that a statement names.
+func belongsTo(certificate *x509.Certificate, statement claims) bool {
+	software, organisation := statement.text("software_id"), statement.text("org_id")
 	if software == "" || organisation == "" || !names(certificate, oidUID, software) {
 		return false
 	}
@@ -67,6 +69,23 @@ func names(certificate *x509.Certificate, attribute asn1.ObjectIdentifier, want 
 		}
 	}
 	return false
+}
+
+// isSubject reports whether a distinguished name is that of the certificate (RFC
+// 4517 §4.2.15, distinguishedNameMatch).
+func isSubject(certificate *x509.Certificate, text string) bool {
+	var subject pkix.RDNSequence
+	if _, err := asn1.Unmarshal(certificate.RawSubject, &subject); err != nil { // it was made, not parsed
+		for _, name := range certificate.Subject.Names {
+			subject = append(subject, pkix.RelativeDistinguishedNameSET{name})
+		}
+	}
+	want, err := dn.Parse(subject.String())
+	if err != nil {
+		return false
+	}
+	name, err := dn.Parse(text)
+	return err == nil && name.Equal(want)
 }
 
 // rfc4514Names are the attribute names that RFC 4514 §3 has.

@@ -6,7 +6,8 @@ package policy
 import (
 	"context"
 	"encoding/json"
-	"maps"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ func BrasilRoles() map[string][]string {
 //
 //   - Clients come over mutual TLS with a certificate whose UID is the
 //     statement's software_id and whose organisation is its org_id (7.1-1, -13,
-//     -14). For reading and deleting, put [MutualTLS] in front of the handler.
+//     -14), to register as to read, update and delete (9.3.2).
 //   - A statement of the directory is required, signed with PS256 and at most 5
 //     minutes old, and a fresh one with every update (7.1-2, -3, 9.3.2). A piece
 //     of software has one client (9.3.1-5).
@@ -55,8 +56,11 @@ func BrasilRoles() map[string][]string {
 //     or self_signed_tls_client_auth (7.1-7).
 //   - Scopes are those of the statement's active roles: all of them where none
 //     are asked for; what is beyond them is refused (7.1-9, 7.1.1-3).
-//   - tls_client_auth_subject_dn alone names a certificate, in the attribute
-//     names of RFC 4514 or by OID (7.1-11, -12, 7.1.2).
+//   - tls_client_auth_subject_dn alone names a certificate: the one that the
+//     client registers with, in the attribute names of RFC 4514 or by OID (7.1-11,
+//     -12, -15, 7.1.2).
+//   - An organisation or software whose org_status or software_status is there and
+//     not Active is refused.
 //   - Signatures are PS256; access tokens are bound to the certificate.
 //   - Registration access tokens are issued and never rotated (9.3.1-6).
 //
@@ -100,15 +104,6 @@ func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	}
 }
 
-// allScopes are the scopes of every role, each once.
-func allScopes(roles map[string][]string) []string {
-	var all []string
-	for _, role := range slices.Sorted(maps.Keys(roles)) {
-		all = append(all, within(roles[role], without(roles[role], all...))...)
-	}
-	return all
-}
-
 type brasil struct {
 	dcr.Validator
 	bank BrasilBank
@@ -136,19 +131,31 @@ func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registra
 	if reg.Statement == nil {
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent")
 	}
-	software, organisation := textClaim(reg, "software_id"), textClaim(reg, "org_id")
-	if !belongsTo(certificate, software, organisation) {
+	if !belongsTo(certificate, reg.Statement.Claims) {
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
 	}
-	return nil
+	return claims(reg.Statement.Claims).checkStanding()
 }
 
-func textClaim(reg *dcr.Registration, name string) string {
-	var text string
-	if json.Unmarshal(reg.Statement.Claims[name], &text) != nil {
-		return "" // matches no certificate
+// AuthorizeManagement wants the certificate of the software and the
+// organisation that the client registered with (9.3.2).
+func (b brasil) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
+	certificate, err := b.bank.Certificate(&dcr.Registration{HTTP: r, Client: client})
+	if err != nil {
+		return err
 	}
-	return text
+	if certificate == nil || !belongsTo(certificate, storedClaims(client)) {
+		return &dcr.Error{Code: dcr.InvalidToken, Description: "the token is taken over mutual TLS alone, with a certificate of this client", Rule: "policy.mutual_tls"}
+	}
+	return b.Validator.AuthorizeManagement(r, client)
+}
+
+// CheckOptions wants what 9.3.1-6 says of registration access tokens.
+func (b brasil) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if opts.DisableManagement || opts.ManageByCallerOnly || opts.RotateRegistrationToken {
+		return errors.New("OpenFinanceBrasil issues registration access tokens and never rotates them; leave Options.DisableManagement, ManageByCallerOnly and RotateRegistrationToken false")
+	}
+	return b.Validator.CheckOptions(opts, store)
 }
 
 // ValidateScopes refuses scopes that the roles do not have.
@@ -190,7 +197,8 @@ func (b brasil) scopes(reg *dcr.Registration) []string {
 	return scopes
 }
 
-// ValidateClientAuthentication judges how a certificate is named.
+// ValidateClientAuthentication judges how a certificate is named, and that it is
+// the one that the client came with.
 func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
 	if err := b.Validator.ValidateClientAuthentication(ctx, reg); err != nil {
 		return err
@@ -198,8 +206,16 @@ func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Regis
 	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
 		return nil
 	}
-	if name := reg.Client.TLSClientAuthSubjectDN; !isBrasilDN(name) {
+	name := reg.Client.TLSClientAuthSubjectDN
+	if !isBrasilDN(name) {
 		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be sent, with the attribute names CN, L, ST, O, OU, C, STREET, DC and UID, and every other one as a dotted OID with a value in #hex")
+	}
+	certificate, err := b.bank.Certificate(reg)
+	if err != nil {
+		return err
+	}
+	if certificate == nil || !isSubject(certificate, name) {
+		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be the subject of the certificate that the client registers with")
 	}
 	return nil
 }

@@ -1,14 +1,17 @@
 package policy_test
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -78,6 +81,20 @@ func certificate(software, organisation string, issued time.Time) *x509.Certific
 		{Type: asn1.ObjectIdentifier{2, 5, 4, 97}, Value: "OFBBR-" + organisation},
 		{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: "unit of " + organisation},
 	}}}
+}
+
+// The subject of brCertificate, in the names of the profile and by OID alone.
+var (
+	brName      = "2.5.4.11=#" + encoded("unit of "+strings.ToUpper(brOrganisation)) + ",2.5.4.97=#" + encoded("OFBBR-"+strings.ToUpper(brOrganisation)) + ",UID=" + brSoftware
+	brNameByOID = "OU = Unit  of " + brOrganisation + ",2.5.4.97=#" + encoded("OFBBR-"+brOrganisation) + ", 0.9.2342.19200300.100.1.1=#" + encoded(brSoftware)
+)
+
+func encoded(value string) string {
+	der, err := asn1.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return hex.EncodeToString(der)
 }
 
 var brCertificate = certificate(brSoftware, strings.ToUpper(brOrganisation), time.Now())
@@ -178,6 +195,8 @@ func TestBrasilRules(t *testing.T) {
 		{"a secret", nil, object{"token_endpoint_auth_method": "client_secret_basic"}, brCertificate, "invalid_client_metadata"},
 		{"RS256", nil, object{"id_token_signed_response_alg": "RS256"}, brCertificate, "invalid_client_metadata"},
 		{"a name of its own", nil, object{"client_name": "Banco Central"}, brCertificate, ""},
+		{"an organisation that was revoked", object{"org_status": "Revoked"}, nil, brCertificate, "unapproved_software_statement"},
+		{"an organisation in good standing", object{"org_status": "Active"}, nil, brCertificate, ""},
 		{"a statement without an organisation", object{"org_id": nil}, nil, brCertificate, "invalid_software_statement"},
 		{"a statement that is not fresh", object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, nil, brCertificate, "invalid_software_statement"},
 		{"another software's certificate", nil, nil, certificate("another", brOrganisation, time.Now()), "invalid_software_statement"},
@@ -187,7 +206,10 @@ func TestBrasilRules(t *testing.T) {
 		{"scopes within the roles", nil, object{"scope": "payments"}, brCertificate, ""},
 		{"scopes beyond the roles", nil, object{"scope": "openid payments accounts"}, brCertificate, "invalid_client_metadata"},
 		{"no active role", object{"software_statement_roles": []object{}}, nil, brCertificate, "unapproved_software_statement"},
-		{"a distinguished name", nil, byCertificate(`UID=67c57882,2.5.4.97=#132A4F,CN=bank.example\, gov,O=My Bank,C=BR`), brCertificate, ""},
+		{"the distinguished name of its certificate", nil, byCertificate(brName), brCertificate, ""},
+		{"the same in other words", nil, byCertificate(brNameByOID), brCertificate, ""},
+		{"another distinguished name", nil, byCertificate("CN=mallory"), brCertificate, "invalid_client_metadata"},
+		{"a part of its distinguished name", nil, byCertificate("UID=" + brSoftware), brCertificate, "invalid_client_metadata"},
 		{"a distinguished name with another attribute", nil, byCertificate("UID=67c57882,organizationIdentifier=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
 		{"a distinguished name with an OID in the clear", nil, byCertificate("UID=67c57882,2.5.4.97=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
 		{"a certificate by its host", nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "bank.example"}, brCertificate, "invalid_client_metadata"},
@@ -205,6 +227,73 @@ func TestBrasilRules(t *testing.T) {
 				t.Errorf("%v, %d %s, want %s", err, answer.Status, answer.Body, c.code)
 			}
 		})
+	}
+}
+
+// TestBrasilManagesByItsCertificate holds that the registration access token is
+// good with a certificate of the client's software and organisation alone.
+func TestBrasilManagesByItsCertificate(t *testing.T) {
+	const otherSoftware, otherOrganisation = "0d5ad2b1-93a0-4c48-a4f4-9d3b1f5b2f11", "5f69111d-5ac3-452d-a10d-2f1e4bb5a5b1"
+	b := newBrazil(t)
+	client := decode(t, b.send(http.MethodPost, endpoint, "", b.request(t, nil, nil), brCertificate))
+	uri, token := client["registration_client_uri"].(string), client["registration_access_token"].(string)
+	update := func(statement object) string {
+		return b.request(t, statement, object{"client_id": client["client_id"]})
+	}
+	for _, c := range []struct {
+		sentence         string
+		presented        *x509.Certificate
+		statement        object
+		managed, updated int
+	}{
+		{"no certificate", nil, nil, 401, 401},
+		{"another institution's, with its statement", certificate(otherSoftware, otherOrganisation, time.Now()), object{"software_id": otherSoftware, "org_id": otherOrganisation}, 401, 401},
+		{"another institution's, with the client's statement", certificate(otherSoftware, otherOrganisation, time.Now()), nil, 401, 401},
+		{"another institution's, for this software", certificate(brSoftware, otherOrganisation, time.Now()), nil, 401, 401},
+		{"that of other software of the institution", certificate(otherSoftware, brOrganisation, time.Now()), object{"software_id": otherSoftware}, 401, 401},
+		{"the client's, with a statement of other software", brCertificate, object{"software_id": otherSoftware}, 200, 400},
+		{"the client's, with another institution's statement", brCertificate, object{"org_id": otherOrganisation}, 200, 400},
+		{"the client's, renewed", certificate(brSoftware, brOrganisation, time.Now()), nil, 200, 200},
+	} {
+		if got := b.send(http.MethodGet, uri, token, "", c.presented); got.Status != c.managed {
+			t.Errorf("%s: GET is %d %s, want %d", c.sentence, got.Status, got.Body, c.managed)
+		}
+		if got := b.send(http.MethodPut, uri, token, update(c.statement), c.presented); got.Status != c.updated {
+			t.Errorf("%s: PUT is %d %s, want %d", c.sentence, got.Status, got.Body, c.updated)
+		}
+		if c.managed == 401 {
+			if got := b.send(http.MethodDelete, uri, token, "", c.presented); got.Status != 401 {
+				t.Errorf("%s: DELETE is %d %s, want 401", c.sentence, got.Status, got.Body)
+			}
+		}
+	}
+	if got := b.send(http.MethodDelete, uri, token, "", brCertificate); got.Status != 204 {
+		t.Errorf("DELETE is %d %s", got.Status, got.Body)
+	}
+}
+
+// TestBrasilTellsTheCertificateItself holds that the subject of a certificate as
+// it comes over the wire is compared as the profile writes it.
+func TestBrasilTellsTheCertificateItself(t *testing.T) {
+	key := newES256("tls").key
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), Subject: pkix.Name{
+		Country: []string{"BR"}, Organization: []string{"My Bank"}, CommonName: "bank.example, gov", ExtraNames: brCertificate.Subject.Names[:2],
+	}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := "2.5.4.97=#" + encoded("OFBBR-"+brOrganisation) + ",UID=" + brSoftware + `,CN=bank.example\, gov,O=my bank,C=br`
+	for name, status := range map[string]int{right: 201, strings.Replace(right, ",C=br", "", 1): 400, "C=BR,O=My Bank," + strings.Replace(right, ",O=my bank,C=br", "", 1): 400} {
+		b := newBrazil(t)
+		body := b.request(t, nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": name})
+		if got := b.send(http.MethodPost, endpoint, "", body, parsed); got.Status != status {
+			t.Errorf("%s: %d %s, want %d", name, got.Status, got.Body, status)
+		}
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 // used alone or among Options.Policies, and the options that go with it. Each
 // is made of what the server supports, a [dcr.DefaultValidator]: ceilings that
 // it leaves nil become those of the preset, ceilings that it sets are narrowed
-// to what the preset allows.
+// to what the preset allows. What a preset needs of the options, NewHandler
+// refuses to do without, however the preset came there; what is merely wise it
+// warns of.
 type Preset struct {
 	dcr.Validator
 	options func(*dcr.Options)
@@ -36,6 +38,14 @@ func fill(list *[]string, values ...string) {
 	if *list == nil {
 		*list = values
 	}
+}
+
+// closedToPages warns of options that let no page register.
+func closedToPages(preset string, opts *dcr.Options) []string {
+	if !opts.CORS.Off() {
+		return nil
+	}
+	return []string{preset + " is for clients that run in a browser too, and no page may call the endpoints; set Options.CORS, as Apply does"}
 }
 
 // openToPages lets pages of every origin register: the endpoints of the

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"math/rand/v2"
@@ -160,7 +161,9 @@ func TestProfilesHold(t *testing.T) {
 		server := wideServer()
 		server.Supports.RequestObjectSigningAlgs = []string{"RS256", "PS256", "none"}
 		server.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(w.directory.jwks())}}
-		holdPreset(t, policy.UKOpenBanking(server, policy.UKBank{}), over(object{
+		signer := (&dcr.SoftwareStatement{Issuer: "OpenBanking Ltd", Metadata: dcr.Metadata{SoftwareID: "65d1f27c4aeaa4afd2e1"}}).Signer()
+		preset := policy.UKOpenBanking(server, policy.UKBank{Roles: map[string][]string{"AISP": {"email"}}})
+		holdPreset(t, signedBy{preset, signer}, over(object{
 			"redirect_uris":              []string{"https://prime.example.com/cb"},
 			"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "PS256",
 			"grant_types": []string{"authorization_code", "client_credentials"}, "scope": "email openid",
@@ -179,6 +182,17 @@ func TestProfilesHold(t *testing.T) {
 			"software_statement": b.statement(t, nil),
 		}), brasilHolds)
 	})
+}
+
+// signedBy stands for the decoder: it says who signed a request.
+type signedBy struct {
+	dcr.Validator
+	signer string
+}
+
+func (s signedBy) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	reg.Request.Signer = s.signer
+	return s.Validator.ValidateSoftwareStatement(ctx, reg)
 }
 
 // holdPreset sends random requests, each as a registration and as an update of

@@ -16,6 +16,9 @@ import (
 
 const endpoint = "https://id.example.com/connect/dcr"
 
+// quiet is a logger for handlers whose log is not looked at.
+var quiet = slog.New(slog.DiscardHandler)
+
 // server is a handler and its store.
 type server struct {
 	*dcr.Handler
@@ -25,7 +28,7 @@ type server struct {
 func serve(t testing.TB, opts *dcr.Options) server {
 	t.Helper()
 	store := memstore.New()
-	opts.Logger = slog.New(slog.DiscardHandler)
+	opts.Logger = quiet
 	handler, err := dcr.NewHandler(store, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +70,14 @@ func (s server) update(client object, body string) dcrtest.Answer {
 	delete(request, "client_secret")
 	encoded, _ := json.Marshal(request)
 	return s.send(http.MethodPut, client["registration_client_uri"].(string), client["registration_access_token"].(string), string(encoded))
+}
+
+func jsonText(members object) string {
+	text, err := json.Marshal(members)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 func decode(t testing.TB, answer dcrtest.Answer) object {

@@ -4,9 +4,13 @@ package policy
 // its software statements.
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -40,6 +44,61 @@ func directoryStatements(server *dcr.DefaultValidator, profile, jwksURI string, 
 		v.Members = map[string]dcr.StatementRule{"redirect_uris": dcr.ClaimBounds, "jwks_uri": dcr.ClaimBinds}
 	}
 	return v
+}
+
+// claims are what a directory says of a piece of software.
+type claims map[string]json.RawMessage
+
+// storedClaims are the claims of the statement that a client is stored with,
+// which was verified when it came; nil where there is none.
+func storedClaims(client *dcr.Client) (stored claims) {
+	if client.Statement == nil {
+		return nil
+	}
+	if token, err := jose.Parse(client.Statement.Text); err == nil {
+		json.Unmarshal(token.Unverified(), &stored)
+	}
+	return stored
+}
+
+// checkSigner refuses a request that the software of its statement did not sign.
+func checkSigner(reg *dcr.Registration) error {
+	if reg.Statement == nil || reg.Request.Signer == "" || reg.Request.Signer != reg.Statement.Signer() {
+		return refuse("", "signer", "the request must be signed by the software that its software_statement is of")
+	}
+	return nil
+}
+
+// text is the claim of this name, "" where it is absent or no text.
+func (c claims) text(name string) string {
+	var text string
+	if json.Unmarshal(c[name], &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// checkStanding refuses what the directory says it no longer stands for: an
+// organisation that is revoked or withdrawn, or a piece of software.
+func (c claims) checkStanding() error {
+	for _, name := range []string{"org_status", "software_status"} {
+		if said := string(c[name]); said == "" || said == "null" || said == `""` {
+			continue
+		}
+		if !strings.EqualFold(c.text(name), "Active") {
+			return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must have as "+name+" Active, or leave it out")
+		}
+	}
+	return nil
+}
+
+// allScopes are the scopes of every role, each once.
+func allScopes(roles map[string][]string) []string {
+	var all []string
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		all = append(all, without(roles[role], all...)...)
+	}
+	return all
 }
 
 // publicHTTPS wants https on public hosts wherever a client has itself

@@ -6,9 +6,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
 )
@@ -19,7 +22,20 @@ type UKBank struct {
 	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
 	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, one with the defaults
 	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
-	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, none is remembered
+	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, the handler's store
+
+	// MaxLifetime bounds how long a request may be good for, from its iat to its
+	// exp. If zero, 2 hours; if negative, it is not bounded.
+	MaxLifetime time.Duration
+
+	// Roles are the scopes of each role in software_roles, besides openid. If nil,
+	// UKRoles.
+	Roles map[string][]string
+}
+
+// UKRoles returns the scopes of each role of a third party, besides openid.
+func UKRoles() map[string][]string {
+	return map[string][]string{"AISP": {"accounts"}, "PISP": {"payments"}, "CBPII": {"fundsconfirmations"}}
 }
 
 // UKOpenBanking is Dynamic Client Registration of UK Open Banking, for banks.
@@ -33,7 +49,14 @@ type UKBank struct {
 //
 //   - The body is a JWS (application/jose, application/jwt), signed with a key
 //     that the software statement names; its iss is the software_id. 3.4 also
-//     has it as a JSON string.
+//     has it as a JSON string. Nothing else is taken, whatever Options.Decoders
+//     are, and a validator that has Decoders of its own around the preset must say
+//     by DecodedBody.Signer that this software signed.
+//   - A request is taken once, by its jti, and is good for 2 hours at most. The
+//     store must be a [dcr.ReplayStore], unless bank.Replay is set.
+//   - Scopes are those of the statement's software_roles, where it has them. An
+//     organisation or software whose org_status or software_status is there and
+//     not Active is refused.
 //   - A statement of the directory is required, and its claims win: client_name
 //     and the pages, jwks_uri; redirect_uris may be a part of those it names,
 //     and are all of them where the request names none.
@@ -44,14 +67,16 @@ type UKBank struct {
 //   - Signatures are PS256 or ES256; redirect URIs are https on public hosts.
 //     client_secret_jwt is left out, which has no algorithm among these.
 //   - application_type is web or mobile; web or native from 3.4 on.
-//   - Management is authorised by the client's own access token, through
-//     Options.Caller, at Endpoint/{client_id}; an update may leave out client_id.
+//   - Management is authorised by the client's own access token alone, through
+//     Options.Caller and ManageAs, at Endpoint/{client_id}: there are no
+//     registration access tokens. An update may leave out client_id.
 //   - Client secrets have 36 characters (216 random bits), as the schema wants.
 //   - What is wrong with a request is answered with 400 and a code of RFC 7591.
 //
 // Third parties come over mutual TLS without a token, so set
 // Options.AllowAnonymous, and Options.Caller to what verifies their tokens.
-// Apply it after both: it needs Options.Endpoint.
+// Apply it to options that have their Endpoint. Among Options.Policies it needs
+// ManageAs and OptionalClientID, or DisableManagement.
 func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", ukAlgorithms...)
 	supports := &server.Supports
@@ -64,12 +89,12 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	fill(&supports.TokenEndpointAuthSigningAlgs, ukAlgorithms...)
 	server.AllowHybridWithoutImplicit = true
 	server.AllowHTTPRedirects = false
-	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{
-		Statements: statements, IssuerClaim: "software_id", Audience: bank.Audience, Fetch: bank.Fetch, Keys: bank.Keys, Replay: bank.Replay,
-		RequiredClaims: []string{"iss", "aud", "iat", "exp", "jti"},
-	})
+	server.ManageByCallerOnly = true
+	if bank.Roles == nil {
+		bank.Roles = UKRoles()
+	}
 	return Preset{
-		Validator: Stack(uk{server, bank.Version == "3.4"},
+		Validator: Stack(uk{server, bank, ukDecoders(statements, bank)},
 			SigningAlgorithms(ukAlgorithms...),
 			GrantTypes(Values{Ceiling: ukGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
@@ -77,7 +102,7 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 			publicHTTPS(256),
 			RequireMembers("token_endpoint_auth_method", "grant_types", "scope", "application_type", "id_token_signed_response_alg", "request_object_signing_alg"),
 		),
-		options: func(opts *dcr.Options) { ukOptions(opts, decode, bank.Version == "3.4") },
+		options: ukOptions,
 	}
 }
 
@@ -86,16 +111,11 @@ var (
 	ukGrants     = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 )
 
-func ukOptions(opts *dcr.Options, decode dcr.Decoder, v34 bool) {
-	if opts.Decoders == nil {
-		opts.Decoders = map[string]dcr.Decoder{"application/jose": decode, "application/jwt": decode}
-		if v34 {
-			opts.Decoders["application/json"] = decode // "a string", by a fault of that text
-		}
-	}
+// ukOptions sets what goes with the preset.
+func ukOptions(opts *dcr.Options) {
 	opts.OptionalClientID = true
 	if opts.ClientURI == "" {
-		opts.ClientURI = strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
+		opts.ClientURI = ukClientURI(opts)
 	}
 	if opts.ManageAs == nil {
 		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
@@ -109,6 +129,25 @@ func ukOptions(opts *dcr.Options, decode dcr.Decoder, v34 bool) {
 		opts.WriteError = ukWriteError
 	}
 }
+
+func ukClientURI(opts *dcr.Options) string {
+	return strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
+}
+
+// ukDecoders take signed requests.
+func ukDecoders(statements *dcr.StatementVerifier, bank UKBank) map[string]dcr.Decoder {
+	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{
+		Statements: statements, IssuerClaim: "software_id", Audience: bank.Audience, Fetch: bank.Fetch, Keys: bank.Keys,
+		RequiredClaims: []string{"iss", "aud", "iat", "exp", "jti"}, Once: true, Replay: bank.Replay, MaxLifetime: bank.MaxLifetime,
+	})
+	decoders := map[string]dcr.Decoder{"application/jose": decode, "application/jwt": decode}
+	if bank.v34() {
+		decoders["application/json"] = decode // "a string", by a fault of that text
+	}
+	return decoders
+}
+
+func (bank *UKBank) v34() bool { return bank.Version == "3.4" }
 
 // ukSecret makes the longest secret of random bits that the schema has room
 // for.
@@ -130,7 +169,50 @@ func ukWriteError(w http.ResponseWriter, r *http.Request, err error) {
 
 type uk struct {
 	dcr.Validator
-	v34 bool
+	bank     UKBank
+	decoders map[string]dcr.Decoder
+}
+
+// Decoders are those of signed requests, and no others.
+func (u uk) Decoders() map[string]dcr.Decoder { return u.decoders }
+
+// CheckOptions wants what management of clients needs, and a memory for jti.
+func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && u.bank.Replay == nil {
+		return errors.New("UKOpenBanking takes each request once, which needs a store that is a ReplayStore; use one, or set UKBank.Replay")
+	}
+	if !opts.DisableManagement && !opts.OptionalClientID {
+		return errors.New("UKOpenBanking has updates without client_id; set Options.OptionalClientID, as Apply does")
+	}
+	return u.Validator.CheckOptions(opts, store)
+}
+
+// OptionsWarnings are about what the texts say of addresses, secrets and errors.
+func (u uk) OptionsWarnings(opts *dcr.Options) []string {
+	var warnings []string
+	if !opts.DisableManagement && opts.ClientURI != ukClientURI(opts) {
+		warnings = append(warnings, "UKOpenBanking manages clients at the registration endpoint followed by /{client_id}; set Options.ClientURI so, as Apply does")
+	}
+	secrets := slices.ContainsFunc(u.Capabilities().TokenEndpointAuthMethods, func(method string) bool { return strings.HasPrefix(method, "client_secret_") })
+	if secrets && opts.NewClientSecret == nil {
+		warnings = append(warnings, "UKOpenBanking has client secrets of 36 characters at most, and the default ones are longer; set Options.NewClientSecret, as Apply does")
+	}
+	if opts.WriteError == nil {
+		warnings = append(warnings, "UKOpenBanking knows the codes of RFC 7591 alone, with status 400; set Options.WriteError, as Apply does")
+	}
+	return warnings
+}
+
+// ValidateSoftwareStatement wants a request that the software of the statement
+// signed, and software and an organisation in good standing.
+func (u uk) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	if err := u.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
+		return err
+	}
+	if err := checkSigner(reg); err != nil {
+		return err
+	}
+	return claims(reg.Statement.Claims).checkStanding()
 }
 
 // Capabilities takes away the push mode of CIBA, and user codes.
@@ -144,7 +226,7 @@ func (u uk) Capabilities() dcr.Capabilities {
 // ValidateRedirectURIs judges application_type by the words of the version.
 func (u uk) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	c, device := reg.Client, "mobile"
-	if u.v34 {
+	if u.bank.v34() {
 		device = "native"
 	}
 	asked := c.ApplicationType
@@ -169,7 +251,7 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 		return refuse("token_endpoint_auth_signing_alg", "uk", "token_endpoint_auth_signing_alg must be sent with private_key_jwt")
 	}
 	longest := 128
-	if u.v34 {
+	if u.bank.v34() {
 		longest = 512
 	}
 	if len(c.TLSClientAuthSubjectDN) > longest {
@@ -181,7 +263,7 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 	return nil
 }
 
-// ValidateClient wants a scope that is left.
+// ValidateClient wants a scope that is left, within the roles of the software.
 func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
@@ -189,5 +271,29 @@ func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Client.Scope == "" || len(reg.Client.Scope) > 256 {
 		return refuse("scope", "uk", "scope must have at least one of: %s", orNone(reg.Capabilities.Scopes))
 	}
+	allowed, bounded := u.scopes(reg)
+	if bounded && len(without(strings.Fields(reg.Client.Scope), allowed...)) > 0 {
+		return refuse("scope", "uk", "scope must be among those of the software statement's roles: %s", strings.Join(allowed, ", "))
+	}
 	return nil
+}
+
+// scopes are those of the statement's roles, where it has any say about them.
+func (u uk) scopes(reg *dcr.Registration) (allowed []string, bounded bool) {
+	if reg.Statement == nil {
+		return nil, true
+	}
+	said, claimed := reg.Statement.Claims["software_roles"]
+	if !claimed || string(said) == "null" {
+		return nil, false
+	}
+	var roles []string
+	if json.Unmarshal(said, &roles) != nil {
+		roles = nil // what is no list of roles gives none
+	}
+	allowed = []string{"openid"}
+	for _, role := range roles {
+		allowed = append(allowed, without(u.bank.Roles[role], allowed...)...)
+	}
+	return allowed, true
 }

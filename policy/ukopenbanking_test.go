@@ -1,9 +1,9 @@
 package policy_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -20,22 +20,32 @@ import (
 // ukWorld is a directory, a third party and a bank.
 type ukWorld struct {
 	directory, party signer
+	preset           policy.Preset
 	bank             *dcr.Handler
 	store            *memstore.Store
 }
 
 const ukAudience = "0015800000jf9GgAAI"
 
-func newUK(t *testing.T, version string) *ukWorld {
+func newUK(t *testing.T, bank policy.UKBank) *ukWorld {
 	t.Helper()
 	w := &ukWorld{directory: newES256("directory"), party: newES256("party"), store: memstore.New()}
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(w.directory.jwks())},
 	}}
-	opts := policy.UKOpenBanking(server, policy.UKBank{
-		Version: version, Audience: []string{ukAudience}, Keys: dcr.StaticKeys(w.party.jwks()),
-	}).Apply(&dcr.Options{
-		Endpoint: endpoint, AllowAnonymous: true, Logger: slog.New(slog.DiscardHandler),
+	bank.Audience, bank.Keys = []string{ukAudience}, dcr.StaticKeys(w.party.jwks())
+	w.preset = policy.UKOpenBanking(server, bank)
+	var err error
+	if w.bank, err = dcr.NewHandler(w.store, w.preset.Apply(ukOptions())); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// ukOptions are the bank's own.
+func ukOptions() *dcr.Options {
+	return &dcr.Options{
+		Endpoint: endpoint, AllowAnonymous: true, Logger: quiet,
 		Caller: func(r *http.Request) (*dcr.Caller, error) { // the bank's own access tokens name their client
 			token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer token-of-")
 			if !found {
@@ -43,12 +53,7 @@ func newUK(t *testing.T, version string) *ukWorld {
 			}
 			return &dcr.Caller{ClientID: token}, nil
 		},
-	})
-	var err error
-	if w.bank, err = dcr.NewHandler(w.store, opts); err != nil {
-		t.Fatal(err)
 	}
-	return w
 }
 
 func (w *ukWorld) statement(t testing.TB, change object) string {
@@ -67,7 +72,7 @@ func (w *ukWorld) statement(t testing.TB, change object) string {
 func (w *ukWorld) request(t testing.TB, statement, claims object) string {
 	return w.party.sign(t, with(object{
 		"iss": "65d1f27c4aeaa4afd2e1", "aud": ukAudience, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
-		"jti":                        "1b7ae0e9-2b7b-4c6b-9d5e-3f0a5d1f2c77",
+		"jti":                        rand.Text(),
 		"redirect_uris":              []string{"https://prime.example.com/cb"},
 		"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "PS256",
 		"grant_types": []string{"authorization_code", "client_credentials"}, "scope": "accounts openid",
@@ -77,7 +82,12 @@ func (w *ukWorld) request(t testing.TB, statement, claims object) string {
 }
 
 func (w *ukWorld) send(method, path, contentType, token, body string) dcrtest.Answer {
+	return w.sendWith(http.Header{}, method, path, contentType, token, body)
+}
+
+func (w *ukWorld) sendWith(header http.Header, method, path, contentType, token, body string) dcrtest.Answer {
 	r := httptest.NewRequest(method, endpoint+path, strings.NewReader(body))
+	r.Header = header
 	r.Header.Set("Content-Type", contentType)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -89,7 +99,7 @@ func (w *ukWorld) send(method, path, contentType, token, body string) dcrtest.An
 }
 
 func TestUKRegistersAndManages(t *testing.T) {
-	w := newUK(t, "")
+	w := newUK(t, policy.UKBank{})
 	answer := w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil))
 	if err := dcrtest.ReadOpenBankingUK(answer); err != nil {
 		t.Fatal(err)
@@ -107,14 +117,11 @@ func TestUKRegistersAndManages(t *testing.T) {
 		t.Errorf("omitted response_types are %s", types)
 	}
 	id := client["client_id"].(string)
-	if client["registration_client_uri"] != endpoint+"/"+id {
-		t.Errorf("registration_client_uri is %v", client["registration_client_uri"])
+	if client["registration_client_uri"] != nil || client["registration_access_token"] != nil {
+		t.Errorf("a registration access token is answered: %s", answer.Body)
 	}
-	for _, token := range []string{"token-of-" + id, client["registration_access_token"].(string)} {
-		read := w.send(http.MethodGet, "/"+id, "", token, "")
-		if err := dcrtest.ReadOpenBankingUK(read); err != nil {
-			t.Errorf("read by %s: %v", token, err)
-		}
+	if err := dcrtest.ReadOpenBankingUK(w.send(http.MethodGet, "/"+id, "", "token-of-"+id, "")); err != nil {
+		t.Errorf("read: %v", err)
 	}
 	update := w.request(t, nil, object{"redirect_uris": nil, "response_types": []string{"code"}}) // and no client_id
 	updated := w.send(http.MethodPut, "/"+id, "application/jwt", "token-of-"+id, update)
@@ -154,6 +161,20 @@ func TestUKRules(t *testing.T) {
 		{"expired", "", nil, object{"exp": time.Now().Add(-time.Hour).Unix()}, "invalid_client_metadata"},
 		{"no expiry", "", nil, object{"exp": nil}, "invalid_client_metadata"},
 		{"no jti", "", nil, object{"jti": nil}, "invalid_client_metadata"},
+		{"good for two hours", "", nil, object{"exp": time.Now().Unix() + 7200, "iat": time.Now().Unix()}, ""},
+		{"good for longer than two hours", "", nil, object{"exp": time.Now().Unix() + 7201, "iat": time.Now().Unix()}, "invalid_client_metadata"},
+		{"good for ten years", "", nil, object{"exp": time.Now().AddDate(10, 0, 0).Unix()}, "invalid_client_metadata"},
+		{"scopes beyond the roles", "", object{"software_roles": []string{"AISP"}}, object{"scope": "openid payments fundsconfirmations"}, "invalid_client_metadata"},
+		{"scopes of every role", "", object{"software_roles": []string{"AISP", "PISP", "CBPII"}}, object{"scope": "openid accounts payments fundsconfirmations"}, ""},
+		{"openid, which no role needs", "", object{"software_roles": []string{}}, object{"scope": "openid"}, ""},
+		{"scopes without a role", "", object{"software_roles": []string{}}, nil, "invalid_client_metadata"},
+		{"roles of the wrong form", "", object{"software_roles": "AISP"}, nil, "invalid_client_metadata"},
+		{"a statement without roles", "", object{"software_roles": nil}, object{"scope": "openid payments"}, ""},
+		{"an organisation in good standing", "", object{"org_status": "Active", "software_status": "active"}, nil, ""},
+		{"an organisation that was revoked", "", object{"org_status": "Revoked"}, nil, "unapproved_software_statement"},
+		{"an organisation that withdrew", "", object{"org_status": "Withdrawn"}, nil, "unapproved_software_statement"},
+		{"software that was revoked", "", object{"software_status": "Revoked"}, nil, "unapproved_software_statement"},
+		{"a standing of the wrong form", "", object{"org_status": []string{"Active"}}, nil, "unapproved_software_statement"},
 		{"no statement", "", nil, object{"software_statement": nil}, "invalid_software_statement"},
 		{"a statement of another directory", "", object{"iss": "Somebody Ltd"}, nil, "invalid_software_statement"},
 		{"no method", "", nil, object{"token_endpoint_auth_method": nil}, "invalid_client_metadata"},
@@ -176,13 +197,13 @@ func TestUKRules(t *testing.T) {
 		{"by certificate, with a long name in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newUK(t, c.version)
+			w := newUK(t, policy.UKBank{Version: c.version})
 			good := decode(t, w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil)))
 			id := good["client_id"].(string)
-			body := w.request(t, c.statement, c.claims)
+			body := func() string { return w.request(t, c.statement, c.claims) }
 			for method, answer := range map[string]dcrtest.Answer{
-				"registration": w.send(http.MethodPost, "", "application/jose", "", body),
-				"update":       w.send(http.MethodPut, "/"+id, "application/jose", "token-of-"+id, body),
+				"registration": w.send(http.MethodPost, "", "application/jose", "", body()),
+				"update":       w.send(http.MethodPut, "/"+id, "application/jose", "token-of-"+id, body()),
 			} {
 				if c.code == "" {
 					if answer.Status > 201 {
@@ -199,7 +220,7 @@ func TestUKRules(t *testing.T) {
 }
 
 func TestUKBodies(t *testing.T) {
-	w := newUK(t, "3.4")
+	w := newUK(t, policy.UKBank{Version: "3.4"})
 	request := w.request(t, nil, nil)
 	text, _ := json.Marshal(request)
 	forged := newES256("party").sign(t, object{"iss": "65d1f27c4aeaa4afd2e1", "software_statement": w.statement(t, nil)})

@@ -45,7 +45,7 @@ func TestWarnings(t *testing.T) {
 		{"a policy beyond discovery", nil, dcr.Options{
 			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
 			Policies:  map[string]dcr.Validator{"mcp": policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none"}}})},
-		}, []string{`Options.Policies["mcp"] registers clients with client_credentials`, `Options.Policies["mcp"] registers clients with none`}},
+		}, []string{`Options.Policies["mcp"]: MCP is for clients that run in a browser`, `Options.Policies["mcp"] registers clients with client_credentials`, `Options.Policies["mcp"] registers clients with none`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			logger, lines := quiet()
