@@ -129,7 +129,8 @@ type Options struct {
 
 	// Decoders turn bodies into JSON, by media type; a body of any other type
 	// gets 415, application/json among them unless PlainJSON is here for it. If
-	// nil, only application/json is taken.
+	// nil, only application/json is taken. A policy that has Decoders of its own
+	// takes bodies by those alone.
 	Decoders map[string]Decoder
 
 	// MaxBodyBytes bounds a request's body. If zero, 64 KiB.

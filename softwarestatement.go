@@ -130,8 +130,11 @@ func (s *SoftwareStatement) claimed() []string {
 // of the one that the client registered with, whoever verified it. What claims
 // nothing leaves the software as it was.
 func (reg *Registration) checkSoftware() error {
+	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement == nil {
+		return nil
+	}
 	verifier := cmp.Or(reg.foundation.statements, &StatementVerifier{})
-	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement == nil || verifier.AllowOtherSoftware {
+	if verifier.AllowOtherSoftware {
 		return nil
 	}
 	statement, stored := reg.Statement, reg.Previous.Statement

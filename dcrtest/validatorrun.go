@@ -78,6 +78,7 @@ func (w *watch) register(body string, caller *dcr.Caller) {
 	const endpoint = "https://id.example.com/connect/dcr"
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint: endpoint, Validator: w, AllowAnonymous: true, Sealer: sealer,
+		ManageAs: func(*dcr.Caller, *dcr.Client) bool { return false }, OptionalClientID: true, // what policies ask for
 		WriteError: w.writeError, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"maps"
 	"math/big"
 	"net/http"
@@ -33,20 +32,30 @@ const (
 // brazil is a directory and an institution.
 type brazil struct {
 	directory signer
+	alone     http.Handler // without MutualTLS in front
 	http.Handler
 }
 
 func newBrazil(t *testing.T) *brazil {
 	t.Helper()
+	return newBrazilBy(t, ways["applied"])
+}
+
+// newBrazilBy is an institution that came to the preset in some way.
+func newBrazilBy(t *testing.T, way func(policy.Preset, *dcr.Options)) *brazil {
+	t.Helper()
 	b := &brazil{directory: newPS256()}
-	opts := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
+	preset := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"Open Banking Brasil SSA issuer": dcr.StaticKeys(b.directory.jwks())},
-	}}, policy.BrasilBank{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: slog.New(slog.DiscardHandler)})
+	}}, policy.BrasilBank{})
+	opts := &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: quiet}
+	opts.Caller = func(*http.Request) (*dcr.Caller, error) { return nil, nil }
+	way(preset, opts)
 	handler, err := dcr.NewHandler(memstore.New(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Handler = policy.MutualTLS(handler)
+	b.alone, b.Handler = handler, policy.MutualTLS(handler)
 	return b
 }
 
@@ -233,8 +242,14 @@ func TestBrasilRules(t *testing.T) {
 // TestBrasilManagesByItsCertificate holds that the registration access token is
 // good with a certificate of the client's software and organisation alone.
 func TestBrasilManagesByItsCertificate(t *testing.T) {
+	for _, way := range []string{"as Validator", "named by ChoosePolicy", "named by Caller.Policy", "applied", "inside the host's own"} {
+		t.Run(way, func(t *testing.T) { brasilManages(t, newBrazilBy(t, ways[way])) })
+	}
+}
+
+func brasilManages(t *testing.T, b *brazil) {
+	b.Handler = b.alone
 	const otherSoftware, otherOrganisation = "0d5ad2b1-93a0-4c48-a4f4-9d3b1f5b2f11", "5f69111d-5ac3-452d-a10d-2f1e4bb5a5b1"
-	b := newBrazil(t)
 	client := decode(t, b.send(http.MethodPost, endpoint, "", b.request(t, nil, nil), brCertificate))
 	uri, token := client["registration_client_uri"].(string), client["registration_access_token"].(string)
 	update := func(statement object) string {

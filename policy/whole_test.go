@@ -23,6 +23,18 @@ var ways = map[string]func(preset policy.Preset, opts *dcr.Options){
 		opts.Policies = map[string]dcr.Validator{"it": preset}
 		opts.ChoosePolicy = func(*http.Request, *dcr.Caller) (string, error) { return "it", nil }
 	},
+	"named by Caller.Policy": func(preset policy.Preset, opts *dcr.Options) {
+		opts.Policies = map[string]dcr.Validator{"it": preset}
+		inner := opts.Caller
+		opts.Caller = func(r *http.Request) (*dcr.Caller, error) {
+			caller, err := inner(r)
+			if caller == nil {
+				caller = &dcr.Caller{}
+			}
+			caller.Policy = "it"
+			return caller, err
+		}
+	},
 	"applied": func(preset policy.Preset, opts *dcr.Options) { preset.Apply(opts) },
 	"applied, where JSON has a decoder": func(preset policy.Preset, opts *dcr.Options) {
 		opts.Decoders = map[string]dcr.Decoder{"application/json": dcr.PlainJSON, "application/jose": dcr.PlainJSON}
@@ -305,6 +317,14 @@ func TestPresetsAreWhole(t *testing.T) {
 
 // plain hides what a store can do besides.
 type plain struct{ dcr.ClientConfigurationStore }
+
+// TestProfilesPassTestValidator holds that what a preset asks of the options does
+// not stand in the way of dcrtest.
+func TestProfilesPassTestValidator(t *testing.T) {
+	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
+	dcrtest.TestValidator(t, policy.UKOpenBanking(server, policy.UKBank{}))
+	dcrtest.TestValidator(t, policy.OpenFinanceBrasil(server, policy.BrasilBank{}))
+}
 
 // TestAppliedPresetsHaveNothingToWarnOf holds that Apply sets what is wise.
 func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
