@@ -284,25 +284,36 @@ func handlerOver(t *testing.T, s server, rules ...policy.Rule) *dcr.Handler {
 	return handler
 }
 
-// The same for who calls Validate and NewResponse, and has no Handler.
+// The same without a Handler. Where nothing is answered, what a ValidateClient
+// around the rule does after it cannot be known.
 func TestDuendeWishesThatAreLoweredWithoutAHandler(t *testing.T) {
 	for name, rule := range lowering {
-		t.Run(name, func(t *testing.T) {
-			free := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{}))
-			lowered := policy.Stack(free, rule)
-			reg := &dcr.Registration{Request: parsed(t, with(duendeClient, object{"access_token_lifetime": 1800}))}
-			if err := dcr.Validate(t.Context(), lowered, reg); err != nil {
-				t.Fatal(err)
+		for way, answers := range map[string]bool{"with an answer": true, "by Validate alone": false} {
+			if name == "ValidateClient" && !answers {
+				continue
 			}
-			res, err := dcr.NewResponse(t.Context(), lowered, reg, "", "")
-			if err != nil || string(res.Extra["access_token_lifetime"]) != "600" {
-				t.Fatalf("answered %s, %v", res.Extra["access_token_lifetime"], err)
-			}
-			client, err := judge(t, free, duendeClient, reg.Client)
-			if err != nil || client.AccessTokenLifetime != time.Hour {
-				t.Errorf("left out, it is %v, %v", client.AccessTokenLifetime, err)
-			}
-		})
+			t.Run(name+", "+way, func(t *testing.T) {
+				free := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{}))
+				lowered := policy.Stack(free, rule)
+				reg := &dcr.Registration{Request: parsed(t, with(duendeClient, object{"access_token_lifetime": 1800}))}
+				if err := dcr.Validate(t.Context(), lowered, reg); err != nil {
+					t.Fatal(err)
+				}
+				if answers {
+					res, err := dcr.NewResponse(t.Context(), lowered, reg, "", "")
+					if err != nil || string(res.Extra["access_token_lifetime"]) != "600" {
+						t.Fatalf("answered %s, %v", res.Extra["access_token_lifetime"], err)
+					}
+				}
+				if said := string(reg.Client.Extra["access_token_lifetime"]); said != "600" {
+					t.Errorf("the wish became %s", said)
+				}
+				client, err := judge(t, free, duendeClient, reg.Client)
+				if err != nil || client.AccessTokenLifetime != time.Hour {
+					t.Errorf("left out, it is %v, %v", client.AccessTokenLifetime, err)
+				}
+			})
+		}
 	}
 }
 
