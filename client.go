@@ -73,8 +73,8 @@ type Client struct {
 	RegistrationTokens []Secret `json:"registration_tokens"` // hashes; more than one only during a rotation's grace window
 
 	// Settings that the server owns, in the terms of Duende IdentityServer. A
-	// request reaches them only through the extension members that the host
-	// switched on, and never beyond the host's ceilings.
+	// request reaches none of them but where a policy lets it, as
+	// policy.DuendeMembers does up to the host's ceilings.
 	RequirePKCE                           bool                   `json:"require_pkce"`                    // RFC 7636; default true
 	RequireConsent                        bool                   `json:"require_consent"`                 // default true
 	AllowRememberConsent                  bool                   `json:"allow_remember_consent"`          // default true

@@ -33,9 +33,6 @@ func (reg *Registration) authMethod() string {
 // ValidateClientAuthentication settles how the client authenticates and judges
 // its keys.
 func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
-	if err := d.Duende.clientSecret(reg); err != nil {
-		return err
-	}
 	if err := reg.settle(member("token_endpoint_auth_method"), "client_secret_basic"); err != nil {
 		return err
 	}

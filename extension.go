@@ -124,7 +124,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 
 // declares reports whether an extension member is accepted.
 func (reg *Registration) declares(name string) bool {
-	return declared(reg.extensions, name) != nil || reg.foundation.duende != nil && isDuendeMember(name)
+	return declared(reg.extensions, name) != nil
 }
 
 // declared is the declaration of a member, nil if there is none. A

@@ -40,10 +40,8 @@ func KeepResponse(ctx context.Context, reg *Registration, res *Response) error {
 // errors are those of ShapeResponse, and any that says that it broke a fixed
 // rule.
 func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
-	res, err := newResponse(reg, v)
-	if err != nil {
-		return nil, err
-	}
+	res := &Response{}
+	res.describe(reg, v)
 	res.ClientSecret, res.RegistrationAccessToken = secret, token
 	return res, reg.shape(ctx, res, v.ShapeResponse)
 }
@@ -66,16 +64,12 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	v := reg.validator
 	if _, plain := v.(DefaultValidator); plain && !h.hooked {
 		var res Response // nobody else sees it, so that it may share the client's lists
-		if err := res.describe(reg, v); err != nil {
-			return nil, err
-		}
+		res.describe(reg, v)
 		return h.finish(&res, reg, secret, token)
 	}
-	res, err := newResponse(reg, v)
-	if err == nil {
-		err = reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse)
-	}
-	if err != nil {
+	res := &Response{}
+	res.describe(reg, v)
+	if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 		return nil, err
 	}
 	return h.finish(res, reg, secret, token)
@@ -122,15 +116,9 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 // scratch is room to write JSON in, whose size is known only then.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
-// newResponse makes the answer that tells of reg.Client. It shares lists with
+// describe makes res the answer that tells of reg.Client. It shares lists with
 // the client still.
-func newResponse(reg *Registration, v Validator) (*Response, error) {
-	res := &Response{}
-	return res, res.describe(reg, v)
-}
-
-// describe fills the answer that tells of reg.Client.
-func (res *Response) describe(reg *Registration, v Validator) error {
+func (res *Response) describe(reg *Registration, v Validator) {
 	if !reg.measured {
 		reg.measureBy(v)
 	}
@@ -151,7 +139,6 @@ func (res *Response) describe(reg *Registration, v Validator) error {
 		res.ClientSecretExpiresAt = &expiry
 		break // the newest secret comes first
 	}
-	return res.showSettings(reg)
 }
 
 // appendJSON writes the answer. Members that the server issues are written

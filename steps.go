@@ -94,7 +94,7 @@ func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration
 			}
 		}
 	}
-	return d.Duende.consent(reg)
+	return nil
 }
 
 func (reg *Registration) checkDisplayURIs() error {
@@ -274,16 +274,12 @@ func (reg *Registration) checkRequestObjects() error {
 	return rule.checkList("request_uris", c.RequestURIs)
 }
 
-// ValidateTokens settles sender constraining, authorization details types and,
-// where the host switched them on, token types and lifetimes.
+// ValidateTokens settles sender constraining and authorization details types.
 func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration) error {
 	if err := reg.checkSenderConstraint(); err != nil {
 		return err
 	}
-	if err := reg.checkSubset("authorization_details_types", reg.Client.AuthorizationDetailsTypes, reg.Capabilities.AuthorizationDetailsTypes); err != nil {
-		return err
-	}
-	return d.Duende.tokens(reg)
+	return reg.checkSubset("authorization_details_types", reg.Client.AuthorizationDetailsTypes, reg.Capabilities.AuthorizationDetailsTypes)
 }
 
 // checkSenderConstraint keeps bound tokens away from the browser, where

@@ -39,11 +39,11 @@ type Validator interface {
 	SetDefaultScopes(ctx context.Context, reg *Registration) error
 
 	// ValidateClientAuthentication settles token_endpoint_auth_method and its
-	// algorithm, jwks, jwks_uri, tls_client_auth_* and require_client_secret.
+	// algorithm, jwks, jwks_uri and tls_client_auth_*.
 	ValidateClientAuthentication(ctx context.Context, reg *Registration) error
 
 	// ValidateDisplay settles client_name, client_uri, logo_uri, tos_uri,
-	// policy_uri, contacts, their language-tagged forms, and consent settings.
+	// policy_uri, contacts and their language-tagged forms.
 	ValidateDisplay(ctx context.Context, reg *Registration) error
 
 	// ValidateLogout settles post_logout_redirect_uris and front- and
@@ -60,7 +60,8 @@ type Validator interface {
 	// require_signed_request_object and require_pushed_authorization_requests.
 	ValidateRequestObjects(ctx context.Context, reg *Registration) error
 
-	// ValidateTokens settles token types, lifetimes and sender constraining.
+	// ValidateTokens settles sender constraining and authorization details
+	// types: what a policy says of token types and lifetimes belongs here too.
 	ValidateTokens(ctx context.Context, reg *Registration) error
 
 	// ValidateExtensions settles the declared extension members.
@@ -111,7 +112,6 @@ type DefaultValidator struct {
 	DefaultScopes []string           // for a client that asks for no scope, or none that is supported
 	Statements    *StatementVerifier // if nil, software statements are ignored
 	Extensions    []Extension        // extension members to accept
-	Duende        *DuendeExtensions  // if not nil, Duende IdentityServer's extension members are accepted
 	Fetch         *GuardedClient     // fetches sector_identifier_uri; if nil, one with the defaults
 
 	AllowHTTPRedirects         bool // remote http in the redirect URIs of confidential clients of the code flow, and the logout URIs of confidential clients
@@ -126,7 +126,6 @@ type DefaultValidator struct {
 // bottom of a Validator.
 type foundation struct {
 	statements            *StatementVerifier
-	duende                *DuendeExtensions
 	pushedRedirectURIs    bool
 	hybridWithoutImplicit bool
 	defaultScopes         []string
@@ -135,7 +134,7 @@ type foundation struct {
 
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
-		statements: d.Statements, duende: d.Duende,
+		statements:         d.Statements,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
 		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly,
 	}
@@ -194,10 +193,7 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 		}
 	}
 	reg.settleOfflineAccess()
-	if err := reg.checkFixedRules(); err != nil {
-		return err
-	}
-	return reg.Client.keepAsked()
+	return reg.checkFixedRules()
 }
 
 // begin sets up everything that the steps rely on.
@@ -213,9 +209,6 @@ func (reg *Registration) begin(v Validator) error {
 	reg.measureBy(v)
 	if reg.Client == nil {
 		reg.Client = StartingClient(v, reg.Previous)
-		if reg.foundation.duende != nil {
-			reg.foundation.duende.begin(reg)
-		}
 	}
 	reg.Client.Metadata = Metadata{}
 	reg.admit()

@@ -16,19 +16,20 @@ import (
 //   - grant_types must be sent: a pipeline that forgot it wants
 //     client_credentials as often as authorization_code.
 //   - Duende's extension members (access_token_lifetime, require_consent …)
-//     are accepted, stored in the client's settings and answered. Ceilings for
-//     them are in server.Duende; nil allows nothing beyond the defaults.
+//     are accepted, stored in the client's settings and answered, as
+//     [DuendeMembers] does. Its limits are an optional last argument; without
+//     it, nothing beyond the defaults is allowed.
 //
 // Ceilings that the host leaves nil: the grant types authorization_code,
 // client_credentials and refresh_token; the methods client_secret_basic,
 // client_secret_post, private_key_jwt and none; the ID Token algorithms RS256,
 // PS256 and ES256.
-func Duende(server dcr.DefaultValidator) Preset {
+func Duende(server dcr.DefaultValidator, limits ...DuendeLimits) Preset {
 	fill(&server.Supports.GrantTypes, "authorization_code", "client_credentials", "refresh_token")
 	fill(&server.Supports.TokenEndpointAuthMethods, "client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 	fill(&server.Supports.IDTokenSigningAlgs, "RS256", "PS256", "ES256")
-	if server.Duende == nil {
-		server.Duende = &dcr.DuendeExtensions{}
+	if len(limits) == 0 {
+		limits = []DuendeLimits{{}}
 	}
-	return Preset{Validator: Stack(server, RequireMembers("grant_types"))}
+	return Preset{Validator: Stack(server, DuendeMembers(limits[0]), RequireMembers("grant_types"))}
 }

@@ -1,10 +1,12 @@
 package policy_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
@@ -107,4 +109,26 @@ func ExampleGrantTypes() {
 	fmt.Println(policy.Stack(server, rule).Capabilities().GrantTypes)
 	// Output:
 	// [authorization_code refresh_token]
+}
+
+// A client asks for the lifetime of its access tokens, up to a ceiling.
+func ExampleDuendeMembers() {
+	validator := policy.Stack(dcr.DefaultValidator{},
+		policy.DuendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: 24 * time.Hour}))
+	for _, seconds := range []string{"28800", "604800"} {
+		request, err := dcr.ParseRequest([]byte(`{"redirect_uris":["https://app.example.com/cb"],"access_token_lifetime":`+seconds+`}`), dcr.Limits{})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		reg := &dcr.Registration{Request: request}
+		if err := dcr.Validate(context.Background(), validator, reg); err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(reg.Client.AccessTokenLifetime)
+	}
+	// Output:
+	// 8h0m0s
+	// invalid_client_metadata: access_token_lifetime must be from 1 to 86400 seconds
 }

@@ -21,8 +21,10 @@ type Lifetimes struct {
 }
 
 // LimitLifetimes limits lifetimes, whoever chose them: a registrant through
-// [dcr.DuendeExtensions], or a hook of the host. A default is for new clients,
-// and for those whose update no longer asks for what they asked for before.
+// [DuendeMembers], or a hook of the host. A default is for new clients,
+// and for those whose update no longer asks for what they asked for before. Where
+// a client asked for more than it gets, the member it asked with says what it
+// got, as DuendeMembers keeps it.
 func LimitLifetimes(limits Lifetimes) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return lifetimes{inner, limits} }
 }
@@ -69,6 +71,16 @@ func (l limitedLifetime) asked(c *dcr.Client) bool {
 	return sent && err == nil && seconds == l.lifetime.Seconds()
 }
 
+// set gives the client another lifetime. What became of its own wish is then
+// that.
+func (l limitedLifetime) set(c *dcr.Client, to time.Duration) {
+	asked := l.asked(c)
+	*l.lifetime = to
+	if asked {
+		c.Extra[l.member] = appendSeconds(nil, to)
+	}
+}
+
 // ValidateClient holds what every step left to the ceilings.
 func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := l.Validator.ValidateClient(ctx, reg); err != nil {
@@ -80,9 +92,9 @@ func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 		case beyond && limit.Excess == Refuse:
 			return refuse(member, member, "%s must not be longer than %d seconds", member, limit.Ceiling/time.Second)
 		case beyond && limit.Excess == Replace && limit.Default > 0:
-			*lifetime = min(limit.Default, limit.Ceiling)
+			limited.set(reg.Client, min(limit.Default, limit.Ceiling))
 		case beyond:
-			*lifetime = limit.Ceiling
+			limited.set(reg.Client, limit.Ceiling)
 		}
 	}
 	return nil

@@ -21,7 +21,8 @@
 //		policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}, Excess: policy.Refuse}),
 //	)
 //
-// Each rule narrows what those before it let through, never widens it, and
+// Each rule but [DuendeMembers], which lets clients ask for settings, narrows what
+// those before it let through, never widens it, and
 // narrows Capabilities where it can, so that the discovery document says what
 // registration accepts. Rules correct a client before the steps of the inner
 // validators, which then judge the corrected client, and they judge after
@@ -34,7 +35,8 @@
 // the first three, which lead back to the application.
 //
 // Every refusal carries a stable id in [dcr.Error].Rule, "policy." and the
-// name of the rule: policy.https_only, policy.scope …
+// name of the rule: policy.https_only, policy.scope … Those of [DuendeMembers]
+// begin with the member: access_token_lifetime.ceiling.
 package policy
 
 import (

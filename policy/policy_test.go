@@ -316,8 +316,7 @@ func TestAlgorithmPanicsOnAnotherMember(t *testing.T) {
 
 func TestLifetimes(t *testing.T) {
 	minutes := func(n time.Duration) time.Duration { return n * time.Minute }
-	server := openServer
-	server.Duende = &dcr.DuendeExtensions{MaxAccessTokenLifetime: 24 * time.Hour}
+	server := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: 24 * time.Hour}))
 	for _, c := range []struct {
 		name    string
 		limit   policy.Lifetime
@@ -355,8 +354,7 @@ func TestLifetimes(t *testing.T) {
 }
 
 func TestLifetimesThatAnUpdateLeavesOut(t *testing.T) {
-	server := openServer
-	server.Duende = &dcr.DuendeExtensions{MaxAccessTokenLifetime: 24 * time.Hour}
+	server := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: 24 * time.Hour}))
 	limit := policy.Lifetime{Ceiling: 90 * time.Minute, Default: 20 * time.Minute}
 	v := policy.Stack(server, policy.LimitLifetimes(policy.Lifetimes{AccessToken: limit}))
 	for _, c := range []struct {

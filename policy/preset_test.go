@@ -106,6 +106,9 @@ func TestDuende(t *testing.T) {
 		{"a lifetime beyond the ceiling", `{"grant_types":["client_credentials"],"access_token_lifetime":7200}`, "access_token_lifetime.ceiling", nil},
 		{"a pipeline without a secret", `{"grant_types":["client_credentials"],"require_client_secret":false}`, "require_client_secret.client_credentials", nil},
 	})
+	runPreset(t, policy.Duende(dcr.DefaultValidator{}, policy.DuendeLimits{MaxAccessTokenLifetime: 2 * time.Hour}), []presetCase{
+		{"a lifetime below the host's own ceiling", `{"grant_types":["client_credentials"],"access_token_lifetime":7200}`, "", func(c *dcr.Client) bool { return c.AccessTokenLifetime == 2*time.Hour }},
+	})
 	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
 	dcrtest.TestClients(t, s, slices.DeleteFunc(dcrtest.Clients(), func(c dcrtest.Client) bool { return c.Preset != "Duende" })...)
 }

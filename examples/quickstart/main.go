@@ -82,7 +82,7 @@ type preset struct {
 }
 
 var presets = map[string]preset{
-	"duende":            {policy.Duende, false},
+	"duende":            {duende, false},
 	"fapi2":             {policy.FAPI2, false},
 	"matrix":            {matrix, false},
 	"mcp":               {policy.MCP, false},
@@ -90,6 +90,8 @@ var presets = map[string]preset{
 	"openfinancebrasil": {openFinanceBrasil, true},
 	"ukopenbanking":     {ukOpenBanking, true},
 }
+
+func duende(v dcr.DefaultValidator) policy.Preset { return policy.Duende(v) }
 
 func matrix(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }
 
@@ -281,9 +283,6 @@ func run(ctx context.Context, s *settings) error {
 // judge sets what may be registered.
 func (s *settings) judge() error {
 	v := s.validator
-	if s.duende {
-		v.Duende = &dcr.DuendeExtensions{}
-	}
 	if s.statements.Required || len(s.statements.Issuers) > 0 {
 		v.Statements = &s.statements
 	}
@@ -295,14 +294,17 @@ func (s *settings) judge() error {
 	case !s.preset.directory:
 		v.Supports.Scopes = defaultCapabilities.Scopes
 	}
-	s.options.Validator = v
-	switch {
-	case s.preset.policy == nil:
-		return nil
-	case s.preset.directory && v.Statements == nil:
+	if s.preset.directory && v.Statements == nil {
 		return errors.New("this -preset needs the directory that issues statements; name it by -statement-issuer")
 	}
-	s.preset.policy(v).Apply(&s.options)
+	chosen := policy.Preset{Validator: v}
+	if s.preset.policy != nil {
+		chosen = s.preset.policy(v)
+	}
+	if s.duende {
+		chosen = chosen.With(policy.DuendeMembers(policy.DuendeLimits{}))
+	}
+	chosen.Apply(&s.options)
 	return nil
 }
 

@@ -178,11 +178,6 @@ func (f *Field[T]) ListAt(record *T) *[]string {
 	return at[[]string](&f.field, unsafe.Pointer(record))
 }
 
-// Span returns where a Duration field is.
-func (f *Field[T]) Span(record *T) *time.Duration {
-	return at[time.Duration](&f.field, unsafe.Pointer(record))
-}
-
 // Copy makes the field of dst equal to that of src, sharing nothing with it.
 func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
 

@@ -5,15 +5,18 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/policy"
 )
 
-func duendeMembers(e dcr.DuendeExtensions) change {
-	return func(v *dcr.DefaultValidator, _ *dcr.Options) { v.Duende = &e }
+func duendeMembers(limits policy.DuendeLimits) change {
+	return func(v *dcr.DefaultValidator, o *dcr.Options) {
+		o.Validator = policy.Stack(*v, policy.DuendeMembers(limits))
+	}
 }
 
 // What Duende's Configuration API answers of a client's settings, and when.
 func TestDuendeMembersAreAnswered(t *testing.T) {
-	start(t, duende, duendeMembers(dcr.DuendeExtensions{})).judge(t, []wireCase{
+	start(t, duende, duendeMembers(policy.DuendeLimits{})).judge(t, []wireCase{
 		{sentence: "a client of the code flow", answer: `{"access_token_lifetime":3600,"access_token_type":"Jwt","require_client_secret":true,"authorization_code_lifetime":300,
 			"require_consent":true,"allow_remember_consent":true,"enable_local_login":true,"consent_lifetime":null,"allowed_cors_origins":null,"identity_provider_restrictions":null,
 			"identity_token_lifetime":null,"absolute_refresh_token_lifetime":null,"refresh_token_usage":null,"coordinate_lifetime_with_user_session":null,"allowed_identity_token_signing_algorithms":null}`},
@@ -31,7 +34,7 @@ func TestDuendeMembersAreAnswered(t *testing.T) {
 }
 
 func TestDuendeMembers(t *testing.T) {
-	r := start(t, duende, duendeMembers(dcr.DuendeExtensions{MaxConsentLifetime: time.Hour}))
+	r := start(t, duende, duendeMembers(policy.DuendeLimits{MaxConsentLifetime: time.Hour}))
 	const refresh = `"grant_types":["authorization_code","refresh_token"],`
 	r.judge(t, []wireCase{
 		{sentence: "lifetimes below the ceiling", request: `{` + refresh + `"scope":"openid","identity_token_lifetime":60,"access_token_lifetime":600,"authorization_code_lifetime":30,"absolute_refresh_token_lifetime":86400,"sliding_refresh_token_lifetime":3600,"refresh_token_expiration":"Sliding","consent_lifetime":1800}`,
@@ -71,13 +74,13 @@ func TestDuendeMembers(t *testing.T) {
 }
 
 func TestDuendeMembersThatTheHostLoosens(t *testing.T) {
-	start(t, duende, duendeMembers(dcr.DuendeExtensions{AllowLooserBooleans: true, AllowIdentityProviders: true, MaxAccessTokenLifetime: 24 * time.Hour})).judge(t, []wireCase{
+	start(t, duende, duendeMembers(policy.DuendeLimits{AllowLooserBooleans: true, AllowIdentityProviders: true, MaxAccessTokenLifetime: 24 * time.Hour})).judge(t, []wireCase{
 		{sentence: "booleans that loosen", request: `{"require_consent":false}`, answer: `{"require_consent":false,"allow_remember_consent":null}`},
 		{sentence: "where users log in", request: `{"enable_local_login":false,"identity_provider_restrictions":["corp"]}`, answer: `{"enable_local_login":false,"identity_provider_restrictions":["corp"]}`},
 		{sentence: "a list of providers is one of strings", request: `{"identity_provider_restrictions":[null]}`, code: dcrMetadata, says: "identity_provider_restrictions[0]"},
 		{sentence: "a higher ceiling", request: `{"access_token_lifetime":86400}`, answer: `{"access_token_lifetime":86400}`},
 	})
-	start(t, duende, duendeMembers(dcr.DuendeExtensions{MaxAccessTokenLifetime: time.Minute})).judge(t, []wireCase{
+	start(t, duende, duendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: time.Minute})).judge(t, []wireCase{
 		{sentence: "a ceiling below the default is where clients begin", answer: `{"access_token_lifetime":60}`},
 	})
 }
@@ -85,7 +88,7 @@ func TestDuendeMembersThatTheHostLoosens(t *testing.T) {
 // An update replaces what the registrant asked for, and leaves alone what the
 // host set.
 func TestDuendeMembersOnUpdate(t *testing.T) {
-	r := start(t, duende, duendeMembers(dcr.DuendeExtensions{}))
+	r := start(t, duende, duendeMembers(policy.DuendeLimits{}))
 	registered := r.register(t, request(t, `{"access_token_lifetime":600,"require_consent":true,"allow_remember_consent":false}`))
 	put := func(changed map[string]any) *answer {
 		t.Helper()
@@ -114,7 +117,7 @@ func TestDuendeMembersOnUpdate(t *testing.T) {
 }
 
 func TestUpdateKeepsToTheCeilingOfLifetimes(t *testing.T) {
-	r := start(t, `{}`, duendeMembers(dcr.DuendeExtensions{MaxAccessTokenLifetime: 10 * time.Minute}))
+	r := start(t, `{}`, duendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: 10 * time.Minute}))
 	a := r.register(t, request(t, `{"access_token_lifetime":60}`))
 	r.manage(t, "PUT", a, a.update(map[string]any{"access_token_lifetime": nil}))
 	if lifetime := r.client(t, a).AccessTokenLifetime; lifetime != 10*time.Minute {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/extension"
+	"github.com/dynreg/dcr/policy"
 )
 
 var update = flag.Bool("update", false, "write the answers in testdata/golden anew")
@@ -114,7 +115,7 @@ func fixed(_ *dcr.DefaultValidator, o *dcr.Options) {
 func switches(t *testing.T, words []string) (changes []change) {
 	t.Helper()
 	known := map[string]change{
-		"duende": duendeMembers(dcr.DuendeExtensions{}), "sealed": sealed(t), "http": allowHTTP,
+		"duende": duendeMembers(policy.DuendeLimits{}), "sealed": sealed(t), "http": allowHTTP,
 		"scopes": defaultScopes("openid"), "federation": extended(extension.Federation()...),
 	}
 	for _, word := range words {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/extension"
+	"github.com/dynreg/dcr/policy"
 )
 
 // A generator makes well-typed requests, most members of which are good. What
@@ -173,7 +174,8 @@ func FuzzValidate(f *testing.F) {
 	}
 	supports := capabilities(f, everything)
 	supports.SubjectTypes = []string{"public"} // the network is not fuzzed
-	validator := dcr.DefaultValidator{Supports: supports, Duende: &dcr.DuendeExtensions{}, Extensions: append(extension.Federation(), dcr.NewField[string]("x_text"))}
+	validator := policy.Stack(dcr.DefaultValidator{Supports: supports, Extensions: append(extension.Federation(), dcr.NewField[string]("x_text"))},
+		policy.DuendeMembers(policy.DuendeLimits{}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client, err := validated(validator, body)
 		if refused := (*dcr.Error)(nil); err != nil && !errors.As(err, &refused) {

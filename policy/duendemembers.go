@@ -1,0 +1,277 @@
+package policy
+
+// The extension members of Duende IdentityServer's Configuration API, by which
+// a registrant asks for settings that the server owns.
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// DuendeLimits are the ceilings of [DuendeMembers], so that a stranger cannot
+// ask for an endless refresh token. The zero value allows nothing beyond the
+// defaults of [dcr.Client].
+type DuendeLimits struct {
+	MaxIdentityTokenLifetime        time.Duration // if zero, 5 minutes
+	MaxAccessTokenLifetime          time.Duration // if zero, 1 hour
+	MaxAuthorizationCodeLifetime    time.Duration // if zero, 5 minutes
+	MaxAbsoluteRefreshTokenLifetime time.Duration // if zero, 30 days; 0 seconds, unlimited, is above any
+	MaxSlidingRefreshTokenLifetime  time.Duration // if zero, 15 days
+	MaxConsentLifetime              time.Duration // if zero, 30 days
+
+	AllowLooserBooleans    bool // hear booleans that loosen too, such as require_consent false
+	AllowIdentityProviders bool // hear enable_local_login and identity_provider_restrictions
+}
+
+// DuendeMembers accepts Duende IdentityServer's extension members
+// (access_token_lifetime, require_consent …), by which a registrant asks for
+// the settings of its client, and answers what the settings are. A lifetime
+// beyond its ceiling is refused; booleans are heard only where they tighten. A
+// new client begins at the ceilings where they are below its defaults.
+//
+// What a client asked for, and got, stays with it under the member's name in
+// Metadata.Extra. Left out of an update, it goes back to its default (RFC 7592
+// §2.2), unless the host has changed the setting since. What the host set, no
+// update undoes: not by leaving it out, and not by sending back what was read.
+//
+// Stack it once, before the rules that limit what it accepts. Rules and steps
+// around it may change a setting until the client is answered: call
+// [dcr.NewResponse] before you store a client without a [dcr.Handler]. What
+// Options.ModifyResponse changes is the host's.
+//
+// The ids of refusals begin with the member, not with "policy.":
+// access_token_lifetime.ceiling.
+func DuendeMembers(limits DuendeLimits) Rule {
+	standard := dcr.NewClient()
+	fill := func(limit *time.Duration, standard time.Duration) { *limit = cmp.Or(*limit, standard) }
+	fill(&limits.MaxIdentityTokenLifetime, standard.IdentityTokenLifetime)
+	fill(&limits.MaxAccessTokenLifetime, standard.AccessTokenLifetime)
+	fill(&limits.MaxAuthorizationCodeLifetime, standard.AuthorizationCodeLifetime)
+	fill(&limits.MaxAbsoluteRefreshTokenLifetime, standard.AbsoluteRefreshTokenLifetime)
+	fill(&limits.MaxSlidingRefreshTokenLifetime, standard.SlidingRefreshTokenLifetime)
+	fill(&limits.MaxConsentLifetime, 30*24*time.Hour)
+	return func(inner dcr.Validator) dcr.Validator { return duendeMembers{inner, &limits} }
+}
+
+type duendeMembers struct {
+	dcr.Validator
+	limits *DuendeLimits
+}
+
+// DeclaredExtensions adds the members.
+func (d duendeMembers) DeclaredExtensions() []dcr.Extension {
+	return slices.Concat(d.Validator.DeclaredExtensions(), duendeExtensions)
+}
+
+// duendeExtensions leave it to the rule what a value may be: it depends on the
+// client whether a member is read at all.
+var duendeExtensions = func() (declared []dcr.Extension) {
+	for _, s := range new(DuendeLimits).members(new(dcr.Client)) {
+		declared = append(declared, dcr.NewField[json.RawMessage](s.name))
+	}
+	return declared
+}()
+
+// ValidateSoftwareStatement comes first, and so sets what the client begins
+// with.
+func (d duendeMembers) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	d.begin(reg)
+	return d.Validator.ValidateSoftwareStatement(ctx, reg)
+}
+
+// ValidateClientAuthentication reads require_client_secret before the method is
+// settled.
+func (d duendeMembers) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
+	if err := d.hear(reg, d.limits.secretSettings); err != nil {
+		return err
+	}
+	return d.Validator.ValidateClientAuthentication(ctx, reg)
+}
+
+// ValidateDisplay reads the members about consent and login.
+func (d duendeMembers) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
+	if err := d.Validator.ValidateDisplay(ctx, reg); err != nil {
+		return err
+	}
+	return d.hear(reg, d.limits.consentSettings)
+}
+
+// ValidateTokens reads the members about tokens. Refresh tokens of a public
+// client may not be used twice, whoever chose it, unless they are
+// sender-constrained (RFC 9700 §2.2.2).
+func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
+	if err := d.Validator.ValidateTokens(ctx, reg); err != nil {
+		return err
+	}
+	if err := d.hear(reg, d.limits.tokenSettings); err != nil {
+		return err
+	}
+	c := reg.Client
+	reuses := slices.Contains(c.GrantTypes, "refresh_token") && c.RefreshTokenUsage == dcr.RefreshTokenReUse
+	bound := c.DPoPBoundAccessTokens || c.TLSClientCertificateBoundAccessTokens
+	if reuses && c.TokenEndpointAuthMethod == "none" && !bound {
+		return refuseSetting("refresh_token_usage", "public", "refresh_token_usage must be OneTimeOnly for a public client whose tokens are not sender-constrained")
+	}
+	return d.hear(reg, d.limits.contentSettings)
+}
+
+// ValidateExtensions leaves members that were not heard out of what is judged.
+func (d duendeMembers) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
+	d.keep(reg)
+	return d.Validator.ValidateExtensions(ctx, reg)
+}
+
+// ValidateClient keeps what the steps made of the client.
+func (d duendeMembers) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	err := d.Validator.ValidateClient(ctx, reg)
+	d.keep(reg)
+	return err
+}
+
+// ShapeResponse makes the members say what the client's settings are. It comes
+// after the steps of every validator around this one, so it keeps once more what
+// became of the client's wishes.
+func (d duendeMembers) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
+	if err := d.Validator.ShapeResponse(ctx, reg, res); err != nil {
+		return err
+	}
+	d.keep(reg)
+	for _, s := range d.limits.members(reg.Client) {
+		if !s.shown {
+			delete(res.Extra, s.name)
+			continue
+		}
+		if res.Extra == nil {
+			res.Extra = make(map[string]json.RawMessage)
+		}
+		res.Extra[s.name] = s.value()
+	}
+	return nil
+}
+
+// owners says whose choice a setting is; none stands for its default.
+type owners map[string]owner
+
+type owner byte
+
+const (
+	host owner = iota + 1
+	registrant
+)
+
+// ownersItem is where they are in Registration.Items.
+const ownersItem = "policy.DuendeMembers"
+
+// begin sets what a client begins with: a new one with its defaults, as far as
+// the ceilings allow, an updated one with what it has, less what it once asked
+// for.
+func (d duendeMembers) begin(reg *dcr.Registration) owners {
+	chosen := make(owners)
+	reg.Items[ownersItem] = chosen
+	if reg.Previous == nil {
+		d.lower(reg.Client)
+		return chosen
+	}
+	fresh := dcr.NewClient()
+	d.lower(fresh)
+	had, standard := d.limits.settings(reg.Previous), d.limits.settings(fresh)
+	for i, s := range d.limits.settings(reg.Client) {
+		switch wished := had[i].wished(reg.Previous); {
+		case wished && s.equal(&had[i]):
+			reflect.ValueOf(s.at).Elem().Set(reflect.ValueOf(standard[i].at).Elem())
+		case !wished && !had[i].equal(&standard[i]):
+			chosen[s.name] = host
+		}
+	}
+	return chosen
+}
+
+// lower holds the lifetimes of a new client to the ceilings.
+func (d duendeMembers) lower(c *dcr.Client) {
+	for _, s := range d.limits.settings(c) {
+		if at, ok := s.at.(*time.Duration); ok {
+			*at = min(*at, s.most)
+		}
+	}
+}
+
+// hear hears what the registrant asks for, and what a statement claims.
+func (d duendeMembers) hear(reg *dcr.Registration, settings func(*dcr.Client) []duendeSetting) error {
+	chosen, begun := reg.Items[ownersItem].(owners)
+	if !begun { // a validator around this one verifies statements itself
+		chosen = d.begin(reg)
+	}
+	var before []duendeSetting
+	if reg.Previous != nil {
+		before = settings(reg.Previous)
+	}
+	for i, s := range settings(reg.Client) {
+		asked, sent := reg.Client.Extra[s.name]
+		if !sent || !s.read {
+			continue
+		}
+		had := before != nil && bytes.Equal(asked, before[i].value())
+		heard, err := s.hear(hearing{reg, s.name, strictjson.Value(asked), had})
+		if malformed := (*strictjson.Error)(nil); errors.As(err, &malformed) {
+			return refuseSetting(s.name, "type", "%s", strictjson.In(s.name, err))
+		}
+		if err != nil {
+			return err
+		}
+		echo := chosen[s.name] == host && s.equal(&before[i])
+		if heard && !echo {
+			chosen[s.name] = registrant
+		}
+	}
+	return nil
+}
+
+// keep makes the members that the registrant asked for say what became of them,
+// and drops those that asked in vain or for what the client has. They stay with
+// the client, and so say later what it asked for. What a statement claims stays
+// as it is, since later updates are held to it.
+func (d duendeMembers) keep(reg *dcr.Registration) {
+	chosen, begun := reg.Items[ownersItem].(owners)
+	if !begun {
+		return // a read
+	}
+	for _, s := range d.limits.members(reg.Client) {
+		_, sent := reg.Client.Extra[s.name]
+		switch {
+		case !sent:
+		case chosen[s.name] == registrant:
+			reg.Client.Extra[s.name] = s.value()
+		case !claimed(reg, s.name):
+			delete(reg.Client.Extra, s.name)
+		}
+	}
+}
+
+// claimed reports whether a software statement claims the member, the one that
+// came or the one that the client has.
+func claimed(reg *dcr.Registration, member string) bool {
+	if reg.Statement != nil && reg.Statement.Extra[member] != nil {
+		return true
+	}
+	return reg.Previous != nil && reg.Previous.Statement != nil && slices.Contains(reg.Previous.Statement.Members, member)
+}
+
+// wished reports whether the setting of c is what became of the client's own
+// wish, and not what the host made of it since.
+func (s *duendeSetting) wished(c *dcr.Client) bool {
+	asked, sent := c.Extra[s.name]
+	return sent && bytes.Equal(asked, s.value())
+}
+
+func (s *duendeSetting) equal(other *duendeSetting) bool {
+	return bytes.Equal(s.value(), other.value())
+}
