@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -40,8 +39,7 @@ func KeepResponse(ctx context.Context, reg *Registration, res *Response) error {
 // errors are those of ShapeResponse, and any that says that it broke a fixed
 // rule.
 func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
-	res := &Response{}
-	res.describe(reg, v)
+	res := newResponse(reg, v)
 	res.ClientSecret, res.RegistrationAccessToken = secret, token
 	return res, reg.shape(ctx, res, v.ShapeResponse)
 }
@@ -59,32 +57,26 @@ func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
 }
 
 // respond makes the answer that tells of reg.Client, lets the hooks edit it and
-// holds the client to the fixed rules once more.
+// holds the client to the fixed rules once more. What the server issues is
+// written whatever a hook made of it.
 func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
 	v := reg.validator
-	if _, plain := v.(DefaultValidator); plain && !h.hooked {
-		var res Response // nobody else sees it, so that it may share the client's lists
-		res.describe(reg, v)
-		return h.finish(&res, reg, secret, token)
+	if !reg.measured {
+		reg.measureBy(v)
 	}
-	res := &Response{}
-	res.describe(reg, v)
-	if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
-		return nil, err
+	told, metadata := tell(reg.Client), &reg.Client.Metadata
+	if _, plain := v.(DefaultValidator); !plain || h.hooked {
+		res := newResponse(reg, v)
+		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
+			return nil, err
+		}
+		told.secretExpiresAt, told.statement, metadata = res.ClientSecretExpiresAt, res.SoftwareStatement, &res.Metadata
 	}
-	return h.finish(res, reg, secret, token)
-}
-
-// finish writes the answer, and in it what the server issues, whatever a hook
-// made of that.
-func (h *Handler) finish(res *Response, reg *Registration, secret, token Plaintext) ([]byte, error) {
-	client := reg.Client
-	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = client.ID, secret, client.CreatedAt.Unix()
-	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
+	told.secret = secret
 	if token != "" {
-		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(client.ID)
+		told.token, told.uri = token, h.opts.clientURI(told.id)
 	}
-	return res.appendJSON(*scratch.Get().(*[]byte))
+	return told.appendJSON(*scratch.Get().(*[]byte), metadata, reg.on)
 }
 
 // shape runs hooks over an answer of their own, and the fixed rules over what
@@ -116,17 +108,33 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 // scratch is room to write JSON in, whose size is known only then.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
-// describe makes res the answer that tells of reg.Client. It shares lists with
+// newResponse makes the answer that tells of reg.Client. It shares lists with
 // the client still.
-func (res *Response) describe(reg *Registration, v Validator) {
+func newResponse(reg *Registration, v Validator) *Response {
 	if !reg.measured {
 		reg.measureBy(v)
 	}
-	client := reg.Client
-	*res = Response{ClientID: client.ID, ClientIDIssuedAt: client.CreatedAt.Unix(), Metadata: client.Metadata, on: reg.on}
-	res.Extra = maps.Clone(client.Extra)
+	told := tell(reg.Client)
+	return &Response{
+		ClientID: told.id, ClientIDIssuedAt: told.issuedAt, ClientSecretExpiresAt: told.secretExpiresAt,
+		SoftwareStatement: told.statement, Metadata: reg.Client.Metadata, on: reg.on,
+	}
+}
+
+// told is what an answer tells besides the metadata.
+type told struct {
+	id, statement   string
+	secret, token   Plaintext
+	secretExpiresAt *int64
+	issuedAt        int64
+	uri             string // registration_client_uri
+}
+
+// tell is what there is to tell of a client, less what was just issued.
+func tell(client *Client) told {
+	t := told{id: client.ID, issuedAt: client.CreatedAt.Unix()}
 	if client.Statement != nil {
-		res.SoftwareStatement = client.Statement.Text
+		t.statement = client.Statement.Text
 	}
 	for _, secret := range client.Secrets {
 		if secret.Type == SecretJWK {
@@ -136,33 +144,43 @@ func (res *Response) describe(reg *Registration, v Validator) {
 		if !secret.ExpiresAt.IsZero() {
 			expiry = secret.ExpiresAt.Unix()
 		}
-		res.ClientSecretExpiresAt = &expiry
+		t.secretExpiresAt = &expiry
 		break // the newest secret comes first
 	}
+	return t
 }
 
-// appendJSON writes the answer. Members that the server issues are written
-// from their fields alone; an extension cannot bear their names.
-func (res *Response) appendJSON(dst []byte) ([]byte, error) {
+// appendJSON writes an answer. Members that the server issues are written from
+// their fields alone; an extension cannot bear their names.
+func (t *told) appendJSON(dst []byte, metadata *Metadata, on features) ([]byte, error) {
 	object := objectWriter{dst: dst}
-	object.text("client_id", res.ClientID)
-	object.text("client_secret", res.ClientSecret.Reveal())
-	if res.ClientSecretExpiresAt != nil {
-		object.number("client_secret_expires_at", *res.ClientSecretExpiresAt)
+	object.text("client_id", t.id)
+	object.text("client_secret", t.secret.Reveal())
+	if t.secretExpiresAt != nil {
+		object.number("client_secret_expires_at", *t.secretExpiresAt)
 	}
-	object.number("client_id_issued_at", res.ClientIDIssuedAt)
-	if res.RegistrationAccessToken != "" && res.RegistrationClientURI != "" {
-		object.text("registration_access_token", res.RegistrationAccessToken.Reveal())
-		object.text("registration_client_uri", res.RegistrationClientURI)
+	object.number("client_id_issued_at", t.issuedAt)
+	if t.token != "" && t.uri != "" {
+		object.text("registration_access_token", t.token.Reveal())
+		object.text("registration_client_uri", t.uri)
 	}
-	object.text("software_statement", res.SoftwareStatement)
-	object.metadata(&res.Metadata, res.shown())
-	for _, name := range sortedKeys(res.Extra) {
+	object.text("software_statement", t.statement)
+	object.metadata(metadata, shown(metadata, on))
+	for _, name := range sortedKeys(metadata.Extra) {
 		if !slices.Contains(issued, name) && name != "software_statement" && member(name) == nil {
-			object.raw(name, res.Extra[name])
+			object.raw(name, metadata.Extra[name])
 		}
 	}
 	return object.finish()
+}
+
+// appendJSON writes the answer.
+func (res *Response) appendJSON(dst []byte) ([]byte, error) {
+	t := told{
+		id: res.ClientID, statement: res.SoftwareStatement, secret: res.ClientSecret, token: res.RegistrationAccessToken,
+		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt, uri: res.RegistrationClientURI,
+	}
+	return t.appendJSON(dst, &res.Metadata, res.on)
 }
 
 // send writes an answer that respond made.
@@ -185,10 +203,10 @@ func (res Response) MarshalJSON() ([]byte, error) {
 
 // shown are the members that are answered even where they are unset: the three
 // lists that clients rely on, and the booleans of features that are on.
-func (res *Response) shown() memberSet {
+func shown(metadata *Metadata, on features) memberSet {
 	shown := alwaysShown
 	for _, flag := range flags {
-		if res.on.has(flag.Place) && (flag.with == nil || !flag.with.IsZero(&res.Metadata)) {
+		if on.has(flag.Place) && (flag.with == nil || !flag.with.IsZero(metadata)) {
 			shown.Add(flag.Place)
 		}
 	}

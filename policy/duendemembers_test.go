@@ -93,7 +93,7 @@ func (s server) stored(t *testing.T, client object) *dcr.Client {
 	return stored
 }
 
-func encoded(value any) string {
+func asJSON(value any) string {
 	text, _ := json.Marshal(value)
 	return string(text)
 }
@@ -123,20 +123,20 @@ func TestDuendeWishes(t *testing.T) {
 			asking := with(plain, object{c.member: c.asked})
 			says := func(when string, answer object, want any) {
 				t.Helper()
-				if encoded(answer[c.member]) != encoded(want) {
-					t.Errorf("%s it is %s, want %s", when, encoded(answer[c.member]), encoded(want))
+				if asJSON(answer[c.member]) != asJSON(want) {
+					t.Errorf("%s it is %s, want %s", when, asJSON(answer[c.member]), asJSON(want))
 				}
 			}
-			client := s.register(t, encoded(plain))
+			client := s.register(t, asJSON(plain))
 			says("where nobody asks,", client, c.standard)
 			says("asked for in an update,", s.put(t, client, asking), c.asked)
 			says("left out of the next,", s.put(t, client, plain), c.standard)
 
-			client = s.register(t, encoded(asking))
+			client = s.register(t, asJSON(asking))
 			says("asked for at registration,", client, c.asked)
 			before := s.stored(t, client)
 			says("read,", s.get(t, client), c.asked)
-			if encoded(s.stored(t, client)) != encoded(before) {
+			if asJSON(s.stored(t, client)) != asJSON(before) {
 				t.Error("reading changes what is stored")
 			}
 			says("sent back,", s.put(t, client, s.get(t, client)), c.asked)
@@ -155,24 +155,24 @@ func TestDuendeKeepsWhatTheHostSet(t *testing.T) {
 	for name, limits := range map[string]policy.DuendeLimits{"strict": {}, "loose": looseLimits} {
 		for _, c := range duendeSettings {
 			for _, wish := range []any{nil, c.asked} {
-				t.Run(name+" "+c.member+" over "+encoded(wish), func(t *testing.T) {
+				t.Run(name+" "+c.member+" over "+asJSON(wish), func(t *testing.T) {
 					s := duendeServer(t, limits)
 					plain := with(duendeClient, c.with)
-					client := s.register(t, encoded(with(plain, object{c.member: wish})))
-					if encoded(client[c.member]) == encoded(c.host) {
+					client := s.register(t, asJSON(with(plain, object{c.member: wish})))
+					if asJSON(client[c.member]) == asJSON(c.host) {
 						t.Skip("the host changes nothing")
 					}
 					s.edit(t, client, c.set)
 					for range 3 {
 						read := s.get(t, client)
-						if encoded(read[c.member]) != encoded(c.host) {
-							t.Fatalf("it is %s, want %s", encoded(read[c.member]), encoded(c.host))
+						if asJSON(read[c.member]) != asJSON(c.host) {
+							t.Fatalf("it is %s, want %s", asJSON(read[c.member]), asJSON(c.host))
 						}
 						s.put(t, client, read)
 					}
 					for range 2 {
-						if left := s.put(t, client, plain); encoded(left[c.member]) != encoded(c.host) {
-							t.Fatalf("left out, it is %s, want %s", encoded(left[c.member]), encoded(c.host))
+						if left := s.put(t, client, plain); asJSON(left[c.member]) != asJSON(c.host) {
+							t.Fatalf("left out, it is %s, want %s", asJSON(left[c.member]), asJSON(c.host))
 						}
 					}
 				})
@@ -248,13 +248,13 @@ func TestDuendeWishesThatAreLowered(t *testing.T) {
 				var client, answer object
 				switch way {
 				case "asked for at registration":
-					client = lowered.register(t, encoded(asking))
+					client = lowered.register(t, asJSON(asking))
 					answer = client
 				case "asked for in an update":
-					client = lowered.register(t, encoded(duendeClient))
+					client = lowered.register(t, asJSON(duendeClient))
 					answer = lowered.put(t, client, with(asking, object{"access_token_lifetime": 1801}))
 				case "lowered later":
-					client = free.register(t, encoded(asking))
+					client = free.register(t, asJSON(asking))
 					answer = lowered.put(t, client, asking)
 				}
 				if answer["access_token_lifetime"] != 600.0 || lowered.get(t, client)["access_token_lifetime"] != 600.0 {
@@ -350,7 +350,7 @@ func TestDuendeKeepsWhatHooksSet(t *testing.T) {
 			opts := &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(openServer, members)}
 			options(opts)
 			s := serve(t, opts)
-			client := s.register(t, encoded(asking))
+			client := s.register(t, asJSON(asking))
 			if lifetime := s.stored(t, client).AccessTokenLifetime; lifetime != 10*time.Minute {
 				t.Fatalf("%v is stored", lifetime)
 			}
@@ -369,9 +369,9 @@ func TestDuendeKeepsWhatHooksSet(t *testing.T) {
 func TestDuendeUnderAHostsStep(t *testing.T) {
 	deaf := func(v dcr.Validator) dcr.Validator { return deafToTokens{v} }
 	s := duendeServer(t, policy.DuendeLimits{}, deaf)
-	client := s.register(t, encoded(with(duendeClient, object{"access_token_lifetime": 60, "refresh_token_usage": 5})))
+	client := s.register(t, asJSON(with(duendeClient, object{"access_token_lifetime": 60, "refresh_token_usage": 5})))
 	if client["access_token_lifetime"] != 3600.0 || len(s.stored(t, client).Extra) != 0 {
-		t.Errorf("answered %v, stored %s", client["access_token_lifetime"], encoded(s.stored(t, client).Extra))
+		t.Errorf("answered %v, stored %s", client["access_token_lifetime"], asJSON(s.stored(t, client).Extra))
 	}
 }
 
@@ -384,7 +384,7 @@ func (deafToTokens) ValidateTokens(context.Context, *dcr.Registration) error { r
 func TestDuendeBeginsWithoutTheStatementStep(t *testing.T) {
 	own := func(v dcr.Validator) dcr.Validator { return around{Validator: v, ownStatements: true} }
 	s := duendeServer(t, policy.DuendeLimits{MaxAccessTokenLifetime: 10 * time.Minute}, own)
-	client := s.register(t, encoded(duendeClient))
+	client := s.register(t, asJSON(duendeClient))
 	if client["access_token_lifetime"] != 600.0 {
 		t.Errorf("a new client begins with %v", client["access_token_lifetime"])
 	}
@@ -404,10 +404,10 @@ func TestDuendeClaims(t *testing.T) {
 		return around{Validator: v, ownStatements: true, statement: &dcr.SoftwareStatement{Issuer: "directory", Metadata: claims}}
 	}
 	s := duendeServer(t, policy.DuendeLimits{}, own)
-	client := s.register(t, encoded(with(duendeClient, object{"grant_types": []string{"authorization_code"}})))
+	client := s.register(t, asJSON(with(duendeClient, object{"grant_types": []string{"authorization_code"}})))
 	answer := s.put(t, client, with(duendeClient, object{"access_token_lifetime": 3600, "refresh_token_usage": "ReUse"}))
 	if answer["access_token_lifetime"] != 60.0 || answer["refresh_token_usage"] != "OneTimeOnly" {
-		t.Errorf("an update escapes the statement: %s", encoded(answer))
+		t.Errorf("an update escapes the statement: %s", asJSON(answer))
 	}
 }
 
@@ -432,7 +432,7 @@ func TestDuendeUpdatesAsItRegisters(t *testing.T) {
 		}
 		updated, err := judge(t, v, with(duendeClient, request), previous)
 		if err != nil || !sameMetadata(registered, updated) {
-			t.Errorf("%s registers one client and updates to another: %v", encoded(request), err)
+			t.Errorf("%s registers one client and updates to another: %v", asJSON(request), err)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestDuendeRefusals(t *testing.T) {
 		refused := (*dcr.Error)(nil)
 		errors.As(err, &refused)
 		if refused == nil && c.rule != "" || refused != nil && (refused.Rule != c.rule || refused.Code != dcr.InvalidClientMetadata || refused.Member == "") {
-			t.Errorf("%s: %+v, want %q", encoded(c.request), refused, c.rule)
+			t.Errorf("%s: %+v, want %q", asJSON(c.request), refused, c.rule)
 		}
 	}
 }
