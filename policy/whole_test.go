@@ -277,7 +277,7 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"Matrix, closed to pages", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }), dcr.Options{}, bare, "", []string{"CORS"}},
 		{"OIDC needs nothing", open(policy.OIDC), dcr.Options{}, bare, "", nil},
 		{"FAPI2 needs nothing", open(policy.FAPI2), dcr.Options{}, bare, "", nil},
-		{"Duende needs nothing", open(policy.Duende), dcr.Options{}, bare, "", nil},
+		{"Duende needs nothing", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Duende(v) }), dcr.Options{}, bare, "", nil},
 	} {
 		for _, named := range []bool{false, true} {
 			opts, where := c.opts, "Options.Validator: "
