@@ -127,8 +127,8 @@ func (s *SoftwareStatement) claimed() []string {
 }
 
 // checkSoftware holds the statement of an update to the issuer and the software
-// of the one that the client registered with, whoever verified it. What claims
-// nothing leaves the software as it was.
+// of the one that the client registered with, also where a step of the host's
+// verified it. What claims nothing leaves the software as it was.
 func (reg *Registration) checkSoftware() error {
 	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement == nil {
 		return nil

@@ -94,11 +94,11 @@ func certificate(software, organisation string, issued time.Time) *x509.Certific
 
 // The subject of brCertificate, in the names of the profile and by OID alone.
 var (
-	brName      = "2.5.4.11=#" + encoded("unit of "+strings.ToUpper(brOrganisation)) + ",2.5.4.97=#" + encoded("OFBBR-"+strings.ToUpper(brOrganisation)) + ",UID=" + brSoftware
-	brNameByOID = "OU = Unit  of " + brOrganisation + ",2.5.4.97=#" + encoded("OFBBR-"+brOrganisation) + ", 0.9.2342.19200300.100.1.1=#" + encoded(brSoftware)
+	brName      = "2.5.4.11=#" + hexDER("unit of "+strings.ToUpper(brOrganisation)) + ",2.5.4.97=#" + hexDER("OFBBR-"+strings.ToUpper(brOrganisation)) + ",UID=" + brSoftware
+	brNameByOID = "OU = Unit  of " + brOrganisation + ",2.5.4.97=#" + hexDER("OFBBR-"+brOrganisation) + ", 0.9.2342.19200300.100.1.1=#" + hexDER(brSoftware)
 )
 
-func encoded(value string) string {
+func hexDER(value string) string {
 	der, err := asn1.Marshal(value)
 	if err != nil {
 		panic(err)
@@ -302,7 +302,7 @@ func TestBrasilTellsTheCertificateItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right := "2.5.4.97=#" + encoded("OFBBR-"+brOrganisation) + ",UID=" + brSoftware + `,CN=bank.example\, gov,O=my bank,C=br`
+	right := "2.5.4.97=#" + hexDER("OFBBR-"+brOrganisation) + ",UID=" + brSoftware + `,CN=bank.example\, gov,O=my bank,C=br`
 	for name, status := range map[string]int{right: 201, strings.Replace(right, ",C=br", "", 1): 400, "C=BR,O=My Bank," + strings.Replace(right, ",O=my bank,C=br", "", 1): 400} {
 		b := newBrazil(t)
 		body := b.request(t, nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": name})

@@ -117,7 +117,7 @@ func ukOptions(opts *dcr.Options) {
 	if opts.ClientURI == "" {
 		opts.ClientURI = ukClientURI(opts)
 	}
-	if opts.ManageAs == nil {
+	if opts.ManageAs == nil && !opts.DisableManagement {
 		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
 			return caller.ClientID != "" && caller.ClientID == client.ID
 		}

@@ -166,7 +166,7 @@ func TestUKTellsSigners(t *testing.T) {
 }
 
 // TestUKStaysTheSameSoftware holds that a client is updated by its own software
-// alone, whoever's requests are well signed.
+// alone, however well the request of another is signed.
 func TestUKStaysTheSameSoftware(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
 	id := decode(t, w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil)))["client_id"].(string)

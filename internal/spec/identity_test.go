@@ -36,7 +36,7 @@ func (v believing) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Regis
 }
 
 // TestAnUpdateIsOfTheSameSoftware holds the statement of an update to issuer and
-// software, whoever verified it.
+// software, also where a step of the host's verified it.
 func TestAnUpdateIsOfTheSameSoftware(t *testing.T) {
 	es, other := signers()["ES256"], "https://other.example"
 	named := object{"iss": directory, "jti": "1", "software_id": "payments", "client_name": "Payments"}
