@@ -21,7 +21,7 @@ type Response struct {
 	ClientID                string
 	ClientSecret            Plaintext // only when it was just issued
 	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil where the client has no secret
-	ClientIDIssuedAt        int64     // seconds since 1970
+	ClientIDIssuedAt        int64     // seconds since 1970, 0 where Client.CreatedAt says nothing
 	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise
 	RegistrationClientURI   string    // likewise
 	SoftwareStatement       string    // as it was sent, if it was verified
@@ -34,21 +34,40 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// NewResponse makes the answer that tells of reg.Client, shaped by v. secret and
-// token are what was just issued or presented, "" for none; where there is a
-// token, the caller sets RegistrationClientURI. It shares nothing with reg. The
-// errors are those of ShapeResponse, and any that says that it broke a fixed
-// rule.
+// NewResponse makes the answer that tells of reg.Client, shaped by v: of a
+// registration or update that [Validate] accepted or, where reg.Request is nil,
+// of a client as it is. secret and token are what was just issued or presented,
+// "" for none. A client_secret_expires_at is that of the first of
+// Client.Secrets, and 0 where there is a secret but none is listed. Where there
+// is a token, the caller sets RegistrationClientURI.
+//
+// The response shares nothing with reg. Its errors are those of ShapeResponse,
+// and one that says that ShapeResponse broke a fixed rule.
 func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
-	res := &Response{}
-	res.describe(reg, v)
-	res.ClientSecret, res.RegistrationAccessToken = secret, token
-	return res, reg.shape(ctx, res, v.ShapeResponse)
+	if reg.Client == nil {
+		return nil, errors.New("dcr: NewResponse: Registration.Client is nil; Validate sets it")
+	}
+	res := newResponse(reg, v)
+	if err := reg.shape(ctx, res, v.ShapeResponse); err != nil {
+		return nil, err
+	}
+	res.issue(reg.Client, secret, token)
+	return res, nil
 }
 
 // WriteResponse writes a client information response with its secrets in the
-// clear: status 201 to a registration, 200 to a read or an update.
+// clear: status 201 to a registration, 200 to a read or an update. Its error
+// says what the response lacks that a client relies on; then nothing was
+// written.
 func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
+	switch {
+	case res.ClientID == "":
+		return errors.New("dcr: WriteResponse: the response has no ClientID")
+	case res.ClientSecret != "" && res.ClientSecretExpiresAt == nil:
+		return errors.New("dcr: WriteResponse: the response has a ClientSecret, but no ClientSecretExpiresAt; set it, to 0 for never")
+	case (res.RegistrationAccessToken == "") != (res.RegistrationClientURI == ""):
+		return errors.New("dcr: WriteResponse: RegistrationAccessToken and RegistrationClientURI go together; set both, or none")
+	}
 	answer, err := res.appendJSON(nil)
 	if err != nil {
 		return err
@@ -67,8 +86,7 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 		res.describe(reg, v)
 		return h.finish(&res, reg, secret, token)
 	}
-	res := &Response{}
-	res.describe(reg, v)
+	res := newResponse(reg, v)
 	if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 		return nil, err
 	}
@@ -78,13 +96,40 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 // finish writes the answer, and in it what the server issues, whatever a hook
 // made of that.
 func (h *Handler) finish(res *Response, reg *Registration, secret, token Plaintext) ([]byte, error) {
-	client := reg.Client
-	res.ClientID, res.ClientSecret, res.ClientIDIssuedAt = client.ID, secret, client.CreatedAt.Unix()
-	res.RegistrationAccessToken, res.RegistrationClientURI = "", ""
+	res.issue(reg.Client, secret, token)
 	if token != "" {
-		res.RegistrationAccessToken, res.RegistrationClientURI = token, h.opts.clientURI(client.ID)
+		res.RegistrationClientURI = h.opts.clientURI(reg.Client.ID)
 	}
 	return res.appendJSON(*scratch.Get().(*[]byte))
+}
+
+// issue writes the members that the server alone issues, after every hook.
+func (res *Response) issue(c *Client, secret, token Plaintext) {
+	res.ClientID, res.ClientSecret, res.ClientSecretExpiresAt = c.ID, secret, c.secretExpiry()
+	if secret != "" && res.ClientSecretExpiresAt == nil {
+		res.ClientSecretExpiresAt = new(int64)
+	}
+	res.ClientIDIssuedAt = 0
+	if !c.CreatedAt.IsZero() {
+		res.ClientIDIssuedAt = c.CreatedAt.Unix()
+	}
+	res.RegistrationAccessToken, res.RegistrationClientURI = token, ""
+}
+
+// secretExpiry is when the newest secret expires, 0 for never; nil where the
+// client has none.
+func (c *Client) secretExpiry() *int64 {
+	for _, secret := range c.Secrets { // the newest comes first
+		if secret.Type == SecretJWK {
+			continue
+		}
+		expiry := int64(0)
+		if !secret.ExpiresAt.IsZero() {
+			expiry = secret.ExpiresAt.Unix()
+		}
+		return &expiry
+	}
+	return nil
 }
 
 // shape runs hooks over an answer of their own, and the fixed rules over what
@@ -116,28 +161,26 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 // scratch is room to write JSON in, whose size is known only then.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
-// describe makes res the answer that tells of reg.Client. It shares lists with
-// the client still.
+// newResponse makes the answer that tells of reg.Client, as hooks see it. It
+// shares lists with the client still.
+func newResponse(reg *Registration, v Validator) *Response {
+	res := &Response{}
+	res.describe(reg, v)
+	res.issue(reg.Client, "", "")
+	return res
+}
+
+// describe fills the answer that tells of reg.Client, less what the server
+// issues.
 func (res *Response) describe(reg *Registration, v Validator) {
 	if !reg.measured {
 		reg.measureBy(v)
 	}
 	client := reg.Client
-	*res = Response{ClientID: client.ID, ClientIDIssuedAt: client.CreatedAt.Unix(), Metadata: client.Metadata, on: reg.on}
+	*res = Response{Metadata: client.Metadata, on: reg.on}
 	res.Extra = maps.Clone(client.Extra)
 	if client.Statement != nil {
 		res.SoftwareStatement = client.Statement.Text
-	}
-	for _, secret := range client.Secrets {
-		if secret.Type == SecretJWK {
-			continue
-		}
-		expiry := int64(0)
-		if !secret.ExpiresAt.IsZero() {
-			expiry = secret.ExpiresAt.Unix()
-		}
-		res.ClientSecretExpiresAt = &expiry
-		break // the newest secret comes first
 	}
 }
 
@@ -150,7 +193,9 @@ func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 	if res.ClientSecretExpiresAt != nil {
 		object.number("client_secret_expires_at", *res.ClientSecretExpiresAt)
 	}
-	object.number("client_id_issued_at", res.ClientIDIssuedAt)
+	if res.ClientIDIssuedAt != 0 {
+		object.number("client_id_issued_at", res.ClientIDIssuedAt)
+	}
 	if res.RegistrationAccessToken != "" && res.RegistrationClientURI != "" {
 		object.text("registration_access_token", res.RegistrationAccessToken.Reveal())
 		object.text("registration_client_uri", res.RegistrationClientURI)
