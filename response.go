@@ -38,8 +38,9 @@ func KeepResponse(ctx context.Context, reg *Registration, res *Response) error {
 // registration or update that [Validate] accepted or, where reg.Request is nil,
 // of a client as it is. secret and token are what was just issued or presented,
 // "" for none. A client_secret_expires_at is that of the first of
-// Client.Secrets, and 0 where there is a secret but none is listed. Where there
-// is a token, the caller sets RegistrationClientURI.
+// Client.Secrets, and 0 where there is a secret but none is listed;
+// client_id_issued_at is Client.CreatedAt or, where that is zero, the time of the
+// registration. Where there is a token, the caller sets RegistrationClientURI.
 //
 // The response shares nothing with reg. Its errors are those of ShapeResponse,
 // and one that says that ShapeResponse broke a fixed rule.
@@ -52,6 +53,9 @@ func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, to
 		return nil, err
 	}
 	res.issue(reg.Client, secret, token)
+	if res.ClientIDIssuedAt == 0 && reg.Request != nil && reg.Previous == nil {
+		res.ClientIDIssuedAt = reg.Now().Unix()
+	}
 	return res, nil
 }
 

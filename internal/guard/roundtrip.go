@@ -52,13 +52,14 @@ func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	// body: no connection is left then.
 	free := sync.OnceFunc(func() { g.client.slots.free(host) })
 	context.AfterFunc(ctx, free)
-	res.Body = &boundedBody{ReadCloser: res.Body, left: g.client.maxBytes, end: func() { cancel(); free() }}
+	res.Body = &boundedBody{ReadCloser: res.Body, ctx: ctx, left: g.client.maxBytes, end: func() { cancel(); free() }}
 	return res, nil
 }
 
 // boundedBody is the body of an answer, whose exchange ends with it.
 type boundedBody struct {
 	io.ReadCloser
+	ctx  context.Context // of the exchange
 	left int64
 	end  func()
 }
@@ -67,6 +68,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		n, err = 0, fmt.Errorf("%w: it is too large", ErrAnswerRefused)
+	}
+	if err == io.EOF && b.ctx.Err() == context.DeadlineExceeded {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, b.ctx.Err()) // a server may end what the client gave up
 	}
 	if err != nil {
 		b.end()
