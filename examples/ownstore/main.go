@@ -18,6 +18,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
 // app is what this server knows of an application.
@@ -29,8 +30,7 @@ type app struct {
 // server is the host's own; its other endpoints look applications up here.
 type server struct {
 	policy dcr.Validator
-	mu     sync.Mutex
-	apps   map[string]app // by client_id
+	apps   sync.Map // of app, by client_id
 }
 
 // register is the registration endpoint.
@@ -73,17 +73,14 @@ func (s *server) add(w http.ResponseWriter, r *http.Request) (*dcr.Response, err
 	if err != nil {
 		return nil, err // before anything is kept
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.apps[client.ID] = app{client.ClientName, caller.Subject, atRest.Value, client.RedirectURIs}
+	s.apps.Store(client.ID, app{client.ClientName, caller.Subject, atRest.Value, client.RedirectURIs})
 	return res, nil
 }
 
 // routes puts the host's guard in front, which also says who registers.
 func (s *server) routes(token string) http.Handler {
 	mux := http.NewServeMux()
-	guard := dcr.Require(callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "admin"}))
-	mux.Handle("POST /register", guard(http.HandlerFunc(s.register)))
+	mux.Handle("POST /register", dcr.Require(callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "admin"}))(http.HandlerFunc(s.register)))
 	return mux
 }
 
@@ -94,8 +91,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := &server{policy: dcr.DefaultValidator{}, apps: make(map[string]app)}
+	s := &server{policy: dcr.DefaultValidator{}}
 	token, endpoint := rand.Text(), "http://"+listener.Addr().String()+"/register"
 	fmt.Printf("register a client:\n  curl -s %s -H 'Authorization: Bearer %s' -d '%s'\nready: %[1]s\n", endpoint, token, `{"redirect_uris":["https://app.example.com/callback"]}`)
-	log.Fatal((&http.Server{Handler: s.routes(token), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}).Serve(listener))
+	host := &http.Server{Handler: localhost.Only(listener.Addr(), s.routes(token)), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	log.Fatal(host.Serve(listener))
 }

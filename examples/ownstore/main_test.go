@@ -27,7 +27,7 @@ func TestRegister(t *testing.T) {
 		{"too large a body is refused, and the cause not shown", token, strings.Repeat(" ", 65<<10), 400, `"error_description":"the body could not be read"`},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			s := &server{policy: dcr.DefaultValidator{}, apps: make(map[string]app)}
+			s := &server{policy: dcr.DefaultValidator{}}
 			host := httptest.NewServer(s.routes(token))
 			defer host.Close()
 			request, err := http.NewRequest(http.MethodPost, host.URL+"/register", strings.NewReader(test.body))
@@ -45,10 +45,12 @@ func TestRegister(t *testing.T) {
 			if response.StatusCode != test.status || !strings.Contains(a.text, test.says) || response.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%d %s", response.StatusCode, a.text)
 			}
-			if registered := test.status == 201; len(s.apps) > 0 != registered {
-				t.Errorf("it keeps %v", s.apps)
+			kept := make(map[any]app)
+			s.apps.Range(func(id, value any) bool { kept[id] = value.(app); return true })
+			if registered := test.status == 201; len(kept) > 0 != registered {
+				t.Errorf("it keeps %v", kept)
 			}
-			for id, kept := range s.apps {
+			for id, kept := range kept {
 				if id != a.ClientID || kept.owner != "admin" || len(kept.redirectURIs) != 1 || (kept.secretHash == "") != (a.ClientSecret == "") {
 					t.Errorf("%s is %+v", id, kept)
 				}

@@ -248,14 +248,14 @@ func costing(cost dcr.Allowance) map[string]dcr.Decoder {
 	}}
 }
 
-// racing loses the first updates to another one.
-type racing struct {
+// outrunning loses the first updates to another one.
+type outrunning struct {
 	dcr.ClientConfigurationStore
 	losing int
 	with   error
 }
 
-func (s *racing) Update(ctx context.Context, client *dcr.Client) error {
+func (s *outrunning) Update(ctx context.Context, client *dcr.Client) error {
 	if s.losing > 0 {
 		s.losing--
 		return s.with
@@ -285,7 +285,7 @@ func TestAnUpdateCostsWhatItsBodyDoes(t *testing.T) {
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			caller, body := &purse{left: 1}, &purse{left: 1}
-			store := &racing{memstore.New(), 0, test.with}
+			store := &outrunning{memstore.New(), 0, test.with}
 			handler := newHandler(t, store, dcr.Options{Caller: charging(caller), Decoders: costing(body)})
 			client := registerWith(t, handler, decode(t, plainBody))
 			*body, store.losing = purse{left: test.left}, test.losing

@@ -258,7 +258,7 @@ func TestAuthorizeManagement(t *testing.T) {
 
 func TestAuthorizeManagementIsAskedAgainAfterALostRace(t *testing.T) {
 	asked := 0
-	store := &racing{memstore.New(), 0, dcr.ErrConflict}
+	store := &outrunning{memstore.New(), 0, dcr.ErrConflict}
 	handler := newHandler(t, store, dcr.Options{AllowAnonymous: true, Validator: decorator{Validator: dcr.DefaultValidator{}, manage: func(*http.Request, *dcr.Client) error {
 		if asked++; asked > 1 {
 			return dcr.Errorf(dcr.AccessDenied, "not any more")
