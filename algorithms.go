@@ -232,7 +232,7 @@ func (reg *Registration) checkSymmetric() error {
 // checkKeyNeeds holds asymmetric algorithms to clients whose keys are known.
 func (reg *Registration) checkKeyNeeds() error {
 	c := reg.Client
-	if c.JWKSURI != "" {
+	if reg.namesKeys() {
 		return nil
 	}
 	from := &c.Metadata

@@ -35,10 +35,11 @@ import (
 //	}
 type Authenticator func(r *http.Request) (*Caller, error)
 
-// Allowance is what one registration costs its caller, such as a use of an
-// initial access token. The [Handler] takes it right before the client is
-// stored and gives it back where nothing was stored. Both calls outlive a
-// request that is cancelled, by up to Options.StoreTimeout.
+// Allowance is what a registration costs, such as a use of an initial access
+// token. The [Handler] takes it right before the client is stored, and gives it
+// back where nothing was stored. Both calls outlive a request that is cancelled,
+// by up to Options.StoreTimeout. A server with an endpoint of its own does the
+// same with Caller.Allowance and DecodedBody.Cost.
 type Allowance interface {
 	// Take uses it up. An [*Error], such as that of [RefuseToken], says that
 	// nothing is left; any other error is the server's.
@@ -48,13 +49,23 @@ type Allowance interface {
 	GiveBack(ctx context.Context) error
 }
 
-// Charge notes what a registration costs in the request that [Require] or a
-// [Handler] is handling, so that it is taken even where the host replaces the
-// [Caller]. An [Authenticator] calls it with the context of its request once it
-// lets somebody in, and sets Caller.Allowance to the same, for hosts that call
-// it by themselves; it is taken once. Elsewhere Charge does nothing.
+// Charge notes what a registration costs in the request that [Require] or
+// Options.Caller is asked about, so that it is taken even where the host
+// replaces the [Caller]. An [Authenticator] calls it with the context of its
+// request once it lets somebody in, and sets Caller.Allowance to the same, for
+// hosts that call it by themselves: elsewhere Charge does nothing, and such a
+// host keeps the Allowance when it makes a Caller of its own.
+//
+// Equal costs are one and are taken once, so cost must be comparable, such as a
+// pointer or a struct of strings; Charge panics otherwise. A nil cost is none.
 func Charge(ctx context.Context, cost Allowance) {
-	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil && cost != nil {
+	if cost == nil {
+		return
+	}
+	if !reflect.ValueOf(cost).Comparable() {
+		panic("dcr: Charge: the Allowance cannot be compared; use a pointer")
+	}
+	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil && !slices.Contains(noted.costs, cost) {
 		noted.costs = append(noted.costs, cost)
 	}
 }
@@ -87,24 +98,21 @@ func chargeable(r *http.Request) *http.Request {
 }
 
 // costs are what the registration costs, each once. An update costs what its
-// body uses up.
+// body does.
 func (reg *Registration) costs(ctx context.Context) []Allowance {
 	var costs []Allowance
-	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil && reg.Previous == nil {
-		costs = slices.Clone(noted.costs)
-	}
-	if reg.Previous == nil && reg.Caller != nil && reg.Caller.Allowance != nil && !slices.ContainsFunc(costs, reg.Caller.is) {
-		costs = append(costs, reg.Caller.Allowance)
+	if reg.Previous == nil {
+		if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
+			costs = slices.Clone(noted.costs)
+		}
+		if c := reg.Caller; c != nil && c.Allowance != nil && !(reflect.ValueOf(c.Allowance).Comparable() && slices.Contains(costs, c.Allowance)) {
+			costs = append(costs, c.Allowance)
+		}
 	}
 	if reg.Request.cost != nil {
 		costs = append(costs, reg.Request.cost)
 	}
 	return costs
-}
-
-// is reports whether cost is the caller's Allowance.
-func (c *Caller) is(cost Allowance) bool {
-	return reflect.ValueOf(cost).Comparable() && cost == c.Allowance
 }
 
 // AnyOf is the Authenticator of whoever one of the given ones lets in, tried
@@ -146,7 +154,7 @@ func weight(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, InvalidToken):
+	case codeOf(err) == InvalidToken:
 		return 1
 	case !errors.As(err, &shown) || shown.status() >= http.StatusInternalServerError:
 		return 2

@@ -90,7 +90,10 @@ var (
 )
 
 // WithDefaults returns c with its strict defaults in the place of absent
-// ceilings, as every step measures against them.
+// ceilings, as every step measures against them: those of the first four lists,
+// of the signing algorithms and, with OpenID Connect, of the subject types and
+// ID Token algorithms. An empty list stays empty. The lists are shared with c and
+// with other callers: clone one before changing it.
 func (c Capabilities) WithDefaults() Capabilities {
 	c.complete()
 	return c

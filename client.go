@@ -170,8 +170,9 @@ func (c *Client) Usable(now time.Time) bool {
 	return c.Status == StatusActive && !expired(c.ExpiresAt, now)
 }
 
-// HasGrant reports whether the client may use the grant type; refresh_token only
-// with AllowOfflineAccess.
+// HasGrant reports whether the client registered the grant type; refresh_token
+// counts only with AllowOfflineAccess. Whether the client may act at all is for
+// [Client.Usable] to say.
 func (c *Client) HasGrant(grantType string) bool {
 	return slices.Contains(c.GrantTypes, grantType) && (grantType != "refresh_token" || c.AllowOfflineAccess)
 }

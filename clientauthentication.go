@@ -89,7 +89,7 @@ func (reg *Registration) checkAuthentication() error {
 	}
 	switch method {
 	case "private_key_jwt", "self_signed_tls_client_auth":
-		if c.JWKSURI == "" && !reg.keys.Sig {
+		if !reg.namesKeys() && !reg.keys.Sig {
 			return refuseMember("token_endpoint_auth_method", "keys", "%s needs a signing key in jwks, or jwks_uri", method)
 		}
 	case "tls_client_auth":

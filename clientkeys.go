@@ -99,13 +99,13 @@ func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge
 // value is ready to use; do not change it after the first use.
 type GuardedClient struct {
 	AllowNetworks []netip.Prefix // networks to reach although they are not public, on any port
-	PrivateHosts  []string       // the only hosts whose names may resolve into AllowNetworks; if nil, every host
+	PrivateHosts  []string       // the only hosts, whatever the case, whose names may resolve into AllowNetworks; if nil, every host; if empty, none
 	AllowPorts    []uint16       // ports to reach besides 443
 	RootCAs       *x509.CertPool // if nil, the system's
 	Timeout       time.Duration  // of one fetch; if zero, 5 seconds
 	MaxBytes      int64          // of one document; if zero, 256 KiB
 	Concurrent    int            // fetches in flight; if zero, 32; beyond them a fetch fails with ErrBusy
-	PerHost       int            // fetches in flight to one host; if zero, 4
+	PerHost       int            // fetches in flight to one host; if zero, 4; ErrBusy beyond them too
 	Logger        *slog.Logger   // for why a fetch failed, which no registrant is told; if nil, slog.Default
 
 	once   sync.Once
@@ -159,9 +159,10 @@ func (g *GuardedClient) guarded() *guard.Client {
 	return g.client
 }
 
-// Get fetches a document; accept is the Accept header. Its error is one of
-// those above, and its reason is logged; Fetched is not nil where the server
-// answered.
+// Get fetches a document; accept is the Accept header. Its error is one of those
+// above, compared by ==, and its reason is logged; the end of ctx is
+// ErrUnreachable. Fetched is not nil where the server answered. A nil
+// GuardedClient is one with the defaults, here and in HTTPClient.
 func (g *GuardedClient) Get(ctx context.Context, url, accept string) (*Fetched, error) {
 	response, err := g.guarded().Get(ctx, url, accept)
 	if response == nil {
@@ -178,6 +179,10 @@ func (g *GuardedClient) Get(ctx context.Context, url, accept string) (*Fetched, 
 }
 
 // HTTPClient returns an [http.Client] under the same rules, for hosts that post
-// (back-channel logout) or hand a client to another library. It follows no
-// redirects, and reading a body that is too large fails with ErrAnswerRefused.
+// (back-channel logout) or hand a client to another library, which may take its
+// Transport alone. It follows no redirects, and answers of any status come back.
+// Timeout bounds each exchange, its body included, and reading a body beyond
+// MaxBytes fails with ErrAnswerRefused. errors.Is finds the errors above in its
+// errors, which name addresses: they are for logs. Close the bodies: an exchange
+// counts as one of Concurrent until its body ends, or its time.
 func (g *GuardedClient) HTTPClient() *http.Client { return g.guarded().HTTP() }

@@ -124,7 +124,7 @@ type Caller struct {
 	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
 	Notes    string         // kept with the clients that it registers
 
-	Allowance Allowance // what one registration costs it; nil for nothing
+	Allowance Allowance // what one registration costs it, taken by the Handler; nil for nothing
 }
 
 type callerKey struct{}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -59,38 +60,78 @@ type Error struct {
 }
 
 // Errorf makes an [*Error] with a description, which the registrant sees. An
-// error formatted with %w becomes Err: it is logged, and neither it nor a colon
-// before it is shown.
+// error formatted with %w becomes Err, several are joined: they are logged, and
+// nothing of them is shown, nor the brackets, quotes, colon or comma that they
+// stand in. A nil error is left out in the same way.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	shown, behind := err.Error(), errors.Unwrap(err)
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		behind = errors.Join(several.Unwrap()...)
+	shown, behind := err.Error(), wrappedBy(err)
+	if slices.ContainsFunc(args, isError) {
+		shown = withoutWrapped(format, args)
 	}
-	if behind != nil {
-		shown = withoutErrors(format, args)
+	refused := &Error{Code: code, Description: printable(shown)}
+	if len(behind) == 1 {
+		refused.Err = behind[0]
+	} else {
+		refused.Err = errors.Join(behind...)
 	}
-	return &Error{Code: code, Description: printable(shown), Err: behind}
+	return refused
 }
 
-// hidden stands for an error in a description until it is cut out.
+// wrappedBy returns what an error of fmt.Errorf wraps.
+func wrappedBy(err error) []error {
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return []error{err.Unwrap()}
+	case interface{ Unwrap() []error }:
+		return err.Unwrap()
+	}
+	return nil
+}
+
+// isError reports whether %w takes arg: it is an error, or nil.
+func isError(arg any) bool {
+	_, is := arg.(error)
+	return is || arg == nil
+}
+
+// operand stands for an argument while it is found out which ones %w wraps.
+type operand struct{ place int }
+
+func (operand) Error() string { return "" }
+
+// hidden stands for what %w wraps, whatever the flags, until it is cut out.
 type hidden struct{}
 
 const hiddenMark = "\x00error\x00"
 
 func (hidden) Error() string { return hiddenMark }
 
-var hiddenErrors = regexp.MustCompile(`(:?\s*)` + hiddenMark)
+func (hidden) Format(f fmt.State, verb rune) { io.WriteString(f, hiddenMark) }
 
-// withoutErrors formats a description without the errors in it.
-func withoutErrors(format string, args []any) string {
-	args = slices.Clone(args)
+// hiddenErrors finds the marks, with what only made sense around an error.
+var hiddenErrors = func() *regexp.Regexp {
+	const before, marks = `\s*[:,;]?\s*`, hiddenMark + `(?:\s*[:,;]?\s*` + hiddenMark + `)*`
+	return regexp.MustCompile(before + `(?:\(` + marks + `\)|\[` + marks + `\]|"` + marks + `"|'` + marks + `'|` + marks + `)`)
+}()
+
+// withoutWrapped formats a description without the arguments that %w wraps.
+func withoutWrapped(format string, args []any) string {
+	marked, shown := slices.Clone(args), slices.Clone(args)
 	for i, arg := range args {
-		if _, isError := arg.(error); isError {
-			args[i] = hidden{}
+		if isError(arg) {
+			marked[i] = operand{i}
 		}
 	}
-	return strings.TrimSpace(hiddenErrors.ReplaceAllString(fmt.Errorf(format, args...).Error(), ""))
+	wrapped := wrappedBy(fmt.Errorf(format, marked...))
+	if len(wrapped) == 0 {
+		return fmt.Errorf(format, args...).Error()
+	}
+	for _, err := range wrapped {
+		shown[err.(operand).place] = hidden{}
+	}
+	text := hiddenErrors.ReplaceAllString(fmt.Errorf(format, shown...).Error(), "")
+	return strings.Trim(text, " :,;")
 }
 
 // Error returns the code and the description.
@@ -240,6 +281,15 @@ func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err 
 // is what went wrong for another reason while the client gave up.
 func abandoned(r *http.Request, err error) bool {
 	return r.Context().Err() == context.Canceled && errors.Is(err, context.Canceled)
+}
+
+// codeOf is the code that WriteError shows for err, whatever lies behind it.
+func codeOf(err error) Code {
+	shown := (*Error)(nil)
+	if errors.As(err, &shown) {
+		return shown.Code
+	}
+	return ServerError
 }
 
 // status is the HTTP status of the error.

@@ -2,10 +2,12 @@ package dcr_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
@@ -100,4 +102,93 @@ func Example_initialAccessToken() {
 	// pipelines build team ticket 4711
 	// pipelines build team ticket 4711
 	// <nil>
+}
+
+// quota is how many clients a team may register yet.
+type quota struct {
+	mu   sync.Mutex
+	left int
+}
+
+func (q *quota) Take(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.left == 0 {
+		return dcr.Errorf(dcr.AccessDenied, "the quota of this team is used up")
+	}
+	q.left--
+	return nil
+}
+
+func (q *quota) GiveBack(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.left++
+	return nil
+}
+
+// An Authenticator says what a registration costs: by Charge, so that it is
+// taken whatever Caller the host makes of this one, and by Caller.Allowance. It
+// is taken once, right before the client is stored.
+func ExampleCharge() {
+	team := &quota{left: 1}
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr",
+		Caller: func(r *http.Request) (*dcr.Caller, error) {
+			dcr.Charge(r.Context(), team)
+			return &dcr.Caller{Subject: "a team", Allowance: team}, nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, body := range []string{`{}`, `{"redirect_uris":["https://app.example.com/callback"]}`, `{"redirect_uris":["https://app.example.com/callback"]}`} {
+		r := httptest.NewRequest("POST", "/connect/dcr", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, "left:", team.left)
+	}
+	// Output:
+	// 400 left: 1
+	// 201 left: 0
+	// 403 left: 0
+}
+
+// A Decoder says what a body is, who signed it and what it uses up. This one
+// takes YAML of one line from a gateway that has verified its signature.
+func ExampleDecodedBody() {
+	fromGateway := func(ctx context.Context, r *http.Request, body []byte) (dcr.DecodedBody, error) {
+		redirect, found := strings.CutPrefix(strings.TrimSpace(string(body)), "redirect_uris: ")
+		if !found {
+			return dcr.DecodedBody{}, dcr.Errorf(dcr.InvalidClientMetadata, "the body must be a line of redirect_uris")
+		}
+		text, err := json.Marshal(map[string]any{"redirect_uris": []string{redirect}})
+		return dcr.DecodedBody{JSON: text, Signer: r.Header.Get("X-Verified-Signer")}, err
+	}
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 1000,
+		Decoders: map[string]dcr.Decoder{"application/yaml": fromGateway},
+		ModifyResponse: func(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
+			fmt.Println("signed by", reg.Request.Signer)
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, contentType := range []string{"application/yaml", "application/json"} {
+		r := httptest.NewRequest("POST", "/connect/dcr", strings.NewReader("redirect_uris: https://app.example.com/callback"))
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("X-Verified-Signer", "third-party-1")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// signed by third-party-1
+	// 201
+	// 415
 }

@@ -2,9 +2,12 @@ package dcr_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -67,4 +70,59 @@ func ExampleClient() {
 	// 401 {"error":"invalid_client","error_description":"client authentication failed"}
 	// 200 may My App act for you?
 	// 400 This application is not registered here.
+}
+
+// A server with an endpoint of its own judges a body, issues what the client
+// needs, and answers as a Handler does; see examples/ownstore.
+func ExampleParseRequest() {
+	policy, ctx := dcr.DefaultValidator{}, context.Background()
+	request, err := dcr.ParseRequest([]byte(`{"redirect_uris":["https://app.example.com/callback"]}`), dcr.Limits{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reg := &dcr.Registration{Request: request, Client: dcr.StartingClient(policy, nil)}
+	reg.Client.ID, reg.Client.CreatedAt = "app-1", time.Unix(1_777_896_000, 0)
+	if err := dcr.Validate(ctx, policy, reg); err != nil {
+		fmt.Println(err)
+		return
+	}
+	secret := dcr.Plaintext("")
+	if reg.Client.NeedsSecret() {
+		secret = "drawn-by-RandomClientSecret"
+	}
+	res, err := dcr.NewResponse(ctx, policy, reg, secret, "")
+	w := httptest.NewRecorder()
+	if err == nil {
+		err = dcr.WriteResponse(w, http.StatusCreated, res)
+	}
+	fmt.Println(w.Code, err)
+	fmt.Println(strings.ReplaceAll(w.Body.String(), ",", ",\n"))
+	// Output:
+	// 201 <nil>
+	// {"client_id":"app-1",
+	// "client_secret":"drawn-by-RandomClientSecret",
+	// "client_secret_expires_at":0,
+	// "client_id_issued_at":1777896000,
+	// "redirect_uris":["https://app.example.com/callback"],
+	// "token_endpoint_auth_method":"client_secret_basic",
+	// "grant_types":["authorization_code"],
+	// "response_types":["code"]}
+}
+
+// A logout token goes to an address that a client named: by a client that
+// reaches no special-use address, follows no redirect and is bounded.
+func ExampleGuardedClient_HTTPClient() {
+	guarded := &dcr.GuardedClient{Timeout: 2 * time.Second}
+	for _, backchannelLogoutURI := range []string{"https://169.254.169.254/latest/meta-data", "http://app.example.com/logout"} {
+		response, err := guarded.HTTPClient().PostForm(backchannelLogoutURI, url.Values{"logout_token": {"a JWT"}})
+		if err != nil { // for the log, never for the client
+			fmt.Println("refused:", errors.Is(err, dcr.ErrAddressRefused))
+			continue
+		}
+		response.Body.Close()
+	}
+	// Output:
+	// refused: true
+	// refused: true
 }

@@ -11,6 +11,31 @@ import (
 // costCenter is a member that this host takes besides the registered ones.
 var costCenter = dcr.NewField[int]("cost_center")
 
+// A field carries its own rule. The member's name at the beginning of the
+// sentence becomes the name that was sent, here with a language tag.
+func ExampleField_Check() {
+	motto := dcr.NewField[string]("motto").Localized().Check(func(text string) error {
+		if len(text) > 20 {
+			return dcr.Errorf(dcr.InvalidClientMetadata, "motto must not be longer than 20 bytes")
+		}
+		return nil
+	})
+	validator := dcr.DefaultValidator{Extensions: []dcr.Extension{motto}}
+	for _, body := range []string{
+		`{"redirect_uris":["https://app.example.com/callback"],"motto":"Keep it small"}`,
+		`{"redirect_uris":["https://app.example.com/callback"],"motto#de":"In der Kürze liegt die Würze"}`,
+	} {
+		request, err := dcr.ParseRequest([]byte(body), dcr.Limits{})
+		if err == nil {
+			err = dcr.Validate(context.Background(), validator, &dcr.Registration{Request: request})
+		}
+		fmt.Println(err)
+	}
+	// Output:
+	// <nil>
+	// invalid_client_metadata: motto#de must not be longer than 20 bytes
+}
+
 // chargeable is a validator that demands it.
 type chargeable struct{ dcr.DefaultValidator }
 

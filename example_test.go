@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
 	"github.com/dynreg/dcr/memstore"
 )
 
@@ -17,17 +19,16 @@ func Example() {
 		log.Fatal(err)
 	}
 	token := rand.Text()
-	guard := dcr.Require(func(r *http.Request) (*dcr.Caller, error) { // your own authorization
-		if r.Header.Get("Authorization") != "Bearer "+token {
-			return nil, nil // nobody: 401
-		}
-		return &dcr.Caller{Subject: "admin"}, nil
-	})
+	guard := dcr.Require(callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "admin"})) // or your own authorization
 	mux := http.NewServeMux()
-	mux.Handle("POST /connect/dcr", guard(handler)) // registering: whom you let
+	mux.Handle("POST /connect/dcr", guard(handler)) // registering: only callers your guard admits
 	mux.Handle("/connect/dcr", handler)             // managing: the client's own token
 
 	fmt.Printf("curl %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'\n",
 		endpoint, token, `{"redirect_uris":["https://app.example.com/callback"]}`)
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+	server := &http.Server{
+		Addr: "127.0.0.1:8080", Handler: mux,
+		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}
+	log.Fatal(server.ListenAndServe())
 }

@@ -62,12 +62,25 @@ func NewField[T any](name string) Field[T] {
 func (f Field[T]) Name() string { return f.name }
 
 // Check returns the field with a rule that its values are held to, beyond their
-// type. An [*Error] refuses; any other error is the server's. A refusal without
-// Member and Rule gets those of the field, and the name of the member at the
-// beginning of its Description becomes the name that was sent, with its
-// language tag.
+// type and the rules that it has already. It is asked only where the member was
+// sent. An [*Error] refuses; any other error is the server's. A refusal without
+// Code, Member or Rule gets InvalidClientMetadata and those of the field, and
+// the name of the member at the beginning of its Description becomes the name
+// that was sent, with its language tag. A nil rule adds nothing.
 func (f Field[T]) Check(rule func(value T) error) Field[T] {
-	f.rule = rule
+	earlier := f.rule
+	switch {
+	case rule == nil:
+	case earlier == nil:
+		f.rule = rule
+	default:
+		f.rule = func(value T) error {
+			if err := earlier(value); err != nil {
+				return err
+			}
+			return rule(value)
+		}
+	}
 	return f
 }
 
@@ -79,7 +92,8 @@ func (f Field[T]) Localized() Field[T] {
 }
 
 // KeySource returns the field as one that says where the client's keys are, so
-// that its presence satisfies the rules that ask for jwks or jwks_uri.
+// that its presence satisfies the rules that ask for jwks or jwks_uri. The keys
+// themselves are the host's to find: [ClientKeys] knows jwks and jwks_uri alone.
 func (f Field[T]) KeySource() Field[T] {
 	f.keys = true
 	return f
@@ -127,32 +141,50 @@ func (reg *Registration) declares(name string) bool {
 	return declared(reg.extensions, name) != nil
 }
 
-// declared is the declaration of a member, nil if there is none. A
-// language-tagged member belongs to the declaration of the untagged one.
+// namesKeys reports whether the client says where its keys are: by jwks_uri, or
+// by an extension member.
+func (reg *Registration) namesKeys() bool {
+	return reg.Client.JWKSURI != "" || slices.ContainsFunc(reg.extensions, func(e Extension) bool {
+		_, sent := reg.Client.Extra[e.Name()]
+		return sent && e.keySource()
+	})
+}
+
+// declared is the first declaration of a member, nil if there is none.
 func declared(extensions []Extension, name string) Extension {
-	base, tag, tagged := strings.Cut(name, "#")
 	for _, e := range extensions {
-		if e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag) {
+		if declaresName(e, name) {
 			return e
 		}
 	}
 	return nil
 }
 
-// ValidateExtensions checks every declared extension member against the type
-// of its field.
+// declaresName reports whether a declaration is of a member. A language-tagged
+// member belongs to the declaration of the untagged one.
+func declaresName(e Extension, name string) bool {
+	base, tag, tagged := strings.Cut(name, "#")
+	return e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag)
+}
+
+// ValidateExtensions holds every declared extension member to its field, and to
+// each of them where several declare it.
 func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
 	names := sortedKeys(reg.Client.Extra)
 	for _, name := range names {
-		extension := declared(reg.extensions, name)
-		if extension == nil {
+		if declared(reg.extensions, name) == nil {
 			continue
 		}
 		if slices.ContainsFunc(names, func(other string) bool { return other != name && sameTagged(other, name) }) {
 			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
 		}
-		if err := extension.check(name, reg.Client.Extra[name]); err != nil {
-			return err
+		for _, extension := range reg.extensions {
+			if !declaresName(extension, name) {
+				continue
+			}
+			if err := extension.check(name, reg.Client.Extra[name]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -184,6 +216,7 @@ func (f Field[T]) check(name string, raw json.RawMessage) error {
 		return err
 	}
 	own := *refused
+	own.Code = cmp.Or(own.Code, InvalidClientMetadata)
 	own.Member = cmp.Or(own.Member, f.name)
 	own.Rule = cmp.Or(own.Rule, f.name+".value")
 	if sentence, named := strings.CutPrefix(own.Description, f.name+" "); named {

@@ -32,7 +32,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	}
 	var caller *Caller
 	if h.opts.ManageAs != nil {
-		if caller, err = h.opts.Caller(r); err != nil && !errors.Is(err, InvalidToken) {
+		if caller, err = h.opts.Caller(r); err != nil && codeOf(err) != InvalidToken {
 			return nil, err
 		}
 	}
@@ -121,6 +121,13 @@ func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 // maxConflicts is how often an update is tried again after another one won.
 const maxConflicts = 3
 
+// How the store settled a race between two requests. Only its own word counts:
+// the error of a hook, or what lies behind one, may be the same.
+var (
+	errOutrun = errors.New("dcr: another update won")
+	errGone   = errors.New("dcr: the client was deleted meanwhile")
+)
+
 // update answers PUT (RFC 7592 §2.2). When another update wins the race, this
 // one is authorised and judged anew against what that one left.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string) {
@@ -138,20 +145,20 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 		case err == nil:
 			send(w, http.StatusOK, answer)
 			return
-		case errors.Is(err, ErrClientNotFound):
+		case err == errGone:
 			err = errBadToken
-		case errors.Is(err, ErrConflict) && attempt < maxConflicts:
+		case err == errOutrun && attempt < maxConflicts:
 			continue
-		case errors.Is(err, ErrConflict):
-			err = outage(err)
+		case err == errOutrun:
+			err = outage(ErrConflict)
 		}
 		h.fail(w, r, err)
 		return
 	}
 }
 
-// replace makes one attempt to update a client. ErrConflict and
-// ErrClientNotFound come back as they are.
+// replace makes one attempt to update a client; errOutrun and errGone say that
+// another request came first.
 func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]byte, error) {
 	ctx := r.Context()
 	if err := h.checkUpdate(access.client, request); err != nil {
@@ -198,13 +205,18 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
 	switch {
 	case err == nil:
-		err = h.keepSingle(ctx, reg)
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrClientNotFound):
-		h.refund(ctx, reg)
-	default: // it may have been stored: what it cost is gone
+		return answer, h.keepSingle(ctx, reg)
+	case errors.Is(err, ErrConflict):
+		err = errOutrun
+	case errors.Is(err, ErrClientNotFound):
+		err = errGone
+	case errors.Is(err, ErrStoreFull):
 		err = outage(err)
+	default: // it may have been stored: what it cost is gone
+		return nil, outage(err)
 	}
-	return answer, err
+	h.refund(ctx, reg)
+	return nil, err
 }
 
 // checkUpdate holds what an update says of the client's own credentials to RFC

@@ -42,21 +42,20 @@ type URI struct {
 	HasFragment bool
 }
 
-// ParseURI judges any URI that a registrant names. Its error follows the name
-// of a member: "must not contain a space".
+// ParseURI judges any URI that a registrant names, be it a page, a redirect or a
+// document. Its error is a sentence without a subject, which follows the name of
+// a member: "must not contain a space". The URI is then the zero one.
 func ParseURI(text string) (URI, error) {
 	parsed, err := uri.Parse(text)
 	if err != nil {
 		return URI{}, err
 	}
-	return URI{
-		Kind: uriKinds[parsed.Kind()], Scheme: parsed.Scheme, Host: parsed.Host, Port: parsed.Port, Path: parsed.Path,
-		HasQuery: parsed.HasQuery, HasFragment: parsed.HasFragment,
-	}, nil
+	return publicURI(parsed), nil
 }
 
 // ParseRedirectURI is ParseURI, and refuses what no redirect URI may have: a
-// fragment, and a wildcard.
+// fragment, and a wildcard. Whether a client may have a redirect URI of its Kind
+// is for [Validate] to say.
 func ParseRedirectURI(text string) (URI, error) {
 	parsed, err := uri.Parse(text)
 	switch {
@@ -67,7 +66,14 @@ func ParseRedirectURI(text string) (URI, error) {
 	case parsed.HasWildcard:
 		return URI{}, errWildcard
 	}
-	return ParseURI(text)
+	return publicURI(parsed), nil
+}
+
+func publicURI(parsed uri.URI) URI {
+	return URI{
+		Kind: uriKinds[parsed.Kind()], Scheme: parsed.Scheme, Host: parsed.Host, Port: parsed.Port, Path: parsed.Path,
+		HasQuery: parsed.HasQuery, HasFragment: parsed.HasFragment,
+	}
 }
 
 // What is wrong with a redirect URI that is sound as a URI (RFC 6749 §3.1.2).

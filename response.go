@@ -20,7 +20,7 @@ type Response struct {
 	ClientID                string
 	ClientSecret            Plaintext // only when it was just issued
 	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil where the client has no secret
-	ClientIDIssuedAt        int64     // seconds since 1970
+	ClientIDIssuedAt        int64     // seconds since 1970, 0 where Client.CreatedAt says nothing
 	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise
 	RegistrationClientURI   string    // likewise
 	SoftwareStatement       string    // as it was sent, if it was verified
@@ -33,20 +33,45 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// NewResponse makes the answer that tells of reg.Client, shaped by v. secret and
-// token are what was just issued or presented, "" for none; where there is a
-// token, the caller sets RegistrationClientURI. It shares nothing with reg. The
-// errors are those of ShapeResponse, and any that says that it broke a fixed
-// rule.
+// NewResponse makes the answer that tells of reg.Client, shaped by v: of a
+// registration or update that [Validate] accepted or, where reg.Request is nil,
+// of a client as it is. secret and token are what was just issued or presented,
+// "" for none. A client_secret_expires_at is that of the first of
+// Client.Secrets, and 0 where there is a secret but none is listed;
+// client_id_issued_at is Client.CreatedAt or, where that is zero, the time of the
+// registration. Where there is a token, the caller sets RegistrationClientURI.
+//
+// The response shares nothing with reg. Its errors are those of ShapeResponse,
+// and one that says that ShapeResponse broke a fixed rule.
 func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
+	if reg.Client == nil {
+		return nil, errors.New("dcr: NewResponse: Registration.Client is nil; Validate sets it")
+	}
 	res := newResponse(reg, v)
-	res.ClientSecret, res.RegistrationAccessToken = secret, token
-	return res, reg.shape(ctx, res, v.ShapeResponse)
+	if err := reg.shape(ctx, res, v.ShapeResponse); err != nil {
+		return nil, err
+	}
+	told := tell(reg.Client, secret, token)
+	if told.issuedAt == 0 && reg.Request != nil && reg.Previous == nil {
+		told.issuedAt = reg.Now().Unix()
+	}
+	res.say(told)
+	return res, nil
 }
 
 // WriteResponse writes a client information response with its secrets in the
-// clear: status 201 to a registration, 200 to a read or an update.
+// clear: status 201 to a registration, 200 to a read or an update. Its error
+// says what the response lacks that a client relies on; then nothing was
+// written.
 func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
+	switch {
+	case res.ClientID == "":
+		return errors.New("dcr: WriteResponse: the response has no ClientID")
+	case res.ClientSecret != "" && res.ClientSecretExpiresAt == nil:
+		return errors.New("dcr: WriteResponse: the response has a ClientSecret, but no ClientSecretExpiresAt; set it, to 0 for never")
+	case (res.RegistrationAccessToken == "") != (res.RegistrationClientURI == ""):
+		return errors.New("dcr: WriteResponse: RegistrationAccessToken and RegistrationClientURI go together; set both, or none")
+	}
 	answer, err := res.appendJSON(nil)
 	if err != nil {
 		return err
@@ -64,19 +89,19 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	if !reg.measured {
 		reg.measureBy(v)
 	}
-	told, metadata := tell(reg.Client), &reg.Client.Metadata
+	metadata, statement := &reg.Client.Metadata, reg.Client.statementText()
 	if _, plain := v.(DefaultValidator); !plain || h.hooked {
 		res := newResponse(reg, v)
 		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 			return nil, err
 		}
-		told.secretExpiresAt, told.statement, metadata = res.ClientSecretExpiresAt, res.SoftwareStatement, &res.Metadata
+		metadata, statement = &res.Metadata, res.SoftwareStatement
 	}
-	told.secret = secret
+	told := tell(reg.Client, secret, token)
 	if token != "" {
-		told.token, told.uri = token, h.opts.clientURI(told.id)
+		told.uri = h.opts.clientURI(told.id)
 	}
-	return told.appendJSON(*scratch.Get().(*[]byte), metadata, reg.on)
+	return told.appendJSON(*scratch.Get().(*[]byte), statement, metadata, reg.on)
 }
 
 // shape runs hooks over an answer of their own, and the fixed rules over what
@@ -108,35 +133,51 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 // scratch is room to write JSON in, whose size is known only then.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
-// newResponse makes the answer that tells of reg.Client. It shares lists with
-// the client still.
+// newResponse makes the answer that tells of reg.Client, as hooks see it. It
+// shares lists with the client still.
 func newResponse(reg *Registration, v Validator) *Response {
 	if !reg.measured {
 		reg.measureBy(v)
 	}
-	told := tell(reg.Client)
-	return &Response{
-		ClientID: told.id, ClientIDIssuedAt: told.issuedAt, ClientSecretExpiresAt: told.secretExpiresAt,
-		SoftwareStatement: told.statement, Metadata: reg.Client.Metadata, on: reg.on,
-	}
+	res := &Response{SoftwareStatement: reg.Client.statementText(), Metadata: reg.Client.Metadata, on: reg.on}
+	res.say(tell(reg.Client, "", ""))
+	return res
 }
 
-// told is what an answer tells besides the metadata.
+// statementText is the software statement as it was sent, "" if there is none.
+func (c *Client) statementText() string {
+	if c.Statement == nil {
+		return ""
+	}
+	return c.Statement.Text
+}
+
+// told is what the server alone issues.
 type told struct {
-	id, statement   string
+	id              string
 	secret, token   Plaintext
-	secretExpiresAt *int64
-	issuedAt        int64
 	uri             string // registration_client_uri
+	secretExpiresAt *int64 // nil where there is no secret
+	issuedAt        int64  // 0 where that is not known
 }
 
-// tell is what there is to tell of a client, less what was just issued.
-func tell(client *Client) told {
-	t := told{id: client.ID, issuedAt: client.CreatedAt.Unix()}
-	if client.Statement != nil {
-		t.statement = client.Statement.Text
+// tell is what there is to tell of a client, with what was just issued or
+// presented.
+func tell(c *Client, secret, token Plaintext) told {
+	t := told{id: c.ID, secret: secret, token: token, secretExpiresAt: c.secretExpiry()}
+	if secret != "" && t.secretExpiresAt == nil {
+		t.secretExpiresAt = new(int64)
 	}
-	for _, secret := range client.Secrets {
+	if !c.CreatedAt.IsZero() {
+		t.issuedAt = c.CreatedAt.Unix()
+	}
+	return t
+}
+
+// secretExpiry is when the newest secret expires, 0 for never; nil where the
+// client has none.
+func (c *Client) secretExpiry() *int64 {
+	for _, secret := range c.Secrets { // the newest comes first
 		if secret.Type == SecretJWK {
 			continue
 		}
@@ -144,27 +185,34 @@ func tell(client *Client) told {
 		if !secret.ExpiresAt.IsZero() {
 			expiry = secret.ExpiresAt.Unix()
 		}
-		t.secretExpiresAt = &expiry
-		break // the newest secret comes first
+		return &expiry
 	}
-	return t
+	return nil
+}
+
+// say writes what the server issues over what hooks made of it.
+func (res *Response) say(t told) {
+	res.ClientID, res.ClientSecret, res.ClientSecretExpiresAt = t.id, t.secret, t.secretExpiresAt
+	res.ClientIDIssuedAt, res.RegistrationAccessToken, res.RegistrationClientURI = t.issuedAt, t.token, t.uri
 }
 
 // appendJSON writes an answer. Members that the server issues are written from
 // their fields alone; an extension cannot bear their names.
-func (t *told) appendJSON(dst []byte, metadata *Metadata, on features) ([]byte, error) {
+func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on features) ([]byte, error) {
 	object := objectWriter{dst: dst}
 	object.text("client_id", t.id)
 	object.text("client_secret", t.secret.Reveal())
 	if t.secretExpiresAt != nil {
 		object.number("client_secret_expires_at", *t.secretExpiresAt)
 	}
-	object.number("client_id_issued_at", t.issuedAt)
+	if t.issuedAt != 0 {
+		object.number("client_id_issued_at", t.issuedAt)
+	}
 	if t.token != "" && t.uri != "" {
 		object.text("registration_access_token", t.token.Reveal())
 		object.text("registration_client_uri", t.uri)
 	}
-	object.text("software_statement", t.statement)
+	object.text("software_statement", statement)
 	object.metadata(metadata, shown(metadata, on))
 	for _, name := range sortedKeys(metadata.Extra) {
 		if !slices.Contains(issued, name) && name != "software_statement" && member(name) == nil {
@@ -177,10 +225,10 @@ func (t *told) appendJSON(dst []byte, metadata *Metadata, on features) ([]byte, 
 // appendJSON writes the answer.
 func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 	t := told{
-		id: res.ClientID, statement: res.SoftwareStatement, secret: res.ClientSecret, token: res.RegistrationAccessToken,
-		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt, uri: res.RegistrationClientURI,
+		id: res.ClientID, secret: res.ClientSecret, token: res.RegistrationAccessToken, uri: res.RegistrationClientURI,
+		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt,
 	}
-	return t.appendJSON(dst, &res.Metadata, res.on)
+	return t.appendJSON(dst, res.SoftwareStatement, &res.Metadata, res.on)
 }
 
 // send writes an answer that respond made.

@@ -97,10 +97,14 @@ func (o *Options) checkValidator(v Validator, store ClientConfigurationStore) er
 	if v.sealed().manageByCallerOnly && !o.DisableManagement && o.ManageAs == nil {
 		return errors.New("it leaves management to the callers that Options.ManageAs lets, and that is nil, so that nobody could manage a client; set ManageAs, or DisableManagement")
 	}
-	return v.CheckOptions(o, store)
+	own := *o
+	return v.CheckOptions(&own, store)
 }
 
 func checkDecoders(decoders map[string]Decoder) error {
+	if decoders != nil && len(decoders) == 0 {
+		return errors.New("Decoders is empty, so that no body is taken; name a media type, or leave it nil")
+	}
 	for mediaType, decode := range decoders {
 		parsed, _, err := mime.ParseMediaType(mediaType)
 		if err != nil || parsed != mediaType || decode == nil {
@@ -116,12 +120,28 @@ func usable(v Validator, canSeal bool) error {
 	if err := ready(v); err != nil {
 		return err
 	}
+	if err := checkExtensions(v.DeclaredExtensions()); err != nil {
+		return err
+	}
 	if statements := v.sealed().statements; statements != nil {
 		if err := statements.check(v.DeclaredExtensions()); err != nil {
 			return fmt.Errorf("StatementVerifier.%w", err)
 		}
 	}
 	return contradiction(v, canSeal)
+}
+
+// checkExtensions refuses declarations that would never be asked.
+func checkExtensions(extensions []Extension) error {
+	for _, extension := range extensions {
+		switch {
+		case extension == nil || extension.Name() == "":
+			return errors.New("DeclaredExtensions has one without a name; make each by NewField")
+		case member(extension.Name()) != nil:
+			return fmt.Errorf("DeclaredExtensions has %s, which is a registered member; take it out, and judge it in the step that it belongs to", extension.Name())
+		}
+	}
+	return nil
 }
 
 // contradiction says what is wrong with what v supports, and what to change;

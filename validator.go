@@ -18,7 +18,8 @@ import (
 // it by embedding [DefaultValidator], or another Validator in a decorator.
 type Validator interface {
 	// Capabilities says what the server supports. A decorator narrows what
-	// the inner Validator supports.
+	// the inner Validator supports. The lists of that are shared: it clones the
+	// ones that it changes.
 	Capabilities() Capabilities
 
 	// ValidateSoftwareStatement verifies the software statement and sets
@@ -84,20 +85,23 @@ type Validator interface {
 	// rules.
 	ShapeResponse(ctx context.Context, reg *Registration, res *Response) error
 
-	// Decoders are the bodies that this policy takes, by media type; nil: those
-	// of Options.Decoders.
+	// Decoders are the bodies that this policy takes, by media type, each time
+	// the same; nil: those of Options.Decoders. An empty map is refused by
+	// NewHandler.
 	Decoders() map[string]Decoder
 
 	// AuthorizeManagement is asked about every GET, PUT and DELETE of a client
 	// of this policy that a token or Options.ManageAs, and Options.ManageClient,
 	// let through, before anything is answered or written. An [*Error] refuses;
-	// any other error is the server's. It does not read the body.
+	// any other error is the server's. It does not read the body, and must not
+	// change client.
 	AuthorizeManagement(r *http.Request, client *Client) error
 
 	// CheckOptions reports what the policy needs of the options and the store
 	// and does not find there, as an error that says what to set. NewHandler
-	// asks it of Options.Validator and of every one of Options.Policies, with
-	// the options as the host set them.
+	// asks it of Options.Validator and of every one of Options.Policies, with a
+	// copy of the options as the host set them: nil and zero still mean the
+	// defaults.
 	CheckOptions(opts *Options, store ClientConfigurationStore) error
 
 	// sealed returns what Validate must know of the DefaultValidator below.
@@ -224,10 +228,13 @@ func (reg *Registration) measureBy(v Validator) {
 	reg.measured = true
 }
 
-// StartingClient is the client that [Validate] would start from: the defaults of
-// the server-owned settings, or previous with its metadata still to be replaced;
-// it shares nothing with previous. A caller without a [Handler] may set its ID
-// and Source, for steps to read, and put it into Registration.Client.
+// StartingClient is the client that [Validate] starts from where
+// Registration.Client is nil: the defaults of the server-owned settings, or
+// previous with its metadata still to be replaced; it shares nothing with
+// previous. What the steps of v make of the settings comes later. A caller
+// without a [Handler] may set its ID and Source, for steps to read, and put it
+// into Registration.Client; on an update, Registration.Previous is still
+// previous.
 func StartingClient(v Validator, previous *Client) *Client {
 	if previous == nil {
 		client := NewClient()

@@ -93,7 +93,7 @@ func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error)
 	case token.MaxUses > 0 && token.Uses >= token.MaxUses || past(token.ExpiresAt, t.now()):
 		return nil, dcr.RefuseToken("used up", nil)
 	}
-	cost := &tokenUse{tokens: t, hash: hash}
+	cost := tokenUse{tokens: t, hash: hash}
 	dcr.Charge(r.Context(), cost)
 	return &dcr.Caller{Subject: token.Subject, Policy: token.Policy, Notes: token.Notes, Allowance: cost}, nil
 }
@@ -113,14 +113,15 @@ func newToken() dcr.Plaintext {
 	return dcr.Plaintext(tokenPrefix + base64.RawURLEncoding.EncodeToString(random))
 }
 
-// tokenUse is the right to register one client.
+// tokenUse is the right to register one client. Those of one token are equal:
+// a request that is authenticated twice costs one.
 type tokenUse struct {
 	tokens *InitialAccessTokens
 	hash   string
 }
 
 // Take counts the use. The token may have been used up since it was looked at.
-func (u *tokenUse) Take(ctx context.Context) error {
+func (u tokenUse) Take(ctx context.Context) error {
 	err := u.tokens.Store.UseInitialAccessToken(ctx, u.hash, u.tokens.now())
 	switch {
 	case errors.Is(err, dcr.ErrTokenUsedUp), errors.Is(err, dcr.ErrTokenNotFound):
@@ -132,6 +133,6 @@ func (u *tokenUse) Take(ctx context.Context) error {
 }
 
 // GiveBack takes the use back.
-func (u *tokenUse) GiveBack(ctx context.Context) error {
+func (u tokenUse) GiveBack(ctx context.Context) error {
 	return u.tokens.Store.ReleaseInitialAccessToken(ctx, u.hash)
 }

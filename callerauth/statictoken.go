@@ -1,16 +1,22 @@
 package callerauth
 
+// One token that never changes: RFC 7591 §3, RFC 6750.
+
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/dynreg/dcr"
 )
 
-// StaticToken lets in who bears this one token, compared in constant time, as a
-// copy of caller: for a pipeline that has a secret of its own, or a trial. It
-// panics on a token of fewer than 16 bytes, which could be guessed.
+// StaticToken lets in the bearer of this one token, compared in constant time,
+// as a copy of caller: for a pipeline that has a secret of its own, or a trial.
+// A request without the token is none of its business. It panics on a token of
+// fewer than 16 bytes, which could be guessed. Where caller has an Allowance,
+// each registration costs it.
 func StaticToken(token dcr.Plaintext, caller dcr.Caller) dcr.Authenticator {
 	if len(token) < 16 {
 		panic("callerauth: StaticToken: the token must have at least 16 bytes")
@@ -25,7 +31,9 @@ func StaticToken(token dcr.Plaintext, caller dcr.Caller) dcr.Authenticator {
 		if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 			return nil, nil
 		}
-		own := caller
+		own := caller // a copy, whose holder may change it
+		own.Scopes, own.Claims = slices.Clone(caller.Scopes), maps.Clone(caller.Claims)
+		dcr.Charge(r.Context(), own.Allowance)
 		return &own, nil
 	}
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,48 +14,71 @@ import (
 // is too large fails while it is read.
 func (c *Client) HTTP() *http.Client {
 	client := c.http
-	client.Timeout = c.timeout
 	client.Transport = guarded{c}
 	return &client
 }
 
+// guarded keeps the rules itself, the time among them: a library may take the
+// transport out of the client.
 type guarded struct{ client *Client }
 
-// RoundTrip makes one exchange.
+// RoundTrip makes one exchange. As every RoundTripper, it closes the request's
+// body whatever happens.
 func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
+	refuse := func(err error) (*http.Response, error) {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
 	if _, err := parse(req.URL.String()); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAddressRefused, err)
+		return refuse(fmt.Errorf("%w: %w", ErrAddressRefused, err))
 	}
 	host := strings.ToLower(req.URL.Hostname())
 	if !g.client.slots.take(host) {
-		return nil, ErrBusy
+		return refuse(ErrBusy)
 	}
-	res, err := g.client.http.Transport.RoundTrip(req)
+	ctx, cancel := context.WithTimeout(req.Context(), g.client.timeout)
+	res, err := g.client.http.Transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
+		cancel()
 		g.client.slots.free(host)
+		if kind := kindOf(err); kind == ErrUnreachable {
+			err = fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
 		return nil, err
 	}
+	// The exchange ends with its body or its time, even where nobody closes the
+	// body: no connection is left then.
 	free := sync.OnceFunc(func() { g.client.slots.free(host) })
-	res.Body = &boundedBody{ReadCloser: res.Body, left: g.client.maxBytes, free: free}
+	context.AfterFunc(ctx, free)
+	res.Body = &boundedBody{ReadCloser: res.Body, ctx: ctx, left: g.client.maxBytes, end: func() { cancel(); free() }}
 	return res, nil
 }
 
-// boundedBody is the body of an answer, which holds its slot until it is closed.
+// boundedBody is the body of an answer, whose exchange ends with it.
 type boundedBody struct {
 	io.ReadCloser
+	ctx  context.Context // of the exchange
 	left int64
-	free func()
+	end  func()
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("%w: it is too large", ErrAnswerRefused)
+		n, err = 0, fmt.Errorf("%w: it is too large", ErrAnswerRefused)
+	}
+	if err == io.EOF && b.ctx.Err() == context.DeadlineExceeded {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, b.ctx.Err()) // a server may end what the client gave up
+	}
+	if err != nil {
+		b.end()
 	}
 	return n, err
 }
 
 func (b *boundedBody) Close() error {
-	b.free()
+	b.end()
 	return b.ReadCloser.Close()
 }

@@ -1,0 +1,29 @@
+package callerauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
+)
+
+// A pipeline has one secret of its own, from its vault.
+func ExampleStaticToken() {
+	guard := dcr.Require(callerauth.StaticToken("32-letters-from-the-vault-or-so!", dcr.Caller{Subject: "pipeline"}))
+	handler := guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("let in:", dcr.CallerFromContext(r.Context()).Subject)
+	}))
+	for _, token := range []string{"32-letters-from-the-vault-or-so!", "a guess"} {
+		r := httptest.NewRequest("POST", "/connect/dcr", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// let in: pipeline
+	// 200
+	// 401
+}

@@ -1,0 +1,169 @@
+package spec_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+func TestErrorfShowsNothingOfWhatItWraps(t *testing.T) {
+	dial, read := errors.New("dial tcp 10.0.0.7:5432: refused"), errors.New("read /etc/secret")
+	shown := dcr.Errorf(dcr.InvalidRedirectURI, "must use https")
+	for _, test := range []struct {
+		sentence string
+		err      *dcr.Error
+		shows    string
+		behind   []error
+	}{
+		{"without an error all is shown", dcr.Errorf("c", "at most %d: %s", 3, "a"), "at most 3: a", nil},
+		{"an error that is not wrapped is shown", dcr.Errorf("c", "uri %s", shown), "uri invalid_redirect_uri: must use https", nil},
+		{"%w goes behind, with the colon before it", dcr.Errorf("c", "the directory failed: %w", dial), "the directory failed", []error{dial}},
+		{"of two errors the wrapped one alone is hidden", dcr.Errorf("c", "uri %s: %w", shown, dial), "uri invalid_redirect_uri: must use https", []error{dial}},
+		{"several are all hidden", dcr.Errorf("c", "both failed: %w, %w", dial, read), "both failed", []error{dial, read}},
+		{"several in two places are all hidden", dcr.Errorf("c", "first %w then %w failed", dial, read), "first then failed", []error{dial, read}},
+		{"an index finds it", dcr.Errorf("c", "%[2]s failed: %[1]w", dial, "it"), "it failed", []error{dial}},
+		{"one that is wrapped and shown is hidden twice", dcr.Errorf("c", "%[1]v failed: %[1]w", dial), "failed", []error{dial}},
+		{"flags change nothing", dcr.Errorf("c", "failed: %+w %40w %.3w", dial, dial, read), "failed", []error{dial, read}},
+		{"its brackets go with it", dcr.Errorf("c", "it failed (%w)", dial), "it failed", []error{dial}},
+		{"square ones and quotes too", dcr.Errorf("c", "it failed [%w] '%w' \"%w\" here", dial, read, dial), "it failed here", []error{dial, read}},
+		{"brackets around more stay", dcr.Errorf("c", "it failed (after 3 s: %w)", dial), "it failed (after 3 s)", []error{dial}},
+		{"at the beginning, the colon behind it goes", dcr.Errorf("c", "%w: it failed", dial), "it failed", []error{dial}},
+		{"alone, it leaves nothing", dcr.Errorf("c", "%w", dial), "", []error{dial}},
+		{"nil is left out", dcr.Errorf("c", "it failed: %w", nil), "it failed", nil},
+		{"what Error wraps is wrapped too", dcr.Errorf("c", "it failed: %w", fmt.Errorf("get: %w", dial)), "it failed", []error{dial}},
+		{"a refusal behind a refusal is hidden", dcr.Errorf("c", "it failed: %w", shown), "it failed", []error{shown, dcr.InvalidRedirectURI}},
+		{"what cannot be printed is not", dcr.Errorf("c", "a\x00error\x00\"\n\u202e: %w", dial), "a'??", []error{dial}},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			if test.err.Description != test.shows {
+				t.Errorf("it shows %q, want %q", test.err.Description, test.shows)
+			}
+			for _, behind := range test.behind {
+				if !errors.Is(test.err, behind) {
+					t.Errorf("%v is not behind %v", behind, test.err)
+				}
+			}
+			if test.behind == nil && test.err.Err != nil {
+				t.Errorf("behind it is %v", test.err.Err)
+			}
+			recorder := httptest.NewRecorder()
+			dcr.WriteError(recorder, httptest.NewRequest("POST", registerURL, nil), test.err)
+			for _, secret := range []string{"10.0.0.7", "/etc"} {
+				if text := test.err.Error() + recorder.Body.String() + fmt.Sprint(recorder.Header()); strings.Contains(text, secret) {
+					t.Errorf("a stranger reads %s", text)
+				}
+			}
+		})
+	}
+}
+
+func TestUnavailableAndRefuseToken(t *testing.T) {
+	cause := errors.New("no route to 10.0.0.7")
+	for _, test := range []struct {
+		sentence          string
+		err               *dcr.Error
+		status            int
+		body, retry, auth string
+	}{
+		{"what is out of order may be tried again", dcr.Unavailable("the directory is out of order", cause), 503,
+			`{"error":"temporarily_unavailable","error_description":"the directory is out of order; try again later"}`, "5", ""},
+		{"without a cause it is the same", dcr.Unavailable("100% busy", nil), 503,
+			`{"error":"temporarily_unavailable","error_description":"100% busy; try again later"}`, "5", ""},
+		{"a token is refused in the same words", dcr.RefuseToken("expired", cause), 401,
+			`{"error":"invalid_token","error_description":"the access token is not valid for this"}`, "", `Bearer realm="client registration", error="invalid_token"`},
+		{"whatever the reason", dcr.RefuseToken("signature", nil), 401,
+			`{"error":"invalid_token","error_description":"the access token is not valid for this"}`, "", `Bearer realm="client registration", error="invalid_token"`},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			dcr.WriteError(recorder, newRequest("POST", registerURL, "t", ""), fmt.Errorf("wrapped: %w", test.err))
+			header := recorder.Header()
+			if recorder.Code != test.status || recorder.Body.String() != test.body || header.Get("Retry-After") != test.retry || header.Get("WWW-Authenticate") != test.auth {
+				t.Errorf("got %d %s %v", recorder.Code, recorder.Body, header)
+			}
+		})
+	}
+	if refused := dcr.RefuseToken("expired", cause); refused.Rule != "token.expired" || !errors.Is(refused, cause) || !errors.Is(refused, dcr.InvalidToken) {
+		t.Errorf("the log reads %+v", refused)
+	}
+}
+
+// refusing refuses in a step of its own.
+type refusing struct {
+	dcr.DefaultValidator
+	refusal error
+	on      string // the client_name that it refuses
+}
+
+func (v refusing) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Client.ClientName == v.on {
+		return v.refusal
+	}
+	return v.DefaultValidator.ValidateClient(ctx, reg)
+}
+
+// What a hook's error wraps is for the log: it changes neither the answer nor
+// what the handler does.
+func TestWhatLiesBehindAnErrorDecidesNothing(t *testing.T) {
+	for _, cause := range []error{
+		dcr.ErrClientNotFound, dcr.ErrConflict, dcr.ErrClientExists, dcr.ErrStoreFull, dcr.RefuseToken("expired", nil), context.Canceled,
+		errors.New("dial tcp 10.0.0.7:5432: refused"),
+	} {
+		for _, how := range []struct {
+			name    string
+			refusal error
+			status  int
+			code    dcr.Code
+		}{
+			{"behind a refusal", dcr.Errorf(dcr.InvalidClientMetadata, "client_name is taken: %w", cause), 400, dcr.InvalidClientMetadata},
+			{"behind an outage", dcr.Unavailable("the directory is out of order", cause), 503, dcr.TemporarilyUnavailable},
+		} {
+			t.Run(cause.Error()+" "+how.name, func(t *testing.T) {
+				var lines bytes.Buffer
+				handler := newHandler(t, memstore.New(), dcr.Options{
+					AllowAnonymous: true, MaxClients: 10, Validator: refusing{refusal: how.refusal, on: "Taken"},
+					Logger: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				})
+				client := registerWith(t, handler, decode(t, plainBody))
+				taken := decode(t, plainBody).with("client_name", "Taken")
+				members := client.update(t, taken, how.status, how.code)
+				posted := answered(t, ask(t, handler, "POST", registerURL, "", taken.String()), how.status, how.code)
+				for _, members := range []object{members, posted} {
+					if strings.Contains(members.String(), cause.Error()) {
+						t.Errorf("a stranger reads %s", members)
+					}
+				}
+				if !strings.Contains(lines.String(), cause.Error()) {
+					t.Errorf("the log says %s", &lines)
+				}
+				client.update(t, decode(t, plainBody), 200, "")
+			})
+		}
+	}
+}
+
+func TestAnOutageBehindWhichARefusalLiesIsNoRefusal(t *testing.T) {
+	outage := saying("", dcr.Unavailable("the introspection endpoint is out of order", dcr.RefuseToken("its own", nil)))
+	handler := newHandler(t, memstore.New(), dcr.Options{Caller: dcr.AnyOf(outage, refuses), ManageAs: func(*dcr.Caller, *dcr.Client) bool { return true }})
+	answered(t, ask(t, handler, "POST", registerURL, "t", plainBody), 503, dcr.TemporarilyUnavailable)
+	answered(t, ask(t, handler, "GET", registerURL+"?client_id=a", "t", ""), 503, dcr.TemporarilyUnavailable)
+}
+
+func TestRetryAfterIsInWholeSeconds(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: "", -time.Second: "", time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2"} {
+		recorder := httptest.NewRecorder()
+		dcr.WriteError(recorder, httptest.NewRequest("POST", registerURL, nil), &dcr.Error{Code: dcr.AccessDenied, Status: 429, RetryAfter: after})
+		if got := recorder.Header().Get("Retry-After"); got != want || recorder.Code != 429 {
+			t.Errorf("after %v: %d, %q", after, recorder.Code, got)
+		}
+	}
+}
