@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
 )
 
 // What a server uses that has an endpoint of its own: the pipeline without a
@@ -79,17 +80,17 @@ func judged(t testing.TB, v dcr.Validator, body string, previous *dcr.Client) *d
 }
 
 func TestStartingClient(t *testing.T) {
+	short := policy.DuendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: 10 * time.Minute})
 	for _, test := range []struct {
 		sentence  string
 		validator dcr.Validator
-		check     func(c *dcr.Client) bool
 	}{
-		{"it has the defaults", dcr.DefaultValidator{}, func(c *dcr.Client) bool {
-			return c.RequirePKCE && c.AccessTokenLifetime == time.Hour && c.AllowOfflineAccess
-		}},
+		{"of the default", dcr.DefaultValidator{}},
+		{"of a decorator", struct{ dcr.Validator }{dcr.DefaultValidator{}}},
+		{"of a rule that sets settings", short(dcr.DefaultValidator{})},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			if client := dcr.StartingClient(test.validator, nil); !test.check(client) || client.ID != "" {
+			if client := dcr.StartingClient(test.validator, nil); !client.RequirePKCE || client.AccessTokenLifetime != time.Hour || !client.AllowOfflineAccess || client.ID != "" {
 				t.Errorf("a new client starts as %+v", client)
 			}
 			previous := judged(t, test.validator, plainBody, nil).Client
