@@ -42,8 +42,13 @@ func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg 
 	if err := reg.settleAuthAlg(); err != nil {
 		return err
 	}
+	if err := jwksURI.check(reg); err != nil {
+		return err
+	}
 	return reg.checkAuthentication()
 }
+
+var jwksURI = uriMemberNamed("jwks_uri")
 
 // settleAuthAlg settles token_endpoint_auth_signing_alg, whose ceiling is what
 // the method can use.
@@ -92,10 +97,8 @@ func (reg *Registration) checkAuthentication() error {
 		if !reg.namesKeys() && !reg.keys.Sig {
 			return refuseMember("token_endpoint_auth_method", "keys", "%s needs a signing key in jwks, or jwks_uri", method)
 		}
-	case "tls_client_auth":
-		return c.checkTLSName()
 	}
-	return nil
+	return c.checkTLSNames()
 }
 
 // checkKeys judges jwks and jwks_uri. Of a set, only its keys are kept. The document behind jwks_uri is never
@@ -104,9 +107,6 @@ func (reg *Registration) checkKeys() error {
 	c := reg.Client
 	if c.JWKS != nil && c.JWKSURI != "" {
 		return refuseMember("jwks", "both", "must not come together with jwks_uri")
-	}
-	if err := httpsOnly.checkOptional("jwks_uri", c.JWKSURI); err != nil {
-		return err
 	}
 	if reg.keysJudged != nil && bytes.Equal(reg.keysJudged, c.JWKS) {
 		return nil
@@ -144,8 +144,9 @@ func (c *Client) clearTLSNames() {
 	}
 }
 
-// checkTLSName wants exactly one name to recognise the certificate by.
-func (c *Client) checkTLSName() error {
+// checkTLSNames wants exactly one name to recognise the certificate by, of a
+// client that authenticates with one.
+func (c *Client) checkTLSNames() error {
 	from := &c.Metadata
 	set := 0
 	for _, name := range tlsNames {
@@ -158,7 +159,7 @@ func (c *Client) checkTLSName() error {
 			return refuseMember(name.member.Name, "form", "%s", name.want)
 		}
 	}
-	if set != 1 {
+	if c.TokenEndpointAuthMethod == "tls_client_auth" && set != 1 {
 		return refuseMember("token_endpoint_auth_method", "tls_client_auth",
 			"tls_client_auth needs exactly one of tls_client_auth_subject_dn, tls_client_auth_san_dns, tls_client_auth_san_uri, tls_client_auth_san_ip and tls_client_auth_san_email")
 	}

@@ -159,6 +159,15 @@ func (g *GuardedClient) guarded() *guard.Client {
 	return g.client
 }
 
+// reaches reports whether g may go to host, as far as host itself says: for what
+// a registrant names and g would never reach.
+func (g *GuardedClient) reaches(host string) bool {
+	if g == nil {
+		g = &defaultGuardedClient
+	}
+	return (&guard.Config{AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts}).Reaches(host)
+}
+
 // Get fetches a document; accept is the Accept header. Its error is one of those
 // above, compared by ==, and its reason is logged; the end of ctx is
 // ErrUnreachable. Fetched is not nil where the server answered. A nil

@@ -91,6 +91,8 @@ type Registration struct {
 	canSeal         bool      // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
 	keysJudged      []byte      // the jwks that keys describes
+	redirects       redirects   // the redirect URIs that were read last
+	sector          sector      // the sector document that was fetched
 	plain           bool        // this is the default pipeline's own judgement
 	paid            []Allowance // what was taken and could be given back
 	policy          string      // the name in Options.Policies that this runs under

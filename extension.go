@@ -7,13 +7,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr/internal/strictjson"
-	"github.com/dynreg/dcr/internal/uri"
 )
 
 // issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
@@ -167,9 +165,16 @@ func declaresName(e Extension, name string) bool {
 	return e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag)
 }
 
-// ValidateExtensions holds every declared extension member to its field, and to
-// each of them where several declare it.
+// ValidateExtensions holds every declared extension member to its field, type and
+// [Field.Check], and to each of them where several declare it.
 func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
+	return reg.checkExtensions()
+}
+
+func (reg *Registration) checkExtensions() error {
+	if len(reg.Client.Extra) == 0 {
+		return nil
+	}
 	names := sortedKeys(reg.Client.Extra)
 	for _, name := range names {
 		if declared(reg.extensions, name) == nil {
@@ -294,58 +299,4 @@ func jsonForm(kind reflect.Kind) string {
 		return "a JSON array of the expected form"
 	}
 	return "a JSON object of the expected form"
-}
-
-// A uriRule judges one URI member.
-type uriRule struct {
-	schemes  string // what is allowed, for the sentence
-	allowed  func(kind uri.Kind) bool
-	fragment bool // a fragment is allowed
-}
-
-var (
-	webPage = uriRule{schemes: "an http or https URL", fragment: true,
-		allowed: func(kind uri.Kind) bool { return kind != uri.PrivateUse }}
-	httpsOnly = uriRule{schemes: "an https URL",
-		allowed: func(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.LoopbackHTTPS }}
-	httpOrHTTPS = uriRule{schemes: webPage.schemes, allowed: webPage.allowed}
-
-	// appRedirect leads back to an application, whatever its kind.
-	appRedirect = uriRule{
-		schemes: "an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme",
-		allowed: func(kind uri.Kind) bool { return kind != uri.HTTP },
-	}
-)
-
-// check judges one URI; name is shown, member and rule are for logs.
-func (rule uriRule) check(member, name, text string) (uri.URI, error) {
-	parsed, err := uri.Parse(text)
-	switch {
-	case err != nil:
-		return parsed, refuse(InvalidClientMetadata, member, member+".form", "%s %s", name, err)
-	case !rule.allowed(parsed.Kind()):
-		return parsed, refuse(InvalidClientMetadata, member, member+".scheme", "%s must be %s", name, rule.schemes)
-	case parsed.HasFragment && !rule.fragment:
-		return parsed, refuse(InvalidClientMetadata, member, member+".fragment", "%s must not have a fragment", name)
-	}
-	return parsed, nil
-}
-
-// checkOptional judges a URI member that may be absent.
-func (rule uriRule) checkOptional(member, text string) error {
-	if text == "" {
-		return nil
-	}
-	_, err := rule.check(member, member, text)
-	return err
-}
-
-// checkList judges every entry of a list of URIs.
-func (rule uriRule) checkList(member string, list []string) error {
-	for i, text := range list {
-		if _, err := rule.check(member, fmt.Sprintf("%s[%d]", member, i), text); err != nil {
-			return err
-		}
-	}
-	return nil
 }

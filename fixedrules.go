@@ -1,8 +1,9 @@
 package dcr
 
-// The rules that the RFCs fix whatever the host's policy is. The steps of
-// DefaultValidator apply them where they belong; here they are applied once
-// more to the finished client, so that no hook can skip or undo them.
+// The rules that no policy loosens: those of the RFCs, and the ceilings of
+// [Capabilities]. The steps of DefaultValidator apply them where they belong;
+// here they are applied once more to the finished client, so that no step and no
+// hook can skip or undo them.
 
 import (
 	"context"
@@ -10,23 +11,31 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/dynreg/dcr/internal/uri"
+	"strings"
 )
 
 var fixedRules = []func(reg *Registration) error{
+	(*Registration).checkGrants,
 	(*Registration).checkCorrespondence,
-	func(reg *Registration) error { _, err := reg.checkRedirectURIs(); return err },
-	(*Registration).checkRedirectSchemes,
+	(*Registration).checkRedirects,
+	(*Registration).checkScope,
+	(*Registration).checkMembers,
+	(*Registration).checkLocalizedURIs,
+	(*Registration).checkReadable,
 	(*Registration).checkAuthentication,
-	(*Registration).checkDisplayURIs,
+	(*Registration).checkFrontchannelLogout,
 	(*Registration).checkEncPairs,
 	(*Registration).checkOpenID,
+	(*Registration).checkCIBA,
+	(*Registration).checkSubject,
+	(*Registration).checkSector,
+	(*Registration).checkSubsets,
 	(*Registration).checkRequestObjects,
 	(*Registration).checkSenderConstraint,
 	(*Registration).checkSymmetric,
 	(*Registration).checkKeyNeeds,
 	(*Registration).checkExtensionNames,
+	(*Registration).checkExtensions,
 	(*Registration).checkSettings,
 }
 
@@ -49,16 +58,79 @@ func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration)
 	return reg.checkKeyNeeds()
 }
 
-// checkRedirectSchemes keeps remote http away from clients that no policy may
-// give it to: public ones, and those that get tokens through the browser.
-func (reg *Registration) checkRedirectSchemes() error {
-	c := reg.Client
-	if c.mayUseHTTP(c.TokenEndpointAuthMethod) {
+// checkMembers goes over every member that is set: it must be on, its URIs must
+// be what they are for, and of a choice it must name what the server supports.
+func (reg *Registration) checkMembers() error {
+	from := &reg.Client.Metadata
+	for i := range members.Set(from).Places() {
+		f := &members.Fields[i]
+		if !reg.on.has(i) {
+			return refuseMember(f.Name, "off", "belongs to what this server does not support")
+		}
+		if m := uriMembers[i]; m != nil {
+			if err := m.check(reg); err != nil {
+				return err
+			}
+		}
+		if lists[i].ceiling == nil {
+			continue
+		}
+		if supported := reg.Capabilities.ceiling(f); !slices.Contains(supported, f.Text(from)) {
+			return refuseMember(f.Name, "unsupported", "must be one of: %s", orNone(supported))
+		}
+	}
+	if reg.Client.TokenEndpointAuthMethod == "" {
+		return refuseMember("token_endpoint_auth_method", "missing", "must be one of: %s", orNone(reg.Capabilities.TokenEndpointAuthMethods))
+	}
+	return nil
+}
+
+// checkSubsets holds the lists of values to their ceilings.
+func (reg *Registration) checkSubsets() error {
+	c, supported := reg.Client, &reg.Capabilities
+	if err := reg.checkSubset("default_acr_values", c.DefaultACRValues, supported.ACRValues); err != nil {
+		return err
+	}
+	if err := reg.checkSubset("response_modes", c.ResponseModes, supported.ResponseModes); err != nil {
+		return err
+	}
+	return reg.checkSubset("authorization_details_types", c.AuthorizationDetailsTypes, supported.AuthorizationDetailsTypes)
+}
+
+// checkGrants holds grant types and response types to their ceilings; a client
+// must have a grant type that it can begin with.
+func (reg *Registration) checkGrants() error {
+	c, supported := reg.Client, &reg.Capabilities
+	begins := false
+	for _, grant := range c.GrantTypes {
+		if !slices.Contains(supported.GrantTypes, grant) {
+			return unusableGrants(supported.GrantTypes)
+		}
+		begins = begins || grant != "refresh_token"
+	}
+	if !begins {
+		return unusableGrants(supported.GrantTypes)
+	}
+	for _, responseType := range c.ResponseTypes {
+		if !slices.ContainsFunc(supported.ResponseTypes, func(own string) bool { return sameWords(own, responseType) }) {
+			return refuseMember("response_types", "unsupported", "must have at least one of: %s", orNone(supported.ResponseTypes))
+		}
+	}
+	return nil
+}
+
+// checkScope holds scope to its syntax (RFC 6749 §3.3) and its ceiling.
+func (reg *Registration) checkScope() error {
+	if reg.Client.Scope == "" {
 		return nil
 	}
-	for i, redirect := range c.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); err == nil && parsed.Kind() == uri.HTTP {
-			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, remoteHTTP)
+	unbounded := reg.Capabilities.anyScope()
+	for scope := range strings.SplitSeq(reg.Client.Scope, " ") {
+		switch {
+		case !isScopeToken(scope):
+			return errScopeForm()
+		case !unbounded && !slices.Contains(reg.Capabilities.Scopes, scope):
+			return refuseMember("scope", "unsupported", "must be among: %s", orNone(reg.Capabilities.Scopes))
 		}
 	}
 	return nil
@@ -110,10 +182,10 @@ func (reg *Registration) checkFixedRules() error {
 		now: reg.now, canSeal: reg.canSeal, plain: true,
 	}
 	refused, brokenRule := (*Error)(nil), (*Error)(nil)
-	standard := plainValidator{DefaultValidator{
-		Supports:                reg.Capabilities,
+	standard := DefaultValidator{
+		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
-	}}
+	}
 	err := Validate(context.Background(), standard, plain)
 	if errors.As(err, &refused) && errors.As(broken, &brokenRule) && refused.Rule == brokenRule.Rule {
 		return refused
@@ -124,17 +196,4 @@ func (reg *Registration) checkFixedRules() error {
 // hookFault says in the log that a hook broke a fixed rule.
 func hookFault(broken error) error {
 	return fmt.Errorf("dcr: a hook left a client that no policy may accept: %s", broken.Error())
-}
-
-// plainValidator is the default pipeline without the network.
-type plainValidator struct{ DefaultValidator }
-
-func (plainValidator) ValidateOpenID(ctx context.Context, reg *Registration) error {
-	reg.Client.SectorIdentifierURI = ""
-	return DefaultValidator{}.ValidateOpenID(ctx, reg)
-}
-
-// ValidateSoftwareStatement leaves the verified statement as it is.
-func (plainValidator) ValidateSoftwareStatement(ctx context.Context, reg *Registration) error {
-	return nil
 }

@@ -43,10 +43,14 @@ func (reg *Registration) settleGrantTypes() error {
 	c.GrantTypes = among(asked, supported)
 	usable := slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" })
 	if !usable {
-		return refuseMember("grant_types", "unsupported", "must have at least one of: %s",
-			orNone(slices.DeleteFunc(slices.Clone(supported), func(grant string) bool { return grant == "refresh_token" })))
+		return unusableGrants(supported)
 	}
 	return nil
+}
+
+func unusableGrants(supported []string) *Error {
+	return refuseMember("grant_types", "unsupported", "must have at least one of: %s",
+		orNone(slices.DeleteFunc(slices.Clone(supported), func(grant string) bool { return grant == "refresh_token" })))
 }
 
 // among returns the entries of asked that supported has too, each once.

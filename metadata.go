@@ -17,36 +17,38 @@ import (
 // typed. Each member is described once, by its line here; decoding, encoding,
 // cloning, storing and echoing follow from the line's tags:
 //
-//	json  the member's name
-//	on    the feature of [Capabilities] that turns the member on; a member
-//	      whose feature is off counts as unknown
-//	list  the RP Metadata Choices member that lists alternatives to this one
-//	lang  "yes" where the member may carry a language tag
-//	with  a boolean is echoed only where this other member is set
+//	json     the member's name
+//	on       the feature of [Capabilities] that turns the member on; a member
+//	         whose feature is off counts as unknown
+//	list     the RP Metadata Choices member that lists alternatives to this one
+//	lang     "yes" where the member may carry a language tag
+//	with     a boolean is echoed only where this other member is set
+//	uri      what its URIs are for, and so what they may be (urimember.go)
+//	visited  "yes" where this server itself goes to its URIs
 //
 // A zero field is an absent member. An empty, non-nil list is kept apart from
 // nil for redirect_uris and response_types alone.
 type Metadata struct {
 	// RFC 7591 §2.
-	RedirectURIs            []string        `json:"redirect_uris"`
+	RedirectURIs            []string        `json:"redirect_uris" uri:"redirect"`
 	TokenEndpointAuthMethod string          `json:"token_endpoint_auth_method" list:"token_endpoint_auth_methods_supported"`
 	GrantTypes              []string        `json:"grant_types"`
 	ResponseTypes           []string        `json:"response_types"`
 	ClientName              string          `json:"client_name" lang:"yes"`
-	ClientURI               string          `json:"client_uri" lang:"yes"`
-	LogoURI                 string          `json:"logo_uri" lang:"yes"`
+	ClientURI               string          `json:"client_uri" lang:"yes" uri:"page"`
+	LogoURI                 string          `json:"logo_uri" lang:"yes" uri:"page"`
 	Scope                   string          `json:"scope"`
 	Contacts                []string        `json:"contacts"`
-	TOSURI                  string          `json:"tos_uri" lang:"yes"`
-	PolicyURI               string          `json:"policy_uri" lang:"yes"`
-	JWKSURI                 string          `json:"jwks_uri"`
+	TOSURI                  string          `json:"tos_uri" lang:"yes" uri:"page"`
+	PolicyURI               string          `json:"policy_uri" lang:"yes" uri:"page"`
+	JWKSURI                 string          `json:"jwks_uri" uri:"https" visited:"yes"`
 	JWKS                    json.RawMessage `json:"jwks"` // its keys are kept to the byte, and nothing else of the set
 	SoftwareID              string          `json:"software_id"`
 	SoftwareVersion         string          `json:"software_version"`
 
 	// OpenID Connect Dynamic Client Registration 1.0 §2.
 	ApplicationType              string   `json:"application_type"`
-	SectorIdentifierURI          string   `json:"sector_identifier_uri" on:"pairwise"`
+	SectorIdentifierURI          string   `json:"sector_identifier_uri" on:"pairwise" uri:"https" visited:"yes"`
 	SubjectType                  string   `json:"subject_type" on:"openid" list:"subject_types_supported"`
 	IDTokenSignedResponseAlg     string   `json:"id_token_signed_response_alg" on:"openid" list:"id_token_signing_alg_values_supported"`
 	IDTokenEncryptedResponseAlg  string   `json:"id_token_encrypted_response_alg" on:"id_token_encryption" list:"id_token_encryption_alg_values_supported"`
@@ -61,20 +63,20 @@ type Metadata struct {
 	DefaultMaxAge                *int64   `json:"default_max_age" on:"openid"` // seconds; 0 is legal
 	RequireAuthTime              bool     `json:"require_auth_time" on:"openid"`
 	DefaultACRValues             []string `json:"default_acr_values" on:"acr"`
-	InitiateLoginURI             string   `json:"initiate_login_uri" on:"openid"`
-	RequestURIs                  []string `json:"request_uris" on:"request_uri"`
+	InitiateLoginURI             string   `json:"initiate_login_uri" on:"openid" uri:"https"`
+	RequestURIs                  []string `json:"request_uris" on:"request_uri" uri:"request" visited:"yes"`
 
 	// OpenID Connect RP-Initiated, Front-Channel and Back-Channel Logout 1.0.
-	PostLogoutRedirectURIs            []string `json:"post_logout_redirect_uris" on:"rp_logout"`
-	FrontchannelLogoutURI             string   `json:"frontchannel_logout_uri" on:"frontchannel_logout"`
+	PostLogoutRedirectURIs            []string `json:"post_logout_redirect_uris" on:"rp_logout" uri:"return"`
+	FrontchannelLogoutURI             string   `json:"frontchannel_logout_uri" on:"frontchannel_logout" uri:"logout"`
 	FrontchannelLogoutSessionRequired bool     `json:"frontchannel_logout_session_required" on:"frontchannel_logout" with:"frontchannel_logout_uri"`
-	BackchannelLogoutURI              string   `json:"backchannel_logout_uri" on:"backchannel_logout"`
+	BackchannelLogoutURI              string   `json:"backchannel_logout_uri" on:"backchannel_logout" uri:"logout" visited:"yes"`
 	BackchannelLogoutSessionRequired  bool     `json:"backchannel_logout_session_required" on:"backchannel_logout" with:"backchannel_logout_uri"`
 
 	// RFC 8705: mutual TLS client authentication and certificate-bound tokens.
 	TLSClientAuthSubjectDN                string `json:"tls_client_auth_subject_dn" on:"tls_client_auth"`
 	TLSClientAuthSANDNS                   string `json:"tls_client_auth_san_dns" on:"tls_client_auth"`
-	TLSClientAuthSANURI                   string `json:"tls_client_auth_san_uri" on:"tls_client_auth"`
+	TLSClientAuthSANURI                   string `json:"tls_client_auth_san_uri" on:"tls_client_auth" uri:"name"`
 	TLSClientAuthSANIP                    string `json:"tls_client_auth_san_ip" on:"tls_client_auth"`
 	TLSClientAuthSANEmail                 string `json:"tls_client_auth_san_email" on:"tls_client_auth"`
 	TLSClientCertificateBoundAccessTokens bool   `json:"tls_client_certificate_bound_access_tokens" on:"certificate_bound_tokens"`
@@ -99,7 +101,7 @@ type Metadata struct {
 
 	// OpenID Connect Client-Initiated Backchannel Authentication (CIBA) §4.
 	BackchannelTokenDeliveryMode               string `json:"backchannel_token_delivery_mode" on:"ciba"`
-	BackchannelClientNotificationEndpoint      string `json:"backchannel_client_notification_endpoint" on:"ciba"`
+	BackchannelClientNotificationEndpoint      string `json:"backchannel_client_notification_endpoint" on:"ciba" uri:"https" visited:"yes"`
 	BackchannelAuthenticationRequestSigningAlg string `json:"backchannel_authentication_request_signing_alg" on:"ciba" list:"backchannel_authentication_request_signing_alg_values_supported"`
 	BackchannelUserCodeParameter               bool   `json:"backchannel_user_code_parameter" on:"ciba_user_code" with:"backchannel_token_delivery_mode"`
 

@@ -48,6 +48,9 @@ func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration)
 	if err := reg.checkOpenID(); err != nil {
 		return err
 	}
+	if err := initiateLoginURI.check(reg); err != nil {
+		return err
+	}
 	if err := reg.checkSubset("default_acr_values", reg.Client.DefaultACRValues, reg.Capabilities.ACRValues); err != nil {
 		return err
 	}
@@ -57,8 +60,20 @@ func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration)
 	if err := reg.checkCIBA(); err != nil {
 		return err
 	}
-	return d.checkSector(ctx, reg)
+	if err := reg.checkURIs(notificationEndpoint, sectorURI); err != nil {
+		return err
+	}
+	if err := reg.checkSubject(); err != nil {
+		return err
+	}
+	return d.fetchSector(ctx, reg)
 }
+
+var (
+	initiateLoginURI     = uriMemberNamed("initiate_login_uri")
+	notificationEndpoint = uriMemberNamed("backchannel_client_notification_endpoint")
+	sectorURI            = uriMemberNamed("sector_identifier_uri")
+)
 
 // checkSubset refuses entries of a list that the server does not support.
 func (reg *Registration) checkSubset(name string, list, supported []string) error {
@@ -100,13 +115,13 @@ func (reg *Registration) checkOpenID() error {
 	if age := c.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSafeInteger) {
 		return refuseMember("default_max_age", "range", "must be a number of seconds, from 0 to %d", maxSafeInteger)
 	}
-	return httpsOnly.checkOptional("initiate_login_uri", c.InitiateLoginURI)
+	return nil
 }
 
 // checkCIBA holds the members of CIBA to its §4.
 func (reg *Registration) checkCIBA() error {
 	c := reg.Client
-	if !reg.on.has(member("backchannel_token_delivery_mode").Place) {
+	if !reg.on.has(notificationEndpoint.Place) {
 		return nil
 	}
 	granted, mode := slices.Contains(c.GrantTypes, grantCIBA), c.BackchannelTokenDeliveryMode
@@ -123,35 +138,38 @@ func (reg *Registration) checkCIBA() error {
 	if (mode == "ping" || mode == "push") && endpoint == "" {
 		return refuseMember("backchannel_client_notification_endpoint", "missing", "must be an https URL with backchannel_token_delivery_mode %s", mode)
 	}
-	if err := httpsOnly.checkOptional("backchannel_client_notification_endpoint", endpoint); err != nil {
-		return err
-	}
 	if alg := c.BackchannelAuthenticationRequestSigningAlg; alg != "" && !jose.Asymmetric(alg) {
 		return refuseMember("backchannel_authentication_request_signing_alg", "symmetric", "must be an asymmetric signature algorithm")
 	}
 	return nil
 }
 
-// checkSector judges pairwise subjects and the sector document (OpenID Connect
-// Core 1.0 §8.1, Dynamic Client Registration §5), which is fetched whatever
-// the subject type.
-func (d DefaultValidator) checkSector(ctx context.Context, reg *Registration) error {
-	c := reg.Client
-	if c.SectorIdentifierURI == "" {
-		if c.SubjectType != "pairwise" {
-			return nil
-		}
+// checkSubject wants of a client with pairwise subjects that it has one sector
+// (OpenID Connect Core 1.0 §8.1, CIBA §4).
+func (reg *Registration) checkSubject() error {
+	switch c := reg.Client; {
+	case c.SubjectType != "pairwise":
+		return nil
+	case c.SectorIdentifierURI == "":
 		return reg.checkPairwise()
 	}
-	if err := httpsOnly.checkOptional("sector_identifier_uri", c.SectorIdentifierURI); err != nil {
-		return err
+	return reg.checkPairwiseCIBA()
+}
+
+// sector is a sector document.
+type sector struct {
+	uri    string   // where it was fetched; "" if none was
+	listed []string // what it contains
+}
+
+// fetchSector fetches the sector document, whatever the subject type (OpenID
+// Connect Dynamic Client Registration 1.0 §5).
+func (d DefaultValidator) fetchSector(ctx context.Context, reg *Registration) error {
+	from := reg.Client.SectorIdentifierURI
+	if from == "" || reg.plain {
+		return nil
 	}
-	if c.SubjectType == "pairwise" {
-		if err := reg.checkPairwiseCIBA(); err != nil {
-			return err
-		}
-	}
-	document, err := d.Fetch.Get(ctx, c.SectorIdentifierURI, "application/json")
+	document, err := d.Fetch.Get(ctx, from, "application/json")
 	if errors.Is(err, ErrBusy) {
 		return Unavailable("this server fetches too many documents at the moment", err)
 	}
@@ -162,8 +180,22 @@ func (d DefaultValidator) checkSector(ctx context.Context, reg *Registration) er
 	if err != nil {
 		return refuseMember("sector_identifier_uri", "form", "must lead to a JSON array of strings")
 	}
+	reg.sector = sector{from, listed}
+	return reg.checkSector()
+}
+
+// checkSector holds the client to the sector document that it names, which must
+// have been fetched for it.
+func (reg *Registration) checkSector() error {
+	c := reg.Client
+	if c.SectorIdentifierURI == "" || reg.plain {
+		return nil
+	}
+	if reg.sector.uri != c.SectorIdentifierURI {
+		return refuseMember("sector_identifier_uri", "unread", "leads to a document that DefaultValidator.ValidateOpenID has not fetched")
+	}
 	for _, entry := range c.sectorEntries() {
-		if !slices.Contains(listed, entry.uri) {
+		if !slices.Contains(reg.sector.listed, entry.uri) {
 			return refuseMember("sector_identifier_uri", "mismatch", "must lead to a document that contains %s", entry.member)
 		}
 	}

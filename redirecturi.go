@@ -148,6 +148,9 @@ func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 	if len(c.RedirectURIs) == 0 && c.redirects() && !reg.mayPushRedirectURI() {
 		return nil, refuseMember("redirect_uris", "missing", "must have at least one redirect URI with these grant_types and response_types")
 	}
+	if slices.Equal(reg.redirects.read, c.RedirectURIs) {
+		return reg.redirects.kinds, nil
+	}
 	kinds := make([]uri.Kind, len(c.RedirectURIs))
 	for i, redirect := range c.RedirectURIs {
 		parsed, err := uri.Parse(redirect)
@@ -161,7 +164,31 @@ func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 		}
 		kinds[i] = parsed.Kind()
 	}
+	reg.redirects = redirects{slices.Clone(c.RedirectURIs), kinds}
 	return kinds, nil
+}
+
+// redirects are redirect URIs that hold to the rules without exception, and what
+// each leads to.
+type redirects struct {
+	read  []string
+	kinds []uri.Kind
+}
+
+// checkRedirects is checkRedirectURIs, and keeps remote http away where the host
+// does not allow it, and from clients that no host may give it to.
+func (reg *Registration) checkRedirects() error {
+	kinds, err := reg.checkRedirectURIs()
+	if err != nil {
+		return err
+	}
+	if reg.foundation.httpRedirects && reg.Client.mayUseHTTP(reg.Client.TokenEndpointAuthMethod) {
+		return nil
+	}
+	if i := slices.Index(kinds, uri.HTTP); i >= 0 {
+		return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, remoteHTTP)
+	}
+	return nil
 }
 
 // mayPushRedirectURI reports whether the client may name its redirect URIs

@@ -29,6 +29,7 @@ type SoftwareStatement struct {
 	Claims   map[string]json.RawMessage
 	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
 
+	held    bool // it is the one that the client registered with
 	present memberSet
 	faults  []fault // claims of the wrong form
 	rules   map[string]StatementRule

@@ -143,8 +143,8 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 		return nil, nil
 	case v == nil:
 		return heldBy(stored, &StatementVerifier{}, reg.Limits)
-	case sent == "" && (stored == nil && v.Required || reg.Previous != nil && v.RequiredOnUpdate):
-		return nil, invalidStatement("missing", "is required here")
+	case sent == "" && v.requires(reg):
+		return nil, errNoStatement()
 	case sent == "" && stored == nil:
 		return nil, nil
 	case stored != nil && !v.RequiredOnUpdate && (sent == "" || hashText(sent) == stored.Hash):
@@ -163,6 +163,29 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 	return statement, v.ask(ctx, statement)
 }
 
+// requires reports whether a statement must come with the request.
+func (v *StatementVerifier) requires(reg *Registration) bool {
+	if reg.Previous != nil && v.RequiredOnUpdate {
+		return true
+	}
+	return v.Required && (reg.Previous == nil || reg.Previous.Statement == nil)
+}
+
+func errNoStatement() *Error { return invalidStatement("missing", "is required here") }
+
+// requireStatement holds a registration to Required and RequiredOnUpdate, whatever
+// the host's step made of the statement.
+func requireStatement(_ Validator, _ context.Context, reg *Registration) error {
+	v := reg.foundation.statements
+	switch verified := reg.Statement != nil && !reg.Statement.held; {
+	case v == nil || verified || !v.requires(reg):
+		return nil
+	case reg.Request.SoftwareStatement == "":
+		return errNoStatement()
+	}
+	return errors.New("dcr: ValidateSoftwareStatement left a software statement that is required unverified: let it call that of the DefaultValidator that has Statements")
+}
+
 // held returns the statement that a client registered with. The word of an
 // issuer that is no longer trusted does not count on.
 func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*SoftwareStatement, error) {
@@ -178,7 +201,7 @@ func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*Softw
 func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*SoftwareStatement, error) {
 	token, err := jose.Parse(stored.Text)
 	if err != nil {
-		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text}, nil
+		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text, held: true}, nil
 	}
 	claims := v.newClaims()
 	registered, err := jwt.ReadClaims(token.Unverified(), claimLimits(limits), claims.read)
@@ -187,7 +210,7 @@ func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*Soft
 	}
 	statement, err := claims.statement(registered)
 	if err == nil {
-		statement.Issuer, statement.ID, statement.Text = stored.Issuer, stored.ID, stored.Text
+		statement.Issuer, statement.ID, statement.Text, statement.held = stored.Issuer, stored.ID, stored.Text, true
 	}
 	return statement, err
 }

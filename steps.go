@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -38,7 +37,7 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
 		if !isScopeToken(scope) {
-			return refuseMember("scope", "form", "must be scopes of printable ASCII, without quotes and backslashes, separated by spaces")
+			return errScopeForm()
 		}
 		switch {
 		case slices.Contains(kept, scope):
@@ -50,6 +49,10 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 	}
 	c.Scope = strings.Join(kept, " ")
 	return nil
+}
+
+func errScopeForm() *Error {
+	return refuseMember("scope", "form", "must be scopes of printable ASCII, without quotes and backslashes, separated by spaces")
 }
 
 // isScopeToken reports whether scope is a scope-token of RFC 6749 §3.3.
@@ -74,14 +77,17 @@ func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registratio
 }
 
 // displayURIs are the members that lead a person to a web page.
-var displayURIs = []*registered{member("client_uri"), member("logo_uri"), member("tos_uri"), member("policy_uri")}
+var displayURIs = []*uriMember{uriMemberNamed("client_uri"), uriMemberNamed("logo_uri"), uriMemberNamed("tos_uri"), uriMemberNamed("policy_uri")}
 
 // ValidateDisplay holds the pages that a person may be led to, in every
 // language, to http and https, what a person reads to characters that show
 // what they are, and contacts to e-mail addresses where OpenID Connect wants
 // them.
 func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
-	if err := reg.checkDisplayURIs(); err != nil {
+	if err := reg.checkURIs(displayURIs...); err != nil {
+		return err
+	}
+	if err := reg.checkLocalizedURIs(); err != nil {
 		return err
 	}
 	if err := reg.checkReadable(); err != nil {
@@ -91,23 +97,6 @@ func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration
 		for i, contact := range reg.Client.Contacts {
 			if !isEmail(contact) {
 				return refuse(InvalidClientMetadata, "contacts", "contacts.form", "contacts[%d] must be an e-mail address", i)
-			}
-		}
-	}
-	return nil
-}
-
-func (reg *Registration) checkDisplayURIs() error {
-	from := &reg.Client.Metadata
-	for _, f := range displayURIs {
-		if err := webPage.checkOptional(f.Name, f.Text(from)); err != nil {
-			return err
-		}
-	}
-	for _, name := range sortedKeys(reg.Client.Localized) {
-		if base, _, _ := strings.Cut(name, "#"); isURIMember(name) {
-			if _, err := webPage.check(base, name, reg.Client.Localized[name]); err != nil {
-				return err
 			}
 		}
 	}
@@ -202,20 +191,14 @@ func isEmail(address string) bool {
 	return found && local != "" && domain != "" && !strings.ContainsAny(address, " ,;<>()") && !strings.Contains(domain, "@")
 }
 
+// logoutURIs are the members about logout, in the order of [Metadata].
+var logoutURIs = []*uriMember{uriMemberNamed("post_logout_redirect_uris"), uriMemberNamed("frontchannel_logout_uri"), uriMemberNamed("backchannel_logout_uri")}
+
 // ValidateLogout judges the logout URIs: https, http only for a confidential
 // client where the host allows it, native schemes for RP-initiated logout.
 func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration) error {
 	c := reg.Client
-	remote := httpsOnly
-	if d.AllowHTTPRedirects && reg.authMethod() != "none" {
-		remote = httpOrHTTPS
-	}
-	returning := uriRule{schemes: appRedirect.schemes,
-		allowed: func(kind uri.Kind) bool { return appRedirect.allowed(kind) || remote.allowed(kind) }}
-	if err := returning.checkList("post_logout_redirect_uris", c.PostLogoutRedirectURIs); err != nil {
-		return err
-	}
-	if err := remote.checkOptional("backchannel_logout_uri", c.BackchannelLogoutURI); err != nil {
+	if err := reg.checkURIs(logoutURIs...); err != nil {
 		return err
 	}
 	if c.BackchannelLogoutURI == "" {
@@ -223,20 +206,19 @@ func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration)
 	}
 	if c.FrontchannelLogoutURI == "" {
 		c.FrontchannelLogoutSessionRequired = false
-		return nil
 	}
-	return reg.checkFrontchannelLogout(remote)
+	return reg.checkFrontchannelLogout()
 }
 
 // checkFrontchannelLogout wants the origin of a redirect URI, since the
 // browser loads the page in a frame of ours (Front-Channel Logout 1.0 §2).
-func (reg *Registration) checkFrontchannelLogout(rule uriRule) error {
-	logout, err := rule.check("frontchannel_logout_uri", "frontchannel_logout_uri", reg.Client.FrontchannelLogoutURI)
-	if err != nil {
-		return err
+func (reg *Registration) checkFrontchannelLogout() error {
+	if reg.Client.FrontchannelLogoutURI == "" {
+		return nil
 	}
+	logout, err := uri.Parse(reg.Client.FrontchannelLogoutURI)
 	for _, redirect := range reg.Client.RedirectURIs {
-		if parsed, err := uri.Parse(redirect); err == nil && parsed.SameOrigin(&logout) {
+		if parsed, errRedirect := uri.Parse(redirect); err == nil && errRedirect == nil && parsed.SameOrigin(&logout) {
 			return nil
 		}
 	}
@@ -260,18 +242,20 @@ func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Regis
 	if reg.Capabilities.RequirePushedAuthorizationRequests {
 		c.RequirePushedAuthorizationRequests = true
 	}
+	if err := requestURIs.check(reg); err != nil {
+		return err
+	}
 	return reg.checkRequestObjects()
 }
+
+var requestURIs = uriMemberNamed("request_uris")
 
 func (reg *Registration) checkRequestObjects() error {
 	c := reg.Client
 	if c.RequireSignedRequestObject && c.RequestObjectSigningAlg == "none" {
 		return refuseMember("request_object_signing_alg", "none", "must not be none with require_signed_request_object true")
 	}
-	signed := jose.Asymmetric(c.RequestObjectSigningAlg) || jose.Symmetric(c.RequestObjectSigningAlg)
-	rule := uriRule{schemes: "an https URL, or an http URL with request_object_signing_alg other than none", fragment: true,
-		allowed: func(kind uri.Kind) bool { return httpsOnly.allowed(kind) || signed && kind != uri.PrivateUse }}
-	return rule.checkList("request_uris", c.RequestURIs)
+	return nil
 }
 
 // ValidateTokens settles sender constraining and authorization details types.

@@ -130,6 +130,8 @@ type DefaultValidator struct {
 // bottom of a Validator.
 type foundation struct {
 	statements            *StatementVerifier
+	fetch                 *GuardedClient
+	httpRedirects         bool
 	pushedRedirectURIs    bool
 	hybridWithoutImplicit bool
 	defaultScopes         []string
@@ -138,7 +140,7 @@ type foundation struct {
 
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
-		statements:         d.Statements,
+		statements: d.Statements, fetch: d.Fetch, httpRedirects: d.AllowHTTPRedirects,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
 		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly,
 	}
@@ -166,6 +168,7 @@ type step = func(v Validator, ctx context.Context, reg *Registration) error
 // steps is the order in which a registration is judged.
 var steps = []step{
 	Validator.ValidateSoftwareStatement,
+	requireStatement,
 	mergeStatement,
 	Validator.ValidateGrantTypes,
 	Validator.ValidateRedirectURIs,

@@ -6,6 +6,7 @@ package guard
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // globalUnicast is the one block of IPv6 that IANA hands out to the public
@@ -62,4 +63,21 @@ func public(addr netip.Addr) bool {
 
 func within(list []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// Reaches reports whether a Client of config may go to host, on some port, as
+// far as host itself says: it is an address, or a name of the own machine (RFC
+// 6761 §6.3). What any other name resolves to is judged when it is dialled.
+func (config *Config) Reaches(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return config.opens(host, netip.AddrFrom4([4]byte{127, 0, 0, 1})) || config.opens(host, netip.IPv6Loopback())
+	}
+	addr, err := netip.ParseAddr(host)
+	return err != nil || public(addr.Unmap()) || config.opens(host, addr.Unmap())
+}
+
+// opens reports whether AllowNetworks lets host be at addr.
+func (config *Config) opens(host string, addr netip.Addr) bool {
+	named := config.PrivateHosts == nil || slices.ContainsFunc(config.PrivateHosts, func(own string) bool { return strings.EqualFold(own, host) })
+	return named && within(config.AllowNetworks, addr)
 }

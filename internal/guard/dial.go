@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -18,18 +17,12 @@ import (
 const maxAttempts = 4
 
 // A dialer is what stands between the HTTP client and the network.
-type dialer struct {
-	resolver Resolver
-	networks []netip.Prefix
-	private  []string // hosts that may be in networks; nil: every host
-	ports    []uint16
-	timeout  time.Duration
-}
+type dialer struct{ config Config }
 
 // dial connects to hostport. It keeps its own time, since the HTTP transport
 // lets a dial outlive the request that it was for.
 func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.config.Timeout)
 	defer cancel()
 	host, portText, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -65,7 +58,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
 	}
-	found, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	found, err := d.config.Resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +70,10 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 func (d *dialer) permits(host string, addr netip.Addr, port uint16) bool {
-	named := d.private == nil || slices.ContainsFunc(d.private, func(own string) bool { return strings.EqualFold(own, host) })
-	if named && within(d.networks, addr) {
+	if d.config.opens(host, addr) {
 		return true
 	}
-	return public(addr) && (port == 443 || slices.Contains(d.ports, port))
+	return public(addr) && (port == 443 || slices.Contains(d.config.AllowPorts, port))
 }
 
 // connect tries the targets in the resolver's order and gives each its share

@@ -100,13 +100,7 @@ func New(config Config) *Client {
 	if config.PerHost <= 0 {
 		config.PerHost = 4
 	}
-	d := dialer{
-		resolver: config.Resolver,
-		networks: config.AllowNetworks,
-		private:  config.PrivateHosts,
-		ports:    config.AllowPorts,
-		timeout:  config.Timeout,
-	}
+	d := dialer{config: config}
 	return &Client{
 		slots:    slots{limit: config.Concurrent, perHost: config.PerHost, hosts: make(map[string]int)},
 		timeout:  config.Timeout,
