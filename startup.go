@@ -123,6 +123,9 @@ func usable(v Validator, canSeal bool) error {
 	if err := checkExtensions(v.DeclaredExtensions()); err != nil {
 		return err
 	}
+	if err := misassembled(v); err != nil {
+		return err
+	}
 	if statements := v.sealed().statements; statements != nil {
 		if err := statements.check(v.DeclaredExtensions()); err != nil {
 			return fmt.Errorf("StatementVerifier.%w", err)

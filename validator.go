@@ -106,6 +106,10 @@ type Validator interface {
 
 	// sealed returns what Validate must know of the DefaultValidator below.
 	sealed() foundation
+
+	// supported is Supports of the DefaultValidator below, which no decorator
+	// widens.
+	supported() Capabilities
 }
 
 // DefaultValidator is the policy of RFC 7591 and OpenID Connect Dynamic Client
@@ -145,6 +149,8 @@ func (d DefaultValidator) sealed() foundation {
 		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly,
 	}
 }
+
+func (d DefaultValidator) supported() Capabilities { return d.Supports }
 
 // DeclaredExtensions returns d.Extensions.
 func (d DefaultValidator) DeclaredExtensions() []Extension { return d.Extensions }
