@@ -14,13 +14,24 @@ import (
 //
 //   - a method that is named like a step but is none, such as
 //     ValidateRedirectUris, and so would never be called;
-//   - an embedded validator that is nil;
-//   - capabilities that [dcr.NewHandler] refuses;
+//   - a step of an embedded rule that is never called, because a validator that
+//     is embedded less deep has it too;
+//   - an embedded validator that is nil, or a DefaultValidator{} beside a field
+//     that holds the validator which was meant;
+//   - what [dcr.NewHandler] refuses, such as capabilities that contradict each
+//     other, or are wider than those of the DefaultValidator at the bottom;
+//   - a step that lets a registration through which its DefaultValidator
+//     refuses: because it does not call it, swallows its error, or calls that of
+//     another DefaultValidator;
 //   - a step that panics, that fails on a plain registration with anything but
-//     a [*dcr.Error], or that changes Registration.Request.
+//     a [*dcr.Error], or that changes Registration.Request;
+//   - a hostile registration that is answered with 201, such as one with a
+//     script for an extension member that holds a URI.
 //
 // The registrations come with a Caller and without one, and where they are
-// accepted, an update follows. A validator may refuse any of them.
+// accepted, an update follows. A validator may refuse any of them. Where a
+// policy demands signed bodies or a software statement, TestValidator sends plain
+// JSON and a statement as if they had been verified.
 //
 //	func TestMyValidator(t *testing.T) {
 //		dcrtest.TestValidator(t, myvalidator.New())
@@ -40,7 +51,7 @@ func validatorFaults(v dcr.Validator) []string {
 	if faults := typeFaults(reflect.ValueOf(v)); len(faults) > 0 {
 		return faults
 	}
-	return registrationFaults(v)
+	return append(stepFaults(v), registrationFaults(v)...)
 }
 
 var validatorType = reflect.TypeFor[dcr.Validator]()
@@ -69,8 +80,12 @@ func embeddedFaults(v reflect.Value) (faults []string) {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
+	faults = deadFaults(v.Type())
 	for i := range v.NumField() {
 		field, value := v.Type().Field(i), v.Field(i)
+		if !field.Anonymous && holdsValidator(value) && freshDefault(v) {
+			faults = append(faults, fmt.Sprintf("%s embeds a DefaultValidator{}, and every step that it does not override runs on that, not on its field %s: embed the validator instead, as in struct{ dcr.Validator }", v.Type(), field.Name))
+		}
 		if !field.Anonymous || !reflect.PointerTo(field.Type).Implements(validatorType) && !field.Type.Implements(validatorType) {
 			continue
 		}
@@ -108,8 +123,11 @@ func likeAStep(method reflect.Method) bool {
 // one that it must be a slip, "" if there is none.
 func nearest(name string) (question string) {
 	least := len(name)
-	for i := range validatorType.NumMethod() {
-		step := validatorType.Method(i).Name
+	for method := range validatorType.Methods() {
+		step := method.Name
+		if !method.IsExported() {
+			continue
+		}
 		distance := editDistance(strings.ToLower(name), strings.ToLower(step))
 		if distance < least && distance <= len(step)/5 {
 			least, question = distance, "; did you mean "+step+"?"

@@ -48,7 +48,7 @@ func (v panicking) ValidateScopes(ctx context.Context, reg *dcr.Registration) er
 	if reg.Caller.Subject == "" {
 		return dcr.Errorf(dcr.AccessDenied, "who are you?")
 	}
-	return nil
+	return v.DefaultValidator.ValidateScopes(ctx, reg)
 }
 
 type failing struct{ dcr.DefaultValidator }
@@ -57,7 +57,7 @@ func (v failing) ValidateDisplay(ctx context.Context, reg *dcr.Registration) err
 	if reg.Client.ClientName == "Web" {
 		return errors.New("names are sold out")
 	}
-	return nil
+	return v.DefaultValidator.ValidateDisplay(ctx, reg)
 }
 
 type failingOnUpdate struct{ dcr.DefaultValidator }
@@ -66,21 +66,21 @@ func (v failingOnUpdate) ValidateClient(ctx context.Context, reg *dcr.Registrati
 	if reg.Previous != nil {
 		return errors.New("no updates on Sundays")
 	}
-	return nil
+	return v.DefaultValidator.ValidateClient(ctx, reg)
 }
 
 type changing struct{ dcr.DefaultValidator }
 
 func (v changing) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
 	reg.Request.ClientName = "Mine"
-	return nil
+	return v.DefaultValidator.ValidateDisplay(ctx, reg)
 }
 
 type breaking struct{ dcr.DefaultValidator }
 
 func (v breaking) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	reg.Client.RedirectURIs = []string{"javascript:alert(1)"}
-	return nil
+	return v.DefaultValidator.ValidateClient(ctx, reg)
 }
 
 func TestTestValidator(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
@@ -34,22 +36,49 @@ var plainCallers = []*dcr.Caller{
 // registrationFaults judges what the steps of v do, each fault once.
 func registrationFaults(v dcr.Validator) (faults []string) {
 	known := make(map[string]bool)
+	needsStatement := alone(v, v, probe{step: "ValidateSoftwareStatement", body: `{}`}).refused != ""
+	note := func(w *watch, caller *dcr.Caller, body string) {
+		if w.fault == "" || known[w.fault] {
+			return
+		}
+		known[w.fault] = true
+		who := "with a Caller"
+		if caller == nil {
+			who = "without a Caller"
+		}
+		faults = append(faults, fmt.Sprintf("%s: registering %s %s", w.fault, body, who))
+	}
 	for _, caller := range plainCallers {
 		for _, body := range plainRegistrations {
-			watched := &watch{Validator: v}
-			watched.register(body, caller)
-			if watched.fault == "" || known[watched.fault] {
-				continue
+			w := &watch{Validator: v, vouched: needsStatement}
+			w.register(body, caller)
+			note(w, caller, body)
+		}
+		for _, p := range slices.Concat(hostileProbes, extensionURIs(v)) {
+			w := &watch{Validator: v, vouched: needsStatement}
+			body := string(merge(probeBase, p.body))
+			if answer := w.register(body, caller); bytes.Contains(encode(answer), []byte(p.hostile)) && p.step == "ValidateExtensions" {
+				w.note("%s registers and is answered, though no browser or server should be sent there: give the Field a rule with Check", p.body)
+			} else if bytes.Contains(encode(answer), []byte(p.hostile)) && p.hostile != "RS256" {
+				w.note("%s registers and is answered", p.body)
 			}
-			known[watched.fault] = true
-			who := "with a Caller"
-			if caller == nil {
-				who = "without a Caller"
-			}
-			faults = append(faults, fmt.Sprintf("%s: registering %s %s", watched.fault, body, who))
+			note(w, caller, body)
 		}
 	}
 	return faults
+}
+
+// extensionURIs are the declared extension members whose names say that they
+// hold URIs, with one that runs.
+func extensionURIs(v dcr.Validator) (probes []probe) {
+	for _, p := range extensionProbes(v) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(p.body, `{"`), `"`)
+		named := slices.ContainsFunc([]string{"_uri", "_uris", "_url", "_endpoint"}, func(end string) bool { return strings.HasSuffix(name, end) })
+		if named && p.hostile == script {
+			probes = append(probes, p)
+		}
+	}
+	return probes
 }
 
 // watch is a validator that notes which step is at work and what goes wrong.
@@ -57,14 +86,22 @@ type watch struct {
 	dcr.Validator
 	at    string // the step at work, or the last one
 	fault string // the first one
+
+	vouched bool // a statement is verified already
+
+	// For one step alone:
+	only     string // its name
+	call     func(ctx context.Context, reg *dcr.Registration) error
+	supports dcr.Capabilities
 }
 
 func (w *watch) note(format string, args ...any) {
 	w.fault = cmp.Or(w.fault, fmt.Sprintf(format, args...))
 }
 
-// register registers a client and, if it is let in, updates it to what it is.
-func (w *watch) register(body string, caller *dcr.Caller) {
+// register registers a client and, if it is let in, updates it to what it is. It
+// returns the answer to the registration, nil where there was none.
+func (w *watch) register(body string, caller *dcr.Caller) (answer map[string]any) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.note("%s panicked: %v", w.at, reason)
@@ -83,22 +120,34 @@ func (w *watch) register(body string, caller *dcr.Caller) {
 	})
 	if err != nil {
 		w.note("%v", err)
-		return
+		return nil
 	}
-	answer := send(handler, caller, http.MethodPost, endpoint, "", body)
+	answer = send(handler, caller, http.MethodPost, endpoint, "", body)
 	uri, _ := answer["registration_client_uri"].(string)
 	token, _ := answer["registration_access_token"].(string)
 	if uri == "" || token == "" {
-		return
+		return answer
 	}
 	for _, forbidden := range []string{"registration_client_uri", "registration_access_token", "client_id_issued_at", "client_secret_expires_at"} {
 		delete(answer, forbidden) // RFC 7592 §2.2
 	}
-	update, err := json.Marshal(answer)
+	send(handler, caller, http.MethodPut, uri, token, string(encode(answer)))
+	return answer
+}
+
+func encode(members map[string]any) []byte {
+	text, err := json.Marshal(members)
 	if err != nil {
 		panic(err)
 	}
-	send(handler, caller, http.MethodPut, uri, token, string(update))
+	return text
+}
+
+func decode(text string) (members map[string]any) {
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
+		panic(err)
+	}
+	return members
 }
 
 // send returns the members of a successful answer.
@@ -127,6 +176,13 @@ func (w *watch) writeError(response http.ResponseWriter, r *http.Request, err er
 
 // run runs a step under watch.
 func (w *watch) run(name string, step func(context.Context, *dcr.Registration) error, ctx context.Context, reg *dcr.Registration) error {
+	switch w.only {
+	case "":
+	case name:
+		return w.call(ctx, reg)
+	default:
+		return nil
+	}
 	w.at = name
 	before := requestText(reg)
 	err := step(ctx, reg)
@@ -152,10 +208,16 @@ func requestText(reg *dcr.Registration) []byte {
 
 func (w *watch) Capabilities() dcr.Capabilities {
 	w.at = "Capabilities"
+	if w.only != "" {
+		return w.supports
+	}
 	return w.Validator.Capabilities()
 }
 
 func (w *watch) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	if w.vouched && reg.Statement == nil {
+		reg.Statement = vouched()
+	}
 	return w.run("ValidateSoftwareStatement", w.Validator.ValidateSoftwareStatement, ctx, reg)
 }
 
@@ -221,9 +283,19 @@ func (w *watch) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *d
 	return w.Validator.ShapeResponse(ctx, reg, res)
 }
 
+// Decoders takes plain JSON too where the policy wants signed bodies: as if the
+// software of the statement had signed it.
 func (w *watch) Decoders() map[string]dcr.Decoder {
 	w.at = "Decoders"
-	return w.Validator.Decoders()
+	decoders := w.Validator.Decoders()
+	if decoders == nil || decoders["application/json"] != nil {
+		return decoders
+	}
+	all := maps.Clone(decoders)
+	all["application/json"] = func(_ context.Context, _ *http.Request, body []byte) (dcr.DecodedBody, error) {
+		return dcr.DecodedBody{JSON: body, Signer: vouched().ID}, nil
+	}
+	return all
 }
 
 func (w *watch) AuthorizeManagement(r *http.Request, client *dcr.Client) error {

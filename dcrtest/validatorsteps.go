@@ -1,0 +1,202 @@
+package dcrtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+)
+
+// script is a URI that no member may have, and nonsense a value of no list.
+const (
+	script   = "javascript:dcrtest()"
+	nonsense = "dcrtest-nonsense"
+)
+
+// A probe is a registration that one step of DefaultValidator refuses or
+// corrects: what it leaves does not contain the hostile text.
+type probe struct {
+	step, body, hostile string
+}
+
+// hostileProbes are one member each.
+var hostileProbes = []probe{
+	{"ValidateGrantTypes", `{"grant_types":["authorization_code","` + nonsense + `"]}`, nonsense},
+	{"ValidateGrantTypes", `{"response_types":["code","` + nonsense + `"]}`, nonsense},
+	{"ValidateRedirectURIs", `{"redirect_uris":["` + script + `"]}`, script},
+	{"ValidateScopes", `{"scope":"openid ` + nonsense + `"}`, nonsense},
+	{"ValidateClientAuthentication", `{"token_endpoint_auth_method":"` + nonsense + `"}`, nonsense},
+	{"ValidateClientAuthentication", `{"jwks_uri":"` + script + `"}`, script},
+	{"ValidateDisplay", `{"client_uri":"` + script + `"}`, script},
+	{"ValidateDisplay", `{"logo_uri":"` + script + `"}`, script},
+	{"ValidateDisplay", `{"logo_uri#fr":"` + script + `"}`, script},
+	{"ValidateLogout", `{"post_logout_redirect_uris":["` + script + `"]}`, script},
+	{"ValidateLogout", `{"frontchannel_logout_uri":"` + script + `"}`, script},
+	{"ValidateLogout", `{"backchannel_logout_uri":"` + script + `"}`, script},
+	{"ValidateOpenID", `{"initiate_login_uri":"` + script + `"}`, script},
+	{"ValidateOpenID", `{"sector_identifier_uri":"` + script + `"}`, script},
+	{"ValidateOpenID", `{"subject_type":"` + nonsense + `"}`, nonsense},
+	{"ValidateRequestObjects", `{"request_uris":["` + script + `"]}`, script},
+	{"ValidateTokens", `{"authorization_details_types":["` + nonsense + `"]}`, nonsense},
+	{"ValidateClient", `{"request_object_signing_alg":"RS256"}`, "RS256"}, // without keys
+}
+
+// settingProbes are registrations by which the settings of a DefaultValidator
+// show.
+var settingProbes = []probe{
+	{"ValidateSoftwareStatement", `{}`, ""},
+	{"ValidateSoftwareStatement", `{"software_statement":"` + nonsense + `"}`, ""},
+	{"ValidateRedirectURIs", `{"redirect_uris":["http://app.example.com/callback"]}`, ""},
+	{"ValidateRedirectURIs", `{"redirect_uris":["http://127.0.0.1/callback"]}`, ""},
+	{"ValidateScopes", `{"scope":"openid ` + nonsense + `"}`, ""},
+	{"SetDefaultScopes", `{}`, ""},
+}
+
+// extensionProbes are values of which a declared extension member refuses some.
+func extensionProbes(v dcr.Validator) (probes []probe) {
+	for _, extension := range v.DeclaredExtensions() {
+		for _, value := range []string{`"` + script + `"`, `["` + script + `"]`, `{"` + nonsense + `":1}`} {
+			probes = append(probes, probe{"ValidateExtensions", fmt.Sprintf(`{%q:%s}`, extension.Name(), value), strings.Trim(value, `[]{}":1`)})
+		}
+	}
+	return probes
+}
+
+// everything is a server that supports what the probes are about.
+func everything(scopes []string) dcr.Capabilities {
+	return dcr.Capabilities{
+		ResponseTypes: []string{"code"}, Scopes: append([]string{"openid"}, scopes...),
+		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		TokenEndpointAuthMethods: []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none"},
+		SubjectTypes:             []string{"public", "pairwise"}, IDTokenSigningAlgs: []string{"RS256", "PS256", "ES256"},
+		RequestParameter: true, RequestURIParameter: true, RequestObjectSigningAlgs: []string{"RS256", "PS256", "ES256"},
+		AuthorizationDetailsTypes: []string{"payment"}, EndSessionEndpoint: "https://id.example.com/logout",
+		FrontchannelLogout: true, BackchannelLogout: true, TLSClientCertificateBoundAccessTokens: true,
+	}
+}
+
+// stepFaults calls each step with registrations that its DefaultValidator
+// refuses, or judges by its settings.
+func stepFaults(v dcr.Validator) (faults []string) {
+	known := make(map[string]bool)
+	note := func(step, format string, args ...any) {
+		if !known[step] {
+			known[step] = true
+			faults = append(faults, step+" "+fmt.Sprintf(format, args...))
+		}
+	}
+	for _, p := range slices.Concat(hostileProbes, extensionProbes(v)) {
+		standard, mine := alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
+		if !standard.passes(p.hostile) && mine.passes(p.hostile) {
+			note(p.step, "lets %s through, which that of DefaultValidator does not: let it call the step of the validator that it embeds, and return its error", p.body)
+		}
+	}
+	bottom, found := bottomOf(reflect.ValueOf(v))
+	if !found {
+		return faults
+	}
+	for _, p := range settingProbes {
+		own, fresh, mine := alone(v, bottom, p), alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
+		if !mine.panicked && !own.same(fresh) && mine.same(fresh) {
+			note(p.step, "judges %s as a DefaultValidator{} does, not as the one with your settings: let it call the step of the validator that it embeds, not of another one", p.body)
+		}
+	}
+	return faults
+}
+
+// outcome is what a step did.
+type outcome struct {
+	called, panicked bool
+	refused          string // its error
+	left             []byte // the client's metadata
+	statement        bool   // it verified a statement
+}
+
+// passes reports whether the step let the hostile text through. A panic, for want
+// of what other steps do, says nothing.
+func (o outcome) passes(hostile string) bool {
+	return o.called && !o.panicked && o.refused == "" && bytes.Contains(o.left, []byte(hostile))
+}
+
+func (o outcome) same(other outcome) bool {
+	return o.called == other.called && o.refused == other.refused && o.statement == other.statement && bytes.Equal(o.left, other.left)
+}
+
+// probeBase is what a probe is sent with.
+const probeBase = `{"client_name":"Probe","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],` +
+	`"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
+
+// alone calls one step, of the validator of, where v judges: all others are left
+// out, so that none of them stops the registration before.
+func alone(v, of dcr.Validator, p probe) (o outcome) {
+	defer func() {
+		if recover() != nil {
+			o.panicked = true
+		}
+	}()
+	request, err := dcr.ParseRequest(merge(probeBase, p.body), dcr.Limits{})
+	if err != nil {
+		panic(err)
+	}
+	bottom, _ := bottomOf(reflect.ValueOf(v))
+	w := &watch{Validator: v, only: p.step, supports: everything(bottom.DefaultScopes)}
+	method := reflect.ValueOf(of).MethodByName(p.step).Interface().(func(context.Context, *dcr.Registration) error)
+	reg := &dcr.Registration{
+		Request: request, Caller: plainCallers[1],
+		HTTP: httptest.NewRequest("POST", "https://id.example.com/connect/dcr", nil),
+	}
+	if p.step != "ValidateSoftwareStatement" {
+		reg.Statement = vouched()
+	}
+	w.call = func(ctx context.Context, reg *dcr.Registration) error {
+		o.called = true
+		err := method(ctx, reg)
+		if err != nil {
+			o.refused = err.Error()
+		}
+		o.left, _ = reg.Client.Metadata.MarshalJSON()
+		o.statement = reg.Statement != nil
+		return err
+	}
+	_ = dcr.Validate(context.Background(), w, reg)
+	return o
+}
+
+// merge puts the members of one JSON object over those of another.
+func merge(base, over string) []byte {
+	members, more := decode(base), decode(over)
+	maps.Copy(members, more)
+	return encode(members)
+}
+
+// vouched is a statement that the host's own issuer may have signed.
+func vouched() *dcr.SoftwareStatement {
+	return &dcr.SoftwareStatement{Issuer: "https://directory.example.com", ID: "dcrtest"}
+}
+
+// bottomOf finds the DefaultValidator below v.
+func bottomOf(v reflect.Value) (bottom dcr.DefaultValidator, found bool) {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct || !v.CanInterface() {
+		return bottom, false
+	}
+	if bottom, found = v.Interface().(dcr.DefaultValidator); found {
+		return bottom, true
+	}
+	for i := range v.NumField() {
+		if v.Type().Field(i).Anonymous {
+			if bottom, found = bottomOf(v.Field(i)); found {
+				return bottom, true
+			}
+		}
+	}
+	return bottom, false
+}
