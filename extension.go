@@ -61,10 +61,11 @@ func (f Field[T]) Name() string { return f.name }
 
 // Check returns the field with a rule that its values are held to, beyond their
 // type and the rules that it has already. It is asked only where the member was
-// sent. An [*Error] refuses; any other error is the server's. A refusal without
-// Code, Member or Rule gets InvalidClientMetadata and those of the field, and
-// the name of the member at the beginning of its Description becomes the name
-// that was sent, with its language tag. A nil rule adds nothing.
+// sent, in ValidateExtensions and once more at the end of [Validate]. An [*Error]
+// refuses; any other error is the server's. A refusal without Code, Member or Rule
+// gets InvalidClientMetadata and those of the field, and the name of the member
+// at the beginning of its Description becomes the name that was sent, with its
+// language tag. A nil rule adds nothing.
 func (f Field[T]) Check(rule func(value T) error) Field[T] {
 	earlier := f.rule
 	switch {

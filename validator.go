@@ -18,8 +18,8 @@ import (
 // it by embedding [DefaultValidator], or another Validator in a decorator.
 type Validator interface {
 	// Capabilities says what the server supports. A decorator narrows what
-	// the inner Validator supports. The lists of that are shared: it clones the
-	// ones that it changes.
+	// the inner Validator supports; NewHandler refuses one that widens it. The
+	// lists of that are shared: it clones the ones that it changes.
 	Capabilities() Capabilities
 
 	// ValidateSoftwareStatement verifies the software statement and sets
@@ -194,8 +194,9 @@ var steps = []step{
 // reg.Previous is set. It starts from the metadata of reg.Request, less
 // undeclared extensions and members of features that are off, and from the
 // server-owned settings of a new client or of the previous one; it ends with
-// the fixed rules of the RFCs, which no step can skip. reg.Client is then the
-// effective client. Refusals are [*Error]s; any other error is the server's.
+// the fixed rules, which no step can skip: those of the RFCs, for every member,
+// and the ceilings of reg.Capabilities. reg.Client is then the effective client.
+// Refusals are [*Error]s; any other error is the server's.
 func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.begin(v); err != nil {
 		return err

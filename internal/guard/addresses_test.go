@@ -39,3 +39,34 @@ func TestSpecialUseAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestReaches(t *testing.T) {
+	open := guard.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}
+	named := open
+	named.PrivateHosts = []string{"10.0.0.1"}
+	for _, c := range []struct {
+		host                string
+		strict, open, named bool
+	}{
+		{"rp.example.com", true, true, true}, // judged when it is dialled
+		{"1.1.1.1", true, true, true},
+		{"2606:4700::1111", true, true, true},
+		{"169.254.169.254", false, false, false},
+		{"fd00:ec2::254", false, false, false},
+		{"::ffff:169.254.169.254", false, false, false},
+		{"10.0.0.1", false, true, true},
+		{"10.0.0.2", false, true, false},
+		{"127.0.0.1", false, true, false},
+		{"localhost", false, true, false},
+		{"a.localhost", false, true, false},
+		{"::1", false, false, false},
+	} {
+		for sentence, got := range map[string][2]bool{
+			"strict": {(&guard.Config{}).Reaches(c.host), c.strict}, "open": {open.Reaches(c.host), c.open}, "to named hosts": {named.Reaches(c.host), c.named},
+		} {
+			if got[0] != got[1] {
+				t.Errorf("%s, %s: reached %v", c.host, sentence, got[0])
+			}
+		}
+	}
+}

@@ -420,3 +420,42 @@ func TestUpdateCannotShedAStatementOfTheHostsOwnKind(t *testing.T) {
 		}
 	}
 }
+
+// freshStatements is a step that calls a DefaultValidator of its own, which knows
+// no verifier.
+type freshStatements struct{ dcr.DefaultValidator }
+
+func (v freshStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	return dcr.DefaultValidator{}.ValidateSoftwareStatement(ctx, reg)
+}
+
+// noStatements is a step that forgets the default.
+type noStatements struct{ dcr.DefaultValidator }
+
+func (v noStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
+	return nil
+}
+
+func TestNoStepLosesARequiredStatement(t *testing.T) {
+	es := signers()["ES256"]
+	for sentence, forget := range map[string]func(v dcr.DefaultValidator) dcr.Validator{
+		"the step of another DefaultValidator": func(v dcr.DefaultValidator) dcr.Validator { return freshStatements{v} },
+		"a step that does nothing":             func(v dcr.DefaultValidator) dcr.Validator { return noStatements{v} },
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			verifier := &dcr.StatementVerifier{Required: true, RequiredOnUpdate: true}
+			careful, store := trusting(t, verifier)
+			client := registerWith(t, careful, object{"software_statement": es.sign(stated())})
+			client.handler = newHandler(t, store, dcr.Options{AllowAnonymous: true, Now: clock}, func(v *dcr.DefaultValidator, o *dcr.Options) {
+				o.Validator = forget(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"*"}}, Statements: verifier})
+			})
+			good := object{"redirect_uris": []string{"https://a.example/"}}
+			answered(t, ask(t, client.handler, "POST", registerURL, "", good.String()), 400, dcr.InvalidSoftwareStatement)
+			answered(t, ask(t, client.handler, "POST", registerURL, "", good.with("software_statement", "unverified").String()), 500, dcr.ServerError)
+			client.update(t, good, 400, dcr.InvalidSoftwareStatement)
+			client.update(t, good.with("software_statement", "unverified"), 500, dcr.ServerError)
+			client.update(t, good.with("software_statement", es.sign(stated())), 500, dcr.ServerError)
+			stored(t, store, 1)
+		})
+	}
+}
