@@ -98,7 +98,9 @@ func beyond(f *record.Field[Capabilities], claimed, supported *Capabilities) str
 	case f.Kind == record.Strings:
 		own := f.List(supported)
 		for _, value := range f.List(claimed) {
-			known := func(other string) bool { return other == AnyScope && f.Name == "scopes_supported" || sameWords(other, value) }
+			known := func(other string) bool {
+				return other == AnyScope && f.Name == "scopes_supported" || sameWords(other, value)
+			}
 			if !slices.ContainsFunc(own, known) {
 				return value
 			}

@@ -109,7 +109,7 @@ func TestMistakesAreFound(t *testing.T) {
 		validator dcr.Validator
 		want      []string // of one of the faults; nil: there are none
 	}{
-		"a rule that a shallower DefaultValidator hides": {shadowedRule{}, []string{"deep.ValidateRedirectURIs is never called", "shadowedRule", "calls both"}},
+		"a rule that a shallower DefaultValidator hides": {shadowedRule{deep: deep{}}, []string{"deep.ValidateRedirectURIs is never called", "shadowedRule", "calls both"}},
 		"a rule that is called is right":                 {ruleThatIsCalled{}, nil},
 		"a rule that is less deep is right":              {shallowerRule{}, nil},
 		"a validator that a shallower one hides":         {twoValidators{deepValidator: deepValidator{wholeRule{dcr.DefaultValidator{}}}}, []string{"embeds DefaultValidator and deepValidator", "deepValidator has no effect"}},

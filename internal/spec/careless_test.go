@@ -334,7 +334,9 @@ func TestNoForgottenStepLeavesAGap(t *testing.T) {
 // What is the step's to say stays so: which redirect URI is for which kind of
 // application.
 func TestWhatAStepMayLoosen(t *testing.T) {
-	r := start(t, everything, sealed(t), func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = careless{*v, "ValidateRedirectURIs", false} })
+	r := start(t, everything, sealed(t), func(v *dcr.DefaultValidator, o *dcr.Options) {
+		o.Validator = careless{*v, "ValidateRedirectURIs", false}
+	})
 	for sentence, members := range map[string]object{
 		"a private-use scheme of a web application":      {"application_type": "web", "redirect_uris": []string{"com.example.app:/cb"}},
 		"https on the own machine of a native one":       {"application_type": "native", "redirect_uris": []string{"https://localhost/cb"}},
