@@ -97,20 +97,13 @@ func chargeable(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), chargesKey{}, &charges{}))
 }
 
-// costs are what the registration costs, each once. An update costs what its
-// body does.
-func (reg *Registration) costs(ctx context.Context) []Allowance {
-	var costs []Allowance
-	if reg.Previous == nil {
-		if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
-			costs = slices.Clone(noted.costs)
-		}
-		if c := reg.Caller; c != nil && c.Allowance != nil && !(reflect.ValueOf(c.Allowance).Comparable() && slices.Contains(costs, c.Allowance)) {
-			costs = append(costs, c.Allowance)
-		}
+// charged adds what the caller of the registration is charged, each once.
+func (reg *Registration) charged(ctx context.Context, costs []Allowance) []Allowance {
+	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
+		costs = append(costs, noted.costs...)
 	}
-	if reg.Request.cost != nil {
-		costs = append(costs, reg.Request.cost)
+	if c := reg.Caller; c != nil && c.Allowance != nil && !(reflect.ValueOf(c.Allowance).Comparable() && slices.Contains(costs, c.Allowance)) {
+		costs = append(costs, c.Allowance)
 	}
 	return costs
 }

@@ -98,7 +98,7 @@ type Client struct {
 
 	// Record.
 	Status       Status           `json:"status"`        // zero is active
-	Revision     int64            `json:"-"`             // counts the stored versions, from 1; the store keeps it
+	Revision     int64            `json:"-"`             // of this version, below 2^53: random at first, then counting up; the store keeps it, and it never recurs for an id
 	Source       Source           `json:"source"`        // SourceDynamic for a client that registered itself
 	Policy       string           `json:"policy"`        // the name in Options.Policies that it registered under, "" for Options.Validator
 	RegisteredBy string           `json:"registered_by"` // the caller's subject, "" for a stranger

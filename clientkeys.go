@@ -172,7 +172,58 @@ func (g *GuardedClient) reaches(host string) bool {
 // above, compared by ==, and its reason is logged; the end of ctx is
 // ErrUnreachable. Fetched is not nil where the server answered. A nil
 // GuardedClient is one with the defaults, here and in HTTPClient.
+//
+// With the context of a step that judges an update, a document is fetched once,
+// however often the update is judged again because others won the race for the
+// client.
 func (g *GuardedClient) Get(ctx context.Context, url, accept string) (*Fetched, error) {
+	known, _ := ctx.Value(fetchesKey{}).(*fetches)
+	if known == nil {
+		return g.get(ctx, url, accept)
+	}
+	return known.get(fetch{g.guarded(), url, accept}, func() (*Fetched, error) { return g.get(ctx, url, accept) })
+}
+
+type fetchesKey struct{}
+
+// fetchOnce returns a context with which a document is fetched once.
+func fetchOnce(ctx context.Context) context.Context {
+	return context.WithValue(ctx, fetchesKey{}, &fetches{of: make(map[fetch]outcome)})
+}
+
+// fetches are what was fetched for one request.
+type fetches struct {
+	mu sync.Mutex
+	of map[fetch]outcome
+}
+
+type fetch struct {
+	client      *guard.Client
+	url, accept string
+}
+
+type outcome struct {
+	fetched *Fetched
+	err     error
+}
+
+func (f *fetches) get(what fetch, get func() (*Fetched, error)) (*Fetched, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	got, known := f.of[what]
+	if !known {
+		got.fetched, got.err = get()
+		f.of[what] = got
+	}
+	if got.fetched == nil {
+		return nil, got.err
+	}
+	own := *got.fetched
+	own.Body = slices.Clone(own.Body)
+	return &own, got.err
+}
+
+func (g *GuardedClient) get(ctx context.Context, url, accept string) (*Fetched, error) {
 	response, err := g.guarded().Get(ctx, url, accept)
 	if response == nil {
 		return nil, err

@@ -6,6 +6,7 @@ package dcr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -53,16 +54,20 @@ func (c *Client) NeedsSecret() bool {
 
 // issue gives the client of reg what it needs and lacks: an identifier on a
 // registration, a secret where its method or algorithms need one. It returns
-// the secret that was issued, "" if none was.
-func (h *Handler) issue(ctx context.Context, reg *Registration) (Plaintext, error) {
+// the secret that was issued, "" if none was. rotate replaces a secret that
+// would do.
+func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Plaintext, error) {
 	c, now := reg.Client, reg.Now()
 	if reg.Previous == nil {
 		id, err := h.opts.NewClientID(ctx, reg)
 		if err != nil {
 			return "", err
 		}
-		if id == "" {
-			return "", errors.New("dcr: NewClientID returned an empty client id")
+		switch {
+		case id == "":
+			return "", errors.New("dcr: Options.NewClientID returned an empty client id")
+		case strings.HasPrefix(strings.ToLower(id), "https://"):
+			return "", fmt.Errorf("dcr: Options.NewClientID returned %q: an https URL is the id of a client that publishes its metadata there", id)
 		}
 		c.ID = id
 	}
@@ -70,10 +75,10 @@ func (h *Handler) issue(ctx context.Context, reg *Registration) (Plaintext, erro
 		c.Secrets = slices.DeleteFunc(c.Secrets, func(s Secret) bool { return s.Type != SecretJWK })
 		return "", nil
 	}
-	if !h.opts.RotateSecret && h.hasSecret(c, now) {
+	if !rotate && h.hasSecret(c, now) {
 		return "", nil
 	}
-	return h.newSecret(ctx, reg)
+	return h.newSecret(ctx, reg, rotate)
 }
 
 // hasSecret reports whether a valid secret of the client serves its needs.
@@ -94,7 +99,7 @@ func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 
 // newSecret puts a new secret in front. Of the old ones, those that are still
 // valid stay for the grace window, if secrets are rotated.
-func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, error) {
+func (h *Handler) newSecret(ctx context.Context, reg *Registration, rotate bool) (Plaintext, error) {
 	c, now := reg.Client, reg.Now()
 	secret, kept, err := h.opts.NewClientSecret(ctx, reg)
 	if err != nil {
@@ -120,7 +125,7 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration) (Plaintext, 
 		}
 		fresh = append(fresh, Secret{Type: SecretSealed, Value: sealed, ExpiresAt: kept.ExpiresAt})
 	}
-	if h.opts.RotateSecret {
+	if rotate {
 		fresh = append(fresh, retire(c.Secrets, now, h.opts.RotationGrace)...)
 	} else {
 		fresh = append(fresh, slices.DeleteFunc(slices.Clone(c.Secrets), func(s Secret) bool { return s.Type != SecretJWK })...)
@@ -176,9 +181,14 @@ func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Pla
 // dropRetiredTokens forgets the tokens that were rotated away, once the newest
 // is in use, and reports whether there were any.
 func dropRetiredTokens(c *Client, presented Plaintext, now time.Time) bool {
-	if len(c.RegistrationTokens) < 2 || !c.RegistrationTokens[0].matches(presented.Reveal(), now) {
+	if len(c.RegistrationTokens) < 2 || !isNewestToken(c, presented, now) {
 		return false
 	}
 	c.RegistrationTokens = c.RegistrationTokens[:1]
 	return true
+}
+
+// isNewestToken reports whether a token of the client's was not rotated away.
+func isNewestToken(c *Client, presented Plaintext, now time.Time) bool {
+	return len(c.RegistrationTokens) > 0 && c.RegistrationTokens[0].matches(presented.Reveal(), now)
 }

@@ -90,12 +90,11 @@ type Registration struct {
 	statementMerged bool      // the statement's claims are in Client
 	canSeal         bool      // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
-	keysJudged      []byte      // the jwks that keys describes
-	redirects       redirects   // the redirect URIs that were read last
-	sector          sector      // the sector document that was fetched
-	plain           bool        // this is the default pipeline's own judgement
-	paid            []Allowance // what was taken and could be given back
-	policy          string      // the name in Options.Policies that this runs under
+	keysJudged      []byte    // the jwks that keys describes
+	redirects       redirects // the redirect URIs that were read last
+	sector          sector    // the sector document that was fetched
+	plain           bool      // this is the default pipeline's own judgement
+	policy          string    // the name in Options.Policies that this runs under
 	foundation      foundation
 	extensions      []Extension // that are declared
 	measured        bool        // Capabilities, on, foundation and extensions are those of the validator

@@ -8,8 +8,9 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// auditedStore is a store around another one, which tells of every change. As
-// keeps the optional capabilities of the store inside.
+// auditedStore is a store around another one, which tells of every client that
+// comes or goes by it. As keeps the optional capabilities of the store inside; one
+// that does what is told of here goes through here.
 type auditedStore struct {
 	dcr.ClientConfigurationStore
 	tell func(change, clientID string)
@@ -31,7 +32,27 @@ func (s auditedStore) Delete(ctx context.Context, clientID string) error {
 	return err
 }
 
-func (s auditedStore) As(target any) bool { return dcr.StoreInto(s.ClientConfigurationStore, target) }
+func (s auditedStore) As(target any) bool {
+	if target, ok := target.(*dcr.RevisionDeleter); ok {
+		inside, ok := dcr.StoreAs[dcr.RevisionDeleter](s.ClientConfigurationStore)
+		*target = auditedDeleter{s, inside}
+		return ok
+	}
+	return dcr.StoreInto(s.ClientConfigurationStore, target)
+}
+
+type auditedDeleter struct {
+	store  auditedStore
+	inside dcr.RevisionDeleter
+}
+
+func (d auditedDeleter) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	err := d.inside.DeleteRevision(ctx, clientID, revision)
+	if err == nil {
+		d.store.tell("deleted", clientID)
+	}
+	return err
+}
 
 // A store is four methods; dcrtest.TestStore checks them. examples/customstore
 // is one from the ground up.

@@ -3,6 +3,7 @@ package dcr
 // RFC 7592: the client configuration endpoint.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -118,7 +119,7 @@ func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 	}
 }
 
-// maxConflicts is how often an update is tried again after another one won.
+// maxConflicts is how often a write is tried again after another one won.
 const maxConflicts = 3
 
 // How the store settled a race between two requests. Only its own word counts:
@@ -128,33 +129,81 @@ var (
 	errGone   = errors.New("dcr: the client was deleted meanwhile")
 )
 
-// update answers PUT (RFC 7592 §2.2). When another update wins the race, this
-// one is authorised and judged anew against what that one left.
-func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string) {
-	var request *Request
+// unwritten is why a client was not written, by the error of the store.
+func unwritten(err error) error {
+	switch {
+	case errors.Is(err, ErrConflict):
+		return errOutrun
+	case errors.Is(err, ErrClientNotFound):
+		return errGone
+	}
+	return outage(err)
+}
+
+// onStored does work on a client as it is stored at that moment, for a request
+// that is authorised against that. Where another write wins the race, so it is
+// against what that one left. letIn is the client for which the request was let
+// in before its body was read, nil where it has none; another client that has
+// the id by now is none of its business, whoever may manage both.
+func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
 	for attempt := 0; ; attempt++ {
 		access, err := h.authorize(r, clientID)
-		if err == nil && request == nil {
-			request, err = h.readRequest(w, r, access.validator)
+		if err != nil {
+			return err
 		}
-		var answer []byte
-		if err == nil {
-			answer, err = h.replace(r, access, request)
+		letIn = cmp.Or(letIn, access.client)
+		if !access.client.continues(letIn) {
+			return errBadToken
 		}
-		switch {
-		case err == nil:
-			send(w, http.StatusOK, answer)
-			return
+		switch err := work(access); {
 		case err == errGone:
-			err = errBadToken
+			return errBadToken
 		case err == errOutrun && attempt < maxConflicts:
 			continue
 		case err == errOutrun:
-			err = outage(ErrConflict)
+			return outage(ErrConflict)
+		default:
+			return err
 		}
+	}
+}
+
+// maxVersions is how many versions of a client may come between two looks at it.
+const maxVersions = 1 << 20
+
+// continues reports whether c is the client that earlier was, and not another one
+// under its id: that one's Revision would have begun anywhere.
+func (c *Client) continues(earlier *Client) bool {
+	return c.Revision >= earlier.Revision && c.Revision-earlier.Revision < maxVersions
+}
+
+// update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string) {
+	var request *Request
+	var answer []byte
+	letIn, err := h.authorize(r, clientID)
+	if err == nil {
+		request, err = h.readRequest(w, r, letIn.validator)
+	}
+	if err == nil {
+		answer, err = h.replaceStored(r, letIn.client, request)
+	}
+	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
+	send(w, http.StatusOK, answer)
+}
+
+// replaceStored updates the client that a request was let in for.
+func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request) (answer []byte, err error) {
+	defer h.settle(r.Context(), request)
+	r = r.WithContext(fetchOnce(r.Context()))
+	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
+		answer, err = h.replace(r, access, request)
+		return err
+	})
+	return answer, err
 }
 
 // replace makes one attempt to update a client; errOutrun and errGone say that
@@ -184,39 +233,35 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	}
 	reg.Client.UpdatedAt = reg.Now()
 	reg.recordStatement()
-	secret, err := h.issue(ctx, reg)
+	answer, err := h.renew(ctx, reg, access.token)
+	if err == nil {
+		err = h.spend(ctx, reg)
+	}
 	if err != nil {
 		return nil, err
 	}
-	token := access.token
+	if err := h.keep(ctx, reg, h.store.Update); err != nil {
+		return nil, unwritten(err)
+	}
+	return answer, h.keepSingle(ctx, reg)
+}
+
+// renew issues what an update needs, rotates what is to be rotated and writes the
+// answer. A token that was rotated away works on in its window and rotates
+// nothing: who has it, and it may have leaked, gets nothing that outlives it.
+func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext) ([]byte, error) {
+	rotates := token == "" || isNewestToken(reg.Client, token, reg.Now())
+	secret, err := h.issue(ctx, reg, h.opts.RotateSecret && rotates)
+	if err != nil {
+		return nil, err
+	}
 	if token != "" {
 		dropRetiredTokens(reg.Client, token, reg.Now())
-		if h.opts.RotateRegistrationToken {
+		if h.opts.RotateRegistrationToken && rotates {
 			token = h.rotateToken(reg.Client, token, reg.Now())
 		}
 	}
-	answer, err := h.respond(ctx, reg, secret, token)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.spend(ctx, reg); err != nil {
-		return nil, err
-	}
-	err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, reg.Client) })
-	switch {
-	case err == nil:
-		return answer, h.keepSingle(ctx, reg)
-	case errors.Is(err, ErrConflict):
-		err = errOutrun
-	case errors.Is(err, ErrClientNotFound):
-		err = errGone
-	case errors.Is(err, ErrStoreFull):
-		err = outage(err)
-	default: // it may have been stored: what it cost is gone
-		return nil, outage(err)
-	}
-	h.refund(ctx, reg)
-	return nil, err
+	return h.respond(ctx, reg, secret, token)
 }
 
 // checkUpdate holds what an update says of the client's own credentials to RFC
@@ -248,22 +293,20 @@ func (c *Client) hadSecret(secret string) bool {
 
 // delete answers DELETE (RFC 7592 §2.3).
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string) {
-	access, err := h.authorize(r, clientID)
-	if err == nil {
-		err = h.uncancelled(r.Context(), func(ctx context.Context) error { return h.store.Delete(ctx, clientID) })
-		switch {
-		case errors.Is(err, ErrClientNotFound):
-			err = errBadToken
-		case err != nil:
-			err = outage(err)
+	var client *Client
+	err := h.onStored(r, clientID, nil, func(access *access) error {
+		client = access.client
+		if err := h.remove(r.Context(), client); err != nil {
+			return unwritten(err)
 		}
-	}
+		return nil
+	})
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
 	if h.opts.AfterDelete != nil {
-		err := h.uncancelled(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, access.client) })
+		err := h.uncancelled(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, client) })
 		if err != nil {
 			h.opts.Logger.ErrorContext(r.Context(), "AfterDelete failed", "client_id", clientID, "error", err)
 		}

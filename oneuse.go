@@ -1,7 +1,7 @@
 package dcr
 
-// What may be used but once, such as a signed request, by its jti (RFC 7519
-// §4.1.7).
+// What may be used but once, such as a software statement or a signed request, by
+// its jti (RFC 7519 §4.1.7).
 
 import (
 	"context"
@@ -18,7 +18,6 @@ type oneUse struct {
 	until     time.Time // when it would have expired anyway
 	now       time.Time
 	used      error // says that it was used before
-	taken     bool
 }
 
 // keepIn has the handler's store remember what has no store of its own.
@@ -29,13 +28,10 @@ func (u *oneUse) keepIn(store ClientConfigurationStore) {
 	}
 }
 
-// Take uses the value up. What could not be given back is taken still.
+// Take uses the value up.
 func (u *oneUse) Take(ctx context.Context) error {
-	switch {
-	case u.taken:
-		return nil
-	case u.store == nil:
-		return errors.New("dcr: SignedRequestVerifier.Once needs a Handler whose store is a ReplayStore, or Replay")
+	if u.store == nil {
+		return errors.New("dcr: StatementVerifier.Once needs a Handler whose store is a ReplayStore, SignedRequestVerifier.Once that or Replay")
 	}
 	fresh, err := u.store.Remember(ctx, u.key, u.until, u.now)
 	switch {
@@ -44,7 +40,6 @@ func (u *oneUse) Take(ctx context.Context) error {
 	case !fresh:
 		return u.used
 	}
-	u.taken = true
 	return nil
 }
 
@@ -53,7 +48,5 @@ func (u *oneUse) GiveBack(ctx context.Context) error {
 	if u.forgetter == nil {
 		return nil
 	}
-	err := u.forgetter.Forget(ctx, u.key)
-	u.taken = err != nil
-	return err
+	return u.forgetter.Forget(ctx, u.key)
 }

@@ -54,8 +54,9 @@ type Options struct {
 	// ManageClient is asked about every GET, PUT and DELETE that a registration
 	// access token or ManageAs let through, before anything is answered or
 	// written: whether, say, the certificate of the connection is the client's. An
-	// [*Error] refuses; any other error is the server's. It does not read the
-	// body. If nil, it lets all through.
+	// [*Error] refuses; any other error is the server's. It is asked about a PUT
+	// before the body is read, which it does not do, and again about the client
+	// as it is stored then. If nil, it lets all through.
 	ManageClient func(r *http.Request, client *Client) error
 
 	// ManageByCallerOnly issues no registration access tokens and takes none,
@@ -83,11 +84,12 @@ type Options struct {
 
 	// RotateRegistrationToken gives a client a new registration access token
 	// with every update. The old one is valid until the new one is used, or
-	// for RotationGrace.
+	// for RotationGrace; an update by it rotates nothing again.
 	RotateRegistrationToken bool
 
-	// RotateSecret gives a client a new secret with every update. The old one
-	// is valid for RotationGrace.
+	// RotateSecret gives a client a new secret with every update, but not with
+	// one by a registration access token that was rotated away. The old one is
+	// valid for RotationGrace.
 	RotateSecret bool
 
 	// RotationGrace is how long what was rotated away stays valid, so that a
@@ -99,7 +101,12 @@ type Options struct {
 	// such registrations are refused.
 	Sealer Sealer
 
-	// NewClientID makes a client's identifier. If nil, RandomClientID.
+	// NewClientID makes a client's identifier, which is none that begins with
+	// https://: such a one belongs to a client that publishes its metadata. An
+	// [*Error] refuses the registration and is shown. Where the store has a
+	// client of that id, it is asked again, up to three times in all, with the
+	// taken id in reg.Client.ID, which is empty at first; then that is an error
+	// of the server's. If nil, RandomClientID.
 	NewClientID func(ctx context.Context, reg *Registration) (string, error)
 
 	// NewClientSecret makes a client's secret and the form in which it is

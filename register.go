@@ -88,11 +88,13 @@ func (h *Handler) validator(policy string) (Validator, error) {
 	return validator, nil
 }
 
-// maxIDs is how often a client id that is taken is drawn again.
+// maxIDs is how often a client id is drawn until one is free.
 const maxIDs = 3
 
 // add gives the client its identifier and credentials, and stores it. It
-// returns the answer, which goes out only once the client is stored.
+// returns the answer, which goes out only once the client is stored. An id that
+// is taken is drawn again, and all that goes with it: for the client as the
+// steps left it, but that its ID is the one that is taken.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c, now := reg.Client, reg.Now()
 	c.Source, c.Policy = SourceDynamic, reg.policy
@@ -101,49 +103,38 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
 	}
 	reg.recordStatement()
-	answer, err := h.answer(ctx, reg)
-	if err == nil {
-		err = h.spend(ctx, reg)
+	judged := *c
+	if h.hooked {
+		judged = *c.Clone()
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := h.makeRoom(ctx, now); err != nil {
-		h.refund(ctx, reg)
-		return nil, outage(err)
-	}
+	defer h.settle(ctx, reg.Request)
 	for attempt := 1; ; attempt++ {
-		err := h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Add(ctx, c) })
+		answer, err := h.answer(ctx, reg)
+		if err == nil && attempt == 1 {
+			err = h.spend(ctx, reg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = h.keep(ctx, reg, h.store.Add)
 		switch {
 		case err == nil:
 			return answer, h.keepSingle(ctx, reg)
 		case errors.Is(err, ErrClientExists) && attempt < maxIDs:
-			answer, err = h.answer(ctx, reg)
+			taken := c.ID
+			*c = *judged.Clone()
+			c.ID = taken
 		case errors.Is(err, ErrClientExists):
-			err = fmt.Errorf("dcr: NewClientID returned ids that are taken: %w", err)
-		case errors.Is(err, ErrStoreFull):
-			err = outage(err)
-		default: // it may have been stored: what it cost is gone
+			return nil, fmt.Errorf("dcr: the store has a client of each of the %d ids that Options.NewClientID made, %q the last; let it make unique ones, or refuse by an *Error when it is asked again: %w", maxIDs, c.ID, err)
+		default:
 			return nil, outage(err)
 		}
-		if err != nil {
-			h.refund(ctx, reg)
-			return nil, err
-		}
 	}
-}
-
-// makeRoom holds the store to Options.MaxClients.
-func (h *Handler) makeRoom(ctx context.Context, now time.Time) error {
-	if h.ceiling.limit <= 0 {
-		return nil
-	}
-	return h.uncancelled(ctx, func(ctx context.Context) error { return h.ceiling.take(ctx, now) })
 }
 
 // answer issues what the client needs and writes the answer to a registration.
 func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error) {
-	secret, err := h.issue(ctx, reg)
+	secret, err := h.issue(ctx, reg, h.opts.RotateSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -158,32 +149,85 @@ func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) e
 	return store(ctx)
 }
 
+// bill is what a request has used up.
+type bill struct {
+	paid            []Allowance
+	body, statement bool // what the body and its statement use up is among it
+	kept            bool // the client is stored, or may be: nothing is given back
+}
+
 // spend uses up what a registration or an update costs, right before its client
-// is stored: what its caller pays, what its body uses up, and the statement.
+// is stored. An update that is tried again has paid already. Where one cost is
+// refused, settle gives the others back; those that the store may be unable to
+// give back come last.
 func (h *Handler) spend(ctx context.Context, reg *Registration) error {
-	for _, cost := range reg.costs(ctx) {
+	if err := h.checkSingle(ctx, reg); err != nil {
+		return err
+	}
+	bill := &reg.Request.bill
+	for _, cost := range h.costs(ctx, reg) {
 		if err := h.uncancelled(ctx, cost.Take); err != nil {
-			h.refund(ctx, reg)
 			return err
 		}
-		reg.paid = append(reg.paid, cost)
+		bill.paid = append(bill.paid, cost)
 	}
-	err := h.takeStatement(ctx, reg)
-	if err != nil {
-		h.refund(ctx, reg)
+	bill.body, bill.statement = true, bill.statement || reg.Statement.usedOnce()
+	return nil
+}
+
+// costs are what the registration or update costs: the room for a client, what
+// its caller is charged, what its body uses up, and its statement.
+func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
+	var costs []Allowance
+	if reg.Previous == nil {
+		if h.ceiling.limit > 0 {
+			costs = append(costs, &room{ceiling: &h.ceiling, now: reg.Now()})
+		}
+		costs = reg.charged(ctx, costs)
+	}
+	request := reg.Request
+	if request.cost != nil && !request.bill.body {
+		costs = append(costs, request.cost)
+	}
+	if reg.Statement.usedOnce() && !request.bill.statement {
+		once := reg.Statement.once
+		use := &oneUse{
+			key: once.key, until: once.until, now: reg.Now(),
+			used: invalidStatement("replay", "was used before; each may be used once"),
+		}
+		use.keepIn(h.store)
+		costs = append(costs, use)
+	}
+	return costs
+}
+
+// keep stores the client. Unless the store says that it stored nothing, it may
+// have stored it, and what it cost is gone.
+func (h *Handler) keep(ctx context.Context, reg *Registration, store func(context.Context, *Client) error) error {
+	bill := &reg.Request.bill
+	bill.kept = true
+	err := h.uncancelled(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
+	for _, nothing := range []error{ErrClientExists, ErrStoreFull, ErrConflict, ErrClientNotFound} {
+		if errors.Is(err, nothing) {
+			bill.kept = false
+		}
 	}
 	return err
 }
 
-// refund gives back what spend took, as far as it can be: the store holds no
-// client for it.
-func (h *Handler) refund(ctx context.Context, reg *Registration) {
-	for _, cost := range reg.paid {
+// settle gives back, the last first, what a request has used up in vain, also
+// where a hook panics.
+func (h *Handler) settle(ctx context.Context, request *Request) {
+	bill := &request.bill
+	if bill.kept {
+		return
+	}
+	for _, cost := range slices.Backward(bill.paid) {
 		if err := h.uncancelled(ctx, cost.GiveBack); err != nil {
 			h.opts.Logger.WarnContext(ctx, "what a registration cost is lost, although nothing was stored", "error", err)
 		}
 	}
-	reg.paid = nil
+	bill.paid = nil
 }
 
 // onceOnly says how a statement is bounded in what it may be used for.
@@ -191,6 +235,11 @@ type onceOnly struct {
 	key    string    // under which the store remembers that it was used; "" if it may be used again
 	until  time.Time // when it would have expired anyway
 	single bool      // it has one client at a time
+}
+
+// usedOnce reports whether the statement may be used but once. A stored one was.
+func (s *SoftwareStatement) usedOnce() bool {
+	return s != nil && s.once != nil && s.once.key != ""
 }
 
 // forever is how long a statement without an end is remembered.
@@ -210,39 +259,6 @@ func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.C
 		once.until = claims.IssuedAt.Add(v.MaxAge + jwt.Skew(v.Skew))
 	}
 	return once
-}
-
-// takeStatement uses the statement up, where it may be used but once. It comes
-// right before the client is written, so that a registration that fails for
-// another reason costs nothing; an update that another one outran has paid.
-func (h *Handler) takeStatement(ctx context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.Statement.once == nil || reg.Request.paid {
-		return nil
-	}
-	if err := h.checkSingle(ctx, reg); err != nil {
-		return err
-	}
-	once := reg.Statement.once
-	if once.key == "" {
-		return nil
-	}
-	store, ok := StoreAs[ReplayStore](h.store)
-	if !ok {
-		return errors.New("dcr: StatementVerifier.Once needs a store that is a ReplayStore")
-	}
-	fresh := false
-	err := h.uncancelled(ctx, func(ctx context.Context) (err error) {
-		fresh, err = store.Remember(ctx, once.key, once.until, reg.Now())
-		return err
-	})
-	switch {
-	case err != nil:
-		return outage(err)
-	case !fresh:
-		return invalidStatement("replay", "was used before; each may be used once")
-	}
-	reg.Request.paid = true
-	return nil
 }
 
 // checkSingle refuses a statement that has another client already. It is asked
@@ -277,19 +293,29 @@ func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	if refused == nil {
 		return nil
 	}
-	err := h.uncancelled(ctx, func(ctx context.Context) error {
-		if reg.Previous == nil {
-			return h.store.Delete(ctx, reg.Client.ID)
-		}
+	var err error
+	if reg.Previous == nil {
+		err = h.remove(ctx, reg.Client)
+	} else {
 		previous := reg.Previous.Clone()
 		previous.Revision = reg.Client.Revision
-		return h.store.Update(ctx, previous)
-	})
-	if err != nil {
+		err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
+	}
+	if err != nil && !errors.Is(err, ErrClientNotFound) {
 		return outage(errors.Join(refused, err))
 	}
-	h.refund(ctx, reg)
+	reg.Request.bill.kept = false
 	return refused
+}
+
+// remove deletes a client as it was read, where the store can.
+func (h *Handler) remove(ctx context.Context, client *Client) error {
+	return h.uncancelled(ctx, func(ctx context.Context) error {
+		if store, ok := StoreAs[RevisionDeleter](h.store); ok {
+			return store.DeleteRevision(ctx, client.ID, client.Revision)
+		}
+		return h.store.Delete(ctx, client.ID)
+	})
 }
 
 // recountEvery is how often the store is asked how many clients it holds.
@@ -308,23 +334,40 @@ type ceiling struct {
 	counted time.Time
 }
 
-// take makes room for one more client, or returns ErrStoreFull.
-func (c *ceiling) take(ctx context.Context, now time.Time) error {
-	if c.limit <= 0 {
-		return nil
-	}
+// room is the place of one more client.
+type room struct {
+	ceiling *ceiling
+	now     time.Time
+	counted time.Time // when the store was asked last, by which the place was taken
+}
+
+// Take makes room, or answers that there is none.
+func (r *room) Take(ctx context.Context) error {
+	c := r.ceiling
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counted.IsZero() || now.Sub(c.counted) >= recountEvery {
+	if c.counted.IsZero() || r.now.Sub(c.counted) >= recountEvery {
 		count, err := c.counter.CountClients(ctx, Filter{})
 		if err != nil {
-			return err
+			return outage(err)
 		}
-		c.count, c.counted = count, now
+		c.count, c.counted = count, r.now
 	}
 	if c.count >= c.limit {
-		return ErrStoreFull
+		return outage(ErrStoreFull)
 	}
 	c.count++
+	r.counted = c.counted
+	return nil
+}
+
+// GiveBack frees the place, unless a later count has done so.
+func (r *room) GiveBack(context.Context) error {
+	c := r.ceiling
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counted.Equal(r.counted) {
+		c.count--
+	}
 	return nil
 }

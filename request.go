@@ -31,7 +31,7 @@ type Request struct {
 	faults    []fault
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
-	paid      bool      // its software statement has been used up
+	bill      bill      // what it has used up
 }
 
 // Format writes that there is a request, whatever the verb: its body holds the

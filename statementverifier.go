@@ -83,7 +83,8 @@ type StatementVerifier struct {
 
 	// Once lets a statement register, or be brought to an update, but once, by
 	// its jti, which is then required. The handler's store must be a
-	// ReplayStore.
+	// ReplayStore; where it is a ReplayForgetter, what stored no client uses no
+	// statement up.
 	Once bool
 
 	// OneClient lets a statement have one client at a time, by its ID; with

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math/rand/v2"
 	"reflect"
 	"time"
 )
@@ -28,9 +29,12 @@ var (
 //
 // [dcrtest.TestStore]: https://pkg.go.dev/github.com/dynreg/dcr/dcrtest#TestStore
 type ClientConfigurationStore interface {
-	// Add stores a new client and sets its Revision to 1. ErrClientExists says
-	// that the id is taken, ErrStoreFull that the store's limit is reached;
-	// nothing is stored then.
+	// Add stores a new client and sets its Revision, in client too, to a random
+	// number such as that of [NewRevision], whatever client had before: an id
+	// that was deleted and is added again is another client, and no Revision
+	// that an earlier one had is good for it. ErrClientExists says that the id
+	// is taken, ErrStoreFull that the store's limit is reached; nothing is
+	// stored then.
 	Add(ctx context.Context, client *Client) error
 
 	// FindByClientID returns the client with that id, byte for byte.
@@ -45,6 +49,23 @@ type ClientConfigurationStore interface {
 
 	// Delete removes the client. ErrClientNotFound says that there is none.
 	Delete(ctx context.Context, clientID string) error
+}
+
+// NewRevision draws the Revision of a new client, from 1 to 2^52. A client that
+// comes back under an id does not continue an earlier one's Revisions, and there
+// is room to count up below 2^53, where integers end that readers in other
+// languages hold exactly.
+func NewRevision() int64 { return 1 + rand.Int64N(1<<52) }
+
+// RevisionDeleter is a store that deletes a client only as it was read. The
+// [Handler] deletes by it where the store has it; elsewhere a client that was
+// changed, or added again under its id, right after it was read is deleted all
+// the same.
+type RevisionDeleter interface {
+	// DeleteRevision removes the client if its Revision is still the given one.
+	// ErrConflict says that it is another, ErrClientNotFound that there is no
+	// such client; nothing is changed then.
+	DeleteRevision(ctx context.Context, clientID string, revision int64) error
 }
 
 // Filter selects clients. A zero field selects all.
@@ -144,7 +165,8 @@ type ReplayStore interface {
 	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
 }
 
-// ReplayForgetter is a [ReplayStore] that can take back what it remembers.
+// ReplayForgetter is a [ReplayStore] that can take back what it remembers. Without
+// it, what was used stays used where nothing was stored for it.
 type ReplayForgetter interface {
 	// Forget makes a value new again that was used in vain: nothing was stored
 	// for it. One that is not remembered is not an error.

@@ -93,8 +93,9 @@ type Validator interface {
 	// AuthorizeManagement is asked about every GET, PUT and DELETE of a client
 	// of this policy that a token or Options.ManageAs, and Options.ManageClient,
 	// let through, before anything is answered or written. An [*Error] refuses;
-	// any other error is the server's. It does not read the body, and must not
-	// change client.
+	// any other error is the server's. It is asked about a PUT before the body
+	// is read, which it does not do, and again about the client as it is stored
+	// then, which it must not change.
 	AuthorizeManagement(r *http.Request, client *Client) error
 
 	// CheckOptions reports what the policy needs of the options and the store

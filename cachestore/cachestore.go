@@ -188,9 +188,13 @@ func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Cli
 }
 
 // As is how [dcr.StoreAs] finds the optional capabilities: those of the store
-// inside, of which touching and sweeping keep the cache up to date.
+// inside, of which deleting, touching and sweeping keep the cache up to date.
 func (s *Store) As(target any) bool {
 	switch target := target.(type) {
+	case *dcr.RevisionDeleter:
+		inside, ok := dcr.StoreAs[dcr.RevisionDeleter](s.store)
+		*target = cachedDeleter{s, inside}
+		return ok
 	case *dcr.ClientToucher:
 		inside, ok := dcr.StoreAs[dcr.ClientToucher](s.store)
 		*target = cachedToucher{s, inside}
@@ -201,6 +205,17 @@ func (s *Store) As(target any) bool {
 		return ok
 	}
 	return dcr.StoreInto(s.store, target)
+}
+
+type cachedDeleter struct {
+	cache  *Store
+	inside dcr.RevisionDeleter
+}
+
+// DeleteRevision forgets the client, whatever became of it.
+func (d cachedDeleter) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	defer d.cache.forget(clientID)
+	return d.inside.DeleteRevision(ctx, clientID, revision)
 }
 
 type cachedToucher struct {

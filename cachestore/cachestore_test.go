@@ -46,6 +46,8 @@ func TestStoreIsHonest(t *testing.T) {
 		"finder":  as[dcr.StatementFinder],
 		"tokens":  as[dcr.InitialAccessTokenStore],
 		"replays": as[dcr.ReplayStore],
+		"forgets": as[dcr.ReplayForgetter],
+		"deleter": as[dcr.RevisionDeleter],
 	} {
 		if !has(able) || has(unable) || !has(memstore.New()) {
 			t.Errorf("%s: in front of an able store %v, of an unable one %v", name, has(able), has(unable))
@@ -141,6 +143,27 @@ func TestCacheServes(t *testing.T) {
 			}
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
+		{"a client that is deleted as it was read is missed at once", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
+			client := find(t, cache, "there", nil)
+			deleter, _ := dcr.StoreAs[dcr.RevisionDeleter](cache.Uncached())
+			if err := deleter.DeleteRevision(t.Context(), "there", client.Revision); err != nil {
+				t.Error(err)
+			}
+			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
+		{"a delete of what another process changed makes the next reading a fresh one", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			client := find(t, cache, "there", nil)
+			if err := store.Update(t.Context(), client.Clone()); err != nil {
+				t.Error(err)
+			}
+			deleter, _ := dcr.StoreAs[dcr.RevisionDeleter](cache)
+			if err := deleter.DeleteRevision(t.Context(), "there", client.Revision); !errors.Is(err, dcr.ErrConflict) {
+				t.Error(err)
+			}
+			if again := find(t, cache, "there", nil); again.Revision != client.Revision+1 {
+				t.Errorf("found revision %d after a conflict", again.Revision)
+			}
+		}},
 		{"a conflict makes the next reading a fresh one", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			client := find(t, cache, "there", nil)
 			if err := store.Update(t.Context(), client.Clone()); err != nil { // by another process
@@ -149,7 +172,7 @@ func TestCacheServes(t *testing.T) {
 			if err := cache.Update(t.Context(), client); !errors.Is(err, dcr.ErrConflict) {
 				t.Error(err)
 			}
-			if again := find(t, cache, "there", nil); again.Revision != 2 {
+			if again := find(t, cache, "there", nil); again.Revision != client.Revision+1 {
 				t.Errorf("found revision %d after a conflict", again.Revision)
 			}
 		}},

@@ -92,16 +92,11 @@ var brokenCapabilities = []damage{
 	}},
 	{"An update forgets the touches since the client was read.", "TouchAndUpdate", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
-			revision := client.Revision
 			if err := m.Update(ctx, client); err != nil {
 				return err
 			}
 			m.Delete(ctx, client.ID)
-			m.Add(ctx, client)
-			for client.Revision <= revision {
-				m.Update(ctx, client)
-			}
-			return nil
+			return m.Add(ctx, client)
 		}
 	}},
 	{"A touch moves backwards.", "Touch", func(b *brokenStore, m *memstore.Store) {
@@ -197,6 +192,46 @@ var brokenCapabilities = []damage{
 			gap()
 			fresh, err := m.Remember(ctx, key, until, now)
 			return fresh || now.Equal(day(0)), err
+		}
+	}},
+	{"DeleteRevision ignores the Revision.", "DeleteRevisionStale", func(b *brokenStore, m *memstore.Store) {
+		b.removeAs = func(ctx context.Context, id string, _ int64) error { return m.Delete(ctx, id) }
+	}},
+	{"DeleteRevision looks first and deletes later.", "DeleteRevisionAtOnce", func(b *brokenStore, m *memstore.Store) {
+		b.removeAs = func(ctx context.Context, id string, revision int64) error {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				return err
+			}
+			if client.Revision != revision {
+				return dcr.ErrConflict
+			}
+			gap()
+			gap()
+			return m.Delete(ctx, id)
+		}
+		b.update = func(ctx context.Context, client *dcr.Client) error {
+			gap()
+			return m.Update(ctx, client)
+		}
+	}},
+	{"DeleteRevision of what is not there is a conflict.", "DeleteRevision", func(b *brokenStore, m *memstore.Store) {
+		b.removeAs = func(ctx context.Context, id string, revision int64) error {
+			if m.DeleteRevision(ctx, id, revision) != nil {
+				return dcr.ErrConflict
+			}
+			return nil
+		}
+	}},
+	{"Forget of what is not remembered is an error.", "Forget", func(b *brokenStore, m *memstore.Store) {
+		b.forget = func(ctx context.Context, key string) error {
+			fresh, err := m.Remember(ctx, key, day(10), day(1))
+			if fresh {
+				m.Forget(ctx, key)
+				return dcr.ErrClientNotFound
+			}
+			m.Forget(ctx, key)
+			return err
 		}
 	}},
 }

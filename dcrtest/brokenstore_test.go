@@ -24,6 +24,7 @@ type brokenStore struct {
 	sweep    func(context.Context, dcr.SweepRule) (int64, error)
 	use      func(context.Context, string, time.Time) error
 	remember func(context.Context, string, time.Time, time.Time) (bool, error)
+	removeAs func(context.Context, string, int64) error
 	forget   func(context.Context, string) error
 }
 
@@ -51,6 +52,9 @@ func (s *brokenStore) UseInitialAccessToken(ctx context.Context, hash string, no
 func (s *brokenStore) Remember(ctx context.Context, key string, until, now time.Time) (bool, error) {
 	return s.remember(ctx, key, until, now)
 }
+func (s *brokenStore) DeleteRevision(ctx context.Context, id string, revision int64) error {
+	return s.removeAs(ctx, id, revision)
+}
 func (s *brokenStore) Forget(ctx context.Context, key string) error { return s.forget(ctx, key) }
 
 // brokenBy returns a store that damage has done something to.
@@ -59,7 +63,8 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 	broken := &brokenStore{
 		Store: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
 		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
-		use: whole.UseInitialAccessToken, remember: whole.Remember, forget: whole.Forget,
+		use: whole.UseInitialAccessToken, remember: whole.Remember,
+		removeAs: whole.DeleteRevision, forget: whole.Forget,
 	}
 	damage(broken, whole)
 	return broken
@@ -95,6 +100,35 @@ func changed(b *brokenStore, m *memstore.Store, change func(*dcr.Client)) {
 		}
 	}
 	b.add, b.update = with(m.Add), with(m.Update)
+}
+
+// beginning makes a store whose clients begin with Revisions of its own, which
+// count up from there.
+func beginning(b *brokenStore, m *memstore.Store, begin func(id string) int64) {
+	shift := map[string]int64{} // from the memstore's Revisions to these
+	b.add = func(ctx context.Context, client *dcr.Client) error {
+		err := m.Add(ctx, client)
+		if err == nil {
+			first := begin(client.ID)
+			shift[client.ID], client.Revision = first-client.Revision, first
+		}
+		return err
+	}
+	b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+		client, err := m.FindByClientID(ctx, id)
+		if err == nil {
+			client.Revision += shift[id]
+		}
+		return client, err
+	}
+	b.update = func(ctx context.Context, client *dcr.Client) error {
+		client.Revision -= shift[client.ID]
+		defer func() { client.Revision += shift[client.ID] }()
+		return m.Update(ctx, client)
+	}
+	b.removeAs = func(ctx context.Context, id string, revision int64) error {
+		return m.DeleteRevision(ctx, id, revision-shift[id])
+	}
 }
 
 // damage is one way to break a store.
@@ -218,6 +252,14 @@ var brokenStores = []damage{
 	}},
 	{"Add leaves Revision at what the caller had.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error { return m.Add(ctx, client.Clone()) }
+	}},
+	{"Every client begins with Revision 1.", "AddAgain", func(b *brokenStore, m *memstore.Store) { beginning(b, m, func(string) int64 { return 1 }) }},
+	{"A client begins where the last one of its id ended.", "AddAgain", func(b *brokenStore, m *memstore.Store) {
+		last := int64(0)
+		beginning(b, m, func(string) int64 { last += 10; return last })
+	}},
+	{"A Revision is beyond what other languages read.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
+		beginning(b, m, func(string) int64 { return 1<<53 + 1 })
 	}},
 	{"One field is lost.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.IdentityProviderRestrictions = nil })

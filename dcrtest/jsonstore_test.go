@@ -41,7 +41,7 @@ func (s *jsonStore) Add(ctx context.Context, client *dcr.Client) error {
 		if _, taken := s.clients[client.ID]; taken {
 			return dcr.ErrClientExists
 		}
-		return s.put(client, 1)
+		return s.put(client, dcr.NewRevision())
 	})
 }
 

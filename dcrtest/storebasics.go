@@ -10,7 +10,7 @@ import (
 
 var basicCases = []storeCase{
 	{"FindNothing", "A client that was never added is ErrClientNotFound, whatever its id looks like.", findNothing},
-	{"AddThenFind", "What was added is found, with Revision 1 in the caller's struct too.", addThenFind},
+	{"AddThenFind", "What was added is found, with its new Revision in the caller's struct too, which is from 1 to below 2^53.", addThenFind},
 	{"AddTwice", "Adding an id that is taken is ErrClientExists, and leaves the first client as it is.", addTwice},
 	{"Update", "An update replaces the client and increments Revision, in the caller's struct too.", update},
 	{"UpdateStale", "An update from an old Revision is ErrConflict and changes nothing, neither in the store nor in the caller's struct.", updateStale},
@@ -54,14 +54,20 @@ func findNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
+// maxRevision ends the integers that every language reads as they are.
+const maxRevision = 1 << 53
+
 func addThenFind(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	client := newClient("one")
 	client.Revision = 7 // whatever the caller left there
 	if err := add(ctx, store, client); err != nil {
 		return err
 	}
-	if client.Revision != 1 {
-		return fmt.Errorf("after Add, the caller's client has Revision %d, not 1", client.Revision)
+	if client.Revision == 7 {
+		return errors.New("Add left the caller's Revision as it was")
+	}
+	if client.Revision < 1 || client.Revision >= maxRevision {
+		return fmt.Errorf("after Add, the caller's client has Revision %d, which is not from 1 to below 2^53", client.Revision)
 	}
 	return wantStored(ctx, store, client)
 }
@@ -83,10 +89,12 @@ func update(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	if err := add(ctx, store, client); err != nil {
 		return err
 	}
-	for revision := int64(2); revision < 5; revision++ {
-		client.ClientName = fmt.Sprintf("Name %d", revision)
-		client.RedirectURIs = append(client.RedirectURIs, fmt.Sprintf("https://app.example.com/%d", revision))
-		client.UpdatedAt = day(int(revision))
+	first := client.Revision
+	for n := 1; n < 4; n++ {
+		revision := first + int64(n)
+		client.ClientName = fmt.Sprintf("Name %d", n)
+		client.RedirectURIs = append(client.RedirectURIs, fmt.Sprintf("https://app.example.com/%d", n))
+		client.UpdatedAt = day(n)
 		if err := store.Update(ctx, client); err != nil {
 			return fmt.Errorf("Update failed: %w", err)
 		}
@@ -110,9 +118,9 @@ func updateStale(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	if err := store.Update(ctx, client); err != nil {
 		return fmt.Errorf("Update failed: %w", err)
 	}
-	for _, revision := range []int64{stale.Revision, 0, 17} {
+	for _, revision := range []int64{stale.Revision, 0, 1, client.Revision + 1} {
 		stale.ClientName, stale.Revision = "Stale", revision
-		if err := want(fmt.Sprintf("Update from Revision %d of 2", revision), store.Update(ctx, stale), dcr.ErrConflict); err != nil {
+		if err := want(fmt.Sprintf("Update from Revision %d of %d", revision, client.Revision), store.Update(ctx, stale), dcr.ErrConflict); err != nil {
 			return err
 		}
 		if stale.Revision != revision {
@@ -124,7 +132,7 @@ func updateStale(ctx context.Context, store dcr.ClientConfigurationStore) error 
 
 func updateNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	client := newClient("nobody")
-	client.Revision = 1
+	client.Revision = dcr.NewRevision()
 	if err := want("Update", store.Update(ctx, client), dcr.ErrClientNotFound); err != nil {
 		return err
 	}
@@ -156,9 +164,6 @@ func deleteClient(ctx context.Context, store dcr.ClientConfigurationStore) error
 	if err := add(ctx, store, again); err != nil {
 		return err
 	}
-	if again.Revision != 1 {
-		return fmt.Errorf("an id that is used again starts with Revision %d, not 1", again.Revision)
-	}
 	return wantStored(ctx, store, again)
 }
 
@@ -184,7 +189,7 @@ func errorsDiffer(ctx context.Context, store dcr.ClientConfigurationStore) error
 		return err
 	}
 	stale := client.Clone()
-	stale.Revision = 9
+	stale.Revision--
 	_, missing := store.FindByClientID(ctx, "nobody")
 	outcomes := []struct {
 		call string
@@ -231,7 +236,7 @@ func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	if err := add(ctx, store, client); err != nil {
 		return err
 	}
-	original.Revision = 1
+	original.Revision = client.Revision
 	scribble(client)
 	if err := wantStored(ctx, store, original); err != nil {
 		return fmt.Errorf("after the client that was added was changed: %w", err)
@@ -248,7 +253,7 @@ func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	if err := store.Update(ctx, updated); err != nil {
 		return err
 	}
-	original.Revision = 2
+	original.Revision++
 	scribble(updated)
 	if err := wantStored(ctx, store, original); err != nil {
 		return fmt.Errorf("after the client of an update was changed: %w", err)

@@ -60,7 +60,8 @@ func newerFields(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	if err := store.Update(ctx, found); err != nil {
 		return err
 	}
-	client.ClientName, client.Revision = found.ClientName, 2
+	client.ClientName = found.ClientName
+	client.Revision++
 	return wantStored(ctx, store, client)
 }
 

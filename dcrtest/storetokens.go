@@ -20,7 +20,8 @@ var tokenCases = []storeCase{
 }
 
 var forgetCases = []storeCase{
-	{"Forget", "A value that is forgotten is fresh again, and no other; forgetting one that is not remembered is no error.", forget},
+	{"Forget", "A value that is forgotten is fresh again, once, and no other is; forgetting what is not remembered is no error.", forget},
+	{"ForgetAtOnce", "When many remember one value and forget it again where it was fresh, no two hold it at once.", forgetAtOnce},
 }
 
 var replayCases = []storeCase{
@@ -190,30 +191,6 @@ func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return nil
 }
 
-func forget(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	replays, err := capability[dcr.ReplayStore](store)
-	if err != nil {
-		return err
-	}
-	forgetter, err := capability[dcr.ReplayForgetter](store)
-	if err != nil {
-		return err
-	}
-	remembers := func(value string, want bool) error {
-		fresh, err := replays.Remember(ctx, value, day(10), day(1))
-		if err == nil && fresh != want {
-			err = fmt.Errorf("Remember(%q) returned %v, not %v", value, fresh, want)
-		}
-		return err
-	}
-	return errors.Join(
-		forgetter.Forget(ctx, "one"), // which nobody knows
-		remembers("one", true), remembers("two", true),
-		forgetter.Forget(ctx, "one"),
-		remembers("two", false), remembers("one", true), remembers("one", false),
-	)
-}
-
 func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	replays, err := capability[dcr.ReplayStore](store)
 	if err != nil {
@@ -236,4 +213,68 @@ func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) err
 		}
 	}
 	return nil
+}
+
+// forgetter returns the store as one that remembers and forgets.
+func forgetter(store dcr.ClientConfigurationStore) (dcr.ReplayStore, dcr.ReplayForgetter, error) {
+	replays, err := capability[dcr.ReplayStore](store)
+	if err != nil {
+		return nil, nil, err
+	}
+	forgetter, err := capability[dcr.ReplayForgetter](store)
+	return replays, forgetter, err
+}
+
+func forget(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, forgetter, err := forgetter(store)
+	if err != nil {
+		return err
+	}
+	fresh := func(value string, wanted bool) error {
+		got, err := replays.Remember(ctx, value, day(10), day(1))
+		if err == nil && got != wanted {
+			err = fmt.Errorf("Remember(%.10q) returned %v, not %v", value, got, wanted)
+		}
+		return err
+	}
+	for _, value := range []string{"one", long(5000)} {
+		if err := errors.Join(
+			want("Forget of what is not remembered", forgetter.Forget(ctx, value), nil),
+			fresh(value, true), fresh(value+"2", true), fresh(value, false),
+			want("Forget", forgetter.Forget(ctx, value), nil),
+			fresh(value, true), fresh(value, false), fresh(value+"2", false),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func forgetAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, forgetter, err := forgetter(store)
+	if err != nil {
+		return err
+	}
+	var holders, taken atomic.Int64
+	err = together(crowd, func(int) error {
+		for range 5 {
+			fresh, err := replays.Remember(ctx, "value", day(10), day(1))
+			if err != nil || !fresh {
+				return err
+			}
+			taken.Add(1)
+			if holders.Add(1) > 1 {
+				return errors.New("two hold one value at once")
+			}
+			holders.Add(-1)
+			if err := forgetter.Forget(ctx, "value"); err != nil {
+				return fmt.Errorf("Forget failed: %w", err)
+			}
+		}
+		return nil
+	})
+	if err == nil && taken.Load() == 0 {
+		err = errors.New("nobody found a new value fresh")
+	}
+	return err
 }

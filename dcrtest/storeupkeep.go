@@ -32,8 +32,8 @@ func touch(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	if err != nil {
 		return err
 	}
-	client := newClient("one")
-	if err := add(ctx, store, client, newClient("other")); err != nil {
+	client, other := newClient("one"), newClient("other")
+	if err := add(ctx, store, client, other); err != nil {
 		return err
 	}
 	for _, step := range []struct {
@@ -52,8 +52,6 @@ func touch(ctx context.Context, store dcr.ClientConfigurationStore) error {
 			return fmt.Errorf("after a touch at %v: %w", step.at, err)
 		}
 	}
-	other := newClient("other")
-	other.Revision = 1
 	return wantStored(ctx, store, other)
 }
 

@@ -99,10 +99,10 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if int64(len(s.clients)) >= s.ClientLimit() || !s.fits(len(document)) {
 		return dcr.ErrStoreFull
 	}
-	added := storedClient{document: document, revision: 1}
+	client.Revision = dcr.NewRevision()
+	added := storedClient{document: document, revision: client.Revision}
 	added.touch(client.ActivatedAt, client.LastUsedAt)
 	s.put(client, added)
-	client.Revision = 1
 	return nil
 }
 
@@ -180,6 +180,21 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 	defer s.mu.Unlock()
 	if _, found := s.clients[clientID]; !found {
 		return dcr.ErrClientNotFound
+	}
+	s.drop(clientID)
+	return nil
+}
+
+// DeleteRevision removes a client as it was read; see [dcr.RevisionDeleter].
+func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, found := s.clients[clientID]
+	if !found {
+		return dcr.ErrClientNotFound
+	}
+	if stored.revision != revision {
+		return dcr.ErrConflict
 	}
 	s.drop(clientID)
 	return nil

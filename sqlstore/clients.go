@@ -10,9 +10,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Add stores a new client and sets its Revision to 1. It returns
-// dcr.ErrClientExists where the id is taken. A client id is at most 255 bytes
-// of UTF-8 without NUL.
+// Add stores a new client and sets its Revision to that of [dcr.NewRevision],
+// by which an Add that nobody answered is recognised. It returns
+// dcr.ErrClientExists where the id is taken. A client id is at most 255 bytes of
+// UTF-8 without NUL.
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if !storable(client.ID) {
 		return fmt.Errorf("sqlstore: a client id must be 1 to %d bytes of UTF-8 without NUL", maxID)
@@ -21,7 +22,8 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err != nil {
 		return err
 	}
-	insert := s.insertion(client, document)
+	revision := dcr.NewRevision()
+	insert := s.insertion(client, revision, document)
 	err = s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, insert...) },
 		func(unsure bool) (verdict, error) {
@@ -34,13 +36,13 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 				return verdict{}, nil
 			case err != nil:
 				return verdict{}, err
-			case found.revision == 1 && found.document == document:
+			case found.revision == revision && found.document == document:
 				return settled(nil)
 			}
 			return settled(dcr.ErrClientExists)
 		})
 	if err == nil {
-		client.Revision = 1
+		client.Revision = revision
 	}
 	return err
 }
@@ -48,13 +50,13 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 // insertion is what adds a client: one statement, but for a client with keys
 // where the dialect needs two. Most clients are plain, and every value that is
 // sent costs: what those have in common are the defaults of the columns.
-func (s *Store) insertion(client *dcr.Client, document string) []step {
+func (s *Store) insertion(client *dcr.Client, revision int64, document string) []step {
 	keys := keysOf(client)
 	if len(keys) == 0 && client.Source == dcr.SourceDynamic && client.Policy == "" &&
 		client.ExpiresAt.IsZero() && client.ActivatedAt.IsZero() && client.LastUsedAt.IsZero() {
-		return []step{{&s.sql.addPlain, []any{s.tenant, client.ID, micros(client.CreatedAt), document}}}
+		return []step{{&s.sql.addPlain, []any{s.tenant, client.ID, revision, micros(client.CreatedAt), document}}}
 	}
-	args := append([]any{s.tenant, client.ID}, columnValues(client)...)
+	args := append([]any{s.tenant, client.ID, revision}, columnValues(client)...)
 	args = append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
 	switch rows := s.keyRows(client.ID, keys); {
 	case len(keys) == 0:
@@ -158,6 +160,30 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 				return settled(nil)
 			}
 			return verdict{}, err
+		})
+}
+
+// DeleteRevision removes a client in one statement, if its Revision is still the
+// given one; see [dcr.RevisionDeleter].
+func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	if !storable(clientID) {
+		return dcr.ErrClientNotFound
+	}
+	return s.write(ctx,
+		func() (int64, error) {
+			return s.exec(ctx, step{&s.sql.removeRevision, []any{s.tenant, clientID, revision}})
+		},
+		func(unsure bool) (verdict, error) {
+			found, err := s.lookup(ctx, clientID)
+			switch {
+			case errors.Is(err, dcr.ErrClientNotFound) && unsure:
+				return settled(nil)
+			case errors.Is(err, dcr.ErrClientNotFound):
+				return settled(err)
+			case err != nil || found.revision == revision:
+				return verdict{}, err
+			}
+			return settled(dcr.ErrConflict)
 		})
 }
 

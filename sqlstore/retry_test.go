@@ -36,6 +36,9 @@ func rowOf(client *dcr.Client, revision int64) []driver.Value {
 	return []driver.Value{client.ID, revision, string(text), int64(0), int64(0)}
 }
 
+// drawn stands for the Revision that an Add has drawn.
+const drawn = -1
+
 // TestOutcome holds what becomes of a write, by what the database answers to
 // it and by what a lookup finds then.
 func TestOutcome(t *testing.T) {
@@ -44,6 +47,8 @@ func TestOutcome(t *testing.T) {
 	add := func(ctx context.Context, s *Store) error { return s.Add(ctx, mine.Clone()) }
 	update := func(ctx context.Context, s *Store) error { return s.Update(ctx, mine.Clone()) }
 	remove := func(ctx context.Context, s *Store) error { return s.Delete(ctx, "one") }
+	removeRead := func(ctx context.Context, s *Store) error { return s.DeleteRevision(ctx, "one", 3) }
+	forget := func(ctx context.Context, s *Store) error { return s.Forget(ctx, "value") }
 	touch := func(ctx context.Context, s *Store) error { return s.TouchClient(ctx, "one", time.Now()) }
 	use := func(ctx context.Context, s *Store) error { return s.UseInitialAccessToken(ctx, "hash", time.Now()) }
 	grant := func(ctx context.Context, s *Store) error {
@@ -61,13 +66,14 @@ func TestOutcome(t *testing.T) {
 		{"a database that cannot be reached is tried again", add, []answer{{0, unreachable}, {1, nil}}, nil, nil},
 		{"what the database refuses is not tried again", add, []answer{{0, denied}}, nil, denied},
 		{"a taken id is no outage", add, []answer{{0, nil}}, nil, dcr.ErrClientExists},
-		{"an Add whose answer was lost is found", add, []answer{{0, lost}}, []found{rowOf(mine, 1)}, nil},
+		{"an Add whose answer was lost is found", add, []answer{{0, lost}}, []found{rowOf(mine, drawn)}, nil},
 		{"an Add that was lost itself is tried again", add, []answer{{0, lost}, {1, nil}}, []found{nil}, nil},
-		{"an Add that arrives between the lookup and the second try is found", add, []answer{{0, lost}, {0, nil}}, []found{nil, rowOf(mine, 1)}, nil},
+		{"an Add that arrives between the lookup and the second try is found", add, []answer{{0, lost}, {0, nil}}, []found{nil, rowOf(mine, drawn)}, nil},
 		{"an Add that another one outran is refused", add, []answer{{0, lost}}, []found{rowOf(other, 1)}, dcr.ErrClientExists},
+		{"nor is the same client taken for it that another added", add, []answer{{0, lost}}, []found{rowOf(mine, 1)}, dcr.ErrClientExists},
 		{"an Add that nobody can look for stays unknown", add, []answer{{0, lost}}, []found{denied}, ErrOutcomeUnknown},
 		{"an Add that is refused after one was lost stays unknown", add, []answer{{0, lost}, {0, denied}}, []found{nil}, ErrOutcomeUnknown},
-		{"a lookup is tried again too", add, []answer{{0, lost}}, []found{lost, serialize, rowOf(mine, 1)}, nil},
+		{"a lookup is tried again too", add, []answer{{0, lost}}, []found{lost, serialize, rowOf(mine, drawn)}, nil},
 		{"an Update whose answer was lost is found", update, []answer{{0, lost}}, []found{rowOf(mine, 4)}, nil},
 		{"an Update that was lost itself is tried again", update, []answer{{0, lost}, {1, nil}}, []found{rowOf(other, 3)}, nil},
 		{"an Update that another one outran is a conflict", update, []answer{{0, lost}}, []found{rowOf(other, 4)}, dcr.ErrConflict},
@@ -80,9 +86,17 @@ func TestOutcome(t *testing.T) {
 		{"a Delete that was lost itself is tried again", remove, []answer{{0, lost}, {1, nil}}, []found{rowOf(mine, 3)}, nil},
 		{"a Delete that comes second after one was lost has happened", remove, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3), nil}, nil},
 		{"a Delete of what is not there finds nothing", remove, []answer{{0, nil}}, nil, dcr.ErrClientNotFound},
+		{"a Delete of a Revision whose answer was lost is found", removeRead, []answer{{0, lost}}, []found{nil}, nil},
+		{"a Delete of a Revision that was lost itself is tried again", removeRead, []answer{{0, lost}, {1, nil}}, []found{rowOf(mine, 3)}, nil},
+		{"a Delete of a Revision that another write outran is a conflict", removeRead, []answer{{0, nil}}, []found{rowOf(mine, 4)}, dcr.ErrConflict},
+		{"so is one of an id that was added again", removeRead, []answer{{0, lost}}, []found{rowOf(other, 9)}, dcr.ErrConflict},
+		{"a Delete of a Revision of what is not there finds nothing", removeRead, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
+		{"a value that is forgotten is forgotten once", forget, []answer{{1, nil}}, nil, nil},
+		{"a value that was not remembered is forgotten too", forget, []answer{{0, nil}}, nil, nil},
+		{"a value that may have been forgotten is not forgotten again", forget, []answer{{0, lost}}, nil, ErrOutcomeUnknown},
 		{"a touch that was lost itself is tried again", touch, []answer{{0, lost}, {1, nil}}, nil, nil},
 		{"a touch whose answer was lost has nothing left to move", touch, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3)}, nil},
-		{"a driver that lost an answer and says it sent nothing is not believed", add, []answer{{0, driver.ErrBadConn}}, []found{rowOf(mine, 1)}, nil},
+		{"a driver that lost an answer and says it sent nothing is not believed", add, []answer{{0, driver.ErrBadConn}}, []found{rowOf(mine, drawn)}, nil},
 		{"nor is a use of a token repeated then", use, []answer{{0, driver.ErrBadConn}}, nil, ErrOutcomeUnknown},
 		{"a touch that moves nothing looks whether the client is there", touch, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
 		{"a token that is granted is written once", grant, []answer{{1, nil}}, nil, nil},
@@ -92,12 +106,14 @@ func TestOutcome(t *testing.T) {
 		outcome := func(t *testing.T, onlyPrepares bool) {
 			synctest.Test(t, func(t *testing.T) {
 				answers, lookups := slices.Clone(c.answers), slices.Clone(c.lookups)
+				var sent driver.Value // as the Revision of an Add
 				server := &fakeServer{
 					onlyPrepares: onlyPrepares,
-					exec: func(text string, _ []driver.NamedValue) (int64, error) {
+					exec: func(text string, args []driver.NamedValue) (int64, error) {
 						if len(answers) == 0 {
 							t.Fatalf("one statement too many: %s", text)
 						}
+						sent = args[min(2, len(args)-1)].Value
 						next := answers[0]
 						answers = answers[1:]
 						return next.touched, next.err
@@ -110,6 +126,10 @@ func TestOutcome(t *testing.T) {
 						lookups = lookups[1:]
 						row, _ := next.([]driver.Value)
 						err, _ := next.(error)
+						if len(row) > 2 && row[1] == int64(drawn) {
+							row = slices.Clone(row)
+							row[1] = sent
+						}
 						return row, err
 					},
 				}

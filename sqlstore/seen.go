@@ -41,8 +41,14 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 
 // Forget makes a value new again; see [dcr.ReplayForgetter].
 func (s *Store) Forget(ctx context.Context, value string) error {
-	_, err := s.exec(ctx, step{&s.sql.forgetOne, []any{s.tenant, key(value)}})
-	return err
+	return s.write(ctx,
+		func() (int64, error) { return s.exec(ctx, step{&s.sql.forgetOne, []any{s.tenant, key(value)}}) },
+		func(unsure bool) (verdict, error) {
+			if unsure { // by another try, somebody else may have noted the value
+				return verdict{}, errors.New("it cannot be told whether a value was forgotten")
+			}
+			return settled(nil)
+		})
 }
 
 var errSeen = errors.New("sqlstore: seen before")

@@ -96,6 +96,7 @@ type Store struct {
 
 var (
 	_ dcr.ClientConfigurationStore = (*Store)(nil)
+	_ dcr.RevisionDeleter          = (*Store)(nil)
 	_ dcr.ClientLister             = (*Store)(nil)
 	_ dcr.ClientCounter            = (*Store)(nil)
 	_ dcr.ClientToucher            = (*Store)(nil)

@@ -7,7 +7,8 @@ import (
 
 // statements are the SQL texts of a store, built once.
 type statements struct {
-	add, addPlain, find, update, remove, touch, byStatement  statement
+	add, addPlain, find, update, remove, removeRevision      statement
+	touch, byStatement                                       statement
 	addToken, findToken, useToken, releaseToken, removeToken statement
 	remember, rememberAgain, forget, forgetOne               statement
 
@@ -27,16 +28,17 @@ func newStatements(t *traits, names names) *statements {
 	set := func(s *statement, text string) { s.text = t.number(names.fill(text)) }
 	const one = " WHERE tenant = ? AND client_id = ?"
 
-	const add = "INSERT INTO {clients} (tenant, client_id, source, policy, created_at, expires_at, activated_at, last_used_at, document)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	const add = "INSERT INTO {clients} (tenant, client_id, revision, source, policy, created_at, expires_at, activated_at, last_used_at, document)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	const update = "UPDATE {clients} SET revision = revision + 1, source = ?, policy = ?, created_at = ?, expires_at = ?, " +
 		"activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, " +
 		"last_used_at = CASE WHEN last_used_at < ? THEN ? ELSE last_used_at END, document = ?" + one + " AND revision = ?"
 	set(&s.add, add+t.ignoreNew)
-	set(&s.addPlain, "INSERT INTO {clients} (tenant, client_id, created_at, document) VALUES (?, ?, ?, ?)"+t.ignoreNew)
+	set(&s.addPlain, "INSERT INTO {clients} (tenant, client_id, revision, created_at, document) VALUES (?, ?, ?, ?, ?)"+t.ignoreNew)
 	set(&s.find, "SELECT "+row+" FROM {clients} AS c WHERE c.tenant = ? AND c.client_id = ?")
 	set(&s.update, update)
 	set(&s.remove, "DELETE FROM {clients}"+one)
+	set(&s.removeRevision, "DELETE FROM {clients}"+one+" AND revision = ?")
 	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, last_used_at = ?"+
 		one+" AND last_used_at < ? AND last_used_at <= ?")
 

@@ -28,7 +28,7 @@ import (
 type store struct{ db *sql.DB }
 
 func (s store) Add(ctx context.Context, client *dcr.Client) error {
-	return s.write(ctx, dcr.ErrClientExists, client, 1,
+	return s.write(ctx, dcr.ErrClientExists, client, dcr.NewRevision(),
 		`INSERT INTO clients (document, revision, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`)
 }
 
@@ -56,6 +56,16 @@ func (s store) Update(ctx context.Context, client *dcr.Client) error {
 
 func (s store) Delete(ctx context.Context, clientID string) error {
 	return s.exec(ctx, dcr.ErrClientNotFound, `DELETE FROM clients WHERE id = ?`, clientID)
+}
+
+// DeleteRevision makes the store a dcr.RevisionDeleter.
+func (s store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	err := s.exec(ctx, dcr.ErrConflict, `DELETE FROM clients WHERE id = ? AND revision = ?`, clientID, revision)
+	if err == dcr.ErrConflict {
+		_, gone := s.FindByClientID(ctx, clientID)
+		return cmp.Or(gone, err)
+	}
+	return err
 }
 
 // write stores a client and then tells it its new revision.

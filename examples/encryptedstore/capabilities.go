@@ -9,8 +9,8 @@ import (
 
 // As gives the optional capabilities that the store inside has, and no others.
 // Those that show a client, or look for one by what is hashed, go through here;
-// touching, tokens and used values need nothing of a client and pass as they
-// are. A capability that is not known here may show ciphertext, so it does not
+// deleting, touching, tokens and used values need nothing of a client and pass
+// as they are. A capability that is not known here may show ciphertext, so it does not
 // pass.
 func (s *encryptedStore) As(target any) (ok bool) {
 	inside := s.ClientConfigurationStore
@@ -31,7 +31,7 @@ func (s *encryptedStore) As(target any) (ok bool) {
 		var finder dcr.StatementFinder
 		finder, ok = dcr.StoreAs[dcr.StatementFinder](inside)
 		*target = encryptedFinder{s, finder}
-	case *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore, *dcr.ReplayForgetter:
+	case *dcr.RevisionDeleter, *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore, *dcr.ReplayForgetter:
 		ok = dcr.StoreInto(inside, target)
 	}
 	return ok

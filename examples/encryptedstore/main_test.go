@@ -89,13 +89,13 @@ func TestCapabilities(t *testing.T) {
 		{"memory has all", memstore.New(), "revealer"},
 		{"SQLite has all but a limit", newSQLite(t, filepath.Join(t.TempDir(), "clients.db")), "ClientLimiter revealer"},
 		{"a bare store has none", struct{ dcr.ClientConfigurationStore }{memstore.New()},
-			"ClientCounter ClientLimiter ClientLister ClientSweeper ClientToucher InitialAccessTokenStore ReplayForgetter ReplayStore StatementFinder revealer"},
+			"ClientCounter ClientLimiter ClientLister ClientSweeper ClientToucher InitialAccessTokenStore ReplayForgetter ReplayStore RevisionDeleter StatementFinder revealer"},
 		{"what is not known may show ciphertext", revealingStore{memstore.New()}, "revealer"},
 	} {
 		var missing []string
 		for _, target := range []any{
 			new(dcr.ClientLister), new(dcr.ClientCounter), new(dcr.ClientToucher), new(dcr.ClientSweeper), new(dcr.ClientLimiter),
-			new(dcr.StatementFinder), new(dcr.InitialAccessTokenStore), new(dcr.ReplayStore), new(dcr.ReplayForgetter), new(revealer),
+			new(dcr.StatementFinder), new(dcr.InitialAccessTokenStore), new(dcr.ReplayStore), new(dcr.ReplayForgetter), new(dcr.RevisionDeleter), new(revealer),
 		} {
 			if !dcr.StoreInto(encrypting(t, c.inside, testKeys(1)), target) {
 				missing = append(missing, reflect.TypeOf(target).Elem().Name())

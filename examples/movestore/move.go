@@ -158,8 +158,8 @@ func (m *mover) write(ctx context.Context, t table, batch []pair) error {
 }
 
 // draft returns the client of a row as it is added: with the uses that the
-// columns have. It lacks nothing but its revision, which the store begins at 1,
-// and the document to the letter.
+// columns have. It lacks nothing but its revision, which the store draws, and the
+// document to the letter.
 func (r *row) draft() (*dcr.Client, error) {
 	client := &dcr.Client{}
 	if err := client.UnmarshalJSON([]byte(r.document)); err != nil {
@@ -176,14 +176,15 @@ func (r *row) draft() (*dcr.Client, error) {
 }
 
 // isDraft reports whether the target's client is the draft of the source's,
-// which a move that was cut short left behind.
+// which a move that was cut short left behind. Its revision may be any: a client
+// of which all else is the source's gets the source's again.
 func (p pair) isDraft() (bool, error) {
 	client, err := p.from.draft()
 	if err != nil {
 		return false, err
 	}
 	document, err := client.MarshalJSON()
-	draft := row{p.from.tenant, p.from.key, [3]int64{1, p.from.numbers[1], p.from.numbers[2]}, string(document)}
+	draft := row{p.from.tenant, p.from.key, [3]int64{p.to.numbers[0], p.from.numbers[1], p.from.numbers[2]}, string(document)}
 	return *p.to == draft, err
 }
 

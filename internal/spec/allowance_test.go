@@ -200,7 +200,7 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 		{"the body was used before", &purse{left: 1}, &purse{}, nil, plainBody, 401, dcr.InvalidToken, 0, 1},
 		{"it cannot be told whether the body was used before", &purse{left: 1}, &purse{err: down}, nil, plainBody, 500, dcr.ServerError, 0, 1},
 		{"the store is full", &purse{left: 1}, &purse{left: 1}, func(_ *dcr.Options, clients *faulty) { clients.add = dcr.ErrStoreFull }, plainBody, 503, dcr.TemporarilyUnavailable, 0, 1},
-		{"MaxClients is reached", &purse{left: 1}, &purse{left: 1}, func(o *dcr.Options, _ *faulty) { o.MaxClients = 1 }, plainBody, 503, dcr.TemporarilyUnavailable, 0, 1},
+		{"MaxClients is reached", &purse{left: 1}, &purse{left: 1}, func(o *dcr.Options, _ *faulty) { o.MaxClients = 1 }, plainBody, 503, dcr.TemporarilyUnavailable, 0, 0},
 		{"the id is taken", &purse{left: 1}, &purse{left: 1}, func(o *dcr.Options, _ *faulty) {
 			o.NewClientID = func(context.Context, *dcr.Registration) (string, error) { return "taken", nil }
 		}, plainBody, 500, dcr.ServerError, 0, 1},

@@ -139,8 +139,16 @@ func lossyMySQL(name string, interpolate bool) lossyWay {
 // server: what can be found out is, and what cannot is unknown.
 func TestLostAnswers(t *testing.T) {
 	now := time.Now()
+	read := func(ctx context.Context, s *sqlstore.Store, by string) *dcr.Client {
+		client, err := s.FindByClientID(ctx, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.RegisteredBy = by
+		return client
+	}
 	keyed := func(by string) *dcr.Client {
-		return &dcr.Client{ID: "one", RegisteredBy: by, Source: dcr.SourceDynamic, CreatedAt: now.Add(-time.Hour), Revision: 1}
+		return &dcr.Client{ID: "one", RegisteredBy: by, Source: dcr.SourceDynamic, CreatedAt: now.Add(-time.Hour)}
 	}
 	for _, through := range []lossyWay{
 		lossyPostgreSQL("cache_statement"), lossyPostgreSQL("exec"), lossyPostgreSQL("simple_protocol"),
@@ -154,9 +162,12 @@ func TestLostAnswers(t *testing.T) {
 		}{
 			{"an Add", nil, func(ctx context.Context, s *sqlstore.Store) error { return s.Add(ctx, &dcr.Client{ID: "one"}) }, nil},
 			{"an Add with keys", nil, func(ctx context.Context, s *sqlstore.Store) error { return s.Add(ctx, keyed("me")) }, nil},
-			{"an Update", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.Update(ctx, keyed("me")) }, nil},
-			{"an Update of keys", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.Update(ctx, keyed("you")) }, nil},
+			{"an Update", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.Update(ctx, read(ctx, s, "me")) }, nil},
+			{"an Update of keys", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.Update(ctx, read(ctx, s, "you")) }, nil},
 			{"a Delete", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.Delete(ctx, "one") }, nil},
+			{"a Delete of a Revision", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error {
+				return s.DeleteRevision(ctx, "one", read(ctx, s, "me").Revision)
+			}, nil},
 			{"a touch", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error { return s.TouchClient(ctx, "one", now) }, nil},
 			{"a sweep", keyed("me"), func(ctx context.Context, s *sqlstore.Store) error {
 				_, err := s.SweepClients(ctx, dcr.SweepRule{NeverActivatedBefore: now})

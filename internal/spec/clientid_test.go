@@ -1,0 +1,211 @@
+package spec_test
+
+// The identifiers that a host makes, and those that are taken.
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// drawing is a host that makes these ids, one after the other.
+func drawing(ids ...string) func(context.Context, *dcr.Registration) (string, error) {
+	return func(context.Context, *dcr.Registration) (string, error) {
+		id := ids[0]
+		ids = ids[1:]
+		return id, nil
+	}
+}
+
+// taking is a store in which the first ids are taken, whatever they are.
+type taking struct {
+	*memstore.Store
+	times int
+}
+
+func (s *taking) Add(ctx context.Context, client *dcr.Client) error {
+	if s.times--; s.times >= 0 {
+		return dcr.ErrClientExists
+	}
+	return s.Store.Add(ctx, client)
+}
+
+// TestAnIDThatIsTaken holds that an id which is drawn again comes with all that a
+// client needs, whatever draws it and whoever shapes the client, and that the
+// stored client is the one of the answer.
+func TestAnIDThatIsTaken(t *testing.T) {
+	sealer, err := dcr.NewAESSealer(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	symmetric := `{"id_token_signing_alg_values_supported":["RS256","HS256"],"scopes_supported":["openid"]}`
+	for _, test := range []struct {
+		sentence string
+		document string
+		change   change
+		request  string
+	}{
+		{"drawn at random", `{}`, func(*dcr.DefaultValidator, *dcr.Options) {}, `{}`},
+		{"made by the host", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.NewClientID = drawing("a", "a", "b") }, `{}`},
+		{"with a secret of the host's", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.NewClientID, o.NewClientSecret = drawing("a", "a", "b"), dcr.RandomClientSecret
+		}, `{}`},
+		{"with a secret that expires and rotates", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.NewClientID, o.RotateSecret, o.RotateRegistrationToken, o.SecretLifetime = drawing("a", "a", "b"), true, true, 1<<50
+		}, `{}`},
+		{"with a sealed secret, which is bound to the id", symmetric, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.NewClientID, o.Sealer = drawing("a", "a", "b"), sealer
+		}, `{"id_token_signed_response_alg":"HS256","scope":"openid"}`},
+		{"with an answer that a hook edits", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.NewClientID, o.ModifyResponse = drawing("a", "a", "b"), func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+				reg.Client.Notes += "+"
+				reg.Client.Contacts = append(reg.Client.Contacts, reg.Client.ID+"@a.example")
+				return nil
+			}
+		}, `{"contacts":["c@a.example"]}`},
+		{"without a secret", `{"token_endpoint_auth_methods_supported":["none"]}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.NewClientID = drawing("a", "a", "b")
+		}, `{"token_endpoint_auth_method":"none"}`},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			r := start(t, test.document, test.change)
+			first := r.register(t, request(t, test.request))
+			second := r.register(t, request(t, test.request))
+			if first.text("client_id") == second.text("client_id") {
+				t.Fatalf("two clients of one id: %s", second.body)
+			}
+			client, needs := r.client(t, second), test.sentence != "without a secret"
+			if secret := second.text("client_secret"); (secret != "") != needs || needs && !client.VerifySecret(secret, client.CreatedAt) {
+				t.Errorf("the secret does not work: %s\n%s", second.body, encode(client))
+			}
+			if want := len(r.client(t, first).Secrets); len(client.Secrets) != want || len(client.RegistrationTokens) != 1 {
+				t.Errorf("there is more than was issued: %s", encode(client))
+			}
+			if test.document == symmetric {
+				if opened, err := client.OpenSecrets(sealer, client.CreatedAt); err != nil || len(opened) != 1 || opened[0].Reveal() != second.text("client_secret") {
+					t.Errorf("the sealed secret is %v, %v", opened, err)
+				}
+			}
+			if strings.Contains(client.Notes, "++") || len(client.Contacts) > 2 || len(client.Contacts) == 2 && client.Contacts[1] != "b@a.example" {
+				t.Errorf("what a hook did for the taken id is left: %s", encode(client))
+			}
+			if a := r.manage(t, "GET", second, ""); a.status != 200 {
+				t.Errorf("its token: status %d: %s", a.status, a.body)
+			}
+		})
+	}
+	t.Run("by a store that finds two random ids taken", func(t *testing.T) {
+		store := &taking{Store: memstore.New(), times: 2}
+		a := ask(t, newHandler(t, store, dcr.Options{AllowAnonymous: true}), "POST", registerURL, "", plainBody)
+		client, err := store.FindByClientID(t.Context(), a.text("client_id"))
+		if a.status != 201 || err != nil || !client.VerifySecret(a.text("client_secret"), client.CreatedAt) {
+			t.Errorf("status %d: %s, %v", a.status, a.body, err)
+		}
+	})
+}
+
+// TestIDsOfTheHost holds what becomes of ids that will not do, and that our log
+// names the hook.
+func TestIDsOfTheHost(t *testing.T) {
+	name := func(id string) func(context.Context, *dcr.Registration) (string, error) {
+		return func(context.Context, *dcr.Registration) (string, error) { return id, nil }
+	}
+	for _, test := range []struct {
+		sentence string
+		id       func(context.Context, *dcr.Registration) (string, error)
+		status   int
+		says     string
+	}{
+		{"a free one", name("free"), 201, ""},
+		{"one that is taken each time", name("taken"), 500, `Options.NewClientID made, \"taken\" the last`},
+		{"one that the host refuses when it hears that it is taken", func(_ context.Context, reg *dcr.Registration) (string, error) {
+			if reg.Client.ID != "" {
+				return "", &dcr.Error{Code: dcr.InvalidClientMetadata, Description: "there is a client called " + reg.Client.ID, Status: http.StatusConflict}
+			}
+			return "taken", nil
+		}, 409, ""},
+		{"one that the host makes another of", func(_ context.Context, reg *dcr.Registration) (string, error) {
+			return "taken" + strings.Repeat("'", min(len(reg.Client.ID), 1)), nil
+		}, 201, ""},
+		{"none", name(""), 500, "Options.NewClientID returned an empty client id"},
+		{"the URL of a metadata document", name("https://app.example.com/client.json"), 500, "Options.NewClientID returned"},
+		{"that in capitals", name("HTTPS://app.example.com/"), 500, "Options.NewClientID returned"},
+		{"a name that only begins alike", name("https:app"), 201, ""},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			store := memstore.New()
+			store.Add(t.Context(), &dcr.Client{ID: "taken"})
+			logger, lines := quiet()
+			a := ask(t, newHandler(t, store, dcr.Options{AllowAnonymous: true, NewClientID: test.id, Logger: logger}), "POST", registerURL, "", plainBody)
+			if a.status != test.status || !strings.Contains(lines.String(), test.says) {
+				t.Errorf("status %d: %s, having logged %s", a.status, a.body, lines)
+			}
+			if test.status == 201 && a.text("client_secret") == "" || test.status == 500 && strings.Contains(a.body, "NewClientID") {
+				t.Errorf("answered %s", a.body)
+			}
+			want := int64(1)
+			if test.status == 201 {
+				want = 2
+			}
+			stored(t, store, want)
+		})
+	}
+}
+
+// TestAnUpdateFetchesOnce holds that an update which loses races is judged again,
+// and fetches nothing again: what a step of the library's fetches, nor what one
+// of the host's does, be it found or not.
+func TestAnUpdateFetchesOnce(t *testing.T) {
+	fetched := map[string]int{}
+	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
+		fetched[r.URL.Path]++
+		if r.URL.Path == "/missing" {
+			w.WriteHeader(404)
+		}
+		w.Write([]byte(`["https://rp.example.com/cb"]`))
+	})
+	var judged int
+	validator := fetchingStep{judged: &judged, t: t, site: site.URL}
+	validator.Supports = capabilities(t, `{`+pairwise+`}`)
+	fetching(site)(&validator.DefaultValidator, nil)
+	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Validator = validator })
+	registered := r.register(t, request(t, `{"sector_identifier_uri":"`+site.URL+`/sector"}`))
+	store := &losing{Store: r.store, win: func(ctx context.Context, id string) {
+		client, _ := r.store.FindByClientID(ctx, id)
+		r.store.Update(ctx, client)
+	}}
+	r.handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + registerURL, Validator: validator})
+	for range 2 { // each request on its own
+		clear(fetched)
+		judged, store.races = 0, 3
+		a := r.manage(t, "PUT", registered, registered.update(nil))
+		if want := map[string]int{"/sector": 1, "/logo": 1, "/missing": 1}; a.status != 200 || judged != 4 || !maps.Equal(fetched, want) {
+			t.Errorf("status %d, judged %d times, fetched %v: %s", a.status, judged, fetched, a.body)
+		}
+	}
+}
+
+// fetchingStep is a host's that fetches what may be missing.
+type fetchingStep struct {
+	dcr.DefaultValidator
+	judged *int
+	t      *testing.T
+	site   string
+}
+
+func (v fetchingStep) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	*v.judged++
+	for path, there := range map[string]bool{"/logo": true, "/missing": false} {
+		document, err := v.Fetch.Get(ctx, v.site+path, "*/*")
+		if (err == nil) != there || document == nil || there && string(document.Body) != `["https://rp.example.com/cb"]` {
+			v.t.Errorf("%s: got %+v, %v", path, document, err)
+		}
+		clear(document.Body) // whoever fetches it next has a copy of his own
+	}
+	return v.DefaultValidator.SetClientDefaults(ctx, reg)
+}

@@ -1,0 +1,257 @@
+package spec_test
+
+// An id that comes back is another client, whoever had it before.
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cachestore"
+	"github.com/dynreg/dcr/memstore"
+)
+
+func acme(context.Context, *dcr.Registration) (string, error) { return "app-acme", nil }
+
+// heldOpen sends a request whose body ends only when meanwhile has returned, and
+// returns the answer. The server has begun to read the body by then.
+func (r *rig) heldOpen(t testing.TB, method, url, token, body string, meanwhile func()) *answer {
+	t.Helper()
+	reading := make(chan struct{})
+	handler := r.handler
+	r.handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method == method {
+			q.Body = &watchedBody{ReadCloser: q.Body, reading: reading}
+		}
+		handler.ServeHTTP(w, q)
+	})
+	rest, writer := io.Pipe()
+	request, err := http.NewRequest(method, url, rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		io.WriteString(writer, body[:10])
+		<-reading
+		meanwhile()
+		io.WriteString(writer, body[10:])
+		writer.Close()
+	}()
+	response, err := r.server.Client().Do(dress(request, "application/json", token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.handler = handler
+	return receive(t, response)
+}
+
+// watchedBody says when it is read for the first time.
+type watchedBody struct {
+	io.ReadCloser
+	reading chan struct{}
+	once    sync.Once
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.once.Do(func() { close(b.reading) })
+	return b.ReadCloser.Read(p)
+}
+
+// TestAnIDThatComesBack holds that a request is judged on the client as it is
+// stored once its body was read, and not on the one that it was let in for.
+func TestAnIDThatComesBack(t *testing.T) {
+	var refuse atomic.Bool
+	for _, test := range []struct {
+		sentence  string
+		meanwhile func(r *rig, t *testing.T, old *answer)
+		status    int
+		another   bool // the client of the id is another one then
+	}{
+		{"nothing happens", func(*rig, *testing.T, *answer) {}, 200, false},
+		{"the client is updated", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Notes = "seen" })
+		}, 200, false},
+		{"it is updated a hundred times", func(r *rig, t *testing.T, old *answer) {
+			for range 100 {
+				r.edit(t, old, func(c *dcr.Client) { c.Notes += "+" })
+			}
+		}, 200, false},
+		{"its id goes to another owner", func(r *rig, t *testing.T, old *answer) {
+			r.store.Delete(t.Context(), "app-acme")
+			r.register(t, `{"redirect_uris":["https://owner.example/cb"]}`)
+		}, 401, true},
+		{"its id goes to another owner, who has the same credentials", func(r *rig, t *testing.T, old *answer) {
+			client := r.client(t, old)
+			r.store.Delete(t.Context(), "app-acme")
+			client.RedirectURIs = []string{"https://owner.example/cb"}
+			r.store.Add(t.Context(), client)
+		}, 401, true},
+		{"it is deleted", func(r *rig, t *testing.T, old *answer) { r.store.Delete(t.Context(), "app-acme") }, 401, false},
+		{"it is disabled", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Status = dcr.StatusDisabled })
+		}, 401, false},
+		{"it waits for approval", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Status = dcr.StatusPending })
+		}, 401, false},
+		{"it expires", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.ExpiresAt = time.Now().Add(-time.Second) })
+		}, 401, false},
+		{"it becomes the host's own", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Source = "host" })
+		}, 403, false},
+		{"its policy refuses to have it managed", func(*rig, *testing.T, *answer) { refuse.Store(true) }, 403, false},
+	} {
+		for _, by := range []string{"its token", "a caller who may manage all clients"} {
+			t.Run(test.sentence+", managed by "+by, func(t *testing.T) {
+				refuse.Store(false)
+				r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+					o.NewClientID, o.Validator = acme, &guarding{DefaultValidator: *v, refuse: &refuse}
+					o.ManageAs = func(*dcr.Caller, *dcr.Client) bool { return true }
+					o.Caller = func(r *http.Request) (*dcr.Caller, error) {
+						if token, _ := dcr.BearerToken(r); token == "operator" {
+							return &dcr.Caller{Subject: "operator"}, nil
+						}
+						return nil, nil
+					}
+				})
+				old := r.register(t, plainBody)
+				token := old.text("registration_access_token")
+				if by != "its token" {
+					token = "operator"
+				}
+				mallory := `{"client_id":"app-acme","redirect_uris":["https://mallory.example/cb"]}`
+				a := r.heldOpen(t, "PUT", old.text("registration_client_uri"), token, mallory, func() { test.meanwhile(r, t, old) })
+				if a.status != test.status {
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+				client, err := r.store.FindByClientID(t.Context(), "app-acme")
+				if changed := err == nil && strings.Contains(client.RedirectURIs[0], "mallory"); changed != (test.status == 200) {
+					t.Errorf("stored %+v, %v", client, err)
+				}
+				if test.another && client.RedirectURIs[0] != "https://owner.example/cb" {
+					t.Errorf("the other owner's client is %+v", client)
+				}
+			})
+		}
+	}
+}
+
+// guarding is a validator that lets nobody manage any more, once told so.
+type guarding struct {
+	dcr.DefaultValidator
+	refuse *atomic.Bool
+}
+
+func (v *guarding) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
+	if v.refuse.Load() {
+		return dcr.Errorf(dcr.AccessDenied, "this client is not managed here")
+	}
+	return nil
+}
+
+// between is a store in which something happens right after a client was found.
+type between struct {
+	*memstore.Store
+	happens func()
+}
+
+func (s *between) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
+	client, err := s.Store.FindByClientID(ctx, id)
+	if happens := s.happens; happens != nil {
+		s.happens = nil
+		happens()
+	}
+	return client, err
+}
+
+// TestDeleteOfWhatWasRead holds that a DELETE deletes the client that it was let
+// in for.
+func TestDeleteOfWhatWasRead(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		happens  func(r *rig, t *testing.T, old *answer)
+		status   int
+		stored   int64
+	}{
+		{"nothing happens", func(*rig, *testing.T, *answer) {}, 204, 0},
+		{"the client is updated", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Notes = "seen" })
+		}, 204, 0},
+		{"it is disabled", func(r *rig, t *testing.T, old *answer) {
+			r.edit(t, old, func(c *dcr.Client) { c.Status = dcr.StatusDisabled })
+		}, 401, 1},
+		{"it is deleted", func(r *rig, t *testing.T, old *answer) { r.store.Delete(t.Context(), "app-acme") }, 401, 0},
+		{"its id goes to another owner", func(r *rig, t *testing.T, old *answer) {
+			r.store.Delete(t.Context(), "app-acme")
+			r.store.Add(t.Context(), &dcr.Client{ID: "app-acme", Source: dcr.SourceDynamic})
+		}, 401, 1},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.NewClientID = acme })
+			old := r.register(t, plainBody)
+			store := &between{Store: r.store, happens: func() { test.happens(r, t, old) }}
+			var deleted []string
+			r.handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + registerURL, AfterDelete: func(_ context.Context, c *dcr.Client) error {
+				deleted = append(deleted, c.ID)
+				return nil
+			}})
+			if a := r.manage(t, "DELETE", old, ""); a.status != test.status {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			stored(t, r.store, test.stored)
+			if (len(deleted) == 1) != (test.status == 204) {
+				t.Errorf("AfterDelete was told of %q", deleted)
+			}
+		})
+	}
+}
+
+// TestOwnersOfOneID holds that owners who have one id one after the other, each
+// sending all it can at once, never reach each other's clients.
+func TestOwnersOfOneID(t *testing.T) {
+	for name, store := range map[string]dcr.ClientConfigurationStore{
+		"memory":            memstore.New(),
+		"through a cache":   cachestore.New(memstore.New(), nil).Uncached(),
+		"through a wrapper": &between{Store: memstore.New()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handler := newHandler(t, store, dcr.Options{AllowAnonymous: true, NewClientID: acme})
+			const path = registerURL + "?client_id=app-acme"
+			var all sync.WaitGroup
+			for owner := range 8 {
+				all.Go(func() {
+					for round := range 20 {
+						body := object{"client_id": "app-acme", "redirect_uris": []string{"https://a.example/"}, "client_name": fmt.Sprint(owner, "-", round)}
+						registered := ask(t, handler, "POST", registerURL, "", body.String())
+						if registered.status != 201 {
+							continue // another one has the id
+						}
+						token := registered.text("registration_access_token")
+						if a := ask(t, handler, "PUT", path, token, body.String()); a.status != 200 || a.text("client_name") != body["client_name"] {
+							t.Errorf("the owner's update: status %d: %s", a.status, a.body)
+						}
+						var last sync.WaitGroup
+						for range 2 {
+							last.Go(func() { ask(t, handler, "DELETE", path, token, "") })
+							last.Go(func() { ask(t, handler, "PUT", path, token, body.String()) })
+						}
+						last.Wait()
+						for _, method := range []string{"GET", "PUT", "DELETE"} {
+							if a := ask(t, handler, method, path, token, body.String()); a.status != 401 {
+								t.Errorf("%s after its end: status %d: %s", method, a.status, a.body)
+							}
+						}
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
