@@ -55,7 +55,7 @@ func TestGuardedClientGet(t *testing.T) {
 		{"another status is a refused answer", http.NotFound, nil, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 404, ContentType: "text/plain"}, 0},
 		{"a redirect is one", func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = nil
-			http.Redirect(w, r, "/b", 302)
+			http.Redirect(w, r, "/b", http.StatusFound)
 		}, nil, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 302}, 0},
 		{"too large a document is one", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "12345") },
 			func(g *dcr.GuardedClient, _ *string) { g.MaxBytes = 4 }, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 200, ContentType: "text/plain"}, 0},
