@@ -26,11 +26,11 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	insert := s.insertion(client, revision, document)
 	err = s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, insert...) },
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrClientExists)
 			}
-			found, err := s.lookup(ctx, client.ID)
+			found, err := s.lookup(ctx, client.ID, read)
 			switch {
 			case errors.Is(err, dcr.ErrClientNotFound):
 				return verdict{}, nil
@@ -71,7 +71,7 @@ func (s *Store) insertion(client *dcr.Client, revision int64, document string) [
 // FindByClientID returns the client with that id in one statement, with what
 // TouchClient noted. It returns dcr.ErrClientNotFound where there is none.
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	found, err := s.lookup(ctx, clientID)
+	found, err := s.lookup(ctx, clientID, s.readRow)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +98,8 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 			}
 			return s.exec(ctx, other...)
 		},
-		func(unsure bool) (verdict, error) {
-			found, err := s.lookup(ctx, client.ID)
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
+			found, err := s.lookup(ctx, client.ID, read)
 			switch {
 			case errors.Is(err, dcr.ErrClientNotFound):
 				return settled(err)
@@ -112,7 +112,7 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 			case found.revision == client.Revision+1 && found.document == document:
 				return settled(nil)
 			case found.revision > client.Revision+1:
-				return verdict{}, errors.New("the client was changed again since")
+				return verdict{}, untold("the client was changed again since")
 			}
 			return settled(dcr.ErrConflict)
 		})
@@ -151,11 +151,11 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 	}
 	return s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, step{&s.sql.remove, []any{s.tenant, clientID}}) },
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrClientNotFound)
 			}
-			_, err := s.lookup(ctx, clientID)
+			_, err := s.lookup(ctx, clientID, read)
 			if errors.Is(err, dcr.ErrClientNotFound) {
 				return settled(nil)
 			}
@@ -173,8 +173,8 @@ func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision in
 		func() (int64, error) {
 			return s.exec(ctx, step{&s.sql.removeRevision, []any{s.tenant, clientID, revision}})
 		},
-		func(unsure bool) (verdict, error) {
-			found, err := s.lookup(ctx, clientID)
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
+			found, err := s.lookup(ctx, clientID, read)
 			switch {
 			case errors.Is(err, dcr.ErrClientNotFound) && unsure:
 				return settled(nil)
@@ -188,14 +188,12 @@ func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision in
 }
 
 // lookup reads one row.
-func (s *Store) lookup(ctx context.Context, clientID string) (*stored, error) {
+func (s *Store) lookup(ctx context.Context, clientID string, read rowReader) (*stored, error) {
 	if !storable(clientID) {
 		return nil, dcr.ErrClientNotFound
 	}
 	var found stored
-	err := s.read(ctx, func() error {
-		return s.queryRow(ctx, &s.sql.find, []any{s.tenant, clientID}, found.columns()...)
-	})
+	err := read(ctx, &s.sql.find, []any{s.tenant, clientID}, found.columns()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, dcr.ErrClientNotFound
 	}

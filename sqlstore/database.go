@@ -24,6 +24,7 @@ type database struct {
 	classify func(error) Class
 
 	remembered atomic.Int64 // fresh values of Remember
+	dropping   sync.Mutex   // held while idle connections are dropped
 
 	mu       sync.Mutex
 	writing  int        // writes under way
@@ -32,6 +33,8 @@ type database struct {
 	ended    bool       // nor is anything prepared
 	prepared []*sql.Stmt
 }
+
+const defaultRetryFor = 3 * time.Second
 
 func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 	traits := dialect.traits()
@@ -43,7 +46,7 @@ func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 		shared.opts.TouchThrottle = 10 * time.Minute
 	}
 	if shared.opts.RetryFor == 0 {
-		shared.opts.RetryFor = 3 * time.Second
+		shared.opts.RetryFor = defaultRetryFor
 	}
 	if shared.classify == nil {
 		shared.classify = dialect.Classify
@@ -250,8 +253,11 @@ func (d *database) execOnce(ctx context.Context, s step) (count int64, err error
 	if errors.Is(err, driver.ErrSkip) {
 		count, err = rowsAffected(conn.ExecContext(ctx, s.statement.text, s.args...))
 	}
-	if errors.Is(err, driver.ErrBadConn) {
+	switch {
+	case errors.Is(err, driver.ErrBadConn):
 		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	case err != nil && d.class(err) == ReadOnly:
+		discard(conn)
 	}
 	return count, err
 }
@@ -380,4 +386,9 @@ func (d *database) queryRow(ctx context.Context, s *statement, args []any, dest 
 		return err
 	}
 	return stmt.QueryRowContext(ctx, args...).Scan(dest...)
+}
+
+// readRow is queryRow, tried again.
+func (d *database) readRow(ctx context.Context, s *statement, args []any, dest ...any) error {
+	return d.read(ctx, func() error { return d.queryRow(ctx, s, args, dest...) })
 }

@@ -73,6 +73,7 @@ const (
 	Passing                // the statement had no effect, and may have one when tried again
 	Uncertain              // the statement may or may not have had its effect
 	Duplicate              // the statement had no effect, because a key is taken
+	ReadOnly               // the statement had no effect, because the server takes no writes: a new connection may reach one that does
 )
 
 // Classify is the default of Options.Classify. It knows errors by what drivers
@@ -96,11 +97,14 @@ func classifyPostgreSQL(err error) Class {
 	switch state := answered.SQLState(); state {
 	case "40001", "40P01", // serialization failure, deadlock
 		"55P03", "53300", "57P03", // lock not available, too many connections, starting up
-		"25006": // read-only: a standby, or a primary that is one no longer
+		"25P03": // idle in a transaction for too long: its commit never ran
 		return Passing
+	case "25006": // a standby, or a primary that is one no longer
+		return ReadOnly
 	case "23505":
 		return Duplicate
-	case "40003", "57P01", "57P02", "57P05": // completion unknown, shutdown, crash, idle timeout
+	case "40003", "57P01", "57P02", "57P04", "57P05", // completion unknown, shutdown, crash, database dropped, idle timeout
+		"25P04": // a transaction took too long, which may be said after its commit
 		return Uncertain
 	default:
 		if strings.HasPrefix(state, "08") { // connection exceptions
@@ -118,13 +122,18 @@ func classifyMySQL(err error) Class {
 	}
 	switch number {
 	case 1205, 1213, // lock wait timeout, deadlock
-		1040, 1203, 1290, 1836, 3100, // too many connections; read-only
+		1040, 1203, 1129, 1461, // too many connections, connection errors, prepared statements
 		3101,       // a group rolled the transaction back
-		1047, 1020: // the node is not ready; the row changed since it was read
+		1047, 1020, // the node is not ready; the row changed since it was read
+		4031,                         // disconnected for being idle, before the statement
+		9007, 8022, 8028, 8002, 9002: // TiDB: write conflict, schema changed, store busy
 		return Passing
+	case 1290, 1836, 1792, 3100: // a replica, a primary that is one no longer, a member of a group that takes no writes
+		return ReadOnly
 	case 1062, 1586:
 		return Duplicate
-	case 1180, 1053, 1152, 1158, 1159, 1160, 1161, 1927: // error during commit, shutdown, aborted connection, broken packets, killed
+	case 1180, 1053, 1152, 1158, 1159, 1160, 1161, 1927, // error during commit, shutdown, aborted connection, broken packets, killed
+		8501: // TiDB: the commit was not answered
 		return Uncertain
 	}
 	return Failed

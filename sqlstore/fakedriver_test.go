@@ -22,6 +22,7 @@ type fakeServer struct {
 
 	mu                              sync.Mutex
 	execs, queries, begins, commits int
+	conns, closed                   int
 }
 
 func (f *fakeServer) count(what *int) {
@@ -41,12 +42,15 @@ func (f *fakeServer) store(t testing.TB, dialect Dialect, opts *Options) *Store 
 	return store
 }
 
-func (f *fakeServer) Connect(context.Context) (driver.Conn, error) { return &fakeConn{f}, nil }
-func (f *fakeServer) Driver() driver.Driver                        { return nil }
+func (f *fakeServer) Connect(context.Context) (driver.Conn, error) {
+	f.count(&f.conns)
+	return &fakeConn{f}, nil
+}
+func (f *fakeServer) Driver() driver.Driver { return nil }
 
 type fakeConn struct{ server *fakeServer }
 
-func (c *fakeConn) Close() error                             { return nil }
+func (c *fakeConn) Close() error                             { c.server.count(&c.server.closed); return nil }
 func (c *fakeConn) Begin() (driver.Tx, error)                { c.server.count(&c.server.begins); return c, nil }
 func (c *fakeConn) Prepare(text string) (driver.Stmt, error) { return &fakeStmt{c, text}, nil }
 func (c *fakeConn) CheckNamedValue(*driver.NamedValue) error { return nil }
@@ -59,8 +63,13 @@ func (c *fakeConn) ExecContext(ctx context.Context, text string, args []driver.N
 }
 
 func (c *fakeConn) exec(text string, args []driver.NamedValue) (driver.Result, error) {
-	if strings.HasPrefix(text, "PRAGMA") {
+	switch {
+	case strings.HasPrefix(text, "PRAGMA"), text == "BEGIN":
 		return driver.RowsAffected(0), nil
+	case text == "COMMIT":
+		return driver.RowsAffected(0), c.Commit()
+	case len(args) > 1 && args[0].Value == noTenant: // what is committed behind a lookup
+		return driver.RowsAffected(1), nil
 	}
 	for _, arg := range args {
 		if !driver.IsValue(arg.Value) {

@@ -86,7 +86,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		// Every statement may be repeated, so it does not matter how far a try
 		// came. Where no lock could be had, two that create the same table at
 		// once collide, and one of them comes again.
-		if s.class(err) == Failed || !tries.again(ctx) {
+		if s.judge(ctx, err) == Failed || !tries.again(ctx) {
 			return fmt.Errorf("sqlstore: migrate: %w", err)
 		}
 	}

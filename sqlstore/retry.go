@@ -1,12 +1,10 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -14,10 +12,6 @@ import (
 
 // ErrClosed is returned by writes after [Store.Close].
 var ErrClosed = errors.New("sqlstore: store is closed")
-
-// ErrOutcomeUnknown is wrapped by the error of a write that may or may not have
-// happened, where the store could not find out in time which.
-var ErrOutcomeUnknown = errors.New("sqlstore: it is not known whether the write happened")
 
 // classifyConnection judges an error that the server did not send: only where
 // nothing can have reached the server is the statement known not to have run.
@@ -78,7 +72,7 @@ func (d *database) read(ctx context.Context, operation func() error) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if class := d.class(err); class != Passing && class != Uncertain || !tries.again(ctx) {
+		if class := d.judge(ctx, err); class != Passing && class != Uncertain || !tries.again(ctx) {
 			return ended(ctx, err)
 		}
 	}
@@ -97,66 +91,44 @@ func (d *database) class(err error) Class {
 	switch {
 	case errors.Is(err, ErrOutcomeUnknown):
 		return Uncertain
-	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows), d.isOver(): // answers, not faults
+	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows), errors.As(err, new(untold)), d.isOver(): // answers, not faults
 		return Failed
 	}
 	return d.classify(err)
 }
 
-// verdict is what became of a write.
-type verdict struct {
-	settled bool  // false: it did not happen and may be tried again
-	err     error // if settled: nil says that it happened
+// judge is class for those who try again. A server that takes no writes is a
+// passing fault, once the connections to it are gone.
+func (d *database) judge(ctx context.Context, err error) Class {
+	class := d.class(err)
+	if class == ReadOnly {
+		d.dropIdle(ctx)
+		return Passing
+	}
+	return class
 }
 
-func settled(err error) (verdict, error) { return verdict{settled: true, err: err}, nil }
-
-var errUnsettled = errors.New("sqlstore: the row kept changing")
-
-// write runs one writing statement until it is known what became of it.
-//
-// untouched is asked what it means that the statement touched no row. It is
-// asked too, with unsure set, whether a statement that nobody answered
-// happened; its error says that this cannot be found out.
-func (d *database) write(ctx context.Context, exec func() (int64, error), untouched func(unsure bool) (verdict, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// dropIdle closes the idle connections of the pool. Behind a virtual address
+// they lead to the server that was the primary when they were opened, for as
+// long as it lives, and only a new one leads to the primary of today.
+func (d *database) dropIdle(ctx context.Context) {
+	if !d.dropping.TryLock() {
+		return // another is at it
 	}
-	if err := d.begin(); err != nil {
-		return err
-	}
-	defer d.end()
-	tries, unsure := d.tries(), false
-	unknown := func(err error) error {
-		if !unsure || errors.Is(err, ErrOutcomeUnknown) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-	}
-	for {
-		touched, err := exec()
-		if err == nil && touched > 0 {
-			return nil
-		}
-		class := Duplicate
+	defer d.dropping.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for range d.db.Stats().Idle {
+		conn, err := d.db.Conn(ctx)
 		if err != nil {
-			class = d.class(err)
+			return
 		}
-		if class == Failed {
-			return unknown(err)
-		}
-		unsure = unsure || class == Uncertain
-		if unsure || class == Duplicate {
-			found, lookup := untouched(unsure)
-			if lookup != nil {
-				return unknown(errors.Join(err, lookup))
-			}
-			if found.settled {
-				return found.err
-			}
-		}
-		if !tries.again(ctx) {
-			return unknown(ended(ctx, cmp.Or(err, errUnsettled)))
-		}
+		discard(conn)
 	}
+}
+
+// discard closes a connection: one that is in a state nobody knows, which undoes
+// what is open on it, or one to the wrong server.
+func discard(conn *sql.Conn) {
+	conn.Raw(func(any) error { return driver.ErrBadConn })
 }

@@ -17,9 +17,9 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 	note := func(write step) (bool, error) {
 		err := s.write(ctx,
 			func() (int64, error) { return s.exec(ctx, write) },
-			func(unsure bool) (verdict, error) {
+			func(_ context.Context, unsure bool, _ rowReader) (verdict, error) {
 				if unsure { // the value may be there because of this very call
-					return verdict{}, errors.New("a first use cannot be told from a second")
+					return verdict{}, untold("a first use cannot be told from a second")
 				}
 				return settled(errSeen)
 			})
@@ -43,9 +43,9 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 func (s *Store) Forget(ctx context.Context, value string) error {
 	return s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, step{&s.sql.forgetOne, []any{s.tenant, key(value)}}) },
-		func(unsure bool) (verdict, error) {
+		func(_ context.Context, unsure bool, _ rowReader) (verdict, error) {
 			if unsure { // by another try, somebody else may have noted the value
-				return verdict{}, errors.New("it cannot be told whether a value was forgotten")
+				return verdict{}, untold("it cannot be told whether a value was forgotten")
 			}
 			return settled(nil)
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/dynreg/dcr"
 )
@@ -114,8 +113,9 @@ func (s *Store) searchedPages(ctx context.Context, sel *selection, after string,
 				yield(nil, err)
 				return
 			}
-			for some := range slices.Chunk(ids, size) {
-				page, err := s.clients(ctx, sel, sel.id+" IN (?"+strings.Repeat(", ?", len(some)-1)+")", anys(some), size)
+			for chunk := range slices.Chunk(ids, size) {
+				some := s.among(sel.id, anys(chunk))
+				page, err := s.clients(ctx, sel, some.condition, some.args, size)
 				if !yield(page, err) || err != nil {
 					return
 				}

@@ -37,8 +37,17 @@
 // What the database refused for a passing reason (a serialization failure, a
 // deadlock, a failover) is tried again for [Options].RetryFor, within the
 // deadline of the context. When a connection drops before a write was answered,
-// the store looks whether the write happened before it tries again; what cannot
-// be found out is an error that wraps [ErrOutcomeUnknown].
+// the store looks whether the write happened before it tries again, and commits
+// a write of its own behind it before it says so: what one server has alone may
+// be gone after a failover. What cannot be found out is an error that wraps
+// [ErrOutcomeUnknown].
+//
+// A server that takes no writes any more, after a switchover, is left: idle
+// connections to it are closed, and the next try takes a new one. What else
+// a switchover needs of the data source name and the pool, and which settings
+// each database wants, says [docs/databases.md].
+//
+// [docs/databases.md]: https://github.com/dynreg/dcr/blob/main/docs/databases.md
 package sqlstore
 
 import (

@@ -10,7 +10,7 @@ type statements struct {
 	add, addPlain, find, update, remove, removeRevision      statement
 	touch, byStatement                                       statement
 	addToken, findToken, useToken, releaseToken, removeToken statement
-	remember, rememberAgain, forget, forgetOne               statement
+	remember, rememberAgain, forget, forgetOne, come         statement
 
 	// By the number of keys of the client.
 	addKeys    [maxKeys + 1]statement // adds the keys alone
@@ -70,6 +70,7 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.remember, "INSERT INTO {seen} (tenant, seen_key, expires_at) VALUES (?, ?, ?)"+t.ignoreTaken)
 	set(&s.rememberAgain, "UPDATE {seen} SET expires_at = ? WHERE tenant = ? AND seen_key = ? AND expires_at <= ?")
 	set(&s.forgetOne, "DELETE FROM {seen} WHERE tenant = ? AND seen_key = ?")
+	set(&s.come, "INSERT INTO {seen} (tenant, seen_key, expires_at) VALUES (?, ?, ?)")
 	set(&s.forget, "DELETE FROM {seen} WHERE tenant = ? AND expires_at <= ?")
 	return s
 }

@@ -83,15 +83,22 @@ func (s *Store) deleteBatch(ctx context.Context, sel *selection, ids []any) (del
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	text := s.once("DELETE FROM {clients} WHERE tenant = ?" + sel.asked + " AND client_id IN (?" + strings.Repeat(", ?", len(ids)-1) + ")")
-	remove := step{text, slices.Concat([]any{s.tenant}, sel.askedArg, ids)}
+	some := s.among("client_id", ids)
+	from := " FROM {clients} WHERE tenant = ?" + sel.asked + " AND " + some.condition
+	args := slices.Concat([]any{s.tenant}, sel.askedArg, some.args)
+	remove, left := s.once("DELETE"+from), s.once("SELECT COUNT(*)"+from)
 	err = s.write(ctx,
 		func() (int64, error) {
-			deleted, err = s.exec(ctx, remove)
+			deleted, err = s.exec(ctx, step{remove, args})
 			return deleted, err
 		},
-		func(bool) (verdict, error) {
-			return verdict{settled: err == nil}, nil // all were used or gone meanwhile
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
+			if !unsure {
+				return settled(nil) // all were used or gone meanwhile
+			}
+			var count int64
+			err := read(ctx, left, args, &count)
+			return verdict{settled: count == 0}, err
 		})
 	return deleted, err
 }

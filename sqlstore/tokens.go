@@ -24,12 +24,12 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 			return s.exec(ctx, step{&s.sql.addToken, []any{s.tenant, key(token.Hash),
 				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), document}})
 		},
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")
 			if !unsure {
 				return settled(taken)
 			}
-			found, err := s.token(ctx, token.Hash)
+			found, err := s.token(ctx, token.Hash, read)
 			switch {
 			case errors.Is(err, dcr.ErrTokenNotFound):
 				return verdict{}, nil
@@ -45,7 +45,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 // FindInitialAccessToken returns the token of that hash; see
 // [dcr.InitialAccessTokenStore].
 func (s *Store) FindInitialAccessToken(ctx context.Context, hash string) (*dcr.InitialAccessToken, error) {
-	found, err := s.token(ctx, hash)
+	found, err := s.token(ctx, hash, s.readRow)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +62,9 @@ type storedToken struct {
 	document string
 }
 
-func (s *Store) token(ctx context.Context, hash string) (*storedToken, error) {
+func (s *Store) token(ctx context.Context, hash string, read rowReader) (*storedToken, error) {
 	var found storedToken
-	err := s.read(ctx, func() error {
-		return s.queryRow(ctx, &s.sql.findToken, []any{s.tenant, key(hash)}, &found.uses, &found.document)
-	})
+	err := read(ctx, &s.sql.findToken, []any{s.tenant, key(hash)}, &found.uses, &found.document)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, dcr.ErrTokenNotFound
 	}
@@ -75,7 +73,7 @@ func (s *Store) token(ctx context.Context, hash string) (*storedToken, error) {
 
 // errUseUnknown ends a use that nobody answered. It cannot be told from the
 // uses of others, and is not counted twice: one use may be lost.
-var errUseUnknown = errors.New("a use of an initial access token cannot be told from others")
+const errUseUnknown = untold("a use of an initial access token cannot be told from others")
 
 // UseInitialAccessToken counts one use in one statement, which checks the limit
 // and the expiry too; see [dcr.InitialAccessTokenStore].
@@ -84,11 +82,11 @@ func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time
 		func() (int64, error) {
 			return s.exec(ctx, step{&s.sql.useToken, []any{s.tenant, key(hash), micros(now)}})
 		},
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if unsure {
 				return verdict{}, errUseUnknown
 			}
-			if _, err := s.token(ctx, hash); err != nil {
+			if _, err := s.token(ctx, hash, read); err != nil {
 				return settled(err)
 			}
 			return settled(dcr.ErrTokenUsedUp)
@@ -100,7 +98,7 @@ func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time
 func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
 	return s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, step{&s.sql.releaseToken, []any{s.tenant, key(hash)}}) },
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if unsure {
 				return verdict{}, errUseUnknown
 			}
@@ -112,11 +110,11 @@ func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) erro
 func (s *Store) DeleteInitialAccessToken(ctx context.Context, hash string) error {
 	return s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, step{&s.sql.removeToken, []any{s.tenant, key(hash)}}) },
-		func(unsure bool) (verdict, error) {
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if !unsure {
 				return settled(dcr.ErrTokenNotFound)
 			}
-			_, err := s.token(ctx, hash)
+			_, err := s.token(ctx, hash, read)
 			if errors.Is(err, dcr.ErrTokenNotFound) {
 				return settled(nil)
 			}

@@ -26,11 +26,11 @@ func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) 
 			touched, answered = s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, latest}})
 			return touched, answered
 		},
-		func(bool) (verdict, error) {
+		func(ctx context.Context, _ bool, read rowReader) (verdict, error) {
 			if answered != nil {
 				return verdict{}, nil // twice is as good as once
 			}
-			_, err := s.lookup(ctx, clientID) // throttled, noted by an earlier try, or gone?
+			_, err := s.lookup(ctx, clientID, read) // throttled, noted by an earlier try, or gone?
 			return settled(err)
 		})
 }

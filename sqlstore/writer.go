@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"sync"
 )
@@ -178,12 +177,6 @@ func (w *writer) commit(jobs []*job) error {
 		return err
 	}
 	return nil
-}
-
-// discard closes a connection that is in a state nobody knows, which undoes
-// what is open on it.
-func discard(conn *sql.Conn) {
-	conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // check makes sure that conn writes durably, once for each connection that the
