@@ -25,6 +25,7 @@ type database struct {
 
 	remembered atomic.Int64 // fresh values of Remember
 	dropping   sync.Mutex   // held while idle connections are dropped
+	file       atomic.Pointer[file]
 
 	mu       sync.Mutex
 	writing  int        // writes under way

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"path/filepath"
@@ -90,11 +91,11 @@ func (d Dialect) Classify(err error) Class {
 
 // classifyPostgreSQL knows SQLSTATE, as pgx and lib/pq tell it.
 func classifyPostgreSQL(err error) Class {
-	var answered interface{ SQLState() string }
-	if !errors.As(err, &answered) {
+	state, answered := sqlState(err)
+	if !answered {
 		return classifyConnection(err)
 	}
-	switch state := answered.SQLState(); state {
+	switch state {
 	case "40001", "40P01", // serialization failure, deadlock
 		"55P03", "53300", "57P03", // lock not available, too many connections, starting up
 		"25P03": // idle in a transaction for too long: its commit never ran
@@ -112,6 +113,14 @@ func classifyPostgreSQL(err error) Class {
 		}
 	}
 	return Failed
+}
+
+func sqlState(err error) (state string, answered bool) {
+	var server interface{ SQLState() string }
+	if !errors.As(err, &server) {
+		return "", false
+	}
+	return server.SQLState(), true
 }
 
 // classifyMySQL knows the number in the message, "Error 1213 (40001): …".
@@ -153,7 +162,7 @@ func mysqlNumber(err error) (number int, answered bool) {
 }
 
 // classifySQLite knows SQLITE_BUSY and SQLITE_LOCKED. There is no connection
-// that could drop: what failed had no effect.
+// that could drop: what failed had no effect, unless it was a commit.
 func classifySQLite(err error) Class {
 	text := err.Error()
 	if strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked") ||
@@ -161,4 +170,15 @@ func classifySQLite(err error) Class {
 		return Passing
 	}
 	return Failed
+}
+
+// refusedCommit reports whether an error of COMMIT says that nothing was
+// committed. An I/O error does not: it may be all that is wrong with a
+// transaction that is in the log whole.
+func (d *database) refusedCommit(err error) bool {
+	if errors.Is(err, driver.ErrBadConn) {
+		return false // whatever it says: a commit was sent
+	}
+	text := err.Error()
+	return d.class(err) == Passing || strings.Contains(text, "disk is full") || strings.Contains(text, "constraint failed")
 }

@@ -85,7 +85,9 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 	switch text {
 	case "PRAGMA journal_mode = WAL":
 		return &fakeRows{row: []driver.Value{"wal"}}, nil
-	case "PRAGMA busy_timeout", "PRAGMA synchronous":
+	case "PRAGMA database_list":
+		return &fakeRows{row: []driver.Value{int64(0), "main", ""}}, nil
+	case "PRAGMA busy_timeout", "PRAGMA synchronous", "PRAGMA journal_size_limit":
 		return &fakeRows{row: []driver.Value{int64(2)}}, nil
 	}
 	c.server.count(&c.server.queries)

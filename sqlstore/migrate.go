@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -87,7 +88,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		// came. Where no lock could be had, two that create the same table at
 		// once collide, and one of them comes again.
 		if s.judge(ctx, err) == Failed || !tries.again(ctx) {
-			return fmt.Errorf("sqlstore: migrate: %w", err)
+			return fmt.Errorf("sqlstore: migrate: %w", s.explain(err))
 		}
 	}
 }
@@ -101,7 +102,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	// A database that is up to date is left alone: no lock, and no right to
 	// change the schema is needed. An error says that there are no tables yet.
 	if current, err := s.version(ctx, conn); err == nil && current >= newest(s.migrations()) {
-		return s.refuseNewer(current)
+		return cmp.Or(s.refuseNewer(current), s.noteFile(ctx, conn))
 	}
 	unlock, err := s.lock(ctx, conn)
 	if err != nil {

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"hash/fnv"
 )
 
@@ -17,7 +16,7 @@ func (d *database) lock(ctx context.Context, conn *sql.Conn) (unlock func(error)
 	case MySQL:
 		return d.lockMySQL(ctx, conn)
 	}
-	if err := configureSQLite(ctx, conn); err != nil {
+	if err := d.configureSQLite(ctx, conn); err != nil {
 		return nil, err
 	}
 	return transaction(ctx, conn, "BEGIN IMMEDIATE")
@@ -50,8 +49,7 @@ func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(err
 	sum := fnv.New64a()
 	sum.Write([]byte("dcr " + d.names.table("schema_versions")))
 	_, err = conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(sum.Sum64()))
-	var answered interface{ SQLState() string }
-	if errors.As(err, &answered) && (answered.SQLState() == "0A000" || answered.SQLState() == "42883") {
+	if state, _ := sqlState(err); state == "0A000" || state == "42883" {
 		_, err = conn.ExecContext(ctx, "ROLLBACK")
 		return func(failed error) error { return failed }, err
 	}

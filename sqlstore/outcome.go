@@ -61,6 +61,7 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), judgem
 		class := Duplicate
 		if err != nil {
 			class = d.judge(ctx, err)
+			err = d.explain(err)
 		}
 		if class == Failed {
 			return unknown(err)

@@ -73,7 +73,7 @@ func (d *database) read(ctx context.Context, operation func() error) error {
 			return err
 		}
 		if class := d.judge(ctx, err); class != Passing && class != Uncertain || !tries.again(ctx) {
-			return ended(ctx, err)
+			return ended(ctx, d.explain(err))
 		}
 	}
 }
@@ -89,6 +89,8 @@ func ended(ctx context.Context, err error) error {
 // class judges an error, the store's own ones included.
 func (d *database) class(err error) Class {
 	switch {
+	case errors.As(err, new(fileGone)): // and stays so
+		return Failed
 	case errors.Is(err, ErrOutcomeUnknown):
 		return Uncertain
 	case errors.Is(err, ErrClosed), errors.Is(err, sql.ErrNoRows), errors.As(err, new(untold)), d.isOver(): // answers, not faults

@@ -30,7 +30,8 @@
 // write is answered after its own commit and not before, and one that is alone
 // waits for nobody. Whatever the data source name says, every connection that
 // writes is in WAL mode, with synchronous=FULL and a busy timeout; see
-// [SQLiteDSN] for a name that says so for every other connection too.
+// [SQLiteDSN] for a name that says so for every other connection too. A file that
+// is removed or replaced while the program runs makes writes fail.
 //
 // # When the database fails
 //
@@ -88,6 +89,12 @@ type Options struct {
 	// out what became of a write may take as long again, and each try on SQLite
 	// its busy timeout. If zero, 3 seconds; if negative, nothing is tried again.
 	RetryFor time.Duration
+
+	// LeavePragmas leaves the settings of SQLite's connections alone, for a
+	// replicated SQLite that has its own: the store runs no PRAGMA. What it
+	// answered is as durable as the data source name says then, the -wal file
+	// grows as it likes, and nobody notices when the file is replaced.
+	LeavePragmas bool
 
 	// Classify says what an error of the driver means. If nil, the Classify of
 	// the dialect, which knows pgx, lib/pq, go-sql-driver/mysql,

@@ -3,8 +3,10 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // writer runs the writes of a database that admits one writer at a time. What
@@ -16,7 +18,8 @@ import (
 // kept: a pool of one connection serves readers too.
 type writer struct {
 	database *database
-	checked  any // the driver's connection whose settings were checked last
+	checked  map[any]bool // the driver's connections whose settings were checked
+	cut      time.Time    // when the log was cut last
 
 	mu     sync.Mutex
 	idle   *sync.Cond // signalled when running becomes false
@@ -38,7 +41,7 @@ type job struct {
 const maxShared = 256
 
 func newWriter(database *database) *writer {
-	w := &writer{database: database}
+	w := &writer{database: database, checked: make(map[any]bool)}
 	w.idle = sync.NewCond(&w.mu)
 	return w
 }
@@ -123,18 +126,20 @@ func (w *writer) run() {
 		for _, j := range jobs {
 			close(j.done)
 		}
+		w.cutLog(context.Background())
 	}
 }
 
 // settle commits the jobs together. If that fails, one of them may be to blame
 // and must not harm the others: each is tried alone, unless the fault is a
-// passing one, after which each comes again by itself.
+// passing one, after which each comes again by itself, or they may have happened
+// all the same, which each finds out by itself.
 func (w *writer) settle(jobs []*job) {
 	err := w.commit(jobs)
 	if err == nil {
 		return
 	}
-	if len(jobs) == 1 || w.database.class(err) == Passing {
+	if len(jobs) == 1 || w.database.class(err) == Passing || errors.Is(err, ErrOutcomeUnknown) {
 		for _, j := range jobs {
 			j.touched, j.err = 0, err
 		}
@@ -159,6 +164,9 @@ func (w *writer) commit(jobs []*job) error {
 	if err := w.check(ctx, conn); err != nil {
 		return err
 	}
+	if err := w.database.checkFile(false); err != nil {
+		return err
+	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -172,12 +180,19 @@ func (w *writer) commit(jobs []*job) error {
 			return err
 		}
 	}
-	if err := tx.Commit(); err != nil {
+	if err = tx.Commit(); err != nil {
 		discard(conn) // the transaction may be open on it still
-		return err
+		if w.database.refusedCommit(err) {
+			return err
+		}
+	} else if err = w.database.checkFile(true); err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
+
+// mostChecked is how many connections are remembered as checked.
+const mostChecked = 100
 
 // check makes sure that conn writes durably, once for each connection that the
 // pool makes.
@@ -186,43 +201,15 @@ func (w *writer) check(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.Raw(func(driverConn any) error { current = driverConn; return nil }); err != nil {
 		return err
 	}
-	if current == w.checked {
+	if w.checked[current] {
 		return nil
 	}
-	if err := configureSQLite(ctx, conn); err != nil {
+	if err := w.database.configureSQLite(ctx, conn); err != nil {
 		return err
 	}
-	w.checked = current
+	if len(w.checked) == mostChecked { // most of them are closed
+		clear(w.checked)
+	}
+	w.checked[current] = true
 	return nil
-}
-
-// configureSQLite switches conn to WAL mode, synchronous=FULL, a busy timeout
-// and foreign keys, whatever the data source name said.
-func configureSQLite(ctx context.Context, conn *sql.Conn) error {
-	var mode string
-	var timeout, synchronous int
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
-		return err
-	}
-	if timeout == 0 {
-		if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 5000"); err != nil {
-			return err
-		}
-	}
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "wal" && mode != "memory" { // a database in memory has nothing to lose
-		return fmt.Errorf("sqlstore: SQLite stays in journal mode %q: the database file must be on a local disk that admits WAL", mode)
-	}
-	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
-		return err
-	}
-	if synchronous < 2 { // neither FULL nor EXTRA
-		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
-			return err
-		}
-	}
-	_, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = ON")
-	return err
 }

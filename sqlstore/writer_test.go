@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,6 +124,61 @@ func TestCommitFails(t *testing.T) {
 	})
 }
 
+// TestCommitUnknown holds that a commit which fails, and may have happened all
+// the same, is repeated for nobody: each looks for its own.
+func TestCommitUnknown(t *testing.T) {
+	for _, failure := range []error{
+		errors.New("disk I/O error (10)"), errors.New("driver: the leader is gone"), driver.ErrBadConn,
+	} {
+		for _, happened := range []bool{true, false} {
+			t.Run(fmt.Sprint(failure, ", happened: ", happened), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					stored, written, commits := map[string][]driver.Value{}, map[string][]driver.Value{}, 0
+					server, store, _, add := stall(t, nil)
+					server.exec = func(_ string, args []driver.NamedValue) (int64, error) {
+						id, revision, document := args[1].Value.(string), args[2].Value, args[len(args)-1].Value
+						if _, taken := stored[id]; taken {
+							return 0, nil
+						}
+						written[id] = []driver.Value{id, revision, document, int64(0), int64(0)}
+						return 1, nil
+					}
+					server.query = func(_ string, args []driver.NamedValue) ([]driver.Value, error) {
+						return stored[args[1].Value.(string)], nil
+					}
+					begun := make(chan struct{})
+					server.commit = func() (err error) {
+						if commits++; commits == 1 {
+							<-begun
+						} else if commits == 2 {
+							err = failure
+						}
+						if err == nil || happened {
+							maps.Copy(stored, written)
+						}
+						clear(written)
+						return err
+					}
+					store.opts.RetryFor = defaultRetryFor
+					results := []chan error{add(t.Context(), "first")}
+					for i := range 3 {
+						results = append(results, add(t.Context(), fmt.Sprint("other-", i)))
+					}
+					close(begun)
+					for i, result := range results {
+						if err := <-result; err != nil {
+							t.Errorf("write %d returned %v", i, err)
+						}
+					}
+					if len(stored) != 4 {
+						t.Errorf("%d of 4 were stored", len(stored))
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestCancelWrite holds what a context that ends means: a write that waits
 // does not happen, and one that is on its way is unknown.
 func TestCancelWrite(t *testing.T) {
@@ -185,7 +241,7 @@ func TestCloseDuringFailure(t *testing.T) {
 		go func() { closed <- store.Close() }()
 		synctest.Wait()
 		pending(t, closed)
-		proceed <- errors.New("disk I/O error")
+		proceed <- errors.New("database or disk is full")
 		proceed <- nil
 		proceed <- nil
 		if err := <-closed; err != nil {

@@ -1,0 +1,90 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// mostLog is the size in bytes to which the -wal file of SQLite is cut back
+// after it has grown beyond: it grows for as long as one reader reads.
+const mostLog = 64 << 20
+
+// How often the log is cut where SQLite does not come to it by itself, and how
+// long writers wait for readers then.
+const (
+	cutEvery = 5 * time.Second
+	cutWait  = 250 * time.Millisecond
+)
+
+// cutLog empties a -wal file that is too long. SQLite begins it again when no
+// reader needs it, and where readers come one upon the other, that is never,
+// unless one waits for it. What fails is tried another time.
+func (w *writer) cutLog(ctx context.Context) {
+	f := w.database.file.Load()
+	if f == nil || f.log.Load() <= mostLog || time.Since(w.cut) < cutEvery {
+		return
+	}
+	conn, err := w.database.db.Conn(ctx)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	var timeout, busy, log, done int64
+	if conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout) != nil {
+		return
+	}
+	conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", cutWait.Milliseconds()))
+	conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", timeout)); err != nil {
+		discard(conn)
+	}
+	w.cut = time.Now()
+}
+
+// configureSQLite switches conn to WAL mode, synchronous=FULL, a busy timeout,
+// foreign keys and a -wal file that shrinks again, whatever the data source name
+// said.
+func (d *database) configureSQLite(ctx context.Context, conn *sql.Conn) error {
+	if d.opts.LeavePragmas {
+		return nil
+	}
+	var mode string
+	var timeout, synchronous, limit int64
+	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
+		return err
+	}
+	if timeout == 0 {
+		if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 5000"); err != nil {
+			return err
+		}
+	}
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" && mode != "memory" { // a database in memory has nothing to lose
+		return fmt.Errorf("sqlstore: SQLite stays in journal mode %q: the database file must be on a local disk that admits WAL", mode)
+	}
+	if err := d.noteFile(ctx, conn); err != nil {
+		return err
+	}
+	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
+		return err
+	}
+	if synchronous < 2 { // neither FULL nor EXTRA
+		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+	}
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_size_limit").Scan(&limit); err != nil {
+		return err
+	}
+	if limit < 0 || limit > mostLog {
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA journal_size_limit = %d", mostLog)); err != nil {
+			return err
+		}
+	}
+	_, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = ON")
+	return err
+}
