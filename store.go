@@ -98,7 +98,8 @@ type ClientCounter interface {
 type ClientToucher interface {
 	// TouchClient notes that the client was used at the given time: it moves
 	// LastUsedAt forward and sets ActivatedAt on the first use, without a new
-	// Revision. A store may leave out a move shorter than its throttle.
+	// Revision. A store may leave out a move shorter than its throttle, and
+	// takes a time in the future, from a host whose clock is fast, for now.
 	// ErrClientNotFound says that there is no such client.
 	TouchClient(ctx context.Context, clientID string, at time.Time) error
 }
@@ -161,7 +162,8 @@ type InitialAccessTokenStore interface {
 // ReplayStore is a store that remembers values which may be used only once.
 type ReplayStore interface {
 	// Remember notes key until the given time and reports whether it was new.
-	// It is atomic among all the hosts that share the store.
+	// It is atomic among all the hosts that share the store, which forgets no
+	// key until an hour after its time by now: other hosts' clocks may be slow.
 	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
 }
 

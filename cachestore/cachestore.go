@@ -233,7 +233,11 @@ func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time
 	t.cache.mu.Lock()
 	defer t.cache.mu.Unlock()
 	t.cache.overrun(clientID)
-	if entry := t.cache.found.get(clientID, time.Now()); entry != nil {
+	now := time.Now()
+	if at.After(now) { // the store notes no use in the future
+		at = now
+	}
+	if entry := t.cache.found.get(clientID, now); entry != nil {
 		touched := *entry.client // the lists stay shared: nobody writes to them
 		touched.Touch(at)
 		entry.client = &touched

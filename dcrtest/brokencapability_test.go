@@ -3,6 +3,8 @@ package dcrtest
 import (
 	"context"
 	"iter"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -99,6 +101,20 @@ var brokenCapabilities = []damage{
 			return m.Add(ctx, client)
 		}
 	}},
+	{"A touch moves into the future.", "TouchFromTheFuture", func(b *brokenStore, m *memstore.Store) {
+		var last time.Time
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			last = at
+			return m.TouchClient(ctx, id, at)
+		}
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if err == nil {
+				client.Touch(last)
+			}
+			return client, err
+		}
+	}},
 	{"A touch moves backwards.", "Touch", func(b *brokenStore, m *memstore.Store) {
 		b.touch = func(ctx context.Context, id string, at time.Time) error {
 			client, err := m.FindByClientID(ctx, id)
@@ -186,6 +202,20 @@ var brokenCapabilities = []damage{
 	}},
 	{"What is forgotten is remembered still.", "Forget", func(b *brokenStore, m *memstore.Store) {
 		b.forget = func(context.Context, string) error { return nil }
+	}},
+	{"A host with a fast clock cleans up for all.", "RememberBesideAFastClock", func(b *brokenStore, m *memstore.Store) {
+		var mu sync.Mutex
+		last := map[string]time.Time{}
+		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			maps.DeleteFunc(last, func(_ string, until time.Time) bool { return !now.Before(until) })
+			_, found := last[key]
+			if !found {
+				last[key] = until
+			}
+			return !found, nil
+		}
 	}},
 	{"Two first uses at once are both fresh.", "RememberAtOnce", func(b *brokenStore, m *memstore.Store) {
 		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {

@@ -85,8 +85,8 @@ func newClient(id string) *dcr.Client {
 	return client
 }
 
-// day returns a time that many days after the first one.
-func day(n int) time.Time { return time.Date(2026, 1, 1+n, 9, 30, 0, 123456000, time.UTC) }
+// day returns a time that many days after the first one, all of them past.
+func day(n int) time.Time { return time.Date(1999, 1, 1+n, 9, 30, 0, 123456000, time.UTC) }
 
 func add(ctx context.Context, store dcr.ClientConfigurationStore, clients ...*dcr.Client) error {
 	for _, client := range clients {

@@ -26,6 +26,7 @@ var forgetCases = []storeCase{
 
 var replayCases = []storeCase{
 	{"Remember", "A value is fresh once, until its time has come, and values do not mix.", remember},
+	{"RememberBesideAFastClock", "What is remembered outlasts its end by an hour, for hosts whose clocks are slow.", rememberBesideAFastClock},
 	{"RememberAtOnce", "Of many that remember one value at once, one finds it fresh.", rememberAtOnce},
 }
 
@@ -189,6 +190,42 @@ func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		}
 	}
 	return nil
+}
+
+func rememberBesideAFastClock(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	replays, err := capability[dcr.ReplayStore](store)
+	if err != nil {
+		return err
+	}
+	const end = 10
+	use := func(value string, until, now time.Time) (bool, error) {
+		fresh, err := replays.Remember(ctx, value, until, now)
+		if err != nil {
+			err = fmt.Errorf("Remember failed: %w", err)
+		}
+		return fresh, err
+	}
+	if _, err := use("value", day(end), day(end).Add(-time.Minute)); err != nil {
+		return err
+	}
+	const others = 1100 // after so many, the stores of this module have cleaned up
+	fast := day(end).Add(time.Hour - time.Minute)
+	err = together(crowd, func(i int) error {
+		for n := range others / crowd {
+			if _, err := use(fmt.Sprintf("other-%d-%d", i, n), day(end+1), fast); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fresh, err := use("value", day(end), day(end).Add(-time.Minute))
+	if err == nil && fresh {
+		return errors.New("a value was fresh again before its time, since a host with a fast clock cleaned up")
+	}
+	return err
 }
 
 func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {

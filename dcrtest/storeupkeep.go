@@ -14,6 +14,7 @@ var touchCases = []storeCase{
 	{"Touch", "The first use sets ActivatedAt and LastUsedAt, a later one moves LastUsedAt alone, and an earlier one moves nothing.", touch},
 	{"TouchNothing", "Touching a client that is not there is ErrClientNotFound.", touchNothing},
 	{"TouchAndUpdate", "A touch between reading and updating neither makes the update conflict nor is lost by it.", touchAndUpdate},
+	{"TouchFromTheFuture", "A use in the future, by a host whose clock is fast, counts as one of now.", touchFromTheFuture},
 	{"TouchAtOnce", "Many touches at once all succeed, and the latest stays.", touchAtOnce},
 }
 
@@ -85,6 +86,32 @@ func touchAndUpdate(ctx context.Context, store dcr.ClientConfigurationStore) err
 		if err := wantStored(ctx, store, expected); err != nil {
 			return fmt.Errorf("after a touch and an update: %w", err)
 		}
+	}
+	return nil
+}
+
+func touchFromTheFuture(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	toucher, err := capability[dcr.ClientToucher](store)
+	if err != nil {
+		return err
+	}
+	if err := add(ctx, store, newClient("one")); err != nil {
+		return err
+	}
+	if _, err := store.FindByClientID(ctx, "one"); err != nil { // as a cache keeps it
+		return err
+	}
+	const ahead = 24 * time.Hour
+	if err := toucher.TouchClient(ctx, "one", time.Now().Add(ahead)); err != nil {
+		return fmt.Errorf("TouchClient failed: %w", err)
+	}
+	client, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	latest := time.Now().Add(ahead / 2) // the store's own clock may differ, but not by that
+	if client.LastUsedAt.After(latest) || client.ActivatedAt.After(latest) || client.LastUsedAt.IsZero() || client.ActivatedAt.IsZero() {
+		return fmt.Errorf("after a use %v ahead of now, the client was activated at %v and last used at %v", ahead, client.ActivatedAt, client.LastUsedAt)
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ const (
 	defaultMemoryLimit = 250_000
 	defaultMaxBytes    = 1 << 30
 	leastForgetAt      = 1024
+	forgetAfter        = time.Hour // after a value has ended, for callers whose clocks are slow
 )
 
 // New returns an empty store.
@@ -243,13 +244,17 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 	return count, nil
 }
 
-// TouchClient notes the use of a client; see [dcr.ClientToucher].
+// TouchClient notes the use of a client; see [dcr.ClientToucher]. A use in the
+// future counts as one of now.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stored, found := s.clients[clientID]
 	if !found {
 		return dcr.ErrClientNotFound
+	}
+	if now := time.Now(); at.After(now) {
+		at = now
 	}
 	stored.touch(at, at)
 	s.clients[clientID] = stored
@@ -376,7 +381,7 @@ func (s *Store) Remember(ctx context.Context, key string, until, now time.Time) 
 		return false, nil
 	}
 	if len(s.seen) >= s.forgetAt {
-		maps.DeleteFunc(s.seen, func(_ string, until time.Time) bool { return !now.Before(until) })
+		maps.DeleteFunc(s.seen, func(_ string, until time.Time) bool { return !now.Before(until.Add(forgetAfter)) })
 		s.forgetAt = max(leastForgetAt, 2*len(s.seen))
 	}
 	s.seen[key] = until

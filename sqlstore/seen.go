@@ -7,8 +7,12 @@ import (
 )
 
 // forgetEvery is how many fresh values come in between two cleanings, which
-// keeps the table as large as what is still remembered.
-const forgetEvery = 64
+// keeps the table as large as what is still remembered. What ended is kept for
+// another hour, since hosts whose clocks are slow ask for it still.
+const (
+	forgetEvery = 64
+	forgetAfter = time.Hour
+)
 
 // Remember notes a value that may be used once; see [dcr.ReplayStore]. A value
 // whose time has come counts as new, and is forgotten in time.
@@ -34,7 +38,7 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 	}
 	if fresh && s.remembered.Add(1)%forgetEvery == 0 {
 		// What fails to be cleaned is cleaned another time.
-		s.exec(ctx, step{&s.sql.forget, []any{s.tenant, micros(now)}})
+		s.exec(ctx, step{&s.sql.forget, []any{s.tenant, micros(now.Add(-forgetAfter))}})
 	}
 	return fresh, err
 }

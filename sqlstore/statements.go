@@ -39,8 +39,12 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.update, update)
 	set(&s.remove, "DELETE FROM {clients}"+one)
 	set(&s.removeRevision, "DELETE FROM {clients}"+one+" AND revision = ?")
-	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN ? ELSE activated_at END, last_used_at = ?"+
-		one+" AND last_used_at < ? AND last_used_at <= ?")
+	used := "?"
+	if t.now != "" { // a host whose clock is fast does not move a use into the future of the others
+		used = "LEAST(?, " + t.now + ")"
+	}
+	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN "+used+" ELSE activated_at END, last_used_at = "+used+
+		one+" AND last_used_at <= "+used+" - ?")
 
 	for n := range maxKeys + 1 {
 		set(&s.updateSame[n], update+fmt.Sprintf(" AND %d = (SELECT COUNT(*) FROM {client_keys}%s)", n, one)+

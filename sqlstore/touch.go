@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -10,20 +9,21 @@ import (
 
 // TouchClient notes that the client was used, in one statement that leaves the
 // document and the Revision alone; see [dcr.ClientToucher]. Within
-// Options.TouchThrottle of the last noted use it writes nothing.
+// Options.TouchThrottle of the last noted use it writes nothing. A use in the
+// future counts as one of now, by the clock of the server.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	if !storable(clientID) {
 		return dcr.ErrClientNotFound
 	}
 	used := micros(at)
-	latest := int64(math.MaxInt64) // the latest noted use that is worth moving
-	if s.opts.TouchThrottle > 0 {
-		latest = used - s.opts.TouchThrottle.Microseconds()
+	if s.dialect.traits().now == "" {
+		used = min(used, micros(time.Now()))
 	}
+	least := max(1, s.opts.TouchThrottle.Microseconds()) // that a use is moved by
 	var answered error
 	return s.write(ctx,
 		func() (touched int64, err error) {
-			touched, answered = s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, latest}})
+			touched, answered = s.exec(ctx, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, least}})
 			return touched, answered
 		},
 		func(ctx context.Context, _ bool, read rowReader) (verdict, error) {
