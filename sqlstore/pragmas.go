@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// mostLog is the size in bytes to which the -wal file of SQLite is cut back
+// maxLog is the size in bytes to which the -wal file of SQLite is cut back
 // after it has grown beyond: it grows for as long as one reader reads.
-const mostLog = 64 << 20
+const maxLog = 64 << 20
 
 // How often the log is cut where SQLite does not come to it by itself, and how
 // long writers wait for readers then.
@@ -23,7 +23,7 @@ const (
 // unless one waits for it. What fails is tried another time.
 func (w *writer) cutLog(ctx context.Context) {
 	f := w.database.file.Load()
-	if f == nil || f.log.Load() <= mostLog || time.Since(w.cut) < cutEvery {
+	if f == nil || f.log.Load() <= maxLog || time.Since(w.cut) < cutEvery {
 		return
 	}
 	conn, err := w.database.db.Conn(ctx)
@@ -80,8 +80,8 @@ func (d *database) configureSQLite(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_size_limit").Scan(&limit); err != nil {
 		return err
 	}
-	if limit < 0 || limit > mostLog {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA journal_size_limit = %d", mostLog)); err != nil {
+	if limit < 0 || limit > maxLog {
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA journal_size_limit = %d", maxLog)); err != nil {
 			return err
 		}
 	}

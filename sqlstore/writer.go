@@ -191,8 +191,8 @@ func (w *writer) commit(jobs []*job) error {
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
-// mostChecked is how many connections are remembered as checked.
-const mostChecked = 100
+// maxChecked is how many connections are remembered as checked.
+const maxChecked = 100
 
 // check makes sure that conn writes durably, once for each connection that the
 // pool makes.
@@ -207,7 +207,7 @@ func (w *writer) check(ctx context.Context, conn *sql.Conn) error {
 	if err := w.database.configureSQLite(ctx, conn); err != nil {
 		return err
 	}
-	if len(w.checked) == mostChecked { // most of them are closed
+	if len(w.checked) == maxChecked { // most of them are closed
 		clear(w.checked)
 	}
 	w.checked[current] = true
