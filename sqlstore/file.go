@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync/atomic"
 	"time"
 )
 
 // file is the file that a SQLite database is in.
 type file struct {
 	path  string
-	first fs.FileInfo  // as the store found it
-	log   atomic.Int64 // size of the -wal file after the last commit
+	first fs.FileInfo // as the store found it
+
+	// Of the writer alone:
+	log        int64 // size of the -wal file
+	logChecked time.Time
 }
 
 // fileGone says that a database file is no longer the one that this program has
@@ -60,9 +62,12 @@ func (d *database) noteFile(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// checkFile makes sure that the database is still in the file of that name, and,
-// once something was written, that the log is.
-func (d *database) checkFile(written bool) error {
+// checkLogEvery is how often the -wal file is looked at, which costs as much as
+// the look at the database file after each commit.
+const checkLogEvery = 5 * time.Millisecond
+
+// checkFile makes sure that what was committed is in the file of that name.
+func (d *database) checkFile() error {
 	f := d.file.Load()
 	if f == nil {
 		return nil
@@ -71,9 +76,9 @@ func (d *database) checkFile(written bool) error {
 	switch {
 	case err == nil && !os.SameFile(f.first, now):
 		return fileGone{f.path}
-	case err == nil && written:
-		if now, err = os.Stat(f.path + "-wal"); err == nil {
-			f.log.Store(now.Size())
+	case err == nil && time.Since(f.logChecked) > checkLogEvery:
+		if now, err = os.Stat(f.path + "-wal"); err == nil { // there while a connection is
+			f.log, f.logChecked = now.Size(), time.Now()
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -23,7 +23,7 @@ const (
 // unless one waits for it. What fails is tried another time.
 func (w *writer) cutLog(ctx context.Context) {
 	f := w.database.file.Load()
-	if f == nil || f.log.Load() <= maxLog || time.Since(w.cut) < cutEvery {
+	if f == nil || f.log <= maxLog || time.Since(w.cut) < cutEvery {
 		return
 	}
 	conn, err := w.database.db.Conn(ctx)

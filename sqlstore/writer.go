@@ -164,9 +164,6 @@ func (w *writer) commit(jobs []*job) error {
 	if err := w.check(ctx, conn); err != nil {
 		return err
 	}
-	if err := w.database.checkFile(false); err != nil {
-		return err
-	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -185,7 +182,7 @@ func (w *writer) commit(jobs []*job) error {
 		if w.database.refusedCommit(err) {
 			return err
 		}
-	} else if err = w.database.checkFile(true); err == nil {
+	} else if err = w.database.checkFile(); err == nil {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)

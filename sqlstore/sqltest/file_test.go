@@ -31,7 +31,10 @@ func TestSQLiteFileGone(t *testing.T) {
 			content, err := os.ReadFile(file)
 			return errors.Join(err, os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file))
 		}},
-		{"the log is removed", func(file string) error { return os.Remove(file + "-wal") }},
+		{"the log is removed", func(file string) error {
+			time.Sleep(10 * time.Millisecond) // after every write is too often to look
+			return os.Remove(file + "-wal")
+		}},
 		{"all are removed", func(file string) error {
 			return errors.Join(os.Remove(file), os.Remove(file+"-wal"), os.Remove(file+"-shm"))
 		}},
