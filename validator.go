@@ -36,7 +36,8 @@ type Validator interface {
 	// ValidateScopes settles the scopes asked for; it is skipped when none were.
 	ValidateScopes(ctx context.Context, reg *Registration) error
 
-	// SetDefaultScopes is called when no scopes were asked for or none remain.
+	// SetDefaultScopes is called when no scopes were asked for or none remain,
+	// unless scope is for a software statement to say.
 	SetDefaultScopes(ctx context.Context, reg *Registration) error
 
 	// ValidateClientAuthentication settles token_endpoint_auth_method and its
@@ -208,7 +209,10 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 		}
 	}
 	reg.settleOfflineAccess()
-	return reg.checkFixedRules()
+	if err := reg.checkFixedRules(); err != nil {
+		return err
+	}
+	return reg.checkClaims()
 }
 
 // begin sets up everything that the steps rely on.
@@ -220,7 +224,7 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Items = make(map[string]any)
 	}
 	reg.Limits = reg.Limits.effective()
-	reg.statementMerged = false
+	reg.statementMerged, reg.claims, reg.alternatives = false, nil, nil
 	reg.measureBy(v)
 	if reg.Client == nil {
 		reg.Client = StartingClient(v, reg.Previous)
