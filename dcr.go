@@ -94,7 +94,8 @@ type Registration struct {
 	keys            jose.Keys
 	keysJudged      []byte    // the jwks that keys describes
 	redirects       redirects // the redirect URIs that were read last
-	sector          sector    // the sector document that was fetched
+	sector          sector    // the sector document of the client
+	inSteps         bool      // Validate runs the steps
 	plain           bool      // this is the default pipeline's own judgement
 	policy          string    // the name in Options.Policies that this runs under
 	foundation      foundation

@@ -55,7 +55,8 @@ type Validator interface {
 	// ValidateOpenID settles subject_type, sector_identifier_uri, the ID
 	// Token, UserInfo, authorization response and introspection algorithms,
 	// default_max_age, require_auth_time, default_acr_values,
-	// initiate_login_uri and CIBA.
+	// initiate_login_uri and CIBA. What sector_identifier_uri leads to is
+	// fetched at the end of Validate, once nothing else refuses the client.
 	ValidateOpenID(ctx context.Context, reg *Registration) error
 
 	// ValidateRequestObjects settles request_object_*, request_uris,
@@ -197,12 +198,15 @@ var steps = []step{
 // undeclared extensions and members of features that are off, and from the
 // server-owned settings of a new client or of the previous one; it ends with
 // the fixed rules, which no step can skip: those of the RFCs, for every member,
-// and the ceilings of reg.Capabilities. reg.Client is then the effective client.
-// Refusals are [*Error]s; any other error is the server's.
+// and the ceilings of reg.Capabilities. Then the client is held to what a software
+// statement claims and, last, to what must be fetched for it. reg.Client is then
+// the effective client. Refusals are [*Error]s; any other error is the server's.
 func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.begin(v); err != nil {
 		return err
 	}
+	reg.inSteps = true
+	defer func() { reg.inSteps = false }()
 	for _, step := range steps {
 		if err := step(v, ctx, reg); err != nil {
 			return err
@@ -212,7 +216,10 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.checkFixedRules(); err != nil {
 		return err
 	}
-	return reg.checkClaims()
+	if err := reg.checkClaims(); err != nil {
+		return err
+	}
+	return reg.fetchSector(ctx)
 }
 
 // begin sets up everything that the steps rely on.
@@ -224,7 +231,7 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Items = make(map[string]any)
 	}
 	reg.Limits = reg.Limits.effective()
-	reg.statementMerged, reg.claims, reg.alternatives = false, nil, nil
+	reg.sector, reg.statementMerged, reg.claims, reg.alternatives = sector{}, false, nil, nil
 	reg.measureBy(v)
 	if reg.Client == nil {
 		reg.Client = StartingClient(v, reg.Previous)
