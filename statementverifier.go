@@ -73,7 +73,8 @@ type StatementVerifier struct {
 	Claims map[string]string
 
 	// Members says how what is claimed of a member and what the request says
-	// of it go together, by the member's name. If nil, ClaimWins for all.
+	// of it go together, by the member's name. If nil, ClaimWins for all. They hold
+	// for statements that a step of the host's verified too.
 	Members map[string]StatementRule
 
 	// IDClaim is the claim that names a statement: SoftwareStatement.ID, which

@@ -246,6 +246,35 @@ func TestBlankScope(t *testing.T) {
 	}
 }
 
+// What a host verified in its own way holds as well, under the same rules, also
+// where an update leaves nothing of it to read.
+func TestClaimsOfAHostsOwnStatement(t *testing.T) {
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"client_name": rule, "scope": rule, "logo_uri": rule}, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Validator = vouched{*v}
+		})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}}
+		client := registerWith(t, handler, plain.with("software_statement", `own:{"client_name":"Vouched","scope":"legacy"}`))
+		wins := map[bool]int{true: 200, false: 400}[rule == dcr.ClaimWins]
+		for _, test := range []struct {
+			body   object
+			status int
+		}{
+			{plain, 200}, {plain.with("client_name", "Vouched"), 200}, {plain.with("client_name", "Evil"), wins}, {plain.with("scope", "payments"), wins},
+			{plain.with("logo_uri", "https://rp.example.com/logo"), map[bool]int{true: 400, false: 200}[rule == dcr.ClaimOnly]},
+		} {
+			code := dcr.InvalidClientMetadata
+			if test.status == 200 {
+				code = ""
+			}
+			members := client.update(t, test.body, test.status, code)
+			if test.status == 200 && (members["client_name"] != "Vouched" || members["scope"] != nil) {
+				t.Errorf("%s: %v leaves %v", ruleName, test.body, members)
+			}
+		}
+	}
+}
+
 // meddler is a later step that changes the member.
 type meddler struct {
 	dcr.DefaultValidator
