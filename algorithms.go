@@ -99,7 +99,7 @@ func (reg *Registration) settle(f *registered, fallback string) error {
 func (reg *Registration) pick(f *registered, fallback string, supported []string) (string, error) {
 	asked := f.Text(&reg.Client.Metadata)
 	name, list := f.Name, lists[f.Place].name
-	choices := reg.Request.Choices[list]
+	choices := reg.choices(list)
 	blamed, sentence := list, "must contain one of: %s"
 	switch {
 	case asked != "" && choices != nil && !slices.Contains(choices, asked):
@@ -123,6 +123,15 @@ func (reg *Registration) pick(f *registered, fallback string, supported []string
 	}
 	i := slices.IndexFunc(choices, func(value string) bool { return reg.serves(name, value) })
 	return choices[max(i, 0)], nil
+}
+
+// choices are the alternatives that are left of the list of that name, nil where
+// there are none.
+func (reg *Registration) choices(list string) []string {
+	if settled, claimed := reg.alternatives[list]; claimed {
+		return settled
+	}
+	return reg.Request.Choices[list]
 }
 
 // serves reports whether a client that left the choice to the server can live

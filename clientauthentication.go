@@ -138,6 +138,16 @@ var tlsNames = []struct {
 	{member("tls_client_auth_san_email"), isMailbox, "must be an e-mail address"},
 }
 
+// isTLSName reports whether a client certificate is recognised by the member.
+func isTLSName(f *registered) bool {
+	for _, name := range tlsNames {
+		if name.member == f {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Client) clearTLSNames() {
 	for _, name := range tlsNames {
 		name.member.Clear(&c.Metadata)

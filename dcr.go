@@ -85,14 +85,17 @@ type Registration struct {
 	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
 
 	now             func() time.Time
-	at              time.Time // what now said, zero before it was asked
-	on              features  // the features that Capabilities turns on
-	statementMerged bool      // the statement's claims are in Client
-	canSeal         bool      // the host can keep a secret itself, not only its hash
+	at              time.Time           // what now said, zero before it was asked
+	on              features            // the features that Capabilities turns on
+	statementMerged bool                // the statement's claims are in Client
+	claims          *SoftwareStatement  // what is claimed of the client, and the rules for it; nil where it is held to nothing
+	alternatives    map[string][]string // the lists of Request.Choices that a statement has the say about, as they count
+	canSeal         bool                // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
 	keysJudged      []byte    // the jwks that keys describes
 	redirects       redirects // the redirect URIs that were read last
-	sector          sector    // the sector document that was fetched
+	sector          sector    // the sector document of the client
+	inSteps         bool      // Validate runs the steps
 	plain           bool      // this is the default pipeline's own judgement
 	policy          string    // the name in Options.Policies that this runs under
 	foundation      foundation

@@ -6,6 +6,7 @@ package dcr
 // hook can skip or undo them.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,7 +179,7 @@ func (reg *Registration) checkFixedRules() error {
 		return broken
 	}
 	plain := &Registration{
-		Request: reg.Request, Statement: reg.Statement, Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
+		Request: reg.Request, Statement: cmp.Or(reg.claims, reg.Statement), Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
 		now: reg.now, canSeal: reg.canSeal, plain: true,
 	}
 	refused, brokenRule := (*Error)(nil), (*Error)(nil)

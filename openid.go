@@ -66,7 +66,7 @@ func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration)
 	if err := reg.checkSubject(); err != nil {
 		return err
 	}
-	return d.fetchSector(ctx, reg)
+	return d.readSector(ctx, reg)
 }
 
 var (
@@ -158,18 +158,35 @@ func (reg *Registration) checkSubject() error {
 
 // sector is a sector document.
 type sector struct {
-	uri    string   // where it was fetched; "" if none was
-	listed []string // what it contains
+	uri     string         // where it is; "" if no step has seen to it
+	fetcher *GuardedClient // who fetches it
+	read    bool           // it was fetched
+	listed  []string       // what it contains
 }
 
-// fetchSector fetches the sector document, whatever the subject type (OpenID
-// Connect Dynamic Client Registration 1.0 §5).
-func (d DefaultValidator) fetchSector(ctx context.Context, reg *Registration) error {
+// readSector sees to it that the sector document is read, whatever the subject
+// type (OpenID Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it
+// last: what is refused anyway opens no connection. A step that the host calls by
+// itself fetches it at once.
+func (d DefaultValidator) readSector(ctx context.Context, reg *Registration) error {
 	from := reg.Client.SectorIdentifierURI
 	if from == "" || reg.plain {
 		return nil
 	}
-	document, err := d.Fetch.Get(ctx, from, "application/json")
+	reg.sector = sector{uri: from, fetcher: d.Fetch}
+	if reg.inSteps {
+		return nil
+	}
+	return reg.fetchSector(ctx)
+}
+
+// fetchSector fetches the sector document that readSector saw to, and holds the
+// client to it.
+func (reg *Registration) fetchSector(ctx context.Context) error {
+	if reg.sector.uri == "" || reg.Client.SectorIdentifierURI == "" {
+		return nil
+	}
+	document, err := reg.sector.fetcher.Get(ctx, reg.sector.uri, "application/json")
 	if errors.Is(err, ErrBusy) {
 		return Unavailable("this server fetches too many documents at the moment", err)
 	}
@@ -180,19 +197,22 @@ func (d DefaultValidator) fetchSector(ctx context.Context, reg *Registration) er
 	if err != nil {
 		return refuseMember("sector_identifier_uri", "form", "must lead to a JSON array of strings")
 	}
-	reg.sector = sector{from, listed}
+	reg.sector.read, reg.sector.listed = true, listed
 	return reg.checkSector()
 }
 
-// checkSector holds the client to the sector document that it names, which must
-// have been fetched for it.
+// checkSector holds the client to the sector document that it names. Where that
+// is still to be fetched, it holds the step to having seen to it.
 func (reg *Registration) checkSector() error {
 	c := reg.Client
 	if c.SectorIdentifierURI == "" || reg.plain {
 		return nil
 	}
 	if reg.sector.uri != c.SectorIdentifierURI {
-		return refuseMember("sector_identifier_uri", "unread", "leads to a document that DefaultValidator.ValidateOpenID has not fetched")
+		return refuseMember("sector_identifier_uri", "unread", "leads to a document that DefaultValidator.ValidateOpenID has not seen to")
+	}
+	if !reg.sector.read {
+		return nil
 	}
 	for _, entry := range c.sectorEntries() {
 		if !slices.Contains(reg.sector.listed, entry.uri) {

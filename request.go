@@ -182,6 +182,9 @@ func (r *Request) registered(i int, value strictjson.Value) {
 	if f.Kind == record.Raw && value.Kind() != strictjson.Object {
 		err = &strictjson.Error{Reason: "must be a JSON object"}
 	}
+	if f.Kind == record.String && blankScope(f.Name, f.Text(into)) {
+		err = &strictjson.Error{Reason: "must be scopes, or be left out"}
+	}
 	if !r.note(i, f.Name, err) {
 		f.Clear(into)
 		return

@@ -123,7 +123,11 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 		}
 	}
 	if reg.Request != nil {
-		if broken := reg.fixedRules(); broken != nil {
+		broken := reg.fixedRules()
+		if broken == nil {
+			broken = reg.checkClaims()
+		}
+		if broken != nil {
 			return hookFault(broken)
 		}
 	}

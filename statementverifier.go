@@ -5,18 +5,15 @@ package dcr
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/dynreg/dcr/internal/issuer"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/jwt"
-	"github.com/dynreg/dcr/internal/strictjson"
 )
 
 // StatementVerifier verifies software statements. What is signed by nobody it
@@ -43,7 +40,9 @@ type StatementVerifier struct {
 
 	// Types are the values of typ to accept, "" among them for a statement
 	// without one. If nil, JWT and none at all, so that no access token of the
-	// same issuer passes for a statement.
+	// same issuer passes for a statement. Whatever the type, a statement claims
+	// software_id or another registered member, and has no claim of an ID Token
+	// or a Logout Token.
 	Types []string
 
 	// Audience lists what aud may be; one is enough. If empty, aud is not
@@ -74,7 +73,8 @@ type StatementVerifier struct {
 	Claims map[string]string
 
 	// Members says how what is claimed of a member and what the request says
-	// of it go together, by the member's name. If nil, ClaimWins for all.
+	// of it go together, by the member's name. If nil, ClaimWins for all. They hold
+	// for statements that a step of the host's verified too.
 	Members map[string]StatementRule
 
 	// IDClaim is the claim that names a statement: SoftwareStatement.ID, which
@@ -266,6 +266,9 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 		return nil, nil, statementFault(fault)
 	}
 	statement, err := claims.statement(&token.Claims)
+	if err == nil {
+		err = statement.checkKind(&token.Claims)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -319,93 +322,6 @@ func (v *StatementVerifier) ring(name string) *issuer.Ring {
 	}
 	known, _ := v.rings.LoadOrStore(name, &issuer.Ring{Source: source})
 	return known.(*issuer.Ring)
-}
-
-// statementClaims are the claims of a statement, read by the rules of a
-// registration request.
-type statementClaims struct {
-	verifier *StatementVerifier
-	all      map[string]json.RawMessage
-	request  *Request
-}
-
-func (v *StatementVerifier) newClaims() *statementClaims {
-	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, 24), request: &Request{}}
-}
-
-// claimLimits bound the claims as they do the members of a request.
-func claimLimits(limits Limits) strictjson.Limits {
-	return strictjson.Limits{Members: limits.Members, Depth: limits.Depth}
-}
-
-func (c *statementClaims) read(name string, value strictjson.Value) error {
-	c.all[name] = json.RawMessage(value)
-	if _, stands := c.verifier.Claims[name]; stands || jwt.Registered(name) {
-		return nil
-	}
-	return c.request.member(name, asClaimed(name, value))
-}
-
-// statement returns what was read, with the registered claims beside it.
-func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement, error) {
-	request := c.request
-	if err := c.verifier.readMapped(c.all, request); err != nil {
-		return nil, claimError(err)
-	}
-	for i := range request.faults {
-		request.faults[i].err = claimError(request.faults[i].err)
-	}
-	id := cmp.Or(registered.ID, request.SoftwareID)
-	if c.verifier.IDClaim != "" {
-		id, _ = strictjson.Value(c.all[c.verifier.IDClaim]).Text()
-	}
-	return &SoftwareStatement{
-		Issuer: registered.Issuer, ID: id,
-		Metadata: request.Metadata, Claims: c.all,
-		present: request.present, faults: request.faults, rules: c.verifier.Members,
-	}, nil
-}
-
-// asClaimed is what a claim says of a member. Directories issue a version as a
-// number too, whose text is what counts: 1.10 is not 1.1.
-func asClaimed(member string, value strictjson.Value) strictjson.Value {
-	if member == "software_version" && value.Kind() == strictjson.Number {
-		return strictjson.AppendString(nil, string(value))
-	}
-	return value
-}
-
-// readMapped reads the claims that stand for members of another name.
-func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, request *Request) error {
-	for _, claim := range sortedKeys(v.Claims) {
-		name := v.Claims[claim]
-		value, claimed := claims[claim]
-		if _, own := claims[name]; !claimed || own && name != claim {
-			continue
-		}
-		before := len(request.faults)
-		if err := request.member(name, asClaimed(name, strictjson.Value(value))); err != nil {
-			return err
-		}
-		if len(request.faults) > before {
-			wrong := *request.faults[before].err
-			wrong.Description = claim + strings.TrimPrefix(wrong.Description, name)
-			request.faults[before].err = &wrong
-		}
-	}
-	return nil
-}
-
-// claimError makes a fault in a claim a fault of the statement.
-func claimError(err error) *Error {
-	found, shown := (*strictjson.Error)(nil), (*Error)(nil)
-	switch {
-	case errors.As(err, &found) && found.Path == "":
-		return invalidStatement("claims", "%s", "is not sound: its body "+found.Reason)
-	case errors.As(err, &shown):
-		return invalidStatement("claims", "is not sound: its claim %s", shown.Description)
-	}
-	return invalidStatement("claims", "is not sound: its claim %s", err)
 }
 
 // check refuses settings that would fail every statement, or quietly none.

@@ -13,19 +13,30 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// settleScope runs the two steps about scope.
+// settleScope runs the two steps about scope. A client whose scope is for a
+// software statement to say gets no default in the place of what that does not
+// claim, or what the server does not support of it.
 func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	c := reg.Client
+	if blankScope("scope", c.Scope) {
+		return errScopeForm()
+	}
 	c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
 	if c.Scope != "" {
 		if err := v.ValidateScopes(ctx, reg); err != nil {
 			return err
 		}
 	}
-	if c.Scope == "" {
+	if c.Scope == "" && !reg.Claimed("scope") {
 		return v.SetDefaultScopes(ctx, reg)
 	}
 	return nil
+}
+
+// blankScope reports whether a member is a scope of white space alone, which asks
+// for nothing and does not say so.
+func blankScope(name, text string) bool {
+	return name == "scope" && text != "" && strings.TrimSpace(text) == ""
 }
 
 func isSpace(r rune) bool { return r == ' ' }

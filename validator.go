@@ -36,7 +36,8 @@ type Validator interface {
 	// ValidateScopes settles the scopes asked for; it is skipped when none were.
 	ValidateScopes(ctx context.Context, reg *Registration) error
 
-	// SetDefaultScopes is called when no scopes were asked for or none remain.
+	// SetDefaultScopes is called when no scopes were asked for or none remain,
+	// unless scope is for a software statement to say.
 	SetDefaultScopes(ctx context.Context, reg *Registration) error
 
 	// ValidateClientAuthentication settles token_endpoint_auth_method and its
@@ -54,7 +55,8 @@ type Validator interface {
 	// ValidateOpenID settles subject_type, sector_identifier_uri, the ID
 	// Token, UserInfo, authorization response and introspection algorithms,
 	// default_max_age, require_auth_time, default_acr_values,
-	// initiate_login_uri and CIBA.
+	// initiate_login_uri and CIBA. What sector_identifier_uri leads to is
+	// fetched at the end of Validate, once nothing else refuses the client.
 	ValidateOpenID(ctx context.Context, reg *Registration) error
 
 	// ValidateRequestObjects settles request_object_*, request_uris,
@@ -196,19 +198,28 @@ var steps = []step{
 // undeclared extensions and members of features that are off, and from the
 // server-owned settings of a new client or of the previous one; it ends with
 // the fixed rules, which no step can skip: those of the RFCs, for every member,
-// and the ceilings of reg.Capabilities. reg.Client is then the effective client.
-// Refusals are [*Error]s; any other error is the server's.
+// and the ceilings of reg.Capabilities. Then the client is held to what a software
+// statement claims and, last, to what must be fetched for it. reg.Client is then
+// the effective client. Refusals are [*Error]s; any other error is the server's.
 func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.begin(v); err != nil {
 		return err
 	}
+	reg.inSteps = true
+	defer func() { reg.inSteps = false }()
 	for _, step := range steps {
 		if err := step(v, ctx, reg); err != nil {
 			return err
 		}
 	}
 	reg.settleOfflineAccess()
-	return reg.checkFixedRules()
+	if err := reg.checkFixedRules(); err != nil {
+		return err
+	}
+	if err := reg.checkClaims(); err != nil {
+		return err
+	}
+	return reg.fetchSector(ctx)
 }
 
 // begin sets up everything that the steps rely on.
@@ -220,7 +231,7 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Items = make(map[string]any)
 	}
 	reg.Limits = reg.Limits.effective()
-	reg.statementMerged = false
+	reg.sector, reg.statementMerged, reg.claims, reg.alternatives = sector{}, false, nil, nil
 	reg.measureBy(v)
 	if reg.Client == nil {
 		reg.Client = StartingClient(v, reg.Previous)

@@ -250,19 +250,10 @@ func (d duendeMembers) keep(reg *dcr.Registration) {
 		case !sent:
 		case chosen[s.name] == registrant:
 			reg.Client.Extra[s.name] = s.value()
-		case !claimed(reg, s.name):
+		case !reg.Claimed(s.name):
 			delete(reg.Client.Extra, s.name)
 		}
 	}
-}
-
-// claimed reports whether a software statement claims the member, the one that
-// came or the one that the client has.
-func claimed(reg *dcr.Registration, member string) bool {
-	if reg.Statement != nil && reg.Statement.Extra[member] != nil {
-		return true
-	}
-	return reg.Previous != nil && reg.Previous.Statement != nil && slices.Contains(reg.Previous.Statement.Members, member)
 }
 
 // wished reports whether the setting of c is what became of the client's own

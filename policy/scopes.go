@@ -11,7 +11,7 @@ import (
 )
 
 // AlwaysScopes adds scopes to every client, as far as the server supports
-// them, whatever it asked for.
+// them, whatever it asked for, unless scope is for a software statement to say.
 func AlwaysScopes(scopes ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return alwaysScopes{inner, scopes} }
 }
@@ -41,6 +41,9 @@ func (a alwaysScopes) SetDefaultScopes(ctx context.Context, reg *dcr.Registratio
 }
 
 func (a alwaysScopes) add(reg *dcr.Registration) {
+	if reg.Claimed("scope") {
+		return // a software statement bounds it
+	}
 	scopes := strings.Fields(reg.Client.Scope)
 	for _, scope := range within(a.scopes, reg.Capabilities.Scopes) {
 		if !slices.Contains(scopes, scope) {

@@ -18,22 +18,28 @@ import (
 	"github.com/dynreg/dcr/extension"
 )
 
-// careless overrides every step, and in one of them forgets the default, or
-// swallows its error.
+// careless overrides every step, and in one of them forgets the default, swallows
+// its error, or refuses what the default let through.
 type careless struct {
 	dcr.DefaultValidator
 	step     string
 	swallows bool
+	refuses  error
 }
 
 func (v careless) run(name string, ctx context.Context, reg *dcr.Registration, step func(context.Context, *dcr.Registration) error) error {
 	if name != v.step {
 		return step(ctx, reg)
 	}
-	if v.swallows {
+	switch {
+	case v.refuses != nil:
+		if err := step(ctx, reg); err != nil {
+			return err
+		}
+	case v.swallows:
 		_ = step(ctx, reg)
 	}
-	return nil
+	return v.refuses
 }
 
 func (v careless) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
@@ -126,7 +132,7 @@ func carelessly(t *testing.T, f func(t *testing.T, r *rig, swallows bool, old *a
 				old := r.register(t, careful().String())
 				r.handler = newHandler(t, r.store, dcr.Options{
 					Endpoint: r.server.URL + registerURL, AllowAnonymous: true, Validator: dcr.DefaultValidator{Supports: capabilities(t, everything)},
-				}, sealed(t), extended(extensionURIs...), func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = careless{*v, step, swallows} })
+				}, sealed(t), extended(extensionURIs...), func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = careless{*v, step, swallows, nil} })
 				f(t, r, swallows, old)
 			})
 		}
@@ -335,7 +341,7 @@ func TestNoForgottenStepLeavesAGap(t *testing.T) {
 // application.
 func TestWhatAStepMayLoosen(t *testing.T) {
 	r := start(t, everything, sealed(t), func(v *dcr.DefaultValidator, o *dcr.Options) {
-		o.Validator = careless{*v, "ValidateRedirectURIs", false}
+		o.Validator = careless{*v, "ValidateRedirectURIs", false, nil}
 	})
 	for sentence, members := range map[string]object{
 		"a private-use scheme of a web application":      {"application_type": "web", "redirect_uris": []string{"com.example.app:/cb"}},

@@ -2,11 +2,13 @@ package spec_test
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dynreg/dcr"
@@ -120,4 +122,83 @@ func TestPairwise(t *testing.T) {
 		{sentence: "pairwise is the default where it is the only one", answer: `{"subject_type":"pairwise"}`},
 		{sentence: "public is refused there", request: `{"subject_type":"public"}`, code: dcrMetadata, says: "subject_type must be one of: pairwise"},
 	})
+}
+
+// What is refused for any other reason, by a step that comes later, by a fixed
+// rule or by the claims of a statement, is refused before anything is fetched.
+func TestNothingIsFetchedForWhatIsRefused(t *testing.T) {
+	var fetched atomic.Int64
+	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
+		fetched.Add(1)
+		w.Write([]byte(`["https://rp.example.com/cb"]`))
+	})
+	es := signers()["ES256"]
+	run := func(sentence string, wrap func(v dcr.DefaultValidator) dcr.Validator, over string, accepted bool) {
+		t.Run(sentence, func(t *testing.T) {
+			var wrapped dcr.Validator
+			r := start(t, everything, sealed(t), fetching(site), func(v *dcr.DefaultValidator, o *dcr.Options) {
+				o.Now = clock
+				v.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}}
+				wrapped = wrap(*v)
+				o.Validator = *v
+			})
+			old := r.register(t, request(t, ``))
+			r.handler = newHandler(t, r.store, dcr.Options{Endpoint: r.server.URL + registerURL, AllowAnonymous: true, Now: clock, Validator: wrapped}, sealed(t))
+			fetched.Store(0)
+			body := decode(t, request(t, over)).with("sector_identifier_uri", site.URL+"/sector")
+			want := map[bool]int64{true: 1}[accepted]
+			for when, a := range map[string]*answer{
+				"registered": r.post(t, body.String()), "updated": r.manage(t, "PUT", old, body.with("client_id", old.text("client_id")).String()),
+			} {
+				if (a.status < 300) != accepted {
+					t.Errorf("%s: got %d %s", when, a.status, a.body)
+				}
+			}
+			if n := fetched.Load(); n != 2*want {
+				t.Errorf("fetched %d times", n)
+			}
+		})
+	}
+	plain := func(v dcr.DefaultValidator) dcr.Validator { return v }
+	run("nothing", plain, ``, true)
+	for _, step := range overridden {
+		if step != "SetDefaultScopes" {
+			run(step, func(v dcr.DefaultValidator) dcr.Validator {
+				return careless{v, step, false, dcr.Errorf(dcr.InvalidClientMetadata, "no")}
+			}, `{"scope":"openid"}`, false)
+		}
+	}
+	run("SetDefaultScopes", func(v dcr.DefaultValidator) dcr.Validator {
+		return careless{v, "SetDefaultScopes", false, dcr.Errorf(dcr.InvalidClientMetadata, "no")}
+	}, ``, false)
+	for sentence, change := range map[string]func(c *dcr.Client) error{
+		"a step that fails":         func(*dcr.Client) error { return errors.New("down") },
+		"a step that breaks a rule": func(c *dcr.Client) error { c.AccessTokenLifetime = 0; return nil },
+		"a step that brings in a hostile URI": func(c *dcr.Client) error {
+			c.LogoURI = "javascript:alert(1)"
+			return nil
+		},
+	} {
+		run(sentence, func(v dcr.DefaultValidator) dcr.Validator { return &meddler{v, change} }, ``, false)
+	}
+	statement := es.sign(object{"iss": directory, "software_id": "payments", "client_name": "Vouched"})
+	run("a claim that a step undoes", func(v dcr.DefaultValidator) dcr.Validator {
+		return &meddler{v, func(c *dcr.Client) error { c.ClientName = "Evil"; return nil }}
+	}, object{"software_statement": statement}.String(), false)
+	run("a later member", plain, `{"request_uris":["javascript:x"]}`, false)
+	run("an algorithm without keys", plain, `{"request_object_signing_alg":"RS256"}`, false)
+}
+
+// A step that a host calls by itself fetches at once.
+func TestAStepByItselfFetches(t *testing.T) {
+	site := aSite(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(`["https://rp.example.com/other"]`)) })
+	v := dcr.DefaultValidator{Supports: capabilities(t, `{`+pairwise+`}`), Fetch: reaching(site)}
+	reg := &dcr.Registration{Request: &dcr.Request{Metadata: dcr.Metadata{RedirectURIs: []string{"https://rp.example.com/cb"}}}}
+	if err := dcr.Validate(t.Context(), v, reg); err != nil {
+		t.Fatal(err)
+	}
+	reg.Client.SectorIdentifierURI = site.URL + "/sector"
+	if err := v.ValidateOpenID(t.Context(), reg); err == nil || !strings.Contains(err.Error(), "every entry of redirect_uris") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -1,0 +1,442 @@
+package dcr
+
+// RFC 7591 §2.3: what a software statement claims of a client. Claims are merged
+// into the client before the other steps, and the finished client is held to
+// them: whatever those steps made of it, it has what is claimed, or less of it.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/record"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// mergeStatement puts the claims that are in force into the client, whoever
+// verified them.
+func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
+	if reg.statementMerged {
+		return nil
+	}
+	reg.statementMerged = true
+	if err := reg.checkSoftware(); err != nil {
+		return err
+	}
+	reg.claims = reg.claimsInForce()
+	if reg.claims == nil {
+		return nil
+	}
+	if err := reg.claims.mergeMembers(reg); err != nil {
+		return err
+	}
+	if err := reg.claims.mergeExtensions(reg); err != nil {
+		return err
+	}
+	return reg.checkBounds()
+}
+
+// claimsInForce are the claims that the client is held to, with their rules: of
+// the statement that came, or of the one that the client registered with, where
+// the host verified that in a way that leaves nothing to read again. Without a
+// statement nothing is claimed, of which ClaimOnly has its say. nil: none of it.
+func (reg *Registration) claimsInForce() *SoftwareStatement {
+	var inForce SoftwareStatement
+	if v := reg.foundation.statements; v != nil {
+		inForce.rules = v.Members
+	}
+	switch {
+	case reg.Statement != nil && len(reg.Statement.claimed()) > 0:
+		rules := inForce.rules
+		inForce = *reg.Statement
+		if inForce.rules == nil {
+			inForce.rules = rules
+		}
+	case reg.Previous != nil && reg.Previous.Statement != nil:
+		inForce.reclaim(reg.Previous)
+	case len(inForce.rules) == 0:
+		return nil
+	}
+	return &inForce
+}
+
+// reclaim claims what the statement of a client claimed, as the client has it.
+func (s *SoftwareStatement) reclaim(c *Client) {
+	for _, name := range c.Statement.Members {
+		if f := member(name); f != nil {
+			if f.IsZero(&c.Metadata) && lists[f.Place].name != "" {
+				continue // the server did not support it then
+			}
+			f.Copy(&s.Metadata, &c.Metadata)
+			s.present.Add(f.Place)
+		} else if text, tagged := c.Localized[name]; tagged {
+			put(&s.Localized, name, text)
+		} else if raw, extended := c.Extra[name]; extended {
+			put(&s.Extra, name, raw)
+		}
+	}
+}
+
+// claimed are the names of the members that the statement claims.
+func (s *SoftwareStatement) claimed() []string {
+	var names []string
+	for i := range members.Fields {
+		if f := &members.Fields[i]; s.claims(f) {
+			names = append(names, f.Name)
+		}
+	}
+	names = append(names, sortedKeys(s.Localized)...)
+	return append(names, sortedKeys(s.Extra)...)
+}
+
+// claims reports whether the statement claims a registered member.
+func (s *SoftwareStatement) claims(f *registered) bool {
+	return s.present.Has(f.Place) || !f.IsZero(&s.Metadata)
+}
+
+// Claimed reports whether a software statement has the say about a member: the
+// one that came, or the one that the client registered with. A step that would
+// correct or complete the member leaves it alone then, since [Validate] refuses a
+// client that is not as claimed. It is known once ValidateSoftwareStatement has
+// run; name may have a language tag.
+func (reg *Registration) Claimed(name string) bool {
+	s := reg.claims
+	if s == nil {
+		return false
+	}
+	base, _, _ := strings.Cut(name, "#")
+	if f := member(base); f != nil && s.claims(f) || s.rules[base] == ClaimOnly {
+		return true
+	}
+	_, tagged := s.Localized[name]
+	return tagged || s.Extra[name] != nil || s.Extra[base] != nil
+}
+
+func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
+	client := &reg.Client.Metadata
+	dst, src := client, &s.Metadata
+	for i := range members.Fields {
+		f := &members.Fields[i]
+		if !reg.on.has(i) {
+			continue
+		}
+		claimed := s.claims(f)
+		take, rule := claimed, s.rules[f.Name]
+		if rule != ClaimWins && !f.IsZero(dst) {
+			var err error
+			if take, err = s.settle(f, dst); err != nil {
+				return err
+			}
+		}
+		if take {
+			f.Copy(dst, src)
+		}
+		if claimed || rule == ClaimOnly {
+			client.dropTagged(f)
+		}
+		if err := s.settleAlternatives(reg, f); err != nil {
+			return err
+		}
+	}
+	for name, text := range s.Localized {
+		client.localize(name, text)
+	}
+	return nil
+}
+
+// localize puts a claimed language-tagged form in the place of the request's,
+// however that one spells the tag.
+func (m *Metadata) localize(name, text string) {
+	maps.DeleteFunc(m.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
+	put(&m.Localized, name, text)
+}
+
+// dropTagged removes the language-tagged forms that the request has of a
+// claimed member: they would put another name in the place of the one that is
+// vouched for.
+func (m *Metadata) dropTagged(f *registered) {
+	if f.Tag.Get("lang") == "" {
+		return
+	}
+	for name := range m.Localized {
+		if base, _, _ := strings.Cut(name, "#"); base == f.Name {
+			delete(m.Localized, name)
+		}
+	}
+}
+
+// dropTaggedExtra does for a claimed extension member what dropTagged does for a
+// registered one. Of a claimed name that has a tag itself, other spellings of the
+// tag go. Those in kept are claimed too.
+func (m *Metadata) dropTaggedExtra(name string, kept map[string]json.RawMessage) {
+	maps.DeleteFunc(m.Extra, func(own string, _ json.RawMessage) bool {
+		base, _, tagged := strings.Cut(own, "#")
+		_, claimed := kept[own]
+		return !claimed && (tagged && base == name || sameTagged(own, name))
+	})
+}
+
+func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
+	for _, name := range sortedKeys(s.Extra) {
+		if !reg.declares(name) {
+			continue
+		}
+		claimed, take := strictjson.Value(s.Extra[name]), true
+		if plain, sent := reg.Client.Extra[name]; sent && s.rules[name] != ClaimWins {
+			var err error
+			if take, err = s.rules[name].choose(name, strictjson.Value(plain), claimed); err != nil {
+				return err
+			}
+		}
+		if take {
+			put(&reg.Client.Extra, name, json.RawMessage(bytes.Clone(claimed)))
+		}
+		reg.Client.dropTaggedExtra(name, s.Extra)
+	}
+	for _, name := range sortedKeys(reg.Client.Extra) {
+		if _, claimed := s.Extra[name]; claimed {
+			continue
+		}
+		if s.rules[name] == ClaimOnly {
+			return notClaimed(name)
+		}
+		if base, _, tagged := strings.Cut(name, "#"); tagged && s.rules[base] == ClaimOnly {
+			delete(reg.Client.Extra, name)
+		}
+	}
+	return nil
+}
+
+// settle decides about a member that the request has too: whether what is
+// claimed replaces it. What is chosen from a claimed list of alternatives is
+// judged where the member is settled.
+func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err error) {
+	rule := s.rules[f.Name]
+	if !s.claims(f) {
+		if rule == ClaimOnly && s.choices[lists[f.Place].name] == nil {
+			return false, notClaimed(f.Name)
+		}
+		return false, nil
+	}
+	claim := []byte("null")
+	if !f.IsZero(&s.Metadata) {
+		if claim, err = f.Append(nil, &s.Metadata); err != nil {
+			return false, err
+		}
+	}
+	plain, err := f.Append(nil, dst)
+	if err != nil {
+		return false, err
+	}
+	return rule.choose(f.Name, plain, claim)
+}
+
+// settleAlternatives settles the list of alternatives to a member (OpenID Connect
+// RP Metadata Choices 1.0), which says something of the member as well. Where the
+// member itself is claimed, there are none.
+func (s *SoftwareStatement) settleAlternatives(reg *Registration, f *registered) error {
+	list := lists[f.Place].name
+	if list == "" {
+		return nil
+	}
+	said, claimed, rule := reg.Request.Choices[list], s.choices[list], s.rules[f.Name]
+	switch {
+	case s.claims(f):
+		if rule != ClaimWins && said != nil && !slices.Contains(said, f.Text(&s.Metadata)) {
+			return refuseMember(list, "claim", "must contain the %s that the software statement has, or be left out", f.Name)
+		}
+		put(&reg.alternatives, list, nil)
+	case claimed != nil:
+		if said == nil || rule == ClaimWins {
+			said = claimed
+		} else if !within(said, claimed) {
+			return refuseMember(list, "claim", "must not have an entry that the software statement does not have")
+		}
+		put(&reg.alternatives, list, said)
+	case said != nil && rule == ClaimOnly:
+		return notClaimed(list)
+	}
+	return nil
+}
+
+// choose compares what a request says with what is claimed, and says whether
+// what is claimed takes its place.
+func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (take bool, err error) {
+	said, ok := entries(name, plain)
+	listed, claimedOK := entries(name, claimed)
+	switch {
+	case !ok || !claimedOK:
+		if !sameJSON(plain, claimed) {
+			return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
+		}
+	case !within(said, listed):
+		return false, refuseMember(name, "claim", "must not have an entry that the software statement does not have")
+	case rule != ClaimBounds && !within(listed, said):
+		return false, refuseMember(name, "claim", "must have the entries that the software statement has, or be left out")
+	}
+	return rule != ClaimBounds || !ok, nil
+}
+
+func notClaimed(name string) error {
+	return refuseMember(name, "claim", "must come from a software statement, and none claims it")
+}
+
+// entries are the elements of a list of strings, or the scopes of scope.
+func entries(name string, value strictjson.Value) (list []string, ok bool) {
+	if name == "scope" {
+		text, err := value.Text()
+		return strings.Fields(text), err == nil
+	}
+	list, err := value.Texts()
+	return list, err == nil
+}
+
+func within(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(entry string) bool { return !slices.Contains(all, entry) })
+}
+
+func sameJSON(a, b []byte) bool {
+	var left, right any
+	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)
+}
+
+// checkClaims holds the finished client to the claims in force, over every
+// member.
+func (reg *Registration) checkClaims() error {
+	s := reg.claims
+	if s == nil {
+		return nil
+	}
+	for i := range members.Fields {
+		if f := &members.Fields[i]; reg.on.has(i) && !s.allows(reg, f) {
+			return notAsClaimed(f.Name)
+		}
+	}
+	for _, name := range sortedKeys(reg.Client.Localized) {
+		if !s.allowsTagged(name, reg.Client.Localized[name]) {
+			return notAsClaimed(name)
+		}
+	}
+	for _, name := range sortedKeys(s.Extra) {
+		if raw, kept := reg.Client.Extra[name]; reg.declares(name) && !(kept && sameOrLess(name, raw, s.Extra[name])) {
+			return notAsClaimed(name)
+		}
+	}
+	for _, name := range sortedKeys(reg.Client.Extra) {
+		if !s.allowsExtra(name) {
+			return notAsClaimed(name)
+		}
+	}
+	return nil
+}
+
+func notAsClaimed(name string) error {
+	base, _, _ := strings.Cut(name, "#")
+	return refuse(memberCode(base), base, base+".claim",
+		"%s cannot be as the software statement has it: this server does not support that, or has a rule against it", name)
+}
+
+// allows reports whether the client has of a member what it may have: what is
+// claimed, or less of a list. What every client must have is there, claimed or
+// not.
+func (s *SoftwareStatement) allows(reg *Registration, f *registered) bool {
+	client := &reg.Client.Metadata
+	switch absent := f.IsZero(client); {
+	case s.claims(f):
+		return f.Equal(client, &s.Metadata) || s.allowsLess(reg, f, absent)
+	case absent:
+		return true
+	case s.choices[lists[f.Place].name] != nil:
+		return slices.Contains(s.choices[lists[f.Place].name], f.Text(client))
+	}
+	return s.rules[f.Name] != ClaimOnly || reg.everyClientHas(f)
+}
+
+// allowsLess reports whether the server may have made of a claimed member what
+// the client has.
+func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent bool) bool {
+	c, client := reg.Client, &reg.Client.Metadata
+	switch {
+	case f.Name == "scope":
+		return within(strings.Fields(c.Scope), strings.Fields(s.Scope))
+	case f.Name == "jwks" && !absent: // what is beside its keys is not kept
+		keys, err := jose.CheckClientKeys(s.JWKS, reg.Limits.effective().Keys)
+		return err == nil && bytes.Equal(keys.Set, c.JWKS)
+	case f.Name == "response_types":
+		return !slices.ContainsFunc(c.ResponseTypes, func(own string) bool {
+			return !slices.ContainsFunc(s.ResponseTypes, func(claim string) bool { return sameWords(own, claim) })
+		})
+	case f.Kind == record.Strings:
+		return within(f.List(client), f.List(&s.Metadata))
+	case f.Kind == record.Bool && !absent:
+		return reg.everyClientHas(f)
+	case !absent:
+		return false
+	}
+	if with := member(f.Tag.Get("with")); with != nil && with.IsZero(client) {
+		return true // it means nothing
+	}
+	// What people read may be left out, and so are names of certificates that
+	// are not asked for.
+	return f.Tag.Get("lang") != "" || isTLSName(f) && c.TokenEndpointAuthMethod != "tls_client_auth"
+}
+
+// everyClientHas reports whether the server gives the member to every client.
+func (reg *Registration) everyClientHas(f *registered) bool {
+	switch f.Name {
+	case "redirect_uris", "grant_types", "response_types", "application_type":
+		return true
+	case "require_signed_request_object":
+		return reg.Capabilities.RequireSignedRequestObject
+	case "require_pushed_authorization_requests":
+		return reg.Capabilities.RequirePushedAuthorizationRequests
+	}
+	return lists[f.Place].name != ""
+}
+
+// allowsTagged reports whether a language-tagged form is the one that is claimed,
+// or one of a member that is not.
+func (s *SoftwareStatement) allowsTagged(name, text string) bool {
+	for own, claim := range s.Localized {
+		if strings.EqualFold(own, name) {
+			return own == name && claim == text
+		}
+	}
+	base, _, _ := strings.Cut(name, "#")
+	f := member(base)
+	return f == nil || s.rules[base] != ClaimOnly && !s.claims(f)
+}
+
+// allowsExtra reports whether the client may have an extension member, which is
+// as claimed where it is.
+func (s *SoftwareStatement) allowsExtra(name string) bool {
+	base, _, _ := strings.Cut(name, "#")
+	if _, claimed := s.Extra[name]; claimed {
+		return true
+	}
+	if s.rules[name] == ClaimOnly || s.rules[base] == ClaimOnly || s.Extra[base] != nil {
+		return false
+	}
+	for own := range s.Extra {
+		if sameTagged(own, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameOrLess reports whether a value is what is claimed, or a list with fewer of
+// its entries.
+func sameOrLess(name string, raw, claimed json.RawMessage) bool {
+	if bytes.Equal(raw, claimed) || sameJSON(raw, claimed) {
+		return true
+	}
+	kept, isList := entries(name, strictjson.Value(raw))
+	all, claimsList := entries(name, strictjson.Value(claimed))
+	return isList && claimsList && within(kept, all)
+}

@@ -1,0 +1,513 @@
+package spec_test
+
+// What a software statement claims holds, whatever the request says and whatever
+// a later step makes of it.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
+)
+
+// claimRules are all, by name.
+var claimRules = map[string]dcr.StatementRule{
+	"ClaimWins": dcr.ClaimWins, "ClaimBinds": dcr.ClaimBinds, "ClaimBounds": dcr.ClaimBounds, "ClaimOnly": dcr.ClaimOnly,
+}
+
+// claimedKind is a member of one kind, with values that are claimed and said.
+type claimedKind struct {
+	name               string
+	claim, less, other any    // less: nil where there is none
+	list               string // of its alternatives, "" if it has none
+	standard           any    // the default
+}
+
+var claimedKinds = []claimedKind{
+	{name: "client_name", claim: "Vouched", other: "Evil"},
+	{name: "jwks_uri", claim: "https://rp.example.com/jwks", other: "https://evil.example/jwks"},
+	{name: "contacts", claim: []any{"a@rp.example.com", "b@rp.example.com"}, less: []any{"b@rp.example.com"}, other: []any{"evil@evil.example"}},
+	{name: "grant_types", claim: []any{"authorization_code", "refresh_token"}, less: []any{"authorization_code"}, other: []any{"authorization_code", "client_credentials"}, standard: []any{"authorization_code"}},
+	{name: "scope", claim: "accounts openid", less: "openid", other: "openid payments", standard: "openid payments"},
+	{name: "token_endpoint_auth_method", claim: "client_secret_post", other: "none", list: "token_endpoint_auth_methods_supported", standard: "client_secret_basic"},
+	{name: "id_token_signed_response_alg", claim: "ES256", other: "RS256", list: "id_token_signing_alg_values_supported", standard: "RS256"},
+	{name: "require_auth_time", claim: true, standard: false},
+	{name: "default_max_age", claim: 60.0, other: 3600.0},
+	{name: "x_text", claim: "vouched", other: "evil"},
+	{name: "x_list", claim: []any{"a", "b"}, less: []any{"a"}, other: []any{"a", "c"}},
+	{name: "x_object", claim: map[string]any{"a": []any{1.0}}, other: map[string]any{"a": []any{2.0}}},
+}
+
+func lockedServer(t testing.TB, members map[string]dcr.StatementRule, changes ...change) (http.Handler, *memstore.Store) {
+	t.Helper()
+	return trusting(t, &dcr.StatementVerifier{Members: members}, append([]change{func(v *dcr.DefaultValidator, _ *dcr.Options) {
+		v.Supports = dcr.Capabilities{
+			GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}, Scopes: []string{"openid", "accounts", "payments"},
+			TokenEndpointAuthMethods: []string{"client_secret_basic", "client_secret_post", "none"}, IDTokenSigningAlgs: []string{"RS256", "ES256"}, SubjectTypes: []string{"public"},
+		}
+		v.DefaultScopes = []string{"openid", "payments"}
+		v.Extensions = []dcr.Extension{dcr.NewField[string]("x_text"), dcr.NewField[[]string]("x_list"), dcr.NewField[map[string]any]("x_object")}
+	}}, changes...)...)
+}
+
+// said are the ways in which a request can speak of the member, and what the
+// client has then; refused where the request is.
+func (k claimedKind) said(rule dcr.StatementRule, claimed bool) map[string]struct {
+	body object
+	want any
+} {
+	type saying = struct {
+		body object
+		want any
+	}
+	refused := refusedHere{}
+	strict := func(lax, strict any) any {
+		if rule == dcr.ClaimWins {
+			return lax
+		}
+		return strict
+	}
+	all := map[string]saying{}
+	switch {
+	case claimed:
+		all["nothing"] = saying{object{}, k.claim}
+		all["the same"] = saying{object{k.name: k.claim}, k.claim}
+		if k.other != nil {
+			all["something else"] = saying{object{k.name: k.other}, strict(k.claim, refused)}
+		}
+		if k.less != nil {
+			all["less"] = saying{object{k.name: k.less}, strict(k.claim, refused)}
+			if rule == dcr.ClaimBounds {
+				all["less"] = saying{object{k.name: k.less}, k.less}
+			}
+		}
+		if k.list != "" {
+			all["alternatives with it"] = saying{object{k.list: []any{k.other, k.claim}}, k.claim}
+			all["alternatives without it"] = saying{object{k.list: []any{k.other}}, strict(k.claim, refused)}
+			all["it and alternatives without it"] = saying{object{k.name: k.claim, k.list: []any{k.other}}, strict(k.claim, refused)}
+		}
+	case rule == dcr.ClaimOnly:
+		all["nothing"] = saying{object{}, k.standard}
+		if k.name == "scope" {
+			all["nothing"] = saying{object{}, nil}
+		}
+		all["something"] = saying{object{k.name: k.claim}, refused}
+		if k.list != "" {
+			all["alternatives"] = saying{object{k.list: []any{k.other}}, refused}
+		}
+	default:
+		all["nothing"] = saying{object{}, k.standard}
+		all["something"] = saying{object{k.name: k.claim}, k.claim}
+		if k.list != "" {
+			all["alternatives"] = saying{object{k.list: []any{k.claim}}, k.claim}
+		}
+	}
+	return all
+}
+
+type refusedHere struct{}
+
+// Every kind of member under every rule: what is sent on registration, on update
+// with the statement, and on update without it, where the stored one holds.
+func TestClaimsAndWhatIsSent(t *testing.T) {
+	es := signers()["ES256"]
+	for _, kind := range claimedKinds {
+		for ruleName, rule := range claimRules {
+			for from, claims := range map[string]object{"claimed": {kind.name: kind.claim}, "not claimed": {}, "no statement": nil} {
+				handler, _ := lockedServer(t, map[string]dcr.StatementRule{kind.name: rule})
+				plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}}
+				stated := plain
+				if claims != nil {
+					statement := object{"iss": directory, "jti": "1", "software_id": "payments"}
+					for name, value := range claims {
+						statement[name] = value
+					}
+					stated = plain.with("software_statement", es.sign(statement))
+				}
+				for sentence, saying := range kind.said(rule, from == "claimed") {
+					name := fmt.Sprintf("%s, %s, %s, sent %s", kind.name, ruleName, from, sentence)
+					with := func(base object) object {
+						for name, value := range saying.body {
+							base = base.with(name, value)
+						}
+						return base
+					}
+					judged := func(when string, a *answer, status int) {
+						t.Helper()
+						if _, refused := saying.want.(refusedHere); refused {
+							status = 400
+						}
+						if a.status != status || status != 400 && !sameSet(a.members[kind.name], saying.want) {
+							t.Errorf("%s: %s: got %d %s, want %d %v", name, when, a.status, a.body, status, saying.want)
+						}
+					}
+					judged("registered", ask(t, handler, "POST", registerURL, "", with(stated).String()), 201)
+					client := registerWith(t, handler, stated)
+					for when, body := range map[string]object{"updated": stated, "updated without the statement": plain} {
+						path := registerURL + "?client_id=" + client.members["client_id"].(string)
+						token := client.members["registration_access_token"].(string)
+						judged(when, ask(t, handler, "PUT", path, token, with(body).with("client_id", client.members["client_id"]).String()), 200)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sameSet compares values; scopes and lists in any order.
+func sameSet(got, want any) bool {
+	set := func(value any) any {
+		switch value := value.(type) {
+		case string:
+			words := strings.Fields(value)
+			slices.Sort(words)
+			return strings.Join(words, " ")
+		case []any:
+			value = slices.Clone(value)
+			slices.SortFunc(value, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			return value
+		}
+		return value
+	}
+	return reflect.DeepEqual(set(got), set(want))
+}
+
+// A statement may claim alternatives itself.
+func TestClaimedAlternatives(t *testing.T) {
+	const list, method = "token_endpoint_auth_methods_supported", "token_endpoint_auth_method"
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{method: rule})
+		statement := signers()["ES256"].sign(object{"iss": directory, "software_id": "payments", list: []string{"client_secret_post", "client_secret_basic"}})
+		for sentence, test := range map[string]struct {
+			body object
+			want any // nil: refused
+		}{
+			"nothing":            {object{}, "client_secret_basic"},
+			"one of them":        {object{method: "client_secret_post"}, "client_secret_post"},
+			"another":            {object{method: "none"}, nil},
+			"fewer alternatives": {object{list: []string{"client_secret_post"}}, map[bool]any{true: "client_secret_basic", false: "client_secret_post"}[rule == dcr.ClaimWins]},
+			"other alternatives": {object{list: []string{"none"}}, map[bool]any{true: "client_secret_basic"}[rule == dcr.ClaimWins]},
+		} {
+			a := ask(t, handler, "POST", registerURL, "", test.body.with("redirect_uris", []string{"https://rp.example.com/cb"}, "software_statement", statement).String())
+			if a.members[method] != test.want || (a.status == 201) != (test.want != nil) {
+				t.Errorf("%s, sent %s: got %d %s, want %v", ruleName, sentence, a.status, a.body, test.want)
+			}
+		}
+	}
+}
+
+// A claimed scope of which the server supports nothing gets nothing in its place.
+func TestNoScopesBeyondTheClaim(t *testing.T) {
+	es := signers()["ES256"]
+	for ruleName, rule := range claimRules {
+		for _, claim := range []string{"legacy", "accounts legacy", "accounts"} {
+			for _, sent := range []any{nil, " ", "   ", "", "legacy", "payments", "openid payments"} {
+				handler, _ := lockedServer(t, map[string]dcr.StatementRule{"scope": rule})
+				plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "scope": sent}.with("scope", sent)
+				statement := es.sign(object{"iss": directory, "software_id": "payments", "scope": claim})
+				client := registerWith(t, handler, object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": statement})
+				path, token := registerURL+"?client_id="+client.members["client_id"].(string), client.members["registration_access_token"].(string)
+				plain = plain.with("client_id", client.members["client_id"])
+				for when, a := range map[string]*answer{
+					"registered":                    ask(t, handler, "POST", registerURL, "", plain.with("software_statement", statement).String()),
+					"updated":                       ask(t, handler, "PUT", path, token, plain.with("software_statement", statement).String()),
+					"updated without the statement": ask(t, handler, "PUT", path, token, plain.String()),
+				} {
+					text, _ := sent.(string)
+					blank := text != "" && strings.TrimSpace(text) == ""
+					beyond := slices.ContainsFunc(strings.Fields(a.text("scope")), func(scope string) bool { return !slices.Contains(strings.Fields(claim), scope) })
+					if beyond || a.status >= 500 || blank && a.status != 400 {
+						t.Errorf("%s, claimed %q, sent %v, %s: got %d %s", ruleName, claim, sent, when, a.status, a.body)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestBlankScope(t *testing.T) {
+	start(t, `{"scopes_supported":["openid"]}`, func(v *dcr.DefaultValidator, _ *dcr.Options) { v.DefaultScopes = []string{"openid"} }).judge(t, []wireCase{
+		{sentence: "a scope of white space alone", request: `{"scope":" "}`, code: dcrMetadata, says: "scope must be scopes, or be left out"},
+		{sentence: "a scope of more white space", request: `{"scope":"    "}`, code: dcrMetadata, says: "scope must be"},
+		{sentence: "an empty scope is absent", request: `{"scope":""}`, answer: `{"scope":"openid"}`},
+		{sentence: "white space around scopes", request: `{"scope":"  openid "}`, answer: `{"scope":"openid"}`},
+	})
+	reg := &dcr.Registration{Request: &dcr.Request{Metadata: dcr.Metadata{RedirectURIs: []string{"https://rp.example.com/cb"}, Scope: " "}}}
+	if err := dcr.Validate(t.Context(), dcr.DefaultValidator{}, reg); err == nil {
+		t.Error("a request that a host made passes")
+	}
+}
+
+// What a host verified in its own way holds as well, under the same rules, also
+// where an update leaves nothing of it to read.
+func TestClaimsOfAHostsOwnStatement(t *testing.T) {
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"client_name": rule, "scope": rule, "logo_uri": rule}, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Validator = vouched{*v}
+		})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}}
+		client := registerWith(t, handler, plain.with("software_statement", `own:{"client_name":"Vouched","scope":"legacy"}`))
+		wins := map[bool]int{true: 200, false: 400}[rule == dcr.ClaimWins]
+		for _, test := range []struct {
+			body   object
+			status int
+		}{
+			{plain, 200}, {plain.with("client_name", "Vouched"), 200}, {plain.with("client_name", "Evil"), wins}, {plain.with("scope", "payments"), wins},
+			{plain.with("logo_uri", "https://rp.example.com/logo"), map[bool]int{true: 400, false: 200}[rule == dcr.ClaimOnly]},
+		} {
+			code := dcr.InvalidClientMetadata
+			if test.status == 200 {
+				code = ""
+			}
+			members := client.update(t, test.body, test.status, code)
+			if test.status == 200 && (members["client_name"] != "Vouched" || members["scope"] != nil) {
+				t.Errorf("%s: %v leaves %v", ruleName, test.body, members)
+			}
+		}
+	}
+}
+
+// meddler is a later step that changes the member.
+type meddler struct {
+	dcr.DefaultValidator
+	change func(c *dcr.Client) error // nil for none
+}
+
+func (m *meddler) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	if m.change == nil {
+		return nil
+	}
+	return m.change(reg.Client)
+}
+
+// claimedValue is a good value of a member, another one, and what else its
+// statement claims.
+type claimedValue struct {
+	claim, other any
+	with         object
+}
+
+// claimedValues are those of every member, of which all that is not said here
+// follows from its line.
+func claimedValues(t testing.TB, site string) map[string]claimedValue {
+	supported := capabilities(t, everything)
+	byCertificate := object{"token_endpoint_auth_method": "tls_client_auth"}
+	ciba := object{"grant_types": []string{"authorization_code", "urn:openid:params:grant-type:ciba"}, "backchannel_token_delivery_mode": "ping", "backchannel_client_notification_endpoint": "https://rp.example.com/n"}
+	keys := object{"jwks_uri": "https://rp.example.com/jwks"}
+	values := map[string]claimedValue{
+		"redirect_uris":                                  {[]any{"https://rp.example.com/cb", "https://rp.example.com/b"}, []any{"https://evil.example/"}, nil},
+		"token_endpoint_auth_method":                     {"client_secret_post", "client_secret_basic", nil},
+		"grant_types":                                    {[]any{"authorization_code"}, []any{"authorization_code", "refresh_token"}, nil},
+		"response_types":                                 {[]any{"code"}, []any{"code", "none"}, nil},
+		"scope":                                          {supported.Scopes[0], strings.Join(supported.Scopes[:2], " "), nil},
+		"contacts":                                       {[]any{"a@rp.example.com"}, []any{"a@evil.example"}, nil},
+		"jwks":                                           {json.RawMessage(strings.TrimPrefix(keySet, `"jwks":`)), json.RawMessage(`{"keys":[` + ecKey + `}]}`), nil},
+		"application_type":                               {"web", "native", nil},
+		"sector_identifier_uri":                          {site + "/a", site + "/b", nil},
+		"subject_type":                                   {"pairwise", "public", nil},
+		"default_max_age":                                {60, 61, nil},
+		"tls_client_auth_subject_dn":                     {"CN=rp", "CN=evil", byCertificate},
+		"tls_client_auth_san_dns":                        {"rp.example.com", "evil.example", byCertificate},
+		"tls_client_auth_san_uri":                        {"https://rp.example.com/", "https://evil.example/", byCertificate},
+		"tls_client_auth_san_ip":                         {"192.0.2.1", "192.0.2.2", byCertificate},
+		"tls_client_auth_san_email":                      {"a@rp.example.com", "a@evil.example", byCertificate},
+		"authorization_details_types":                    {[]any{supported.AuthorizationDetailsTypes[0]}, []any{"evil"}, nil},
+		"default_acr_values":                             {[]any{supported.ACRValues[0]}, []any{"evil"}, nil},
+		"response_modes":                                 {[]any{supported.ResponseModes[0]}, supported.ResponseModes[:2], nil},
+		"backchannel_token_delivery_mode":                {"ping", "push", ciba},
+		"backchannel_client_notification_endpoint":       {"https://rp.example.com/n", "https://evil.example/n", ciba},
+		"backchannel_user_code_parameter":                {true, false, ciba},
+		"backchannel_authentication_request_signing_alg": {"RS256", "ES256", object{}.merged(ciba, keys)},
+		"token_endpoint_auth_signing_alg":                {"RS256", "ES256", keys.with("token_endpoint_auth_method", "private_key_jwt")},
+		"frontchannel_logout_session_required":           {true, false, object{"frontchannel_logout_uri": "https://rp.example.com/out"}},
+		"backchannel_logout_session_required":            {true, false, object{"backchannel_logout_uri": "https://rp.example.com/out"}},
+	}
+	for field := range lines {
+		name, kind := field.Tag.Get("json"), field.Type.Kind()
+		if _, said := values[name]; said {
+			continue
+		}
+		switch {
+		case strings.HasSuffix(name, "_enc"):
+			alg := strings.TrimSuffix(name, "enc") + "alg"
+			values[name] = claimedValue{"A256GCM", "A128CBC-HS256", keys.with(alg, "RSA-OAEP")}
+		case strings.Contains(name, "encrypt"):
+			values[name] = claimedValue{"RSA-OAEP", "dir", keys}
+		case strings.HasSuffix(name, "_alg"):
+			values[name] = claimedValue{"RS256", "HS256", keys}
+		case kind == reflect.Bool:
+			values[name] = claimedValue{true, false, nil}
+		case kind == reflect.Slice:
+			values[name] = claimedValue{[]any{"https://rp.example.com/a"}, []any{"https://rp.example.com/evil"}, nil}
+		case strings.HasSuffix(name, "_uri"):
+			values[name] = claimedValue{"https://rp.example.com/a", "https://rp.example.com/evil", nil}
+		default:
+			values[name] = claimedValue{"Vouched", "Evil", nil}
+		}
+	}
+	values["client_name#fr"] = claimedValue{"Vouched", "Evil", nil}
+	values["x_list"] = claimedValue{[]any{"a", "b"}, []any{"a", "c"}, nil}
+	values["x_object"] = claimedValue{map[string]any{"a": 1}, map[string]any{"a": 2}, nil}
+	values["x_text#fr"] = claimedValue{"vouched", "evil", nil}
+	return values
+}
+
+// merged returns the object with the members of others.
+func (o object) merged(others ...object) object {
+	for _, other := range others {
+		for name, value := range other {
+			o = o.with(name, value)
+		}
+	}
+	return o
+}
+
+// No step that comes later undoes a claim, of any member.
+func TestNoLaterStepUndoesAClaim(t *testing.T) {
+	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte(`["https://rp.example.com/cb","https://rp.example.com/b"]`))
+	})
+	es := signers()["ES256"]
+	byClaim := 0
+	for name, value := range claimedValues(t, site.URL) {
+		t.Run(name, func(t *testing.T) {
+			meddling := &meddler{}
+			r := start(t, everything, sealed(t), fetching(site), func(v *dcr.DefaultValidator, o *dcr.Options) {
+				o.Now = clock
+				v.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}}
+				v.Extensions = []dcr.Extension{dcr.NewField[[]string]("x_list"), dcr.NewField[map[string]any]("x_object"), dcr.NewField[string]("x_text").Localized()}
+				meddling.DefaultValidator = *v
+				o.Validator = meddling
+			})
+			statement := es.sign(object{"iss": directory, "software_id": "payments"}.merged(value.with).with(name, value.claim))
+			body := request(t, object{"software_statement": statement}.String())
+			old := r.register(t, body)
+			claimed, _ := json.Marshal(value.claim)
+			if got, _ := json.Marshal(old.members[name]); string(got) != string(claimed) && name != "jwks" {
+				t.Fatalf("registered as %s", old.body)
+			}
+			other, _ := json.Marshal(value.other)
+			meddling.change = func(c *dcr.Client) error { return set(c, name, other) }
+			for when, a := range map[string]*answer{
+				"registered":                    r.post(t, body),
+				"updated":                       r.manage(t, "PUT", old, request(t, object{"client_id": old.text("client_id"), "software_statement": statement}.String())),
+				"updated without the statement": r.manage(t, "PUT", old, request(t, object{"client_id": old.text("client_id")}.String())),
+			} {
+				if a.status < 400 {
+					t.Errorf("%s: got %d %s", when, a.status, a.body)
+				}
+				if strings.Contains(a.text("error_description"), "cannot be as the software statement has it") {
+					byClaim++
+				}
+			}
+			meddling.change = nil
+			if now := r.manage(t, "GET", old, ""); !reflect.DeepEqual(now.members[name], old.members[name]) {
+				t.Errorf("stored: %s", now.body)
+			}
+		})
+	}
+	if byClaim < 3*45 {
+		t.Errorf("only %d were refused for the claim", byClaim)
+	}
+}
+
+// set sets a member as a careless step would.
+func set(c *dcr.Client, name string, raw json.RawMessage) error {
+	switch {
+	case strings.HasPrefix(name, "x_"):
+		c.Extra[name] = raw
+		return nil
+	case strings.Contains(name, "#"):
+		c.Localized[name] = strings.Trim(string(raw), `"`)
+		return nil
+	}
+	return dcr.NewField[json.RawMessage](name).Set(&c.Metadata, raw)
+}
+
+func TestNoHookUndoesAClaim(t *testing.T) {
+	es := signers()["ES256"]
+	body := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": es.sign(object{"iss": directory, "software_id": "payments", "client_name": "Vouched", "scope": "accounts"})}
+	t.Run("ModifyResponse", func(t *testing.T) {
+		handler, store := lockedServer(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.ModifyResponse = func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+				reg.Client.ClientName = "Evil"
+				return nil
+			}
+		})
+		answered(t, ask(t, handler, "POST", registerURL, "", body.String()), 500, dcr.ServerError)
+		stored(t, store, 0)
+	})
+	t.Run("a rule that knows about claims leaves them alone", func(t *testing.T) {
+		handler, _ := lockedServer(t, nil, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Validator = policy.Stack(*v, policy.AlwaysScopes("openid"))
+		})
+		if a := ask(t, handler, "POST", registerURL, "", body.String()); a.status != 201 || a.text("scope") != "accounts" {
+			t.Errorf("got %d %s", a.status, a.body)
+		}
+		if a := ask(t, handler, "POST", registerURL, "", request(t, `{"scope":"accounts"}`)); a.status != 201 || a.text("scope") != "accounts openid" {
+			t.Errorf("without a statement: got %d %s", a.status, a.body)
+		}
+	})
+	t.Run("a rule that does not is refused", func(t *testing.T) {
+		handler, _ := lockedServer(t, nil, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Validator = policy.Stack(*v, policy.ForcePublic())
+		})
+		claimed := es.sign(object{"iss": directory, "software_id": "payments", "token_endpoint_auth_method": "client_secret_basic"})
+		a := ask(t, handler, "POST", registerURL, "", body.with("software_statement", claimed).String())
+		if answered(t, a, 400, dcr.InvalidClientMetadata); !strings.Contains(a.body, "token_endpoint_auth_method") {
+			t.Errorf("got %s", a.body)
+		}
+	})
+}
+
+// What else an issuer signs is no statement.
+func TestTokensOfOtherKindsAreNoStatements(t *testing.T) {
+	es := signers()["ES256"]
+	good := object{"iss": directory, "software_id": "payments"}
+	for sentence, claims := range map[string]object{
+		"an ID Token":                              {"iss": directory, "sub": "person", "aud": "rp", "nonce": "n", "azp": "rp", "at_hash": "h", "exp": noon.Unix() + 60, "iat": noon.Unix()},
+		"an ID Token of few claims":                {"iss": directory, "sub": "person", "aud": "rp", "exp": noon.Unix() + 60, "iat": noon.Unix(), "name": "Person"},
+		"a Logout Token":                           {"iss": directory, "sub": "person", "aud": "rp", "jti": "1", "iat": noon.Unix(), "events": object{"http://schemas.openid.net/event/backchannel-logout": object{}}},
+		"a Logout Token that claims a member":      good.with("sid", "s"),
+		"a client assertion":                       {"iss": directory, "sub": directory, "aud": "https://id.example.com", "jti": "1", "exp": noon.Unix() + 60},
+		"a client assertion that claims a member":  good.with("sub", directory),
+		"with nonce":                               good.with("nonce", "n"),
+		"with an empty nonce":                      good.with("nonce", ""),
+		"with at_hash":                             good.with("at_hash", "h"),
+		"with c_hash":                              good.with("c_hash", "h"),
+		"with auth_time":                           good.with("auth_time", 1),
+		"with events":                              good.with("events", object{}),
+		"with azp":                                 good.with("azp", "rp"),
+		"that claims nothing of a client":          {"iss": directory, "jti": "1", "org_id": "org-7"},
+		"that claims alternatives to members only": {"iss": directory, "token_endpoint_auth_methods_supported": []string{"none"}},
+	} {
+		handler, store := trusting(t, &dcr.StatementVerifier{})
+		a := ask(t, handler, "POST", registerURL, "", object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": es.sign(claims)}.String())
+		if a.status != 400 || a.text("error") != string(dcr.InvalidSoftwareStatement) {
+			t.Errorf("%s: got %d %s", sentence, a.status, a.body)
+		}
+		stored(t, store, 0)
+	}
+	for sentence, claims := range map[string]object{
+		"with software_id":           good,
+		"with a member":              {"iss": directory, "client_name": "Vouched"},
+		"with a tagged member":       {"iss": directory, "client_name#fr": "Garanti"},
+		"with a claim that is one":   {"iss": directory, "software_client_name": "Vouched"},
+		"of somebody":                good.with("sub", "somebody"),
+		"with claims of its own too": good.with("org_id", "org-7", "acr", "1", "amr", []string{"mfa"}),
+	} {
+		handler, _ := trusting(t, &dcr.StatementVerifier{Claims: map[string]string{"software_client_name": "client_name"}})
+		a := ask(t, handler, "POST", registerURL, "", object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": es.sign(claims)}.String())
+		if a.status != 201 {
+			t.Errorf("%s: got %d %s", sentence, a.status, a.body)
+		}
+	}
+}
