@@ -17,9 +17,9 @@ import (
 // tokenEndpoint begins as every endpoint does that authenticates clients.
 func tokenEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		clientID, secret, _ := r.BasicAuth()
+		clientID, secret, _ := dcr.BasicCredentials(r) // form-decoded, as RFC 6749 §2.3.1 has it
 		client, err := store.FindByClientID(r.Context(), clientID)
-		if err != nil || !client.VerifySecret(secret, time.Now()) {
+		if err != nil || !client.VerifySecret(secret.Reveal(), time.Now()) {
 			dcr.WriteInvalidClient(w, r, err) // 401 invalid_client, or 503 when the store is out of order
 			return
 		}
