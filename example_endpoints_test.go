@@ -23,6 +23,9 @@ func tokenEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 			dcr.WriteInvalidClient(w, r, err) // 401 invalid_client, or 503 when the store is out of order
 			return
 		}
+		if uses, ok := dcr.StoreAs[dcr.ClientToucher](store); ok {
+			uses.TouchClient(r.Context(), clientID, time.Now()) // else a sweep takes it for unused
+		}
 		fmt.Fprintln(w, "a token for", client.ClientName)
 	}
 }
