@@ -21,7 +21,7 @@ type Status string
 // The statuses of a client.
 const (
 	StatusActive   Status = ""
-	StatusPending  Status = "pending"  // waits for the host's approval; cannot authenticate
+	StatusPending  Status = "pending"  // waits for the host's approval; cannot authenticate, nor update itself
 	StatusDisabled Status = "disabled" // switched off by the host; cannot authenticate
 )
 
