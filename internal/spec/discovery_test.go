@@ -22,7 +22,7 @@ func (n narrowing) Capabilities() dcr.Capabilities { return dcr.Capabilities{Sco
 
 func TestHandlerDiscovery(t *testing.T) {
 	scopes := []string{"a"}
-	h := newHandler(t, memstore.New(), dcr.Options{Validator: narrowing{scopes: &scopes}})
+	h := newHandler(t, memstore.New(), dcr.Options{Validator: narrowing{dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"a", "b"}}}, &scopes}})
 	first := h.Discovery(t.Context())
 	if first["registration_endpoint"] != endpoint || encode(first["code_challenge_methods_supported"]) != `["S256"]` || encode(first["scopes_supported"]) != `["a"]` {
 		t.Errorf("%v", first)
