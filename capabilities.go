@@ -55,6 +55,21 @@ type Capabilities struct {
 	DPoPSigningAlgs                       []string `json:"dpop_signing_alg_values_supported"`
 	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens"`
 
+	// RFC 7636, RFC 9207, OAuth Client ID Metadata Document, Identity Assertion
+	// Authorization Grant. What the server does there is the host's; clients look for
+	// it, and those of the Model Context Protocol refuse a server that says nothing of
+	// PKCE.
+	CodeChallengeMethods       []string `json:"code_challenge_methods_supported"` // If nil, S256.
+	AuthorizationResponseIss   bool     `json:"authorization_response_iss_parameter_supported"`
+	ClientIDMetadataDocument   bool     `json:"client_id_metadata_document_supported"`
+	AuthorizationGrantProfiles []string `json:"authorization_grant_profiles_supported"`
+
+	// OAuth 2.0 Attestation-Based Client Authentication.
+	ChallengeEndpoint               string   `json:"challenge_endpoint"`
+	ClientAttestationSigningAlgs    []string `json:"client_attestation_signing_alg_values_supported"`
+	ClientAttestationPoPSigningAlgs []string `json:"client_attestation_pop_signing_alg_values_supported"`
+	ClientAttestationPoPMethods     []string `json:"client_attestation_pop_methods_supported"`
+
 	// RFC 9701 and JARM.
 	IntrospectionSigningAlgs    []string `json:"introspection_signing_alg_values_supported"`
 	IntrospectionEncryptionAlgs []string `json:"introspection_encryption_alg_values_supported"`
@@ -84,14 +99,15 @@ var (
 	defaultGrantTypes    = []string{"authorization_code", "refresh_token"}
 	defaultResponseTypes = []string{"code"}
 	defaultAuthMethods   = []string{"client_secret_basic", "none"}
+	defaultChallenges    = []string{"S256"}
 	defaultSubjectTypes  = []string{"public"}
 	defaultSigningAlgs   = jose.Standard
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 
 // WithDefaults returns c with its strict defaults in the place of absent
-// ceilings, as every step measures against them: those of the first four lists,
-// of the signing algorithms and, with OpenID Connect, of the subject types and
+// ceilings, as every step measures against them: those of the first four lists, of
+// the code challenge methods, of the signing algorithms and, with OpenID Connect, of the subject types and
 // ID Token algorithms. An empty list stays empty. The lists are shared with c and
 // with other callers: clone one before changing it.
 func (c Capabilities) WithDefaults() Capabilities {
@@ -111,6 +127,7 @@ func (c *Capabilities) complete() {
 	fill(&c.GrantTypes, defaultGrantTypes)
 	fill(&c.ResponseTypes, defaultResponseTypes)
 	fill(&c.TokenEndpointAuthMethods, defaultAuthMethods)
+	fill(&c.CodeChallengeMethods, defaultChallenges)
 	if c.openID() {
 		fill(&c.SubjectTypes, defaultSubjectTypes)
 		fill(&c.IDTokenSigningAlgs, defaultIDTokenAlgs)
@@ -224,7 +241,8 @@ func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnySco
 // Discovery returns the members of c for the host's discovery document (RFC
 // 8414 §2, OpenID Connect Discovery 1.0 §3), the strict defaults included. The
 // host adds the members it alone knows: issuer, the endpoints, and
-// registration_endpoint, which is Options.Endpoint.
+// registration_endpoint, which is Options.Endpoint. [Handler.ServeDiscovery] serves
+// the whole document.
 func (c Capabilities) Discovery() map[string]any {
 	c = c.WithDefaults()
 	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return scope == AnyScope })

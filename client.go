@@ -21,7 +21,7 @@ type Status string
 // The statuses of a client.
 const (
 	StatusActive   Status = ""
-	StatusPending  Status = "pending"  // waits for the host's approval; cannot authenticate
+	StatusPending  Status = "pending"  // waits for the host's approval; cannot authenticate, nor update itself
 	StatusDisabled Status = "disabled" // switched off by the host; cannot authenticate
 )
 
@@ -163,12 +163,33 @@ func (c *Client) Clone() *Client {
 	return &own
 }
 
-// Usable reports whether the client may act at now: it is active and has not
-// expired. [Client.VerifySecret] asks it too; for a client without a secret
-// the token endpoint asks it itself.
-func (c *Client) Usable(now time.Time) bool {
-	return c.Status == StatusActive && !expired(c.ExpiresAt, now)
+// The reasons of [Client.CheckUsable].
+var (
+	ErrClientPending  = errors.New("dcr: the client waits for approval")
+	ErrClientDisabled = errors.New("dcr: the client is disabled")
+	ErrClientExpired  = errors.New("dcr: the client has expired")
+)
+
+// CheckUsable returns why the client may not act at now: ErrClientDisabled, also
+// for a status that this version does not know, ErrClientExpired or
+// ErrClientPending, in this order. It returns nil if the client may act.
+// [Client.Usable], [Client.VerifySecret], [Client.OpenSecrets] and
+// [Client.MatchRedirectURI] ask it too.
+func (c *Client) CheckUsable(now time.Time) error {
+	switch {
+	case c.Status != StatusActive && c.Status != StatusPending:
+		return ErrClientDisabled
+	case expired(c.ExpiresAt, now):
+		return ErrClientExpired
+	case c.Status == StatusPending:
+		return ErrClientPending
+	}
+	return nil
 }
+
+// Usable reports whether the client may act at now. For a client that presents
+// no secret the token endpoint asks it itself.
+func (c *Client) Usable(now time.Time) bool { return c.CheckUsable(now) == nil }
 
 // HasGrant reports whether the client registered the grant type; refresh_token
 // counts only with AllowOfflineAccess. Whether the client may act at all is for

@@ -43,6 +43,37 @@ func (c CORS) check() error {
 	return nil
 }
 
+// Wrap lets the web pages that c names call next, one of the host's own endpoints,
+// by methods such as "GET, POST", and answers their preflights with 204. Mount it
+// for every method, since a preflight is an OPTIONS:
+//
+//	mux.Handle("/connect/token", cors.Wrap(tokenEndpoint, "POST"))
+//
+// A [Handler] needs no Wrap, but Options.CORS. The authorization endpoint needs
+// none either: no page may read what a person sees there. Where c is Off, Wrap returns
+// next. It panics on an origin that no browser sends.
+func (c CORS) Wrap(next http.Handler, methods string) http.Handler {
+	if err := c.check(); err != nil {
+		panic("dcr: Wrap: " + strings.ReplaceAll(err.Error(), "Options.CORS", "CORS"))
+	}
+	if c.Off() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.answer(w.Header(), r, methods)
+		if isPreflight(r) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isPreflight reports whether a browser asks what a page may send (Fetch §3.3.2).
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
 // allows reports whether pages of an origin may call.
 func (c CORS) allows(origin string) bool {
 	if c.AnyOrigin || slices.Contains(c.Origins, origin) {
@@ -76,7 +107,7 @@ func (c CORS) answer(header http.Header, r *http.Request, methods string) {
 		origin = "*"
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+	if !isPreflight(r) {
 		header.Set("Access-Control-Expose-Headers", corsExposed)
 		return
 	}

@@ -59,7 +59,8 @@
 // # At the authorize and token endpoints
 //
 // [Client.MatchRedirectURI] and [Client.VerifySecret] answer what those
-// endpoints ask, under the same rules as registration.
+// endpoints ask, under the same rules as registration; [BasicCredentials] reads
+// what a client presents in its Authorization header.
 package dcr
 
 import (

@@ -313,20 +313,29 @@ func (e *Error) status() int {
 // WriteInvalidClient is for the token endpoint and the others that
 // authenticate clients (revocation, introspection, pushed requests): it
 // answers when a client could not be found or authenticated. err is what
-// FindByClientID returned; nil where the client was found and its
-// authentication failed.
+// FindByClientID returned or, once the client proved who it is,
+// [Client.CheckUsable]; nil where the client was found and its authentication
+// failed.
 //
-// The client that is not there, and the one that fails to prove who it is, get
-// 401 invalid_client, which makes clients in the field forget their
-// registration and register anew. Any other err is an outage: it gets 503
-// temporarily_unavailable, so that no client forgets a registration that is
-// still there. A client whose registration is pending or disabled is to be
-// answered with a nil err.
+// The client that is not there, that fails to prove who it is, that is disabled or
+// has expired, gets 401 invalid_client, which makes clients in the field forget
+// their registration and register again. A client that waits for approval must
+// not do that, for it would register again for ever: ErrClientPending gets 400
+// access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
+// [Client.MatchSecret], or for a public client, so that strangers are not told.
+// Any other err is an outage: it gets 503 temporarily_unavailable, so that no
+// client forgets a registration that is still there.
 //
 // At the authorization endpoint there is nobody to send back to: show the
 // person a page with this status instead.
 func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
-	if err != nil && !errors.Is(err, ErrClientNotFound) {
+	if errors.Is(err, ErrClientPending) {
+		pending := Errorf(AccessDenied, "the registration of this client waits for approval; it need not register again")
+		pending.Status = http.StatusBadRequest
+		writeError(w, pending, "")
+		return
+	}
+	if err != nil && !errors.Is(err, ErrClientNotFound) && !errors.Is(err, ErrClientDisabled) && !errors.Is(err, ErrClientExpired) {
 		WriteError(w, r, Unavailable("the server cannot look clients up at the moment", err))
 		return
 	}

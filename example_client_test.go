@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -69,6 +72,38 @@ func ExampleCapabilities_Discovery() {
 	// grant_types_supported [authorization_code refresh_token]
 	// token_endpoint_auth_methods_supported [client_secret_basic none]
 	// scopes_supported [openid profile]
+}
+
+// ServeDiscovery serves the whole document, where clients look for it.
+func ExampleHandler_ServeDiscovery() {
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	const issuer = "https://id.example.com"
+	mux := http.NewServeMux()
+	mux.Handle("/connect/dcr", handler)
+	mux.Handle("/.well-known/", handler.ServeDiscovery(issuer, map[string]any{
+		"authorization_endpoint": issuer + "/connect/authorize",
+		"token_endpoint":         issuer + "/connect/token",
+	}))
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server", nil))
+	fmt.Println(w.Code, w.Header().Get("Access-Control-Allow-Origin"))
+	fmt.Println(strings.ReplaceAll(w.Body.String(), ",\"", ",\n\""))
+	// Output:
+	// 200 *
+	// {"authorization_endpoint":"https://id.example.com/connect/authorize",
+	// "code_challenge_methods_supported":["S256"],
+	// "grant_types_supported":["authorization_code",
+	// "refresh_token"],
+	// "issuer":"https://id.example.com",
+	// "registration_endpoint":"https://id.example.com/connect/dcr",
+	// "response_types_supported":["code"],
+	// "token_endpoint":"https://id.example.com/connect/token",
+	// "token_endpoint_auth_methods_supported":["client_secret_basic",
+	// "none"]}
 }
 
 // Capabilities read the discovery document that a server already has.

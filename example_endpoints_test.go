@@ -17,11 +17,17 @@ import (
 // tokenEndpoint begins as every endpoint does that authenticates clients.
 func tokenEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		clientID, secret, _ := r.BasicAuth()
+		clientID, secret, _ := dcr.BasicCredentials(r) // form-decoded, as RFC 6749 §2.3.1 has it
 		client, err := store.FindByClientID(r.Context(), clientID)
-		if err != nil || !client.VerifySecret(secret, time.Now()) {
-			dcr.WriteInvalidClient(w, r, err) // 401 invalid_client, or 503 when the store is out of order
+		if err == nil && client.MatchSecret(secret, time.Now()) {
+			err = client.CheckUsable(time.Now()) // it proved who it is, and is told if it waits for approval
+		}
+		if err != nil || !client.VerifySecret(secret.Reveal(), time.Now()) {
+			dcr.WriteInvalidClient(w, r, err) // 401, 400 to a pending client, 503 when the store is out of order
 			return
+		}
+		if uses, ok := dcr.StoreAs[dcr.ClientToucher](store); ok {
+			uses.TouchClient(r.Context(), clientID, time.Now()) // else a sweep takes it for unused
 		}
 		fmt.Fprintln(w, "a token for", client.ClientName)
 	}

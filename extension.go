@@ -21,6 +21,16 @@ var issued = []string{
 	"registration_access_token", "registration_client_uri",
 }
 
+// statusMember tells a client that it is pending. Like software_statement, it is
+// the server's to say; sent back in an update, it means nothing.
+const statusMember = "registration_status"
+
+// serverSays reports whether a member of the answer is the server's to say, so
+// that no extension can bear the name.
+func serverSays(name string) bool {
+	return slices.Contains(issued, name) || name == "software_statement" || name == statusMember
+}
+
 // Extension is a declared extension member: a [Field] of any type. Declared
 // in [DefaultValidator], its member is read, checked against the field's
 // type, stored and echoed; undeclared members are ignored.
@@ -50,7 +60,7 @@ type Field[T any] struct {
 // server issues, such as client_id. A registered name reads through to the
 // typed member of [Metadata].
 func NewField[T any](name string) Field[T] {
-	if name == "" || slices.Contains(issued, name) || name == "software_statement" {
+	if name == "" || serverSays(name) {
 		panic("dcr: " + name + " cannot be an extension member: the server itself answers with it")
 	}
 	return Field[T]{name: name}

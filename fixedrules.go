@@ -152,7 +152,7 @@ func (reg *Registration) checkExtensionNames() error {
 		if !json.Valid(raw) {
 			return refuseMember(name, "json", "must be JSON")
 		}
-		if slices.Contains(issued, name) || name == "software_statement" || member(name) != nil {
+		if serverSays(name) || member(name) != nil {
 			return refuseMember(name, "extension", "must not be an extension member")
 		}
 	}

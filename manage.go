@@ -24,8 +24,10 @@ type access struct {
 // hashed and compared all the same.
 var unknownClient = &Client{Status: StatusDisabled, RegistrationTokens: []Secret{HashSecret("no client")}}
 
-// authorize lets a request at a client. Wrong token, unknown, deleted,
-// disabled and pending client are one answer, after the same work.
+// authorize lets a request at a client. Wrong token, unknown, deleted and
+// disabled client are one answer, after the same work. So is a pending one that
+// would update itself: what waits is what was registered. It may read and delete
+// itself.
 func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	token, err := BearerToken(r)
 	if err != nil {
@@ -51,7 +53,11 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	validator, err := h.validator(client.Policy)
 	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now) && err == nil && h.issuesTokens(validator)
 	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
-	if !byToken && !byCaller || !client.Usable(now) {
+	barred := client.CheckUsable(now)
+	if barred == ErrClientPending && r.Method != http.MethodPut {
+		barred = nil
+	}
+	if !byToken && !byCaller || barred != nil {
 		return nil, errBadToken
 	}
 	if client.Source != SourceDynamic {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -91,9 +92,10 @@ func MatchRedirectURI(registered, requested string) bool {
 
 // MatchRedirectURI is what the authorize endpoint asks: whether requested is
 // one of the client's redirect URIs. The port of a loopback redirect is free
-// for native clients only.
+// for native clients only. It is false for a client that may not act now, by
+// the clock of this machine.
 func (c *Client) MatchRedirectURI(requested string) bool {
-	if c.Status != StatusActive {
+	if c.CheckUsable(time.Now()) != nil {
 		return false
 	}
 	if slices.Contains(c.RedirectURIs, requested) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/dynreg/dcr/internal/record"
@@ -23,6 +22,7 @@ type Response struct {
 	ClientIDIssuedAt        int64     // seconds since 1970, 0 where Client.CreatedAt says nothing
 	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise
 	RegistrationClientURI   string    // likewise
+	RegistrationStatus      string    // "pending" for a client that waits for approval, "" for every other
 	SoftwareStatement       string    // as it was sent, if it was verified
 	Metadata                          // every effective member; Extra holds the extensions
 
@@ -163,6 +163,7 @@ type told struct {
 	uri             string // registration_client_uri
 	secretExpiresAt *int64 // nil where there is no secret
 	issuedAt        int64  // 0 where that is not known
+	status          string // registration_status
 }
 
 // tell is what there is to tell of a client, with what was just issued or
@@ -174,6 +175,9 @@ func tell(c *Client, secret, token Plaintext) told {
 	}
 	if !c.CreatedAt.IsZero() {
 		t.issuedAt = c.CreatedAt.Unix()
+	}
+	if c.Status == StatusPending {
+		t.status = string(StatusPending)
 	}
 	return t
 }
@@ -198,6 +202,7 @@ func (c *Client) secretExpiry() *int64 {
 func (res *Response) say(t told) {
 	res.ClientID, res.ClientSecret, res.ClientSecretExpiresAt = t.id, t.secret, t.secretExpiresAt
 	res.ClientIDIssuedAt, res.RegistrationAccessToken, res.RegistrationClientURI = t.issuedAt, t.token, t.uri
+	res.RegistrationStatus = t.status
 }
 
 // appendJSON writes an answer. Members that the server issues are written from
@@ -216,10 +221,11 @@ func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on f
 		object.text("registration_access_token", t.token.Reveal())
 		object.text("registration_client_uri", t.uri)
 	}
+	object.text(statusMember, t.status)
 	object.text("software_statement", statement)
 	object.metadata(metadata, shown(metadata, on))
 	for _, name := range sortedKeys(metadata.Extra) {
-		if !slices.Contains(issued, name) && name != "software_statement" && member(name) == nil {
+		if !serverSays(name) && member(name) == nil {
 			object.raw(name, metadata.Extra[name])
 		}
 	}
@@ -230,7 +236,7 @@ func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on f
 func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 	t := told{
 		id: res.ClientID, secret: res.ClientSecret, token: res.RegistrationAccessToken, uri: res.RegistrationClientURI,
-		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt,
+		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt, status: res.RegistrationStatus,
 	}
 	return t.appendJSON(dst, res.SoftwareStatement, &res.Metadata, res.on)
 }

@@ -14,9 +14,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -117,11 +122,59 @@ func matchAny(secrets []Secret, presented string, now time.Time) bool {
 	return match
 }
 
-// VerifySecret is what the token endpoint asks: whether presented is a secret
-// of the client. It compares in constant time, and is false for an expired
-// secret and for a pending, disabled or expired client.
+// VerifySecret is what the token endpoint asks: whether the client may
+// authenticate at now by presenting this secret. It compares in constant time.
+// It is false for an expired secret, for a pending, disabled or expired client,
+// and for one that registered a method by which no secret is presented, such as
+// none, private_key_jwt and client_secret_jwt: true is left for
+// client_secret_basic, client_secret_post, no method, and methods that only the
+// host knows.
 func (c *Client) VerifySecret(presented string, now time.Time) bool {
-	return matchAny(c.Secrets, presented, now) && c.Usable(now)
+	return c.MatchSecret(Plaintext(presented), now) && c.presentsSecret() && c.CheckUsable(now) == nil
+}
+
+// MatchSecret reports whether presented is a secret of the client that has not
+// expired at now, whatever the status and the method of the client are: for an
+// endpoint that must tell a pending client from a stranger. It compares in
+// constant time. A token endpoint asks [Client.VerifySecret].
+func (c *Client) MatchSecret(presented Plaintext, now time.Time) bool {
+	return matchAny(c.Secrets, presented.Reveal(), now)
+}
+
+// withoutSecret are the registered methods (RFC 7591 §2, OpenID Connect Core 1.0
+// §9, RFC 8705 §2, OAuth 2.0 Attestation-Based Client Authentication, OAuth
+// SPIFFE Client Authentication) by which a client presents no secret.
+var withoutSecret = []string{
+	"none", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth",
+	"attest_jwt_client_auth", "spiffe_jwt", "spiffe_x509",
+}
+
+func (c *Client) presentsSecret() bool {
+	return !slices.Contains(withoutSecret, c.TokenEndpointAuthMethod)
+}
+
+// BasicCredentials returns the client id and secret of the Authorization header
+// (client_secret_basic), form-decoded as RFC 6749 §2.3.1 has it: clients encode
+// what is not a letter, a digit or one of a few signs, so that what
+// [http.Request.BasicAuth] returns is not yet what they were issued. ok is false
+// where there are none, where the id is empty or sent in two headers, and where
+// they are malformed or hold control characters. The secret may be empty.
+func BasicCredentials(r *http.Request) (clientID string, secret Plaintext, ok bool) {
+	id, password, ok := r.BasicAuth()
+	if !ok || len(r.Header["Authorization"]) > 1 {
+		return "", "", false
+	}
+	id, errID := url.QueryUnescape(id)
+	password, errSecret := url.QueryUnescape(password)
+	if errID != nil || errSecret != nil || id == "" || !clean(id) || !clean(password) {
+		return "", "", false
+	}
+	return id, Plaintext(password), true
+}
+
+// clean reports whether text is UTF-8 without control characters.
+func clean(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // maxBcrypt is how many bytes of a password bcrypt looks at.
@@ -253,7 +306,7 @@ func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 // client_secret_jwt assertions and for symmetric algorithms. It returns none
 // for a client that may not be used at now.
 func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
-	if !c.Usable(now) {
+	if c.CheckUsable(now) != nil {
 		return nil, nil
 	}
 	return c.openSecrets(sealer, now)

@@ -94,7 +94,11 @@ type ClientCounter interface {
 	CountClients(ctx context.Context, filter Filter) (int64, error)
 }
 
-// ClientToucher is a store that can note the use of a client.
+// ClientToucher is a store that can note the use of a client. Nothing but the host
+// knows of a use: its token endpoint calls TouchClient each time a client
+// authenticated, or got a token without. Where it does not, every client counts
+// as never used, and SweepRule.NeverActivatedBefore deletes those that are in use
+// every day.
 type ClientToucher interface {
 	// TouchClient notes that the client was used at the given time: it moves
 	// LastUsedAt forward and sets ActivatedAt on the first use, without a new
@@ -104,17 +108,25 @@ type ClientToucher interface {
 	TouchClient(ctx context.Context, clientID string, at time.Time) error
 }
 
+// ErrKeepClient, returned by SweepRule.BeforeDelete, keeps that client and goes
+// on with the next.
+var ErrKeepClient = errors.New("dcr: keep the client")
+
 // SweepRule says which clients a sweep deletes: those to which any of its
-// conditions applies. A zero condition applies to none.
+// conditions applies. A zero condition applies to none. The first two ask when a
+// client was used, which a store knows from [ClientToucher] alone: set them only
+// where the token endpoint touches clients.
 type SweepRule struct {
-	NeverActivatedBefore time.Time // created before this time and never used
-	IdleBefore           time.Time // last used before this time
+	NeverActivatedBefore time.Time // created before this time and never touched
+	IdleBefore           time.Time // last touched before this time
 	ExpiredBefore        time.Time // ExpiresAt before this time
 	DryRun               bool      // select and report, delete nothing
 	BatchSize            int       // deleted at a time; if zero, 500
 
 	// BeforeDelete, if not nil, is called with each client before it is
-	// deleted; an error keeps the client and ends the sweep with that error.
+	// deleted. ErrKeepClient, wrapped or not, keeps the client, which does not
+	// count as deleted; any other error keeps it too, and ends the sweep with
+	// that error. A dry run does not call it.
 	BeforeDelete func(ctx context.Context, client *Client) error
 }
 

@@ -2,6 +2,7 @@ package dcrtest
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"sync"
@@ -144,6 +145,20 @@ var brokenCapabilities = []damage{
 	{"A sweep does not ask before it deletes.", "SweepCallback", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.BeforeDelete = nil
+			return m.SweepClients(ctx, rule)
+		}
+	}},
+	{"A sweep ends at a client that is to be kept.", "SweepKeepsOne", func(b *brokenStore, m *memstore.Store) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			if before := rule.BeforeDelete; before != nil {
+				rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
+					err := before(ctx, client)
+					if errors.Is(err, dcr.ErrKeepClient) {
+						return errors.New("it is to be kept")
+					}
+					return err
+				}
+			}
 			return m.SweepClients(ctx, rule)
 		}
 	}},

@@ -23,6 +23,7 @@ var sweepCases = []storeCase{
 	{"SweepDryRun", "A dry run counts each client once and deletes none.", sweepDryRun},
 	{"SweepKeepsTheHosts", "A sweep leaves clients alone that did not register themselves.", sweepKeepsTheHosts},
 	{"SweepCallback", "BeforeDelete sees each client whole before it goes; its error keeps the client and ends the sweep.", sweepCallback},
+	{"SweepKeepsOne", "ErrKeepClient from BeforeDelete keeps that client, uncounted, and the sweep goes on with the next.", sweepKeepsOne},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
 	{"SweepNothing", "A rule without a condition deletes nothing.", sweepNothing},
@@ -264,6 +265,25 @@ func sweepCallback(ctx context.Context, store dcr.ClientConfigurationStore) erro
 		}
 	}
 	return nil
+}
+
+func sweepKeepsOne(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	rule := sweepRule()
+	rule.BatchSize = 2
+	rule.BeforeDelete = func(_ context.Context, client *dcr.Client) error {
+		switch client.ID {
+		case "expired":
+			return dcr.ErrKeepClient
+		case "never-old":
+			return fmt.Errorf("in use elsewhere: %w", dcr.ErrKeepClient)
+		}
+		return nil
+	}
+	swept, left, err := sweeping(ctx, store, sweepable(), rule)
+	if err != nil {
+		return fmt.Errorf("a sweep whose BeforeDelete kept two clients failed: %w", err)
+	}
+	return wantSwept(swept, 2, left, "expired", "never-old", "never-new", "idle-new", "lasting")
 }
 
 func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -8,6 +8,7 @@ require (
 	github.com/dynreg/dcr v0.0.0-00010101000000-000000000000
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	golang.org/x/net v0.61.0
+	golang.org/x/oauth2 v0.35.0
 )
 
 require (
@@ -23,6 +24,5 @@ require (
 	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/segmentio/encoding v0.5.4 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
-	golang.org/x/oauth2 v0.35.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )

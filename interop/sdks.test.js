@@ -39,7 +39,7 @@ const sdks = {
     return oauth.processDynamicClientRegistrationResponse(response)
   },
   async 'openid-client'(metadata) {
-    const insecure = { execute: [openid.allowInsecureRequests] }
+    const insecure = { algorithm: 'oauth2', execute: [openid.allowInsecureRequests] } // not every preset has ID Tokens
     const config = await openid.dynamicClientRegistration(issuer, metadata, undefined, insecure)
     return config.clientMetadata()
   },

@@ -276,7 +276,11 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 			continue
 		}
 		if rule.BeforeDelete != nil {
-			if err := rule.BeforeDelete(ctx, client); err != nil {
+			err := rule.BeforeDelete(ctx, client)
+			if errors.Is(err, dcr.ErrKeepClient) {
+				continue
+			}
+			if err != nil {
 				return swept, err
 			}
 		}

@@ -13,8 +13,10 @@ import (
 )
 
 // Approval lets clients register, and wait: a new client is pending until the
-// host calls [Approve]. A pending client has its credentials and can use none:
-// it cannot authenticate, and not read, update or delete itself.
+// host calls [Approve]. The answers that it gets have a registration_status of
+// "pending". It has its credentials, but cannot authenticate with them, nor update
+// itself; by its registration access token it can read itself, and so find out
+// when the wait is over, and delete itself.
 //
 // What was approved is what the client was then. An update that changes its
 // metadata makes it wait again, so that nobody registers one thing and becomes

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -61,13 +62,17 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 }
 
 // accept calls BeforeDelete for each client of a batch and returns the ids of
-// those that may go. Where one is refused, those before it may go still.
+// those that may go, without those that it keeps. Where it fails, those before
+// may go still.
 func accept(ctx context.Context, rule dcr.SweepRule, batch []stored) (ids []any, err error) {
 	for i := range batch {
 		if rule.BeforeDelete != nil {
 			client, err := batch[i].client()
 			if err == nil {
 				err = rule.BeforeDelete(ctx, client)
+			}
+			if errors.Is(err, dcr.ErrKeepClient) {
+				continue
 			}
 			if err != nil {
 				return ids, err

@@ -115,6 +115,19 @@ func TestFetching(t *testing.T) {
 	p.register(t, fmt.Sprintf(`{"redirect_uris":["https://app.example.com/callback"],"subject_type":"pairwise","sector_identifier_uri":%q}`, sector.URL))
 }
 
+func TestDiscoveryWithoutIDTokens(t *testing.T) {
+	issuer := strings.TrimSuffix(start(t, "-db=memory:", "-preset=mcp").endpoint, "/connect/dcr")
+	for document, status := range map[string]int{"oauth-authorization-server": http.StatusOK, "openid-configuration": http.StatusNotFound} {
+		response, err := http.Get(issuer + "/.well-known/" + document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.Body.Close(); response.StatusCode != status {
+			t.Errorf("%s: %d, want %d", document, response.StatusCode, status)
+		}
+	}
+}
+
 func TestDiscovery(t *testing.T) {
 	p := start(t, "-db=memory:")
 	for _, document := range []string{"oauth-authorization-server", "openid-configuration"} {

@@ -255,15 +255,11 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	mux, err := routes(registration, s.options.Endpoint)
-	if err != nil {
-		return err
-	}
 	public, err := url.Parse(s.options.Endpoint)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: localhost.Only(listener.Addr(), mux, public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Printf("register a client:\n  curl -s '%s' %s-H 'Content-Type: application/json' -d '%s'\n", s.options.Endpoint, bearer,
@@ -421,41 +417,19 @@ func openMySQL(name string) (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// routes mounts registration and both discovery documents (RFC 8414 §3, OpenID
-// Connect Discovery 1.0 §4).
-func routes(registration *dcr.Handler, endpoint string) (http.Handler, error) {
-	public, err := url.Parse(endpoint)
-	if err != nil {
-		return nil, err
-	}
+// routes mounts registration and the discovery documents (RFC 8414 §3, OpenID
+// Connect Discovery 1.0 §4). The endpoints beside registration stand for those of
+// the authorization server around it, which this program is not; clients want to
+// find them.
+func routes(registration *dcr.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
-	document, err := json.Marshal(discovery(issuer, endpoint, registration.Capabilities()))
-	if err != nil {
-		return nil, err
-	}
-	metadata := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		w.Write(document)
-	}
 	mux := http.NewServeMux()
 	mux.Handle(cmp.Or(public.Path, "/"), registration)
 	mux.Handle(strings.TrimSuffix(public.Path, "/")+"/{client_id}", registration) // where Options.ClientURI is of this form
-	mux.HandleFunc("GET /.well-known/oauth-authorization-server", metadata)
-	mux.HandleFunc("GET /.well-known/openid-configuration", metadata)
-	return mux, nil
-}
-
-// discovery is what the server supports and what only its host knows. The
-// endpoints beside registration stand for those of the authorization server
-// around it, which this program is not; clients want to find them.
-func discovery(issuer, endpoint string, capabilities dcr.Capabilities) map[string]any {
-	document := capabilities.Discovery()
-	document["issuer"] = issuer
-	document["registration_endpoint"] = endpoint
-	document["authorization_endpoint"] = issuer + "/connect/authorize"
-	document["token_endpoint"] = issuer + "/connect/token"
-	document["jwks_uri"] = issuer + "/connect/jwks"
-	document["code_challenge_methods_supported"] = []string{"S256"}
-	return document
+	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, map[string]any{
+		"authorization_endpoint": issuer + "/connect/authorize",
+		"token_endpoint":         issuer + "/connect/token",
+		"jwks_uri":               issuer + "/connect/jwks",
+	}))
+	return mux
 }

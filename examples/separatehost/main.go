@@ -30,7 +30,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -179,21 +178,19 @@ func (s *server) jwks(w http.ResponseWriter, r *http.Request) {
 // token is the client credentials grant (RFC 6749 §4.4). The client is
 // authenticated by what the registration host stored.
 func (s *server) token(w http.ResponseWriter, r *http.Request) {
-	id, secret, _ := r.BasicAuth()
+	id, secret, _ := dcr.BasicCredentials(r)
 	granted, audience := "", s.issuer+"/reports"
 	client, err := s.store.FindByClientID(r.Context(), id)
 	switch {
-	case id == portal && secret == os.Getenv("PORTAL_SECRET"):
+	case id == portal && secret.Reveal() == os.Getenv("PORTAL_SECRET"):
 		granted, audience = scope, s.endpoint
-	case err == nil && client.VerifySecret(secret, time.Now()) && slices.Contains(client.GrantTypes, "client_credentials"):
+	case err == nil && client.VerifySecret(secret.Reveal(), time.Now()) && client.HasGrant("client_credentials"):
 		granted = client.Scope
-	case err != nil && !errors.Is(err, dcr.ErrClientNotFound):
-		log.Print(err)
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
-		return
 	default:
-		w.Header().Set("WWW-Authenticate", `Basic realm="token"`)
-		writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
+		if err == nil && client.MatchSecret(secret, time.Now()) {
+			err = client.CheckUsable(time.Now())
+		}
+		dcr.WriteInvalidClient(w, r, err)
 		return
 	}
 	now := time.Now().Unix()

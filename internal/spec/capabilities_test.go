@@ -13,7 +13,7 @@ func TestCapabilitiesAreReadFromDiscoveryDocuments(t *testing.T) {
 	c := capabilities(t, `{"issuer":"https://id.example.com","code_challenge_methods_supported":["S256"],"claims_supported":[{"any":"thing"}],
 		"grant_types_supported":null,"scopes_supported":["openid"],"subject_types_supported":[],"end_session_endpoint":"https://id.example.com/out",
 		"request_parameter_supported":true,"dpop_signing_alg_values_supported":["ES256"]}`)
-	want := dcr.Capabilities{Scopes: []string{"openid"}, SubjectTypes: []string{}, EndSessionEndpoint: "https://id.example.com/out", RequestParameter: true, DPoPSigningAlgs: []string{"ES256"}}
+	want := dcr.Capabilities{Scopes: []string{"openid"}, SubjectTypes: []string{}, EndSessionEndpoint: "https://id.example.com/out", RequestParameter: true, DPoPSigningAlgs: []string{"ES256"}, CodeChallengeMethods: []string{"S256"}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("read %+v, want %+v", c, want)
 	}
@@ -75,6 +75,11 @@ func TestCapabilitiesJSONIsComplete(t *testing.T) {
 	}
 }
 
+const hostMembers = `{"code_challenge_methods_supported":["S256","plain"],"authorization_response_iss_parameter_supported":true,` +
+	`"client_id_metadata_document_supported":true,"authorization_grant_profiles_supported":["urn:ietf:params:oauth:grant-profile:id-jag"],` +
+	`"challenge_endpoint":"https://id.example.com/challenge","client_attestation_signing_alg_values_supported":["ES256"],` +
+	`"client_attestation_pop_signing_alg_values_supported":["ES256"],"client_attestation_pop_methods_supported":["attestation_pop_jwt"]}`
+
 func TestDiscovery(t *testing.T) {
 	for _, c := range []struct{ sentence, capabilities, document string }{
 		{"the strict defaults are always published, since RFC 8414 §2 has others", `{}`,
@@ -87,12 +92,18 @@ func TestDiscovery(t *testing.T) {
 			`{"end_session_endpoint":"https://id.example.com/out","pushed_authorization_request_endpoint":"https://id.example.com/par","token_endpoint_auth_methods_supported":["private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","EdDSA"],"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"]}`},
 		{"OpenID Connect publishes what it requires, and that request_uri is off (Discovery §3: absent means true)", `{"subject_types_supported":["pairwise"]}`,
 			`{"subject_types_supported":["pairwise"],"id_token_signing_alg_values_supported":["RS256"],"request_uri_parameter_supported":false,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
+		{"what the host says of PKCE, issuers in responses, metadata documents, grants and attestations is published", hostMembers,
+			hostMembers[:len(hostMembers)-1] + `,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 		{"or on", `{"id_token_signing_alg_values_supported":["ES256"],"request_uri_parameter_supported":true}`,
 			`{"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"],"request_uri_parameter_supported":true,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			supported := capabilities(t, c.capabilities)
-			if got, want := decode(t, encode(supported.Discovery())), decode(t, c.document); !reflect.DeepEqual(got, want) {
+			got, want := decode(t, encode(supported.Discovery())), decode(t, c.document)
+			if want["code_challenge_methods_supported"] == nil {
+				want["code_challenge_methods_supported"] = []any{"S256"} // always published: MCP clients refuse a server that does not
+			}
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s\nwant %s", encode(got), encode(want))
 			}
 		})

@@ -219,6 +219,16 @@ func TestVerifySecret(t *testing.T) {
 		{"a type that nobody knows", dcr.Client{Secrets: []dcr.Secret{{Type: "plain", Value: "right"}}}, "right", false},
 		{"a public key", dcr.Client{Secrets: []dcr.Secret{{Type: dcr.SecretJWK, Value: "right"}}}, "right", false},
 	}
+	for method, want := range map[string]bool{
+		"client_secret_basic": true, "client_secret_post": true, "": true, "x_host_password": true, "client_secret_query": true,
+		"none": false, "private_key_jwt": false, "client_secret_jwt": false, "tls_client_auth": false, "self_signed_tls_client_auth": false,
+		"attest_jwt_client_auth": false, "spiffe_jwt": false, "spiffe_x509": false,
+	} {
+		client := dcr.Client{Secrets: []dcr.Secret{ours}, Metadata: dcr.Metadata{TokenEndpointAuthMethod: method}}
+		cases = append(cases, cases[0])
+		last := &cases[len(cases)-1]
+		last.sentence, last.client, last.want = "a client of the method "+method, client, want
+	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
 			if got := c.client.VerifySecret(c.present, noon); got != c.want {

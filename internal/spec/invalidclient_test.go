@@ -27,6 +27,9 @@ func TestWriteInvalidClient(t *testing.T) {
 		{"unknown, with a header that is none", "\"evil\", x", dcr.ErrClientNotFound, 401, "invalid_client", "", false},
 		{"unknown, said at length", "", fmt.Errorf("find: %w", dcr.ErrClientNotFound), 401, "invalid_client", "", false},
 		{"known, with a wrong secret", "Basic Zm9vOmJhcg==", nil, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"disabled", "Basic Zm9vOmJhcg==", dcr.ErrClientDisabled, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"expired", "Basic Zm9vOmJhcg==", dcr.ErrClientExpired, 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"pending, once it proved who it is", "Basic Zm9vOmJhcg==", dcr.ErrClientPending, 400, "access_denied", "", false},
 		{"an outage", "Basic Zm9vOmJhcg==", outage, 503, "temporarily_unavailable", "", true},
 		{"a cancelled request", "", context.Canceled, 503, "temporarily_unavailable", "", true},
 	} {
