@@ -20,8 +20,8 @@ import (
 //   - nil and no error, where it carries none of the Authenticator's kind;
 //   - an [*Error] of the code InvalidToken or InsufficientScope, where it
 //     carries one that will not do;
-//   - any other error, where that cannot be told: an outage is never taken for
-//     a refusal.
+//   - any other error, where that cannot be told: it is logged and answered with
+//     503 and a Retry-After, since an outage is never taken for a refusal.
 //
 // It serves as Options.Caller, or in front of a [Handler] by [Require].
 // Package callerauth has some, and what a
@@ -139,6 +139,27 @@ func AnyOf(authenticators ...Authenticator) Authenticator {
 	}
 }
 
+// callerOf asks who sends a request. An error by which an Authenticator does not
+// refuse becomes an outage.
+func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
+	caller, err := authenticate(r)
+	if err == nil || errors.As(err, new(*Error)) {
+		return caller, err
+	}
+	unavailable := Unavailable("the server cannot find out who sends this at the moment", err)
+	unavailable.Rule = "caller.unavailable"
+	return nil, unavailable
+}
+
+// withCaller returns the request with its caller in the context, as the store and
+// the hooks see it. nil changes nothing.
+func withCaller(r *http.Request, caller *Caller) *http.Request {
+	if caller == nil || CallerFromContext(r.Context()) == caller {
+		return r
+	}
+	return r.WithContext(ContextWithCaller(r.Context(), caller))
+}
+
 // weight orders what authenticators say of one request: who knows the
 // credential and refuses it outweighs who could not tell, and that outweighs
 // who does not know it.
@@ -160,7 +181,8 @@ func weight(err error) int {
 // is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
 // 6750 §3. Put it in front of POST alone: the registration access tokens of
 // the other methods are none of the host's. Where what it is put in front of is
-// a [Handler] itself, Options.CORS of that lets pages read the refusals too.
+// a [Handler] itself, Options.CORS of that lets pages read the refusals too, and
+// its Options.Logger gets their reasons; elsewhere slog.Default does.
 //
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 //	mux.Handle("/connect/dcr", handler)
@@ -169,22 +191,25 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		var cors CORS
 		var tallied tally.Tally
+		logger := slog.Default
 		if behind, ok := next.(*Handler); ok {
 			cors = behind.opts.CORS
+			logger = func() *slog.Logger { return behind.opts.Logger }
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r = chargeable(r)
-			caller, err := authenticate(r)
+			caller, err := callerOf(r, authenticate)
 			if err == nil && caller == nil {
 				err = errNoToken
 			}
 			if err != nil {
 				cors.answer(w.Header(), r, "POST, OPTIONS")
-				logRefusal(r, slog.Default(), &tallied, err)
+				logRefusedToken(r, logger(), &tallied, err)
+				logRefusal(r, logger(), &tallied, err)
 				WriteError(w, r, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(ContextWithCaller(r.Context(), caller)))
+			next.ServeHTTP(w, withCaller(r, caller))
 		})
 	}
 }

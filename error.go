@@ -276,6 +276,16 @@ func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err 
 	}
 }
 
+// logRefusedToken logs why an Authenticator refused an access token, which the
+// answer does not tell: the operator of a pipeline asks that first. Every stranger
+// can bring it about, so it is tallied.
+func logRefusedToken(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
+	refused := (*Error)(nil)
+	if errors.As(err, &refused) && refused != errNoToken && strings.HasPrefix(refused.Rule, "token.") && refused.status() < http.StatusInternalServerError {
+		tallied.Log(r.Context(), logger, slog.LevelInfo, refused.Rule, "access token refused", "rule", refused.Rule, "error", refused.Err)
+	}
+}
+
 // abandoned reports whether an error comes of the client going away before its
 // answer, which is nobody's fault. A deadline that passed is the host's, and so
 // is what went wrong for another reason while the client gave up.

@@ -13,6 +13,7 @@ import (
 
 // access is a management request that was let through.
 type access struct {
+	http   *http.Request // with its caller in the context, if there is one
 	client *Client
 	caller *Caller   // where the host lets its own callers manage
 	token  Plaintext // the registration access token presented, "" with a caller
@@ -35,9 +36,10 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	}
 	var caller *Caller
 	if h.opts.ManageAs != nil {
-		if caller, err = h.opts.Caller(r); err != nil && codeOf(err) != InvalidToken {
+		if caller, err = callerOf(r, h.opts.Caller); err != nil && codeOf(err) != InvalidToken {
 			return nil, err
 		}
+		r = withCaller(r, caller)
 	}
 	if token == "" && caller == nil {
 		return nil, errNoToken
@@ -79,7 +81,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	} else {
 		token = ""
 	}
-	return &access{client: client, caller: caller, token: token, validator: validator}, nil
+	return &access{http: r, client: client, caller: caller, token: token, validator: validator}, nil
 }
 
 // find reads the store, within the time that a write has.
@@ -94,8 +96,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) 
 	var answer []byte
 	access, err := h.authorize(r, clientID)
 	if err == nil {
-		h.forgetRetiredTokens(r.Context(), access)
-		answer, err = h.tell(r, access)
+		h.forgetRetiredTokens(access.http.Context(), access)
+		answer, err = h.tell(access)
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -105,12 +107,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) 
 }
 
 // tell answers what is stored of a client. Its policy decides what shows.
-func (h *Handler) tell(r *http.Request, access *access) ([]byte, error) {
-	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: r}
+func (h *Handler) tell(access *access) ([]byte, error) {
+	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: access.http}
 	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
-	return h.respond(r.Context(), reg, "", access.token)
+	return h.respond(access.http.Context(), reg, "", access.token)
 }
 
 // forgetRetiredTokens ends the grace of the tokens that were rotated away, now
@@ -189,10 +191,10 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 	var answer []byte
 	letIn, err := h.authorize(r, clientID)
 	if err == nil {
-		request, err = h.readRequest(w, r, letIn.validator)
+		request, err = h.readRequest(w, letIn.http, letIn.validator)
 	}
 	if err == nil {
-		answer, err = h.replaceStored(r, letIn.client, request)
+		answer, err = h.replaceStored(letIn.http, letIn.client, request)
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -206,7 +208,7 @@ func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request
 	defer h.settle(r.Context(), request)
 	r = r.WithContext(fetchOnce(r.Context()))
 	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
-		answer, err = h.replace(r, access, request)
+		answer, err = h.replace(access, request)
 		return err
 	})
 	return answer, err
@@ -214,8 +216,8 @@ func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request
 
 // replace makes one attempt to update a client; errOutrun and errGone say that
 // another request came first.
-func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]byte, error) {
-	ctx := r.Context()
+func (h *Handler) replace(access *access, request *Request) ([]byte, error) {
+	ctx := access.http.Context()
 	if err := h.checkUpdate(access.client, request); err != nil {
 		return nil, err
 	}
@@ -223,7 +225,7 @@ func (h *Handler) replace(r *http.Request, access *access, request *Request) ([]
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	reg := &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: r}
+	reg := &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http}
 	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
 		return nil, err
@@ -301,7 +303,7 @@ func (c *Client) hadSecret(secret string) bool {
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string) {
 	var client *Client
 	err := h.onStored(r, clientID, nil, func(access *access) error {
-		client = access.client
+		client, r = access.client, access.http
 		if err := h.remove(r.Context(), client); err != nil {
 			return unwritten(err)
 		}

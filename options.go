@@ -43,8 +43,9 @@ type Options struct {
 	AllowAnonymous bool
 
 	// Caller says who asks for a registration, as an [Authenticator] does: nil
-	// for nobody, an [*Error] to refuse. A bearer token that it does not
-	// recognise is refused too. If nil, CallerFromContext.
+	// for nobody, an [*Error] to refuse; any other error is an outage and gets 503.
+	// A bearer token that it does not recognise is refused too. The Caller is in the
+	// context of the hooks and the store. If nil, CallerFromContext.
 	Caller func(*http.Request) (*Caller, error)
 
 	// ManageAs lets a Caller read, update and delete a client without its
@@ -150,7 +151,8 @@ type Options struct {
 	// a cancelled request. If zero, 10 seconds.
 	StoreTimeout time.Duration
 
-	// Logger gets what went wrong on our side, and at debug level refusals and
+	// Logger gets what went wrong on our side, at info level why access tokens are
+	// refused, once a minute for each reason, and at debug level refusals and
 	// requests whose client went away; never a body or a secret. If nil,
 	// slog.Default.
 	Logger *slog.Logger

@@ -20,14 +20,16 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 	if h.asksCaller {
 		r = chargeable(r)
 	}
-	caller, err := h.opts.Caller(r)
+	caller, err := callerOf(r, h.opts.Caller)
 	if err == nil && caller == nil && !h.opts.AllowAnonymous {
 		err = errNoToken
 	}
 	if err != nil {
+		logRefusedToken(r, h.opts.Logger, &h.tally, err)
 		h.fail(w, r, err)
 		return
 	}
+	r = withCaller(r, caller)
 	reg := &Registration{Caller: caller, HTTP: r}
 	choose := h.opts.ChoosePolicy
 	if choose == nil {

@@ -150,16 +150,21 @@ func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*dcr.Caller, error)
 		return nil, err
 	}
 	if err := v.prepare(); err != nil {
-		return nil, err
+		return nil, misconfigured(err)
 	}
 	caller, err := v.verify(r.Context(), presented.Reveal())
 	if err != nil {
 		return nil, err
 	}
-	for _, scope := range v.Scopes {
+	return withScopes(caller, v.Scopes)
+}
+
+// withScopes returns the caller where its token has all of these scopes.
+func withScopes(caller *dcr.Caller, needed []string) (*dcr.Caller, error) {
+	for _, scope := range needed {
 		if !slices.Contains(caller.Scopes, scope) {
 			return nil, &dcr.Error{
-				Code: dcr.InsufficientScope, Rule: "token.scope", Scope: strings.Join(v.Scopes, " "),
+				Code: dcr.InsufficientScope, Rule: "token.scope", Scope: strings.Join(needed, " "),
 				Description: "the access token lacks a scope that is needed here",
 			}
 		}

@@ -81,7 +81,7 @@ func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error)
 		return nil, err
 	}
 	if t.Store == nil {
-		return nil, errNoTokenStore
+		return nil, misconfigured(errNoTokenStore)
 	}
 	hash := dcr.HashSecret(presented).Value
 	token, err := t.Store.FindInitialAccessToken(r.Context(), hash)

@@ -20,6 +20,14 @@ import (
 //     [DuendeMembers] does. Its limits are an optional last argument; without
 //     it, nothing beyond the defaults is allowed.
 //
+// Where its callers bear the access tokens of a Duende server, those are by default
+// without sub, for a client that acts for itself, and without aud, where no
+// ApiResource has the scope. Two settings make them pass callerauth's
+// AccessTokenVerifier: its RequiredClaims = []string{"client_id", "iat", "jti"}, and
+// EmitStaticAudienceClaim = true in that server's options, with Audience = Issuer +
+// "/resources" here. An ApiResource of this endpoint is better than the second: its
+// tokens are for registering alone.
+//
 // Ceilings that the host leaves nil: the grant types authorization_code,
 // client_credentials and refresh_token; the methods client_secret_basic,
 // client_secret_post, private_key_jwt and none; the ID Token algorithms RS256,

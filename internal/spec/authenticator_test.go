@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,7 +56,8 @@ func TestAuthenticatorsTogether(t *testing.T) {
 		{"the second lets in while the first fails", []dcr.Authenticator{cannotTell, letsIn}, "t", 201, "", ""},
 		{"the second lets in whom the first lacks a scope of", []dcr.Authenticator{wantsScope, letsIn}, "t", 201, "", ""},
 		{"an outage is no refusal", []dcr.Authenticator{refuses, isOutOfOrder, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
-		{"a fault is no refusal", []dcr.Authenticator{cannotTell, refuses}, "t", 500, dcr.ServerError, ""},
+		{"what nobody understands is no refusal either", []dcr.Authenticator{cannotTell, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
+		{"a fault of the host's own is none", []dcr.Authenticator{saying("", dcr.Errorf(dcr.ServerError, "x")), refuses}, "t", 500, dcr.ServerError, ""},
 		{"who knows the token and refuses it is believed", []dcr.Authenticator{isOutOfOrder, wantsScope, refuses}, "t", 403, dcr.InsufficientScope,
 			realm + `, error="insufficient_scope", scope="register 'all'"`},
 	} {
@@ -103,4 +105,76 @@ func TestAnyOfWantsAuthenticators(t *testing.T) {
 		}
 	}()
 	dcr.AnyOf(letsIn, nil)
+}
+
+// watched tells which caller each call of the store was for.
+type watched struct {
+	*memstore.Store
+	seen map[string]string // the subject of the caller, by method
+}
+
+func (w watched) note(ctx context.Context, method string) {
+	if caller := dcr.CallerFromContext(ctx); caller != nil {
+		w.seen[method] = caller.Subject
+		return
+	}
+	w.seen[method] = "nobody"
+}
+
+func (w watched) Add(ctx context.Context, client *dcr.Client) error {
+	w.note(ctx, "Add")
+	return w.Store.Add(ctx, client)
+}
+
+func (w watched) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	w.note(ctx, "FindByClientID")
+	return w.Store.FindByClientID(ctx, clientID)
+}
+
+func (w watched) Update(ctx context.Context, client *dcr.Client) error {
+	w.note(ctx, "Update")
+	return w.Store.Update(ctx, client)
+}
+
+func (w watched) Delete(ctx context.Context, clientID string) error {
+	w.note(ctx, "Delete")
+	return w.Store.Delete(ctx, clientID)
+}
+
+func (w watched) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	w.note(ctx, "Delete")
+	return w.Store.DeleteRevision(ctx, clientID, revision)
+}
+
+// TestTheStoreSeesTheCaller: whichever way it was found, so that a store can
+// choose a tenant by it.
+func TestTheStoreSeesTheCaller(t *testing.T) {
+	alice := saying("alice", nil)
+	manages := func(*dcr.Caller, *dcr.Client) bool { return true }
+	for how, build := range map[string]func(store dcr.ClientConfigurationStore) http.Handler{
+		"by Options.Caller": func(store dcr.ClientConfigurationStore) http.Handler {
+			return newHandler(t, store, dcr.Options{Caller: alice, ManageAs: manages})
+		},
+		"by Require": func(store dcr.ClientConfigurationStore) http.Handler {
+			return dcr.Require(alice)(newHandler(t, store, dcr.Options{ManageAs: manages}))
+		},
+		"by Options.Caller, without anybody's token": func(store dcr.ClientConfigurationStore) http.Handler {
+			return newHandler(t, store, dcr.Options{Caller: alice, ManageAs: manages, ManageByCallerOnly: true})
+		},
+	} {
+		store := watched{memstore.New(), map[string]string{}}
+		handler := build(store)
+		registered := answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+		id := registered["client_id"].(string)
+		path := registerURL + "?client_id=" + id
+		answered(t, ask(t, handler, "GET", path, "", ""), 200, "")
+		answered(t, ask(t, handler, "PUT", path, "", decode(t, plainBody).with("client_id", id).String()), 200, "")
+		if a := ask(t, handler, "DELETE", path, "", ""); a.status != 204 {
+			t.Errorf("%s: DELETE: %d %s", how, a.status, a.body)
+		}
+		want := map[string]string{"Add": "alice", "FindByClientID": "alice", "Update": "alice", "Delete": "alice"}
+		if !maps.Equal(store.seen, want) {
+			t.Errorf("%s the store saw %v", how, store.seen)
+		}
+	}
 }

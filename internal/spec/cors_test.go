@@ -182,3 +182,39 @@ func TestCORSOriginsThatNoBrowserSends(t *testing.T) {
 		}
 	}
 }
+
+func TestCORSWrap(t *testing.T) {
+	asked := 0
+	token := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; w.WriteHeader(http.StatusTeapot) })
+	wrapped := dcr.CORS{Origins: []string{"https://app.example.com"}, Headers: []string{"DPoP"}}.Wrap(token, "GET, POST")
+	for _, c := range []struct {
+		sentence, method, origin, asks string
+		status, allowed                string
+		reaches                        bool
+	}{
+		{"a page's preflight is answered", "OPTIONS", "https://app.example.com", "POST", "No Content", "https://app.example.com", false},
+		{"that of another page too, and lets nothing through", "OPTIONS", "https://evil.example", "POST", "No Content", "", false},
+		{"an OPTIONS that is no preflight is the endpoint's", "OPTIONS", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
+		{"a page may read what the endpoint answers", "POST", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
+		{"another page may not", "POST", "https://evil.example", "", "I'm a teapot", "", true},
+		{"a program notices nothing", "POST", "", "", "I'm a teapot", "", true},
+	} {
+		asked = 0
+		header := call(t, wrapped, c.method, "/token", c.origin, c.asks)
+		if header.Get("X-Status") != c.status || header.Get("Access-Control-Allow-Origin") != c.allowed || (asked == 1) != c.reaches || header.Get("Vary") != "Origin" {
+			t.Errorf("%s: %v", c.sentence, header)
+		}
+		if asks := c.asks != "" && c.allowed != ""; asks && (header.Get("Access-Control-Allow-Methods") != "GET, POST" || !strings.HasSuffix(header.Get("Access-Control-Allow-Headers"), ", DPoP")) {
+			t.Errorf("%s: %v", c.sentence, header)
+		}
+	}
+	if header := call(t, dcr.CORS{}.Wrap(token, "POST"), "OPTIONS", "/token", "https://app.example.com", "POST"); header.Get("X-Status") != "I'm a teapot" {
+		t.Errorf("a CORS that is off changes something: %v", header)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("an origin that no browser sends is taken")
+		}
+	}()
+	dcr.CORS{Origins: []string{"https://app.example.com/"}}.Wrap(token, "POST")
+}
