@@ -115,10 +115,11 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, rotate bool)
 		kept.ExpiresAt = now.Add(h.opts.SecretLifetime)
 	}
 	fresh := []Secret{kept}
-	if symmetric, need := c.symmetricNeed(); symmetric != "" {
-		if len(secret) < need {
-			return "", errors.New("dcr: NewClientSecret returned a secret that is too short for " + symmetric)
-		}
+	symmetric, need := c.symmetricNeed()
+	if len(secret) < need {
+		return "", errors.New("dcr: NewClientSecret returned a secret that is too short for " + symmetric)
+	}
+	if symmetric != "" || h.opts.SealAllSecrets {
 		sealed, err := h.opts.Sealer.Seal(secret, c.ID)
 		if err != nil {
 			return "", err

@@ -102,6 +102,12 @@ type Options struct {
 	// such registrations are refused.
 	Sealer Sealer
 
+	// SealAllSecrets keeps every client secret sealed beside its hash, for hosts
+	// that compare or answer secrets themselves: Client.OpenSecrets returns them. It
+	// needs Sealer, and changes nothing about secrets that were issued before. If
+	// false, only the secrets that symmetric algorithms need are kept.
+	SealAllSecrets bool
+
 	// NewClientID makes a client's identifier, which is none that begins with
 	// https://: such a one belongs to a client that publishes its metadata. An
 	// [*Error] refuses the registration and is shown. Where the store has a

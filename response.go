@@ -17,7 +17,7 @@ import (
 // own, so that a hook can edit it without touching what is stored.
 type Response struct {
 	ClientID                string
-	ClientSecret            Plaintext // only when it was just issued
+	ClientSecret            Plaintext // only when it was just issued: it is answered once, since only its hash is kept
 	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil where the client has no secret
 	ClientIDIssuedAt        int64     // seconds since 1970, 0 where Client.CreatedAt says nothing
 	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise

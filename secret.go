@@ -303,8 +303,9 @@ func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 }
 
 // OpenSecrets returns the client's valid secrets themselves, for verifying
-// client_secret_jwt assertions and for symmetric algorithms. It returns none
-// for a client that may not be used at now.
+// client_secret_jwt assertions, for symmetric algorithms and, with
+// Options.SealAllSecrets, for hosts that compare secrets themselves. It returns
+// none for a client that may not be used at now.
 func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	if c.CheckUsable(now) != nil {
 		return nil, nil

@@ -67,6 +67,9 @@ func (o *Options) check(store ClientConfigurationStore) error {
 	if o.ManageByCallerOnly && o.ManageAs == nil {
 		return errors.New("Options.ManageByCallerOnly leaves management to the callers that ManageAs lets, and it is nil, so that nobody could manage a client; set ManageAs")
 	}
+	if o.SealAllSecrets && o.Sealer == nil {
+		return errors.New("Options.SealAllSecrets needs a Sealer to seal them with; set Options.Sealer, or leave SealAllSecrets false")
+	}
 	if err := checkDecoders(o.Decoders); err != nil {
 		return fmt.Errorf("Options.%w", err)
 	}

@@ -23,7 +23,9 @@ func algorithm(member dcr.AlgorithmMember) field {
 
 // SigningAlgorithms keeps every signature, the server's and the clients', to
 // the given algorithms: what a client asks for beyond them is refused, and
-// what it leaves open gets the first of them that the server supports.
+// what it leaves open gets the first of them that the server supports. A client
+// that authenticates by private_key_jwt with keys in jwks must have one for them: if
+// its only key is for RS256, say, it could never get in.
 func SigningAlgorithms(algs ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return signing{inner, algs} }
 }
@@ -58,6 +60,22 @@ func (s signing) ValidateClient(ctx context.Context, reg *dcr.Registration) erro
 		if alg := *member.Value(&reg.Client.Metadata); member.Signature && alg != "" && !slices.Contains(s.algs, alg) {
 			return refuse(member.Name, "signing_algorithms", "%s must be one of: %s", member.Name, orNone(s.algs))
 		}
+	}
+	return s.checkKeys(reg.Client)
+}
+
+// checkKeys wants a key that the client can authenticate with. What is behind a
+// jwks_uri changes, and is not fetched.
+func (s signing) checkKeys(c *dcr.Client) error {
+	if c.TokenEndpointAuthMethod != "private_key_jwt" || c.JWKS == nil {
+		return nil
+	}
+	algs := s.algs
+	if c.TokenEndpointAuthSigningAlg != "" {
+		algs = []string{c.TokenEndpointAuthSigningAlg}
+	}
+	if !jose.CanSign(c.JWKS, algs) {
+		return refuse("jwks", "signing_keys", "jwks must have a signing key for one of: %s", orNone(algs))
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ import (
 //   - Every client's tokens are sender-constrained, by mutual TLS where it
 //     authenticates so, else by DPoP (RFC 9449); the answer says which. A
 //     client may ask for the other where the server supports both.
-//   - Signatures are PS256, ES256 or EdDSA; RSA1_5 is out.
+//   - Signatures are PS256, ES256 or EdDSA, and keys in jwks must have one for
+//     them; RSA1_5 is out.
 //   - Redirect URIs, pages and logout are https; PKCE is required.
 //   - Authorization codes live 60 seconds at most; refresh tokens are not
 //     rotated, since they are sender-constrained and rotation loses clients

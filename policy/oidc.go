@@ -21,9 +21,11 @@ import (
 //   - Scopes beyond the ceiling are refused, not dropped, so that a relying
 //     party learns at once that a claim will be missing.
 //
-// Ceilings that the host leaves nil: the ID Token algorithm RS256, public
+// Ceilings that the host leaves nil: the methods client_secret_basic,
+// client_secret_post, private_key_jwt and none; the ID Token algorithm RS256, public
 // subjects, the scopes openid, profile and email; openid by default.
 func OIDC(server dcr.DefaultValidator) Preset {
+	fill(&server.Supports.TokenEndpointAuthMethods, "client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 	fill(&server.Supports.IDTokenSigningAlgs, "RS256")
 	fill(&server.Supports.SubjectTypes, "public")
 	fill(&server.Supports.Scopes, "openid", "profile", "email")

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,6 +60,20 @@ func TestOIDC(t *testing.T) {
 
 const fapiKeys = `"jwks_uri":"https://tpp.example.com/jwks"`
 
+const ecKey = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}` // RFC 7515 §A.3
+
+// fapiJWKS is a set of RSA keys that each say so of themselves.
+func fapiJWKS(says ...string) string {
+	keys := make([]string, len(says))
+	for i, say := range says {
+		keys[i] = fmt.Sprintf(`{"kty":"RSA","e":"AQAB","kid":"%d","n":"%s",%s}`, i, rsaModulus, say)
+	}
+	return `"jwks":{"keys":[` + strings.Join(keys, ",") + `]}`
+}
+
+// rsaModulus is that of RFC 7517 §A.1.
+const rsaModulus = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+
 func TestFAPI2(t *testing.T) {
 	server := dcr.DefaultValidator{Supports: dcr.Capabilities{
 		GrantTypes:                            []string{"authorization_code", "implicit", "refresh_token", "client_credentials", "password"},
@@ -85,6 +100,13 @@ func TestFAPI2(t *testing.T) {
 		{"a public client", base + `"token_endpoint_auth_method":"none"}`, "policy.token_endpoint_auth_method", nil},
 		{"a client with a secret", base + `"token_endpoint_auth_method":"client_secret_basic"}`, "policy.token_endpoint_auth_method", nil},
 		{"keys that are missing", base + `"token_endpoint_auth_method":"private_key_jwt"}`, "token_endpoint_auth_method.keys", nil},
+		{"keys in jwks, one of which is for PS256", base + fapiJWKS(`"alg":"RS256"`, `"alg":"PS256"`) + `}`, "", nil},
+		{"an RSA key for any algorithm", base + fapiJWKS(`"use":"sig"`) + `}`, "", nil},
+		{"an elliptic curve", base + `"jwks":{"keys":[` + ecKey + `]}}`, "", nil},
+		{"a key for RS256 alone", base + fapiJWKS(`"alg":"RS256"`) + `}`, "policy.signing_keys", nil},
+		{"keys for RS256 and for encryption", base + fapiJWKS(`"use":"sig","alg":"RS256"`, `"use":"enc"`) + `}`, "policy.signing_keys", nil},
+		{"an elliptic curve for PS256", base + `"token_endpoint_auth_signing_alg":"PS256","jwks":{"keys":[` + ecKey + `]}}`, "policy.signing_keys", nil},
+		{"certificates of a key for RS256", base + fapiJWKS(`"alg":"RS256"`) + `,"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=tpp"}`, "", nil},
 		{"an algorithm that is out", base + fapiKeys + `,"token_endpoint_auth_signing_alg":"RS256"}`, "token_endpoint_auth_signing_alg.unsupported", nil},
 		{"an encryption that is out", base + fapiKeys + `,"id_token_encrypted_response_alg":"RSA1_5"}`, "id_token_encrypted_response_alg.unsupported", nil},
 		{"a hybrid response type alone", base + fapiKeys + `,"response_types":["code id_token"],"grant_types":["authorization_code"]}`, "response_types.unsupported", nil},

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"crypto/x509"
 	"database/sql"
 	"encoding/base64"
@@ -124,6 +123,7 @@ func parseFlags() *settings {
 	s := &settings{statements: dcr.StatementVerifier{Issuers: make(map[string]dcr.KeySource)}}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address`")
 	flag.StringVar(&s.options.Endpoint, "endpoint", "", "the public `URL` of the registration endpoint (default from the bound address)")
+	flag.Var((*pages)(&s.options.CORS), "cors", "let web pages register: of every origin or, with -cors=`ORIGIN`, of that one (repeatable)")
 	flag.StringVar(&s.database, "db", "sqlite:quickstart.db", "keep clients in sqlite:FILE, postgres://…, mysql://… or memory:")
 	s.authorizationFlags()
 	s.policyFlags()
@@ -262,8 +262,7 @@ func run(ctx context.Context, s *settings) error {
 	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	fmt.Printf("register a client:\n  curl -s '%s' %s-H 'Content-Type: application/json' -d '%s'\n", s.options.Endpoint, bearer,
-		`{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"scope":"openid profile"}`)
+	fmt.Println(s.instructions(ctx, bearer))
 	fmt.Println("ready:", s.options.Endpoint)
 
 	select {
@@ -331,23 +330,12 @@ func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationS
 	case !s.options.AllowAnonymous:
 		token := rand.Text()
 		fmt.Println("bearer token:", token)
-		ways, curl = append(ways, bearerOf(token)), "-H 'Authorization: Bearer "+token+"' "
+		ways, curl = append(ways, callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "quickstart"})), "-H 'Authorization: Bearer "+token+"' "
 	}
 	if ways != nil {
 		s.options.Caller = dcr.AnyOf(ways...)
 	}
 	return curl, nil
-}
-
-// bearerOf lets in who bears the token.
-func bearerOf(token string) dcr.Authenticator {
-	want := []byte("Bearer " + token)
-	return func(r *http.Request) (*dcr.Caller, error) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
-			return nil, nil
-		}
-		return &dcr.Caller{Subject: "quickstart"}, nil
-	}
 }
 
 // reachable is a host and port by which this machine reaches its own listener.

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 type program struct {
 	*exec.Cmd
 	endpoint, token, initialToken string
+
+	line    string // to paste
+	missing string // what a registration needs, where there is no line
 }
 
 // start runs quickstart until it is ready.
@@ -52,10 +55,15 @@ func start(t *testing.T, flags ...string) *program {
 	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
+		if line, found := strings.CutPrefix(lines.Text(), "  curl "); found {
+			p.line = line
+		}
 		name, value, _ := strings.Cut(lines.Text(), ": ")
 		switch name {
 		case "bearer token":
 			p.token = value
+		case "there is no line to paste, since a registration needs more here":
+			p.missing = value
 		case "initial-access-token":
 			p.initialToken = value
 		case "ready":

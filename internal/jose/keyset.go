@@ -5,6 +5,7 @@ package jose
 
 import (
 	"crypto"
+	"slices"
 
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -65,6 +66,18 @@ func (k *jwk) verificationKey() (key, bool) {
 		return key{}, false
 	}
 	return key{kind: kindName, alg: k.alg, public: public}, true
+}
+
+// CanSign reports whether a client's key set has a key that signs by one of the
+// named algorithms, as its type, use, key_ops and alg say.
+func CanSign(jwks []byte, algs []string) bool {
+	set, err := ParseKeySet(jwks)
+	return err == nil && slices.ContainsFunc(set.keys, func(k key) bool {
+		return slices.ContainsFunc(algs, func(alg string) bool {
+			a := algorithms[alg]
+			return a.verifier != nil && k.fits(alg, a)
+		})
+	})
 }
 
 // Has reports whether the set has a key called kid.

@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +104,41 @@ func TestSecretsFollowTheMethod(t *testing.T) {
 			t.Errorf("%s: status %d: %s", step.sentence, a.status, a.body)
 		}
 		last = a
+	}
+}
+
+// Every secret is kept, where the host says so, and answered once all the same.
+func TestSealAllSecrets(t *testing.T) {
+	sealer, err := dcr.NewAESSealer(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, `{"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","none"]}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+		o.Sealer, o.SealAllSecrets, o.RotateSecret = sealer, true, true
+	})
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		a := r.register(t, request(t, `{"token_endpoint_auth_method":"`+method+`"}`))
+		secret := a.text("client_secret")
+		check := func(count int) {
+			t.Helper()
+			client := r.client(t, a)
+			opened, err := client.OpenSecrets(sealer, time.Now())
+			if err != nil || len(opened) != count || opened[0].Reveal() != secret || !client.VerifySecret(secret, time.Now()) {
+				t.Errorf("%s: %d secrets can be opened, %v", method, len(opened), err)
+			}
+		}
+		check(1)
+		if read := r.manage(t, "GET", a, ""); read.status != 200 || read.text("client_secret") != "" {
+			t.Errorf("%s: a read answers %s", method, read.body)
+		}
+		updated := r.manage(t, "PUT", a, a.update(nil))
+		secret = updated.text("client_secret")
+		check(2) // the old one in its window
+	}
+	if client := r.client(t, r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))); len(client.Secrets) != 0 {
+		t.Errorf("a public client has %d secrets", len(client.Secrets))
+	}
+	if _, err := dcr.NewHandler(r.store, &dcr.Options{Endpoint: endpoint, SealAllSecrets: true}); err == nil || !strings.Contains(err.Error(), "Options.Sealer") {
+		t.Errorf("without a Sealer: %v", err)
 	}
 }
