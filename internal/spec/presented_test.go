@@ -6,9 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dynreg/dcr"
 )
@@ -101,6 +104,29 @@ func TestBasicCredentials(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzBasicCredentials: what a client encodes comes out as it was issued, and
+// nothing else that a header may hold is a fault.
+func FuzzBasicCredentials(f *testing.F) {
+	f.Add("a-1", "b_2")
+	f.Add("https://app.example/oauth", "s e+c%:r\u20ac")
+	f.Fuzz(func(t *testing.T, id, secret string) {
+		r := httptest.NewRequest("POST", "/token", nil)
+		r.SetBasicAuth(id, secret)
+		dcr.BasicCredentials(r)
+		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+		readID, readSecret, ok := dcr.BasicCredentials(r)
+		if ok && (readID != id || readSecret.Reveal() != secret) {
+			t.Errorf("%q and %q came out as %q and %q", id, secret, readID, readSecret.Reveal())
+		}
+		printable := func(text string) bool {
+			return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+		}
+		if want := id != "" && printable(id) && printable(secret); ok != want {
+			t.Errorf("%q and %q: %v", id, secret, ok)
+		}
+	})
 }
 
 func basic(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
