@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -182,13 +181,12 @@ func (reg *Registration) checkFixedRules() error {
 		Request: reg.Request, Statement: cmp.Or(reg.claims, reg.Statement), Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
 		now: reg.now, canSeal: reg.canSeal, plain: true,
 	}
-	refused, brokenRule := (*Error)(nil), (*Error)(nil)
 	standard := DefaultValidator{
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
 	}
-	err := Validate(context.Background(), standard, plain)
-	if errors.As(err, &refused) && errors.As(broken, &brokenRule) && refused.Rule == brokenRule.Rule {
+	refused, brokenRule := asRefusal(Validate(context.Background(), standard, plain)), asRefusal(broken)
+	if refused != nil && brokenRule != nil && refused.Rule == brokenRule.Rule {
 		return refused
 	}
 	return hookFault(broken)

@@ -115,7 +115,7 @@ func ParseRequest(body []byte, limits Limits) (*Request, error) {
 	if err == nil {
 		return request, nil
 	}
-	if refused := (*Error)(nil); errors.As(err, &refused) {
+	if refused := asRefusal(err); refused != nil {
 		return nil, refused
 	}
 	refused := refuse(InvalidClientMetadata, "", "body.json", "%s", err.Error())

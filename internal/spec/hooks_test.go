@@ -18,7 +18,8 @@ import (
 )
 
 // TestHooksRefuse holds both ways of refusing, in every hook: an *Error is
-// shown, any other error is logged and a bare 500; nothing is stored.
+// shown, any other error is logged and a bare 500; nothing is stored. No error, be
+// it as odd as it likes, is answered as a success or breaks the connection.
 func TestHooksRefuse(t *testing.T) {
 	shown, hidden := dcr.Errorf(dcr.InvalidClientMetadata, "not today"), errors.New("secret detail")
 	hooks := map[string]func(err error) dcr.Options{
@@ -42,14 +43,28 @@ func TestHooksRefuse(t *testing.T) {
 	}
 	for name, options := range hooks {
 		for _, c := range []struct {
-			err    error
-			status int
-			code   dcr.Code
-		}{{shown, 400, dcr.InvalidClientMetadata}, {hidden, 500, dcr.ServerError}} {
+			sentence string
+			err      error
+			status   int
+			code     dcr.Code
+		}{
+			{"an *Error", shown, 400, dcr.InvalidClientMetadata},
+			{"another error", hidden, 500, dcr.ServerError},
+			{"a status of success", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 200}, 400, dcr.InvalidClientMetadata},
+			{"a status without a body", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 204}, 400, dcr.InvalidClientMetadata},
+			{"an interim status", &dcr.Error{Code: dcr.AccessDenied, Status: 101}, 403, dcr.AccessDenied},
+			{"a status that is none", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 42}, 400, dcr.InvalidClientMetadata},
+			{"a status beyond all", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 1000}, 400, dcr.InvalidClientMetadata},
+			{"an *Error with nothing in it", &dcr.Error{}, 400, dcr.InvalidRequest},
+			{"a fault of the server without a code", &dcr.Error{Status: 502}, 502, dcr.ServerError},
+			{"a code that cannot be printed", &dcr.Error{Code: "odd\n\"\u202e"}, 400, "odd?'?"},
+			{"a nil *Error", (*dcr.Error)(nil), 500, dcr.ServerError},
+			{"a nil *Error that is wrapped", fmt.Errorf("it failed: %w", (*dcr.Error)(nil)), 500, dcr.ServerError},
+		} {
 			if name == "Caller" && c.status == 500 {
 				c.status, c.code = 503, dcr.TemporarilyUnavailable // an outage
 			}
-			t.Run(fmt.Sprintf("%s refuses with %d", name, c.status), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s refuses with %s", name, c.sentence), func(t *testing.T) {
 				store := memstore.New()
 				opts := options(c.err)
 				opts.AllowAnonymous = true
@@ -60,7 +75,7 @@ func TestHooksRefuse(t *testing.T) {
 				if a.status != c.status || a.members["error"] != string(c.code) {
 					t.Errorf("status %d: %s", a.status, a.body)
 				}
-				if strings.Contains(a.body, "detail") || (c.status >= 500) != strings.Contains(lines.String(), "secret detail") {
+				if strings.Contains(a.body, "detail") || (c.err == hidden) != strings.Contains(lines.String(), "secret detail") || (c.status == 500 || c.status == 503) != strings.Contains(lines.String(), "ERROR") {
 					t.Errorf("answer %s, log %s", a.body, lines)
 				}
 				if count, _ := store.CountClients(t.Context(), dcr.Filter{}); count != 0 {
