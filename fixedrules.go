@@ -20,6 +20,7 @@ var fixedRules = []func(reg *Registration) error{
 	(*Registration).checkRedirects,
 	(*Registration).checkScope,
 	(*Registration).checkMembers,
+	(*Registration).checkLocalizedNames,
 	(*Registration).checkLocalizedURIs,
 	(*Registration).checkReadable,
 	(*Registration).checkAuthentication,
@@ -145,13 +146,25 @@ func (reg *Registration) checkEncPairs() error {
 	return nil
 }
 
-// checkExtensionNames keeps what the server issues out of the extensions.
+// checkLocalizedNames keeps everything but language-tagged forms out of them, so
+// that none is written as another member, such as one that the server issues.
+func (reg *Registration) checkLocalizedNames() error {
+	for name := range reg.Client.Localized {
+		if _, tagged := taggedMember(name); !tagged {
+			return refuse(ServerError, "", "localized.name", "a language-tagged form must have the name of a human-readable member and a tag")
+		}
+	}
+	return nil
+}
+
+// checkExtensionNames keeps what the server issues, and every member of another
+// place, out of the extensions.
 func (reg *Registration) checkExtensionNames() error {
 	for name, raw := range reg.Client.Extra {
 		if !json.Valid(raw) {
 			return refuseMember(name, "json", "must be JSON")
 		}
-		if serverSays(name) || member(name) != nil {
+		if _, tagged := taggedMember(name); tagged || serverSays(name) || member(name) != nil {
 			return refuseMember(name, "extension", "must not be an extension member")
 		}
 	}

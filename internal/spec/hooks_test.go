@@ -225,6 +225,79 @@ func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
 	}
 }
 
+// TestAnswersHaveWhatIsStored holds that no hook between the credentials and the
+// store makes the answer tell of others than those that are stored, or write a
+// member twice: on registration and update, by ModifyResponse and ShapeResponse.
+func TestAnswersHaveWhatIsStored(t *testing.T) {
+	raw := json.RawMessage(`"mine"`)
+	for sentence, edit := range map[string]func(c *dcr.Client, res *dcr.Response){
+		"the secret is taken away":            func(c *dcr.Client, _ *dcr.Response) { c.Secrets = nil },
+		"the secret is replaced":              func(c *dcr.Client, _ *dcr.Response) { c.Secrets = []dcr.Secret{dcr.HashSecret("mine")} },
+		"the secret is overwritten":           func(c *dcr.Client, _ *dcr.Response) { c.Secrets[0] = dcr.HashSecret("mine") },
+		"the token is taken away":             func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = nil },
+		"the token is replaced":               func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = []dcr.Secret{dcr.HashSecret("mine")} },
+		"a form without a tag is stored":      func(c *dcr.Client, _ *dcr.Response) { c.Localized = map[string]string{"client_id": "mine"} },
+		"a form without a tag is answered":    func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_id": "mine"} },
+		"a tag on what has none is answered":  func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_secret#de": "mine"} },
+		"a tagged form is stored as an extra": func(c *dcr.Client, _ *dcr.Response) { c.Extra = map[string]json.RawMessage{"client_name#de": raw} },
+	} {
+		for hook, install := range map[string]func(o *dcr.Options, v dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)){
+			"ModifyResponse": func(o *dcr.Options, _ dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)) {
+				o.ModifyResponse = func(_ context.Context, reg *dcr.Registration, res *dcr.Response) error { f(reg, res); return nil }
+			},
+			"ShapeResponse": func(o *dcr.Options, v dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)) {
+				o.Validator = answerEditor{v, f}
+			},
+		} {
+			t.Run(sentence+" by "+hook, func(t *testing.T) {
+				edits := false
+				r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+					o.Logger, _ = quiet()
+					o.RotateSecret = true
+					install(o, *v, func(reg *dcr.Registration, res *dcr.Response) {
+						if edits {
+							edit(reg.Client, res)
+						}
+					})
+				})
+				old := r.register(t, request(t, ``))
+				before := r.stored(t, old)
+				edits = true
+				for when, a := range map[string]*answer{"registered": r.post(t, request(t, ``)), "updated": r.manage(t, "PUT", old, old.update(nil))} {
+					if a.status != 500 {
+						t.Errorf("%s: status %d: %s", when, a.status, a.body)
+					}
+				}
+				if count, _ := r.store.CountClients(t.Context(), dcr.Filter{}); count != 1 || r.stored(t, old) != before {
+					t.Errorf("%d clients; the first is %s, was %s", count, r.stored(t, old), before)
+				}
+			})
+		}
+	}
+	t.Run("a client that had no use for a secret gets one", func(t *testing.T) {
+		r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Logger, _ = quiet()
+			o.Validator = answerEditor{*v, func(reg *dcr.Registration, _ *dcr.Response) {
+				reg.Client.TokenEndpointAuthMethod = "client_secret_basic"
+			}}
+		})
+		if a := r.post(t, request(t, `{"token_endpoint_auth_method":"none"}`)); a.status != 500 {
+			t.Errorf("status %d: %s", a.status, a.body)
+		}
+	})
+}
+
+// answerEditor is a policy that edits its answers, and the client.
+type answerEditor struct {
+	dcr.DefaultValidator
+	edit func(*dcr.Registration, *dcr.Response)
+}
+
+func (s answerEditor) ShapeResponse(_ context.Context, reg *dcr.Registration, res *dcr.Response) error {
+	s.edit(reg, res)
+	return nil
+}
+
 func TestPanicInAHookStoresNothing(t *testing.T) {
 	store := memstore.New()
 	handler := newHandler(t, store, dcr.Options{AllowAnonymous: true,
