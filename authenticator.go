@@ -4,7 +4,6 @@ package dcr
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -143,7 +142,7 @@ func AnyOf(authenticators ...Authenticator) Authenticator {
 // refuse becomes an outage.
 func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
 	caller, err := authenticate(r)
-	if err == nil || errors.As(err, new(*Error)) {
+	if err == nil || asRefusal(err) != nil {
 		return caller, err
 	}
 	unavailable := Unavailable("the server cannot find out who sends this at the moment", err)
@@ -164,13 +163,13 @@ func withCaller(r *http.Request, caller *Caller) *http.Request {
 // credential and refuses it outweighs who could not tell, and that outweighs
 // who does not know it.
 func weight(err error) int {
-	shown := (*Error)(nil)
+	shown := asRefusal(err)
 	switch {
 	case err == nil:
 		return 0
 	case codeOf(err) == InvalidToken:
 		return 1
-	case !errors.As(err, &shown) || shown.status() >= http.StatusInternalServerError:
+	case shown == nil || shown.status() >= http.StatusInternalServerError:
 		return 2
 	}
 	return 3

@@ -63,11 +63,8 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		if err != nil {
 			return "", err
 		}
-		switch {
-		case id == "":
-			return "", errors.New("dcr: Options.NewClientID returned an empty client id")
-		case strings.HasPrefix(strings.ToLower(id), "https://"):
-			return "", fmt.Errorf("dcr: Options.NewClientID returned %q: an https URL is the id of a client that publishes its metadata there", id)
+		if err := h.checkID(id); err != nil {
+			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
 		}
 		c.ID = id
 	}
@@ -79,6 +76,21 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		return "", nil
 	}
 	return h.newSecret(ctx, reg, rotate)
+}
+
+// checkID says why no client can have an id, or be managed by it.
+func (h *Handler) checkID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("an empty client id")
+	case strings.HasPrefix(strings.ToLower(id), "https://"):
+		return errors.New("an https URL is the id of a client that publishes its metadata there")
+	case strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }):
+		return errors.New("a client id has printable ASCII alone (RFC 6749 A.1)")
+	case h.pathForm && (id == "." || id == ".." || strings.Contains(id, "/")):
+		return errors.New("it cannot stand in the path of Options.ClientURI; make ids without a slash, or leave ClientURI empty")
+	}
+	return nil
 }
 
 // hasSecret reports whether a valid secret of the client serves its needs.

@@ -49,12 +49,12 @@ func (c Code) Error() string { return string(c) }
 // Error refuses a request in a way that is shown to the registrant. Any other
 // error is logged and answered with a bare 500.
 type Error struct {
-	Code        Code          // shown as error
+	Code        Code          // shown as error; if empty, InvalidRequest, or ServerError by the status
 	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
 	Member      string        // the metadata member at fault, for logs
 	Rule        string        // a stable id of the rule that refused, for logs
 	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
-	Status      int           // the HTTP status; if zero, the one that belongs to Code
+	Status      int           // the HTTP status, 400 to 599; if zero, or anything else, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
 	Err         error         // what lies behind: logged and unwrapped to, never shown
 }
@@ -134,8 +134,13 @@ func withoutWrapped(format string, args []any) string {
 	return strings.Trim(text, " :,;")
 }
 
-// Error returns the code and the description.
+// Error returns the code and the description. A nil *Error, which a hook returns
+// that declares one and forgets to return nil, refuses nothing: it is an error of
+// the server's.
 func (e *Error) Error() string {
+	if e == nil {
+		return "a nil *dcr.Error; return nil itself for no error"
+	}
 	if e.Description == "" {
 		return string(e.Code)
 	}
@@ -143,10 +148,22 @@ func (e *Error) Error() string {
 }
 
 // Is reports whether target is e's code.
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
+func (e *Error) Is(target error) bool { return e != nil && target == error(e.Code) }
 
 // Unwrap returns Err.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
+
+// asRefusal returns the *Error that err is shown as, nil if it is none.
+func asRefusal(err error) *Error {
+	refused := (*Error)(nil)
+	errors.As(err, &refused)
+	return refused
+}
 
 // refuse makes the error of a rule about one member.
 func refuse(code Code, member, rule, format string, args ...any) *Error {
@@ -214,8 +231,8 @@ func Unavailable(sentence string, err error) *Error {
 // and status, anything else as a bare server_error of status 500. It is the
 // default of Options.WriteError.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	shown := (*Error)(nil)
-	if !errors.As(err, &shown) {
+	shown := asRefusal(err)
+	if shown == nil {
 		shown = Errorf(ServerError, "the server failed to handle the request")
 	}
 	switch status := shown.status(); {
@@ -241,7 +258,7 @@ func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 		header.Set("Retry-After", strconv.Itoa(int((shown.RetryAfter+time.Second-1)/time.Second)))
 	}
 	var object objectWriter
-	object.text("error", string(shown.Code))
+	object.text("error", printable(string(shown.code())))
 	object.text("error_description", printable(shown.Description))
 	body, _ := object.finish()
 	write(w, shown.status(), body)
@@ -259,11 +276,11 @@ func (e *Error) scopeParameter() string {
 // registrant's fault at debug level, what is ours as an error. What is out of
 // order, which every stranger can find out, is tallied.
 func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
-	refused := (*Error)(nil)
+	refused := asRefusal(err)
 	switch {
 	case abandoned(r, err):
 		logger.DebugContext(r.Context(), "client registration abandoned by its client")
-	case !errors.As(err, &refused):
+	case refused == nil:
 		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
 		tallied.Log(r.Context(), logger, slog.LevelWarn, "store.full", "client registration unavailable", "error", refused.Err)
@@ -280,8 +297,8 @@ func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err 
 // answer does not tell: the operator of a pipeline asks that first. Every stranger
 // can bring it about, so it is tallied.
 func logRefusedToken(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
-	refused := (*Error)(nil)
-	if errors.As(err, &refused) && refused != errNoToken && strings.HasPrefix(refused.Rule, "token.") && refused.status() < http.StatusInternalServerError {
+	refused := asRefusal(err)
+	if refused != nil && refused != errNoToken && strings.HasPrefix(refused.Rule, "token.") && refused.status() < http.StatusInternalServerError {
 		tallied.Log(r.Context(), logger, slog.LevelInfo, refused.Rule, "access token refused", "rule", refused.Rule, "error", refused.Err)
 	}
 }
@@ -295,16 +312,27 @@ func abandoned(r *http.Request, err error) bool {
 
 // codeOf is the code that WriteError shows for err, whatever lies behind it.
 func codeOf(err error) Code {
-	shown := (*Error)(nil)
-	if errors.As(err, &shown) {
-		return shown.Code
+	if shown := asRefusal(err); shown != nil {
+		return shown.code()
 	}
 	return ServerError
 }
 
-// status is the HTTP status of the error.
+// code is the code that is shown.
+func (e *Error) code() Code {
+	switch {
+	case e.Code != "":
+		return e.Code
+	case e.status() >= http.StatusInternalServerError:
+		return ServerError
+	}
+	return InvalidRequest
+}
+
+// status is the HTTP status of the error. One that is no error status would tell
+// the registrant of a success, or break the connection.
 func (e *Error) status() int {
-	if e.Status != 0 {
+	if http.StatusBadRequest <= e.Status && e.Status <= 599 {
 		return e.Status
 	}
 	switch e.Code {

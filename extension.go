@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -227,8 +226,8 @@ func (f Field[T]) check(name string, raw json.RawMessage) error {
 		return nil
 	}
 	err = f.rule(value)
-	refused := (*Error)(nil)
-	if !errors.As(err, &refused) {
+	refused := asRefusal(err)
+	if refused == nil {
 		return err
 	}
 	own := *refused

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ var fixedRules = []func(reg *Registration) error{
 	(*Registration).checkRedirects,
 	(*Registration).checkScope,
 	(*Registration).checkMembers,
+	(*Registration).checkLocalizedNames,
 	(*Registration).checkLocalizedURIs,
 	(*Registration).checkReadable,
 	(*Registration).checkAuthentication,
@@ -146,13 +146,25 @@ func (reg *Registration) checkEncPairs() error {
 	return nil
 }
 
-// checkExtensionNames keeps what the server issues out of the extensions.
+// checkLocalizedNames keeps everything but language-tagged forms out of them, so
+// that none is written as another member, such as one that the server issues.
+func (reg *Registration) checkLocalizedNames() error {
+	for name := range reg.Client.Localized {
+		if _, tagged := taggedMember(name); !tagged {
+			return refuse(ServerError, "", "localized.name", "a language-tagged form must have the name of a human-readable member and a tag")
+		}
+	}
+	return nil
+}
+
+// checkExtensionNames keeps what the server issues, and every member of another
+// place, out of the extensions.
 func (reg *Registration) checkExtensionNames() error {
 	for name, raw := range reg.Client.Extra {
 		if !json.Valid(raw) {
 			return refuseMember(name, "json", "must be JSON")
 		}
-		if serverSays(name) || member(name) != nil {
+		if _, tagged := taggedMember(name); tagged || serverSays(name) || member(name) != nil {
 			return refuseMember(name, "extension", "must not be an extension member")
 		}
 	}
@@ -182,13 +194,12 @@ func (reg *Registration) checkFixedRules() error {
 		Request: reg.Request, Statement: cmp.Or(reg.claims, reg.Statement), Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
 		now: reg.now, canSeal: reg.canSeal, plain: true,
 	}
-	refused, brokenRule := (*Error)(nil), (*Error)(nil)
 	standard := DefaultValidator{
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
 	}
-	err := Validate(context.Background(), standard, plain)
-	if errors.As(err, &refused) && errors.As(broken, &brokenRule) && refused.Rule == brokenRule.Rule {
+	refused, brokenRule := asRefusal(Validate(context.Background(), standard, plain)), asRefusal(broken)
+	if refused != nil && brokenRule != nil && refused.Rule == brokenRule.Rule {
 		return refused
 	}
 	return hookFault(broken)

@@ -108,8 +108,9 @@ type Options struct {
 	// false, only the secrets that symmetric algorithms need are kept.
 	SealAllSecrets bool
 
-	// NewClientID makes a client's identifier, which is none that begins with
-	// https://: such a one belongs to a client that publishes its metadata. An
+	// NewClientID makes a client's identifier, of printable ASCII (RFC 6749 A.1),
+	// without a slash where ClientURI has it in the path. It is none that begins
+	// with https://: such a one belongs to a client that publishes its metadata. An
 	// [*Error] refuses the registration and is shown. Where the store has a
 	// client of that id, it is asked again, up to three times in all, with the
 	// taken id in reg.Client.ID, which is empty at first; then that is an error

@@ -115,7 +115,7 @@ func ParseRequest(body []byte, limits Limits) (*Request, error) {
 	if err == nil {
 		return request, nil
 	}
-	if refused := (*Error)(nil); errors.As(err, &refused) {
+	if refused := asRefusal(err); refused != nil {
 		return nil, refused
 	}
 	refused := refuse(InvalidClientMetadata, "", "body.json", "%s", err.Error())
@@ -152,10 +152,8 @@ func (r *Request) member(name string, value strictjson.Value) error {
 		r.note(-1, name, err)
 		return nil
 	}
-	if base, _, tagged := strings.Cut(name, "#"); tagged {
-		if i, known := members.Find(base); known && members.Fields[i].Tag.Get("lang") != "" && wellFormedTag(name[len(base)+1:]) {
-			return r.localized(i, name, value)
-		}
+	if i, tagged := taggedMember(name); tagged {
+		return r.localized(i, name, value)
 	}
 	if !emptyArray(value) {
 		put(&r.Extra, name, json.RawMessage(value))
@@ -252,6 +250,16 @@ func (r *Request) serverMember(name string, value strictjson.Value) {
 			r.issued = name
 		}
 	}
+}
+
+// taggedMember finds the member that a name with a language tag is a form of.
+func taggedMember(name string) (i int, tagged bool) {
+	base, tag, tagged := strings.Cut(name, "#")
+	if !tagged {
+		return 0, false
+	}
+	i, known := members.Find(base)
+	return i, known && members.Fields[i].Tag.Get("lang") != "" && wellFormedTag(tag)
 }
 
 // wellFormedTag reports whether tag has the shape of a BCP 47 language tag

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/dynreg/dcr/internal/record"
@@ -91,8 +92,11 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	}
 	metadata, statement := &reg.Client.Metadata, reg.Client.statementText()
 	if _, plain := v.(DefaultValidator); !plain || h.hooked {
-		res := newResponse(reg, v)
+		res, issued := newResponse(reg, v), reg.Client.newestSecret()
 		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
+			return nil, err
+		}
+		if err := reg.checkIssued(secret, issued, token); err != nil {
 			return nil, err
 		}
 		metadata, statement = &res.Metadata, res.SoftwareStatement
@@ -122,6 +126,11 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 			return fmt.Errorf("dcr: ShapeResponse or ModifyResponse set %q to what is not JSON", name)
 		}
 	}
+	for name := range res.Localized {
+		if _, tagged := taggedMember(name); !tagged {
+			return fmt.Errorf("dcr: ShapeResponse or ModifyResponse set Localized[%q], which is no language-tagged form", name)
+		}
+	}
 	if reg.Request != nil {
 		broken := reg.fixedRules()
 		if broken == nil {
@@ -132,6 +141,36 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 		}
 	}
 	return nil
+}
+
+// checkIssued holds what the hooks left of the client to what the answer will say
+// of its credentials: a client that is told of a secret or a token which nobody
+// stored, or that has none and needs one, could never use them. issued is the form
+// in which secret is kept.
+func (reg *Registration) checkIssued(secret Plaintext, issued string, token Plaintext) error {
+	c := reg.Client
+	switch {
+	case reg.Request == nil:
+		return nil
+	case secret != "" && !slices.ContainsFunc(c.Secrets, func(s Secret) bool { return s.Value == issued }):
+		return hookFault(errors.New("its answer has a client secret that it does not have"))
+	case token != "" && !matchAny(c.RegistrationTokens, token.Reveal(), reg.Now()):
+		return hookFault(errors.New("its answer has a registration access token that it does not have"))
+	case c.NeedsSecret() && c.newestSecret() == "":
+		return hookFault(errors.New("it needs a client secret and has none"))
+	}
+	return nil
+}
+
+// newestSecret is the form in which the newest secret is kept, "" if there is
+// none.
+func (c *Client) newestSecret() string {
+	for _, secret := range c.Secrets { // the newest comes first
+		if secret.Type != SecretJWK {
+			return secret.Value
+		}
+	}
+	return ""
 }
 
 // scratch is room to write JSON in, whose size is known only then.
@@ -225,7 +264,7 @@ func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on f
 	object.text("software_statement", statement)
 	object.metadata(metadata, shown(metadata, on))
 	for _, name := range sortedKeys(metadata.Extra) {
-		if !serverSays(name) && member(name) == nil {
+		if _, tagged := taggedMember(name); !tagged && !serverSays(name) && member(name) == nil {
 			object.raw(name, metadata.Extra[name])
 		}
 	}

@@ -184,15 +184,15 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if err != nil {
 		return DecodedBody{}, err
 	}
+	if err := d.check(token, statement); err != nil {
+		return DecodedBody{}, err // before anything is fetched: a statement is public, and so anybody's to send
+	}
 	keys, err := d.keys(ctx, statement, token.KeyID())
 	if err != nil {
 		return DecodedBody{}, err
 	}
 	if _, fault := token.Verify(keys); fault != nil {
 		return DecodedBody{}, requestFault(fault)
-	}
-	if err := d.check(token, statement); err != nil {
-		return DecodedBody{}, err
 	}
 	members, err := claims.members.finish()
 	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement)}, err

@@ -79,6 +79,9 @@ func (o *Options) check(store ClientConfigurationStore) error {
 		}
 	}
 	for _, name := range sortedKeys(o.Policies) {
+		if name == "" {
+			return errors.New(`Options.Policies[""] would never run, for "" is the name of Options.Validator; give it another name`)
+		}
 		if err := o.checkValidator(o.Policies[name], store); err != nil {
 			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
 		}

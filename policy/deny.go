@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,15 +23,24 @@ type DenyList struct {
 
 // Deny refuses what is on the list. The answer does not say what the list
 // holds. Names are compared as a reader would: without regard to case, width,
-// accents, white space, invisible characters, and to which of the letters of
-// the Latin, Greek and Cyrillic scripts look alike.
+// accents, how much white space there is, invisible characters, and to which of
+// the letters of the Latin, Greek and Cyrillic scripts look alike.
 //
 // It panics on an entry that could never match: a host that is none or is not
-// ASCII, a name of which there is nothing to see.
+// ASCII, a scheme that is none, a name of which there is nothing to see, an empty
+// software_id.
 func Deny(list DenyList) Rule {
 	hosts := hostList("Deny", list.Hosts)
 	for i, host := range hosts {
 		hosts[i] = strings.TrimPrefix(host, "*.")
+	}
+	for _, scheme := range list.Schemes {
+		if !isScheme(scheme) {
+			panic(fmt.Sprintf("policy: Deny: %q is no scheme; give a name alone, such as http or com.example.app", scheme))
+		}
+	}
+	if slices.Contains(list.SoftwareIDs, "") {
+		panic("policy: Deny: a software_id is empty; leave it out")
 	}
 	names := make([]confusable.Look, len(list.ClientNames))
 	for i, name := range list.ClientNames {
@@ -99,4 +109,11 @@ func (d deny) deniesHost(host string) bool {
 
 func (d deny) deniesScheme(scheme string) bool {
 	return slices.ContainsFunc(d.schemes, func(denied string) bool { return strings.EqualFold(denied, scheme) })
+}
+
+// isScheme reports whether text has the form of a scheme (RFC 3986 §3.1).
+func isScheme(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	lower := strings.ToLower(text)
+	return strings.Trim(lower, letters+"0123456789+-.") == "" && strings.ContainsAny(lower[:min(1, len(lower))], letters)
 }

@@ -276,6 +276,22 @@ func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 			t.Errorf("a list of names takes %+q", entry)
 		}
 	}
+	for _, entry := range []string{"", "https:", "cursor://", "b\u00FCcher", "1app", "my_app", " jnlp"} {
+		if !panics(func() { policy.Deny(policy.DenyList{Schemes: []string{"http", entry}}) }) {
+			t.Errorf("Deny takes %+q as a scheme", entry)
+		}
+	}
+	for _, entry := range []string{"JNLP", "javascript", "com.example.app", "web+x"} {
+		if panics(func() { policy.Deny(policy.DenyList{Schemes: []string{entry}}) }) {
+			t.Errorf("Deny does not take %q as a scheme", entry)
+		}
+	}
+	if !panics(func() { policy.Deny(policy.DenyList{SoftwareIDs: []string{"evil", ""}}) }) {
+		t.Error("Deny takes an empty software_id")
+	}
+	if !panics(func() { policy.ReadableNames(nil) }) {
+		t.Error("ReadableNames takes nil")
+	}
 }
 
 func panics(f func()) (panicked bool) {

@@ -97,8 +97,12 @@ func (n reservedName) belongsTo(c *dcr.Client) bool {
 // ReadableNames says which characters the names that people read may have
 // (client_name and the extension members that may carry a language tag, in
 // every language), in the place of the default, [dcr.ReadableRune]. contacts,
-// software_id and software_version are always held to the default.
+// software_id and software_version are always held to the default. It panics on
+// nil.
 func ReadableNames(allowed func(r rune) bool) Rule {
+	if allowed == nil {
+		panic("policy: ReadableNames: allowed is nil; give dcr.ReadableRune, or leave the rule out")
+	}
 	return func(inner dcr.Validator) dcr.Validator { return readableNames{inner, allowed} }
 }
 

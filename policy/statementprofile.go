@@ -6,6 +6,7 @@ package policy
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -113,8 +114,11 @@ func publicHTTPS(longest int) Rule {
 	})
 }
 
-// isPublicHTTPS reports whether u is https on a host that is not the user's own
-// machine, by whatever name.
+// isPublicHTTPS reports whether u is https on a host that is public: a name that
+// is not the user's own machine's or one of a local network, or a public address.
 func isPublicHTTPS(u *uri.URI) bool {
-	return u.Kind() == uri.HTTPS && u.Host != "localhost" && !strings.HasSuffix(u.Host, ".localhost")
+	if address, err := netip.ParseAddr(u.Host); err == nil {
+		return u.Kind() == uri.HTTPS && address.IsGlobalUnicast() && !address.IsPrivate()
+	}
+	return u.Kind() == uri.HTTPS && strings.Contains(u.Host, ".") && !strings.HasSuffix(u.Host, ".localhost")
 }

@@ -161,7 +161,7 @@ func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Se
 // ukWriteError knows only the codes of RFC 7591 for what is wrong with a
 // request.
 func ukWriteError(w http.ResponseWriter, r *http.Request, err error) {
-	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
+	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown != nil && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
 		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
 	}
 	dcr.WriteError(w, r, err)

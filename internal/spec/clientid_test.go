@@ -132,10 +132,15 @@ func TestIDsOfTheHost(t *testing.T) {
 		{"one that the host makes another of", func(_ context.Context, reg *dcr.Registration) (string, error) {
 			return "taken" + strings.Repeat("'", min(len(reg.Client.ID), 1)), nil
 		}, 201, ""},
-		{"none", name(""), 500, "Options.NewClientID returned an empty client id"},
+		{"none", name(""), 500, `Options.NewClientID returned \"\": an empty client id`},
 		{"the URL of a metadata document", name("https://app.example.com/client.json"), 500, "Options.NewClientID returned"},
 		{"that in capitals", name("HTTPS://app.example.com/"), 500, "Options.NewClientID returned"},
 		{"a name that only begins alike", name("https:app"), 201, ""},
+		{"a blank", name(" "), 201, ""},
+		{"a line break", name("a\r\nb"), 500, "printable ASCII"},
+		{"a letter beyond ASCII", name("b\u00fccher"), 500, "printable ASCII"},
+		{"bytes that are no text", name("\xff"), 500, "printable ASCII"},
+		{"a slash, in the query", name("a/b"), 201, ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			store := memstore.New()
@@ -208,4 +213,23 @@ func (v fetchingStep) SetClientDefaults(ctx context.Context, reg *dcr.Registrati
 		clear(document.Body) // whoever fetches it next has a copy of his own
 	}
 	return v.DefaultValidator.SetClientDefaults(ctx, reg)
+}
+
+// TestIDsInThePath holds that no client gets an id by which its own
+// registration_client_uri does not lead to it.
+func TestIDsInThePath(t *testing.T) {
+	for id, status := range map[string]int{"a": 201, "a b": 201, "a?b": 201, "a%2Fb": 201, "...": 201, ".": 500, "..": 500, "a/b": 500, "../a": 500, "/": 500} {
+		logger, _ := quiet()
+		handler := newHandler(t, memstore.New(), dcr.Options{
+			AllowAnonymous: true, ClientURI: endpoint + "/{client_id}", Logger: logger,
+			NewClientID: func(context.Context, *dcr.Registration) (string, error) { return id, nil },
+		})
+		a := ask(t, handler, "POST", registerURL, "", plainBody)
+		if a.status != status {
+			t.Errorf("%q: status %d: %s", id, a.status, a.body)
+		}
+		if a.status == 201 {
+			answered(t, ask(t, handler, "GET", strings.TrimPrefix(a.text("registration_client_uri"), issuer), a.text("registration_access_token"), ""), 200, "")
+		}
+	}
 }

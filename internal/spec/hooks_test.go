@@ -18,7 +18,8 @@ import (
 )
 
 // TestHooksRefuse holds both ways of refusing, in every hook: an *Error is
-// shown, any other error is logged and a bare 500; nothing is stored.
+// shown, any other error is logged and a bare 500; nothing is stored. No error, be
+// it as odd as it likes, is answered as a success or breaks the connection.
 func TestHooksRefuse(t *testing.T) {
 	shown, hidden := dcr.Errorf(dcr.InvalidClientMetadata, "not today"), errors.New("secret detail")
 	hooks := map[string]func(err error) dcr.Options{
@@ -42,14 +43,28 @@ func TestHooksRefuse(t *testing.T) {
 	}
 	for name, options := range hooks {
 		for _, c := range []struct {
-			err    error
-			status int
-			code   dcr.Code
-		}{{shown, 400, dcr.InvalidClientMetadata}, {hidden, 500, dcr.ServerError}} {
+			sentence string
+			err      error
+			status   int
+			code     dcr.Code
+		}{
+			{"an *Error", shown, 400, dcr.InvalidClientMetadata},
+			{"another error", hidden, 500, dcr.ServerError},
+			{"a status of success", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 200}, 400, dcr.InvalidClientMetadata},
+			{"a status without a body", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 204}, 400, dcr.InvalidClientMetadata},
+			{"an interim status", &dcr.Error{Code: dcr.AccessDenied, Status: 101}, 403, dcr.AccessDenied},
+			{"a status that is none", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 42}, 400, dcr.InvalidClientMetadata},
+			{"a status beyond all", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 1000}, 400, dcr.InvalidClientMetadata},
+			{"an *Error with nothing in it", &dcr.Error{}, 400, dcr.InvalidRequest},
+			{"a fault of the server without a code", &dcr.Error{Status: 502}, 502, dcr.ServerError},
+			{"a code that cannot be printed", &dcr.Error{Code: "odd\n\"\u202e"}, 400, "odd?'?"},
+			{"a nil *Error", (*dcr.Error)(nil), 500, dcr.ServerError},
+			{"a nil *Error that is wrapped", fmt.Errorf("it failed: %w", (*dcr.Error)(nil)), 500, dcr.ServerError},
+		} {
 			if name == "Caller" && c.status == 500 {
 				c.status, c.code = 503, dcr.TemporarilyUnavailable // an outage
 			}
-			t.Run(fmt.Sprintf("%s refuses with %d", name, c.status), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s refuses with %s", name, c.sentence), func(t *testing.T) {
 				store := memstore.New()
 				opts := options(c.err)
 				opts.AllowAnonymous = true
@@ -60,7 +75,7 @@ func TestHooksRefuse(t *testing.T) {
 				if a.status != c.status || a.members["error"] != string(c.code) {
 					t.Errorf("status %d: %s", a.status, a.body)
 				}
-				if strings.Contains(a.body, "detail") || (c.status >= 500) != strings.Contains(lines.String(), "secret detail") {
+				if strings.Contains(a.body, "detail") || (c.err == hidden) != strings.Contains(lines.String(), "secret detail") || (c.status == 500 || c.status == 503) != strings.Contains(lines.String(), "ERROR") {
 					t.Errorf("answer %s, log %s", a.body, lines)
 				}
 				if count, _ := store.CountClients(t.Context(), dcr.Filter{}); count != 0 {
@@ -208,6 +223,79 @@ func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
 	if !slices.Equal(client.RedirectURIs, []string{"https://app.example.com/callback"}) || len(client.Extra) != 0 {
 		t.Errorf("stored %v, extensions %v", client.RedirectURIs, client.Extra)
 	}
+}
+
+// TestAnswersHaveWhatIsStored holds that no hook between the credentials and the
+// store makes the answer tell of others than those that are stored, or write a
+// member twice: on registration and update, by ModifyResponse and ShapeResponse.
+func TestAnswersHaveWhatIsStored(t *testing.T) {
+	raw := json.RawMessage(`"mine"`)
+	for sentence, edit := range map[string]func(c *dcr.Client, res *dcr.Response){
+		"the secret is taken away":            func(c *dcr.Client, _ *dcr.Response) { c.Secrets = nil },
+		"the secret is replaced":              func(c *dcr.Client, _ *dcr.Response) { c.Secrets = []dcr.Secret{dcr.HashSecret("mine")} },
+		"the secret is overwritten":           func(c *dcr.Client, _ *dcr.Response) { c.Secrets[0] = dcr.HashSecret("mine") },
+		"the token is taken away":             func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = nil },
+		"the token is replaced":               func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = []dcr.Secret{dcr.HashSecret("mine")} },
+		"a form without a tag is stored":      func(c *dcr.Client, _ *dcr.Response) { c.Localized = map[string]string{"client_id": "mine"} },
+		"a form without a tag is answered":    func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_id": "mine"} },
+		"a tag on what has none is answered":  func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_secret#de": "mine"} },
+		"a tagged form is stored as an extra": func(c *dcr.Client, _ *dcr.Response) { c.Extra = map[string]json.RawMessage{"client_name#de": raw} },
+	} {
+		for hook, install := range map[string]func(o *dcr.Options, v dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)){
+			"ModifyResponse": func(o *dcr.Options, _ dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)) {
+				o.ModifyResponse = func(_ context.Context, reg *dcr.Registration, res *dcr.Response) error { f(reg, res); return nil }
+			},
+			"ShapeResponse": func(o *dcr.Options, v dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)) {
+				o.Validator = answerEditor{v, f}
+			},
+		} {
+			t.Run(sentence+" by "+hook, func(t *testing.T) {
+				edits := false
+				r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+					o.Logger, _ = quiet()
+					o.RotateSecret = true
+					install(o, *v, func(reg *dcr.Registration, res *dcr.Response) {
+						if edits {
+							edit(reg.Client, res)
+						}
+					})
+				})
+				old := r.register(t, request(t, ``))
+				before := r.stored(t, old)
+				edits = true
+				for when, a := range map[string]*answer{"registered": r.post(t, request(t, ``)), "updated": r.manage(t, "PUT", old, old.update(nil))} {
+					if a.status != 500 {
+						t.Errorf("%s: status %d: %s", when, a.status, a.body)
+					}
+				}
+				if count, _ := r.store.CountClients(t.Context(), dcr.Filter{}); count != 1 || r.stored(t, old) != before {
+					t.Errorf("%d clients; the first is %s, was %s", count, r.stored(t, old), before)
+				}
+			})
+		}
+	}
+	t.Run("a client that had no use for a secret gets one", func(t *testing.T) {
+		r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Logger, _ = quiet()
+			o.Validator = answerEditor{*v, func(reg *dcr.Registration, _ *dcr.Response) {
+				reg.Client.TokenEndpointAuthMethod = "client_secret_basic"
+			}}
+		})
+		if a := r.post(t, request(t, `{"token_endpoint_auth_method":"none"}`)); a.status != 500 {
+			t.Errorf("status %d: %s", a.status, a.body)
+		}
+	})
+}
+
+// answerEditor is a policy that edits its answers, and the client.
+type answerEditor struct {
+	dcr.DefaultValidator
+	edit func(*dcr.Registration, *dcr.Response)
+}
+
+func (s answerEditor) ShapeResponse(_ context.Context, reg *dcr.Registration, res *dcr.Response) error {
+	s.edit(reg, res)
+	return nil
 }
 
 func TestPanicInAHookStoresNothing(t *testing.T) {

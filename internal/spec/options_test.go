@@ -28,6 +28,7 @@ func TestOptionsThatCouldNeverWork(t *testing.T) {
 		{"management by callers, with tokens that rotate", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets, RotateRegistrationToken: true}, "RotateRegistrationToken"},
 		{"management by callers", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets}, ""},
 		{"a policy of callers that nobody lets", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{ManageByCallerOnly: true}}}, "set ManageAs"},
+		{"a policy without a name", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"": dcr.DefaultValidator{}}}, "give it another name"},
 		{"a policy of callers, without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, Validator: dcr.DefaultValidator{ManageByCallerOnly: true}}, ""},
 		{"registration without management", dcr.Options{Endpoint: endpoint, DisableManagement: true}, ""},
 		{"tokens that rotate without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, RotateRegistrationToken: true}, "leave them false"},

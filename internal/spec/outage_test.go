@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -111,4 +112,32 @@ func TestStoreWriteOutlivesTheRequest(t *testing.T) {
 	if a := exchange(t, handler, newRequest("POST", "/connect/dcr", "", plainBody).WithContext(ctx)); a.status != 201 {
 		t.Errorf("status %d", a.status)
 	}
+}
+
+// TestAPolicyThatIsGone holds that a client whose policy the host took away is
+// told of a fault of the server's, so that it keeps its registration. Who does not
+// have its token is told what everybody is.
+func TestAPolicyThatIsGone(t *testing.T) {
+	store := memstore.New()
+	logger, lines := quiet()
+	before := newHandler(t, store, dcr.Options{
+		AllowAnonymous: true, Policies: map[string]dcr.Validator{"gone": dcr.DefaultValidator{}},
+		ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "gone", nil },
+	})
+	after := newHandler(t, store, dcr.Options{AllowAnonymous: true, Logger: logger})
+	registered := answered(t, ask(t, before, "POST", registerURL, "", plainBody), 201, "")
+	id := registered["client_id"].(string)
+	path, body := registerURL+"?client_id="+id, object{"client_id": id, "redirect_uris": []string{"https://b.example/"}}.String()
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		lines.Reset()
+		answered(t, ask(t, after, method, path, "another", body), 401, dcr.InvalidToken)
+		if strings.Contains(lines.String(), "gone") {
+			t.Errorf("%s by a stranger is logged as %s", method, lines)
+		}
+		answered(t, ask(t, after, method, path, registered["registration_access_token"].(string), body), 500, dcr.ServerError)
+		if !strings.Contains(lines.String(), "gone") {
+			t.Errorf("%s by the client is logged as %q", method, lines)
+		}
+	}
+	stored(t, store, 1)
 }

@@ -306,8 +306,16 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	roots.AddCert(keys.Certificate())
 	s := newSoftware(t, func(v *dcr.SignedRequestVerifier) {
 		v.Fetch = &dcr.GuardedClient{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, RootCAs: roots}
+		v.Audience, v.IssuerClaim = []string{"bank"}, "software_id"
 	})
 	statement := signers()["RS256"].sign(stated().with("software_jwks_endpoint", keys.URL, "software_jwks", object{"keys": []any{}}))
+	for name, wrong := range map[string]any{"exp": noon.Unix() - 61, "iat": noon.Unix() + 61, "aud": "other", "iss": "lending"} {
+		claims := s.claims().with("software_statement", statement, name, wrong)
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", party.sign(claims)), 400, dcr.InvalidClientMetadata)
+	}
+	if fetches != 0 {
+		t.Errorf("for requests that are refused whoever signed them, the keys were fetched %d times", fetches)
+	}
 	for range 3 {
 		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", party.sign(s.claims().with("software_statement", statement))), 201, "")
 	}

@@ -11,6 +11,7 @@ import (
 	"log"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,9 +90,17 @@ var fold = cases.Fold()
 // each replaces the characters of the compatibility decomposition of text.
 func each(text string, replace func(rune) string) string {
 	var b strings.Builder
-	for _, r := range norm.NFKD.String(text) {
-		if !confusable.Ignored(r) {
-			b.WriteString(replace(r))
+	for _, whole := range text {
+		if unicode.Is(unicode.Greek, whole) { // Unicode has ϲ as a sigma, readers as a c
+			if like := replace(whole); len(like) == 1 {
+				b.WriteString(like)
+				continue
+			}
+		}
+		for _, r := range norm.NFKD.String(string(whole)) {
+			if !confusable.Ignored(r) {
+				b.WriteString(replace(r))
+			}
 		}
 	}
 	return b.String()
@@ -100,11 +109,11 @@ func each(text string, replace func(rune) string) string {
 // prototype is the character that UTS #39 has for r and its like. ASCII stays:
 // how its own characters look alike, package confusable knows.
 func prototype(r rune) string {
-	switch letter, isSmall := strings.CutPrefix(runenames.Name(r), "LATIN LETTER SMALL CAPITAL "); {
+	switch letter := lettered.FindStringSubmatch(runenames.Name(r)); {
 	case r < utf8.RuneSelf:
 		return string(r)
-	case isSmall && len(letter) == 1:
-		return strings.ToLower(letter)
+	case letter != nil:
+		return strings.ToLower(letter[1])
 	case ascii[r] != 0:
 		return string(ascii[r])
 	}
@@ -114,6 +123,10 @@ func prototype(r rune) string {
 	}
 	return like
 }
+
+// lettered finds the Latin letter in the names of characters that show one, and
+// that Unicode does not decompose.
+var lettered = regexp.MustCompile(`^(?:LATIN LETTER SMALL CAPITAL|(?:CROSSED )?NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER|REGIONAL INDICATOR SYMBOL LETTER) ([A-Z])$`)
 
 // ascii has, by the prototypes beyond ASCII, the ASCII characters that they
 // stand for.
