@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -188,6 +189,15 @@ func TestGalera(t *testing.T) {
 		}
 		return stores
 	}
+	t.Run("reads that do not wait", func(t *testing.T) {
+		for dsn, warned := range map[string]bool{nodes[0].dsn(): false, strings.TrimSuffix(nodes[0].dsn(), "&wsrep_sync_wait=1"): true} {
+			var log strings.Builder
+			d.storeIn(t, d.open(t, dsn), &sqlstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if strings.Contains(log.String(), "wsrep_sync_wait=1") != warned {
+				t.Errorf("on %s, Migrate wrote %q", dsn, log.String())
+			}
+		}
+	})
 	t.Run("one token", func(t *testing.T) { useOneToken(t, open(t)) })
 	t.Run("a node killed", func(t *testing.T) {
 		stores := open(t)
