@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +49,9 @@ func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 	}
 	if shared.opts.RetryFor == 0 {
 		shared.opts.RetryFor = defaultRetryFor
+	}
+	if shared.opts.Logger == nil {
+		shared.opts.Logger = slog.Default()
 	}
 	if shared.classify == nil {
 		shared.classify = dialect.Classify

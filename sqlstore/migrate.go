@@ -76,7 +76,8 @@ func newMigration(names names, version int, name, text string) Migration {
 
 // Migrate brings the tables of all tenants to the schema of this version. It
 // may run in several processes at once, changes nothing that is up to date,
-// and refuses a newer schema with ErrNewerSchema.
+// and refuses a newer schema with ErrNewerSchema. It warns where the database is a
+// Galera node whose reads do not wait for the other nodes.
 func (s *Store) Migrate(ctx context.Context) error {
 	tries := s.tries()
 	for {
@@ -99,6 +100,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	s.warnOfGalera(ctx, conn)
 	// A database that is up to date is left alone: no lock, and no right to
 	// change the schema is needed. An error says that there are no tables yet.
 	if current, err := s.version(ctx, conn); err == nil && current >= newest(s.migrations()) {
@@ -140,12 +142,16 @@ func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
+	forEngine, err := s.forEngine(ctx, conn)
+	if err != nil {
+		return err
+	}
 	for _, migration := range s.migrations() {
 		if migration.Version <= current {
 			continue
 		}
 		for _, statement := range migration.Statements {
-			if _, err := conn.ExecContext(ctx, statement); err != nil {
+			if _, err := conn.ExecContext(ctx, forEngine(statement)); err != nil {
 				return fmt.Errorf("step %d (%s): %w", migration.Version, migration.Name, err)
 			}
 		}

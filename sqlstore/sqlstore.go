@@ -17,9 +17,9 @@
 // Tell the pool to keep its connections, with db.SetMaxIdleConns: database/sql
 // keeps two, and opening one costs more than a registration.
 //
-// CI tests it on PostgreSQL 15, MariaDB 10.11 and SQLite; the same tests passed on
-// PostgreSQL 18 and MySQL 9.7. CockroachDB and YugabyteDB are allowed for and not
-// tested. To test a server of your own, set DCR_TEST_POSTGRES or DCR_TEST_MYSQL to
+// CI tests it on PostgreSQL 15, MariaDB 10.11 and SQLite, and its long run on a
+// Galera cluster, PgBouncer and a PostgreSQL that fails over; the same tests passed
+// on PostgreSQL 18 and MySQL 9.7. To test a server of your own, set DCR_TEST_POSTGRES or DCR_TEST_MYSQL to
 // its data source name and test the module sqlstore/sqltest, which makes databases
 // and drops them.
 //
@@ -56,6 +56,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -95,6 +96,9 @@ type Options struct {
 	// answered is as durable as the data source name says then, the -wal file
 	// grows as it likes, and nobody notices when the file is replaced.
 	LeavePragmas bool
+
+	// Logger gets the warnings of Migrate. If nil, slog.Default.
+	Logger *slog.Logger
 
 	// Classify says what an error of the driver means. If nil, the Classify of
 	// the dialect, which knows pgx, lib/pq, go-sql-driver/mysql,

@@ -20,11 +20,18 @@ type cluster struct {
 	ended    chan struct{} // closed when server is no more
 }
 
-// newCluster makes a cluster, as the user that the server may run as.
+// newCluster makes a cluster.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	return newClusterBy(t, "initdb", "--username=dcr", "--auth=trust", "--no-sync")
+}
+
+// newClusterBy makes a cluster by one of PostgreSQL's programs, as the user that
+// the server may run as.
+func newClusterBy(t *testing.T, program string, arguments ...string) *cluster {
+	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if path, err := exec.LookPath("initdb"); err == nil {
+	if path, err := exec.LookPath("initdb"); err == nil && len(found) == 0 {
 		found = append(found, path)
 	}
 	if len(found) == 0 {
@@ -48,15 +55,18 @@ func newCluster(t *testing.T) *cluster {
 			t.Fatalf("%v: %s", err, output)
 		}
 	}
-	if output, err := c.command("initdb", "-D", dir+"/data", "-U", "dcr", "-A", "trust", "--no-sync").CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v: %s", err, output)
+	if output, err := c.command(program, append(arguments, "--pgdata="+dir+"/data")...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", program, err, output)
 	}
 	return c
 }
 
-// command runs one of PostgreSQL's programs, not as root.
+// command runs one of PostgreSQL's programs, or any other by its path, not as
+// root.
 func (c *cluster) command(program string, arguments ...string) *exec.Cmd {
-	program = filepath.Join(c.bin, program)
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(c.bin, program)
+	}
 	if os.Getuid() == 0 {
 		program, arguments = "setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--init-groups", program}, arguments...)
 	}

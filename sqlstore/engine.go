@@ -1,0 +1,43 @@
+package sqlstore
+
+// What a migration minds of the engines that speak a dialect.
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
+
+// forEngine returns what to make of a statement of a migration: CockroachDB
+// refuses keys with a collation, and compares texts by their bytes without.
+func (d *database) forEngine(ctx context.Context, conn *sql.Conn) (func(statement string) string, error) {
+	var version string
+	if d.dialect == PostgreSQL {
+		if err := conn.QueryRowContext(ctx, "SELECT version()").Scan(&version); err != nil {
+			return nil, err
+		}
+	}
+	return func(statement string) string {
+		if strings.HasPrefix(version, "CockroachDB") {
+			return strings.ReplaceAll(statement, ` COLLATE "C"`, "")
+		}
+		return statement
+	}, nil
+}
+
+// warnOfGalera says in the log where a node of a Galera cluster answers reads
+// before it has what other nodes acknowledged: a client that was registered a
+// moment ago is not found then.
+func (d *database) warnOfGalera(ctx context.Context, conn *sql.Conn) {
+	if d.dialect != MySQL {
+		return
+	}
+	// A server that is no MariaDB and no Percona has neither variable.
+	const query = "SELECT @@wsrep_on, @@wsrep_sync_wait"
+	var on bool
+	var wait int
+	if conn.QueryRowContext(ctx, query).Scan(&on, &wait) == nil && on && wait&1 == 0 {
+		d.opts.Logger.WarnContext(ctx, "sqlstore: this node of a Galera cluster may not find a client that another node has just added: "+
+			"add wsrep_sync_wait=1 to the data source name", "wsrep_sync_wait", wait)
+	}
+}
