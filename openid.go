@@ -247,7 +247,7 @@ func (c *Client) sectorEntries() []sectorEntry {
 func (reg *Registration) checkPairwise() error {
 	hosts := make(map[string]bool)
 	for _, entry := range reg.Client.sectorEntries() {
-		parsed, err := uri.Parse(entry.uri)
+		parsed, err := uri.ParseRedirect(entry.uri)
 		if err != nil {
 			continue
 		}

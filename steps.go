@@ -229,7 +229,7 @@ func (reg *Registration) checkFrontchannelLogout() error {
 	}
 	logout, err := uri.Parse(reg.Client.FrontchannelLogoutURI)
 	for _, redirect := range reg.Client.RedirectURIs {
-		if parsed, errRedirect := uri.Parse(redirect); err == nil && errRedirect == nil && parsed.SameOrigin(&logout) {
+		if parsed, errRedirect := uri.ParseRedirect(redirect); err == nil && errRedirect == nil && parsed.SameOrigin(&logout) {
 			return nil
 		}
 	}

@@ -25,7 +25,7 @@ import (
 //     public.
 //   - An absent application_type is web. Web clients redirect to https alone.
 //     Native ones may use a scheme that begins with the host of client_uri in
-//     reverse, without an authority, and loopback http without a port: the
+//     reverse, without an authority, and loopback http without a port, or with port 0: the
 //     port is free at the authorization endpoint.
 //   - CORS is on for every origin: Matrix clients run in browsers.
 func Matrix(server dcr.DefaultValidator, suffixes ...PublicSuffixes) Preset {
@@ -128,7 +128,7 @@ func (m matrix) onBase(u, base *uri.URI) bool {
 func nativeRedirect(u, base *uri.URI) bool {
 	switch u.Kind() {
 	case uri.LoopbackHTTP:
-		return u.Port == ""
+		return u.Port == "" || u.AnyPort()
 	case uri.PrivateUse:
 		labels := strings.Split(base.Host, ".")
 		slices.Reverse(labels)

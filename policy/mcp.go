@@ -100,7 +100,7 @@ func fittingType(asked string, redirects []string) string {
 		fitting = asked
 	}
 	for _, redirect := range redirects {
-		parsed, err := uri.Parse(redirect)
+		parsed, err := uri.ParseRedirect(redirect)
 		if err != nil {
 			continue
 		}
