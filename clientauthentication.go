@@ -58,6 +58,9 @@ func (reg *Registration) settleAuthAlg() error {
 		return nil
 	}
 	method := c.TokenEndpointAuthMethod
+	if reg.isOfAnotherMethod(c.TokenEndpointAuthSigningAlg) {
+		c.TokenEndpointAuthSigningAlg = ""
+	}
 	if method != "private_key_jwt" && method != "client_secret_jwt" {
 		if c.TokenEndpointAuthSigningAlg != "" {
 			return refuseMember(alg.Name, "method", "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt")
@@ -68,6 +71,18 @@ func (reg *Registration) settleAuthAlg() error {
 	value, err := reg.pick(alg, "", fitting)
 	c.TokenEndpointAuthSigningAlg = value
 	return err
+}
+
+// isOfAnotherMethod reports whether an algorithm fits a method that was sent,
+// alone or as an alternative, and was not the one chosen: it went with it.
+func (reg *Registration) isOfAnotherMethod(alg string) bool {
+	method := member("token_endpoint_auth_method")
+	sent := append(slices.Clone(reg.Request.Choices[lists[method.Place].name]), reg.Request.TokenEndpointAuthMethod)
+	if reg.Statement != nil {
+		sent = append(sent, reg.Statement.TokenEndpointAuthMethod)
+	}
+	return !fitsAuthMethod(alg, reg.Client.TokenEndpointAuthMethod) &&
+		slices.ContainsFunc(sent, func(sent string) bool { return fitsAuthMethod(alg, sent) })
 }
 
 func fitsAuthMethod(alg, method string) bool {
