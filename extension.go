@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
@@ -101,8 +102,9 @@ func (f Field[T]) Localized() Field[T] {
 }
 
 // KeySource returns the field as one that says where the client's keys are, so
-// that its presence satisfies the rules that ask for jwks or jwks_uri. The keys
-// themselves are the host's to find: [ClientKeys] knows jwks and jwks_uri alone.
+// that its presence satisfies the rules that ask for jwks or jwks_uri. Where its
+// value is an https URL, [ClientKeys] fetches the key set from there; any other,
+// such as certificates, is the host's to read.
 func (f Field[T]) KeySource() Field[T] {
 	f.keys = true
 	return f
@@ -159,6 +161,21 @@ func (reg *Registration) namesKeys() bool {
 	})
 }
 
+// keysBySource finds the declared key source of the client that is an https URL,
+// "" if none is.
+func keysBySource(extensions []Extension, client *Client) (member, url string) {
+	for _, e := range extensions {
+		text, err := strictjson.Value(client.Extra[e.Name()]).Text()
+		if err != nil || !e.keySource() {
+			continue
+		}
+		if parsed, err := uri.Parse(text); err == nil && parsed.Scheme == "https" {
+			return e.Name(), text
+		}
+	}
+	return "", ""
+}
+
 // declared is the first declaration of a member, nil if there is none.
 func declared(extensions []Extension, name string) Extension {
 	for _, e := range extensions {
@@ -203,7 +220,19 @@ func (reg *Registration) checkExtensions() error {
 			}
 		}
 	}
-	return nil
+	return reg.checkKeySource()
+}
+
+// checkKeySource refuses a key source that ClientKeys could never reach.
+func (reg *Registration) checkKeySource() error {
+	name, url := keysBySource(reg.extensions, reg.Client)
+	parsed, err := uri.Parse(url)
+	if err != nil {
+		return nil // there is none
+	}
+	return reg.foundation.fetch.checkReach(&parsed, func(rule, sentence string, args ...any) error {
+		return refuseMember(name, rule, sentence, args...)
+	})
 }
 
 // sameTagged reports whether two names are of the same language-tagged member:

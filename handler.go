@@ -186,7 +186,7 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := decode(r.Context(), r, body)
+	decoded, err := decode(context.WithValue(r.Context(), fetcherKey{}, v.sealed().fetch), r, body)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +202,14 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 		}
 	}
 	return request, err
+}
+
+// fetcherKey is where a Decoder finds the DefaultValidator's GuardedClient.
+type fetcherKey struct{}
+
+func fetcherOf(ctx context.Context) *GuardedClient {
+	fetch, _ := ctx.Value(fetcherKey{}).(*GuardedClient)
+	return fetch
 }
 
 const jsonType = "application/json"

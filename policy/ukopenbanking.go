@@ -20,7 +20,7 @@ import (
 type UKBank struct {
 	Version  string             // of the specification: 3.2, 3.3 or 3.4; if empty, 3.3
 	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
-	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, one with the defaults
+	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, server.Fetch
 	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
 	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, the handler's store
 
