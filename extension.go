@@ -9,6 +9,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -126,8 +127,21 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	if !ok {
 		return value, false, nil
 	}
-	err = json.Unmarshal(raw, &value)
+	err = unmarshal(raw, &value)
 	return value, err == nil, err
+}
+
+// unmarshal reads an integer whichever way it is written, and everything else as
+// encoding/json does.
+func unmarshal[T any](raw json.RawMessage, into *T) error {
+	err := json.Unmarshal(raw, into)
+	if err == nil {
+		return nil
+	}
+	if n, notInteger := strictjson.Value(raw).Int(); notInteger == nil {
+		return json.Unmarshal(strconv.AppendInt(nil, n, 10), into)
+	}
+	return err
 }
 
 // Set writes the member. Setting a registered member fails where value is not
@@ -279,7 +293,7 @@ func readField[T any](raw strictjson.Value) (value T, err error) {
 	case *[]string:
 		*into, err = raw.Texts()
 	default:
-		if err = readableTexts(raw); err == nil && json.Unmarshal(raw, &value) != nil {
+		if err = readableTexts(raw); err == nil && unmarshal(json.RawMessage(raw), &value) != nil {
 			err = &strictjson.Error{Reason: "must be " + jsonForm(reflect.TypeFor[T]().Kind())}
 		}
 	}

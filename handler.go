@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §3: the client registration endpoint.
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -185,6 +186,9 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return nil, err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, emptyBody()
 	}
 	decoded, err := decode(context.WithValue(r.Context(), fetcherKey{}, v.sealed().fetch), r, body)
 	if err != nil {

@@ -109,6 +109,9 @@ var choiceMember = func() map[string]int {
 // members of the wrong form, and what exceeds the other limits, are reported by
 // [Validate]. The request keeps parts of body: do not change it afterwards.
 func ParseRequest(body []byte, limits Limits) (*Request, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, emptyBody()
+	}
 	limits = limits.effective()
 	request := &Request{Raw: body}
 	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, request.member)
@@ -123,6 +126,10 @@ func ParseRequest(body []byte, limits Limits) (*Request, error) {
 		refused.Member = found.Path
 	}
 	return nil, refused
+}
+
+func emptyBody() *Error {
+	return refuse(InvalidClientMetadata, "", "body.empty", "the body is empty; it must be a JSON object that has the client's metadata")
 }
 
 // member takes one member of the body.
@@ -178,7 +185,7 @@ func put[V any](m *map[string]V, name string, value V) {
 func (r *Request) registered(i int, value strictjson.Value) {
 	f := &members.Fields[i]
 	into := &r.Metadata
-	err := f.Decode(into, value)
+	err := r.decode(f, value)
 	if f.Kind == record.Raw && value.Kind() != strictjson.Object {
 		err = &strictjson.Error{Reason: "must be a JSON object"}
 	}
@@ -189,12 +196,35 @@ func (r *Request) registered(i int, value strictjson.Value) {
 		f.Clear(into)
 		return
 	}
-	if f.Kind == record.Strings && len(f.List(into)) == 0 && !keepsEmpty(f.Name) {
+	if f.Kind == record.Strings && len(f.List(into)) == 0 && !keepsEmpty(f.Name) || f.Kind == record.String && f.IsZero(into) {
 		f.Clear(into)
 		return
 	}
 	r.present.Add(i)
 }
+
+// decode reads a member, and leaves out what forms and templates put around what
+// they mean.
+func (r *Request) decode(f *registered, value strictjson.Value) error {
+	into := &r.Metadata
+	var err error
+	switch {
+	case f.Name == "scope":
+		into.Scope, err = value.Spaced()
+	case f.Name == "contacts":
+		into.Contacts, err = value.TextsNotBlank()
+	case isReadable(f):
+		var text string
+		text, err = value.Line()
+		f.SetText(into, text)
+	default:
+		err = f.Decode(into, value)
+	}
+	return err
+}
+
+// isReadable reports whether a member is text for people.
+func isReadable(f *registered) bool { return f.Tag.Get("lang") != "" && !isURIMember(f.Name) }
 
 // keepsEmpty says for which lists an empty one is not an absent one: a machine
 // client has no redirect URIs and no response types.
@@ -210,8 +240,12 @@ func (r *Request) localized(i int, name string, value strictjson.Value) error {
 			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
 		}
 	}
-	text, err := value.Text()
-	if r.note(i, name, err) {
+	read := strictjson.Value.Text
+	if isReadable(&members.Fields[i]) {
+		read = strictjson.Value.Line
+	}
+	text, err := read(value)
+	if r.note(i, name, err) && text != "" {
 		put(&r.Localized, name, text)
 	}
 	return nil
@@ -285,10 +319,21 @@ func (reg *Registration) admit() {
 		put(&dst.Localized, name, text)
 	}
 	for name, raw := range src.Extra {
-		if reg.declares(name) {
-			put(&dst.Extra, name, slices.Clone(raw))
+		if extension := declared(reg.extensions, name); extension != nil {
+			put(&dst.Extra, name, trimmed(extension, raw))
 		}
 	}
+}
+
+// trimmed is the value of an extension member, without the line break at the end
+// where it is text for people.
+func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
+	if extension.localized() && !isURIMember(extension.Name()) && strictjson.Value(raw).Kind() == strictjson.String {
+		if text, err := strictjson.Value(raw).Line(); err == nil {
+			return strictjson.AppendString(nil, text)
+		}
+	}
+	return slices.Clone(raw)
 }
 
 // checkForm refuses members of the wrong JSON type and beyond the bounds,

@@ -25,6 +25,11 @@ func TestDeclaredExtensions(t *testing.T) {
 		{sentence: "null, the empty string and the empty list count as absent", request: `{"x_text":"","x_list":[ ],"x_object":null}`, answer: `{"x_text":null,"x_list":null,"x_object":null}`},
 		{sentence: "what the server issues is never an extension", request: `{"registration_client_uri":"https://evil.example","client_secret_expires_at":5}`, answer: `{"client_secret_expires_at":0}`},
 	})
+	r.judge(t, []wireCase{
+		{sentence: "an integer may be written as a number with a fraction of zeros", request: `{"x_number":3600.0}`, answer: `{"x_number":3600}`},
+		{sentence: "or an exponent", request: `{"x_number":36e2}`, answer: `{"x_number":3600}`},
+		{sentence: "1.5 is no integer", request: `{"x_number":1.5}`, code: dcrMetadata, says: "x_number must be a JSON integer"},
+	})
 	for member, says := range map[string]string{
 		"x_text": "x_text must be a JSON string", "x_number": "x_number must be a JSON integer", "x_flag": "x_flag must be true or false",
 		"x_object": "x_object must be a JSON object", "x_map": "x_map must be a JSON object", "x_objects": "x_objects must be a JSON array", "x_ratio": "x_ratio must be a JSON number",
