@@ -23,17 +23,30 @@ var authenticatedGrants = []string{"client_credentials", grantCIBA}
 // authMethod is the effective token_endpoint_auth_method, also before it is
 // settled.
 func (reg *Registration) authMethod() string {
-	method, err := reg.pick(member("token_endpoint_auth_method"), "client_secret_basic", reg.Capabilities.TokenEndpointAuthMethods)
+	method, err := reg.pick(member("token_endpoint_auth_method"), reg.standardMethod(), reg.Capabilities.TokenEndpointAuthMethods)
 	if err != nil {
 		return "none" // it will be refused; until then it is trusted least
 	}
 	return method
 }
 
+// standardMethod is the method of a client that names none: that of RFC 7591 §2
+// or, where the server lacks it, the one that a confidential client has already,
+// which does not become public by what an update leaves out.
+func (reg *Registration) standardMethod() string {
+	const standard = "client_secret_basic"
+	supported, previous := reg.Capabilities.TokenEndpointAuthMethods, reg.Previous
+	if slices.Contains(supported, standard) || previous == nil || previous.TokenEndpointAuthMethod == "none" ||
+		!slices.Contains(supported, previous.TokenEndpointAuthMethod) {
+		return standard
+	}
+	return previous.TokenEndpointAuthMethod
+}
+
 // ValidateClientAuthentication settles how the client authenticates and judges
 // its keys.
 func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
-	if err := reg.settle(member("token_endpoint_auth_method"), "client_secret_basic"); err != nil {
+	if err := reg.settle(member("token_endpoint_auth_method"), reg.standardMethod()); err != nil {
 		return err
 	}
 	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
