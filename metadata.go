@@ -37,7 +37,7 @@ type Metadata struct {
 	ClientName              string          `json:"client_name" lang:"yes"`
 	ClientURI               string          `json:"client_uri" lang:"yes" uri:"page"`
 	LogoURI                 string          `json:"logo_uri" lang:"yes" uri:"page"`
-	Scope                   string          `json:"scope"`
+	Scope                   string          `json:"scope"` // of a Client, the ceiling of what its tokens may have; "" grants nothing
 	Contacts                []string        `json:"contacts"`
 	TOSURI                  string          `json:"tos_uri" lang:"yes" uri:"page"`
 	PolicyURI               string          `json:"policy_uri" lang:"yes" uri:"page"`

@@ -284,7 +284,8 @@ type Warner interface {
 }
 
 // OptionsWarner is a [Validator], or part of one, that knows which options go
-// with it. What it cannot do without is for Validator.CheckOptions to refuse.
+// with it. What it cannot do without is for Validator.CheckOptions to refuse. A
+// store may be one too, and is then asked where strangers register.
 type OptionsWarner interface {
 	// OptionsWarnings returns one sentence for each option that is not as it
 	// should be, which says what to set. opts are as the host set them.
@@ -311,12 +312,53 @@ func (h *Handler) Warnings() []string {
 	return warnings
 }
 
+// StatementRequirer is a [Validator], or part of one, that may demand a software
+// statement in a way of its own, beside StatementVerifier.Required: then no
+// stranger registers, and [Handler.Warnings] says nothing of strangers.
+type StatementRequirer interface {
+	// RequiresStatement reports whether no client registers without a statement.
+	RequiresStatement() bool
+}
+
+// requiresStatement reports whether no client registers under v without a
+// statement.
+func requiresStatement(v Validator) bool {
+	if statements := v.sealed().statements; statements != nil && statements.Required {
+		return true
+	}
+	for inner := v; inner != nil; inner = embedded(inner) {
+		if requirer, ok := inner.(StatementRequirer); ok && requirer.RequiresStatement() {
+			return true
+		}
+	}
+	return false
+}
+
+// letsStrangersIn reports whether somebody registers of whom nobody knows
+// anything.
+func (h *Handler) letsStrangersIn() bool {
+	if !h.opts.AllowAnonymous {
+		return false
+	}
+	if !requiresStatement(h.opts.Validator) {
+		return true
+	}
+	return h.opts.ChoosePolicy != nil && slices.ContainsFunc(sortedKeys(h.opts.Policies), func(name string) bool {
+		return !requiresStatement(h.opts.Policies[name])
+	})
+}
+
 // openWarnings are about registration by strangers.
 func (h *Handler) openWarnings() []string {
-	if !h.opts.AllowAnonymous {
+	if !h.letsStrangersIn() {
 		return nil
 	}
 	var warnings []string
+	if warner, ok := StoreAs[OptionsWarner](h.store); ok {
+		for _, suspicion := range warner.OptionsWarnings(h.given) {
+			warnings = append(warnings, "the store: "+suspicion)
+		}
+	}
 	if !h.bounded() {
 		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no ceiling; set Options.MaxClients")
 	}
@@ -337,6 +379,9 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	supported := v.Capabilities().WithDefaults()
 	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
 		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
+	}
+	if supported.Scopes == nil {
+		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to admit any, or set an empty list where there are none", of))
 	}
 	for inner := v; inner != nil; inner = embedded(inner) {
 		var suspicions []string

@@ -47,6 +47,9 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 	c := reg.Client
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
+		if scope == AnyScope {
+			return refuseMember("scope", "any", "must name each scope that is asked for; * names none")
+		}
 		if !isScopeToken(scope) {
 			return errScopeForm()
 		}

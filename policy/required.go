@@ -51,6 +51,9 @@ type statementRequired struct {
 	issuers []string
 }
 
+// RequiresStatement is true: see [dcr.StatementRequirer].
+func (s statementRequired) RequiresStatement() bool { return true }
+
 // ValidateSoftwareStatement judges what the inner step verified.
 func (s statementRequired) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if err := s.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {

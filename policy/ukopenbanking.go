@@ -99,6 +99,7 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 			GrantTypes(Values{Ceiling: ukGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
 			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, Excess: Refuse}),
+			KnownScopes(),
 			publicHTTPS(256),
 			RequireMembers("token_endpoint_auth_method", "grant_types", "scope", "application_type", "id_token_signed_response_alg", "request_object_signing_alg"),
 		),
@@ -263,13 +264,14 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 	return nil
 }
 
-// ValidateClient wants a scope that is left, within the roles of the software.
+// ValidateClient wants a scope of the size that the schema has, within the roles
+// of the software.
 func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	if reg.Client.Scope == "" || len(reg.Client.Scope) > 256 {
-		return refuse("scope", "uk", "scope must have at least one of: %s", orNone(reg.Capabilities.Scopes))
+	if len(reg.Client.Scope) > 256 {
+		return refuse("scope", "uk", "scope must not be longer than 256 bytes")
 	}
 	allowed, bounded := u.scopes(reg)
 	if bounded && len(without(strings.Fields(reg.Client.Scope), allowed...)) > 0 {
