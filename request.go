@@ -27,7 +27,7 @@ type Request struct {
 	Signer            string              // who signed the request, as its Decoder found out, "" for nobody; never read from JSON
 
 	present   memberSet // members that the body named, null and "" aside
-	issued    string    // the first member of the body that RFC 7592 §2.2 forbids to send
+	issued    []sent    // members of the body that RFC 7592 §2.2 forbids to send
 	faults    []fault
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
@@ -43,6 +43,24 @@ func (r Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
 
 func (r Request) describe() string {
 	return fmt.Sprintf("[client registration request of %d bytes]", len(r.Raw))
+}
+
+// sent is a member as it came.
+type sent struct {
+	name  string
+	value strictjson.Value
+}
+
+// IssuedMembers names the members of the body that the server alone issues and
+// that RFC 7592 §2.2 keeps out of an update, in their order, null ones included:
+// registration_access_token, registration_client_uri, client_secret_expires_at
+// and client_id_issued_at. A registration ignores them.
+func (r *Request) IssuedMembers() []string {
+	var names []string
+	for _, member := range r.issued {
+		names = append(names, member.name)
+	}
+	return names
 }
 
 // fault is a member of the wrong form. It counts only where the member is on.
@@ -282,9 +300,7 @@ func (r *Request) serverMember(name string, value strictjson.Value) {
 			r.ClientSecret = Plaintext(text)
 		}
 	default:
-		if r.issued == "" {
-			r.issued = name
-		}
+		r.issued = append(r.issued, sent{name, value})
 	}
 }
 
@@ -339,16 +355,40 @@ func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
 // checkForm refuses members of the wrong JSON type and beyond the bounds,
 // among those that are on.
 func (reg *Registration) checkForm() error {
-	for _, fault := range reg.Request.faults {
-		if fault.member < 0 || reg.on.has(fault.member) {
-			return fault.err
-		}
+	if err := reg.formFaults(); err != nil {
+		return err
 	}
 	if len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
 		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
 			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
 	}
 	return reg.checkBounds()
+}
+
+// maxFaults is how many members of the wrong form a refusal tells of.
+const maxFaults = 5
+
+// formFaults tells of all members of the wrong JSON type at once. The error is
+// that of the first.
+func (reg *Registration) formFaults() error {
+	var first *Error
+	count := 0
+	for _, fault := range reg.Request.faults {
+		if fault.member >= 0 && !reg.on.has(fault.member) {
+			continue
+		}
+		switch count++; {
+		case count == 1:
+			own := *fault.err
+			first = &own
+		case count <= maxFaults:
+			first.Description += "; " + fault.err.Description
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first
 }
 
 // checkBounds refuses strings and lists of the client that are too long.
