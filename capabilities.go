@@ -216,6 +216,18 @@ var memberFeature = func() []features {
 	return needs
 }()
 
+// memberForm is the feature by which each registered member has the right form
+// or is refused: that of memberFeature, unless another is named.
+var memberForm = func() []features {
+	needs := slices.Clone(memberFeature)
+	for i, f := range members.Fields {
+		if form := f.Tag.Get("form"); form != "" {
+			needs[i] = featureNamed(form)
+		}
+	}
+	return needs
+}()
+
 func featureNamed(name string) features {
 	for i := range allFeatures {
 		if allFeatures[i].name == name {
@@ -238,6 +250,9 @@ func (c *Capabilities) features() features {
 
 // has reports whether the i-th registered member is on.
 func (on features) has(i int) bool { return memberFeature[i]&^on == 0 }
+
+// judges reports whether the form of the i-th registered member counts.
+func (on features) judges(i int) bool { return memberForm[i]&^on == 0 }
 
 // anyScope reports whether the ceiling of scopes admits any.
 func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnyScope) }

@@ -24,7 +24,7 @@ var openIDChoices = []struct {
 	{member("subject_type"), "public"},
 	{member("id_token_signed_response_alg"), "RS256"},
 	{member("userinfo_signed_response_alg"), ""},
-	{member("authorization_signed_response_alg"), ""}, // its default is not returned (JARM §3)
+	{member("authorization_signed_response_alg"), "RS256"}, // JARM §3
 	{member("introspection_signed_response_alg"), "RS256"},
 	{member("backchannel_authentication_request_signing_alg"), ""},
 }

@@ -374,7 +374,7 @@ func (reg *Registration) formFaults() error {
 	var first *Error
 	count := 0
 	for _, fault := range reg.Request.faults {
-		if fault.member >= 0 && !reg.on.has(fault.member) {
+		if fault.member >= 0 && !reg.on.judges(fault.member) {
 			continue
 		}
 		switch count++; {

@@ -60,7 +60,9 @@ func TestOpenIDMembers(t *testing.T) {
 		r.judge(t, one(member+" must be a string", member, []string{`[]`, `5`, `true`, `{}`}, dcrMetadata, member+" must be a JSON string"))
 	}
 	start(t, `{`+openID+`}`).judge(t, []wireCase{
-		{sentence: "without acr_values_supported, default_acr_values is an unknown member", request: `{"default_acr_values":["x",5]}`, answer: `{"default_acr_values":null}`},
+		{sentence: "without acr_values_supported, default_acr_values is not kept", request: `{"default_acr_values":["x","y"]}`, answer: `{"default_acr_values":null}`},
+		{sentence: "and still refused with a wrong entry", request: `{"default_acr_values":["x",5]}`, code: dcrMetadata, says: "default_acr_values[1] must be a non-empty JSON string"},
+		{sentence: "or of a wrong type", request: `{"default_acr_values":"x"}`, code: dcrMetadata, says: "default_acr_values must be a JSON array"},
 	})
 }
 
@@ -124,7 +126,7 @@ func TestEncryption(t *testing.T) {
 
 func TestJARMAndIntrospection(t *testing.T) {
 	start(t, `{"authorization_signing_alg_values_supported":["RS256","ES256","none"],"introspection_signing_alg_values_supported":["RS256","PS256","none"]}`).judge(t, []wireCase{
-		{sentence: "the default of authorization_signed_response_alg is not answered (JARM §3)", answer: `{"authorization_signed_response_alg":null}`},
+		{sentence: "the default of authorization_signed_response_alg is RS256 (JARM §3)", answer: `{"authorization_signed_response_alg":"RS256"}`},
 		{sentence: "authorization_signed_response_alg is answered where it is registered (JARM §3)", request: `{"authorization_signed_response_alg":"ES256"}`, answer: `{"authorization_signed_response_alg":"ES256"}`},
 		{sentence: "authorization_signed_response_alg must not be none (JARM §3)", request: `{"authorization_signed_response_alg":"none"}`, code: dcrMetadata, says: "authorization_signed_response_alg must not be none"},
 		{sentence: "authorization_signed_response_alg that the server lacks", request: `{"authorization_signed_response_alg":"PS256"}`, code: dcrMetadata, says: "must be one of: RS256, ES256"},
