@@ -4,8 +4,6 @@ package policy
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/base62"
 )
 
 // UKBank is what a bank decides about [UKOpenBanking].
@@ -70,7 +69,7 @@ func UKRoles() map[string][]string {
 //   - Management is authorised by the client's own access token alone, through
 //     Options.Caller and ManageAs, at Endpoint/{client_id}: there are no
 //     registration access tokens. An update may leave out client_id.
-//   - Client secrets have 36 characters (216 random bits), as the schema wants.
+//   - Client secrets have 36 characters (214 random bits), as the schema wants.
 //   - What is wrong with a request is answered with 400 and a code of RFC 7591.
 //
 // Third parties come over mutual TLS without a token, so set
@@ -153,9 +152,7 @@ func (bank *UKBank) v34() bool { return bank.Version == "3.4" }
 // ukSecret makes the longest secret of random bits that the schema has room
 // for.
 func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
-	random := make([]byte, 27)
-	rand.Read(random) // never fails: see crypto/rand
-	secret := dcr.Plaintext(base64.RawURLEncoding.EncodeToString(random))
+	secret := dcr.Plaintext(base62.Text(36))
 	return secret, dcr.HashSecret(secret), nil
 }
 
