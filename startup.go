@@ -179,7 +179,7 @@ func (c *Capabilities) contradictoryGrants(foundation *foundation) error {
 		needs := responseTypeGrants(responseType, foundation.hybridWithoutImplicit)
 		usesCode = usesCode || len(needs) == 0 || slices.Contains(needs, "authorization_code")
 		if slices.Equal(c.ResponseTypes, defaultResponseTypes) {
-			continue // the default of servers that grant no codes, too
+			continue // what servers that grant no codes say all the same
 		}
 		for _, grant := range needs {
 			if !slices.Contains(c.GrantTypes, grant) {
@@ -310,28 +310,6 @@ func (h *Handler) Warnings() []string {
 		warnings = append(warnings, unadvertised(of, policy.Capabilities().WithDefaults(), advertised)...)
 	}
 	return warnings
-}
-
-// StatementRequirer is a [Validator], or part of one, that may demand a software
-// statement in a way of its own, beside StatementVerifier.Required: then no
-// stranger registers, and [Handler.Warnings] says nothing of strangers.
-type StatementRequirer interface {
-	// RequiresStatement reports whether no client registers without a statement.
-	RequiresStatement() bool
-}
-
-// requiresStatement reports whether no client registers under v without a
-// statement.
-func requiresStatement(v Validator) bool {
-	if statements := v.sealed().statements; statements != nil && statements.Required {
-		return true
-	}
-	for inner := v; inner != nil; inner = embedded(inner) {
-		if requirer, ok := inner.(StatementRequirer); ok && requirer.RequiresStatement() {
-			return true
-		}
-	}
-	return false
 }
 
 // letsStrangersIn reports whether somebody registers of whom nobody knows
