@@ -35,7 +35,7 @@ const AnyScope = "*"
 // the strict default said there; an empty list admits nothing.
 type Capabilities struct {
 	GrantTypes                   []string `json:"grant_types_supported"`                            // If nil, authorization_code and refresh_token.
-	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code.
+	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code; none where GrantTypes lacks authorization_code.
 	TokenEndpointAuthMethods     []string `json:"token_endpoint_auth_methods_supported"`            // If nil, client_secret_basic and none.
 	Scopes                       []string `json:"scopes_supported"`                                 // If nil, none. AnyScope admits any.
 	ResponseModes                []string `json:"response_modes_supported"`                         // Switches response_modes on.
@@ -134,7 +134,11 @@ func (c *Capabilities) complete() {
 		}
 	}
 	fill(&c.GrantTypes, defaultGrantTypes)
-	fill(&c.ResponseTypes, defaultResponseTypes)
+	if slices.Contains(c.GrantTypes, "authorization_code") {
+		fill(&c.ResponseTypes, defaultResponseTypes)
+	} else {
+		fill(&c.ResponseTypes, []string{})
+	}
 	fill(&c.TokenEndpointAuthMethods, defaultAuthMethods)
 	fill(&c.CodeChallengeMethods, defaultChallenges)
 	if c.openID() {
@@ -221,6 +225,18 @@ var memberFeature = func() []features {
 	return needs
 }()
 
+// memberForm is the feature by which each registered member has the right form
+// or is refused: that of memberFeature, unless another is named.
+var memberForm = func() []features {
+	needs := slices.Clone(memberFeature)
+	for i, f := range members.Fields {
+		if form := f.Tag.Get("form"); form != "" {
+			needs[i] = featureNamed(form)
+		}
+	}
+	return needs
+}()
+
 func featureNamed(name string) features {
 	for i := range allFeatures {
 		if allFeatures[i].name == name {
@@ -244,20 +260,20 @@ func (c *Capabilities) features() features {
 // has reports whether the i-th registered member is on.
 func (on features) has(i int) bool { return memberFeature[i]&^on == 0 }
 
+// judges reports whether the form of the i-th registered member counts.
+func (on features) judges(i int) bool { return memberForm[i]&^on == 0 }
+
 // anyScope reports whether the ceiling of scopes admits any.
 func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnyScope) }
 
 // Discovery returns the members of c for the host's discovery document (RFC
-// 8414 §2, OpenID Connect Discovery 1.0 §3), the strict defaults included. The
-// host adds the members it alone knows: issuer, the endpoints, and
-// registration_endpoint, which is Options.Endpoint. [Handler.ServeDiscovery] serves
-// the whole document.
+// 8414 §2, OpenID Connect Discovery 1.0 §3), the strict defaults included. Empty
+// lists are left out (RFC 8414 §3.2). The host adds the members it alone knows:
+// issuer, the endpoints, and registration_endpoint, which is Options.Endpoint.
+// [Handler.ServeDiscovery] serves the whole document.
 func (c Capabilities) Discovery() map[string]any {
 	c = c.WithDefaults()
 	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return scope == AnyScope })
-	if len(c.Scopes) == 0 {
-		c.Scopes = nil
-	}
 	if !slices.ContainsFunc(c.TokenEndpointAuthMethods, func(method string) bool {
 		return method == "private_key_jwt" || method == "client_secret_jwt"
 	}) {
@@ -271,6 +287,9 @@ func (c Capabilities) Discovery() map[string]any {
 		}
 		value := from.Field(f.Index).Interface()
 		if list, isList := value.([]string); isList {
+			if len(list) == 0 {
+				continue
+			}
 			value = slices.Clone(list)
 		}
 		document[f.Name] = value

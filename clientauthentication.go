@@ -23,17 +23,30 @@ var authenticatedGrants = []string{"client_credentials", grantCIBA}
 // authMethod is the effective token_endpoint_auth_method, also before it is
 // settled.
 func (reg *Registration) authMethod() string {
-	method, err := reg.pick(member("token_endpoint_auth_method"), "client_secret_basic", reg.Capabilities.TokenEndpointAuthMethods)
+	method, err := reg.pick(member("token_endpoint_auth_method"), reg.standardMethod(), reg.Capabilities.TokenEndpointAuthMethods)
 	if err != nil {
 		return "none" // it will be refused; until then it is trusted least
 	}
 	return method
 }
 
+// standardMethod is the method of a client that names none: that of RFC 7591 §2
+// or, where the server lacks it, the one that a confidential client has already,
+// which does not become public by what an update leaves out.
+func (reg *Registration) standardMethod() string {
+	const standard = "client_secret_basic"
+	supported, previous := reg.Capabilities.TokenEndpointAuthMethods, reg.Previous
+	if slices.Contains(supported, standard) || previous == nil || previous.TokenEndpointAuthMethod == "none" ||
+		!slices.Contains(supported, previous.TokenEndpointAuthMethod) {
+		return standard
+	}
+	return previous.TokenEndpointAuthMethod
+}
+
 // ValidateClientAuthentication settles how the client authenticates and judges
 // its keys.
 func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
-	if err := reg.settle(member("token_endpoint_auth_method"), "client_secret_basic"); err != nil {
+	if err := reg.settle(member("token_endpoint_auth_method"), reg.standardMethod()); err != nil {
 		return err
 	}
 	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
@@ -58,6 +71,9 @@ func (reg *Registration) settleAuthAlg() error {
 		return nil
 	}
 	method := c.TokenEndpointAuthMethod
+	if reg.isOfAnotherMethod(c.TokenEndpointAuthSigningAlg) {
+		c.TokenEndpointAuthSigningAlg = ""
+	}
 	if method != "private_key_jwt" && method != "client_secret_jwt" {
 		if c.TokenEndpointAuthSigningAlg != "" {
 			return refuseMember(alg.Name, "method", "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt")
@@ -68,6 +84,18 @@ func (reg *Registration) settleAuthAlg() error {
 	value, err := reg.pick(alg, "", fitting)
 	c.TokenEndpointAuthSigningAlg = value
 	return err
+}
+
+// isOfAnotherMethod reports whether an algorithm fits a method that was sent,
+// alone or as an alternative, and was not the one chosen: it went with it.
+func (reg *Registration) isOfAnotherMethod(alg string) bool {
+	method := member("token_endpoint_auth_method")
+	sent := append(slices.Clone(reg.Request.Choices[lists[method.Place].name]), reg.Request.TokenEndpointAuthMethod)
+	if reg.Statement != nil {
+		sent = append(sent, reg.Statement.TokenEndpointAuthMethod)
+	}
+	return !fitsAuthMethod(alg, reg.Client.TokenEndpointAuthMethod) &&
+		slices.ContainsFunc(sent, func(sent string) bool { return fitsAuthMethod(alg, sent) })
 }
 
 func fitsAuthMethod(alg, method string) bool {

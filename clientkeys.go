@@ -4,6 +4,7 @@ package dcr
 // names is fetched (RFC 7591 §5).
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -22,8 +23,8 @@ import (
 
 // The errors of [ClientKeys].
 var (
-	// ErrNoClientKeys says that the client registered no keys, or may not be
-	// used: its assertion is refused.
+	// ErrNoClientKeys says that the client registered no keys, none that can be
+	// fetched, or may not be used: its assertion is refused.
 	ErrNoClientKeys = errors.New("dcr: the client has no keys")
 
 	// ErrClientKeysUnavailable says that the client's keys could not be
@@ -38,16 +39,29 @@ var (
 // through the guarded client, by one request however many ask at once, kept for
 // as long as its server says (from a minute to a day, else for 15 minutes), and
 // fetched anew for an unknown key id, though not again within Floor once that
-// found nothing. While its server is down it serves on for an hour. The zero
-// value is ready to use; do not change it after the first use.
+// found nothing. While its server is down it serves on for an hour. So is a set
+// behind a declared key source, see [Field.KeySource]. The zero value is ready to
+// use; do not change it after the first use.
 type ClientKeys struct {
-	Fetch   *GuardedClient   // if nil, one with the defaults
+	// Validator is that of the Options: its DefaultValidator's Fetch is taken
+	// where Fetch is nil, and the key sources that it declares are followed
+	// where a client has neither jwks nor jwks_uri. If nil, neither.
+	Validator Validator
+
+	// Verify takes the JSON Web Key Set out of what is behind a key source and
+	// is none, such as the signed one behind signed_jwks_uri (OpenID Federation
+	// 1.0 §5.2.1), whose signature only the host can judge. An error makes the
+	// keys unavailable. If nil, so does any such document.
+	Verify func(ctx context.Context, url string, document []byte) (jwks []byte, err error)
+
+	Fetch   *GuardedClient   // if nil, that of Validator, else one with the defaults
 	Floor   time.Duration    // between two fetches that do not find the key id they were made for; if zero, 1 minute
 	Entries int              // sets kept, those used last; if zero, 1,024
 	MaxKeys int              // in one set; if zero, 32
 	Now     func() time.Time // if nil, time.Now
 
 	once  sync.Once
+	guard *GuardedClient
 	now   func() time.Time
 	cache *keycache.Cache
 }
@@ -63,10 +77,15 @@ func (k *ClientKeys) Keys(ctx context.Context, client *Client, kid string) (jwks
 		return nil, ErrNoClientKeys
 	case client.JWKS != nil:
 		return slices.Clone(client.JWKS), nil
-	case client.JWKSURI == "":
+	}
+	url := client.JWKSURI
+	if url == "" && k.Validator != nil {
+		_, url = keysBySource(k.Validator.DeclaredExtensions(), client)
+	}
+	if url == "" {
 		return nil, ErrNoClientKeys
 	}
-	jwks, err = k.cache.Raw(ctx, client.JWKSURI, kid)
+	jwks, err = k.cache.Raw(ctx, url, kid)
 	if errors.Is(err, keycache.ErrUnavailable) {
 		return nil, fmt.Errorf("%w: %w", ErrClientKeysUnavailable, err)
 	}
@@ -77,19 +96,32 @@ func (k *ClientKeys) init() {
 	if k.now = k.Now; k.now == nil {
 		k.now = time.Now
 	}
+	if k.guard = k.Fetch; k.guard == nil && k.Validator != nil {
+		k.guard = k.Validator.sealed().fetch
+	}
 	k.cache = keycache.New(k.fetch, keycache.Options{Floor: k.Floor, Entries: k.Entries, Now: k.now})
 }
 
 // fetch gets a set and holds it to the rules of jwks.
 func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge time.Duration, err error) {
-	fetched, err := k.Fetch.Get(ctx, url, "application/jwk-set+json, application/json")
+	accept := "application/jwk-set+json, application/json"
+	if k.Verify != nil {
+		accept += ", application/jwk-set+jwt"
+	}
+	fetched, err := k.guard.Get(ctx, url, accept)
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := jose.CheckClientKeys(fetched.Body, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
-		return nil, 0, fmt.Errorf("jwks_uri: %w", err)
+	jwks = fetched.Body
+	if k.Verify != nil && !bytes.HasPrefix(bytes.TrimSpace(jwks), []byte("{")) {
+		if jwks, err = k.Verify(ctx, url, jwks); err != nil {
+			return nil, 0, err
+		}
 	}
-	return fetched.Body, fetched.fresh.MaxAge(), nil
+	if _, err := jose.CheckClientKeys(jwks, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
+		return nil, 0, fmt.Errorf("the key set: %w", err)
+	}
+	return jwks, fetched.fresh.MaxAge(), nil
 }
 
 // GuardedClient fetches documents that a registrant named: over https, without
@@ -168,6 +200,22 @@ func (g *GuardedClient) reaches(host string) bool {
 	return (&guard.Config{AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts}).Reaches(host)
 }
 
+// connects reports whether g may go to a port of a host that it reaches. Of a
+// fetcher that the host did not set it is not known: there may be others for keys
+// and for logout.
+func (g *GuardedClient) connects(host, port string) bool {
+	return g == nil || (&guard.Config{AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts, AllowPorts: g.AllowPorts}).Connects(host, port)
+}
+
+// ports lists the ports that g connects to.
+func (g *GuardedClient) ports() string {
+	list := "443"
+	for _, port := range g.AllowPorts {
+		list += fmt.Sprintf(", %d", port)
+	}
+	return list
+}
+
 // Get fetches a document; accept is the Accept header. Its error is one of those
 // above, compared by ==, and its reason is logged; the end of ctx is
 // ErrUnreachable. Fetched is not nil where the server answered. A nil
@@ -237,6 +285,13 @@ func (g *GuardedClient) get(ctx context.Context, url, accept string) (*Fetched, 
 	}
 	return fetched, err
 }
+
+// Check says, without the network, that no fetch from a URL would ever succeed:
+// it does not use https, its port is refused, or its host is localhost or an
+// address that is refused. The error wraps [ErrAddressRefused], and its text is
+// for logs. What a name resolves to, only a fetch finds out. Registration asks it
+// about every URL that the server is to follow.
+func (g *GuardedClient) Check(url string) error { return g.guarded().Judge(url) }
 
 // HTTPClient returns an [http.Client] under the same rules, for hosts that post
 // (back-channel logout) or hand a client to another library, which may take its

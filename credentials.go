@@ -5,6 +5,7 @@ package dcr
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,8 +15,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// RandomClientID returns a UUID of version 8 (RFC 9562 §5.8), the default of
-// Options.NewClientID: five random bits, the time in milliseconds, and 74 random
+// RandomClientID returns 32 hexadecimal digits, the default of Options.NewClientID:
+// a UUID of version 8 (RFC 9562 §5.8) without hyphens, which some clients encode and
+// some hosts do not decode (RFC 6749 §2.3.1). It has five random bits, the time in milliseconds, and 74 random
 // bits. A client id is public and need not be unguessable, only unique; this one
 // tells no more than client_id_issued_at does. In the index of a database, new
 // ids land in 32 places that are always at hand: not all in one, where those who
@@ -29,10 +31,10 @@ func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
 		id[i] = byte(head >> (40 - 8*i))
 	}
 	id[6] = id[6]&0x0f | 0x80
-	return id.String(), err
+	return hex.EncodeToString(id[:]), err
 }
 
-// RandomClientSecret returns 256 random bits, more where a symmetric algorithm
+// RandomClientSecret returns 256 random bits in letters and digits alone, more where a symmetric algorithm
 // of the client needs more, and their SHA-256: the default of
 // Options.NewClientSecret.
 func RandomClientSecret(ctx context.Context, reg *Registration) (Plaintext, Secret, error) {

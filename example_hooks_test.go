@@ -68,5 +68,5 @@ func ExampleOptions_newClientID() {
 	id, err := opts.NewClientID(context.Background(), &dcr.Registration{})
 	fmt.Println(id[:4], len(id), err)
 	// Output:
-	// dyn- 40 <nil>
+	// dyn- 36 <nil>
 }

@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
@@ -100,8 +102,9 @@ func (f Field[T]) Localized() Field[T] {
 }
 
 // KeySource returns the field as one that says where the client's keys are, so
-// that its presence satisfies the rules that ask for jwks or jwks_uri. The keys
-// themselves are the host's to find: [ClientKeys] knows jwks and jwks_uri alone.
+// that its presence satisfies the rules that ask for jwks or jwks_uri. Where its
+// value is an https URL, [ClientKeys] fetches the key set from there; any other,
+// such as certificates, is the host's to read.
 func (f Field[T]) KeySource() Field[T] {
 	f.keys = true
 	return f
@@ -123,8 +126,21 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	if !ok {
 		return value, false, nil
 	}
-	err = json.Unmarshal(raw, &value)
+	err = unmarshal(raw, &value)
 	return value, err == nil, err
+}
+
+// unmarshal reads an integer whichever way it is written, and everything else as
+// encoding/json does.
+func unmarshal[T any](raw json.RawMessage, into *T) error {
+	err := json.Unmarshal(raw, into)
+	if err == nil {
+		return nil
+	}
+	if n, notInteger := strictjson.Value(raw).Int(); notInteger == nil {
+		return json.Unmarshal(strconv.AppendInt(nil, n, 10), into)
+	}
+	return err
 }
 
 // Set writes the member. Setting a registered member fails where value is not
@@ -156,6 +172,21 @@ func (reg *Registration) namesKeys() bool {
 		_, sent := reg.Client.Extra[e.Name()]
 		return sent && e.keySource()
 	})
+}
+
+// keysBySource finds the declared key source of the client that is an https URL,
+// "" if none is.
+func keysBySource(extensions []Extension, client *Client) (member, url string) {
+	for _, e := range extensions {
+		text, err := strictjson.Value(client.Extra[e.Name()]).Text()
+		if err != nil || !e.keySource() {
+			continue
+		}
+		if parsed, err := uri.Parse(text); err == nil && parsed.Scheme == "https" {
+			return e.Name(), text
+		}
+	}
+	return "", ""
 }
 
 // declared is the first declaration of a member, nil if there is none.
@@ -202,7 +233,19 @@ func (reg *Registration) checkExtensions() error {
 			}
 		}
 	}
-	return nil
+	return reg.checkKeySource()
+}
+
+// checkKeySource refuses a key source that ClientKeys could never reach.
+func (reg *Registration) checkKeySource() error {
+	name, url := keysBySource(reg.extensions, reg.Client)
+	parsed, err := uri.Parse(url)
+	if err != nil {
+		return nil // there is none
+	}
+	return reg.foundation.fetch.checkReach(&parsed, func(rule, sentence string, args ...any) error {
+		return refuseMember(name, rule, sentence, args...)
+	})
 }
 
 // sameTagged reports whether two names are of the same language-tagged member:
@@ -249,7 +292,7 @@ func readField[T any](raw strictjson.Value) (value T, err error) {
 	case *[]string:
 		*into, err = raw.Texts()
 	default:
-		if err = readableTexts(raw); err == nil && json.Unmarshal(raw, &value) != nil {
+		if err = readableTexts(raw); err == nil && unmarshal(json.RawMessage(raw), &value) != nil {
 			err = &strictjson.Error{Reason: "must be " + jsonForm(reflect.TypeFor[T]().Kind())}
 		}
 	}

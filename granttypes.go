@@ -9,7 +9,10 @@ import (
 	"strings"
 )
 
-const grantCIBA = "urn:openid:params:grant-type:ciba"
+const (
+	grantCIBA   = "urn:openid:params:grant-type:ciba"
+	grantDevice = "urn:ietf:params:oauth:grant-type:device_code"
+)
 
 // ValidateGrantTypes fills in the defaults, drops what the server does not
 // support and holds the rest to the correspondence of RFC 7591 §2.1.
@@ -92,10 +95,11 @@ func (reg *Registration) standardResponseTypes() []string {
 	return []string{}
 }
 
-// settleResponseTypes keeps the response types that the server supports, in
-// the server's spelling: the words of one have no order.
+// settleResponseTypes keeps the response types that the server supports and has
+// the grants for, in the server's spelling: the words of one have no order. The
+// rest goes as the grant types do, unless a grant that is left needs it.
 func (reg *Registration) settleResponseTypes() error {
-	c, supported := reg.Client, reg.Capabilities.ResponseTypes
+	c, supported := reg.Client, reg.grantedResponseTypes()
 	asked := c.ResponseTypes
 	c.ResponseTypes = make([]string, 0, len(asked))
 	for _, entry := range asked {
@@ -104,10 +108,29 @@ func (reg *Registration) settleResponseTypes() error {
 			c.ResponseTypes = append(c.ResponseTypes, supported[i])
 		}
 	}
-	if len(asked) > 0 && len(c.ResponseTypes) == 0 {
+	if len(asked) > 0 && len(c.ResponseTypes) == 0 && c.redirects() {
 		return refuseMember("response_types", "unsupported", "must have at least one of: %s", orNone(supported))
 	}
+	if c.sendsCodeForDevice() {
+		c.ResponseTypes = slices.DeleteFunc(c.ResponseTypes, func(responseType string) bool { return responseType == "code" })
+	}
 	return nil
+}
+
+// grantedResponseTypes are the supported response types whose grants the server
+// has: one with the strict defaults may grant no codes.
+func (reg *Registration) grantedResponseTypes() []string {
+	return slices.DeleteFunc(slices.Clone(reg.Capabilities.ResponseTypes), func(responseType string) bool {
+		needs := responseTypeGrants(responseType, reg.foundation.hybridWithoutImplicit)
+		return !within(needs, reg.Capabilities.GrantTypes)
+	})
+}
+
+// sendsCodeForDevice reports whether the response type code is what a device
+// client (RFC 8628) left in a template of the code flow, redirect URIs and all,
+// although it asks for the other grant.
+func (c *Client) sendsCodeForDevice() bool {
+	return len(c.RedirectURIs) > 0 && slices.Contains(c.GrantTypes, grantDevice) && !slices.Contains(c.GrantTypes, "authorization_code")
 }
 
 // sameWords compares space-separated words without regard to their order.

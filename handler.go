@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §3: the client registration endpoint.
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -186,7 +187,10 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := decode(r.Context(), r, body)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, emptyBody()
+	}
+	decoded, err := decode(context.WithValue(r.Context(), fetcherKey{}, v.sealed().fetch), r, body)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +206,14 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 		}
 	}
 	return request, err
+}
+
+// fetcherKey is where a Decoder finds the DefaultValidator's GuardedClient.
+type fetcherKey struct{}
+
+func fetcherOf(ctx context.Context) *GuardedClient {
+	fetch, _ := ctx.Value(fetcherKey{}).(*GuardedClient)
+	return fetch
 }
 
 const jsonType = "application/json"

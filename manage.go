@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -218,7 +219,7 @@ func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request
 // another request came first.
 func (h *Handler) replace(access *access, request *Request) ([]byte, error) {
 	ctx := access.http.Context()
-	if err := h.checkUpdate(access.client, request); err != nil {
+	if err := h.checkUpdate(access, request); err != nil {
 		return nil, err
 	}
 	caller := access.caller
@@ -274,9 +275,10 @@ func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext)
 
 // checkUpdate holds what an update says of the client's own credentials to RFC
 // 7592 §2.2.
-func (h *Handler) checkUpdate(client *Client, request *Request) error {
-	if request.issued != "" {
-		return refuse(InvalidClientMetadata, request.issued, "update.issued", "%s must not be sent in an update", request.issued)
+func (h *Handler) checkUpdate(access *access, request *Request) error {
+	client := access.client
+	if faults := h.issuedFaults(access, request); len(faults) > 0 {
+		return refuse(InvalidClientMetadata, faults[0], "update.issued", "%s must not be sent in an update", enumerate(faults))
 	}
 	if len(request.ownFaults) > 0 {
 		return request.ownFaults[0]
@@ -291,6 +293,45 @@ func (h *Handler) checkUpdate(client *Client, request *Request) error {
 		return refuse(InvalidClientMetadata, "client_secret", "update.client_secret", "client_secret must be the one that was issued to this client, or left out")
 	}
 	return nil
+}
+
+// issuedFaults names the members of an update that only the server issues, less,
+// with TolerantUpdate, those that have the value which the client was answered.
+func (h *Handler) issuedFaults(access *access, request *Request) []string {
+	faults := request.IssuedMembers()
+	if !h.opts.TolerantUpdate || len(faults) == 0 {
+		return faults
+	}
+	faults = nil
+	answered := tell(access.client, "", access.token)
+	for _, member := range request.issued {
+		text, _ := member.value.Text()
+		number, err := member.value.Int()
+		same := false
+		switch member.name {
+		case "client_id_issued_at":
+			same = err == nil && answered.issuedAt != 0 && number == answered.issuedAt
+		case "client_secret_expires_at":
+			same = err == nil && answered.secretExpiresAt != nil && number == *answered.secretExpiresAt
+		case "registration_client_uri":
+			same = access.token != "" && text == h.opts.clientURI(access.client.ID)
+		case "registration_access_token":
+			same = access.token != "" && matchAny(access.client.RegistrationTokens, text, h.opts.Now())
+		}
+		if !same {
+			faults = append(faults, member.name)
+		}
+	}
+	return faults
+}
+
+// enumerate names several members in a sentence.
+func enumerate(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // hadSecret reports whether secret is the client's, be it expired: an update

@@ -20,6 +20,8 @@ import (
 //	json     the member's name
 //	on       the feature of [Capabilities] that turns the member on; a member
 //	         whose feature is off counts as unknown
+//	form     the feature with which a member of the wrong form is refused, also
+//	         where the member itself is off
 //	list     the RP Metadata Choices member that lists alternatives to this one
 //	lang     "yes" where the member may carry a language tag
 //	with     a boolean is echoed only where this other member is set
@@ -37,7 +39,7 @@ type Metadata struct {
 	ClientName              string          `json:"client_name" lang:"yes"`
 	ClientURI               string          `json:"client_uri" lang:"yes" uri:"page"`
 	LogoURI                 string          `json:"logo_uri" lang:"yes" uri:"page"`
-	Scope                   string          `json:"scope"`
+	Scope                   string          `json:"scope"` // of a Client, the ceiling of what its tokens may have; "" grants nothing
 	Contacts                []string        `json:"contacts"`
 	TOSURI                  string          `json:"tos_uri" lang:"yes" uri:"page"`
 	PolicyURI               string          `json:"policy_uri" lang:"yes" uri:"page"`
@@ -62,7 +64,7 @@ type Metadata struct {
 	TokenEndpointAuthSigningAlg  string   `json:"token_endpoint_auth_signing_alg" on:"jwt_client_auth" list:"token_endpoint_auth_signing_alg_values_supported"`
 	DefaultMaxAge                *int64   `json:"default_max_age" on:"openid"` // seconds; 0 is legal
 	RequireAuthTime              bool     `json:"require_auth_time" on:"openid"`
-	DefaultACRValues             []string `json:"default_acr_values" on:"acr"`
+	DefaultACRValues             []string `json:"default_acr_values" on:"acr" form:"openid"`
 	InitiateLoginURI             string   `json:"initiate_login_uri" on:"openid" uri:"https"`
 	RequestURIs                  []string `json:"request_uris" on:"request_uri" uri:"request" visited:"yes"`
 

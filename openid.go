@@ -24,7 +24,7 @@ var openIDChoices = []struct {
 	{member("subject_type"), "public"},
 	{member("id_token_signed_response_alg"), "RS256"},
 	{member("userinfo_signed_response_alg"), ""},
-	{member("authorization_signed_response_alg"), ""}, // its default is not returned (JARM §3)
+	{member("authorization_signed_response_alg"), "RS256"}, // JARM §3
 	{member("introspection_signed_response_alg"), "RS256"},
 	{member("backchannel_authentication_request_signing_alg"), ""},
 }
@@ -247,7 +247,7 @@ func (c *Client) sectorEntries() []sectorEntry {
 func (reg *Registration) checkPairwise() error {
 	hosts := make(map[string]bool)
 	for _, entry := range reg.Client.sectorEntries() {
-		parsed, err := uri.Parse(entry.uri)
+		parsed, err := uri.ParseRedirect(entry.uri)
 		if err != nil {
 			continue
 		}

@@ -75,6 +75,12 @@ type Options struct {
 	// §2.2 demands and UK Open Banking does not.
 	OptionalClientID bool
 
+	// TolerantUpdate lets a PUT send back the four members that RFC 7592 §2.2
+	// keeps out of it (registration_access_token, registration_client_uri,
+	// client_secret_expires_at and client_id_issued_at), where each has the value
+	// that the client was answered. If false, they are refused.
+	TolerantUpdate bool
+
 	// CORS says which web pages may call the endpoints. The zero value lets
 	// none. Require answers by it too, where it is right in front.
 	CORS CORS

@@ -55,10 +55,11 @@ func ParseURI(text string) (URI, error) {
 }
 
 // ParseRedirectURI is ParseURI, and refuses what no redirect URI may have: a
-// fragment, and a wildcard. Whether a client may have a redirect URI of its Kind
+// fragment, and a wildcard. The port of http on a loopback host may be 0, which
+// stands for any. Whether a client may have a redirect URI of its Kind
 // is for [Validate] to say.
 func ParseRedirectURI(text string) (URI, error) {
-	parsed, err := uri.Parse(text)
+	parsed, err := uri.ParseRedirect(text)
 	switch {
 	case err != nil:
 		return URI{}, err
@@ -85,7 +86,8 @@ var (
 
 // MatchRedirectURI reports whether requested is the registered redirect URI:
 // byte for byte, but for the port of an http redirect to 127.0.0.1, [::1] or
-// localhost (RFC 8252 §7.3).
+// localhost (RFC 8252 §7.3). A registered port 0 stands for any; a requested one
+// is never a match, since nobody listens there.
 func MatchRedirectURI(registered, requested string) bool {
 	return uri.MatchRedirect(registered, requested)
 }
@@ -99,7 +101,7 @@ func (c *Client) MatchRedirectURI(requested string) bool {
 		return false
 	}
 	if slices.Contains(c.RedirectURIs, requested) {
-		return true
+		return uri.MatchRedirect(requested, requested)
 	}
 	return c.native() && slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
 		return uri.MatchRedirect(registered, requested)
@@ -113,7 +115,7 @@ func (c *Client) native() bool {
 		return c.ApplicationType == "native"
 	}
 	return slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
-		parsed, err := uri.Parse(redirect)
+		parsed, err := uri.ParseRedirect(redirect)
 		return err == nil && nativeKind(parsed.Kind())
 	})
 }
@@ -155,7 +157,7 @@ func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 	}
 	kinds := make([]uri.Kind, len(c.RedirectURIs))
 	for i, redirect := range c.RedirectURIs {
-		parsed, err := uri.Parse(redirect)
+		parsed, err := uri.ParseRedirect(redirect)
 		switch {
 		case err != nil:
 			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.form", "redirect_uris[%d] %s", i, err)

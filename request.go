@@ -27,7 +27,7 @@ type Request struct {
 	Signer            string              // who signed the request, as its Decoder found out, "" for nobody; never read from JSON
 
 	present   memberSet // members that the body named, null and "" aside
-	issued    string    // the first member of the body that RFC 7592 §2.2 forbids to send
+	issued    []sent    // members of the body that RFC 7592 §2.2 forbids to send
 	faults    []fault
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
@@ -43,6 +43,24 @@ func (r Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
 
 func (r Request) describe() string {
 	return fmt.Sprintf("[client registration request of %d bytes]", len(r.Raw))
+}
+
+// sent is a member as it came.
+type sent struct {
+	name  string
+	value strictjson.Value
+}
+
+// IssuedMembers names the members of the body that the server alone issues and
+// that RFC 7592 §2.2 keeps out of an update, in their order, null ones included:
+// registration_access_token, registration_client_uri, client_secret_expires_at
+// and client_id_issued_at. A registration ignores them.
+func (r *Request) IssuedMembers() []string {
+	var names []string
+	for _, member := range r.issued {
+		names = append(names, member.name)
+	}
+	return names
 }
 
 // fault is a member of the wrong form. It counts only where the member is on.
@@ -109,6 +127,9 @@ var choiceMember = func() map[string]int {
 // members of the wrong form, and what exceeds the other limits, are reported by
 // [Validate]. The request keeps parts of body: do not change it afterwards.
 func ParseRequest(body []byte, limits Limits) (*Request, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, emptyBody()
+	}
 	limits = limits.effective()
 	request := &Request{Raw: body}
 	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, request.member)
@@ -123,6 +144,10 @@ func ParseRequest(body []byte, limits Limits) (*Request, error) {
 		refused.Member = found.Path
 	}
 	return nil, refused
+}
+
+func emptyBody() *Error {
+	return refuse(InvalidClientMetadata, "", "body.empty", "the body is empty; it must be a JSON object that has the client's metadata")
 }
 
 // member takes one member of the body.
@@ -176,7 +201,7 @@ func put[V any](m *map[string]V, name string, value V) {
 func (r *Request) registered(i int, value strictjson.Value) {
 	f := &members.Fields[i]
 	into := &r.Metadata
-	err := f.Decode(into, value)
+	err := r.decode(f, value)
 	if f.Kind == record.Raw && value.Kind() != strictjson.Object {
 		err = &strictjson.Error{Reason: "must be a JSON object"}
 	}
@@ -187,12 +212,35 @@ func (r *Request) registered(i int, value strictjson.Value) {
 		f.Clear(into)
 		return
 	}
-	if f.Kind == record.Strings && len(f.List(into)) == 0 && !keepsEmpty(f.Name) {
+	if f.Kind == record.Strings && len(f.List(into)) == 0 && !keepsEmpty(f.Name) || f.Kind == record.String && f.IsZero(into) {
 		f.Clear(into)
 		return
 	}
 	r.present.Add(i)
 }
+
+// decode reads a member, and leaves out what forms and templates put around what
+// they mean.
+func (r *Request) decode(f *registered, value strictjson.Value) error {
+	into := &r.Metadata
+	var err error
+	switch {
+	case f.Name == "scope":
+		into.Scope, err = value.Spaced()
+	case f.Name == "contacts":
+		into.Contacts, err = value.TextsNotBlank()
+	case isReadable(f):
+		var text string
+		text, err = value.Line()
+		f.SetText(into, text)
+	default:
+		err = f.Decode(into, value)
+	}
+	return err
+}
+
+// isReadable reports whether a member is text for people.
+func isReadable(f *registered) bool { return f.Tag.Get("lang") != "" && !isURIMember(f.Name) }
 
 // keepsEmpty says for which lists an empty one is not an absent one: a machine
 // client has no redirect URIs and no response types.
@@ -208,8 +256,12 @@ func (r *Request) localized(i int, name string, value strictjson.Value) error {
 			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
 		}
 	}
-	text, err := value.Text()
-	if r.note(i, name, err) {
+	read := strictjson.Value.Text
+	if isReadable(&members.Fields[i]) {
+		read = strictjson.Value.Line
+	}
+	text, err := read(value)
+	if r.note(i, name, err) && text != "" {
 		put(&r.Localized, name, text)
 	}
 	return nil
@@ -246,9 +298,7 @@ func (r *Request) serverMember(name string, value strictjson.Value) {
 			r.ClientSecret = Plaintext(text)
 		}
 	default:
-		if r.issued == "" {
-			r.issued = name
-		}
+		r.issued = append(r.issued, sent{name, value})
 	}
 }
 
@@ -293,25 +343,60 @@ func (reg *Registration) admit() {
 		put(&dst.Localized, name, text)
 	}
 	for name, raw := range src.Extra {
-		if reg.declares(name) {
-			put(&dst.Extra, name, slices.Clone(raw))
+		if extension := declared(reg.extensions, name); extension != nil {
+			put(&dst.Extra, name, trimmed(extension, raw))
 		}
 	}
+}
+
+// trimmed is the value of an extension member, without the line break at the end
+// where it is text for people.
+func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
+	if extension.localized() && !isURIMember(extension.Name()) && strictjson.Value(raw).Kind() == strictjson.String {
+		if text, err := strictjson.Value(raw).Line(); err == nil {
+			return strictjson.AppendString(nil, text)
+		}
+	}
+	return slices.Clone(raw)
 }
 
 // checkForm refuses members of the wrong JSON type and beyond the bounds,
 // among those that are on.
 func (reg *Registration) checkForm() error {
-	for _, fault := range reg.Request.faults {
-		if fault.member < 0 || reg.on.has(fault.member) {
-			return fault.err
-		}
+	if err := reg.formFaults(); err != nil {
+		return err
 	}
 	if len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
 		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
 			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
 	}
 	return reg.checkBounds()
+}
+
+// maxFaults is how many members of the wrong form a refusal tells of.
+const maxFaults = 5
+
+// formFaults tells of all members of the wrong JSON type at once. The error is
+// that of the first.
+func (reg *Registration) formFaults() error {
+	var first *Error
+	count := 0
+	for _, fault := range reg.Request.faults {
+		if fault.member >= 0 && !reg.on.judges(fault.member) {
+			continue
+		}
+		switch count++; {
+		case count == 1:
+			own := *fault.err
+			first = &own
+		case count <= maxFaults:
+			first.Description += "; " + fault.err.Description
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first
 }
 
 // checkBounds refuses strings and lists of the client that are too long.

@@ -25,6 +25,8 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/dynreg/dcr/internal/base62"
 )
 
 // The types of [Secret].
@@ -67,12 +69,8 @@ func (p Plaintext) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted 
 // MarshalText returns a placeholder.
 func (p Plaintext) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// newPlaintext returns size random bytes in base64url.
-func newPlaintext(size int) Plaintext {
-	random := make([]byte, size)
-	rand.Read(random) // never fails: see crypto/rand
-	return Plaintext(base64.RawURLEncoding.EncodeToString(random))
-}
+// newPlaintext returns random letters and digits of at least size bytes.
+func newPlaintext(size int) Plaintext { return Plaintext(base62.Text(base62.Length(size))) }
 
 // HashSecret returns the form in which a generated secret is kept: its
 // SHA-256. A secret of 256 random bits needs no slow hash; one that a person

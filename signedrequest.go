@@ -6,6 +6,7 @@ package dcr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -33,7 +34,8 @@ type SignedRequestVerifier struct {
 	// software_jwks_endpoint, software_jwks, jwks_uri and jwks.
 	KeyClaims []string
 
-	// Fetch fetches the signer's keys. If nil, one with the defaults.
+	// Fetch fetches the signer's keys. If nil, that of the DefaultValidator in
+	// the handler, else one with the defaults.
 	Fetch *GuardedClient
 
 	// Keys are the keys of every signer, whatever the statement says: for
@@ -132,7 +134,7 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	}
 	d := &signedRequests{SignedRequestVerifier: v, ring: issuer.Ring{Source: v.Keys}}
 	d.cache = keycache.New(func(ctx context.Context, url string) ([]byte, time.Duration, error) {
-		fetched, err := v.Fetch.Get(ctx, url, "application/json, application/jwk-set+json")
+		fetched, err := cmp.Or(v.Fetch, fetcherOf(ctx)).Get(ctx, url, "application/json, application/jwk-set+json")
 		if err != nil {
 			return nil, 0, err
 		}

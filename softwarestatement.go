@@ -148,6 +148,28 @@ func (reg *Registration) recordStatement() {
 	}
 }
 
+// StatementRequirer is a [Validator], or part of one, that may demand a software
+// statement in a way of its own, beside StatementVerifier.Required: then no
+// stranger registers, and [Handler.Warnings] says nothing of strangers.
+type StatementRequirer interface {
+	// RequiresStatement reports whether no client registers without a statement.
+	RequiresStatement() bool
+}
+
+// requiresStatement reports whether no client registers under v without a
+// statement.
+func requiresStatement(v Validator) bool {
+	if statements := v.sealed().statements; statements != nil && statements.Required {
+		return true
+	}
+	for inner := v; inner != nil; inner = embedded(inner) {
+		if requirer, ok := inner.(StatementRequirer); ok && requirer.RequiresStatement() {
+			return true
+		}
+	}
+	return false
+}
+
 func hashText(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

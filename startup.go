@@ -182,7 +182,7 @@ func (c *Capabilities) contradictoryGrants(foundation *foundation) error {
 		needs := responseTypeGrants(responseType, foundation.hybridWithoutImplicit)
 		usesCode = usesCode || len(needs) == 0 || slices.Contains(needs, "authorization_code")
 		if slices.Equal(c.ResponseTypes, defaultResponseTypes) {
-			continue // the default of servers that grant no codes, too
+			continue // what servers that grant no codes say all the same
 		}
 		for _, grant := range needs {
 			if !slices.Contains(c.GrantTypes, grant) {
@@ -287,7 +287,8 @@ type Warner interface {
 }
 
 // OptionsWarner is a [Validator], or part of one, that knows which options go
-// with it. What it cannot do without is for Validator.CheckOptions to refuse.
+// with it. What it cannot do without is for Validator.CheckOptions to refuse. A
+// store may be one too, and is then asked where strangers register.
 type OptionsWarner interface {
 	// OptionsWarnings returns one sentence for each option that is not as it
 	// should be, which says what to set. opts are as the host set them.
@@ -314,12 +315,31 @@ func (h *Handler) Warnings() []string {
 	return warnings
 }
 
+// letsStrangersIn reports whether somebody registers of whom nobody knows
+// anything.
+func (h *Handler) letsStrangersIn() bool {
+	if !h.opts.AllowAnonymous {
+		return false
+	}
+	if !requiresStatement(h.opts.Validator) {
+		return true
+	}
+	return h.opts.ChoosePolicy != nil && slices.ContainsFunc(sortedKeys(h.opts.Policies), func(name string) bool {
+		return !requiresStatement(h.opts.Policies[name])
+	})
+}
+
 // openWarnings are about registration by strangers.
 func (h *Handler) openWarnings() []string {
-	if !h.opts.AllowAnonymous {
+	if !h.letsStrangersIn() {
 		return nil
 	}
 	var warnings []string
+	if warner, ok := StoreAs[OptionsWarner](h.store); ok {
+		for _, suspicion := range warner.OptionsWarnings(h.given) {
+			warnings = append(warnings, "the store: "+suspicion)
+		}
+	}
 	if !h.bounded() {
 		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no ceiling; set Options.MaxClients")
 	}
@@ -340,6 +360,9 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	supported := v.Capabilities().WithDefaults()
 	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
 		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
+	}
+	if supported.Scopes == nil {
+		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to admit any, or set an empty list where there are none", of))
 	}
 	for inner := v; inner != nil; inner = embedded(inner) {
 		var suspicions []string

@@ -47,6 +47,9 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 	c := reg.Client
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
+		if scope == AnyScope {
+			return refuseMember("scope", "any", "must name each scope that is asked for; * names none")
+		}
 		if !isScopeToken(scope) {
 			return errScopeForm()
 		}
@@ -92,8 +95,8 @@ var displayURIs = []*uriMember{uriMemberNamed("client_uri"), uriMemberNamed("log
 
 // ValidateDisplay holds the pages that a person may be led to, in every
 // language, to http and https, what a person reads to characters that show
-// what they are, and contacts to e-mail addresses where OpenID Connect wants
-// them.
+// what they are, and contacts to ways to reach somebody where OpenID Connect is
+// on.
 func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
 	if err := reg.checkURIs(displayURIs...); err != nil {
 		return err
@@ -106,8 +109,8 @@ func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration
 	}
 	if reg.Capabilities.openID() {
 		for i, contact := range reg.Client.Contacts {
-			if !isEmail(contact) {
-				return refuse(InvalidClientMetadata, "contacts", "contacts.form", "contacts[%d] must be an e-mail address", i)
+			if !isContact(contact) {
+				return refuse(InvalidClientMetadata, "contacts", "contacts.form", "contacts[%d] must be an e-mail address, or an https, mailto or tel URI", i)
 			}
 		}
 	}
@@ -205,6 +208,24 @@ func isEmail(address string) bool {
 // logoutURIs are the members about logout, in the order of [Metadata].
 var logoutURIs = []*uriMember{uriMemberNamed("post_logout_redirect_uris"), uriMemberNamed("frontchannel_logout_uri"), uriMemberNamed("backchannel_logout_uri")}
 
+// isContact reports whether text is a way to reach somebody: an e-mail address, or
+// a URI of a page, an address or a telephone number (RFC 6068, RFC 3966).
+func isContact(text string) bool {
+	scheme, rest, hasScheme := strings.Cut(text, ":")
+	switch {
+	case !hasScheme:
+		return isEmail(text)
+	case strings.EqualFold(scheme, "mailto"):
+		address, _, _ := strings.Cut(rest, "?")
+		return isEmail(address)
+	case strings.EqualFold(scheme, "tel"):
+		number, _, _ := strings.Cut(rest, ";")
+		return strings.ContainsAny(number, "0123456789") && strings.Trim(number, "+0123456789-.()*#") == ""
+	}
+	parsed, err := uri.Parse(text)
+	return err == nil && parsed.Scheme == "https" || isEmail(text)
+}
+
 // ValidateLogout judges the logout URIs: https, http only for a confidential
 // client where the host allows it, native schemes for RP-initiated logout.
 func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration) error {
@@ -229,7 +250,7 @@ func (reg *Registration) checkFrontchannelLogout() error {
 	}
 	logout, err := uri.Parse(reg.Client.FrontchannelLogoutURI)
 	for _, redirect := range reg.Client.RedirectURIs {
-		if parsed, errRedirect := uri.Parse(redirect); err == nil && errRedirect == nil && parsed.SameOrigin(&logout) {
+		if parsed, errRedirect := uri.ParseRedirect(redirect); err == nil && errRedirect == nil && parsed.SameOrigin(&logout) {
 			return nil
 		}
 	}

@@ -133,8 +133,20 @@ func (m *uriMember) judge(reg *Registration, rule *uriRule, shown, text string) 
 		return fault("scheme", "must be %s", rule.schemes)
 	case parsed.HasFragment && !rule.fragment:
 		return fault("fragment", "must not have a fragment")
-	case m.visited && !reg.foundation.fetch.reaches(parsed.Host):
+	case m.visited:
+		return reg.foundation.fetch.checkReach(&parsed, fault)
+	}
+	return nil
+}
+
+// checkReach refuses what g would never reach: it would be accepted, and then
+// unavailable for ever. http, where a host allows it, is the host's own to send.
+func (g *GuardedClient) checkReach(to *uri.URI, fault func(rule, sentence string, args ...any) error) error {
+	switch {
+	case !g.reaches(to.Host):
 		return fault("address", "must lead to a host that this server can reach: not to a special-use address, and not to localhost")
+	case to.Scheme == "https" && !g.connects(to.Host, to.Port):
+		return fault("port", "must have a port that this server connects to: %s", g.ports())
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ type DefaultValidator struct {
 	DefaultScopes []string           // for a client that asks for no scope, or none that is supported
 	Statements    *StatementVerifier // if nil, software statements are ignored
 	Extensions    []Extension        // extension members to accept
-	Fetch         *GuardedClient     // fetches sector_identifier_uri; if nil, one with the defaults
+	Fetch         *GuardedClient     // fetches what clients name, and what it never reaches is refused; if nil, one with the defaults, and any port passes
 
 	AllowHTTPRedirects         bool // remote http in the redirect URIs of confidential clients of the code flow, and the logout URIs of confidential clients
 	AllowPushedRedirectURIs    bool // no redirect_uris for confidential clients that must push their requests (RFC 9126 §2.4)

@@ -30,6 +30,7 @@ var clientRequests embed.FS
 var (
 	anySecret  = []string{"none", "client_secret_post", "client_secret_basic"}
 	publicOnly = []string{"none"}
+	secretOnly = []string{"client_secret_basic", "client_secret_post"}
 	codeFlow   = []string{"authorization_code"}
 )
 
@@ -50,6 +51,8 @@ var clients = []struct {
 	{"mcp-remote", "mcp-remote", "MCP", anySecret, codeFlow},
 	{"mcp-inspector", "MCP Inspector", "MCP", anySecret, codeFlow},
 	{"resource-sender", "an agent that sends unregistered members, null and empty strings", "MCP", publicOnly, codeFlow},
+	{"copilot-365", "Microsoft 365 Copilot", "MCP", secretOnly, codeFlow},
+	{"copilot-studio", "Copilot Studio", "MCP", secretOnly, codeFlow},
 	{"duende-web", "Duende web application", "Duende", []string{"client_secret_basic"}, codeFlow},
 	{"duende-native-pkce", "Duende native application", "Duende", publicOnly, codeFlow},
 	{"duende-m2m", "Duende pipeline", "Duende", []string{"client_secret_basic", "client_secret_post"}, []string{"client_credentials"}},

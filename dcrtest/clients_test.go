@@ -62,7 +62,7 @@ func TestClients(t *testing.T) {
 		names[client.Name] = true
 		client.Request[0] = 'x' // each call gives its own
 	}
-	if presets["MCP"] != 13 || presets["Duende"] != 3 || presets["Matrix"] != 1 {
+	if presets["MCP"] != 15 || presets["Duende"] != 3 || presets["Matrix"] != 1 {
 		t.Errorf("got %v", presets)
 	}
 	if dcrtest.Clients()[0].Request[0] != '{' {

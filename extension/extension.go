@@ -66,22 +66,38 @@ func Federation() []dcr.Extension {
 	}
 }
 
+// SPIFFE declares the members of OAuth SPIFFE Client Authentication: spiffe_id, a
+// SPIFFE id, and spiffe_bundle_endpoint, where the keys of its trust domain are,
+// which is a key source.
+func SPIFFE() []dcr.Extension {
+	return []dcr.Extension{
+		uriField("spiffe_id", spiffeID),
+		uriField("spiffe_bundle_endpoint", httpsOnly).KeySource(),
+	}
+}
+
 // uriRule says which URIs a member may have.
 type uriRule struct {
 	what     string // for the sentence
 	kinds    []dcr.URIKind
-	fragment bool // a fragment is allowed
+	fragment bool                 // a fragment is allowed
+	also     func(u dcr.URI) bool // what a URI must be besides; nil for nothing
 }
 
 var (
-	webPage   = uriRule{"an http or https URL", []dcr.URIKind{dcr.HTTPSURI, dcr.HTTPURI, dcr.LoopbackHTTPURI, dcr.LoopbackHTTPSURI}, true}
-	httpsOnly = uriRule{"an https URL", []dcr.URIKind{dcr.HTTPSURI, dcr.LoopbackHTTPSURI}, false}
+	webPage   = uriRule{"an http or https URL", []dcr.URIKind{dcr.HTTPSURI, dcr.HTTPURI, dcr.LoopbackHTTPURI, dcr.LoopbackHTTPSURI}, true, nil}
+	httpsOnly = uriRule{"an https URL", []dcr.URIKind{dcr.HTTPSURI, dcr.LoopbackHTTPSURI}, false, nil}
 
 	// appRedirect leads back to an application, whatever its kind.
 	appRedirect = uriRule{
 		"an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme",
-		[]dcr.URIKind{dcr.HTTPSURI, dcr.LoopbackHTTPURI, dcr.LoopbackHTTPSURI, dcr.PrivateUseURI}, false,
+		[]dcr.URIKind{dcr.HTTPSURI, dcr.LoopbackHTTPURI, dcr.LoopbackHTTPSURI, dcr.PrivateUseURI}, false, nil,
 	}
+
+	// spiffeID names a workload (SPIFFE-ID §2): a trust domain and a path.
+	spiffeID = uriRule{"a SPIFFE id, such as spiffe://example.org/workload", []dcr.URIKind{dcr.PrivateUseURI}, false, func(u dcr.URI) bool {
+		return u.Scheme == "spiffe" && u.Host != "" && u.Port == "" && !u.HasQuery
+	}}
 )
 
 // check judges one URI; shown is what to call it.
@@ -91,7 +107,7 @@ func (rule uriRule) check(member, shown, text string) error {
 	switch {
 	case err != nil:
 		fault, sentence = "form", err.Error()
-	case !slices.Contains(rule.kinds, parsed.Kind):
+	case !slices.Contains(rule.kinds, parsed.Kind) || rule.also != nil && !rule.also(parsed):
 		fault, sentence = "scheme", "must be "+rule.what
 	case parsed.HasFragment && !rule.fragment:
 		fault, sentence = "fragment", "must not have a fragment"

@@ -51,6 +51,15 @@ const (
 	forgetAfter        = time.Hour // after a value has ended, for callers whose clocks are slow
 )
 
+// OptionsWarnings warns of strangers who register with a store that does not
+// last: see [dcr.OptionsWarner].
+func (s *Store) OptionsWarnings(opts *dcr.Options) []string {
+	if !opts.AllowAnonymous {
+		return nil
+	}
+	return []string{"Options.AllowAnonymous lets anyone register, and memstore forgets every client with the process, while most of them never register again; use a store that lasts, such as sqlstore"}
+}
+
 // New returns an empty store.
 func New() *Store {
 	return &Store{

@@ -65,7 +65,11 @@ func destinations(c *dcr.Client) iter.Seq[*destination] {
 				if member.list {
 					d.shown = fmt.Sprintf("%s[%d]", member.name, i)
 				}
-				if d.URI, d.err = uri.Parse(text); !yield(&d) {
+				read := uri.Parse
+				if member.name == "redirect_uris" {
+					read = uri.ParseRedirect
+				}
+				if d.URI, d.err = read(text); !yield(&d) {
 					return
 				}
 			}

@@ -111,7 +111,7 @@ func (s sameHost) judgePages(c *dcr.Client) error {
 func redirectHosts(c *dcr.Client) (hosts []string, onlyWeb bool) {
 	onlyWeb = true
 	for _, redirect := range c.RedirectURIs {
-		parsed, err := uri.Parse(redirect)
+		parsed, err := uri.ParseRedirect(redirect)
 		switch {
 		case err != nil || !isWeb(parsed.Kind()):
 			onlyWeb = false

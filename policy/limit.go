@@ -56,7 +56,8 @@ type field struct {
 	ceiling func(*dcr.Capabilities) *[]string
 	get     func(*dcr.Client) []string // nil where the member is absent
 	set     func(*dcr.Client, []string)
-	applies func(*dcr.Client) bool // whether the default may be set; nil: always
+	applies func(*dcr.Client) bool                             // whether the default may be set; nil: always
+	keeps   func(previous *dcr.Client, standard []string) bool // whether an update that says nothing leaves a client what it has, rather than the default; nil: never
 }
 
 var (
@@ -78,9 +79,15 @@ var (
 		get: func(c *dcr.Client) []string { return strings.Fields(c.Scope) },
 		set: func(c *dcr.Client, values []string) { c.Scope = strings.Join(values, " ") },
 	}
-	authMethod = single("token_endpoint_auth_method", "token_endpoint_auth_methods_supported",
-		func(c *dcr.Capabilities) *[]string { return &c.TokenEndpointAuthMethods },
-		func(m *dcr.Metadata) *string { return &m.TokenEndpointAuthMethod })
+	authMethod = func() field {
+		f := single("token_endpoint_auth_method", "token_endpoint_auth_methods_supported",
+			func(c *dcr.Capabilities) *[]string { return &c.TokenEndpointAuthMethods },
+			func(m *dcr.Metadata) *string { return &m.TokenEndpointAuthMethod })
+		f.keeps = func(previous *dcr.Client, standard []string) bool {
+			return previous.TokenEndpointAuthMethod != "none" && slices.Index(standard, "none") == 0
+		}
+		return f
+	}()
 )
 
 // single makes the field of a member that has one value.
@@ -158,6 +165,9 @@ func (l limiter) settle(reg *dcr.Registration) error {
 	asked := l.field.get(c)
 	if len(asked) == 0 {
 		absent := asked == nil || l.field.name == "scope"
+		if l.keep(reg, supported) {
+			return nil
+		}
 		if absent && (l.field.applies == nil || l.field.applies(c)) {
 			l.fallBack(c, supported)
 		}
@@ -176,6 +186,19 @@ func (l limiter) settle(reg *dcr.Registration) error {
 		l.fallBack(c, supported)
 	}
 	return nil
+}
+
+// keep leaves an update that says nothing what the client has, where the field
+// says so: a confidential client does not become public by what it leaves out.
+func (l limiter) keep(reg *dcr.Registration, supported []string) bool {
+	if reg.Previous == nil || l.field.keeps == nil || !l.field.keeps(reg.Previous, within(l.limit.Default, supported)) {
+		return false
+	}
+	has := within(l.field.get(reg.Previous), supported)
+	if len(has) > 0 {
+		l.field.set(reg.Client, has)
+	}
+	return len(has) > 0
 }
 
 // fallBack sets the default, if there is one.

@@ -18,15 +18,15 @@ import (
 //
 //   - client_uri must be sent, and is the common base: pages and whatever a
 //     browser is sent to are https on its host or below it, on any port, so that
-//     users can tell whose client they let in. It is on no public suffix, as
-//     github.io is one on a list of them, if there is a list.
+//     users can tell whose client they let in. Its host is no top-level domain and
+//     no public suffix, as github.io is one on a list of them, if there is a list.
 //   - Clients have authorization_code and refresh_token, by default too; other
 //     grant types are dropped. One that names no token_endpoint_auth_method is
 //     public.
 //   - An absent application_type is web. Web clients redirect to https alone.
 //     Native ones may use a scheme that begins with the host of client_uri in
-//     reverse, without an authority, and loopback http without a port: the
-//     port is free at the authorization endpoint.
+//     reverse, without an authority, and loopback http without a port, or with port
+//     0: the port is free at the authorization endpoint.
 //   - CORS is on for every origin: Matrix clients run in browsers.
 func Matrix(server dcr.DefaultValidator, suffixes ...PublicSuffixes) Preset {
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_basic", "client_secret_post")
@@ -96,7 +96,7 @@ func (m matrix) ValidateClient(ctx context.Context, reg *dcr.Registration) error
 func (m matrix) judge(c *dcr.Client, judged func(*destination) bool) error {
 	base, err := uri.Parse(c.ClientURI)
 	if err != nil || base.Kind() != uri.HTTPS || m.suffixes.nobodys(base.Host) {
-		return refuse("client_uri", "matrix", "client_uri must be an https URL on a host of the client's own, which is not one label alone and no public suffix")
+		return refuse("client_uri", "matrix", "client_uri must be an https URL on a host of the client's own, which is no top-level domain and no public suffix")
 	}
 	native := c.ApplicationType == "native"
 	for d := range destinations(c) {
@@ -128,7 +128,7 @@ func (m matrix) onBase(u, base *uri.URI) bool {
 func nativeRedirect(u, base *uri.URI) bool {
 	switch u.Kind() {
 	case uri.LoopbackHTTP:
-		return u.Port == ""
+		return u.Port == "" || u.AnyPort()
 	case uri.PrivateUse:
 		labels := strings.Split(base.Host, ".")
 		slices.Reverse(labels)

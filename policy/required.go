@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/dynreg/dcr"
 )
@@ -29,12 +30,16 @@ type required struct {
 
 // ValidateGrantTypes looks before any step fills in a default.
 func (r required) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	var missing []string
 	for _, member := range r.members {
 		if _, sent, err := member.Get(&reg.Client.Metadata); err != nil {
 			return err
 		} else if !sent {
-			return refuse(member.Name(), "required", "%s must be sent", member.Name())
+			missing = append(missing, member.Name())
 		}
+	}
+	if len(missing) > 0 {
+		return refuse(missing[0], "required", "%s must be sent", strings.Join(missing, ", "))
 	}
 	return r.Validator.ValidateGrantTypes(ctx, reg)
 }
@@ -50,6 +55,9 @@ type statementRequired struct {
 	dcr.Validator
 	issuers []string
 }
+
+// RequiresStatement is true: see [dcr.StatementRequirer].
+func (s statementRequired) RequiresStatement() bool { return true }
 
 // ValidateSoftwareStatement judges what the inner step verified.
 func (s statementRequired) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {

@@ -10,6 +10,24 @@ import (
 	"github.com/dynreg/dcr"
 )
 
+// KnownScopes refuses a request of whose scopes none is supported, where the
+// default leaves the client without any: it would learn only later that it can do
+// nothing. A request without scope passes.
+func KnownScopes() Rule {
+	return func(inner dcr.Validator) dcr.Validator { return knownScopes{inner} }
+}
+
+type knownScopes struct{ dcr.Validator }
+
+// ValidateScopes judges what the inner step left.
+func (k knownScopes) ValidateScopes(ctx context.Context, reg *dcr.Registration) error {
+	err := k.Validator.ValidateScopes(ctx, reg)
+	if err == nil && reg.Client.Scope == "" {
+		return refuse("scope", "known_scopes", "scope must have at least one of: %s", orNone(without(reg.Capabilities.Scopes, dcr.AnyScope)))
+	}
+	return err
+}
+
 // AlwaysScopes adds scopes to every client, as far as the server supports
 // them, whatever it asked for, unless scope is for a software statement to say.
 func AlwaysScopes(scopes ...string) Rule {

@@ -4,8 +4,6 @@ package policy
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,13 +12,14 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/base62"
 )
 
 // UKBank is what a bank decides about [UKOpenBanking].
 type UKBank struct {
 	Version  string             // of the specification: 3.2, 3.3 or 3.4; if empty, 3.3
 	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
-	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, one with the defaults
+	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, server.Fetch
 	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
 	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, the handler's store
 
@@ -70,7 +69,7 @@ func UKRoles() map[string][]string {
 //   - Management is authorised by the client's own access token alone, through
 //     Options.Caller and ManageAs, at Endpoint/{client_id}: there are no
 //     registration access tokens. An update may leave out client_id.
-//   - Client secrets have 36 characters (216 random bits), as the schema wants.
+//   - Client secrets have 36 characters (214 random bits), as the schema wants.
 //   - What is wrong with a request is answered with 400 and a code of RFC 7591.
 //
 // Third parties come over mutual TLS without a token, so set
@@ -99,6 +98,7 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 			GrantTypes(Values{Ceiling: ukGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
 			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, Excess: Refuse}),
+			KnownScopes(),
 			publicHTTPS(256),
 			RequireMembers("token_endpoint_auth_method", "grant_types", "scope", "application_type", "id_token_signed_response_alg", "request_object_signing_alg"),
 		),
@@ -152,9 +152,7 @@ func (bank *UKBank) v34() bool { return bank.Version == "3.4" }
 // ukSecret makes the longest secret of random bits that the schema has room
 // for.
 func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
-	random := make([]byte, 27)
-	rand.Read(random) // never fails: see crypto/rand
-	secret := dcr.Plaintext(base64.RawURLEncoding.EncodeToString(random))
+	secret := dcr.Plaintext(base62.Text(36))
 	return secret, dcr.HashSecret(secret), nil
 }
 
@@ -263,13 +261,14 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 	return nil
 }
 
-// ValidateClient wants a scope that is left, within the roles of the software.
+// ValidateClient wants a scope of the size that the schema has, within the roles
+// of the software.
 func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	if reg.Client.Scope == "" || len(reg.Client.Scope) > 256 {
-		return refuse("scope", "uk", "scope must have at least one of: %s", orNone(reg.Capabilities.Scopes))
+	if len(reg.Client.Scope) > 256 {
+		return refuse("scope", "uk", "scope must not be longer than 256 bytes")
 	}
 	allowed, bounded := u.scopes(reg)
 	if bounded && len(without(strings.Fields(reg.Client.Scope), allowed...)) > 0 {

@@ -328,11 +328,13 @@ func TestProfilesPassTestValidator(t *testing.T) {
 
 // TestAppliedPresetsHaveNothingToWarnOf holds that Apply sets what is wise.
 func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
-	statements := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
+	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}}
+	statements := scoped
+	statements.Statements = &dcr.StatementVerifier{}
 	for name, preset := range maps.All(map[string]policy.Preset{
 		"UKOpenBanking": policy.UKOpenBanking(statements, policy.UKBank{}), "OpenFinanceBrasil": policy.OpenFinanceBrasil(statements, policy.BrasilBank{}),
-		"MCP": policy.MCP(dcr.DefaultValidator{}), "Matrix": policy.Matrix(dcr.DefaultValidator{}), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
-		"FAPI2": policy.FAPI2(dcr.DefaultValidator{}), "Duende": policy.Duende(dcr.DefaultValidator{}),
+		"MCP": policy.MCP(scoped), "Matrix": policy.Matrix(scoped), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
+		"FAPI2": policy.FAPI2(scoped), "Duende": policy.Duende(scoped),
 	}) {
 		h, err := dcr.NewHandler(memstore.New(), preset.Apply(&dcr.Options{Endpoint: endpoint, Logger: quiet}))
 		if err != nil {

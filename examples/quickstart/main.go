@@ -95,7 +95,7 @@ func duende(v dcr.DefaultValidator) policy.Preset { return policy.Duende(v) }
 func matrix(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }
 
 func ukOpenBanking(v dcr.DefaultValidator) policy.Preset {
-	return policy.UKOpenBanking(v, policy.UKBank{Fetch: v.Fetch})
+	return policy.UKOpenBanking(v, policy.UKBank{})
 }
 
 func openFinanceBrasil(v dcr.DefaultValidator) policy.Preset {

@@ -132,7 +132,7 @@ func TestBearer(t *testing.T) {
 }
 
 func TestPresets(t *testing.T) {
-	method := map[string]string{"mcp": "none", "matrix": "none", "oidc": "client_secret_basic", "fapi2": "private_key_jwt", "duende": "client_secret_basic"}
+	method := map[string]string{"mcp": "client_secret_basic", "matrix": "none", "oidc": "client_secret_basic", "fapi2": "private_key_jwt", "duende": "client_secret_basic"}
 	for preset := range method {
 		t.Run(preset, func(t *testing.T) {
 			p := start(t, "-db=memory:", "-open", "-preset="+preset)

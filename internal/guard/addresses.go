@@ -6,6 +6,7 @@ package guard
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -76,8 +77,26 @@ func (config *Config) Reaches(host string) bool {
 	return err != nil || public(addr.Unmap()) || config.opens(host, addr.Unmap())
 }
 
+// Connects reports whether a Client of config may go to a port, "" for that of
+// https, of a host that it reaches.
+func (config *Config) Connects(host, port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	if port == "" || number == 443 || err == nil && slices.Contains(config.AllowPorts, uint16(number)) {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	if err == nil {
+		return config.opens(host, addr.Unmap())
+	}
+	return len(config.AllowNetworks) > 0 && config.names(host) // it may resolve to one of them
+}
+
 // opens reports whether AllowNetworks lets host be at addr.
 func (config *Config) opens(host string, addr netip.Addr) bool {
-	named := config.PrivateHosts == nil || slices.ContainsFunc(config.PrivateHosts, func(own string) bool { return strings.EqualFold(own, host) })
-	return named && within(config.AllowNetworks, addr)
+	return config.names(host) && within(config.AllowNetworks, addr)
+}
+
+// names reports whether PrivateHosts has host.
+func (config *Config) names(host string) bool {
+	return config.PrivateHosts == nil || slices.ContainsFunc(config.PrivateHosts, func(own string) bool { return strings.EqualFold(own, host) })
 }

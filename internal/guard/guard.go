@@ -73,6 +73,7 @@ const maxHeaderBytes = 16 << 10
 // fetch to the next, connections included: strangers choose the hosts.
 type Client struct {
 	http     http.Client
+	config   *Config
 	slots    slots
 	tally    tally.Tally
 	timeout  time.Duration
@@ -100,8 +101,9 @@ func New(config Config) *Client {
 	if config.PerHost <= 0 {
 		config.PerHost = 4
 	}
-	d := dialer{config: config}
+	d := &dialer{config: config}
 	return &Client{
+		config:   &d.config,
 		slots:    slots{limit: config.Concurrent, perHost: config.PerHost, hosts: make(map[string]int)},
 		timeout:  config.Timeout,
 		maxBytes: config.MaxBytes,
@@ -172,6 +174,21 @@ func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, err
 	}
 	defer res.Body.Close()
 	return c.read(res)
+}
+
+// Judge says, without the network, that no fetch from rawURL would ever succeed,
+// as an ErrAddressRefused. Of a name only a resolver knows more.
+func (c *Client) Judge(rawURL string) error {
+	u, err := parse(rawURL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrAddressRefused, err)
+	case !c.config.Reaches(strings.ToLower(u.Hostname())):
+		return fmt.Errorf("%w: a host that is not public", ErrAddressRefused)
+	case !c.config.Connects(strings.ToLower(u.Hostname()), u.Port()):
+		return fmt.Errorf("%w: port %s", ErrAddressRefused, u.Port())
+	}
+	return nil
 }
 
 // parse takes an absolute https URL with a host, and nothing in it that a

@@ -28,7 +28,8 @@ func TestOddBodies(t *testing.T) {
 		code                        dcr.Code
 		says                        string
 	}{
-		{"no body", "application/json", ``, 400, dcr.InvalidClientMetadata, "JSON object"},
+		{"no body", "application/json", ``, 400, dcr.InvalidClientMetadata, "the body is empty; it must be a JSON object"},
+		{"a body of white space", "application/json", " \n", 400, dcr.InvalidClientMetadata, "the body is empty"},
 		{"null", "application/json", `null`, 400, dcr.InvalidClientMetadata, "JSON object"},
 		{"an array", "application/json", `[{}]`, 400, dcr.InvalidClientMetadata, "JSON object"},
 		{"a string", "application/json", `"x"`, 400, dcr.InvalidClientMetadata, "JSON object"},

@@ -84,8 +84,8 @@ func TestDiscovery(t *testing.T) {
 	for _, c := range []struct{ sentence, capabilities, document string }{
 		{"the strict defaults are always published, since RFC 8414 §2 has others", `{}`,
 			`{"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
-		{"the star among scopes is not", `{"scopes_supported":["openid","*"],"grant_types_supported":["client_credentials"]}`,
-			`{"scopes_supported":["openid"],"grant_types_supported":["client_credentials"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
+		{"the star among scopes is not, nor a response type of a server without codes", `{"scopes_supported":["openid","*"],"grant_types_supported":["client_credentials"]}`,
+			`{"scopes_supported":["openid"],"grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 		{"nor the list that it leaves empty", `{"scopes_supported":["*"]}`,
 			`{"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 		{"endpoints come out as they went in, and algorithms with the methods that use them", `{"end_session_endpoint":"https://id.example.com/out","pushed_authorization_request_endpoint":"https://id.example.com/par","token_endpoint_auth_methods_supported":["private_key_jwt"]}`,

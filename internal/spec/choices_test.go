@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/policy"
 )
 
 // OpenID Connect RP Metadata Choices 1.0: lists of what the client supports,
@@ -36,6 +39,26 @@ func TestChoices(t *testing.T) {
 		{sentence: "lists of features that are off are unknown members", request: `{"introspection_signing_alg_values_supported":5,"authorization_encryption_enc_values_supported":"x","request_object_signing_alg_values_supported":["none"]}`, answer: `{"introspection_signing_alg_values_supported":null,"introspection_signed_response_alg":null,"request_object_signing_alg":null}`},
 		{sentence: "the wallet's list is none of these and is unknown here", request: `{"encrypted_response_enc_values_supported":["A256GCM"]}`, answer: `{"encrypted_response_enc_values_supported":null}`},
 	})
+}
+
+// The algorithm of a method goes with it (ChatGPT: private_key_jwt alone, none
+// and private_key_jwt in the list, RS256).
+func TestTheAlgorithmOfAnotherMethodGoes(t *testing.T) {
+	const chatGPT = `"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none","private_key_jwt"],"token_endpoint_auth_signing_alg":"RS256","jwks_uri":"https://rp.example.com/jwks"`
+	gone := `{"token_endpoint_auth_signing_alg":null}`
+	start(t, `{"token_endpoint_auth_methods_supported":["none","client_secret_jwt"],"token_endpoint_auth_signing_alg_values_supported":["HS256"]}`, sealed(t)).judge(t, []wireCase{
+		{sentence: "where another method was chosen out of the list", request: `{` + chatGPT + `}`, answer: `{"token_endpoint_auth_method":"none","token_endpoint_auth_signing_alg":null}`},
+		{sentence: "or another one with algorithms of its own", request: `{"token_endpoint_auth_methods_supported":["client_secret_jwt","private_key_jwt"],"token_endpoint_auth_signing_alg":"RS256"}`,
+			answer: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":null}`},
+		{sentence: "no method that was sent could use it", request: `{"token_endpoint_auth_method":"none","token_endpoint_auth_methods_supported":["none"],"token_endpoint_auth_signing_alg":"HS256"}`,
+			code: dcrMetadata, says: "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt"},
+	})
+	start(t, `{"token_endpoint_auth_methods_supported":["none","private_key_jwt"]}`).judge(t, []wireCase{
+		{sentence: "it stays with its method", request: `{` + chatGPT + `}`, answer: `{"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_signing_alg":"RS256"}`},
+	})
+	start(t, `{"token_endpoint_auth_methods_supported":["none","private_key_jwt"]}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+		o.Validator = policy.Stack(*v, policy.AuthMethods(policy.Values{Ceiling: []string{"none"}, Default: []string{"none"}, Excess: policy.Replace}))
+	}).judge(t, []wireCase{{sentence: "where a policy replaced the method", request: `{"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_signing_alg":"RS256"}`, answer: gone}})
 }
 
 // Each of the nineteen lists is taken in where its member is on, and never

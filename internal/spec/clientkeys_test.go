@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 // keySite publishes a key set and counts who asks for it.
@@ -93,6 +95,46 @@ func TestClientKeys(t *testing.T) {
 	}
 	if got, err := keys.Keys(t.Context(), client, "b"); !errors.Is(err, dcr.ErrClientKeysUnavailable) || got != nil {
 		t.Errorf("nor at the second time: %s, %v", got, err)
+	}
+}
+
+func TestClientKeysBehindAKeySource(t *testing.T) {
+	site := newKeySite(t, setOf("a"))
+	validator := dcr.DefaultValidator{Fetch: reaching(site.Server), Extensions: append(extension.SPIFFE(), extension.Federation()...)}
+	verify := func(_ context.Context, url string, document []byte) ([]byte, error) {
+		if url == site.URL+"/signed" && string(document) == "signed" {
+			return []byte(setOf("b")), nil
+		}
+		return nil, errors.New("a bad signature")
+	}
+	for _, c := range []struct {
+		sentence, member, value, published string
+		keys                               *dcr.ClientKeys
+		want                               string
+		err                                error
+	}{
+		{"the set behind spiffe_bundle_endpoint", "spiffe_bundle_endpoint", `"` + site.URL + `/a"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, setOf("a"), nil},
+		{"a signed set, by whoever can judge its signature", "signed_jwks_uri", `"` + site.URL + `/signed"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, setOf("b"), nil},
+		{"a signed set whose signature is bad", "signed_jwks_uri", `"` + site.URL + `/b"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, "", dcr.ErrClientKeysUnavailable},
+		{"a signed set that nobody judges", "signed_jwks_uri", `"` + site.URL + `/c"`, "signed", &dcr.ClientKeys{Validator: validator}, "", dcr.ErrClientKeysUnavailable},
+		{"a member that is not declared", "x_keys", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
+		{"one that is no key source", "information_uri", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
+		{"one that is no URL", "spiffe_bundle_endpoint", `["` + site.URL + `/d"]`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
+		{"no validator", "spiffe_bundle_endpoint", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Fetch: reaching(site.Server)}, "", dcr.ErrNoClientKeys},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			site.publish(c.published)
+			client := dcr.NewClient()
+			client.Extra = map[string]json.RawMessage{c.member: json.RawMessage(c.value)}
+			if got, err := c.keys.Keys(t.Context(), client, ""); string(got) != c.want || !errors.Is(err, c.err) {
+				t.Errorf("%s, %v; want %s, %v", got, err, c.want, c.err)
+			}
+		})
+	}
+	jwks := byReference(site)
+	site.publish(setOf("a"))
+	if got, err := (&dcr.ClientKeys{Validator: validator}).Keys(t.Context(), jwks, ""); err != nil || string(got) != setOf("a") {
+		t.Errorf("by the validator's Fetch: %s, %v", got, err)
 	}
 }
 

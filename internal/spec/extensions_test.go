@@ -25,6 +25,11 @@ func TestDeclaredExtensions(t *testing.T) {
 		{sentence: "null, the empty string and the empty list count as absent", request: `{"x_text":"","x_list":[ ],"x_object":null}`, answer: `{"x_text":null,"x_list":null,"x_object":null}`},
 		{sentence: "what the server issues is never an extension", request: `{"registration_client_uri":"https://evil.example","client_secret_expires_at":5}`, answer: `{"client_secret_expires_at":0}`},
 	})
+	r.judge(t, []wireCase{
+		{sentence: "an integer may be written as a number with a fraction of zeros", request: `{"x_number":3600.0}`, answer: `{"x_number":3600}`},
+		{sentence: "or an exponent", request: `{"x_number":36e2}`, answer: `{"x_number":3600}`},
+		{sentence: "1.5 is no integer", request: `{"x_number":1.5}`, code: dcrMetadata, says: "x_number must be a JSON integer"},
+	})
 	for member, says := range map[string]string{
 		"x_text": "x_text must be a JSON string", "x_number": "x_number must be a JSON integer", "x_flag": "x_flag must be true or false",
 		"x_object": "x_object must be a JSON object", "x_map": "x_map must be a JSON object", "x_objects": "x_objects must be a JSON array", "x_ratio": "x_ratio must be a JSON number",
@@ -38,11 +43,13 @@ func TestDeclaredExtensions(t *testing.T) {
 func TestExtensionsOfOtherSpecifications(t *testing.T) {
 	all := append(extension.UMA(), extension.NFV()...)
 	all = append(append(all, extension.OpenID4VP()...), append(extension.OpenID4VCI(), extension.Federation()...)...)
+	all = append(all, extension.SPIFFE()...)
 	const sent = `{"claims_redirect_uris":["https://rp.example.com/claims","com.example.app:/claims"],
 		"nfv_token_signed_response_alg":"ES256","nfv_token_encrypted_response_alg":"ECDH-ES","nfv_token_encrypted_response_enc":"A256GCM",
 		"vp_formats_supported":{"dc+sd-jwt":{"sd-jwt_alg_values":["ES256"]},"mso_mdoc":{}},"encrypted_response_enc_values_supported":["A256GCM"],
 		"credential_offer_endpoint":"openid-credential-offer://","client_registration_types":["automatic","explicit","other"],"signed_jwks_uri":"https://rp.example.com/jwks",
-		"organization_name":"Example","description":"An application","keywords":["a","b"],"information_uri":"https://rp.example.com/about","organization_uri":"http://example.com/"}`
+		"organization_name":"Example","description":"An application","keywords":["a","b"],"information_uri":"https://rp.example.com/about","organization_uri":"http://example.com/",
+		"spiffe_id":"spiffe://example.org/ns/rp","spiffe_bundle_endpoint":"https://spiffe.example.org/bundle"}`
 	r := start(t, `{}`, extended(all...))
 	r.judge(t, []wireCase{
 		{sentence: "declared, each is echoed", request: sent, answer: sent},
@@ -56,6 +63,9 @@ func TestExtensionsOfOtherSpecifications(t *testing.T) {
 		{sentence: "organization_uri is a web page (Federation §5.2.2)", request: `{"organization_uri":"javascript:x"}`, code: dcrMetadata, says: "organization_uri"},
 		{sentence: "keywords are strings (Federation §5.2.2)", request: `{"keywords":"a"}`, code: dcrMetadata, says: "keywords must be a JSON array"},
 		{sentence: "client_registration_types are strings (Federation §5.1.2)", request: `{"client_registration_types":[5]}`, code: dcrMetadata, says: "client_registration_types[0]"},
+		{sentence: "spiffe_id names a workload (SPIFFE-ID §2)", request: `{"spiffe_id":"https://example.org/rp"}`, code: dcrMetadata, says: "spiffe_id must be a SPIFFE id"},
+		{sentence: "without a port (SPIFFE-ID §2.1)", request: `{"spiffe_id":"spiffe://example.org:1/rp"}`, code: dcrMetadata, says: "spiffe_id must be a SPIFFE id"},
+		{sentence: "spiffe_bundle_endpoint is https", request: `{"spiffe_bundle_endpoint":"http://spiffe.example.org/"}`, code: dcrMetadata, says: "spiffe_bundle_endpoint must be an https URL"},
 		{sentence: "nfv algorithms are strings", request: `{"nfv_token_signed_response_alg":["ES256"]}`, code: dcrMetadata, says: "nfv_token_signed_response_alg must be a JSON string"},
 	})
 	start(t, `{}`).judge(t, []wireCase{

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/extension"
 )
 
 func TestARuleOfAField(t *testing.T) {
@@ -73,6 +74,20 @@ var keyNeeds = []struct{ sentence, discovery, members string }{
 	{"signed request objects", `{"request_parameter_supported":true,"request_object_signing_alg_values_supported":["ES256"]}`, `"request_object_signing_alg":"ES256"`},
 	{"encrypted ID Tokens", `{"id_token_signing_alg_values_supported":["RS256"],"id_token_encryption_alg_values_supported":["RSA-OAEP-256"],"id_token_encryption_enc_values_supported":["A256GCM"]}`,
 		`"id_token_encrypted_response_alg":"RSA-OAEP-256"`},
+}
+
+// The key sources that this library declares itself, and a host's own: a client
+// that is known by its certificates alone.
+func TestDeclaredKeySources(t *testing.T) {
+	certificates := dcr.NewField[[]string]("x5c").KeySource()
+	all := append(append(extension.Federation(), extension.SPIFFE()...), certificates)
+	for _, need := range keyNeeds {
+		var cases []wireCase
+		for _, source := range []string{`"signed_jwks_uri":"https://rp.example.com/jwks.jwt"`, `"spiffe_bundle_endpoint":"https://spiffe.example.org/bundle"`, `"x5c":["` + ecCert + `"]`} {
+			cases = append(cases, wireCase{sentence: need.sentence + " with " + source[:10], request: `{` + need.members + `,` + source + `}`})
+		}
+		start(t, need.discovery, extended(all...)).judge(t, cases)
+	}
 }
 
 func TestAKeySourceSatisfiesWhatAsksForKeys(t *testing.T) {

@@ -56,6 +56,32 @@ func TestGrantTypesOfTheWrongForm(t *testing.T) {
 	r.judge(t, one("response_types must be a list of strings (RFC 7591 §2)", "response_types", values, dcrMetadata, "response_types"))
 }
 
+// What is dropped takes along what depends on it.
+func TestDroppedGrantsTakeTheirResponseTypesAlong(t *testing.T) {
+	start(t, `{"grant_types_supported":["client_credentials"]}`).judge(t, []wireCase{
+		{sentence: "code goes with authorization_code, where the server has no codes (better-auth#11175)",
+			request: `{"grant_types":["authorization_code","client_credentials"],"response_types":["code"]}`,
+			answer:  `{"grant_types":["client_credentials"],"response_types":[]}`},
+		{sentence: "so do response types that the server never had",
+			request: `{"grant_types":["implicit","client_credentials"],"response_types":["id_token","code"]}`,
+			answer:  `{"grant_types":["client_credentials"],"response_types":[]}`},
+		{sentence: "what the client can begin with must be left", request: `{"grant_types":["authorization_code"],"response_types":["code"]}`, code: dcrMetadata, says: "grant_types must have at least one of: client_credentials"},
+	})
+	start(t, `{"grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code","refresh_token","client_credentials"]}`).judge(t, []wireCase{
+		{sentence: "code goes where a client with redirect URIs asks for the device grant (Soda Straw, Hermes)",
+			request: `{"redirect_uris":["http://localhost:0/callback"],"grant_types":["urn:ietf:params:oauth:grant-type:device_code","refresh_token"],"response_types":["code"]}`,
+			answer:  `{"response_types":[]}`},
+		{sentence: "and stays where it also has the code flow",
+			request: `{"grant_types":["urn:ietf:params:oauth:grant-type:device_code","authorization_code"],"response_types":["code"]}`,
+			answer:  `{"response_types":["code"]}`},
+		{sentence: "without redirect URIs nothing tells which of the two is meant",
+			request: `{"redirect_uris":[],"grant_types":["urn:ietf:params:oauth:grant-type:device_code"],"response_types":["code"]}`,
+			code:    dcrMetadata, says: "needs authorization_code in grant_types"},
+		{sentence: "response types of which none is left are refused with a grant that needs one",
+			request: `{"response_types":["id_token"]}`, code: dcrMetadata, says: "response_types must have at least one of: code"},
+	})
+}
+
 func TestMachineClients(t *testing.T) {
 	start(t, machines).judge(t, []wireCase{
 		{sentence: "a machine client has no redirect URIs and no response types, and is told so",

@@ -18,37 +18,51 @@ type plainStore struct{ dcr.ClientConfigurationStore }
 
 func TestWarnings(t *testing.T) {
 	supports := func(change func(c *dcr.Capabilities)) dcr.DefaultValidator {
-		v := dcr.DefaultValidator{}
+		v := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}}
 		change(&v.Supports)
 		return v
 	}
 	machines := supports(func(c *dcr.Capabilities) { c.GrantTypes = []string{"client_credentials"} })
 	symmetric := supports(func(c *dcr.Capabilities) { c.IDTokenSigningAlgs = []string{"RS256", "HS256"} })
+	plain := supports(func(*dcr.Capabilities) {})
+	stated := plain
+	stated.Statements = &dcr.StatementVerifier{Required: true}
 	for _, c := range []struct {
 		name  string
 		store dcr.ClientConfigurationStore
 		opts  dcr.Options
 		want  []string // what the warnings contain, in order
 	}{
-		{"nothing to say", nil, dcr.Options{}, nil},
-		{"open, with a bounded store", nil, dcr.Options{AllowAnonymous: true}, nil},
+		{"nothing to say", nil, dcr.Options{Validator: plain}, nil},
+		{"no scopes", nil, dcr.Options{}, []string{"Options.Validator has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for"}},
+		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is empty"}},
+		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
+		{"no scopes, and that is meant", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
+		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore forgets every client"}},
+		{"open, where a statement is demanded", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
+		{"open, where a rule demands a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
+		{"open, where only some policies demand one", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: stated,
+			Policies: map[string]dcr.Validator{"it": plain}, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "it", nil }}, []string{"Options.MaxClients"}},
 		{"open, with an endless store", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
-		{"open, with secrets that expire", nil, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour}, []string{"Options.SecretLifetime"}},
+		{"open, with secrets that expire", nil, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour}, []string{"memstore", "Options.SecretLifetime"}},
 		{"closed, with secrets that expire", nil, dcr.Options{SecretLifetime: time.Hour}, nil},
 		{"secrets that nobody can renew", nil, dcr.Options{SecretLifetime: time.Hour, DisableManagement: true}, []string{"Options.SecretLifetime"}},
 		{"management that is off", nil, dcr.Options{DisableManagement: true, ManageAs: func(*dcr.Caller, *dcr.Client) bool { return true }}, []string{"Options.ManageAs"}},
-		{"open to machines", nil, dcr.Options{AllowAnonymous: true, Validator: machines}, []string{"client_credentials"}},
-		{"open to machines, but not to those of strangers", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, nil},
+		{"open to machines", nil, dcr.Options{AllowAnonymous: true, Validator: machines}, []string{"memstore", "client_credentials"}},
+		{"open to machines, but not to those of strangers", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, []string{"memstore"}},
 		{"closed to machines of strangers", nil, dcr.Options{Validator: machines}, nil},
 		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
-		{"an empty allow-list, below a decorator", nil, dcr.Options{Validator: policy.Stack(dcr.DefaultValidator{}, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
+		{"an empty allow-list, below a decorator", nil, dcr.Options{Validator: policy.Stack(plain, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
 		{"a policy beyond discovery", nil, dcr.Options{
 			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
-			Policies:  map[string]dcr.Validator{"mcp": policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none"}}})},
+			Policies:  map[string]dcr.Validator{"mcp": policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none"}, Scopes: []string{"openid"}}})},
 		}, []string{`Options.Policies["mcp"]: MCP is for clients that run in a browser`, `Options.Policies["mcp"] registers clients with client_credentials`, `Options.Policies["mcp"] registers clients with none`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			logger, lines := quiet()
+			if c.opts.Validator == nil && !strings.HasPrefix(c.name, "no scopes") {
+				c.opts.Validator = plain
+			}
 			c.opts.Endpoint, c.opts.Logger = "https://id.example.com/connect/dcr", logger
 			if c.store == nil {
 				c.store = memstore.New()

@@ -267,6 +267,64 @@ func TestRefusedUpdates(t *testing.T) {
 	}
 }
 
+// All members that RFC 7592 §2.2 keeps out are named together.
+func TestUpdateNamesAllIssuedMembersAtOnce(t *testing.T) {
+	r := start(t, `{}`)
+	client := r.register(t, request(t, ``))
+	a := r.manage(t, "PUT", client, client.body) // the whole answer, as it came
+	want := "client_secret_expires_at, client_id_issued_at, registration_access_token and registration_client_uri must not be sent in an update"
+	if answered(t, a, 400, dcrMetadata); a.text("error_description") != want {
+		t.Errorf("%s; want %s", a.body, want)
+	}
+	sent, err := dcr.ParseRequest([]byte(client.body), dcr.Limits{})
+	if got := strings.Join(sent.IssuedMembers(), " "); err != nil || got != "client_secret_expires_at client_id_issued_at registration_access_token registration_client_uri" {
+		t.Errorf("IssuedMembers: %s, %v", got, err)
+	}
+}
+
+func TestMembersOfTheWrongFormAreNamedAtOnce(t *testing.T) {
+	a := start(t, `{}`).post(t, request(t, `{"client_name":5,"contacts":"x","logo_uri":[],"default_max_age":"5"}`))
+	answered(t, a, 400, dcrMetadata)
+	for _, says := range []string{"client_name must be a JSON string", "contacts must be a JSON array", "logo_uri must be a JSON string"} {
+		if !strings.Contains(a.text("error_description"), says) {
+			t.Errorf("%s does not say %q", a.body, says)
+		}
+	}
+	if strings.Contains(a.body, "default_max_age") {
+		t.Errorf("%s blames a member that is off", a.body)
+	}
+}
+
+func TestTolerantUpdate(t *testing.T) {
+	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.TolerantUpdate = true })
+	client, public := r.register(t, request(t, ``)), r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))
+	for _, of := range []*answer{client, public} {
+		if a := r.manage(t, "PUT", of, of.body); a.status != 200 {
+			t.Errorf("the answer sent back: status %d: %s", a.status, a.body)
+		}
+		a := r.manage(t, "GET", of, "")
+		if a = r.manage(t, "PUT", of, a.body); a.status != 200 {
+			t.Errorf("what was read sent back: status %d: %s", a.status, a.body)
+		}
+	}
+	for _, name := range perIssue {
+		for what, value := range map[string]any{"as null": json.RawMessage(`null`), "as something else": "foobar", "empty": "", "as a number": 5} {
+			a := r.manage(t, "PUT", client, client.update(map[string]any{name: value}))
+			if a.status != 400 || a.text("error_description") != name+" must not be sent in an update" {
+				t.Errorf("%s %s: status %d: %s", name, what, a.status, a.body)
+			}
+		}
+	}
+	for _, of := range []string{"registration_access_token", "registration_client_uri"} {
+		if a := r.manage(t, "PUT", client, client.update(map[string]any{of: public.members[of]})); a.status != 400 {
+			t.Errorf("%s of another client: status %d: %s", of, a.status, a.body)
+		}
+	}
+	if a := r.manage(t, "PUT", public, public.update(map[string]any{"client_secret_expires_at": 0})); a.status != 400 {
+		t.Errorf("the end of a secret that is not there: status %d: %s", a.status, a.body)
+	}
+}
+
 func TestUpdateWithoutClientID(t *testing.T) {
 	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.OptionalClientID = true })
 	registered := r.register(t, request(t, ``))

@@ -48,7 +48,11 @@ func TestOpenIDMembers(t *testing.T) {
 		{sentence: "an acr that the server lacks", request: `{"default_acr_values":["1","gold"]}`, code: dcrMetadata, says: "default_acr_values must be among: 0, 1, 2"},
 		{sentence: "an https initiate_login_uri (OIDCR §2)", request: `{"initiate_login_uri":"https://rp.example.com/login?a=b"}`, answer: `{"initiate_login_uri":"https://rp.example.com/login?a=b"}`},
 	})
-	r.judge(t, one("default_max_age must be an integer of 0 or more (OIDCR §2)", "default_max_age", []string{`-1`, `1.5`, `1.0`, `1e3`, `"5"`, `true`, `{}`, `[]`, `9007199254740992`, `99999999999999999999`}, dcrMetadata, "default_max_age must be"))
+	r.judge(t, []wireCase{
+		{sentence: "default_max_age 3600.0 is an integer (Lua cjson)", request: `{"default_max_age":3600.0}`, answer: `{"default_max_age":3600}`},
+		{sentence: "default_max_age 36e2 is one", request: `{"default_max_age":36e2}`, answer: `{"default_max_age":3600}`},
+	})
+	r.judge(t, one("default_max_age must be an integer of 0 or more (OIDCR §2)", "default_max_age", []string{`-1`, `1.5`, `"5"`, `true`, `{}`, `[]`, `9007199254740992`, `99999999999999999999`}, dcrMetadata, "default_max_age must be"))
 	r.judge(t, one("require_auth_time must be true or false (OIDCR §2)", "require_auth_time", []string{`"true"`, `1`, `{}`, `[]`, `"invalid"`}, dcrMetadata, "require_auth_time must be true or false"))
 	r.judge(t, one("default_acr_values must be a list of strings", "default_acr_values", []string{`"1"`, `{}`, `5`, `true`, `[5]`, `[null]`, `[""]`}, dcrMetadata, "default_acr_values"))
 	r.judge(t, one("initiate_login_uri must be an https URL (OIDCR §2)", "initiate_login_uri", []string{`"http://rp.example.com/login"`, `"http://localhost/login"`, `"rp.example.com"`, `"javascript:x"`, `"com.example:/login"`, `"https://rp.example.com/#"`, `[]`, `5`, `{}`}, dcrMetadata, "initiate_login_uri"))
@@ -56,7 +60,9 @@ func TestOpenIDMembers(t *testing.T) {
 		r.judge(t, one(member+" must be a string", member, []string{`[]`, `5`, `true`, `{}`}, dcrMetadata, member+" must be a JSON string"))
 	}
 	start(t, `{`+openID+`}`).judge(t, []wireCase{
-		{sentence: "without acr_values_supported, default_acr_values is an unknown member", request: `{"default_acr_values":["x",5]}`, answer: `{"default_acr_values":null}`},
+		{sentence: "without acr_values_supported, default_acr_values is not kept", request: `{"default_acr_values":["x","y"]}`, answer: `{"default_acr_values":null}`},
+		{sentence: "and still refused with a wrong entry", request: `{"default_acr_values":["x",5]}`, code: dcrMetadata, says: "default_acr_values[1] must be a non-empty JSON string"},
+		{sentence: "or of a wrong type", request: `{"default_acr_values":"x"}`, code: dcrMetadata, says: "default_acr_values must be a JSON array"},
 	})
 }
 
@@ -120,7 +126,7 @@ func TestEncryption(t *testing.T) {
 
 func TestJARMAndIntrospection(t *testing.T) {
 	start(t, `{"authorization_signing_alg_values_supported":["RS256","ES256","none"],"introspection_signing_alg_values_supported":["RS256","PS256","none"]}`).judge(t, []wireCase{
-		{sentence: "the default of authorization_signed_response_alg is not answered (JARM §3)", answer: `{"authorization_signed_response_alg":null}`},
+		{sentence: "the default of authorization_signed_response_alg is RS256 (JARM §3)", answer: `{"authorization_signed_response_alg":"RS256"}`},
 		{sentence: "authorization_signed_response_alg is answered where it is registered (JARM §3)", request: `{"authorization_signed_response_alg":"ES256"}`, answer: `{"authorization_signed_response_alg":"ES256"}`},
 		{sentence: "authorization_signed_response_alg must not be none (JARM §3)", request: `{"authorization_signed_response_alg":"none"}`, code: dcrMetadata, says: "authorization_signed_response_alg must not be none"},
 		{sentence: "authorization_signed_response_alg that the server lacks", request: `{"authorization_signed_response_alg":"PS256"}`, code: dcrMetadata, says: "must be one of: RS256, ES256"},

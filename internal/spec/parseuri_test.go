@@ -21,6 +21,7 @@ func TestParseURI(t *testing.T) {
 		{"http on 127.0.0.1", "http://127.0.0.1:1/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "127.0.0.1", Port: "1", Path: "/"}, "", ""},
 		{"http on [::1]", "http://[::1]/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "::1", Path: "/"}, "", ""},
 		{"http on localhost", "http://LOCALHOST/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "localhost", Path: "/"}, "", ""},
+		{"port 0", "https://a.example:0/", dcr.URI{}, "must have a port between 1 and 65535", ""},
 		{"https on localhost", "https://localhost/", dcr.URI{Kind: dcr.LoopbackHTTPSURI, Scheme: "https", Host: "localhost", Path: "/"}, "", ""},
 		{"a scheme of an application's own", "com.example.app:/cb", dcr.URI{Kind: dcr.PrivateUseURI, Scheme: "com.example.app", Path: "/cb"}, "", ""},
 		{"a fragment", "https://a.example/#f", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/", HasFragment: true}, "", "must not have a fragment"},
@@ -64,7 +65,7 @@ func TestParseRedirectURIAgreesWithRegistration(t *testing.T) {
 	v := dcr.DefaultValidator{}
 	for _, text := range []string{
 		"https://a.example/cb", "https://a.example/#f", "https://*.example/cb", "https://a.example/*", "javascript:x", "//a.example/", "com.example.app:/cb",
-		"http://127.0.0.1/cb", "https://a.example/\n", "https://a.example/%2e%2e/b", "",
+		"http://127.0.0.1/cb", "http://127.0.0.1:0/cb", "https://127.0.0.1:0/cb", "https://a.example/\n", "https://a.example/%2e%2e/b", "",
 	} {
 		reg := &dcr.Registration{Request: &dcr.Request{Metadata: dcr.Metadata{RedirectURIs: []string{text}}}}
 		err := dcr.Validate(t.Context(), v, reg)

@@ -118,7 +118,7 @@ func TestRefusedRedirectURIs(t *testing.T) {
 		{"dot segments", []string{"https://rp.example.com/cb/../admin", "https://rp.example.com/./cb", "https://rp.example.com/%2e%2e/cb", "https://rp.example.com/a/.%2E"}},
 		{"broken escapes", []string{"https://rp.example.com/%zz", "https://rp.example.com/%4", "https://rp.example.com/%00"}},
 		{"addresses that are read in more than one way", []string{"https://0x7f.1/cb", "https://127.1/cb", "https://2130706433/cb", "https://0177.0.0.1/cb", "https://[::ffff:127.0.0.1]/cb", "https://[fe80::1%25eth0]/cb", "https://::1/cb"}},
-		{"ports that are none", []string{"https://rp.example.com:/cb", "https://rp.example.com:0/cb", "https://rp.example.com:65536/cb", "https://rp.example.com:080/cb"}},
+		{"ports that are none", []string{"https://rp.example.com:/cb", "https://rp.example.com:0/cb", "http://rp.example.com:0/cb", "https://localhost:0/cb", "http://127.0.0.2:0/cb", "com.example.app://localhost:0/cb", "http://localhost:00/cb", "https://rp.example.com:65536/cb", "https://rp.example.com:080/cb"}},
 	} {
 		for _, redirect := range c.redirects {
 			r.judge(t, []wireCase{{sentence: c.sentence + ": " + redirect, request: `{"redirect_uris":` + encode([]string{redirect}) + `}`, code: dcrRedirect, says: "redirect_uris"}})
@@ -135,6 +135,26 @@ func TestLoopbackLookalikes(t *testing.T) {
 		"http://127.1.1.1/cb", "http://localhostx/cb", "http://xlocalhost/cb", "http://localhost./cb", "http://[::2]/cb", "http://0.0.0.0/cb", "http://[::]/cb",
 	} {
 		r.judge(t, []wireCase{{sentence: redirect, request: `{"redirect_uris":` + encode([]string{redirect}) + `}`, code: dcrRedirect, says: "redirect_uris[0]"}})
+	}
+}
+
+// Port 0 stands for any port of http on a loopback host (Kilo Code, HolmesGPT,
+// Orchid, Hermes), and for nothing elsewhere.
+func TestPortZero(t *testing.T) {
+	r := start(t, `{"end_session_endpoint":"https://id.example.com/logout"}`)
+	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
+		registered := "http://" + host + ":0/callback"
+		r.judge(t, []wireCase{
+			{sentence: registered, request: `{"redirect_uris":["` + registered + `"]}`, answer: `{"redirect_uris":["` + registered + `"]}`},
+			{sentence: "after logout, " + registered + " is compared exactly (RP-Initiated Logout 1.0 §3)", request: `{"post_logout_redirect_uris":["` + registered + `"]}`,
+				code: dcrMetadata, says: "post_logout_redirect_uris[0] must have a port"},
+		})
+		client := r.client(t, r.register(t, `{"redirect_uris":["`+registered+`"],"token_endpoint_auth_method":"none"}`))
+		for requested, match := range map[string]bool{"http://" + host + ":49152/callback": true, "http://" + host + "/callback": true, registered: false} {
+			if client.MatchRedirectURI(requested) != match || dcr.MatchRedirectURI(registered, requested) != match {
+				t.Errorf("registered %s, requested %s: matched is %t, want %t", registered, requested, !match, match)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -50,7 +51,23 @@ func (v Value) Kind() Kind {
 // Text returns the string that v is. Control characters, escaped or not, are
 // refused: C0 and C1, U+0000 and DEL among them, have no place in metadata,
 // and have one in attacks on whatever prints it.
-func (v Value) Text() (string, error) {
+func (v Value) Text() (string, error) { return v.textOf(nil) }
+
+// Line is Text, less a line break at the end: what forms and shells leave there.
+func (v Value) Line() (string, error) {
+	return v.textOf(func(text string) string {
+		return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	})
+}
+
+// Spaced is Text, in which tabs and line breaks count as spaces.
+func (v Value) Spaced() (string, error) { return v.textOf(spaces.Replace) }
+
+var spaces = strings.NewReplacer("\t", " ", "\r", " ", "\n", " ")
+
+// textOf returns the string that v is, cleaned before it is judged where clean is
+// not nil.
+func (v Value) textOf(clean func(string) string) (string, error) {
 	if v.Kind() != String {
 		return "", fail("must be a JSON string")
 	}
@@ -58,11 +75,11 @@ func (v Value) Text() (string, error) {
 	if end == len(v)-1 && v[end] == '"' {
 		return string(v[1:end]), nil
 	}
-	return v.unusualText()
+	return v.unusualText(clean)
 }
 
-// unusualText is Text for strings with more than plain characters in them.
-func (v Value) unusualText() (string, error) {
+// unusualText is textOf for strings with more than plain characters in them.
+func (v Value) unusualText(clean func(string) string) (string, error) {
 	s := scanner{data: v}
 	inner, escaped, err := s.text()
 	switch {
@@ -77,6 +94,9 @@ func (v Value) unusualText() (string, error) {
 		inner = appendUnescaped(make([]byte, 0, len(inner)), inner)
 	}
 	text := string(inner)
+	if clean != nil {
+		text = clean(text)
+	}
 	for _, r := range text {
 		if r < ' ' || 0x7f <= r && r < 0xa0 {
 			return "", fail("must not contain control characters")
@@ -86,17 +106,24 @@ func (v Value) unusualText() (string, error) {
 }
 
 // Texts returns the strings of the array that v is. None may be empty or null.
-func (v Value) Texts() ([]string, error) {
+func (v Value) Texts() ([]string, error) { return v.texts(false) }
+
+// TextsNotBlank is Texts, and leaves out what is empty or white space alone.
+func (v Value) TextsNotBlank() ([]string, error) { return v.texts(true) }
+
+func (v Value) texts(dropBlank bool) ([]string, error) {
 	if v.Kind() != Array {
 		return nil, fail("must be a JSON array of strings")
 	}
 	texts := make([]string, 0, 4)
 	err := v.Elements(func(i int, value Value) error {
-		if value.Kind() != String || string(value) == `""` {
+		if value.Kind() != String || string(value) == `""` && !dropBlank {
 			return inElement(i, fail("must be a non-empty JSON string"))
 		}
 		text, err := value.Text()
-		texts = append(texts, text)
+		if !dropBlank || strings.TrimSpace(text) != "" {
+			texts = append(texts, text)
+		}
 		return inElement(i, err)
 	})
 	if err != nil {
@@ -105,18 +132,58 @@ func (v Value) Texts() ([]string, error) {
 	return texts, nil
 }
 
-// Int returns the integer that v is. 1.0 and 1e3 are not written as integers,
-// and parsers disagree about them.
+// Int returns the integer that v is, be it written as 3600.0 or 36e2, as
+// serializers of decimal numbers do.
 func (v Value) Int() (int64, error) {
 	s := scanner{data: v}
-	if s.number() != nil || s.pos != len(v) || bytes.ContainsAny(v, ".eE") {
+	if s.number() != nil || s.pos != len(v) {
 		return 0, fail("must be a JSON integer")
 	}
-	n, err := strconv.ParseInt(string(v), 10, 64)
+	text := string(v)
+	if bytes.ContainsAny(v, ".eE") {
+		var whole bool
+		if text, whole = plainInteger(text); !whole {
+			return 0, fail("must be a JSON integer")
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, fail("must be a JSON integer of at most 64 bits")
 	}
 	return n, nil
+}
+
+// maxDigits is one more than any integer of 64 bits has.
+const maxDigits = 20
+
+// plainInteger writes a number with a fraction or an exponent as an integer. What
+// has more than maxDigits is cut there.
+func plainInteger(number string) (text string, whole bool) {
+	digits, power, _ := strings.Cut(strings.ToLower(number), "e")
+	digits, negative := strings.CutPrefix(digits, "-")
+	before, after, _ := strings.Cut(digits, ".")
+	exponent, err := strconv.Atoi(power)
+	if power != "" && err != nil {
+		exponent = math.MaxInt32 // or as far below zero
+		if power[0] == '-' {
+			exponent = -math.MaxInt32
+		}
+	}
+	exponent -= len(after)
+	digits = strings.TrimLeft(before+after, "0")
+	significant := strings.TrimRight(digits, "0")
+	exponent += len(digits) - len(significant)
+	switch {
+	case significant == "":
+		return "0", true
+	case exponent < 0:
+		return "", false
+	}
+	text = significant + strings.Repeat("0", min(exponent, maxDigits))
+	if negative {
+		text = "-" + text
+	}
+	return text, true
 }
 
 // Bool returns the boolean that v is.

@@ -156,7 +156,17 @@ func (u *URI) readIPv6(s string) (end int, err error) {
 	return end + 1, nil
 }
 
+// anyPort is how some applications write that they will listen on whichever
+// port is free; no server listens on it.
+const anyPort = "0"
+
+// AnyPort reports whether the port is 0, which stands for any.
+func (u *URI) AnyPort() bool { return u.Port == anyPort }
+
 func validPort(s string) bool {
+	if s == anyPort {
+		return true // for Parse and ParseRedirect to judge
+	}
 	if s == "" || s[0] == '0' || len(s) > 5 {
 		return false
 	}

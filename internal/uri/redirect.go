@@ -55,18 +55,20 @@ func (u *URI) effectivePort() string {
 // MatchRedirect reports whether a client that registered the one redirect URI
 // may be sent to the requested one: if they are equal, byte for byte. Only the
 // port of an http loopback redirect is the client's choice anew each time,
-// since it listens on whichever is free (RFC 8252 section 7.3); the host is
+// since it listens on whichever is free (RFC 8252 section 7.3), be it registered
+// as 0; a requested 0 matches nothing, for nobody listens there. The host is
 // still the one that it registered, for localhost, 127.0.0.1 and [::1] need
 // not lead to the same listener.
 func MatchRedirect(registered, requested string) bool {
 	if registered == requested {
-		return registered != ""
+		parsed, err := parse(requested)
+		return registered != "" && (err != nil || !parsed.AnyPort())
 	}
 	req, err := Parse(requested)
 	if err != nil || req.Kind() != LoopbackHTTP {
 		return false
 	}
-	reg, err := Parse(registered)
+	reg, err := ParseRedirect(registered)
 	return err == nil && reg.Kind() == LoopbackHTTP &&
 		registered[:reg.hostEnd] == requested[:req.hostEnd] &&
 		registered[reg.authority:] == requested[req.authority:]

@@ -8,7 +8,7 @@ import (
 )
 
 // matches are pairs of a registered and a requested redirect URI. None depends
-// on which of the two is which, but for those that say so.
+// on which of the two is which.
 var matches = []struct {
 	why, registered, requested string
 	match                      bool
@@ -52,13 +52,43 @@ var matches = []struct {
 	{"a fragment on another port", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb#x", false},
 	{"a user that looks like a port", "http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", false},
 	{"a host that begins like the loopback address", "http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb", false},
-	{"port zero", "http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false},
 	{"an empty port", "http://127.0.0.1/cb", "http://127.0.0.1:/cb", false},
 	{"a port out of range", "http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false},
 	{"a wildcard for a port", "http://127.0.0.1:*/cb", "http://127.0.0.1:33418/cb", false},
 	{"another way to write the address", "http://127.0.0.1/cb", "http://127.1:33418/cb", false},
 	{"a path that a browser would shorten", "http://127.0.0.1/cb", "http://127.0.0.1:33418/x/../cb", false},
 	{"a backslash before the path", "http://127.0.0.1/cb", `http://127.0.0.1:33418\cb`, false},
+}
+
+// portZero are pairs of which the order counts: a registered port 0 stands for
+// any (Kilo Code, HolmesGPT and Orchid register it), a requested one for none.
+var portZero = []struct {
+	why, registered, requested string
+	match                      bool
+}{
+	{"any port of 127.0.0.1", "http://127.0.0.1:0/cb", "http://127.0.0.1:33418/cb", true},
+	{"any port of [::1]", "http://[::1]:0/cb", "http://[::1]:33418/cb", true},
+	{"any port of localhost", "http://localhost:0/cb", "http://localhost:33418/cb", true},
+	{"no port", "http://localhost:0/cb", "http://localhost/cb", true},
+	{"itself", "http://localhost:0/cb", "http://localhost:0/cb", false},
+	{"requested where no port is registered", "http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false},
+	{"requested where another port is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:0/cb", false},
+	{"another host", "http://localhost:0/cb", "http://127.0.0.1:33418/cb", false},
+	{"another path", "http://localhost:0/cb", "http://localhost:33418/", false},
+	{"of a remote host", "http://a.example:0/cb", "http://a.example:33418/cb", false},
+	{"of a remote host, itself", "https://a.example:0/cb", "https://a.example:0/cb", false},
+	{"of another address of 127.0.0.0/8", "http://127.0.0.2:0/cb", "http://127.0.0.2:33418/cb", false},
+	{"of https", "https://localhost:0/cb", "https://localhost:33418/cb", false},
+	{"of a private-use URI", "myapp://localhost:0/cb", "myapp://localhost:33418/cb", false},
+	{"written twice", "http://localhost:00/cb", "http://localhost:33418/cb", false},
+}
+
+func TestMatchPortZero(t *testing.T) {
+	for _, tt := range portZero {
+		if uri.MatchRedirect(tt.registered, tt.requested) != tt.match {
+			t.Errorf("%s: MatchRedirect(%q, %q) = %t", tt.why, tt.registered, tt.requested, !tt.match)
+		}
+	}
 }
 
 func TestMatchRedirect(t *testing.T) {
@@ -74,24 +104,28 @@ func TestMatchRedirect(t *testing.T) {
 
 // FuzzMatchRedirect holds that unequal URIs match only if both are http
 // loopback redirects that become equal once their ports are gone, and that it
-// is then the same which of the two was registered.
+// is then the same which of the two was registered, unless one has port 0.
 func FuzzMatchRedirect(f *testing.F) {
 	for _, tt := range matches {
 		f.Add(tt.registered, tt.requested)
 	}
 	f.Fuzz(func(t *testing.T, registered, requested string) {
 		match := uri.MatchRedirect(registered, requested)
-		if match != uri.MatchRedirect(requested, registered) {
+		a, errA := uri.ParseRedirect(registered)
+		b, errB := uri.Parse(requested)
+		if _, err := uri.Parse(registered); errA == nil && err != nil && errB == nil {
+			if uri.MatchRedirect(requested, registered) {
+				t.Fatalf("MatchRedirect(%q, %q) is true of port 0", requested, registered)
+			}
+		} else if match != uri.MatchRedirect(requested, registered) {
 			t.Fatalf("MatchRedirect(%q, %q) depends on the order", registered, requested)
 		}
 		if registered == requested {
-			if match != (registered != "") {
+			if match != (registered != "") && !strings.Contains(registered, ":0") {
 				t.Fatalf("MatchRedirect(%q, the same) = %t", registered, match)
 			}
 			return
 		}
-		a, errA := uri.Parse(registered)
-		b, errB := uri.Parse(requested)
 		want := errA == nil && errB == nil && a.Kind() == uri.LoopbackHTTP && b.Kind() == uri.LoopbackHTTP &&
 			withoutPort(registered, a) == withoutPort(requested, b)
 		if match != want {

@@ -61,6 +61,25 @@ const (
 // Parse reads s. Its length is for the caller to judge, and so is whether a
 // fragment or a wildcard may stand where s came from.
 func Parse(s string) (URI, error) {
+	u, err := parse(s)
+	if err == nil && u.AnyPort() {
+		return URI{}, errPort
+	}
+	return u, err
+}
+
+// ParseRedirect is Parse for a registered redirect URI, whose port may be 0
+// where it is one of http on a loopback host.
+func ParseRedirect(s string) (URI, error) {
+	u, err := parse(s)
+	if err == nil && u.AnyPort() && u.Kind() != LoopbackHTTP {
+		return URI{}, errPort
+	}
+	return u, err
+}
+
+// parse reads s, the port 0 included.
+func parse(s string) (URI, error) {
 	found := classes(s)
 	switch {
 	case s == "":
