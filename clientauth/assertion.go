@@ -166,7 +166,7 @@ func (a *Authenticator) verify(ctx context.Context, token *jwt.Token, client *dc
 func (a *Authenticator) keys(ctx context.Context, client *dcr.Client, kid string) ([]byte, error) {
 	source := a.Keys
 	if source == nil {
-		a.clock.Do(func() { a.defaultKeys.Now = a.Now })
+		a.once.Do(func() { a.defaultKeys.Now = a.Now })
 		source = &a.defaultKeys
 	}
 	jwks, err := source.Keys(ctx, asActive(client), kid)

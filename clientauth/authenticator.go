@@ -45,8 +45,8 @@ type Authenticator struct {
 	Logger             *slog.Logger                                   // why a client was refused, at debug, and outages, as errors; if nil, slog.Default
 	Now                func() time.Time                               // if nil, time.Now
 
+	once        sync.Once
 	defaultKeys dcr.ClientKeys
-	clock       sync.Once
 	touches     touches
 }
 
@@ -63,14 +63,7 @@ type Authentication struct {
 // or is public (400). Any other error is an outage. [WriteError] answers each.
 func (a *Authenticator) Authenticate(r *http.Request) (*Authentication, error) {
 	authentication, err := a.authenticate(r)
-	if err != nil {
-		a.log(r.Context(), err)
-		return nil, err
-	}
-	if !a.DontTouch {
-		a.touch(r.Context(), authentication.Client)
-	}
-	return authentication, nil
+	return a.finish(r.Context(), authentication, err)
 }
 
 // AuthenticateRefresh is Authenticate, and refuses another method than the one
@@ -78,13 +71,21 @@ func (a *Authenticator) Authenticate(r *http.Request) (*Authentication, error) {
 // that has changed to a weaker one begins a new grant. Basic and post are one
 // method unless Strict is set. An empty method is another.
 func (a *Authenticator) AuthenticateRefresh(r *http.Request, method string) (*Authentication, error) {
-	authentication, err := a.Authenticate(r)
+	authentication, err := a.authenticate(r)
 	if err == nil && !a.same(authentication.Method, method) {
 		err = refuse("method", errors.New("the grant began with another method"))
-		a.log(r.Context(), err)
 	}
+	return a.finish(r.Context(), authentication, err)
+}
+
+// finish logs why nobody was let in, or notes the use of the client.
+func (a *Authenticator) finish(ctx context.Context, authentication *Authentication, err error) (*Authentication, error) {
 	if err != nil {
+		a.log(ctx, err)
 		return nil, err
+	}
+	if !a.DontTouch {
+		a.touch(ctx, authentication.Client)
 	}
 	return authentication, nil
 }
@@ -131,12 +132,13 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 	case byAssertion:
 		return registered, a.proveAssertion(ctx, client, sent.assertion.Reveal())
 	}
-	switch registered {
-	case "none":
+	switch {
+	case registered == "none":
 		return registered, nil
-	case "tls_client_auth":
+	case sent.method == "none":
+	case registered == "tls_client_auth":
 		return registered, proveName(client, cert, chained)
-	case "self_signed_tls_client_auth":
+	case registered == "self_signed_tls_client_auth":
 		return registered, a.proveKey(ctx, client, cert)
 	}
 	return "", refuse("method", errors.New("the client registered a method by which it sends more"))

@@ -27,7 +27,7 @@ const (
 type credentials struct {
 	clientID  string
 	kind      kind
-	method    string // of a secret: how it was sent
+	method    string // how a secret was sent; none where the header has an empty one
 	secret    dcr.Plaintext
 	assertion dcr.Plaintext
 }
@@ -67,7 +67,10 @@ func readCredentials(r *http.Request, strict bool) (sent credentials, err error)
 
 // readForm returns the parameters of the body.
 func readForm(r *http.Request) (url.Values, error) {
-	if r.PostForm == nil && r.Body != nil {
+	switch {
+	case r.Body == nil: // as http.NewRequest makes it
+		r.Body = http.NoBody
+	case r.PostForm == nil:
 		r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	}
 	if err := r.ParseForm(); err != nil {
@@ -95,7 +98,7 @@ func (c *credentials) readBasic(r *http.Request, strict bool) error {
 	case c.clientID != "" && c.clientID != clientID:
 		return invalidRequest("client_id must be that of the Authorization header")
 	}
-	c.clientID = clientID
+	c.clientID, c.method = clientID, "none"
 	if secret != "" || strict {
 		c.kind, c.method, c.secret = bySecret, "client_secret_basic", secret
 	}

@@ -15,9 +15,10 @@ import (
 )
 
 // standIn takes the place of a client that is not there, so that looking for one
-// tells as little as can be. It is disabled: nobody is ever let in as it.
+// tells as little as can be. It is pending, so that its keys are looked at and
+// nobody is let in as it.
 func standIn(clientID string) *dcr.Client {
-	client := &dcr.Client{ID: clientID, Secrets: unknownSecret, Status: dcr.StatusDisabled}
+	client := &dcr.Client{ID: clientID, Secrets: unknownSecret, Status: dcr.StatusPending}
 	client.TokenEndpointAuthMethod, client.JWKS = "private_key_jwt", unknownKeys()
 	return client
 }
