@@ -98,6 +98,17 @@ func (a *Authenticator) authenticate(r *http.Request) (*Authentication, error) {
 	if err != nil {
 		return nil, err
 	}
+	authentication, err := a.identify(r, sent)
+	if refused := (*dcr.Error)(nil); errors.As(err, &refused) {
+		named := *refused // the log names the client, the answer does not
+		named.Err = errors.Join(fmt.Errorf("client %.255q", sent.clientID), refused.Err)
+		return nil, &named
+	}
+	return authentication, err
+}
+
+// identify returns the client that sent these credentials, if it did.
+func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentication, error) {
 	client, err := a.find(r.Context(), sent.clientID)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -163,4 +164,21 @@ func BenchmarkSecret(b *testing.B) {
 			}
 		}
 	})
+}
+
+// The log says of whom and why, the answer does not.
+func TestLog(t *testing.T) {
+	var log strings.Builder
+	a := newAuthenticator(secretClients(t))
+	a.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	outcome(a, post("basic:x", nil))
+	if got := log.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, "rule=client.secret") || !strings.Contains(got, "basic") {
+		t.Errorf("a refusal: %s", got)
+	}
+	log.Reset()
+	a.Store = broken{}
+	outcome(a, post("basic:x", nil))
+	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, errDown.Error()) {
+		t.Errorf("an outage: %s", got)
+	}
 }
