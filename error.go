@@ -356,7 +356,7 @@ func (e *Error) status() int {
 // failed.
 //
 // The client that is not there, that fails to prove who it is, that is disabled or
-// has expired, gets 401 invalid_client, which makes clients in the field forget
+// has expired, gets 401 invalid_client with a challenge, which makes clients in the field forget
 // their registration and register again. A client that waits for approval must
 // not do that, for it would register again for ever: ErrClientPending gets 400
 // access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
@@ -382,14 +382,12 @@ func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, refused, clientChallenge(r))
 }
 
-// clientChallenge is the challenge to a client that authenticated by the
-// Authorization header, in the scheme that it used; "" to another one.
+// clientChallenge is the challenge to a client that failed to authenticate, in
+// the scheme of its Authorization header, or Basic: 401 never comes without one
+// (RFC 9110 §15.5.2).
 func clientChallenge(r *http.Request) string {
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !isToken(scheme) {
-		return ""
-	}
-	if strings.EqualFold(scheme, "Basic") {
+	if !isToken(scheme) || strings.EqualFold(scheme, "Basic") {
 		scheme = "Basic"
 	}
 	return scheme + ` realm="token endpoint"`

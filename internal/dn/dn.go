@@ -48,6 +48,33 @@ func Parse(text string) (DN, error) {
 	return name, nil
 }
 
+// OfCertificate reads the subject of a certificate, as RFC 5280 section 4.1.2.4
+// encodes it, in the order of a text. The error is ErrForm.
+func OfCertificate(rawSubject []byte) (DN, error) {
+	type attribute struct {
+		Type  asn1.ObjectIdentifier
+		Value asn1.RawValue
+	}
+	type relativeSET []attribute // encoding/asn1 knows a SET by the end of the name
+	var encoded []relativeSET
+	if rest, err := asn1.Unmarshal(rawSubject, &encoded); err != nil || len(rest) > 0 {
+		return nil, ErrForm
+	}
+	var name DN
+	for _, relative := range slices.Backward(encoded) {
+		var rdn RDN
+		for _, a := range relative {
+			read := Attribute{Type: a.Type.String(), Encoded: a.Value.FullBytes}
+			if _, err := asn1.Unmarshal(read.Encoded, &read.Value); err != nil {
+				read.Value = ""
+			}
+			rdn = append(rdn, read)
+		}
+		name = append(name, rdn)
+	}
+	return name, nil
+}
+
 // split yields the parts of text between separators that no backslash stands
 // before.
 func split(text string, separator byte) func(yield func(string) bool) {

@@ -129,6 +129,9 @@ func readHeader(data []byte) (h Header, err error) {
 // finding out whose keys to ask for, and for nothing else.
 func (t *Token) Unverified() []byte { return t.payload }
 
+// Signed is the header and the payload as they were sent.
+func (t *Token) Signed() string { return t.signed }
+
 // Verify returns the payload if a key of set signed the token with one of
 // algorithms, of which only asymmetric ones count. A token that names its key
 // is verified with that key or not at all.

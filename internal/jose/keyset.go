@@ -12,8 +12,9 @@ import (
 
 // KeySet is the keys of a set that verify signatures. It is immutable.
 type KeySet struct {
-	keys  []key
-	byKID map[string][]key
+	keys    []key
+	byKID   map[string][]key
+	unnamed []key // those without kid
 }
 
 // A key verifies signatures of its kind, and of its algorithm if it has one.
@@ -38,6 +39,8 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 			set.keys = append(set.keys, usable)
 			if k.kid != "" {
 				set.byKID[k.kid] = append(set.byKID[k.kid], usable)
+			} else {
+				set.unnamed = append(set.unnamed, usable)
 			}
 		}
 		return nil
@@ -82,6 +85,15 @@ func CanSign(jwks []byte, algs []string) bool {
 
 // Has reports whether the set has a key called kid.
 func (s *KeySet) Has(kid string) bool { return len(s.byKID[kid]) > 0 }
+
+// Answering returns the set itself if it has a key called kid, else its keys
+// without a name, all of which answer to kid.
+func (s *KeySet) Answering(kid string) *KeySet {
+	if kid == "" || s.Has(kid) || len(s.unnamed) == 0 {
+		return s
+	}
+	return &KeySet{keys: s.unnamed, byKID: map[string][]key{kid: s.unnamed}}
+}
 
 // Len is the number of keys.
 func (s *KeySet) Len() int { return len(s.keys) }

@@ -100,6 +100,19 @@ func (t *Token) Verify(keys *jose.KeySet) (payload []byte, wrong *Fault) {
 	return payload, nil
 }
 
+// VerifyMAC returns the claims as they were sent, if one of secrets authenticates
+// them.
+func (t *Token) VerifyMAC(secrets [][]byte) (payload []byte, wrong *Fault) {
+	payload, err := t.signed.VerifyMAC(secrets, t.algorithms)
+	if err != nil {
+		return nil, fault("signature", err)
+	}
+	return payload, nil
+}
+
+// Signed is the header and the payload as they were sent, without the signature.
+func (t *Token) Signed() string { return t.signed.Signed() }
+
 // Judge holds the claims to terms at now, and wants those that are required to
 // have a value.
 func (t *Token) Judge(now time.Time, terms Terms, required ...string) *Fault {

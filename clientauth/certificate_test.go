@@ -1,0 +1,210 @@
+package clientauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
+)
+
+// authority signs the certificates of tls_client_auth.
+var authority = newCertificate(nil, dice, func(c *x509.Certificate) {
+	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+})
+
+// newCertificate is signed by parent, or by itself.
+func newCertificate(parent *x509.Certificate, key *ecdsa.PrivateKey, change func(*x509.Certificate)) *x509.Certificate {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	change(template)
+	signer := key
+	if parent == nil {
+		parent = template
+	} else {
+		signer = dice
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return cert
+}
+
+// leaf has every kind of name.
+var leaf = newCertificate(authority, key, func(c *x509.Certificate) {
+	uri, _ := url.Parse("urn:example:client")
+	c.Subject = pkix.Name{CommonName: "client, one", Organization: []string{"Example"}, Country: []string{"DE"}}
+	c.DNSNames, c.URIs = []string{"x.example", "client.example.com"}, []*url.URL{uri}
+	c.IPAddresses = []net.IP{net.ParseIP("2001:db8::1"), net.IPv4(192, 0, 2, 1)}
+	c.EmailAddresses = []string{"Client@example.com"}
+})
+
+func presenting(clientID string, cert *x509.Certificate, chained bool) *http.Request {
+	r := post("", url.Values{"client_id": {clientID}})
+	if cert != nil {
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+	}
+	if chained {
+		r.TLS.VerifiedChains = [][]*x509.Certificate{{cert, authority}}
+	}
+	return r
+}
+
+func TestNamesOfCertificates(t *testing.T) {
+	const method, refused = "tls_client_auth", "401 invalid_client"
+	for _, c := range []struct {
+		sentence string
+		register func(*dcr.Metadata)
+		want     string
+	}{
+		{"a subject is compared as a name", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one,O=Example,C=DE` }, method},
+		{"blanks after commas apart", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one, O=Example, C=DE` }, method},
+		{"whatever the case", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `cn=Client\2c One,o=EXAMPLE,c=de` }, method},
+		{"or how types are written", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `2.5.4.3=client\, one,2.5.4.10=Example,C=DE` }, method},
+		{"in order", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `C=DE,O=Example,CN=client\, one` }, refused},
+		{"all of it", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one,O=Example` }, refused},
+		{"a comma in a value is no separator", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client,OU=one,O=Example,C=DE` }, refused},
+		{"a DNS name", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "Client.Example.com" }, method},
+		{"not one below it", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "a.client.example.com" }, refused},
+		{"nor a pattern", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "*.example.com" }, refused},
+		{"a URI", func(m *dcr.Metadata) { m.TLSClientAuthSANURI = "urn:example:client" }, method},
+		{"not another", func(m *dcr.Metadata) { m.TLSClientAuthSANURI = "urn:example:clients" }, refused},
+		{"an IPv4 address", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "192.0.2.1" }, method},
+		{"an IPv6 address in any form", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "2001:DB8:0:0:0:0:0:1" }, method},
+		{"not another", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "192.0.2.2" }, refused},
+		{"an address", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "Client@EXAMPLE.com" }, method},
+		{"whose local part has case", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "client@example.com" }, refused},
+		{"names are not mixed up", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "192.0.2.1" }, refused},
+		{"nothing registered", func(m *dcr.Metadata) {}, refused},
+		{"two names", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS, m.TLSClientAuthSANIP = "client.example.com", "192.0.2.1" }, refused},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			a := newAuthenticator(newStore(t, newClient("tls", method, func(client *dcr.Client) { c.register(&client.Metadata) })))
+			if got := outcome(a, presenting("tls", leaf, true)); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if got := outcome(a, presenting("tls", leaf, false)); got != refused {
+				t.Errorf("without a verified chain: %s", got)
+			}
+			if got := outcome(a, presenting("tls", nil, false)); got != refused {
+				t.Errorf("without a certificate: %s", got)
+			}
+		})
+	}
+}
+
+func TestSelfSignedCertificates(t *testing.T) {
+	const method, refused = "self_signed_tls_client_auth", "401 invalid_client"
+	mine := newCertificate(nil, key, func(c *x509.Certificate) { c.Subject.CommonName = "mine" })
+	again := newCertificate(nil, key, func(c *x509.Certificate) { c.Subject.CommonName = "again" })
+	foreign := newCertificate(nil, dice, func(c *x509.Certificate) { c.Subject.CommonName = "mine" })
+	x5c := `"x5c":["` + base64.StdEncoding.EncodeToString(mine.Raw) + `"],`
+	for _, c := range []struct {
+		sentence, keys string
+		cert           *x509.Certificate
+		want           string
+	}{
+		{"a certificate of a key", jwk(key, ""), mine, method},
+		{"any certificate of it", jwk(key, ""), again, method},
+		{"a certificate in x5c", jwk(key, x5c), mine, method},
+		{"and no other of the key", jwk(key, x5c), again, refused},
+		{"one key of several", jwk(dice, "") + "," + jwk(key, ""), mine, method},
+		{"not of another key", jwk(key, ""), foreign, refused},
+		{"not of a key for encryption", jwk(key, `"use":"enc",`), mine, refused},
+		{"not without one", jwk(key, ""), nil, refused},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			a := newAuthenticator(newStore(t, newClient("tls", method, func(client *dcr.Client) { client.JWKS = []byte(`{"keys":[` + c.keys + `]}`) })))
+			if got := outcome(a, presenting("tls", c.cert, false)); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCertificateHook(t *testing.T) {
+	store := newStore(t,
+		newClient("tls", "tls_client_auth", func(c *dcr.Client) { c.TLSClientAuthSANDNS = "client.example.com" }),
+		newClient("public", "none", nil))
+	a := newAuthenticator(store)
+	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return leaf, nil }
+	if got := outcome(a, presenting("tls", nil, false)); got != "tls_client_auth" {
+		t.Errorf("the host vouches for the chain: %s", got)
+	}
+	if bound, err := a.Authenticate(presenting("public", nil, false)); err != nil || bound.Method != "none" || bound.Certificate != leaf {
+		t.Errorf("a public client binds tokens to its certificate: %v", err)
+	}
+	if got := outcome(a, post("tls:", nil)); got != "401 invalid_client" {
+		t.Errorf("a header does not go with a certificate: %s", got)
+	}
+	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return nil, nil }
+	if got := outcome(a, presenting("tls", leaf, true)); got != "401 invalid_client" {
+		t.Errorf("with the hook the connection means nothing: %s", got)
+	}
+	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return nil, errors.New("no such header") }
+	if got := outcome(a, presenting("tls", nil, false)); got != "503 temporarily_unavailable" {
+		t.Errorf("a hook that fails is an outage: %s", got)
+	}
+}
+
+// Over a connection, as a server sees it.
+func TestMutualTLS(t *testing.T) {
+	store := newStore(t,
+		newClient("ca", "tls_client_auth", func(c *dcr.Client) { c.TLSClientAuthSANDNS = "client.example.com" }),
+		newClient("self", "self_signed_tls_client_auth", func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[` + jwk(key, "") + `]}`) }))
+	roots := x509.NewCertPool()
+	roots.AddCert(authority)
+	a := newAuthenticator(store)
+	handler := a.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, clientauth.FromContext(r.Context()).Method)
+	}))
+	for _, c := range []struct {
+		sentence, clientID string
+		mode               tls.ClientAuthType
+		cert               *x509.Certificate
+		want               string
+	}{
+		{"a verified chain", "ca", tls.VerifyClientCertIfGiven, leaf, "tls_client_auth"},
+		{"a chain that nobody verified", "ca", tls.RequestClientCert, leaf, `{"error":"invalid_client","error_description":"client authentication failed"}`},
+		{"a key", "self", tls.RequestClientCert, leaf, "self_signed_tls_client_auth"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(handler)
+			server.TLS = &tls.Config{ClientAuth: c.mode, ClientCAs: roots}
+			server.StartTLS()
+			defer server.Close()
+			client := server.Client()
+			client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{c.cert.Raw}, PrivateKey: key}}
+			response, err := client.PostForm(server.URL, url.Values{"client_id": {c.clientID}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if got := strings.TrimSpace(string(body)); err != nil || got != c.want {
+				t.Errorf("got %s, %v", got, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,184 @@
+package clientauth_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+func secretClients(t testing.TB) dcr.ClientConfigurationStore {
+	return newStore(t,
+		newClient("basic", "client_secret_basic", withSecret),
+		newClient("a b", "client_secret_basic", withSecret),
+		newClient("unsaid", "", withSecret),
+		newClient("post", "client_secret_post", withSecret),
+		newClient("public", "none", nil),
+		newClient("public with a secret", "none", withSecret),
+		newClient("key", "private_key_jwt", withSecret),
+		newClient("tls", "tls_client_auth", withSecret),
+		newClient("custom", "the_hosts_own", withSecret),
+		newClient("disabled", "client_secret_basic", func(c *dcr.Client) { withSecret(c); c.Status = dcr.StatusDisabled }),
+		newClient("expired", "client_secret_basic", func(c *dcr.Client) { withSecret(c); c.ExpiresAt = now }),
+		newClient("pending", "client_secret_basic", func(c *dcr.Client) { withSecret(c); c.Status = dcr.StatusPending }),
+		newClient("pending public", "none", func(c *dcr.Client) { c.Status = dcr.StatusPending }),
+		newClient("disabled public", "none", func(c *dcr.Client) { c.Status = dcr.StatusDisabled }),
+	)
+}
+
+func TestSecrets(t *testing.T) {
+	store := secretClients(t)
+	const refused, bad = "401 invalid_client", "400 invalid_request"
+	form := func(pairs ...string) url.Values {
+		values := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			values.Add(pairs[i], pairs[i+1])
+		}
+		return values
+	}
+	for _, c := range []struct {
+		sentence, basic string
+		form            url.Values
+		want, strict    string
+	}{
+		{"a secret comes in the header", "basic:its+secret", nil, "client_secret_basic", "client_secret_basic"},
+		{"form-encoded, as the id is", "a+b:its%20secret", nil, "client_secret_basic", "client_secret_basic"},
+		{"there is no second reading", "basic:its secret%", nil, refused, refused},
+		{"a client without a method has basic", "unsaid:its+secret", nil, "client_secret_basic", "client_secret_basic"},
+		{"a secret comes in the body", "", form("client_id", "post", "client_secret", "its secret"), "client_secret_post", "client_secret_post"},
+		{"basic serves a client of post", "post:its+secret", nil, "client_secret_basic", refused},
+		{"and post one of basic", "", form("client_id", "basic", "client_secret", "its secret"), "client_secret_post", refused},
+		{"a wrong secret is refused", "basic:another", nil, refused, refused},
+		{"and none", "", form("client_id", "basic"), refused, refused},
+		{"and an empty one", "basic:", nil, refused, refused},
+		{"an unknown client is refused", "nobody:its+secret", nil, refused, refused},
+		{"in the body too", "", form("client_id", "nobody", "client_secret", "x"), refused, refused},
+		{"and by its id alone", "", form("client_id", "nobody"), refused, refused},
+		{"an id that no store takes is unknown", "", form("client_id", "a\x00b", "client_secret", "x"), refused, refused},
+		{"so is one that is too long", "", form("client_id", strings.Repeat("a", 256)), refused, refused},
+		{"a request names a client", "", nil, refused, refused},
+		{"the header and the body name one", "basic:its+secret", form("client_id", "basic"), "client_secret_basic", "client_secret_basic"},
+		{"not two", "basic:its+secret", form("client_id", "post"), bad, bad},
+		{"one method is used", "basic:its+secret", form("client_secret", "its secret"), bad, bad},
+		{"also where the header is empty", "public:", form("client_secret", "x"), bad, bad},
+		{"not a secret and an assertion", "", form("client_id", "post", "client_secret", "its secret", "client_assertion", "x", "client_assertion_type", jwtType), bad, bad},
+		{"not the header and an assertion", "basic:its+secret", form("client_assertion", "x", "client_assertion_type", jwtType), bad, bad},
+		{"an id comes once", "", form("client_id", "public", "client_id", "public"), bad, bad},
+		{"a secret comes once", "", form("client_id", "post", "client_secret", "its secret", "client_secret", "x"), bad, bad},
+		{"a public client is named", "", form("client_id", "public"), "none", "none"},
+		{"in the header with an empty secret", "public:", nil, "none", refused},
+		{"an empty parameter is none", "", form("client_id", "public", "client_secret", ""), "none", "none"},
+		{"a public client has no secret", "public:x", nil, refused, refused},
+		{"also where it has one", "public+with+a+secret:its+secret", nil, refused, refused},
+		{"a secret does not serve one with a key", "key:its+secret", nil, refused, refused},
+		{"nor one with a certificate", "tls:its+secret", nil, refused, refused},
+		{"nor a method of the host's", "custom:its+secret", nil, refused, refused},
+		{"an id does not serve one with a key", "", form("client_id", "key"), refused, refused},
+		{"a disabled client is refused", "disabled:its+secret", nil, refused, refused},
+		{"an expired one too", "expired:its+secret", nil, refused, refused},
+		{"a pending one is told", "pending:its+secret", nil, "400 access_denied", "400 access_denied"},
+		{"once it proved who it is", "pending:x", nil, refused, refused},
+		{"a public one has nothing to prove", "", form("client_id", "pending public"), "400 access_denied", "400 access_denied"},
+		{"a disabled public one is refused", "", form("client_id", "disabled public"), refused, refused},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			a := newAuthenticator(store)
+			if got := outcome(a, post(c.basic, c.form)); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			a = newAuthenticator(store)
+			a.Strict = true
+			if got := outcome(a, post(c.basic, c.form)); got != c.strict {
+				t.Errorf("strict: got %s, want %s", got, c.strict)
+			}
+			a = newAuthenticator(broken{})
+			if got := outcome(a, post(c.basic, c.form)); got != "503 temporarily_unavailable" && got != c.want {
+				t.Errorf("an outage is no refusal: %s", got)
+			}
+		})
+	}
+}
+
+func TestHeadersAndQueries(t *testing.T) {
+	store := secretClients(t)
+	for _, c := range []struct {
+		sentence string
+		change   func(*http.Request)
+		want     string
+	}{
+		{"another scheme authenticates nobody", func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "401 invalid_client"},
+		{"a header comes once", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, "400 invalid_request"},
+		{"a secret in the query is refused", func(r *http.Request) { r.URL.RawQuery = "client_secret=x" }, "400 invalid_request"},
+		{"an id in the query means nothing", func(r *http.Request) { r.URL.RawQuery = "client_id=post" }, "client_secret_basic"},
+		{"a body may be missing", func(r *http.Request) { r.Body = nil }, "client_secret_basic"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			r := post("basic:its+secret", nil)
+			c.change(r)
+			if got := outcome(newAuthenticator(store), r); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	if got := outcome(newAuthenticator(store), post("", url.Values{"x": {strings.Repeat("a", 1<<20)}})); got != "400 invalid_request" {
+		t.Errorf("a form is bounded: %s", got)
+	}
+}
+
+func TestRefreshKeepsTheMethod(t *testing.T) {
+	a := newAuthenticator(secretClients(t))
+	for method, want := range map[string]bool{"client_secret_basic": true, "client_secret_post": true, "none": false, "private_key_jwt": false, "": false} {
+		if _, err := a.AuthenticateRefresh(post("basic:its+secret", nil), method); (err == nil) != want {
+			t.Errorf("%q: %v", method, err)
+		}
+	}
+	a = newAuthenticator(secretClients(t))
+	a.Strict = true
+	if _, err := a.AuthenticateRefresh(post("basic:its+secret", nil), "client_secret_post"); err == nil {
+		t.Error("strict: basic and post are two methods")
+	}
+}
+
+// What authentication costs beside the look-up, the hash and the comparison.
+func BenchmarkSecret(b *testing.B) {
+	store := secretClients(b)
+	a := newAuthenticator(store)
+	a.DontTouch = true
+	b.Run("parts", func(b *testing.B) {
+		for b.Loop() {
+			client, err := store.FindByClientID(b.Context(), "basic")
+			if err != nil || !client.VerifySecret("its secret", time.Now()) {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("whole", func(b *testing.B) {
+		r := post("basic:its+secret", url.Values{"grant_type": {"client_credentials"}})
+		for b.Loop() {
+			if _, err := a.Authenticate(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// The log says of whom and why, the answer does not.
+func TestLog(t *testing.T) {
+	var log strings.Builder
+	a := newAuthenticator(secretClients(t))
+	a.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	outcome(a, post("basic:x", nil))
+	if got := log.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, "rule=client.secret") || !strings.Contains(got, "basic") {
+		t.Errorf("a refusal: %s", got)
+	}
+	log.Reset()
+	a.Store = broken{}
+	outcome(a, post("basic:x", nil))
+	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, errDown.Error()) {
+		t.Errorf("an outage: %s", got)
+	}
+}

@@ -1,0 +1,47 @@
+package clientauth
+
+// RFC 6749 §10.2 and §10.10: what a client costs that is not there.
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"sync"
+
+	"github.com/dynreg/dcr"
+)
+
+// standIn takes the place of a client that is not there, so that looking for one
+// tells as little as can be. It is pending, so that its keys are looked at and
+// nobody is let in as it.
+func standIn(clientID string) *dcr.Client {
+	client := &dcr.Client{ID: clientID, Secrets: unknownSecret, Status: dcr.StatusPending}
+	client.TokenEndpointAuthMethod, client.JWKS = "private_key_jwt", unknownKeys()
+	return client
+}
+
+// unknownSecret is the hash of a secret that nobody knows.
+var unknownSecret = []dcr.Secret{dcr.HashSecret(dcr.Plaintext(rand.Text() + rand.Text()))}
+
+// unknownKeys is a set of keys that nobody signs with: nobody has the private
+// ones, and the modulus, which is as good as any, has none.
+var unknownKeys = sync.OnceValue(func() []byte {
+	encode := base64.RawURLEncoding.EncodeToString
+	modulus := make([]byte, 256)
+	rand.Read(modulus)
+	modulus[0], modulus[len(modulus)-1] = modulus[0]|0x80, modulus[len(modulus)-1]|1
+	edwards, _, _ := ed25519.GenerateKey(rand.Reader)
+	curved, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic("clientauth: " + err.Error())
+	}
+	point, err := curved.PublicKey.Bytes()
+	if err != nil {
+		panic("clientauth: " + err.Error())
+	}
+	return fmt.Appendf(nil, `{"keys":[{"kty":"RSA","n":"%s","e":"AQAB"},{"kty":"EC","crv":"P-256","x":"%s","y":"%s"},{"kty":"OKP","crv":"Ed25519","x":"%s"}]}`,
+		encode(modulus), encode(point[1:33]), encode(point[33:]), encode(edwards))
+})

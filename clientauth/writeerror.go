@@ -1,0 +1,47 @@
+package clientauth
+
+// RFC 6749 §5.2: error responses.
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/dynreg/dcr"
+)
+
+// WriteError answers an error of Authenticate as RFC 6749 §5.2 has it, an outage
+// with 503 and Retry-After.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	refused := (*dcr.Error)(nil)
+	switch {
+	case !errors.As(err, &refused):
+		dcr.WriteError(w, r, dcr.Unavailable("the server cannot authenticate clients at the moment", err))
+	case refused.Code == dcr.InvalidClient:
+		dcr.WriteInvalidClient(w, r, nil)
+	default:
+		dcr.WriteError(w, r, refused)
+	}
+}
+
+type contextKey struct{}
+
+// Require is a middleware that lets authenticated clients through, with the
+// Authentication in the context, and answers all others by [WriteError].
+func (a *Authenticator) Require(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authentication, err := a.Authenticate(r)
+		if err != nil {
+			WriteError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, authentication)))
+	})
+}
+
+// FromContext returns the Authentication that [Authenticator.Require] put there,
+// nil if there is none.
+func FromContext(ctx context.Context) *Authentication {
+	authentication, _ := ctx.Value(contextKey{}).(*Authentication)
+	return authentication
+}
