@@ -56,6 +56,8 @@ func TestCheckAuthorizationGrants(t *testing.T) {
 		{"a redirect URI that is left out where one is registered", nil, func(r *request) { r.RedirectURI = "" }, dcr.Authorization{}},
 		{"another port of a native loopback redirect", nativeApp("http://127.0.0.1/cb"), func(r *request) { r.RedirectURI = "http://127.0.0.1:51004/cb" },
 			dcr.Authorization{RedirectURI: "http://127.0.0.1:51004/cb"}},
+		{"any port where port 0 is registered", nativeApp("http://localhost:0/cb"), func(r *request) { r.RedirectURI = "http://localhost:51004/cb" },
+			dcr.Authorization{RedirectURI: "http://localhost:51004/cb"}},
 		{"a pushed redirect URI of a confidential client that must push and registered none", mustPush,
 			func(r *request) { r.Pushed, r.RedirectURI = true, "https://app.example.com/today" }, dcr.Authorization{RedirectURI: "https://app.example.com/today"}},
 		{"the words of a response type in any order", nil, func(r *request) { r.ResponseType = "id_token code" }, dcr.Authorization{ResponseMode: "fragment"}},
