@@ -95,6 +95,7 @@ type Client struct {
 	IdentityProviderRestrictions          []string               `json:"identity_provider_restrictions"` // nil: any
 	CoordinateLifetimeWithUserSession     bool                   `json:"coordinate_lifetime_with_user_session"`
 	AllowedIdentityTokenSigningAlgorithms []string               `json:"allowed_identity_token_signing_algorithms"` // nil: any that the server supports
+	Resources                             []string               `json:"resources"`                                 // the resources (RFC 8707) that its tokens may be for; nil: those of the server
 
 	// Record.
 	Status       Status           `json:"status"`        // zero is active
@@ -173,8 +174,8 @@ var (
 // CheckUsable returns why the client may not act at now: ErrClientDisabled, also
 // for a status that this version does not know, ErrClientExpired or
 // ErrClientPending, in this order. It returns nil if the client may act.
-// [Client.Usable], [Client.VerifySecret], [Client.OpenSecrets] and
-// [Client.MatchRedirectURI] ask it too.
+// [Client.Usable], [Client.VerifySecret], [Client.OpenSecrets],
+// [Client.CheckAuthorization] and [Client.MatchRedirectURI] ask it too.
 func (c *Client) CheckUsable(now time.Time) error {
 	switch {
 	case c.Status != StatusActive && c.Status != StatusPending:

@@ -58,7 +58,7 @@
 //
 // # At the authorize and token endpoints
 //
-// [Client.MatchRedirectURI] and [Client.VerifySecret] answer what those
+// [Client.CheckAuthorization] and [Client.VerifySecret] answer what those
 // endpoints ask, under the same rules as registration; [BasicCredentials] reads
 // what a client presents in its Authorization header.
 package dcr

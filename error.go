@@ -43,6 +43,17 @@ const (
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 )
 
+// The codes with which the checks of a [Client] answer authorization and token
+// requests (RFC 6749 §4.1.2.1 and §5.2).
+const (
+	UnauthorizedClient      Code = "unauthorized_client"
+	UnsupportedResponseType Code = "unsupported_response_type"
+	InvalidScope            Code = "invalid_scope"
+	InvalidGrant            Code = "invalid_grant"
+	InvalidTarget           Code = "invalid_target"         // RFC 8707 §2
+	InvalidRequestObject    Code = "invalid_request_object" // RFC 9101 §6
+)
+
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 

@@ -152,3 +152,33 @@ func ExampleClient_imported() {
 	fmt.Println(imported.VerifySecret("the old secret", time.Now()), imported.VerifySecret("another", time.Now()))
 	// Output: true false
 }
+
+// The token endpoint holds a code to the challenge of its authorization request.
+func ExampleClient_VerifyCodeVerifier() {
+	client := dcr.NewClient()
+	const challenge, verifier = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	fmt.Println(client.VerifyCodeVerifier(challenge, "S256", verifier))
+	fmt.Println(client.VerifyCodeVerifier(challenge, "S256", "a guess"))
+	// Output:
+	// <nil>
+	// invalid_grant: code_verifier must be the one that code_challenge was made of
+}
+
+// A refresh gives what was granted, as far as the client may still have it.
+func ExampleClient_GrantScopes() {
+	client := dcr.NewClient()
+	client.Scope = "files.read"
+	fmt.Println(client.GrantScopes([]string{"files.read", "files.write"}))
+	// Output: [files.read]
+}
+
+// A refresh token that is exchanged does not outlive the first one's lifetime.
+func ExampleClient_RefreshTokenEnd() {
+	client := dcr.NewClient()
+	first := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	fmt.Println(client.RefreshTokenEnd(first, first).Format(time.DateOnly))
+	fmt.Println(client.RefreshTokenEnd(first, first.AddDate(0, 0, 20)).Format(time.DateOnly))
+	// Output:
+	// 2026-06-03
+	// 2026-06-03
+}

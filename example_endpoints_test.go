@@ -33,26 +33,57 @@ func tokenEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 	}
 }
 
-// authorizeEndpoint shows an error page of its own, and redirects nobody, when
-// it does not know the client or the redirect URI.
+// authorizeEndpoint sends nobody to a redirect URI that is not the client's: it
+// shows an error page of its own.
 func authorizeEndpoint(store dcr.ClientConfigurationStore) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client, err := store.FindByClientID(r.Context(), r.FormValue("client_id"))
-		if err != nil || !client.MatchRedirectURI(r.FormValue("redirect_uri")) {
+		if err != nil {
 			http.Error(w, "This application is not registered here.", http.StatusBadRequest)
 			return
 		}
-		fmt.Fprintln(w, "may", client.ClientName, "act for you?")
+		granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{
+			RedirectURI:         r.FormValue("redirect_uri"),
+			ResponseType:        r.FormValue("response_type"),
+			ResponseMode:        r.FormValue("response_mode"),
+			Scopes:              strings.Fields(r.FormValue("scope")),
+			Resources:           r.Form["resource"],
+			CodeChallenge:       r.FormValue("code_challenge"),
+			CodeChallengeMethod: r.FormValue("code_challenge_method"),
+		}, time.Now())
+		var refused *dcr.AuthorizationError
+		if errors.As(err, &refused) {
+			refuseAuthorization(w, r, refused)
+			return
+		}
+		fmt.Fprintln(w, "may", client.ClientName, "have", granted.Scopes)
 	}
 }
 
+// refuseAuthorization tells the client, if it is known to be there, or else the
+// person. A server adds state and iss, and answers other response types than
+// code in the fragment.
+func refuseAuthorization(w http.ResponseWriter, r *http.Request, refused *dcr.AuthorizationError) {
+	to, err := url.Parse(refused.RedirectURI)
+	if refused.RedirectURI == "" || err != nil {
+		http.Error(w, "This application may not send you here: "+refused.Description, http.StatusBadRequest)
+		return
+	}
+	answer := to.Query()
+	answer.Set("error", string(refused.Code))
+	answer.Set("error_description", refused.Description)
+	to.RawQuery = answer.Encode()
+	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+}
+
 // A server's own endpoints ask the store for the client, and the client itself
-// whether a secret or a redirect URI is its own.
+// whether a secret or an authorization request is its own.
 func ExampleClient() {
 	store := memstore.New()
 	client := dcr.NewClient()
 	client.ID, client.ClientName = "app-1", "My App"
 	client.RedirectURIs = []string{"https://app.example.com/callback"}
+	client.ResponseTypes, client.Scope = []string{"code"}, "files.read files.write"
 	client.Secrets = []dcr.Secret{dcr.HashSecret("its-secret")}
 	if err := store.Add(context.Background(), client); err != nil {
 		fmt.Println(err)
@@ -66,16 +97,22 @@ func ExampleClient() {
 		fmt.Print(w.Code, " ", w.Body)
 	}
 	fmt.Println()
-	for _, uri := range []string{"https://app.example.com/callback", "https://app.example.com.evil.example/callback"} {
+	const challenge = "&code_challenge_method=S256&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	for _, query := range []string{
+		"redirect_uri=https://app.example.com/callback&scope=files.read+admin" + challenge,
+		"redirect_uri=https://app.example.com/callback&scope=admin" + challenge,
+		"redirect_uri=https://app.example.com.evil.example/callback&scope=files.read" + challenge,
+	} {
 		w := httptest.NewRecorder()
-		authorizeEndpoint(store)(w, httptest.NewRequest("GET", "/authorize?client_id=app-1&redirect_uri="+uri, nil))
-		fmt.Print(w.Code, " ", w.Body)
+		authorizeEndpoint(store)(w, httptest.NewRequest("POST", "/authorize?response_type=code&client_id=app-1&"+query, nil))
+		fmt.Println(w.Code, w.Header().Get("Location")+strings.TrimSpace(w.Body.String()))
 	}
 	// Output:
 	// 200 a token for My App
 	// 401 {"error":"invalid_client","error_description":"client authentication failed"}
-	// 200 may My App act for you?
-	// 400 This application is not registered here.
+	// 200 may My App have [files.read]
+	// 303 https://app.example.com/callback?error=invalid_scope&error_description=scope+must+have+at+least+one+that+the+client+registered
+	// 400 This application may not send you here: redirect_uri must be one that the client registered
 }
 
 // A server with an endpoint of its own judges a body, issues what the client

@@ -97,9 +97,11 @@ func MatchRedirectURI(registered, requested string) bool {
 // for native clients only. It is false for a client that may not act now, by
 // the clock of this machine.
 func (c *Client) MatchRedirectURI(requested string) bool {
-	if c.CheckUsable(time.Now()) != nil {
-		return false
-	}
+	return c.CheckUsable(time.Now()) == nil && c.hasRedirectURI(requested)
+}
+
+// hasRedirectURI is MatchRedirectURI, whatever the status of the client.
+func (c *Client) hasRedirectURI(requested string) bool {
 	if slices.Contains(c.RedirectURIs, requested) {
 		return uri.MatchRedirect(requested, requested)
 	}

@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -220,4 +221,31 @@ func TestLoopbackOnlyMeansHTTP(t *testing.T) {
 	if got := r.post(t, request(t, `{"redirect_uris":["cursor://localhost/cb"]}`)); got.status != 400 {
 		t.Errorf("status %d, want 400", got.status)
 	}
+}
+
+// FuzzCheckAuthorization holds that no request is answered, with success or
+// with a refusal, anywhere but where the client's redirect URIs lead.
+func FuzzCheckAuthorization(f *testing.F) {
+	var clients []*dcr.Client
+	for _, redirects := range [][]string{{}, {"https://app.example.com/cb"}, {"http://127.0.0.1/cb", "com.example.app:/cb"}, {"http://localhost:0/cb"}} {
+		clients = append(clients, &dcr.Client{Metadata: dcr.Metadata{RedirectURIs: redirects, ResponseTypes: []string{"code", "token"}}})
+	}
+	for _, uri := range []string{"", "https://app.example.com/cb", "https://app.example.com@evil.example/cb", "http://127.0.0.1:51004/cb", "http://localhost:0/cb", "javascript:alert(1)"} {
+		f.Add(uri, "code", "query", "openid", false)
+	}
+	f.Fuzz(func(t *testing.T, uri, responseType, mode, scope string, pushed bool) {
+		request := dcr.AuthorizationRequest{RedirectURI: uri, ResponseType: responseType, ResponseMode: mode, Scopes: []string{scope}, Pushed: pushed}
+		for _, c := range clients {
+			granted, err := c.CheckAuthorization(request, noon)
+			var refused *dcr.AuthorizationError
+			switch {
+			case err == nil && !c.MatchRedirectURI(granted.RedirectURI):
+				t.Errorf("%q is granted at %q", c.RedirectURIs, granted.RedirectURI)
+			case err != nil && (!errors.As(err, &refused) || granted != nil):
+				t.Errorf("%+v with error %v", granted, err)
+			case err != nil && refused.RedirectURI != "" && !c.MatchRedirectURI(refused.RedirectURI):
+				t.Errorf("%q is refused at %q", c.RedirectURIs, refused.RedirectURI)
+			}
+		}
+	})
 }

@@ -1,0 +1,332 @@
+package dcr
+
+// RFC 6749 §4.1, OAuth 2.0 Multiple Response Type Encoding Practices, RFC 7636,
+// RFC 8707, RFC 9101 and RFC 9126: what the authorization and token endpoints ask
+// of a registered client.
+
+import (
+	"crypto/subtle"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AuthorizationRequest is what an authorization request asks for, as the host
+// read it from the query, a pushed request or a request object.
+type AuthorizationRequest struct {
+	RedirectURI         string   // "" if it was left out
+	ResponseType        string   // its words in any order
+	ResponseMode        string   // "" for the default of the response type
+	Scopes              []string // nil if none were asked for
+	Resources           []string // RFC 8707; nil if none were asked for
+	CodeChallenge       string   // RFC 7636; "" if there is none
+	CodeChallengeMethod string   // "" is plain, as RFC 7636 §4.3 has it, and refused
+	Pushed              bool     // it was pushed (RFC 9126) by the client, which authenticated
+	RequestObjectAlg    string   // the verified algorithm of its request object (RFC 9101); "" if it has none
+}
+
+// Authorization is what may be granted.
+type Authorization struct {
+	RedirectURI  string   // where to answer: the one requested, or the only one registered
+	ResponseMode string   // the one requested, or the default of the response type
+	Scopes       []string // of those requested, the client's
+	Resources    []string // those requested or, if none were, the client's own; empty: those of the server
+}
+
+// AuthorizationError refuses an authorization request.
+type AuthorizationError struct {
+	Code        Code   // shown as error (RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §6)
+	Description string // shown as error_description: printable ASCII
+	Rule        string // a stable id of the rule that refused, for logs
+	RedirectURI string // where to send the refusal; "" if it must be shown on a page of the server's own
+	Err         error  // what lies behind, such as ErrClientPending: for logs, never shown
+}
+
+// Error returns the code and the description.
+func (e *AuthorizationError) Error() string { return string(e.Code) + ": " + e.Description }
+
+// Is reports whether target is e's code.
+func (e *AuthorizationError) Is(target error) bool { return target == error(e.Code) }
+
+// Unwrap returns Err.
+func (e *AuthorizationError) Unwrap() error { return e.Err }
+
+// refuseAuthorization makes the refusal of a rule. Where it may be sent,
+// CheckAuthorization alone says.
+func refuseAuthorization(code Code, rule, sentence string) *AuthorizationError {
+	return &AuthorizationError{Code: code, Rule: "authorization." + rule, Description: sentence}
+}
+
+// CheckAuthorization judges an authorization request of the client at now: the
+// client's status, then redirect URI, response type and mode, PKCE, pushing and
+// signing, scopes and resources of the request. Its error is an
+// [*AuthorizationError], whose RedirectURI is set only once the redirect URI is
+// known to be the client's.
+//
+// Scopes beyond the client's are left out; if none of those asked for is left,
+// the request is refused with InvalidScope. A resource beyond the client's is
+// refused with InvalidTarget. What the server supports is for the host to judge.
+//
+// A host that takes pushed requests asks at both endpoints, each time with
+// Pushed set.
+func (c *Client) CheckAuthorization(request AuthorizationRequest, now time.Time) (*Authorization, error) {
+	if err := c.CheckUsable(now); err != nil {
+		refused := refuseAuthorization(UnauthorizedClient, "status", "this client may not be used at the moment")
+		refused.Err = err
+		return nil, refused
+	}
+	redirectURI, refused := c.settleRedirectURI(&request)
+	if refused != nil {
+		return nil, refused
+	}
+	granted := &Authorization{RedirectURI: redirectURI}
+	for _, step := range []func(*Client, *AuthorizationRequest, *Authorization) *AuthorizationError{
+		(*Client).settleResponse, (*Client).checkChallenge, (*Client).checkTransport, (*Client).settleScopes, (*Client).settleResources,
+	} {
+		if refused := step(c, &request, granted); refused != nil {
+			refused.RedirectURI = redirectURI
+			return nil, refused
+		}
+	}
+	return granted, nil
+}
+
+// settleRedirectURI returns where to answer. RFC 6749 §3.1.2.3 lets a request
+// leave it out, OpenID Connect Core 1.0 §3.1.2.1 does not.
+func (c *Client) settleRedirectURI(request *AuthorizationRequest) (string, *AuthorizationError) {
+	redirectURI := request.RedirectURI
+	switch {
+	case redirectURI == "" && slices.Contains(request.Scopes, "openid"):
+		return "", refuseAuthorization(InvalidRequest, "redirect_uri.missing", "redirect_uri must be sent with the scope openid")
+	case redirectURI == "" && len(c.RedirectURIs) != 1:
+		return "", refuseAuthorization(InvalidRequest, "redirect_uri.missing", "redirect_uri must be sent unless the client registered exactly one")
+	case redirectURI == "":
+		redirectURI = c.RedirectURIs[0]
+	case !c.hasRedirectURI(redirectURI) && !c.mayPush(request):
+		return "", refuseAuthorization(InvalidRequest, "redirect_uri.mismatch", "redirect_uri must be one that the client registered")
+	}
+	if hasPortZero(redirectURI) {
+		return "", refuseAuthorization(InvalidRequest, "redirect_uri.port", "redirect_uri must be sent with the port that the client listens on")
+	}
+	return redirectURI, nil
+}
+
+// mayPush reports whether the client may name a redirect URI that it did not
+// register (RFC 9126 §2.4). Only a host that allows it has such a client: one
+// that must push its requests and registered no redirect URI at all.
+func (c *Client) mayPush(request *AuthorizationRequest) bool {
+	if !request.Pushed || !c.RequirePushedAuthorizationRequests || c.Public() || len(c.RedirectURIs) > 0 {
+		return false
+	}
+	_, err := ParseRedirectURI(request.RedirectURI)
+	return err == nil
+}
+
+// hasPortZero reports whether a URI has the port 0, on which nobody listens.
+func hasPortZero(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && parsed.Port() != "" && strings.Trim(parsed.Port(), "0") == ""
+}
+
+// The response modes of OAuth 2.0 Multiple Response Type Encoding Practices,
+// OAuth 2.0 Form Post Response Mode and JARM.
+var responseModes = []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"}
+
+// settleResponse judges response_type and response_mode. A client that
+// registered response_modes is held to them, by the default too.
+func (c *Client) settleResponse(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
+	if request.ResponseType == "" {
+		return refuseAuthorization(InvalidRequest, "response_type.missing", "response_type must be sent")
+	}
+	if !c.HasResponseType(request.ResponseType) {
+		return refuseAuthorization(UnauthorizedClient, "response_type.unregistered", "response_type must be one that the client registered")
+	}
+	front := slices.ContainsFunc(strings.Fields(request.ResponseType), func(word string) bool { return word != "code" && word != "none" })
+	mode := request.ResponseMode
+	switch {
+	case mode == "" && front:
+		mode = "fragment"
+	case mode == "":
+		mode = "query"
+	}
+	switch {
+	case len(c.ResponseModes) > 0 && !slices.Contains(c.ResponseModes, mode):
+		return refuseAuthorization(UnauthorizedClient, "response_mode.unregistered", "response_mode must be one that the client registered")
+	case len(c.ResponseModes) == 0 && !slices.Contains(responseModes, mode):
+		return refuseAuthorization(InvalidRequest, "response_mode.unknown", "response_mode must be one of: "+strings.Join(responseModes, ", "))
+	case front && (mode == "query" || mode == "query.jwt" && c.AuthorizationEncryptedResponseAlg == ""):
+		return refuseAuthorization(InvalidRequest, "response_mode.query", "response_mode must not send tokens in the query")
+	}
+	granted.ResponseMode = mode
+	return nil
+}
+
+// checkChallenge holds the request to PKCE by S256 (RFC 9700 §2.1.1). What is
+// not a code has no challenge.
+func (c *Client) checkChallenge(request *AuthorizationRequest, _ *Authorization) *AuthorizationError {
+	switch {
+	case request.CodeChallenge == "" && request.CodeChallengeMethod != "":
+		return refuseAuthorization(InvalidRequest, "code_challenge.missing", "code_challenge must be sent with code_challenge_method")
+	case request.CodeChallenge != "" && request.CodeChallengeMethod != "S256":
+		return refuseAuthorization(InvalidRequest, "code_challenge_method", "code_challenge_method must be S256")
+	case request.CodeChallenge == "" && c.RequirePKCE && hasCode(request.ResponseType):
+		return refuseAuthorization(InvalidRequest, "code_challenge.missing", "code_challenge must be sent, with code_challenge_method S256")
+	}
+	return nil
+}
+
+func hasCode(responseType string) bool { return slices.Contains(strings.Fields(responseType), "code") }
+
+// checkTransport holds the request to the way that the client registered:
+// pushed (RFC 9126 §6), in a request object (RFC 9101 §10.5), by its algorithm.
+func (c *Client) checkTransport(request *AuthorizationRequest, _ *Authorization) *AuthorizationError {
+	switch alg := request.RequestObjectAlg; {
+	case c.RequirePushedAuthorizationRequests && !request.Pushed:
+		return refuseAuthorization(InvalidRequest, "pushed", "the request must be pushed to the pushed authorization request endpoint")
+	case c.RequireSignedRequestObject && alg == "":
+		return refuseAuthorization(InvalidRequest, "request_object.missing", "the request must be in a signed request object")
+	case c.RequireSignedRequestObject && alg == "none":
+		return refuseAuthorization(InvalidRequestObject, "request_object.unsigned", "the request object must be signed")
+	case alg != "" && c.RequestObjectSigningAlg != "" && alg != c.RequestObjectSigningAlg:
+		return refuseAuthorization(InvalidRequestObject, "request_object.algorithm", "the request object must be signed by the algorithm that the client registered")
+	}
+	return nil
+}
+
+// settleScopes leaves out what the client may not have. Without a code there is
+// no offline access (OpenID Connect Core 1.0 §11).
+func (c *Client) settleScopes(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
+	granted.Scopes = c.GrantScopes(request.Scopes)
+	if !hasCode(request.ResponseType) {
+		granted.Scopes = withoutOfflineAccess(granted.Scopes)
+	}
+	if len(request.Scopes) > 0 && len(granted.Scopes) == 0 {
+		return refuseAuthorization(InvalidScope, "scope", "scope must have at least one that the client registered")
+	}
+	return nil
+}
+
+// settleResources refuses what is not the client's, where it has resources of
+// its own, and what is none (RFC 8707 §2).
+func (c *Client) settleResources(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
+	for _, resource := range request.Resources {
+		switch {
+		case len(c.Resources) > 0 && !slices.Contains(c.Resources, resource):
+			return refuseAuthorization(InvalidTarget, "resource.foreign", "resource must be one that the client's tokens may be for")
+		case len(c.Resources) == 0 && !isResource(resource):
+			return refuseAuthorization(InvalidTarget, "resource.form", "resource must be an absolute URI without a fragment")
+		}
+	}
+	granted.Resources = slices.Clone(request.Resources)
+	if len(request.Resources) == 0 {
+		granted.Resources = slices.Clone(c.Resources)
+	}
+	return nil
+}
+
+func isResource(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && parsed.IsAbs() && !strings.Contains(text, "#")
+}
+
+// Public reports whether the client has no credentials: its method is none.
+func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
+
+// HasResponseType reports whether the client registered the response type, its
+// words in any order.
+func (c *Client) HasResponseType(responseType string) bool {
+	return slices.ContainsFunc(c.ResponseTypes, func(registered string) bool { return sameWords(registered, responseType) })
+}
+
+// GrantScopes returns the scopes of requested that the client's Scope has, in
+// their order and each once; offline_access only with [Client.HasGrant] of
+// refresh_token. A client without Scope gets none. It bounds every grant, a
+// refresh too.
+func (c *Client) GrantScopes(requested []string) []string {
+	granted := among(requested, strings.Fields(c.Scope))
+	if !c.HasGrant("refresh_token") {
+		granted = withoutOfflineAccess(granted)
+	}
+	return granted
+}
+
+func withoutOfflineAccess(scopes []string) []string {
+	return slices.DeleteFunc(scopes, func(scope string) bool { return scope == "offline_access" })
+}
+
+// NeedsConsent reports whether the person must be asked at now. remembered is
+// when they consented to these scopes, zero if they did not. If RequireConsent
+// is false, nobody is asked. Otherwise a public client with a loopback or
+// private-use redirect always asks, for another application can take its place
+// (RFC 8252 §8.6); any other client asks once, or again after ConsentLifetime,
+// or each time without AllowRememberConsent.
+func (c *Client) NeedsConsent(remembered, now time.Time) bool {
+	if !c.RequireConsent {
+		return false
+	}
+	return c.impersonable() || !c.AllowRememberConsent || remembered.IsZero() ||
+		c.ConsentLifetime > 0 && expired(remembered.Add(c.ConsentLifetime), now)
+}
+
+// impersonable reports whether another application on the person's machine can
+// pose as the client. One of whose redirect URIs nothing is known may be.
+func (c *Client) impersonable() bool {
+	return c.Public() && slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
+		parsed, err := ParseRedirectURI(redirect)
+		return err != nil || parsed.Kind != HTTPSURI && parsed.Kind != HTTPURI
+	})
+}
+
+// MatchPostLogoutRedirectURI reports whether requested is registered, byte for
+// byte (OpenID Connect RP-Initiated Logout 1.0 §3). It is false for a client
+// that may not act now, by the clock of this machine.
+func (c *Client) MatchPostLogoutRedirectURI(requested string) bool {
+	return c.CheckUsable(time.Now()) == nil && slices.Contains(c.PostLogoutRedirectURIs, requested)
+}
+
+// VerifyCodeVerifier holds a token request to the challenge of its authorization
+// request (RFC 7636 §4.6): it returns nil or an [*Error] of InvalidGrant. A
+// verifier without a challenge is refused (RFC 9700 §4.8.2), and so is any
+// method but S256, and no challenge where RequirePKCE is set.
+func (c *Client) VerifyCodeVerifier(challenge, method, verifier string) error {
+	switch {
+	case challenge == "" && verifier != "":
+		return refuse(InvalidGrant, "", "code_verifier.unexpected", "code_verifier must not be sent, for the authorization request had no code_challenge")
+	case challenge == "" && c.RequirePKCE:
+		return refuse(InvalidGrant, "", "code_verifier.unprotected", "the authorization request must have had a code_challenge (RFC 7636)")
+	case challenge == "":
+		return nil
+	case method != "S256":
+		return refuse(InvalidGrant, "", "code_verifier.method", "the code_challenge_method of the authorization request must have been S256")
+	case verifier == "":
+		return refuse(InvalidGrant, "", "code_verifier.missing", "code_verifier must be sent")
+	}
+	digest := digestOf(verifier)
+	if subtle.ConstantTimeCompare(digest[:], []byte(challenge)) != 1 {
+		return refuse(InvalidGrant, "", "code_verifier.mismatch", "code_verifier must be the one that code_challenge was made of")
+	}
+	return nil
+}
+
+// RefreshTokenEnd returns when a refresh token that is issued at now ends, zero
+// if never. first is when the first one of its grant was issued, zero if this
+// is the first. A sliding token ends SlidingRefreshTokenLifetime after now; no
+// token outlives AbsoluteRefreshTokenLifetime after first, unless that is zero.
+func (c *Client) RefreshTokenEnd(first, now time.Time) time.Time {
+	if first.IsZero() {
+		first = now
+	}
+	var end time.Time
+	if c.AbsoluteRefreshTokenLifetime > 0 {
+		end = first.Add(c.AbsoluteRefreshTokenLifetime)
+	}
+	if c.RefreshTokenExpiration != RefreshTokenSliding {
+		return end
+	}
+	sliding := now.Add(c.SlidingRefreshTokenLifetime)
+	if end.IsZero() || sliding.Before(end) {
+		return sliding
+	}
+	return end
+}
