@@ -69,6 +69,9 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		case strings.HasPrefix(strings.ToLower(id), "https://"):
 			return "", fmt.Errorf("dcr: Options.NewClientID returned %q: an https URL is the id of a client that publishes its metadata there", id)
 		}
+		if err := CheckClientID(id); err != nil {
+			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
+		}
 		c.ID = id
 	}
 	if !c.NeedsSecret() {
