@@ -171,12 +171,13 @@ func TestIntrospectionRemembers(t *testing.T) {
 func TestWhyATokenIsRefusedIsLogged(t *testing.T) {
 	s := newIntrospecting(t)
 	s.answer = `{"active":false}`
+	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}} // nothing to warn of
 	for how, wrap := range map[string]func(dcr.Authenticator, *slog.Logger) http.Handler{
 		"as Options.Caller": func(a dcr.Authenticator, logger *slog.Logger) http.Handler {
-			return newHandler(t, memstore.New(), dcr.Options{Caller: a, Logger: logger})
+			return newHandler(t, memstore.New(), dcr.Options{Validator: scoped, Caller: a, Logger: logger})
 		},
 		"by Require": func(a dcr.Authenticator, logger *slog.Logger) http.Handler {
-			return dcr.Require(a)(newHandler(t, memstore.New(), dcr.Options{Logger: logger}))
+			return dcr.Require(a)(newHandler(t, memstore.New(), dcr.Options{Validator: scoped, Logger: logger}))
 		},
 	} {
 		logger, lines := quiet()
