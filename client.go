@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // Status says whether a client may be used. The zero value is active.
@@ -28,10 +29,13 @@ const (
 // Source says how a client came to be.
 type Source string
 
-// SourceDynamic marks the clients that registered themselves. Only they are
-// managed over the wire; a client with any other source, also the empty one,
-// belongs to the host, which may name its own sources.
-const SourceDynamic Source = "dynamic"
+// The sources of a client. Only clients of SourceDynamic are managed over the
+// wire. A client with a source that is not here, also the empty one, belongs to
+// the host, which may name its own sources.
+const (
+	SourceDynamic  Source = "dynamic"  // the client registered itself
+	SourceDocument Source = "document" // its id is the URL of its metadata
+)
 
 // AccessTokenType is the form of the access tokens that a client gets.
 type AccessTokenType string
@@ -98,18 +102,21 @@ type Client struct {
 	Resources                             []string               `json:"resources"`                                 // the resources (RFC 8707) that its tokens may be for; nil: those of the server
 
 	// Record.
-	Status       Status           `json:"status"`        // zero is active
-	Revision     int64            `json:"-"`             // of this version, below 2^53: random at first, then counting up; the store keeps it, and it never recurs for an id
-	Source       Source           `json:"source"`        // SourceDynamic for a client that registered itself
-	Policy       string           `json:"policy"`        // the name in Options.Policies that it registered under, "" for Options.Validator
-	RegisteredBy string           `json:"registered_by"` // the caller's subject, "" for a stranger
-	Notes        string           `json:"notes"`         // what the initial access token or the host noted
-	Statement    *StatementRecord `json:"statement"`     // the software statement it registered with, nil if none
-	CreatedAt    time.Time        `json:"created_at"`
-	UpdatedAt    time.Time        `json:"updated_at"`   // default CreatedAt
-	ActivatedAt  time.Time        `json:"activated_at"` // when it was first used; zero: never
-	LastUsedAt   time.Time        `json:"last_used_at"` // zero: never
-	ExpiresAt    time.Time        `json:"expires_at"`   // when the client itself ends; zero: never
+	Status         Status           `json:"status"`        // zero is active
+	Revision       int64            `json:"-"`             // of this version, below 2^53: random at first, then counting up; the store keeps it, and it never recurs for an id
+	Source         Source           `json:"source"`        // SourceDynamic for a client that registered itself
+	Policy         string           `json:"policy"`        // the name in Options.Policies that it registered under, "" for Options.Validator
+	RegisteredBy   string           `json:"registered_by"` // the caller's subject, "" for a stranger
+	Notes          string           `json:"notes"`         // what the initial access token or the host noted
+	Statement      *StatementRecord `json:"statement"`     // the software statement it registered with, nil if none
+	CreatedAt      time.Time        `json:"created_at"`
+	UpdatedAt      time.Time        `json:"updated_at"`      // default CreatedAt
+	ActivatedAt    time.Time        `json:"activated_at"`    // when it was first used; zero: never
+	LastUsedAt     time.Time        `json:"last_used_at"`    // zero: never
+	ExpiresAt      time.Time        `json:"expires_at"`      // when the client itself ends; zero: never
+	RegisteredFrom string           `json:"registered_from"` // where the registration came from, as the host says; "" if it says nothing
+	ActivatedBy    string           `json:"activated_by"`    // the first person who consented to it, as the host names people; "" if nobody is known
+	Document       *DocumentRecord  `json:"document"`        // what is known of its metadata document; nil if it has none
 
 	// What a newer version of this library stored and this one does not know.
 	unknown         map[string]json.RawMessage
@@ -123,6 +130,26 @@ type StatementRecord struct {
 	Hash    string   `json:"sha256,omitempty"`  // of the statement as it was sent, base64url
 	Members []string `json:"members,omitempty"` // the names of the members that it claims, to which updates are held
 	Text    string   `json:"text,omitempty"`    // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
+}
+
+// DocumentRecord is what is kept of a client's metadata document (OAuth Client
+// ID Metadata Document).
+type DocumentRecord struct {
+	FetchedAt   time.Time `json:"fetched_at,omitzero"`    // when it was fetched last
+	FreshUntil  time.Time `json:"fresh_until,omitzero"`   // until when it need not be fetched again
+	SHA256      string    `json:"sha256,omitempty"`       // of the exact octets, base64url without padding
+	AuthMethods []string  `json:"auth_methods,omitempty"` // by which the client may authenticate, the settled one among them
+	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // since when its server says that there is none; zero: it does not
+}
+
+// Clone returns a copy that shares nothing with d, nil of nil.
+func (d *DocumentRecord) Clone() *DocumentRecord {
+	if d == nil {
+		return nil
+	}
+	own := *d
+	own.AuthMethods = slices.Clone(own.AuthMethods)
+	return &own
 }
 
 // NewClient returns a client with every default of the server-owned settings,
@@ -159,6 +186,7 @@ func (c *Client) Clone() *Client {
 		statement.Members = slices.Clone(statement.Members)
 		own.Statement = &statement
 	}
+	own.Document = c.Document.Clone()
 	own.unknown = cloneRaw(c.unknown)
 	own.unknownMetadata = cloneRaw(c.unknownMetadata)
 	return &own
@@ -312,4 +340,25 @@ func (c *Client) Touch(at time.Time) {
 	if c.LastUsedAt.Before(at) {
 		c.LastUsedAt = at
 	}
+}
+
+// neverUsed reports whether nobody is known to have used the client.
+func (c *Client) neverUsed() bool { return c.ActivatedAt.IsZero() && c.LastUsedAt.IsZero() }
+
+// usedBefore reports whether the client was last used before the given time or,
+// where it never was, created before it.
+func (c *Client) usedBefore(at time.Time) bool {
+	if c.LastUsedAt.IsZero() {
+		return c.CreatedAt.Before(at)
+	}
+	return c.LastUsedAt.Before(at)
+}
+
+// hasRedirectHost reports whether a redirect URI of the client is on the host,
+// which is in lower case.
+func (c *Client) hasRedirectHost(host string) bool {
+	return slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
+		parsed, err := uri.Parse(redirect)
+		return err == nil && parsed.Host == host
+	})
 }

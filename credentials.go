@@ -68,6 +68,9 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		if err := h.checkID(id); err != nil {
 			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
 		}
+		if err := CheckClientID(id); err != nil {
+			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
+		}
 		c.ID = id
 	}
 	if !c.NeedsSecret() {

@@ -16,6 +16,7 @@ func TestStoredFormNamesEveryMember(t *testing.T) {
 	page := read(t, "docs/stored-form.md")
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[dcr.Client](), reflect.TypeFor[dcr.Secret](), reflect.TypeFor[dcr.StatementRecord](),
+		reflect.TypeFor[dcr.DocumentRecord](),
 	} {
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")

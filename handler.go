@@ -62,11 +62,11 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		opts:         opts.withDefaults(),
 		endpointPath: cmp.Or(endpoint.Path, "/"),
 		pathForm:     strings.Contains(strings.SplitN(opts.ClientURI, "?", 2)[0], clientIDPlace),
-		ceiling:      ceiling{counter: counter, limit: opts.MaxClients},
 		given:        new(*opts),
 		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
+	h.ceiling.counter, h.ceiling.limit, h.ceiling.logger = counter, opts.MaxClients, h.opts.Logger
 	for _, warning := range h.Warnings() {
 		h.opts.Logger.Warn("client registration: " + warning)
 	}

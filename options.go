@@ -143,8 +143,10 @@ type Options struct {
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// MaxClients bounds how many clients the store holds: beyond it, a
-	// registration gets 503. The store must be a ClientCounter, which is asked
-	// every ten seconds, so hosts that share it may exceed the bound a little.
+	// registration gets 503. The store must be a ClientCounter. It is asked at
+	// the first registration, which waits, and then in the background, every ten
+	// seconds at most: hosts that share it may exceed the bound a little, and room
+	// that others made is seen by the registrations after the count.
 	// If zero, only the store itself may have a bound.
 	MaxClients int64
 

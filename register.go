@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/dynreg/dcr/internal/jwt"
@@ -209,7 +208,7 @@ func (h *Handler) keep(ctx context.Context, reg *Registration, store func(contex
 	bill := &reg.Request.bill
 	bill.kept = true
 	err := h.uncancelled(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
-	for _, nothing := range []error{ErrClientExists, ErrStoreFull, ErrConflict, ErrClientNotFound} {
+	for _, nothing := range []error{ErrClientExists, ErrStoreFull, ErrConflict, ErrClientNotFound, ErrClientID} {
 		if errors.Is(err, nothing) {
 			bill.kept = false
 		}
@@ -319,61 +318,6 @@ func (h *Handler) remove(ctx context.Context, client *Client) error {
 		return h.store.Delete(ctx, client.ID)
 	})
 }
-
-// recountEvery is how often the store is asked how many clients it holds.
-// Between, a handler counts what it added itself.
-const recountEvery = 10 * time.Second
-
-// ceiling holds the number of stored clients to Options.MaxClients. It is as
-// exact as the last count: hosts that share a store may exceed it together by
-// what they add in between.
-type ceiling struct {
-	counter ClientCounter
-	limit   int64
-
-	mu      sync.Mutex
-	count   int64
-	counted time.Time
-}
-
-// room is the place of one more client.
-type room struct {
-	ceiling *ceiling
-	now     time.Time
-	counted time.Time // when the store was asked last, by which the place was taken
-}
-
-// Take makes room, or answers that there is none.
-func (r *room) Take(ctx context.Context) error {
-	c := r.ceiling
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.counted.IsZero() || r.now.Sub(c.counted) >= recountEvery {
-		count, err := c.counter.CountClients(ctx, Filter{})
-		if err != nil {
-			return outage(err)
-		}
-		c.count, c.counted = count, r.now
-	}
-	if c.count >= c.limit {
-		return outage(ErrStoreFull)
-	}
-	c.count++
-	r.counted = c.counted
-	return nil
-}
-
-// GiveBack frees the place, unless a later count has done so.
-func (r *room) GiveBack(context.Context) error {
-	c := r.ceiling
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.counted.Equal(r.counted) {
-		c.count--
-	}
-	return nil
-}
-
 // oneUse is the [Allowance] of what may be used once: a value that a
 // [ReplayStore] remembers.
 type oneUse struct {

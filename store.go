@@ -8,7 +8,10 @@ import (
 	"iter"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The errors by which a store says what it found. Every other error of a store
@@ -20,6 +23,23 @@ var (
 	ErrConflict       = errors.New("dcr: client was changed meanwhile")
 	ErrStoreFull      = errors.New("dcr: store has reached its limit")
 )
+
+// ErrClientID says that no store takes this id; see [CheckClientID].
+var ErrClientID = errors.New("dcr: not a client id: it must be 1 to 255 bytes of UTF-8 without NUL")
+
+// maxClientID is the length of the longest client id in bytes, which every
+// database can index.
+const maxClientID = 255
+
+// CheckClientID returns ErrClientID unless stores take the id: 1 to 255 bytes of
+// UTF-8 without NUL. A store has no client of any other id, so that it need not
+// look for one, and a cache need not remember that there is none.
+func CheckClientID(clientID string) error {
+	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.Contains(clientID, "\x00") {
+		return ErrClientID
+	}
+	return nil
+}
 
 // ClientConfigurationStore keeps registered clients. It is safe for concurrent
 // use, keeps copies (what it was given and what it returned may be changed by
@@ -33,12 +53,13 @@ type ClientConfigurationStore interface {
 	// number such as that of [NewRevision], whatever client had before: an id
 	// that was deleted and is added again is another client, and no Revision
 	// that an earlier one had is good for it. ErrClientExists says that the id
-	// is taken, ErrStoreFull that the store's limit is reached; nothing is
-	// stored then.
+	// is taken, ErrStoreFull that the store's limit is reached, ErrClientID that
+	// it is none that [CheckClientID] lets through; nothing is stored then.
 	Add(ctx context.Context, client *Client) error
 
 	// FindByClientID returns the client with that id, byte for byte.
-	// ErrClientNotFound says that there is none, and only that.
+	// ErrClientNotFound says that there is none, and only that, also of what is
+	// no client id; Update and Delete say the same of it.
 	FindByClientID(ctx context.Context, clientID string) (*Client, error)
 
 	// Update replaces the stored client if its Revision is still that of
@@ -70,12 +91,18 @@ type RevisionDeleter interface {
 
 // Filter selects clients. A zero field selects all.
 type Filter struct {
-	SoftwareID    string    // clients with this software_id
-	RegisteredBy  string    // clients registered by this caller's subject
-	Policy        string    // clients registered under this policy
-	Status        *Status   // clients of this status
-	CreatedAfter  time.Time // clients created at this time or later
-	CreatedBefore time.Time // clients created before this time
+	SoftwareID     string    // clients with this software_id
+	RegisteredBy   string    // clients registered by this caller's subject
+	Policy         string    // clients registered under this policy
+	Status         *Status   // clients of this status
+	Source         *Source   // clients of this source
+	CreatedAfter   time.Time // clients created at this time or later
+	CreatedBefore  time.Time // clients created before this time
+	NeverActivated bool      // clients that were never used
+	UsedBefore     time.Time // clients last used, or never used and created, before this time
+	ActivatedBy    string    // clients first consented to by this person
+	RedirectHost   string    // clients with a redirect URI on this host, whatever its port
+	NamePrefix     string    // clients whose client_name begins so, whatever the case
 }
 
 // ClientLister is a store that can list its clients.
@@ -86,6 +113,16 @@ type ClientLister interface {
 	// not appear, and no other appears twice or is left out. An error ends the
 	// sequence.
 	ListClients(ctx context.Context, filter Filter, after string) iter.Seq2[*Client, error]
+}
+
+// RecentClientLister is a store that can list its clients newest first.
+type RecentClientLister interface {
+	// ListRecentClients returns up to limit clients that filter selects, the
+	// last created first, and the cursor of the next page, "" at the end. A
+	// client added or deleted meanwhile may or may not appear, and no other
+	// appears twice or is left out. A cursor that the store did not make is an
+	// error.
+	ListRecentClients(ctx context.Context, filter Filter, cursor string, limit int) (clients []*Client, next string, err error)
 }
 
 // ClientCounter is a store that can count its clients.
@@ -108,18 +145,45 @@ type ClientToucher interface {
 	TouchClient(ctx context.Context, clientID string, at time.Time) error
 }
 
-// ErrKeepClient, returned by SweepRule.BeforeDelete, keeps that client and goes
-// on with the next.
-var ErrKeepClient = errors.New("dcr: keep the client")
+// DocumentNoter is a store that can note what is known of a client's metadata
+// document.
+type DocumentNoter interface {
+	// NoteDocument replaces the client's Document without a new Revision, as
+	// TouchClient notes a use: an Update from a client that was read before
+	// conflicts with none, and leaves a record that is newer, by its FetchedAt
+	// or Withdrawn, as it is. ErrClientNotFound says that there is no such client.
+	NoteDocument(ctx context.Context, clientID string, record DocumentRecord) error
+}
+
+// ConsentNoter is a store that can note a person's consent.
+type ConsentNoter interface {
+	// NoteConsent touches the client, as TouchClient does, and sets ActivatedBy
+	// if it is empty, without a new Revision. ErrClientNotFound says that there
+	// is no such client.
+	NoteConsent(ctx context.Context, clientID string, person string, at time.Time) error
+}
+
+// NoteConsent notes that a person, as the host names people, consented to a
+// client at the given time: its use, and the first such person as ActivatedBy.
+// A store that is no [ConsentNoter] is an error.
+func NoteConsent(ctx context.Context, store ClientConfigurationStore, clientID, person string, at time.Time) error {
+	noter, ok := StoreAs[ConsentNoter](store)
+	if !ok {
+		return errors.New("dcr: NoteConsent: the store is no ConsentNoter: use one that is, or note the use alone by TouchClient")
+	}
+	return noter.NoteConsent(ctx, clientID, person, at)
+}
 
 // SweepRule says which clients a sweep deletes: those to which any of its
 // conditions applies. A zero condition applies to none. The first two ask when a
-// client was used, which a store knows from [ClientToucher] alone: set them only
-// where the token endpoint touches clients.
+// client was used, which a store knows from [ClientToucher] and [ConsentNoter]
+// alone: set them only where the host's endpoints call one of these.
 type SweepRule struct {
-	NeverActivatedBefore time.Time // created before this time and never touched
+	NeverActivatedBefore time.Time // active, created before this time and never touched
 	IdleBefore           time.Time // last touched before this time
 	ExpiredBefore        time.Time // ExpiresAt before this time
+	WithdrawnBefore      time.Time // whose document was withdrawn before this time
+	Sources              []Source  // of which clients; if nil, SourceDynamic
 	DryRun               bool      // select and report, delete nothing
 	BatchSize            int       // deleted at a time; if zero, 500
 
@@ -130,12 +194,26 @@ type SweepRule struct {
 	BeforeDelete func(ctx context.Context, client *Client) error
 }
 
+// ErrKeepClient, returned by SweepRule.BeforeDelete, keeps that client and goes
+// on with the next.
+var ErrKeepClient = errors.New("dcr: keep the client")
+
 // ClientSweeper is a store that can delete clients that nobody uses.
 type ClientSweeper interface {
-	// SweepClients deletes the dynamically registered clients that rule
-	// selects, in batches, and returns how many it deleted or, on a dry run,
-	// would delete. A client that was used meanwhile is kept.
+	// SweepClients deletes the clients that rule selects, in batches, and
+	// returns how many it deleted or, on a dry run, would delete. A client that
+	// was used meanwhile is kept.
 	SweepClients(ctx context.Context, rule SweepRule) (int64, error)
+}
+
+// ClientEvictor is a store that can give up the client which is the least loss.
+type ClientEvictor interface {
+	// EvictClient deletes the oldest active client of SourceDynamic or
+	// SourceDocument that was created before the given time and never used, and
+	// returns it; nil where there is none. next is the CreatedAt of the oldest
+	// that could go later, zero if none could. Calls at once evict different
+	// clients.
+	EvictClient(ctx context.Context, createdBefore time.Time) (evicted *Client, next time.Time, err error)
 }
 
 // StatementFinder is a store that can find the clients of a software
@@ -169,6 +247,14 @@ type InitialAccessTokenStore interface {
 	// DeleteInitialAccessToken revokes the token. ErrTokenNotFound says that
 	// there is none.
 	DeleteInitialAccessToken(ctx context.Context, hash string) error
+}
+
+// InitialAccessTokenLister is a store that can list its initial access tokens.
+type InitialAccessTokenLister interface {
+	// ListInitialAccessTokens returns up to limit tokens, the last issued, by
+	// their CreatedAt, first, and the cursor of the next page, "" at the end. A
+	// cursor that the store did not make is an error.
+	ListInitialAccessTokens(ctx context.Context, cursor string, limit int) (tokens []InitialAccessToken, next string, err error)
 }
 
 // ReplayStore is a store that remembers values which may be used only once.
@@ -221,18 +307,34 @@ func (filter *Filter) Selects(client *Client) bool {
 		(filter.RegisteredBy == "" || client.RegisteredBy == filter.RegisteredBy) &&
 		(filter.Policy == "" || client.Policy == filter.Policy) &&
 		(filter.Status == nil || client.Status == *filter.Status) &&
+		(filter.Source == nil || client.Source == *filter.Source) &&
 		(filter.CreatedAfter.IsZero() || !client.CreatedAt.Before(filter.CreatedAfter)) &&
-		(filter.CreatedBefore.IsZero() || client.CreatedAt.Before(filter.CreatedBefore))
+		(filter.CreatedBefore.IsZero() || client.CreatedAt.Before(filter.CreatedBefore)) &&
+		(!filter.NeverActivated || client.neverUsed()) &&
+		(filter.UsedBefore.IsZero() || client.usedBefore(filter.UsedBefore)) &&
+		(filter.ActivatedBy == "" || client.ActivatedBy == filter.ActivatedBy) &&
+		(filter.RedirectHost == "" || client.hasRedirectHost(strings.ToLower(filter.RedirectHost))) &&
+		(filter.NamePrefix == "" || strings.HasPrefix(strings.ToLower(client.ClientName), strings.ToLower(filter.NamePrefix)))
 }
 
 // Selects reports whether the rule applies to client: the meaning of a
 // [SweepRule], for stores that sweep in Go.
 func (rule *SweepRule) Selects(client *Client) bool {
 	before := func(at, limit time.Time) bool { return !limit.IsZero() && !at.IsZero() && at.Before(limit) }
-	return client.Source == SourceDynamic &&
-		(client.LastUsedAt.IsZero() && before(client.CreatedAt, rule.NeverActivatedBefore) ||
+	return slices.Contains(rule.sources(), client.Source) &&
+		(client.neverUsed() && client.Status == StatusActive && before(client.CreatedAt, rule.NeverActivatedBefore) ||
 			before(client.LastUsedAt, rule.IdleBefore) ||
-			before(client.ExpiresAt, rule.ExpiredBefore))
+			before(client.ExpiresAt, rule.ExpiredBefore) ||
+			client.Document != nil && before(client.Document.Withdrawn, rule.WithdrawnBefore))
+}
+
+var sweptByDefault = []Source{SourceDynamic}
+
+func (rule *SweepRule) sources() []Source {
+	if rule.Sources == nil {
+		return sweptByDefault
+	}
+	return rule.Sources
 }
 
 // ClientLimiter is a store that bounds by itself how many clients it holds.

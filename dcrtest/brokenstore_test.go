@@ -26,6 +26,11 @@ type brokenStore struct {
 	remember func(context.Context, string, time.Time, time.Time) (bool, error)
 	removeAs func(context.Context, string, int64) error
 	forget   func(context.Context, string) error
+	recent   func(context.Context, dcr.Filter, string, int) ([]*dcr.Client, string, error)
+	evict    func(context.Context, time.Time) (*dcr.Client, time.Time, error)
+	document func(context.Context, string, dcr.DocumentRecord) error
+	consent  func(context.Context, string, string, time.Time) error
+	tokens   func(context.Context, string, int) ([]dcr.InitialAccessToken, string, error)
 }
 
 func (s *brokenStore) Add(ctx context.Context, c *dcr.Client) error { return s.add(ctx, c) }
@@ -57,6 +62,22 @@ func (s *brokenStore) DeleteRevision(ctx context.Context, id string, revision in
 }
 func (s *brokenStore) Forget(ctx context.Context, key string) error { return s.forget(ctx, key) }
 
+func (s *brokenStore) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) ([]*dcr.Client, string, error) {
+	return s.recent(ctx, filter, cursor, limit)
+}
+func (s *brokenStore) EvictClient(ctx context.Context, before time.Time) (*dcr.Client, time.Time, error) {
+	return s.evict(ctx, before)
+}
+func (s *brokenStore) NoteDocument(ctx context.Context, id string, record dcr.DocumentRecord) error {
+	return s.document(ctx, id, record)
+}
+func (s *brokenStore) NoteConsent(ctx context.Context, id, person string, at time.Time) error {
+	return s.consent(ctx, id, person, at)
+}
+func (s *brokenStore) ListInitialAccessTokens(ctx context.Context, cursor string, limit int) ([]dcr.InitialAccessToken, string, error) {
+	return s.tokens(ctx, cursor, limit)
+}
+
 // brokenBy returns a store that damage has done something to.
 func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
 	whole := memstore.New()
@@ -65,6 +86,8 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
 		use: whole.UseInitialAccessToken, remember: whole.Remember,
 		removeAs: whole.DeleteRevision, forget: whole.Forget,
+		recent: whole.ListRecentClients, evict: whole.EvictClient, document: whole.NoteDocument, consent: whole.NoteConsent,
+		tokens: whole.ListInitialAccessTokens,
 	}
 	damage(broken, whole)
 	return broken

@@ -37,6 +37,9 @@ func (s *jsonStore) put(client *dcr.Client, revision int64) error {
 }
 
 func (s *jsonStore) Add(ctx context.Context, client *dcr.Client) error {
+	if err := dcr.CheckClientID(client.ID); err != nil {
+		return err
+	}
 	return s.locked(func() error {
 		if _, taken := s.clients[client.ID]; taken {
 			return dcr.ErrClientExists

@@ -52,7 +52,7 @@ var storeCases []storeCase
 
 func init() {
 	for _, group := range [][]storeCase{
-		basicCases, revisionCases, fieldCases, concurrencyCases, listCases, touchCases, sweepCases, tokenCases, replayCases, forgetCases,
+		basicCases, revisionCases, fieldCases, concurrencyCases, listCases, recentCases, touchCases, noteCases, sweepCases, evictCases, tokenCases, replayCases, forgetCases,
 	} {
 		storeCases = append(storeCases, group...)
 	}

@@ -21,7 +21,7 @@ func TestStoreWithoutCapabilities(t *testing.T) {
 // TestBrokenStores shows that TestStore catches each of these stores by the
 // case that is meant for it, with a sentence.
 func TestBrokenStores(t *testing.T) {
-	for _, broken := range append(brokenStores, brokenCapabilities...) {
+	for _, broken := range slices.Concat(brokenStores, brokenCapabilities, brokenLifecycles) {
 		t.Run(broken.sentence, func(t *testing.T) {
 			i := slices.IndexFunc(storeCases, func(c storeCase) bool { return c.name == broken.caught })
 			if i < 0 {

@@ -19,6 +19,7 @@ var basicCases = []storeCase{
 	{"DeleteOne", "Deleting a client deletes no other.", deleteOne},
 	{"ErrorsDiffer", "Each outcome has its own error: the others do not match it.", errorsDiffer},
 	{"CaseSensitiveIDs", "Ids that differ in case, accent or trailing space are different ids.", distinctIDs},
+	{"EveryStoresIDs", "Ids of 1 to 255 bytes of UTF-8 without NUL are taken; Add refuses any other with ErrClientID, Update says ErrClientNotFound, and nothing is stored.", everyStoresIDs},
 	{"KeepsCopies", "The store keeps copies: changing what was given to it, or what it returned, changes nothing stored.", keepsCopies},
 	{"CancelledContext", "With a cancelled context, a client is never reported as missing, and an operation happens wholly or not at all.", cancelledContext},
 }
@@ -225,6 +226,32 @@ func distinctIDs(ctx context.Context, store dcr.ClientConfigurationStore) error 
 		}
 		if found.ID != id || found.ClientName != "Client "+id {
 			return fmt.Errorf("FindByClientID(%q) found %q", id, found.ID)
+		}
+	}
+	return nil
+}
+
+func everyStoresIDs(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	for _, id := range []string{"a", " ", "\t", "\u0001", "\x7f", "é", "\U0010FFFF", "\uFFFD", "https://app.example.com/client?a=b#c", long(255), long(253) + "é", long(254) + "b"} {
+		client := newClient(id)
+		if err := add(ctx, store, client); err != nil {
+			return err
+		}
+		if err := wantStored(ctx, store, client); err != nil {
+			return err
+		}
+	}
+	for _, id := range []string{"", "\x00", "a\x00", "\xff", "a\xc3", "\xed\xa0\x80", long(256), long(254) + "é", long(100_000)} {
+		name := fmt.Sprintf("%.20q (%d bytes)", id, len(id))
+		client := newClient(id)
+		_, found := store.FindByClientID(ctx, id)
+		if err := errors.Join(
+			want("Add of "+name, store.Add(ctx, client), dcr.ErrClientID),
+			want("FindByClientID of "+name, found, dcr.ErrClientNotFound),
+			want("Update of "+name, store.Update(ctx, client), dcr.ErrClientNotFound),
+			want("Delete of "+name, store.Delete(ctx, id), dcr.ErrClientNotFound),
+		); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -102,6 +102,14 @@ func varied() []*dcr.Client {
 		}
 		if i == 6 {
 			client.Policy = "mcp"
+			client.Source = dcr.SourceDocument
+		}
+		if i == 3 {
+			client.ClientName = "Émile's \"50%\" Tool"
+			client.RedirectURIs = []string{"com.example.tool:/callback", "https://tool.example.com:8443/callback", "http://[::1]/"}
+		}
+		if i == 2 || i == 5 {
+			client.ActivatedAt, client.LastUsedAt, client.ActivatedBy = day(20+i), day(20+i), fmt.Sprint("person-", i)
 		}
 		clients[i] = client
 	}
@@ -118,29 +126,8 @@ func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error
 	if err := add(ctx, store, varied()...); err != nil {
 		return err
 	}
-	active, pending := dcr.StatusActive, dcr.StatusPending
-	for _, c := range []struct {
-		name   string
-		filter dcr.Filter
-		want   string // the numbers of the clients
-	}{
-		{"nothing", dcr.Filter{}, "01234567"},
-		{"SoftwareID", dcr.Filter{SoftwareID: "software"}, "1357"},
-		{"RegisteredBy", dcr.Filter{RegisteredBy: "caller"}, "4567"},
-		{"Policy", dcr.Filter{Policy: "mcp"}, "6"},
-		{"Status pending", dcr.Filter{Status: &pending}, "147"},
-		{"Status active", dcr.Filter{Status: &active}, "02356"},
-		{"CreatedAfter, inclusive", dcr.Filter{CreatedAfter: day(5)}, "567"},
-		{"CreatedBefore, exclusive", dcr.Filter{CreatedBefore: day(2)}, "01"},
-		{"an age", dcr.Filter{CreatedAfter: day(2), CreatedBefore: day(4)}, "23"},
-		{"all together", dcr.Filter{SoftwareID: "software", RegisteredBy: "caller", Status: &pending, CreatedAfter: day(1), CreatedBefore: day(9)}, "7"},
-		{"what no client has", dcr.Filter{SoftwareID: "' OR '1'='1"}, ""},
-		{"a very long text", dcr.Filter{SoftwareID: long(5000)}, ""},
-	} {
-		var ids []string
-		for _, number := range c.want {
-			ids = append(ids, "client-"+string(number))
-		}
+	for _, c := range filters() {
+		ids := numbered(c.want)
 		got, err := listed(ctx, lister, c.filter, "")
 		if err := errors.Join(err, wantIDs("a listing filtered by "+c.name, got, ids)); err != nil {
 			return err
@@ -156,6 +143,58 @@ func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error
 	return nil
 }
 
+// numbered are the ids of the clients of varied with these numbers.
+func numbered(numbers string) (ids []string) {
+	for _, number := range numbers {
+		ids = append(ids, "client-"+string(number))
+	}
+	return ids
+}
+
+// filterCase is a filter and the numbers of the clients of varied that it
+// selects.
+type filterCase struct {
+	name   string
+	filter dcr.Filter
+	want   string
+}
+
+func filters() []filterCase {
+	active, pending := dcr.StatusActive, dcr.StatusPending
+	document, host := dcr.SourceDocument, dcr.Source("")
+	return []filterCase{
+		{"nothing", dcr.Filter{}, "01234567"},
+		{"SoftwareID", dcr.Filter{SoftwareID: "software"}, "1357"},
+		{"RegisteredBy", dcr.Filter{RegisteredBy: "caller"}, "4567"},
+		{"Policy", dcr.Filter{Policy: "mcp"}, "6"},
+		{"Status pending", dcr.Filter{Status: &pending}, "147"},
+		{"Status active", dcr.Filter{Status: &active}, "02356"},
+		{"CreatedAfter, inclusive", dcr.Filter{CreatedAfter: day(5)}, "567"},
+		{"CreatedBefore, exclusive", dcr.Filter{CreatedBefore: day(2)}, "01"},
+		{"an age", dcr.Filter{CreatedAfter: day(2), CreatedBefore: day(4)}, "23"},
+		{"all together", dcr.Filter{SoftwareID: "software", RegisteredBy: "caller", Status: &pending, CreatedAfter: day(1), CreatedBefore: day(9)}, "7"},
+		{"Source", dcr.Filter{Source: &document}, "6"},
+		{"the empty Source", dcr.Filter{Source: &host}, ""},
+		{"NeverActivated", dcr.Filter{NeverActivated: true}, "013467"},
+		{"UsedBefore, by its last use or else its age", dcr.Filter{UsedBefore: day(25)}, "0123467"},
+		{"UsedBefore and an age", dcr.Filter{UsedBefore: day(6), CreatedAfter: day(1)}, "134"},
+		{"UsedBefore and NeverActivated", dcr.Filter{UsedBefore: day(4), NeverActivated: true}, "013"},
+		{"ActivatedBy", dcr.Filter{ActivatedBy: "person-5"}, "5"},
+		{"ActivatedBy of another case", dcr.Filter{ActivatedBy: "Person-5"}, ""},
+		{"RedirectHost, of any of its redirects", dcr.Filter{RedirectHost: "tool.example.com"}, "3"},
+		{"RedirectHost, of any case", dcr.Filter{RedirectHost: "App.Example.COM"}, "0124567"},
+		{"RedirectHost, an address", dcr.Filter{RedirectHost: "::1"}, "3"},
+		{"RedirectHost, of which only an end fits", dcr.Filter{RedirectHost: "example.com"}, ""},
+		{"NamePrefix, whatever the case", dcr.Filter{NamePrefix: "éMILE'S \"50%"}, "3"},
+		{"NamePrefix, which is no pattern", dcr.Filter{NamePrefix: "%"}, ""},
+		{"NamePrefix, at the beginning only", dcr.Filter{NamePrefix: "lient"}, ""},
+		{"NamePrefix and Status", dcr.Filter{NamePrefix: "client", Status: &active}, "0256"},
+		{"the new conditions together", dcr.Filter{Source: &document, NeverActivated: true, UsedBefore: day(9), Policy: "mcp", NamePrefix: "Client", RedirectHost: "app.example.com", Status: &active}, "6"},
+		{"what no client has", dcr.Filter{SoftwareID: "' OR '1'='1"}, ""},
+		{"a very long text", dcr.Filter{SoftwareID: long(5000)}, ""},
+	}
+}
+
 // listFollows takes one client through versions that differ in all that clients
 // are searched by.
 func listFollows(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -166,6 +205,8 @@ func listFollows(ctx context.Context, store dcr.ClientConfigurationStore) error 
 			version.SoftwareID, version.RegisteredBy = fmt.Sprint("software-", i), fmt.Sprint("caller-", i)
 			version.Status, version.Policy = dcr.StatusDisabled, fmt.Sprint("policy-", i)
 			version.Statement = &dcr.StatementRecord{Issuer: "https://a", ID: fmt.Sprint(i)}
+			version.Source, version.ClientName = dcr.Source(fmt.Sprint("source-", i)), fmt.Sprint("Name ", i)
+			version.RedirectURIs = []string{fmt.Sprintf("https://app-%d.example.com/", i)}
 		}
 		versions[i] = version
 	}
@@ -203,7 +244,8 @@ func foundByItself(ctx context.Context, store dcr.ClientConfigurationStore, vers
 	for i, version := range versions {
 		for name, filter := range map[string]dcr.Filter{
 			"SoftwareID": {SoftwareID: version.SoftwareID}, "RegisteredBy": {RegisteredBy: version.RegisteredBy},
-			"Policy": {Policy: version.Policy}, "Status": {Status: &version.Status},
+			"Policy": {Policy: version.Policy}, "Status": {Status: &version.Status}, "Source": {Source: &version.Source},
+			"ClientName": {NamePrefix: version.ClientName}, "RedirectURIs": {RedirectHost: hostOf(version)},
 		} {
 			got, err := listed(ctx, lister, filter, "")
 			if err := errors.Join(err, wantIDs(fmt.Sprintf("a listing by the %s of version %d", name, i), got, want[filter.Selects(stored)])); err != nil {
@@ -219,6 +261,11 @@ func foundByItself(ctx context.Context, store dcr.ClientConfigurationStore, vers
 		}
 	}
 	return nil
+}
+
+func hostOf(client *dcr.Client) string {
+	redirect, _ := dcr.ParseURI(client.RedirectURIs[0])
+	return redirect.Host
 }
 
 func listStops(ctx context.Context, store dcr.ClientConfigurationStore) error {

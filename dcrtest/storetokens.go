@@ -16,6 +16,7 @@ var tokenCases = []storeCase{
 	{"TokenExpires", "A token is used up from its ExpiresAt on.", tokenExpires},
 	{"TokenRelease", "A use that is released can be used again; releasing a token that is gone is no error.", tokenRelease},
 	{"TokenDelete", "A deleted token is ErrTokenNotFound for every operation.", tokenDelete},
+	{"TokenList", "A listing has the token issued last first, whole, in pages that leave none out; a cursor of nobody's is an error.", tokenList},
 	{"TokenUsesAtOnce", "A hundred uses at once of a token with ten uses are exactly ten.", tokenUsesAtOnce},
 }
 
@@ -134,6 +135,62 @@ func tokenDelete(ctx context.Context, store dcr.ClientConfigurationStore) error 
 			want("UseInitialAccessToken after a delete", tokens.UseInitialAccessToken(ctx, "hash", day(1)), dcr.ErrTokenNotFound),
 			want("a second DeleteInitialAccessToken", tokens.DeleteInitialAccessToken(ctx, "hash"), dcr.ErrTokenNotFound))
 	})
+}
+
+func tokenList(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	lister, err := capability[dcr.InitialAccessTokenLister](store)
+	if err != nil {
+		return err
+	}
+	tokens, err := capability[dcr.InitialAccessTokenStore](store)
+	if err != nil {
+		return err
+	}
+	want := map[string]dcr.InitialAccessToken{}
+	for n := range 7 {
+		token := newToken(fmt.Sprint("hash-", n), 5)
+		token.CreatedAt = day(n / 2) // two at a time
+		if err := tokens.AddInitialAccessToken(ctx, token); err != nil {
+			return fmt.Errorf("AddInitialAccessToken failed: %w", err)
+		}
+		want[token.Hash] = *token
+	}
+	if err := tokens.UseInitialAccessToken(ctx, "hash-3", day(1)); err != nil {
+		return fmt.Errorf("UseInitialAccessToken failed: %w", err)
+	}
+	used := want["hash-3"]
+	used.Uses++
+	want["hash-3"] = used
+	var got []dcr.InitialAccessToken
+	for cursor, pages := "", 0; ; pages++ {
+		page, next, err := lister.ListInitialAccessTokens(ctx, cursor, 3)
+		if err != nil {
+			return fmt.Errorf("ListInitialAccessTokens failed: %w", err)
+		}
+		got = append(got, page...)
+		if cursor = next; next == "" {
+			break
+		}
+		if len(page) != 3 || pages > 3 {
+			return fmt.Errorf("a page of 3 that is not the last has %d tokens", len(page))
+		}
+	}
+	for i, token := range got {
+		if i > 0 && token.CreatedAt.After(got[i-1].CreatedAt) {
+			return fmt.Errorf("a token of %v came after one of %v", token.CreatedAt, got[i-1].CreatedAt)
+		}
+		if token != want[token.Hash] {
+			return fmt.Errorf("the listing has %+v, not %+v", token, want[token.Hash])
+		}
+		delete(want, token.Hash)
+	}
+	if len(got) != 7 || len(want) != 0 {
+		return fmt.Errorf("the listing has %d of 7 tokens, and left out %d", len(got), len(want))
+	}
+	if _, _, err := lister.ListInitialAccessTokens(ctx, "nonsense", 3); err == nil {
+		return errors.New("a cursor that the store did not make was taken")
+	}
+	return nil
 }
 
 func tokenUsesAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -26,6 +26,9 @@ var sweepCases = []storeCase{
 	{"SweepKeepsOne", "ErrKeepClient from BeforeDelete keeps that client, uncounted, and the sweep goes on with the next.", sweepKeepsOne},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
+	{"SweepSources", "A sweep takes the clients of the sources that its rule names, and of no other.", sweepSources},
+	{"SweepWithdrawn", "A sweep deletes clients whose document was withdrawn before, as they were stored or by what was noted since, but none that is there again.", sweepWithdrawn},
+	{"SweepKeepsInactive", "A client that is pending or disabled does not count as never activated.", sweepKeepsInactive},
 	{"SweepNothing", "A rule without a condition deletes nothing.", sweepNothing},
 }
 
@@ -318,6 +321,73 @@ func sweepInBatches(ctx context.Context, store dcr.ClientConfigurationStore) err
 		return err
 	}
 	return wantSwept(swept, 50, left, "client-50", "client-51", "client-52")
+}
+
+func sweepSources(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	clients := sweepable()
+	clients[0].Source, clients[2].Source, clients[4].Source, clients[6].Source = dcr.SourceDocument, "", "o'dd", dcr.SourceDocument
+	rule := sweepRule()
+	rule.Sources = []dcr.Source{dcr.SourceDocument, "", "o'dd"}
+	extra := newClient("dynamic-old")
+	swept, left, err := sweeping(ctx, store, append(clients, extra), rule)
+	if err != nil {
+		return err
+	}
+	return wantSwept(swept, 4, left, "never-new", "idle-new", "lasting", "dynamic-old")
+}
+
+func sweepWithdrawn(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	noter, err := capability[dcr.DocumentNoter](store)
+	if err != nil {
+		return err
+	}
+	if _, err := capability[dcr.ClientSweeper](store); err != nil {
+		return err
+	}
+	var clients []*dcr.Client
+	for i, withdrawn := range []int{0, 5, 50, 5, 0, 0, 5} {
+		client := newClient(fmt.Sprint("client-", i))
+		client.Source, client.Document = dcr.SourceDocument, record(1)
+		if withdrawn > 0 {
+			client.Document.Withdrawn = day(withdrawn)
+		}
+		clients = append(clients, client)
+	}
+	if err := add(ctx, store, clients...); err != nil {
+		return err
+	}
+	gone := *record(2)
+	gone.Withdrawn = day(6)
+	if err := errors.Join(
+		noter.NoteDocument(ctx, "client-3", *record(8)), // it is there again
+		noter.NoteDocument(ctx, "client-4", gone),
+	); err != nil {
+		return fmt.Errorf("NoteDocument failed: %w", err)
+	}
+	clients[5].Document, clients[6].Document = &gone, record(9)
+	if err := errors.Join(store.Update(ctx, clients[5]), store.Update(ctx, clients[6])); err != nil {
+		return fmt.Errorf("Update failed: %w", err)
+	}
+	swept, left, err := sweeping(ctx, store, nil, dcr.SweepRule{WithdrawnBefore: day(30), Sources: []dcr.Source{dcr.SourceDocument}})
+	if err != nil {
+		return err
+	}
+	for _, client := range clients {
+		if _, err := store.FindByClientID(ctx, client.ID); err == nil {
+			left = append(left, client.ID)
+		}
+	}
+	return wantSwept(swept, 3, left, "client-0", "client-2", "client-3", "client-6")
+}
+
+func sweepKeepsInactive(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	clients := sweepable()
+	clients[0].Status, clients[6].Status = dcr.StatusPending, dcr.StatusDisabled
+	swept, left, err := sweeping(ctx, store, clients, dcr.SweepRule{NeverActivatedBefore: day(90)})
+	if err != nil {
+		return err
+	}
+	return wantSwept(swept, 1, left, "never-old", "never-old-expired", "idle-old", "idle-new", "expired", "lasting")
 }
 
 func sweepNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -5,8 +5,6 @@ package memstore
 
 import (
 	"context"
-	"errors"
-	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -31,6 +29,7 @@ type Store struct {
 	clients map[string]storedClient
 	bytes   int64 // of the documents
 	byStatement
+	candidates
 	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
@@ -41,7 +40,11 @@ type Store struct {
 type storedClient struct {
 	document            []byte
 	revision            int64
+	created             time.Time
 	activated, lastUsed int64 // nanoseconds since 1970, 0 for never
+	activatedBy         string
+	about               *dcr.DocumentRecord // what was noted of its document; nil for nothing
+	mayGo               bool                // to make room, as long as it is not used
 }
 
 const (
@@ -82,7 +85,35 @@ func (s storedClient) client() (*dcr.Client, error) {
 	if used := time.Unix(0, s.lastUsed).UTC(); s.lastUsed != 0 && client.LastUsedAt.Before(used) {
 		client.LastUsedAt = used
 	}
+	if client.ActivatedBy == "" {
+		client.ActivatedBy = s.activatedBy
+	}
+	if s.about != nil {
+		client.Document = s.about.Clone()
+	}
 	return client, nil
+}
+
+// holds takes over what is kept beside the document of a client. What was noted
+// of its own document stays only where that is newer.
+func (s *storedClient) holds(client *dcr.Client) {
+	s.created = client.CreatedAt
+	s.touch(client.ActivatedAt, client.LastUsedAt)
+	s.mayGo = client.Status == dcr.StatusActive && (client.Source == dcr.SourceDynamic || client.Source == dcr.SourceDocument)
+	if client.ActivatedBy != "" {
+		s.activatedBy = client.ActivatedBy
+	}
+	if client.Document != nil && s.about != nil && !latest(s.about).After(latest(client.Document)) {
+		s.about = nil
+	}
+}
+
+// latest is when a document was looked at last.
+func latest(of *dcr.DocumentRecord) time.Time {
+	if of.Withdrawn.After(of.FetchedAt) {
+		return of.Withdrawn
+	}
+	return of.FetchedAt
 }
 
 // touch notes a use.
@@ -95,8 +126,19 @@ func (s *storedClient) touch(activated, lastUsed time.Time) {
 	}
 }
 
+// use notes a use, which is never in the future.
+func (s *storedClient) use(at time.Time) {
+	if now := time.Now(); at.After(now) {
+		at = now
+	}
+	s.touch(at, at)
+}
+
 // Add stores a new client; see [dcr.ClientConfigurationStore].
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
+	if err := dcr.CheckClientID(client.ID); err != nil {
+		return err
+	}
 	document, err := client.MarshalJSON()
 	if err != nil {
 		return err
@@ -111,7 +153,7 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	}
 	client.Revision = dcr.NewRevision()
 	added := storedClient{document: document, revision: client.Revision}
-	added.touch(client.ActivatedAt, client.LastUsedAt)
+	added.holds(client)
 	s.put(client, added)
 	return nil
 }
@@ -130,6 +172,7 @@ func (s *Store) put(client *dcr.Client, stored storedClient) {
 	s.bytes += int64(len(stored.document) - len(s.clients[client.ID].document))
 	s.clients[client.ID] = stored
 	s.byStatement.set(client)
+	s.candidates.add(client.ID, stored, s.clients)
 }
 
 // drop forgets a client.
@@ -179,7 +222,7 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	}
 	client.Revision++
 	stored.document, stored.revision = document, client.Revision
-	stored.touch(client.ActivatedAt, client.LastUsedAt)
+	stored.holds(client)
 	s.put(client, stored)
 	return nil
 }
@@ -210,110 +253,39 @@ func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision in
 	return nil
 }
 
-// ListClients yields clients in the order of their ids; see [dcr.ClientLister].
-func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
-	return func(yield func(*dcr.Client, error) bool) {
-		s.mu.RLock()
-		ids := slices.Sorted(maps.Keys(s.clients))
-		s.mu.RUnlock()
-		from, found := slices.BinarySearch(ids, after)
-		if found {
-			from++
-		}
-		for _, id := range ids[from:] {
-			if err := ctx.Err(); err != nil {
-				yield(nil, err)
-				return
-			}
-			client, err := s.FindByClientID(ctx, id)
-			if err == dcr.ErrClientNotFound || err == nil && !filter.Selects(client) {
-				continue
-			}
-			if !yield(client, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// CountClients counts clients; see [dcr.ClientCounter].
-func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
-	if filter == (dcr.Filter{}) {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		return int64(len(s.clients)), nil
-	}
-	var count int64
-	for _, err := range s.ListClients(ctx, filter, "") {
-		if err != nil {
-			return 0, err
-		}
-		count++
-	}
-	return count, nil
-}
-
 // TouchClient notes the use of a client; see [dcr.ClientToucher]. A use in the
 // future counts as one of now.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
+	return s.note(clientID, func(stored *storedClient) { stored.use(at) })
+}
+
+// NoteConsent notes a person's consent; see [dcr.ConsentNoter].
+func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
+	return s.note(clientID, func(stored *storedClient) {
+		stored.use(at)
+		if stored.activatedBy == "" {
+			stored.activatedBy = person
+		}
+	})
+}
+
+// NoteDocument notes what is known of a client's metadata document; see
+// [dcr.DocumentNoter].
+func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
+	return s.note(clientID, func(stored *storedClient) { stored.about = record.Clone() })
+}
+
+// note changes what is kept beside the document of a client.
+func (s *Store) note(clientID string, change func(*storedClient)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stored, found := s.clients[clientID]
 	if !found {
 		return dcr.ErrClientNotFound
 	}
-	if now := time.Now(); at.After(now) {
-		at = now
-	}
-	stored.touch(at, at)
+	change(&stored)
 	s.clients[clientID] = stored
 	return nil
-}
-
-// SweepClients deletes clients that nobody uses; see [dcr.ClientSweeper].
-func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
-	var swept int64
-	for client, err := range s.ListClients(ctx, dcr.Filter{}, "") {
-		if err != nil {
-			return swept, err
-		}
-		if !rule.Selects(client) {
-			continue
-		}
-		if rule.DryRun {
-			swept++
-			continue
-		}
-		if rule.BeforeDelete != nil {
-			err := rule.BeforeDelete(ctx, client)
-			if errors.Is(err, dcr.ErrKeepClient) {
-				continue
-			}
-			if err != nil {
-				return swept, err
-			}
-		}
-		if s.deleteIf(client.ID, rule.Selects) {
-			swept++
-		}
-	}
-	return swept, nil
-}
-
-// deleteIf deletes a client if it is still as selects wants it.
-func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stored, found := s.clients[clientID]
-	if !found {
-		return false
-	}
-	client, err := stored.client()
-	if err != nil || !selects(client) {
-		return false
-	}
-	s.drop(clientID)
-	return true
 }
 
 // FindByStatement finds the clients of a software statement; see
@@ -322,67 +294,6 @@ func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]strin
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Clone(s.byStatement.clients[statement{issuer, id}]), nil
-}
-
-// AddInitialAccessToken stores a new token; see [dcr.InitialAccessTokenStore].
-func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAccessToken) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, taken := s.tokens[token.Hash]; taken {
-		return errors.New("dcr: there is an initial access token of this hash")
-	}
-	s.tokens[token.Hash] = *token
-	return nil
-}
-
-// FindInitialAccessToken returns the token of that hash; see
-// [dcr.InitialAccessTokenStore].
-func (s *Store) FindInitialAccessToken(ctx context.Context, hash string) (*dcr.InitialAccessToken, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	token, found := s.tokens[hash]
-	if !found {
-		return nil, dcr.ErrTokenNotFound
-	}
-	return &token, nil
-}
-
-// UseInitialAccessToken counts one use; see [dcr.InitialAccessTokenStore].
-func (s *Store) UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	token, found := s.tokens[hash]
-	if !found {
-		return dcr.ErrTokenNotFound
-	}
-	if token.MaxUses > 0 && token.Uses >= token.MaxUses || !token.ExpiresAt.IsZero() && !now.Before(token.ExpiresAt) {
-		return dcr.ErrTokenUsedUp
-	}
-	token.Uses++
-	s.tokens[hash] = token
-	return nil
-}
-
-// ReleaseInitialAccessToken takes one use back; see [dcr.InitialAccessTokenStore].
-func (s *Store) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if token, found := s.tokens[hash]; found && token.Uses > 0 {
-		token.Uses--
-		s.tokens[hash] = token
-	}
-	return nil
-}
-
-// DeleteInitialAccessToken revokes a token; see [dcr.InitialAccessTokenStore].
-func (s *Store) DeleteInitialAccessToken(ctx context.Context, hash string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, found := s.tokens[hash]; !found {
-		return dcr.ErrTokenNotFound
-	}
-	delete(s.tokens, hash)
-	return nil
 }
 
 // Remember notes a value that may be used once; see [dcr.ReplayStore]. Values

@@ -28,6 +28,9 @@ import (
 type store struct{ db *sql.DB }
 
 func (s store) Add(ctx context.Context, client *dcr.Client) error {
+	if err := dcr.CheckClientID(client.ID); err != nil {
+		return err
+	}
 	return s.write(ctx, dcr.ErrClientExists, client, dcr.NewRevision(),
 		`INSERT INTO clients (document, revision, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`)
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -84,30 +87,91 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// slowCounter counts when it is let.
+type slowCounter struct {
+	*memstore.Store
+	let func() error
+}
+
+func (s *slowCounter) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
+	if err := s.let(); err != nil {
+		return 0, err
+	}
+	return s.Store.CountClients(ctx, filter)
+}
+
+// TestMaxClients holds that the bound holds, that room which others made is seen
+// within the time that a count is in force, and that nobody waits for a count
+// but the first.
 func TestMaxClients(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	store := memstore.New()
-	h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: 2, Now: func() time.Time { return now }})
-	register := func(want int) {
-		t.Helper()
-		a := ask(t, h, "POST", "/connect/dcr", "", plainBody)
-		if a.status != want || want == 503 && a.header.Get("Retry-After") == "" {
-			t.Errorf("got %d %s, want %d", a.status, a.body, want)
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowCounter{memstore.New(), func() error { time.Sleep(3 * time.Second); return nil }}
+		h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: 2})
+		register := func(want int, waits time.Duration) {
+			t.Helper()
+			began := time.Now()
+			a := ask(t, h, "POST", "/connect/dcr", "", plainBody)
+			if a.status != want || want == 503 && a.header.Get("Retry-After") == "" {
+				t.Errorf("got %d %s, want %d", a.status, a.body, want)
+			}
+			if took := time.Since(began); took != waits {
+				t.Errorf("it took %v, not %v", took, waits)
+			}
 		}
-	}
-	register(201)
-	register(201)
-	register(503)
-	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
-		if err != nil || store.Delete(t.Context(), client.ID) != nil {
-			t.Fatal(err)
+		register(201, 3*time.Second)
+		register(201, 0)
+		register(503, 0)
+		for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
+			if err != nil || store.Delete(t.Context(), client.ID) != nil {
+				t.Fatal(err)
+			}
+			break
 		}
-		break
-	}
-	register(503) // until the store is asked again
-	now = now.Add(time.Minute)
-	register(201)
-	register(503)
+		register(503, 0) // until the store is asked again
+		time.Sleep(time.Minute)
+		register(503, 0) // which this one makes it
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		register(201, 0)
+		register(503, 0)
+		store.let = func() error { return errors.New("connection refused") }
+		time.Sleep(time.Minute)
+		register(503, 0) // and what failed changes nothing
+		synctest.Wait()
+		register(503, 0)
+	})
+}
+
+// TestMaxClientsWhileCounting holds that what is added while the store counts is
+// added to the count.
+func TestMaxClientsWhileCounting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 50
+		store := &slowCounter{memstore.New(), func() error { return nil }}
+		h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: limit})
+		register := func() int { return ask(t, h, "POST", "/connect/dcr", "", plainBody).status }
+		register()
+		store.let = func() error { time.Sleep(time.Second); return nil }
+		time.Sleep(time.Minute)
+		var registered atomic.Int64
+		var wait sync.WaitGroup
+		for range 2 * limit {
+			wait.Go(func() {
+				if register() == 201 {
+					registered.Add(1)
+				}
+			})
+		}
+		wait.Wait()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for range limit {
+			register()
+		}
+		if count, err := store.Store.CountClients(t.Context(), dcr.Filter{}); err != nil || count != limit {
+			t.Errorf("the store has %d clients, error %v; %d were registered while it counted", count, err, registered.Load())
+		}
+	})
 }
 
 func TestMaxClientsNeedsACountingStore(t *testing.T) {

@@ -1,0 +1,82 @@
+package memstore
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// candidates are the clients that may make room for others, the oldest on top
+// of a heap. One that was used, changed or deleted since is found out when it
+// comes to the top.
+type candidates struct{ places byAge }
+
+type byAge []place
+
+func (b byAge) Len() int           { return len(b) }
+func (b byAge) Less(i, j int) bool { return b[i].compare(b[j]) > 0 }
+func (b byAge) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
+func (b *byAge) Push(x any)        { *b = append(*b, x.(place)) }
+func (b *byAge) Pop() any {
+	last := len(*b) - 1
+	popped := (*b)[last]
+	*b = (*b)[:last]
+	return popped
+}
+
+const leastCandidates = 1024
+
+// add notes a client that is among clients already. As many candidates as
+// clients that are no more are no longer worth keeping.
+func (c *candidates) add(clientID string, stored storedClient, clients map[string]storedClient) {
+	if !stored.evictable() {
+		return
+	}
+	if len(c.places) < leastCandidates+2*len(clients) {
+		heap.Push(&c.places, place{stored.created, clientID})
+		return
+	}
+	c.places = c.places[:0]
+	for id, stored := range clients {
+		if stored.evictable() {
+			c.places = append(c.places, place{stored.created, id})
+		}
+	}
+	heap.Init(&c.places)
+}
+
+// evictable reports whether a client may make room: it is an active client of a
+// source that comes back by itself, and was never used.
+func (s *storedClient) evictable() bool {
+	return s.mayGo && s.activated == 0 && s.lastUsed == 0 && !s.created.IsZero()
+}
+
+// oldest returns the oldest client that may make room.
+func (s *Store) oldest() (place, bool) {
+	for len(s.candidates.places) > 0 {
+		top := s.candidates.places[0]
+		if stored, found := s.clients[top.name]; found && stored.evictable() && stored.created.Equal(top.created) {
+			return top, true
+		}
+		heap.Pop(&s.candidates.places)
+	}
+	return place{}, false
+}
+
+// EvictClient deletes the oldest client that was never used; see
+// [dcr.ClientEvictor].
+func (s *Store) EvictClient(ctx context.Context, createdBefore time.Time) (evicted *dcr.Client, next time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	oldest, found := s.oldest()
+	if found && oldest.created.Before(createdBefore) {
+		if evicted, err = s.clients[oldest.name].client(); err != nil {
+			return nil, time.Time{}, err
+		}
+		s.drop(oldest.name)
+		oldest, _ = s.oldest()
+	}
+	return evicted, oldest.created, nil
+}

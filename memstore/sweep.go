@@ -1,0 +1,54 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dynreg/dcr"
+)
+
+// SweepClients deletes clients that nobody uses; see [dcr.ClientSweeper].
+func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+	var swept int64
+	for client, err := range s.ListClients(ctx, dcr.Filter{}, "") {
+		if err != nil {
+			return swept, err
+		}
+		if !rule.Selects(client) {
+			continue
+		}
+		if rule.DryRun {
+			swept++
+			continue
+		}
+		if rule.BeforeDelete != nil {
+			err := rule.BeforeDelete(ctx, client)
+			if errors.Is(err, dcr.ErrKeepClient) {
+				continue
+			}
+			if err != nil {
+				return swept, err
+			}
+		}
+		if s.deleteIf(client.ID, rule.Selects) {
+			swept++
+		}
+	}
+	return swept, nil
+}
+
+// deleteIf deletes a client if it is still as selects wants it.
+func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, found := s.clients[clientID]
+	if !found {
+		return false
+	}
+	client, err := stored.client()
+	if err != nil || !selects(client) {
+		return false
+	}
+	s.drop(clientID)
+	return true
+}
