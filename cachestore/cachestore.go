@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,11 @@ type Options struct {
 	// Size is how many clients the cache holds at most. If zero, 10,000. As
 	// many again, by their ids alone, are remembered as missing.
 	Size int
+
+	// MaxBytes bounds what the cache holds, in bytes as it estimates them: a
+	// sixteenth of it for the ids that are missing. A client that is larger than
+	// all is not remembered. If zero, 64 MiB.
+	MaxBytes int64
 
 	// TTL is how long a client is served from the cache, and so how long a
 	// change that another process made may go unseen here. If zero, 30 seconds.
@@ -39,7 +45,8 @@ type Options struct {
 // Callers that miss the same client at once share one reading. What this
 // Store writes it never serves from before; changes by others are seen
 // after the TTL. That a client is missing is remembered shortly, a failure of
-// the store never, and neither is taken for the other.
+// the store never, and neither is taken for the other. An id that no store can
+// hold ([dcr.CheckClientID]) is answered as missing, and not remembered.
 //
 // It has the optional capabilities of the store inside, by way of [dcr.StoreAs],
 // and no others.
@@ -70,27 +77,37 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 	if s.opts.Size <= 0 {
 		s.opts.Size = 10_000
 	}
-	s.found.Cache, s.missing.Cache = lru.New[string, *entry](s.opts.Size), lru.New[string, *entry](s.opts.Size)
+	if s.opts.MaxBytes <= 0 {
+		s.opts.MaxBytes = 64 << 20
+	}
+	forMissing := s.opts.MaxBytes / 16
+	s.found.Cache = lru.NewSized[string, *entry](s.opts.Size, s.opts.MaxBytes-forMissing)
+	s.missing.Cache = lru.NewSized[string, *entry](s.opts.Size, forMissing)
 	return s
 }
 
 // FindByClientID returns a client, which may be as old as the TTL; see
 // [dcr.ClientConfigurationStore].
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	if dcr.CheckClientID(clientID) != nil {
+		return nil, dcr.ErrClientNotFound
+	}
 	s.mu.Lock()
 	now := time.Now()
+	s.missing.expire(now)
 	if entry := s.found.get(clientID, now); entry != nil {
 		client := entry.client
 		s.mu.Unlock()
 		return client.Clone(), nil
 	}
-	if s.missing.get(clientID, now) != nil {
+	if s.missing.Has(clientID) {
 		s.mu.Unlock()
 		return nil, dcr.ErrClientNotFound
 	}
 	current := s.loads[clientID]
 	if current == nil {
 		current = &cacheLoad{done: make(chan struct{})}
+		clientID = strings.Clone(clientID) // it may be a few bytes of a large request
 		s.loads[clientID] = current
 		// The first caller may give up: the others wait for the same reading.
 		go s.load(context.WithoutCancel(ctx), clientID, current)
@@ -118,6 +135,7 @@ type cacheLoad struct {
 func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.LoadTimeout)
 	defer cancel()
+	var size int64
 	defer func() {
 		// A store that panics fails the callers who wait, not the program.
 		if panicked := recover(); panicked != nil {
@@ -131,13 +149,31 @@ func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 		switch {
 		case l.overrun:
 		case l.err == nil:
-			s.found.Put(clientID, &entry{client: l.client, until: time.Now().Add(s.opts.TTL)})
-		case errors.Is(l.err, dcr.ErrClientNotFound):
-			s.missing.Put(clientID, &entry{until: time.Now().Add(s.opts.NegativeTTL)})
+			s.found.PutSized(clientID, &entry{client: l.client, until: time.Now().Add(s.opts.TTL)}, size)
+		case errors.Is(l.err, dcr.ErrClientNotFound) && s.opts.NegativeTTL > 0:
+			s.missing.PutSized(clientID, &entry{until: time.Now().Add(s.opts.NegativeTTL)}, int64(len(clientID))+perEntry)
 		}
 		close(l.done)
 	}()
-	l.client, l.err = s.store.FindByClientID(ctx, clientID)
+	if l.client, l.err = s.store.FindByClientID(ctx, clientID); l.err == nil {
+		size = sizeOf(l.client)
+	}
+}
+
+// What an entry takes besides the texts that it holds: the id alone, and a
+// client of which a text takes about twice its length.
+const (
+	perEntry  = 256
+	perClient = 2 << 10
+)
+
+// sizeOf estimates what a remembered client takes.
+func sizeOf(client *dcr.Client) int64 {
+	text, err := client.MarshalJSON()
+	if err != nil {
+		return 1 << 62 // too large to be kept
+	}
+	return perEntry + perClient + 2*int64(len(text))
 }
 
 // forget drops what is known of a client, and what is being read of it. It
@@ -187,82 +223,6 @@ func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Cli
 	return s.store.FindByClientID(ctx, clientID)
 }
 
-// As is how [dcr.StoreAs] finds the optional capabilities: those of the store
-// inside, of which deleting, touching and sweeping keep the cache up to date.
-func (s *Store) As(target any) bool {
-	switch target := target.(type) {
-	case *dcr.RevisionDeleter:
-		inside, ok := dcr.StoreAs[dcr.RevisionDeleter](s.store)
-		*target = cachedDeleter{s, inside}
-		return ok
-	case *dcr.ClientToucher:
-		inside, ok := dcr.StoreAs[dcr.ClientToucher](s.store)
-		*target = cachedToucher{s, inside}
-		return ok
-	case *dcr.ClientSweeper:
-		inside, ok := dcr.StoreAs[dcr.ClientSweeper](s.store)
-		*target = cachedSweeper{s, inside}
-		return ok
-	}
-	return dcr.StoreInto(s.store, target)
-}
-
-type cachedDeleter struct {
-	cache  *Store
-	inside dcr.RevisionDeleter
-}
-
-// DeleteRevision forgets the client, whatever became of it.
-func (d cachedDeleter) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
-	defer d.cache.forget(clientID)
-	return d.inside.DeleteRevision(ctx, clientID, revision)
-}
-
-type cachedToucher struct {
-	cache  *Store
-	inside dcr.ClientToucher
-}
-
-// TouchClient touches the cached client too: endpoints touch what they find,
-// and would find nothing cached if that dropped it.
-func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time.Time) error {
-	if err := t.inside.TouchClient(ctx, clientID, at); err != nil {
-		t.cache.forget(clientID)
-		return err
-	}
-	t.cache.mu.Lock()
-	defer t.cache.mu.Unlock()
-	t.cache.overrun(clientID)
-	now := time.Now()
-	if at.After(now) { // the store notes no use in the future
-		at = now
-	}
-	if entry := t.cache.found.get(clientID, now); entry != nil {
-		touched := *entry.client // the lists stay shared: nobody writes to them
-		touched.Touch(at)
-		entry.client = &touched
-	}
-	return nil
-}
-
-type cachedSweeper struct {
-	cache  *Store
-	inside dcr.ClientSweeper
-}
-
-// SweepClients forgets everything, since nobody says what was deleted.
-func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
-	defer func() {
-		w.cache.mu.Lock()
-		defer w.cache.mu.Unlock()
-		w.cache.found.Clear()
-		for clientID := range w.cache.loads {
-			w.cache.overrun(clientID)
-		}
-	}()
-	return w.inside.SweepClients(ctx, rule)
-}
-
 // entry is what is known of one client.
 type entry struct {
 	client *dcr.Client // nil where there is none
@@ -280,4 +240,17 @@ func (k known) get(clientID string, now time.Time) *entry {
 		return nil
 	}
 	return e
+}
+
+// expire forgets the entries whose time has come. It is for those that live
+// equally long and that nobody gets, so that they end in the order in which they
+// came.
+func (k known) expire(now time.Time) {
+	for {
+		clientID, oldest, ok := k.Oldest()
+		if !ok || now.Before(oldest.until) {
+			return
+		}
+		k.Delete(clientID)
+	}
 }

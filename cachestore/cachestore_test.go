@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,11 @@ func TestStoreIsHonest(t *testing.T) {
 		"replays": as[dcr.ReplayStore],
 		"forgets": as[dcr.ReplayForgetter],
 		"deleter": as[dcr.RevisionDeleter],
+		"recent":  as[dcr.RecentClientLister],
+		"evictor": as[dcr.ClientEvictor],
+		"notes":   as[dcr.DocumentNoter],
+		"consent": as[dcr.ConsentNoter],
+		"issued":  as[dcr.InitialAccessTokenLister],
 	} {
 		if !has(able) || has(unable) || !has(memstore.New()) {
 			t.Errorf("%s: in front of an able store %v, of an unable one %v", name, has(able), has(unable))
@@ -272,4 +278,54 @@ func find(t *testing.T, store dcr.ClientConfigurationStore, id string, want erro
 		t.Errorf("found %v and %v, not %v", client, err, want)
 	}
 	return client
+}
+
+// TestCacheIsBounded holds that nothing that strangers ask for, and no number of
+// large clients, fills the memory.
+func TestCacheIsBounded(t *testing.T) {
+	const bound = 1 << 20
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, c := range []struct {
+		sentence string
+		ask      func(t *testing.T, cache *cachestore.Store, store *watchedStore, n int)
+		reads    int64
+		most     int64
+	}{
+		{"ids that no store can hold are not asked for, nor remembered", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
+			find(t, cache, fmt.Sprint(n)+strings.Repeat("x", 64<<10), dcr.ErrClientNotFound)
+		}, 0, bound},
+		{"an id keeps no request alive that it came in", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
+			form := fmt.Sprintf("%08d", n) + strings.Repeat("x", 64<<10)
+			find(t, cache, form[:8], dcr.ErrClientNotFound)
+		}, 1000, bound},
+		{"large clients make room for each other", func(t *testing.T, cache *cachestore.Store, store *watchedStore, n int) {
+			id := fmt.Sprint(n)
+			if err := store.Add(t.Context(), &dcr.Client{ID: id, Notes: strings.Repeat("x", 32<<10)}); err != nil {
+				t.Error(err)
+			}
+			find(t, cache, id, nil)
+			if err := store.Delete(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		}, 1000, 2 * bound},
+	} {
+		store := &watchedStore{Store: memstore.New()}
+		cache := cachestore.New(store, &cachestore.Options{MaxBytes: bound, NegativeTTL: time.Hour, TTL: time.Hour})
+		before := heap()
+		for n := range 1000 {
+			c.ask(t, cache, store, n)
+		}
+		if grown := heap() - before; grown > c.most {
+			t.Errorf("%s: the heap grew by %d bytes", c.sentence, grown)
+		}
+		if reads := store.reads.Load(); reads != c.reads {
+			t.Errorf("%s: the store was read %d times, not %d", c.sentence, reads, c.reads)
+		}
+		runtime.KeepAlive(cache)
+	}
 }

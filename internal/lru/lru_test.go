@@ -35,3 +35,52 @@ func TestCache(t *testing.T) {
 		})
 	}
 }
+
+// TestSizes holds that sizes are bounded, whatever comes and goes.
+func TestSizes(t *testing.T) {
+	cases := []struct {
+		sentence string
+		do       func(c *lru.Cache[string, int])
+		left     string
+	}{
+		{"what fits stays", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 6) }, "ab"},
+		{"as many make room as it takes", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("c", 3, 9) }, "c"},
+		{"what is too large is not kept, and evicts nothing", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 11) }, "a"},
+		{"a value that grows gives its old room back", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("b", 2, 6) }, "ab"},
+		{"a value that grows too large is gone", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("a", 2, 11) }, ""},
+		{"what was deleted makes room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Delete("a"); c.PutSized("b", 2, 10) }, "b"},
+		{"a cleared cache has room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Clear(); c.PutSized("b", 2, 10) }, "b"},
+		{"the number is bounded too", func(c *lru.Cache[string, int]) {
+			c.PutSized("a", 1, 1)
+			c.PutSized("b", 2, 1)
+			c.PutSized("c", 3, 1)
+			c.PutSized("d", 4, 1)
+		}, "bcd"},
+	}
+	for _, test := range cases {
+		cache := lru.NewSized[string, int](3, 10)
+		test.do(cache)
+		var left string
+		for _, key := range []string{"a", "b", "c", "d"} {
+			if _, ok := cache.Get(key); ok {
+				left += key
+			}
+		}
+		if left != test.left {
+			t.Errorf("%s: %q is left, not %q", test.sentence, left, test.left)
+		}
+	}
+}
+
+func TestOldest(t *testing.T) {
+	cache := lru.New[string, int](3)
+	if _, _, ok := cache.Oldest(); ok {
+		t.Error("an empty cache has an oldest value")
+	}
+	cache.Put("a", 1)
+	cache.Put("b", 2)
+	cache.Get("a")
+	if key, value, ok := cache.Oldest(); key != "b" || value != 2 || !ok {
+		t.Errorf("the oldest is %q, %d, %v", key, value, ok)
+	}
+}

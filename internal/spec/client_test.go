@@ -51,6 +51,8 @@ func fill(t *testing.T, v reflect.Value) {
 			*value = []dcr.Secret{{Type: dcr.SecretSHA256, Value: "hash of " + name, ExpiresAt: noon}}
 		case **dcr.StatementRecord:
 			*value = &dcr.StatementRecord{Issuer: "iss", ID: "id", Hash: "hash", Text: "a.b.c", Members: []string{"client_name"}}
+		case **dcr.DocumentRecord:
+			*value = &dcr.DocumentRecord{FetchedAt: noon, FreshUntil: noon, SHA256: "hash", AuthMethods: []string{"none"}, Withdrawn: noon}
 		default:
 			switch field.Kind() {
 			case reflect.String:

@@ -1,0 +1,154 @@
+package cachestore
+
+import (
+	"context"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// As is how [dcr.StoreAs] finds the optional capabilities: those of the store
+// inside, of which those that change a client keep the cache up to date.
+func (s *Store) As(target any) bool {
+	switch target := target.(type) {
+	case *dcr.RevisionDeleter:
+		inside, ok := dcr.StoreAs[dcr.RevisionDeleter](s.store)
+		*target = cachedDeleter{s, inside}
+		return ok
+	case *dcr.ClientToucher:
+		inside, ok := dcr.StoreAs[dcr.ClientToucher](s.store)
+		*target = cachedToucher{s, inside}
+		return ok
+	case *dcr.ConsentNoter:
+		inside, ok := dcr.StoreAs[dcr.ConsentNoter](s.store)
+		*target = cachedConsents{s, inside}
+		return ok
+	case *dcr.DocumentNoter:
+		inside, ok := dcr.StoreAs[dcr.DocumentNoter](s.store)
+		*target = cachedDocuments{s, inside}
+		return ok
+	case *dcr.ClientEvictor:
+		inside, ok := dcr.StoreAs[dcr.ClientEvictor](s.store)
+		*target = cachedEvictor{s, inside}
+		return ok
+	case *dcr.ClientSweeper:
+		inside, ok := dcr.StoreAs[dcr.ClientSweeper](s.store)
+		*target = cachedSweeper{s, inside}
+		return ok
+	}
+	return dcr.StoreInto(s.store, target)
+}
+
+type cachedDeleter struct {
+	cache  *Store
+	inside dcr.RevisionDeleter
+}
+
+// DeleteRevision forgets the client, whatever became of it.
+func (d cachedDeleter) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
+	defer d.cache.forget(clientID)
+	return d.inside.DeleteRevision(ctx, clientID, revision)
+}
+
+type cachedToucher struct {
+	cache  *Store
+	inside dcr.ClientToucher
+}
+
+// TouchClient touches the cached client too: endpoints touch what they find,
+// and would find nothing cached if that dropped it.
+func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time.Time) error {
+	return t.cache.note(clientID, t.inside.TouchClient(ctx, clientID, at), func(client *dcr.Client) bool {
+		client.Touch(notLater(at, time.Now()))
+		return true
+	})
+}
+
+// notLater is at, but for what is later than now: a store notes no use in the
+// future.
+func notLater(at, now time.Time) time.Time {
+	if at.After(now) {
+		return now
+	}
+	return at
+}
+
+// note changes the cached client as the store inside was changed, without a new
+// Revision. Where that failed, or change says that it does not know, the client
+// is forgotten.
+func (s *Store) note(clientID string, failed error, change func(*dcr.Client) (known bool)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.overrun(clientID)
+	if entry := s.found.get(clientID, time.Now()); entry != nil {
+		noted := *entry.client // the lists stay shared: nobody writes to them
+		if failed == nil && change(&noted) {
+			entry.client = &noted
+		} else {
+			s.found.Delete(clientID)
+		}
+	}
+	if failed != nil {
+		s.missing.Delete(clientID)
+	}
+	return failed
+}
+
+type cachedConsents struct {
+	cache  *Store
+	inside dcr.ConsentNoter
+}
+
+// NoteConsent touches the cached client too. Who consented first, the store
+// knows: another process may have noted a consent.
+func (c cachedConsents) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
+	return c.cache.note(clientID, c.inside.NoteConsent(ctx, clientID, person, at), func(client *dcr.Client) bool {
+		client.Touch(notLater(at, time.Now()))
+		return client.ActivatedBy != ""
+	})
+}
+
+type cachedDocuments struct {
+	cache  *Store
+	inside dcr.DocumentNoter
+}
+
+// NoteDocument notes it in the cached client too.
+func (d cachedDocuments) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
+	return d.cache.note(clientID, d.inside.NoteDocument(ctx, clientID, record), func(client *dcr.Client) bool {
+		client.Document = record.Clone()
+		return true
+	})
+}
+
+type cachedEvictor struct {
+	cache  *Store
+	inside dcr.ClientEvictor
+}
+
+// EvictClient forgets the client that was evicted.
+func (e cachedEvictor) EvictClient(ctx context.Context, createdBefore time.Time) (*dcr.Client, time.Time, error) {
+	evicted, next, err := e.inside.EvictClient(ctx, createdBefore)
+	if evicted != nil {
+		e.cache.forget(evicted.ID)
+	}
+	return evicted, next, err
+}
+
+type cachedSweeper struct {
+	cache  *Store
+	inside dcr.ClientSweeper
+}
+
+// SweepClients forgets everything, since nobody says what was deleted.
+func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+	defer func() {
+		w.cache.mu.Lock()
+		defer w.cache.mu.Unlock()
+		w.cache.found.Clear()
+		for clientID := range w.cache.loads {
+			w.cache.overrun(clientID)
+		}
+	}()
+	return w.inside.SweepClients(ctx, rule)
+}
