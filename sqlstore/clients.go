@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/dynreg/dcr"
@@ -12,11 +11,10 @@ import (
 
 // Add stores a new client and sets its Revision to that of [dcr.NewRevision],
 // by which an Add that nobody answered is recognised. It returns
-// dcr.ErrClientExists where the id is taken. A client id is at most 255 bytes of
-// UTF-8 without NUL.
+// dcr.ErrClientExists where the id is taken.
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
-	if !storable(client.ID) {
-		return fmt.Errorf("sqlstore: a client id must be 1 to %d bytes of UTF-8 without NUL", maxID)
+	if err := dcr.CheckClientID(client.ID); err != nil {
+		return err
 	}
 	document, err := document(client)
 	if err != nil {
@@ -52,20 +50,19 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 // sent costs: what those have in common are the defaults of the columns.
 func (s *Store) insertion(client *dcr.Client, revision int64, document string) []step {
 	keys := keysOf(client)
-	if len(keys) == 0 && client.Source == dcr.SourceDynamic && client.Policy == "" &&
+	if len(keys) == 0 && client.Source == dcr.SourceDynamic && client.Policy == "" && client.Document == nil &&
 		client.ExpiresAt.IsZero() && client.ActivatedAt.IsZero() && client.LastUsedAt.IsZero() {
 		return []step{{&s.sql.addPlain, []any{s.tenant, client.ID, revision, micros(client.CreatedAt), document}}}
 	}
 	args := append([]any{s.tenant, client.ID, revision}, columnValues(client)...)
 	args = append(args, micros(client.ActivatedAt), micros(client.LastUsedAt), document)
-	switch rows := s.keyRows(client.ID, keys); {
-	case len(keys) == 0:
-		return []step{{&s.sql.add, args}}
-	case s.dialect.traits().insertsTwo:
-		return []step{{&s.sql.addKeyed[len(keys)], append(rows, args...)}}
-	default:
-		return []step{{&s.sql.add, args}, {&s.sql.addKeys[len(keys)], rows}}
+	steps := []step{{&s.sql.add, args}}
+	if rows := s.keyRows(client.ID, keys); len(keys) > 0 && s.dialect.traits().insertsTwo {
+		steps = []step{{&s.sql.addKeyed[len(keys)], append(rows, args...)}}
+	} else if len(keys) > 0 {
+		steps = append(steps, step{&s.sql.addKeys[len(keys)], rows})
 	}
+	return append(steps, s.bring(client)...)
 }
 
 // FindByClientID returns the client with that id in one statement, with what
@@ -83,7 +80,7 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 // dcr.ErrConflict where the Revision is another, and dcr.ErrClientNotFound where
 // there is no such client. What TouchClient noted meanwhile stays.
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
-	if !storable(client.ID) {
+	if dcr.CheckClientID(client.ID) != nil {
 		return dcr.ErrClientNotFound
 	}
 	document, err := document(client)
@@ -93,7 +90,7 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	same, other := s.replacement(client, document)
 	err = s.write(ctx,
 		func() (int64, error) {
-			if touched, err := s.exec(ctx, same); err != nil || touched > 0 {
+			if touched, err := s.exec(ctx, same...); err != nil || touched > 0 {
 				return touched, err
 			}
 			return s.exec(ctx, other...)
@@ -126,13 +123,12 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 // what updates one with other keys. That one removes keys last, and by their
 // names: in InnoDB, a removal locks the place of what it did not find, and two
 // that insert after that wait for each other.
-func (s *Store) replacement(client *dcr.Client, document string) (same step, other []step) {
+func (s *Store) replacement(client *dcr.Client, document string) (same, other []step) {
 	keys, used := keysOf(client), micros(client.LastUsedAt)
 	args := append(columnValues(client), micros(client.ActivatedAt), used, used, document,
 		s.tenant, client.ID, client.Revision)
-	same = step{&s.sql.updateSame[len(keys)], append(slices.Clone(args), s.tenant, client.ID)}
 	rows := s.keyRows(client.ID, keys)
-	same.args = append(same.args, rows...)
+	same = []step{{&s.sql.updateSame[len(keys)], slices.Concat(args, []any{s.tenant, client.ID}, rows)}}
 	other = []step{{&s.sql.update, args}}
 	if len(keys) > 0 {
 		other = append(other, step{&s.sql.setKeys[len(keys)], rows})
@@ -140,13 +136,14 @@ func (s *Store) replacement(client *dcr.Client, document string) (same step, oth
 	if none := missing(keys); len(none) > 0 {
 		other = append(other, step{&s.sql.dropKeys[len(none)], append([]any{s.tenant, client.ID}, none...)})
 	}
-	return same, other
+	brought := s.bring(client)
+	return append(same, brought...), append(other, brought...)
 }
 
 // Delete removes a client in one statement. It returns dcr.ErrClientNotFound
 // where there is none.
 func (s *Store) Delete(ctx context.Context, clientID string) error {
-	if !storable(clientID) {
+	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound
 	}
 	return s.write(ctx,
@@ -166,7 +163,7 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 // DeleteRevision removes a client in one statement, if its Revision is still the
 // given one; see [dcr.RevisionDeleter].
 func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
-	if !storable(clientID) {
+	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound
 	}
 	return s.write(ctx,
@@ -189,7 +186,7 @@ func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision in
 
 // lookup reads one row.
 func (s *Store) lookup(ctx context.Context, clientID string, read rowReader) (*stored, error) {
-	if !storable(clientID) {
+	if dcr.CheckClientID(clientID) != nil {
 		return nil, dcr.ErrClientNotFound
 	}
 	var found stored

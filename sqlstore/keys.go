@@ -15,11 +15,13 @@ const (
 	keySoftwareID   = "software_id"
 	keyRegisteredBy = "registered_by"
 	keyStatement    = "statement"
+	keyActivatedBy  = "activated_by"
 
-	maxKeys = 4
+	maxKeys = 5
 )
 
-var keyNames = [maxKeys]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStatement}
+// keyNames are the names of the keys that a client can lose.
+var keyNames = [...]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStatement}
 
 // searchKey is one row of the table of keys, less the client.
 type searchKey struct{ name, value string }
@@ -32,7 +34,7 @@ func keysOf(client *dcr.Client) (keys []searchKey) {
 	if client.Statement != nil && client.Statement.Issuer != "" {
 		keys = appendKey(keys, keyStatement, statementValue(client.Statement.Issuer, client.Statement.ID))
 	}
-	return keys
+	return appendKey(keys, keyActivatedBy, client.ActivatedBy)
 }
 
 // asRead is a text as it comes back from the document, which is UTF-8.

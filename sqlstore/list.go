@@ -16,17 +16,17 @@ const pageSize = 200
 // ids, which are compared byte by byte; see [dcr.ClientLister]. Times are
 // compared to the microsecond.
 //
-// An index finds clients by their software id, by who registered them and by a
-// status other than active. An age, a policy and the active status are asked of
-// all clients that the rest of the filter leaves, which takes time in proportion
-// to their number.
+// Indexes find clients by each condition of the filter but three, which are asked
+// of all clients that the rest of the filter leaves, in time proportional to
+// their number: a redirect host, the beginning of a name and the active status.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	start := after // as far as every database takes it
 	if i := strings.IndexFunc(after, func(r rune) bool { return r == 0 || r == utf8.RuneError }); i >= 0 {
 		start = after[:i]
 	}
 	return func(yield func(*dcr.Client, error) bool) {
-		for page, err := range s.pages(ctx, s.selection(filter), start, pageSize) {
+		sel := s.selection(filter)
+		for page, err := range s.pages(ctx, sel, start, pageSize) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -36,17 +36,15 @@ func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string
 					continue
 				}
 				client, err := page[i].client()
+				if err == nil && sel.inGo != nil && !sel.inGo(client) {
+					continue
+				}
 				if !yield(client, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
-}
-
-// CountClients counts the clients that filter selects; see [dcr.ClientCounter].
-func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
-	return s.count(ctx, s.selection(filter))
 }
 
 // FindByStatement returns the ids of the clients of a software statement; see

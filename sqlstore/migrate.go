@@ -20,16 +20,20 @@ var migrationFiles embed.FS
 type Migration struct {
 	Version    int
 	Name       string
+	Minimum    int      // the newest step that a program must know to run on the schema
 	Statements []string // each may be repeated; the last records the version
 }
 
 // ErrNewerSchema is wrapped by Migrate's error on a database that a newer
-// version of this package has migrated.
+// version of this package has migrated to a schema on which this one cannot run.
 var ErrNewerSchema = errors.New("sqlstore: the database has a newer schema than this version knows")
 
 // Migrations returns every step of the schema, oldest first, for teams that
 // run their own migration tool. Where all have been run, [Store.Migrate] finds
 // nothing to do. opts names the tables as in [New]; it may be nil.
+//
+// Where a statement that adds a column fails because the column is there, or in
+// MySQL one that adds an index, it has been run.
 func Migrations(dialect Dialect, opts *Options) []Migration {
 	if opts == nil {
 		opts = &Options{}
@@ -56,10 +60,20 @@ func Migrations(dialect Dialect, opts *Options) []Migration {
 	return migrations
 }
 
+// minimums are the steps that a program must know at least to run on the schema
+// after a step. A step that only adds what older programs need not write leaves
+// them running, while the hosts of a deployment are replaced one by one, and
+// after a rollback. What they must no longer touch is taken away in a later step,
+// with a minimum of its own.
+var minimums = map[int]int{4: 3}
+
+// minimumSince is the first step that records its minimum.
+const minimumSince = 4
+
 const createVersions = "CREATE TABLE IF NOT EXISTS {schema_versions} (version integer PRIMARY KEY, migrated_at bigint NOT NULL)"
 
 func newMigration(names names, version int, name, text string) Migration {
-	migration := Migration{Version: version, Name: name}
+	migration := Migration{Version: version, Name: name, Minimum: cmp.Or(minimums[version], version)}
 	if version == 1 {
 		migration.Statements = append(migration.Statements, names.fill(createVersions))
 	}
@@ -68,28 +82,36 @@ func newMigration(names names, version int, name, text string) Migration {
 			migration.Statements = append(migration.Statements, names.fill(statement))
 		}
 	}
+	columns, values := "version, migrated_at", fmt.Sprintf("%d, %d", version, time.Now().UnixMicro())
+	if version >= minimumSince {
+		columns, values = columns+", minimum_version", values+fmt.Sprintf(", %d", migration.Minimum)
+	}
 	migration.Statements = append(migration.Statements, names.fill(fmt.Sprintf(
-		"INSERT INTO {schema_versions} (version, migrated_at) SELECT %d, %d FROM (SELECT 1 AS one) AS row_of_one"+
-			" WHERE NOT EXISTS (SELECT 1 FROM {schema_versions} WHERE version = %d)", version, time.Now().UnixMicro(), version)))
+		"INSERT INTO {schema_versions} (%s) SELECT %s FROM (SELECT 1 AS one) AS row_of_one"+
+			" WHERE NOT EXISTS (SELECT 1 FROM {schema_versions} WHERE version = %d)", columns, values, version)))
 	return migration
 }
 
 // Migrate brings the tables of all tenants to the schema of this version. It
 // may run in several processes at once, changes nothing that is up to date,
-// and refuses a newer schema with ErrNewerSchema. It warns where the database is a
-// Galera node whose reads do not wait for the other nodes.
+// and refuses a newer schema with ErrNewerSchema, unless that says that programs
+// of this version run on it still. It refuses a database that would not keep
+// texts as they are, and tables that are not those of this package. It warns
+// where the database is a Galera node whose reads do not wait for the other
+// nodes.
 func (s *Store) Migrate(ctx context.Context) error {
 	tries := s.tries()
 	for {
 		err := s.migrate(ctx)
-		if err == nil || errors.Is(err, ErrNewerSchema) {
+		var refused refusal
+		if err == nil || errors.Is(err, ErrNewerSchema) || errors.As(err, &refused) {
 			return err
 		}
 		// Every statement may be repeated, so it does not matter how far a try
 		// came. Where no lock could be had, two that create the same table at
 		// once collide, and one of them comes again.
 		if s.judge(ctx, err) == Failed || !tries.again(ctx) {
-			return fmt.Errorf("sqlstore: migrate: %w", s.explain(err))
+			return fmt.Errorf("sqlstore: migrate: %w", s.explainSchema(err))
 		}
 	}
 }
@@ -101,16 +123,28 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	defer conn.Close()
 	s.warnOfGalera(ctx, conn)
+	if err := s.checkEncoding(ctx, conn); err != nil {
+		return err
+	}
 	// A database that is up to date is left alone: no lock, and no right to
 	// change the schema is needed. An error says that there are no tables yet.
 	if current, err := s.version(ctx, conn); err == nil && current >= newest(s.migrations()) {
-		return cmp.Or(s.refuseNewer(current), s.noteFile(ctx, conn))
+		if err := s.refuseNewer(ctx, conn, current); err != nil {
+			return err
+		}
+		return cmp.Or(s.checkShape(ctx, conn), s.noteFile(ctx, conn))
 	}
 	unlock, err := s.lock(ctx, conn)
 	if err != nil {
 		return err
 	}
-	return unlock(s.migrateOn(ctx, conn))
+	if err := unlock(s.migrateOn(ctx, conn)); err != nil {
+		if s.class(err) != Failed {
+			return err
+		}
+		return cmp.Or(s.checkFoundShape(ctx), err)
+	}
+	return s.checkShape(ctx, conn)
 }
 
 func (s *Store) migrations() []Migration { return Migrations(s.dialect, &s.opts) }
@@ -123,9 +157,23 @@ func (s *Store) version(ctx context.Context, conn *sql.Conn) (int, error) {
 	return int(current.Int64), err
 }
 
-func (s *Store) refuseNewer(current int) error {
-	if known := newest(s.migrations()); current > known {
-		return fmt.Errorf("%w: version %d, not %d; update the program", ErrNewerSchema, current, known)
+// refuseNewer refuses a schema whose minimum is beyond what this version knows.
+// One that names none is for programs that know it.
+func (s *Store) refuseNewer(ctx context.Context, conn *sql.Conn, current int) error {
+	known := newest(s.migrations())
+	if current <= known {
+		return nil
+	}
+	var minimum sql.NullInt64
+	text := s.names.fill("SELECT minimum_version FROM {schema_versions} ORDER BY version DESC LIMIT 1")
+	if err := conn.QueryRowContext(ctx, text).Scan(&minimum); err != nil {
+		return err
+	}
+	if !minimum.Valid {
+		minimum.Int64 = int64(current)
+	}
+	if minimum.Int64 > int64(known) {
+		return fmt.Errorf("%w: version %d, for programs that know version %d at least, not %d; update the program", ErrNewerSchema, current, minimum.Int64, known)
 	}
 	return nil
 }
@@ -137,7 +185,7 @@ func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
 	}
 	current, err := s.version(ctx, conn)
 	if err == nil {
-		err = s.refuseNewer(current)
+		err = s.refuseNewer(ctx, conn, current)
 	}
 	if err != nil {
 		return err
@@ -151,7 +199,7 @@ func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
 			continue
 		}
 		for _, statement := range migration.Statements {
-			if _, err := conn.ExecContext(ctx, forEngine(statement)); err != nil {
+			if _, err := conn.ExecContext(ctx, forEngine(statement)); err != nil && !s.isThere(err) {
 				return fmt.Errorf("step %d (%s): %w", migration.Version, migration.Name, err)
 			}
 		}

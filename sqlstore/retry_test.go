@@ -33,7 +33,7 @@ type found any
 
 func rowOf(client *dcr.Client, revision int64) []driver.Value {
 	text, _ := client.MarshalJSON()
-	return []driver.Value{client.ID, revision, string(text), int64(0), int64(0)}
+	return []driver.Value{client.ID, revision, string(text), int64(0), int64(0), nil, nil}
 }
 
 // drawn stands for the Revision that an Add has drawn.

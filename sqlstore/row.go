@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"github.com/dynreg/dcr"
@@ -12,11 +14,13 @@ type stored struct {
 	revision            int64
 	document            string
 	activated, lastUsed int64
+	documentRecord      sql.NullString // as it was noted beside the document
+	activatedBy         sql.NullString
 }
 
 // columns are the places of the columns that the constant row names.
 func (r *stored) columns() []any {
-	return []any{&r.id, &r.revision, &r.document, &r.activated, &r.lastUsed}
+	return []any{&r.id, &r.revision, &r.document, &r.activated, &r.lastUsed, &r.documentRecord, &r.activatedBy}
 }
 
 // client decodes the document and lays over it what was noted beside it: uses
@@ -33,6 +37,15 @@ func (r *stored) client() (*dcr.Client, error) {
 	}
 	if r.lastUsed > micros(client.LastUsedAt) {
 		client.LastUsedAt = fromMicros(r.lastUsed)
+	}
+	if client.ActivatedBy == "" {
+		client.ActivatedBy = r.activatedBy.String
+	}
+	if r.documentRecord.Valid {
+		client.Document = &dcr.DocumentRecord{}
+		if err := json.Unmarshal([]byte(r.documentRecord.String), client.Document); err != nil {
+			return nil, fmt.Errorf("sqlstore: client %q: document_record: %w", r.id, err)
+		}
 	}
 	return client, nil
 }

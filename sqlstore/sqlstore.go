@@ -111,6 +111,7 @@ type Options struct {
 // [New]; it is safe for concurrent use.
 type Store struct {
 	*database
+	name   string // of the tenant
 	tenant string // as the tenant column holds it
 }
 
@@ -125,6 +126,11 @@ var (
 	_ dcr.InitialAccessTokenStore  = (*Store)(nil)
 	_ dcr.ReplayStore              = (*Store)(nil)
 	_ dcr.ReplayForgetter          = (*Store)(nil)
+	_ dcr.RecentClientLister       = (*Store)(nil)
+	_ dcr.InitialAccessTokenLister = (*Store)(nil)
+	_ dcr.ClientEvictor            = (*Store)(nil)
+	_ dcr.DocumentNoter            = (*Store)(nil)
+	_ dcr.ConsentNoter             = (*Store)(nil)
 )
 
 // New returns a store in db, which speaks the dialect. If opts is nil, every
@@ -139,14 +145,14 @@ func New(db *sql.DB, dialect Dialect, opts *Options) *Store {
 		opts = &Options{}
 	}
 	shared := newDatabase(db, dialect, opts)
-	return &Store{database: shared, tenant: key(opts.Tenant)}
+	return &Store{database: shared, name: opts.Tenant, tenant: key(opts.Tenant)}
 }
 
 // ForTenant returns a view of the store that sees the clients, initial access
 // tokens and used values of that tenant alone. It costs nothing, shares
 // everything with s, and needs no Close of its own.
 func (s *Store) ForTenant(tenant string) *Store {
-	return &Store{database: s.database, tenant: key(tenant)}
+	return &Store{database: s.database, name: tenant, tenant: key(tenant)}
 }
 
 // Close waits for the writes under way and gives back what the store prepared
@@ -161,15 +167,6 @@ func checkName(option, name string, most int) {
 	if name != "" && (len(name) > most || !namePattern.MatchString(name)) {
 		panic(fmt.Sprintf("sqlstore: Options.%s %q: must be at most %d letters, digits and underscores", option, name, most))
 	}
-}
-
-// maxID is the length of the longest client id that every dialect can index.
-const maxID = 255
-
-// storable reports whether a client can have the id: any other is in no table,
-// so looking for it is not worth a statement that some database would refuse.
-func storable(clientID string) bool {
-	return clientID != "" && len(clientID) <= maxID && plain(clientID)
 }
 
 func plain(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"fmt"
 	"strings"
+
+	"github.com/dynreg/dcr"
 )
 
 // statements are the SQL texts of a store, built once.
@@ -11,6 +13,8 @@ type statements struct {
 	touch, byStatement                                       statement
 	addToken, findToken, useToken, releaseToken, removeToken statement
 	remember, rememberAgain, forget, forgetOne, come         statement
+	noteDocument, consent, bring                             statement
+	oldest, evict, firstTenant, nextTenant                   statement
 
 	// By the number of keys of the client.
 	addKeys    [maxKeys + 1]statement // adds the keys alone
@@ -21,7 +25,35 @@ type statements struct {
 }
 
 // row are the columns that make a client, in the order of stored.columns.
-const row = "c.client_id, c.revision, c.document, c.activated_at, c.last_used_at"
+const row = "c.client_id, c.revision, c.document, c.activated_at, c.last_used_at, c.document_record, c.activated_by"
+
+// setNotes are the statements that write beside a document.
+func (s *statements) setNotes(set func(*statement, string), t *traits, one string) {
+	used := "?"
+	if t.now != "" { // a host whose clock is fast does not move a use into the future of the others
+		used = "LEAST(?, " + t.now + ")"
+	}
+	activated := "activated_at = CASE WHEN activated_at = 0 THEN " + used + " ELSE activated_at END"
+	set(&s.touch, "UPDATE {clients} SET "+activated+", last_used_at = "+used+one+" AND last_used_at <= "+used+" - ?")
+	set(&s.consent, "UPDATE {clients} SET activated_by = ?, "+activated+
+		", last_used_at = CASE WHEN last_used_at < "+used+" THEN "+used+" ELSE last_used_at END"+one+" AND activated_by IS NULL")
+	set(&s.noteDocument, "UPDATE {clients} SET document_record = ?, document_at = ?, withdrawn_at = ?"+one)
+	// MySQL assigns from left to right, and reads what it has assigned.
+	set(&s.bring, "UPDATE {clients} SET document_record = CASE WHEN document_at > ? THEN document_record ELSE NULL END, "+
+		"withdrawn_at = CASE WHEN document_at > ? THEN withdrawn_at ELSE ? END, "+
+		"document_at = CASE WHEN document_at > ? THEN document_at ELSE 0 END, activated_by = COALESCE(activated_by, ?)"+one)
+}
+
+// setEvictions are the statements that look over clients and tenants as they are
+// in the indexes.
+func (s *statements) setEvictions(set func(*statement, string), one string) {
+	const neverUsed = unused + " AND activated_at = 0"
+	set(&s.oldest, "SELECT "+orderedRow+" FROM {clients} AS c WHERE c.tenant = ? AND "+neverUsed+" AND created_at > 0"+
+		" AND source IN ('"+string(dcr.SourceDynamic)+"', '"+string(dcr.SourceDocument)+"') AND "+isActive+" ORDER BY created_at, client_id LIMIT 2")
+	set(&s.evict, "DELETE FROM {clients}"+one+" AND revision = ? AND "+neverUsed)
+	set(&s.firstTenant, "SELECT tenant FROM {clients} ORDER BY tenant LIMIT 1")
+	set(&s.nextTenant, "SELECT tenant FROM {clients} WHERE tenant > ? ORDER BY tenant LIMIT 1")
+}
 
 func newStatements(t *traits, names names) *statements {
 	s := &statements{}
@@ -39,12 +71,8 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.update, update)
 	set(&s.remove, "DELETE FROM {clients}"+one)
 	set(&s.removeRevision, "DELETE FROM {clients}"+one+" AND revision = ?")
-	used := "?"
-	if t.now != "" { // a host whose clock is fast does not move a use into the future of the others
-		used = "LEAST(?, " + t.now + ")"
-	}
-	set(&s.touch, "UPDATE {clients} SET activated_at = CASE WHEN activated_at = 0 THEN "+used+" ELSE activated_at END, last_used_at = "+used+
-		one+" AND last_used_at <= "+used+" - ?")
+	s.setNotes(set, t, one)
+	s.setEvictions(set, one)
 
 	for n := range maxKeys + 1 {
 		set(&s.updateSame[n], update+fmt.Sprintf(" AND %d = (SELECT COUNT(*) FROM {client_keys}%s)", n, one)+
@@ -63,8 +91,8 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.byStatement, "SELECT client_id FROM {client_keys} WHERE tenant = ? AND name = '"+keyStatement+"' AND value = ? ORDER BY client_id")
 
 	const token = " WHERE tenant = ? AND hash = ?"
-	set(&s.addToken, "INSERT INTO {initial_access_tokens} (tenant, hash, max_uses, uses, expires_at, document)"+
-		" VALUES (?, ?, ?, ?, ?, ?)"+t.ignoreNew)
+	set(&s.addToken, "INSERT INTO {initial_access_tokens} (tenant, hash, max_uses, uses, expires_at, created_at, document)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?)"+t.ignoreNew)
 	set(&s.findToken, "SELECT uses, document FROM {initial_access_tokens}"+token)
 	set(&s.useToken, "UPDATE {initial_access_tokens} SET uses = uses + 1"+token+
 		" AND (max_uses = 0 OR uses < max_uses) AND (expires_at = 0 OR expires_at > ?)")

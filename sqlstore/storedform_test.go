@@ -52,10 +52,12 @@ func TestStoredFormPage(t *testing.T) {
 	if len(defaults) < 10 {
 		t.Errorf("found only %d defaults on the page", len(defaults))
 	}
-	for _, statement := range Migrations(SQLite, nil)[0].Statements {
-		for _, column := range regexp.MustCompile(`(?m)^\t([a-z_]+) `).FindAllStringSubmatch(statement, -1) {
-			if !strings.Contains(string(page), "`"+column[1]+"`") {
-				t.Errorf("the page does not name the column %s", column[1])
+	for _, step := range Migrations(SQLite, nil) {
+		for _, statement := range step.Statements {
+			for _, column := range regexp.MustCompile(`(?:(?m)^\t|ADD COLUMN )([a-z_]+) `).FindAllStringSubmatch(statement, -1) {
+				if !strings.Contains(string(page), "`"+column[1]+"`") && step.Name != "tokens" && step.Name != "seen" {
+					t.Errorf("the page does not name the column %s", column[1])
+				}
 			}
 		}
 	}

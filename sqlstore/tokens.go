@@ -22,7 +22,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	return s.write(ctx,
 		func() (int64, error) {
 			return s.exec(ctx, step{&s.sql.addToken, []any{s.tenant, key(token.Hash),
-				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), document}})
+				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), micros(token.CreatedAt), document}})
 		},
 		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")

@@ -140,7 +140,7 @@ func TestCommitUnknown(t *testing.T) {
 						if _, taken := stored[id]; taken {
 							return 0, nil
 						}
-						written[id] = []driver.Value{id, revision, document, int64(0), int64(0)}
+						written[id] = []driver.Value{id, revision, document, int64(0), int64(0), nil, nil}
 						return 1, nil
 					}
 					server.query = func(_ string, args []driver.NamedValue) ([]driver.Value, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,45 @@ func TestTenants(t *testing.T) {
 			if errors.Is(err, dcr.ErrClientNotFound) != (name == "a") {
 				t.Errorf("after the sweep of tenant a, tenant %.20q has %v", name, err)
 			}
+		}
+	})
+}
+
+// TestListTenants holds that the tenants that have clients are listed, and that
+// each view says whose it is.
+func TestListTenants(t *testing.T) {
+	everywhere(t, func(t *testing.T, d database) {
+		store, _ := d.store(t, nil)
+		names := []string{"", " ", "A", "B", "a", "a ", "ab", "á", "客"}
+		for i, name := range append([]string{strings.Repeat("long", 100)}, names...) {
+			for n := range 1 + i%2 {
+				if err := store.ForTenant(name).Add(t.Context(), &dcr.Client{ID: fmt.Sprint(n)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := store.ForTenant(name).Tenant(); got != name {
+				t.Errorf("the view of %q says it is of %q", name, got)
+			}
+		}
+		for _, id := range []string{"0", "1"} {
+			if err := store.ForTenant("ab").Delete(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "ab" })
+		slices.Sort(names)
+		var got []string
+		for tenant, err := range store.Tenants(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, tenant)
+		}
+		if !slices.Equal(got, names) {
+			t.Errorf("the tenants are %q, not %q", got, names)
+		}
+		for range store.Tenants(t.Context()) {
+			break
 		}
 	})
 }

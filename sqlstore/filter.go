@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"github.com/dynreg/dcr"
+)
+
+// clause is a condition in SQL, each part of it after " AND ".
+type clause struct {
+	text string
+	args []any
+}
+
+func (c *clause) and(condition string, args ...any) {
+	c.text += " AND " + condition
+	c.args = append(c.args, args...)
+}
+
+// join adds all of another clause.
+func (c *clause) join(other clause) {
+	c.text += other.text
+	c.args = append(c.args, other.args...)
+}
+
+// selection says in SQL which clients are meant. An index gives them in the
+// order of their ids: that of all clients, or that of a key. What that index
+// does not know is asked of each client that it gives.
+type selection struct {
+	from     string // the tables
+	id       string // the column with the id
+	given    string // what the index fulfils
+	givenArg []any
+	asked    clause
+	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
+	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
+	timed    bool                   // when clients were created or used is asked
+	inGo     func(*dcr.Client) bool // what no column knows; nil for nothing
+}
+
+// everything selects all clients of the tenant.
+func (s *Store) everything() *selection {
+	return &selection{from: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}}
+}
+
+// having selects the clients with a key, of whatever value where k has none.
+func (s *Store) having(k searchKey) *selection {
+	sel := &selection{
+		from: "{client_keys} AS k JOIN {clients} AS c ON c.tenant = k.tenant AND c.client_id = k.client_id",
+		id:   "k.client_id", given: "k.tenant = ? AND k.name = ?", givenArg: []any{s.tenant, k.name},
+	}
+	if k.value != "" {
+		sel.given += " AND k.value = ?"
+		sel.givenArg = append(sel.givenArg, k.value)
+	}
+	sel.narrow = [][]clause{{{}}}
+	return sel
+}
+
+// Conditions on the keys of a client.
+const (
+	hasKey   = "EXISTS (SELECT 1 FROM {client_keys} AS o WHERE o.tenant = c.tenant AND o.client_id = c.client_id AND o.name = ? AND o.value = ?)"
+	isActive = "NOT EXISTS (SELECT 1 FROM {client_keys} AS o WHERE o.tenant = c.tenant AND o.client_id = c.client_id AND o.name = '" + keyStatus + "')"
+)
+
+// selection says filter in SQL. Of several keys, the one that is likely to be
+// the rarest comes first.
+func (s *Store) selection(filter dcr.Filter) *selection {
+	var keys []searchKey
+	if filter.Status != nil && *filter.Status != dcr.StatusActive {
+		keys = appendKey(keys, keyStatus, string(*filter.Status))
+	}
+	keys = appendKey(keys, keyActivatedBy, filter.ActivatedBy)
+	keys = appendKey(keys, keyRegisteredBy, filter.RegisteredBy)
+	keys = appendKey(keys, keySoftwareID, filter.SoftwareID)
+	sel := s.everything()
+	if len(keys) > 0 {
+		sel = s.having(keys[0])
+		for _, k := range keys[1:] {
+			sel.asked.and(hasKey, k.name, k.value)
+		}
+	}
+	if filter.Status != nil && *filter.Status == dcr.StatusActive {
+		sel.asked.and(isActive)
+	}
+	if filter.Policy != "" {
+		sel.askNarrow("policy = ? AND policy <> ''", key(filter.Policy))
+	}
+	if source := filter.Source; source != nil && *source == dcr.SourceDynamic {
+		sel.asked.and("source = '" + string(dcr.SourceDynamic) + "'")
+	} else if source != nil {
+		sel.askNarrow("source = ? AND source <> '"+string(dcr.SourceDynamic)+"'", key(asRead(string(*source))))
+	}
+	sel.askTimes(filter)
+	if filter.NamePrefix != "" || filter.RedirectHost != "" {
+		asked := dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
+		sel.inGo = asked.Selects
+	}
+	return sel
+}
+
+// askNarrow asks what an index knows to which few clients may belong.
+func (sel *selection) askNarrow(condition string, args ...any) {
+	var one clause
+	one.and(condition, args...)
+	sel.asked.join(one)
+	sel.narrow = append(sel.narrow, []clause{one})
+}
+
+// The two halves of the clients, by which they are indexed: a new client is in
+// the index of the unused ones alone.
+const (
+	unused = "last_used_at = 0"
+	used   = "last_used_at > 0"
+)
+
+// askTimes asks when clients were created and used. What every client is asked
+// anyhow stands in each half.
+func (sel *selection) askTimes(filter dcr.Filter) {
+	before := sel.asked
+	halves := []clause{{}, {}}
+	halves[0].and(unused)
+	halves[1].and(used)
+	both := func(condition string, args ...any) {
+		sel.asked.and(condition, args...)
+		halves[0].and(condition, args...)
+		halves[1].and(condition, args...)
+	}
+	sel.timed = filter.NeverActivated || !filter.UsedBefore.IsZero() || !filter.CreatedAfter.IsZero() || !filter.CreatedBefore.IsZero()
+	if !filter.CreatedAfter.IsZero() {
+		both("created_at >= ?", micros(filter.CreatedAfter))
+	}
+	if !filter.CreatedBefore.IsZero() {
+		both("created_at < ?", micros(filter.CreatedBefore))
+	}
+	if at := micros(filter.UsedBefore); at != 0 {
+		halves[0].and("created_at < ?", at)
+		halves[1].and("last_used_at < ?", at)
+		sel.asked.and("("+used+" AND last_used_at < ? OR "+unused+" AND created_at < ?)", at, at)
+	}
+	if filter.NeverActivated {
+		sel.asked.and(unused + " AND activated_at = 0")
+		halves[0].and("activated_at = 0")
+		halves = halves[:1]
+	}
+	if sel.timed {
+		sel.narrow = append(sel.narrow, halves)
+	}
+	for _, half := range halves {
+		whole := clause{before.text, append([]any(nil), before.args...)}
+		whole.join(half)
+		sel.halves = append(sel.halves, whole)
+	}
+}

@@ -1,0 +1,98 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// What is noted of a client has columns of its own beside the document, which
+// stays as it is: a note rewrites no document and makes no new Revision.
+
+// NoteDocument notes what is known of a client's metadata document in one
+// statement; see [dcr.DocumentNoter].
+func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
+	text, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return s.note(ctx, clientID, step{&s.sql.noteDocument, []any{string(text), lookedAt(&record), micros(record.Withdrawn), s.tenant, clientID}})
+}
+
+// note runs a statement that may as well run twice.
+func (s *Store) note(ctx context.Context, clientID string, note step) error {
+	if dcr.CheckClientID(clientID) != nil {
+		return dcr.ErrClientNotFound
+	}
+	var answered error
+	return s.write(ctx,
+		func() (touched int64, err error) {
+			touched, answered = s.exec(ctx, note)
+			return touched, answered
+		},
+		func(ctx context.Context, _ bool, read rowReader) (verdict, error) {
+			if answered != nil {
+				return verdict{}, nil // twice is as good as once
+			}
+			_, err := s.lookup(ctx, clientID, read) // noted before, by an earlier try too, or gone?
+			return settled(err)
+		})
+}
+
+// lookedAt is when a document was looked at last.
+func lookedAt(of *dcr.DocumentRecord) int64 { return max(micros(of.FetchedAt), micros(of.Withdrawn)) }
+
+// errConsented says that somebody consented before.
+var errConsented = errors.New("sqlstore: consented before")
+
+// NoteConsent notes a person's consent; see [dcr.ConsentNoter]. The first is
+// written at once, a later one is a use like any other; see [Store.TouchClient].
+func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
+	if dcr.CheckClientID(clientID) != nil {
+		return dcr.ErrClientNotFound
+	}
+	used := s.useAt(at)
+	steps := []step{{&s.sql.consent, []any{person, used, used, used, s.tenant, clientID}}}
+	if keys := appendKey(nil, keyActivatedBy, person); len(keys) > 0 {
+		steps = append(steps, step{&s.sql.setKeys[1], s.keyRows(clientID, keys)})
+	}
+	var answered error
+	err := s.write(ctx,
+		func() (touched int64, err error) {
+			if person == "" {
+				return 0, nil
+			}
+			touched, answered = s.exec(ctx, steps...)
+			return touched, answered
+		},
+		func(context.Context, bool, rowReader) (verdict, error) {
+			if answered != nil {
+				return verdict{}, nil // twice is as good as once
+			}
+			return settled(errConsented)
+		})
+	if errors.Is(err, errConsented) {
+		return s.TouchClient(ctx, clientID, at)
+	}
+	return err
+}
+
+// bring is what writes beside its document what a client brings along, where it
+// does. What was noted of its metadata document since it was read stays.
+func (s *Store) bring(client *dcr.Client) []step {
+	if client.Document == nil && client.ActivatedBy == "" {
+		return nil
+	}
+	known, withdrawn := int64(-1), int64(0) // older than whatever was noted
+	if client.Document != nil {
+		known, withdrawn = lookedAt(client.Document), micros(client.Document.Withdrawn)
+	}
+	var person any
+	if client.ActivatedBy != "" {
+		person = asRead(client.ActivatedBy)
+	}
+	return []step{{&s.sql.bring, []any{known, known, withdrawn, known, person, s.tenant, client.ID}}}
+}

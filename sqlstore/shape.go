@@ -1,0 +1,131 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// refusal is why Migrate leaves a database alone: a sentence that says what to
+// do, which trying again does not change.
+type refusal string
+
+func (r refusal) Error() string { return "sqlstore: migrate: " + string(r) }
+
+// columns are those of each table that this version reads or writes.
+var columns = []struct{ table, names string }{
+	{"clients", "tenant, client_id, revision, source, policy, created_at, expires_at, activated_at, last_used_at, document, document_record, document_at, withdrawn_at, activated_by"},
+	{"client_keys", "tenant, client_id, name, value"},
+	{"initial_access_tokens", "tenant, hash, max_uses, uses, expires_at, created_at, document"},
+	{"seen", "tenant, seen_key, expires_at"},
+	{"schema_versions", "version, migrated_at, minimum_version"},
+}
+
+// checkShape refuses a table that lacks a column.
+func (s *Store) checkShape(ctx context.Context, conn *sql.Conn) error {
+	for _, of := range columns {
+		rows, err := conn.QueryContext(ctx, "SELECT "+of.names+" FROM "+s.names.table(of.table)+" WHERE 1 = 0")
+		if err == nil {
+			err = rows.Err()
+			rows.Close()
+		}
+		if err != nil && s.class(err) == Failed && ctx.Err() == nil && !s.lacksRights(err) {
+			return refusal(fmt.Sprintf("the table %s is not of the shape that this package makes (%v): it was made or changed by something else, or a step of the schema that is recorded was not run; choose another Options.TablePrefix, or restore it", s.names.table(of.table), err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFoundShape refuses a table that was there before a migration that failed
+// and lacks a column of the first step, so that the migration could not but fail.
+func (s *Store) checkFoundShape(ctx context.Context) error {
+	for _, of := range columns {
+		first, _, _ := strings.Cut(of.names, ", document_record")
+		first = strings.NewReplacer(", created_at, document", ", document", ", minimum_version", "").Replace(first)
+		if of.table == "clients" {
+			first, _, _ = strings.Cut(of.names, ", document_record")
+		}
+		table := s.names.table(of.table)
+		if rows, err := s.db.QueryContext(ctx, "SELECT 1 FROM "+table+" WHERE 1 = 0"); err == nil {
+			rows.Close()
+		} else {
+			continue // there is none
+		}
+		rows, err := s.db.QueryContext(ctx, "SELECT "+first+" FROM "+table+" WHERE 1 = 0")
+		if err == nil {
+			rows.Close()
+			continue
+		}
+		if s.class(err) == Failed && !s.lacksRights(err) {
+			return refusal(fmt.Sprintf("there is a table %s that this package did not make (%v): choose another Options.TablePrefix", table, err))
+		}
+	}
+	return nil
+}
+
+// checkEncoding refuses a database that does not keep every text in UTF-8.
+func (s *Store) checkEncoding(ctx context.Context, conn *sql.Conn) error {
+	ask := map[Dialect]string{
+		PostgreSQL: "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()",
+		MySQL:      "SELECT @@character_set_connection",
+		SQLite:     "PRAGMA encoding",
+	}[s.dialect]
+	var encoding string
+	if err := conn.QueryRowContext(ctx, ask).Scan(&encoding); err != nil {
+		if s.class(err) == Failed && ctx.Err() == nil {
+			return nil // a database that speaks the dialect and has no answer
+		}
+		return err
+	}
+	switch {
+	case s.dialect == PostgreSQL && encoding != "UTF8":
+		return refusal(fmt.Sprintf("the database is encoded in %s, which does not hold every text: create one with ENCODING 'UTF8' TEMPLATE template0", encoding))
+	case s.dialect == MySQL && encoding != "utf8mb4":
+		return refusal(fmt.Sprintf("the connection speaks %s, which does not hold every text: add charset=utf8mb4 to the data source name", encoding))
+	case s.dialect == SQLite && encoding != "UTF-8":
+		return refusal(fmt.Sprintf("the database is encoded in %s, in which texts have another order: create one with PRAGMA encoding = 'UTF-8'", encoding))
+	}
+	return nil
+}
+
+// isThere reports whether a statement of a migration failed because what it adds
+// is there: not every database can be told to add it only where it is not.
+func (s *Store) isThere(err error) bool {
+	switch s.dialect {
+	case MySQL:
+		number, _ := mysqlNumber(err)
+		return number == 1060 || number == 1061
+	case SQLite:
+		return strings.Contains(err.Error(), "duplicate column name")
+	}
+	return false
+}
+
+// lacksRights reports whether the database denied a statement.
+func (s *Store) lacksRights(err error) bool {
+	switch s.dialect {
+	case PostgreSQL:
+		state, _ := sqlState(err)
+		return state == "42501"
+	case MySQL:
+		number, _ := mysqlNumber(err)
+		return number == 1044 || number == 1142 || number == 1143 || number == 1227
+	}
+	return strings.Contains(err.Error(), "readonly database")
+}
+
+// explainSchema says in a sentence what the rights of a database's user lack.
+func (s *Store) explainSchema(err error) error {
+	if !s.lacksRights(err) {
+		return s.explain(err)
+	}
+	if s.dialect == SQLite {
+		return fmt.Errorf("the database file is read-only, and its schema is not up to date: let a program that may write it run Migrate first: %w", s.explain(err))
+	}
+	return fmt.Errorf("the database user may not read or change the schema: run Migrate once, or the statements of Migrations, as the owner of the tables,"+
+		" and grant this user SELECT, INSERT, UPDATE and DELETE on them: %w", err)
+}
