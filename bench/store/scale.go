@@ -143,12 +143,19 @@ func operations(store *sqlstore.Store, size int) []operation {
 			return nil
 		}}
 	}
+	recent := func(name string, filter dcr.Filter) operation {
+		return operation{"newest 50, " + name, 15, func(ctx context.Context, _ int) error {
+			_, _, err := store.ListRecentClients(ctx, filter, "", 50)
+			return err
+		}}
+	}
 	count := func(name string, filter dcr.Filter) operation {
 		return operation{"count, " + name, 5, func(ctx context.Context, _ int) error {
 			_, err := store.CountClients(ctx, filter)
 			return err
 		}}
 	}
+	active, ofPolicy := dcr.StatusActive, dcr.Filter{Policy: policyName(7)}
 	ofSoftware, ofCaller := dcr.Filter{SoftwareID: software(7)}, dcr.Filter{RegisteredBy: caller(7)}
 	oneDay := dcr.Filter{CreatedAfter: created(size / 2), CreatedBefore: created(size/2 + 100)}
 	rule := dcr.SweepRule{NeverActivatedBefore: created(0), IdleBefore: created(0), ExpiredBefore: created(0)}
@@ -174,8 +181,13 @@ func operations(store *sqlstore.Store, size int) []operation {
 			return err
 		}},
 		page("all", dcr.Filter{}), page("of a software id", ofSoftware), page("of a caller", ofCaller),
-		page("pending", dcr.Filter{Status: &pending}), page("of an age", oneDay),
-		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay),
+		page("pending", dcr.Filter{Status: &pending}), page("of an age", oneDay), page("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
+		page("of a policy", ofPolicy), page("of no client's policy", dcr.Filter{Policy: "none"}), page("never used", dcr.Filter{NeverActivated: true}),
+		recent("all", dcr.Filter{}), recent("active", dcr.Filter{Status: &active}), recent("never used", dcr.Filter{NeverActivated: true}),
+		recent("of a caller", ofCaller), recent("of a policy", ofPolicy), recent("used before", dcr.Filter{UsedBefore: created(size / 10)}),
+		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay), count("active", dcr.Filter{Status: &active}),
+		count("of a policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
+		{"evict", 20, func(ctx context.Context, _ int) error { _, _, err := store.EvictClient(ctx, created(size)); return err }},
 		{"sweep that finds nothing", 5, func(ctx context.Context, _ int) error { _, err := store.SweepClients(ctx, rule); return err }},
 		{"add and sweep 200", 3, func(ctx context.Context, n int) error { return sweepSome(ctx, store) }},
 	}
@@ -210,6 +222,8 @@ func clientID(n int) string {
 
 func software(n int) string { return fmt.Sprintf("software-%d", n%5000) }
 
+func policyName(n int) string { return fmt.Sprintf("policy-%d", n%10) }
+
 func caller(n int) string { return fmt.Sprintf("caller-%d", n%2000) }
 
 func created(n int) time.Time {
@@ -229,6 +243,9 @@ func loadedClient(n int) *dcr.Client {
 	if n%5 == 0 {
 		client.RegisteredBy = caller(n / 5)
 	}
+	if n%20 == 0 {
+		client.Policy = policyName(n / 20)
+	}
 	if n%1000 == 0 {
 		client.Status = dcr.StatusPending
 	}
@@ -242,7 +259,7 @@ func loadedClient(n int) *dcr.Client {
 func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
 	for from < to {
 		until := min(to, from+500)
-		clients := rows{table: "dcr_clients (tenant, client_id, source, created_at, activated_at, last_used_at, document)"}
+		clients := rows{table: "dcr_clients (tenant, client_id, source, policy, created_at, activated_at, last_used_at, document)"}
 		keys := rows{table: "dcr_client_keys (tenant, client_id, name, value)"}
 		for ; from < until; from++ {
 			client := loadedClient(from)
@@ -250,7 +267,7 @@ func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
 			if err != nil {
 				return err
 			}
-			clients.add("", client.ID, string(client.Source), micros(client.CreatedAt), micros(client.ActivatedAt), micros(client.LastUsedAt), string(document))
+			clients.add("", client.ID, string(client.Source), client.Policy, micros(client.CreatedAt), micros(client.ActivatedAt), micros(client.LastUsedAt), string(document))
 			for name, value := range searched(client) {
 				keys.add("", client.ID, name, value)
 			}

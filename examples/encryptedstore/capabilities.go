@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"time"
 
 	"github.com/dynreg/dcr"
 )
 
 // As gives the optional capabilities that the store inside has, and no others.
 // Those that show a client, or look for one by what is hashed, go through here;
-// deleting, touching, tokens and used values need nothing of a client and pass
-// as they are. A capability that is not known here may show ciphertext, so it does not
+// deleting, touching, notes of documents, tokens and used values need nothing of a
+// client and pass as they are. dcr.ConsentNoter is missing: the store inside would
+// keep the person in the clear. A capability that is not known here may show ciphertext, so it does not
 // pass.
 func (s *encryptedStore) As(target any) (ok bool) {
 	inside := s.ClientConfigurationStore
@@ -23,6 +26,14 @@ func (s *encryptedStore) As(target any) (ok bool) {
 		var counter dcr.ClientCounter
 		counter, ok = dcr.StoreAs[dcr.ClientCounter](inside)
 		*target = encryptedCounter{s, counter}
+	case *dcr.RecentClientLister:
+		var lister dcr.RecentClientLister
+		lister, ok = dcr.StoreAs[dcr.RecentClientLister](inside)
+		*target = encryptedRecent{s, lister}
+	case *dcr.ClientEvictor:
+		var evictor dcr.ClientEvictor
+		evictor, ok = dcr.StoreAs[dcr.ClientEvictor](inside)
+		*target = encryptedEvictor{s, evictor}
 	case *dcr.ClientSweeper:
 		var sweeper dcr.ClientSweeper
 		sweeper, ok = dcr.StoreAs[dcr.ClientSweeper](inside)
@@ -31,16 +42,22 @@ func (s *encryptedStore) As(target any) (ok bool) {
 		var finder dcr.StatementFinder
 		finder, ok = dcr.StoreAs[dcr.StatementFinder](inside)
 		*target = encryptedFinder{s, finder}
-	case *dcr.RevisionDeleter, *dcr.ClientToucher, *dcr.ClientLimiter, *dcr.InitialAccessTokenStore, *dcr.ReplayStore, *dcr.ReplayForgetter:
+	case *dcr.RevisionDeleter, *dcr.ClientToucher, *dcr.DocumentNoter, *dcr.ClientLimiter,
+		*dcr.InitialAccessTokenStore, *dcr.InitialAccessTokenLister, *dcr.ReplayStore, *dcr.ReplayForgetter:
 		ok = dcr.StoreInto(inside, target)
 	}
 	return ok
 }
 
-func (s *encryptedStore) filter(filter dcr.Filter) dcr.Filter {
+// filter is what the store inside is asked, and what is asked of the clients once
+// they are decrypted: beginnings and hosts have no hash.
+func (s *encryptedStore) filter(filter dcr.Filter) (inside, opened dcr.Filter) {
+	opened = dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
+	filter.NamePrefix, filter.RedirectHost = "", ""
 	filter.SoftwareID = s.hash("software", filter.SoftwareID)
 	filter.RegisteredBy = s.hash("caller", filter.RegisteredBy)
-	return filter
+	filter.ActivatedBy = s.hash("person", filter.ActivatedBy)
+	return filter, opened
 }
 
 type encryptedLister struct {
@@ -50,10 +67,14 @@ type encryptedLister struct {
 
 func (l encryptedLister) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	return func(yield func(*dcr.Client, error) bool) {
-		for outer, err := range l.inside.ListClients(ctx, l.store.filter(filter), after) {
+		inside, opened := l.store.filter(filter)
+		for outer, err := range l.inside.ListClients(ctx, inside, after) {
 			var client *dcr.Client
 			if err == nil {
 				client, err = l.store.open(outer)
+			}
+			if err == nil && !opened.Selects(client) {
+				continue
 			}
 			if !yield(client, err) || err != nil {
 				return
@@ -68,7 +89,64 @@ type encryptedCounter struct {
 }
 
 func (c encryptedCounter) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
-	return c.inside.CountClients(ctx, c.store.filter(filter))
+	inside, opened := c.store.filter(filter)
+	if opened == (dcr.Filter{}) {
+		return c.inside.CountClients(ctx, inside)
+	}
+	lister, ok := dcr.StoreAs[dcr.ClientLister](c.store)
+	if !ok {
+		return 0, errors.New("the store inside cannot list its clients, which counting by a name or a host needs")
+	}
+	var count int64
+	for _, err := range lister.ListClients(ctx, filter, "") {
+		if err != nil {
+			return 0, err
+		}
+		count++
+	}
+	return count, nil
+}
+
+type encryptedRecent struct {
+	store  *encryptedStore
+	inside dcr.RecentClientLister
+}
+
+func (r encryptedRecent) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
+	inside, opened := r.store.filter(filter)
+	for next = cursor; len(clients) < limit; {
+		var page []*dcr.Client
+		if page, next, err = r.inside.ListRecentClients(ctx, inside, next, limit-len(clients)); err != nil {
+			return nil, "", err
+		}
+		for _, outer := range page {
+			client, err := r.store.open(outer)
+			if err != nil {
+				return nil, "", err
+			}
+			if opened.Selects(client) {
+				clients = append(clients, client)
+			}
+		}
+		if next == "" {
+			break
+		}
+	}
+	return clients, next, nil
+}
+
+type encryptedEvictor struct {
+	store  *encryptedStore
+	inside dcr.ClientEvictor
+}
+
+func (e encryptedEvictor) EvictClient(ctx context.Context, createdBefore time.Time) (*dcr.Client, time.Time, error) {
+	outer, next, err := e.inside.EvictClient(ctx, createdBefore)
+	if err != nil || outer == nil {
+		return nil, next, err
+	}
+	evicted, err := e.store.open(outer)
+	return evicted, next, err
 }
 
 type encryptedSweeper struct {

@@ -18,14 +18,14 @@ import (
 //
 //   - the ciphertext, which begins with the id of its key;
 //   - in the clear, what the store inside sweeps and filters by: status, source,
-//     policy, the times and the revision;
+//     policy, the times, the revision and what is known of a metadata document;
 //   - as keyed hashes, what is searched for by equality alone: the software id,
-//     the caller who registered the client, and the issuer and id of its
-//     software statement. Whoever sees two hashes learns whether they are of the
+//     the caller who registered the client, the person who activated it, and the
+//     issuer and id of its software statement. Whoever sees two hashes learns whether they are of the
 //     same text, and without the key nothing else.
 //
-// What is decrypted is believed, and of what is in the clear only the revision
-// and the uses. Whoever can write the database can still delete a client, bring
+// What is decrypted is believed, and of what is in the clear only the revision,
+// the uses and what is known of a document. Whoever can write the database can still delete a client, bring
 // back what it was before, or say that it was used. The length of a ciphertext
 // tells that of the client. Initial access tokens are kept as the store inside
 // keeps them, with their subjects and notes in the clear, and so are used
@@ -81,6 +81,8 @@ func (s *encryptedStore) seal(client *dcr.Client) (*dcr.Client, error) {
 	outer.CreatedAt, outer.ActivatedAt, outer.LastUsedAt, outer.ExpiresAt = client.CreatedAt, client.ActivatedAt, client.LastUsedAt, client.ExpiresAt
 	outer.SoftwareID = s.hash("software", client.SoftwareID)
 	outer.RegisteredBy = s.hash("caller", client.RegisteredBy)
+	outer.ActivatedBy = s.hash("person", client.ActivatedBy)
+	outer.Document = client.Document
 	if of := client.Statement; of != nil {
 		outer.Statement = &dcr.StatementRecord{Issuer: s.hash("issuer", of.Issuer), ID: s.hash("statement", of.ID)}
 	}
@@ -102,7 +104,7 @@ func (s *encryptedStore) open(outer *dcr.Client) (*dcr.Client, error) {
 	if err := client.UnmarshalJSON([]byte(document.Reveal())); err != nil {
 		return nil, err
 	}
-	client.Revision, client.ActivatedAt, client.LastUsedAt = outer.Revision, outer.ActivatedAt, outer.LastUsedAt
+	client.Revision, client.ActivatedAt, client.LastUsedAt, client.Document = outer.Revision, outer.ActivatedAt, outer.LastUsedAt, outer.Document
 	return client, nil
 }
 
