@@ -13,15 +13,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// newestFirst is the order of a list that has the last created first.
-var newestFirst = []string{"created_at", "client_id"}
-
 var errCursor = errors.New("sqlstore: the cursor is none that this store made")
 
 // cursor writes a place, for the page behind it.
 func (p place) cursor() string { return strconv.FormatInt(p.created, 10) + "." + p.id }
 
-// behindCursor is a place behind which a page begins, nil for the first page.
+// readCursor is a place behind which a page begins, nil for the first page.
 func readCursor(cursor string) (*place, error) {
 	if cursor == "" {
 		return nil, nil
