@@ -29,6 +29,9 @@ func TestNormalFormsAndCaseDoNotCount(t *testing.T) {
 		if strings.ContainsRune(norm.NFD.String(string(r)), '\u0345') {
 			continue // an iota below the letter: a mark to the eye, a letter to the case folding
 		}
+		if strings.ContainsRune("\u037a\u03f2\u03f9", r) {
+			continue // read as what they look like, an iota and the lunate sigmas, which their NFKC does not
+		}
 		own := confusable.Of(string(r))
 		for form, text := range map[string]string{
 			"NFD": norm.NFD.String(string(r)), "NFKC": norm.NFKC.String(string(r)), "case fold": cases.Fold().String(string(r)),
