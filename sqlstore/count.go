@@ -43,8 +43,8 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 // count counts by halves where these have indexes that know what is asked.
 func (s *Store) count(ctx context.Context, sel *selection) (count int64, err error) {
 	parts := []clause{sel.asked}
-	if sel.timed && sel.id == s.everything().id {
-		parts = sel.halves
+	if sel.counted != nil && sel.id == s.everything().id {
+		parts = sel.counted
 	}
 	for _, part := range parts {
 		var some int64
