@@ -25,15 +25,16 @@ func (c *clause) join(other clause) {
 // order of their ids: that of all clients, or that of a key. What that index
 // does not know is asked of each client that it gives.
 type selection struct {
-	from     string // the tables
-	id       string // the column with the id
-	given    string // what the index fulfils
-	givenArg []any
-	asked    clause
-	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
-	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
-	counted  []clause               // the same for counting; nil where no time is asked
-	inGo     func(*dcr.Client) bool // what no column knows; nil for nothing
+	from      string // the tables
+	id        string // the column with the id
+	given     string // what the index fulfils
+	givenArg  []any
+	asked     clause
+	narrow    [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
+	halves    []clause               // what is asked, by halves: of the clients that were never used, and of those that were
+	counted   []clause               // the same for counting; nil where no time is asked
+	onlyTimes bool                   // nothing else is asked
+	inGo      func(*dcr.Client) bool // what no column knows; nil for nothing
 }
 
 // everything selects all clients of the tenant.
@@ -153,6 +154,7 @@ func (sel *selection) askTimes(filter dcr.Filter) {
 		sel.counted = append(sel.counted, half(narrow[i], times, others))
 	}
 	sel.narrow = append(sel.narrow, ways)
+	sel.onlyTimes = others.text == ""
 	sel.asked.join(times)
 	if filter.NeverActivated {
 		sel.asked.and(unused)
