@@ -345,15 +345,6 @@ func (c *Client) Touch(at time.Time) {
 // neverUsed reports whether nobody is known to have used the client.
 func (c *Client) neverUsed() bool { return c.ActivatedAt.IsZero() && c.LastUsedAt.IsZero() }
 
-// usedBefore reports whether the client was last used before the given time or,
-// where it never was, created before it.
-func (c *Client) usedBefore(at time.Time) bool {
-	if c.LastUsedAt.IsZero() {
-		return c.CreatedAt.Before(at)
-	}
-	return c.LastUsedAt.Before(at)
-}
-
 // hasRedirectHost reports whether a redirect URI of the client is on the host,
 // which is in lower case.
 func (c *Client) hasRedirectHost(host string) bool {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/dynreg/dcr/internal/ceiling"
 	"github.com/dynreg/dcr/internal/tally"
 )
 
@@ -30,7 +31,7 @@ type Handler struct {
 	opts         Options
 	endpointPath string
 	pathForm     bool
-	ceiling      ceiling
+	ceiling      ceiling.Ceiling
 	tally        tally.Tally
 	given        *Options // as the host set them
 	asksCaller   bool     // Options.Caller is the host's
@@ -66,7 +67,10 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
-	h.ceiling.counter, h.ceiling.limit, h.ceiling.logger = counter, opts.MaxClients, h.opts.Logger
+	if opts.MaxClients > 0 {
+		h.ceiling.Limit, h.ceiling.Logger = opts.MaxClients, h.opts.Logger
+		h.ceiling.Count = func(ctx context.Context) (int64, error) { return counter.CountClients(ctx, Filter{}) }
+	}
 	for _, warning := range h.Warnings() {
 		h.opts.Logger.Warn("client registration: " + warning)
 	}

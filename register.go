@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dynreg/dcr/internal/ceiling"
 	"github.com/dynreg/dcr/internal/jwt"
 )
 
@@ -181,7 +182,7 @@ func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 	var costs []Allowance
 	if reg.Previous == nil {
-		if h.ceiling.limit > 0 {
+		if h.ceiling.Limit > 0 {
 			costs = append(costs, &room{ceiling: &h.ceiling, now: reg.Now()})
 		}
 		costs = reg.charged(ctx, costs)
@@ -317,6 +318,32 @@ func (h *Handler) remove(ctx context.Context, client *Client) error {
 		}
 		return h.store.Delete(ctx, client.ID)
 	})
+}
+
+// room is the place of one more client under Options.MaxClients.
+type room struct {
+	ceiling  *ceiling.Ceiling
+	now      time.Time
+	giveBack func()
+}
+
+// Take makes room, or answers that there is none.
+func (r *room) Take(ctx context.Context) error {
+	giveBack, ok, err := r.ceiling.Take(ctx, r.now)
+	if err == nil && !ok {
+		err = ErrStoreFull
+	}
+	if err != nil {
+		return outage(err)
+	}
+	r.giveBack = giveBack
+	return nil
+}
+
+// GiveBack frees the place.
+func (r *room) GiveBack(context.Context) error {
+	r.giveBack()
+	return nil
 }
 
 // oneUse is the [Allowance] of what may be used once: a value that a

@@ -99,7 +99,7 @@ type Filter struct {
 	CreatedAfter   time.Time // clients created at this time or later
 	CreatedBefore  time.Time // clients created before this time
 	NeverActivated bool      // clients that were never used
-	UsedBefore     time.Time // clients last used, or never used and created, before this time
+	UsedBefore     time.Time // clients created, and last used if they were, before this time
 	ActivatedBy    string    // clients first consented to by this person
 	RedirectHost   string    // clients with a redirect URI on this host, whatever its port
 	NamePrefix     string    // clients whose client_name begins so, whatever the case
@@ -311,7 +311,7 @@ func (filter *Filter) Selects(client *Client) bool {
 		(filter.CreatedAfter.IsZero() || !client.CreatedAt.Before(filter.CreatedAfter)) &&
 		(filter.CreatedBefore.IsZero() || client.CreatedAt.Before(filter.CreatedBefore)) &&
 		(!filter.NeverActivated || client.neverUsed()) &&
-		(filter.UsedBefore.IsZero() || client.usedBefore(filter.UsedBefore)) &&
+		(filter.UsedBefore.IsZero() || client.CreatedAt.Before(filter.UsedBefore) && client.LastUsedAt.Before(filter.UsedBefore)) &&
 		(filter.ActivatedBy == "" || client.ActivatedBy == filter.ActivatedBy) &&
 		(filter.RedirectHost == "" || client.hasRedirectHost(strings.ToLower(filter.RedirectHost))) &&
 		(filter.NamePrefix == "" || strings.HasPrefix(strings.ToLower(client.ClientName), strings.ToLower(filter.NamePrefix)))

@@ -32,13 +32,14 @@ type traits struct {
 	orSetValue  string // makes an INSERT of a client's keys change the values of those that are there
 	insertsTwo  bool   // one statement can insert into two tables
 	byHalves    bool   // indexes have the clients that were never used and those that were apart, since an index can be of some rows
+	indexHint   string // after a table, to have an index used; empty where the database finds it
 	now         string // the server's time in microseconds since 1970; empty where it is that of this program
 }
 
 var dialects = map[Dialect]*traits{
 	PostgreSQL: {name: "postgresql", quote: `"`, numbered: true, ignoreTaken: onConflict, orSetValue: onKeyConflict, insertsTwo: true, byHalves: true,
 		now: "CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000000 AS bigint)"},
-	MySQL: {name: "mysql", quote: "`", prepare: true, orSetValue: " ON DUPLICATE KEY UPDATE value = VALUES(value)",
+	MySQL: {name: "mysql", quote: "`", prepare: true, indexHint: " FORCE INDEX (%s)", orSetValue: " ON DUPLICATE KEY UPDATE value = VALUES(value)",
 		now: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
 	SQLite: {name: "sqlite", quote: `"`, prepare: true, oneWriter: true, byHalves: true, ignoreTaken: onConflict, ignoreNew: onConflict, orSetValue: onKeyConflict},
 }

@@ -25,15 +25,16 @@ func (c *clause) join(other clause) {
 // order of their ids: that of all clients, or that of a key. What that index
 // does not know is asked of each client that it gives.
 type selection struct {
-	from     string // the tables
-	id       string // the column with the id
-	given    string // what the index fulfils
-	givenArg []any
-	asked    clause
-	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
-	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
-	timed    bool                   // when clients were created or used is asked
-	inGo     func(*dcr.Client) bool // what no column knows; nil for nothing
+	from      string // the tables
+	id        string // the column with the id
+	given     string // what the index fulfils
+	givenArg  []any
+	asked     clause
+	narrow    [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
+	halves    []clause               // what is asked, by halves: of the clients that were never used, and of those that were
+	counted   []clause               // the same for counting; nil where no time is asked
+	onlyTimes bool                   // nothing else is asked
+	inGo      func(*dcr.Client) bool // what no column knows; nil for nothing
 }
 
 // everything selects all clients of the tenant.
@@ -105,48 +106,57 @@ func (sel *selection) askNarrow(condition string, args ...any) {
 	sel.narrow = append(sel.narrow, []clause{one})
 }
 
-// The two halves of the clients, by which they are indexed: a new client is in
-// the index of the unused ones alone.
+// The two halves of the clients, by which they are indexed in the order of their
+// age: a new client is in the index of the unused ones alone. A third index has
+// the used ones in the order of their last use. It says what they are in other
+// words, so that no database takes it for the second.
 const (
 	unused = "last_used_at = 0"
 	used   = "last_used_at > 0"
+	idle   = "last_used_at <> 0"
 )
 
-// askTimes asks when clients were created and used. What every client is asked
-// anyhow stands in each half.
+// askTimes asks when clients were created and used, after all else was asked.
 func (sel *selection) askTimes(filter dcr.Filter) {
-	before := sel.asked
-	halves := []clause{{}, {}}
-	halves[0].and(unused)
-	halves[1].and(used)
-	both := func(condition string, args ...any) {
-		sel.asked.and(condition, args...)
-		halves[0].and(condition, args...)
-		halves[1].and(condition, args...)
-	}
-	sel.timed = filter.NeverActivated || !filter.UsedBefore.IsZero() || !filter.CreatedAfter.IsZero() || !filter.CreatedBefore.IsZero()
+	others, times := sel.asked, clause{}
 	if !filter.CreatedAfter.IsZero() {
-		both("created_at >= ?", micros(filter.CreatedAfter))
+		times.and("created_at >= ?", micros(filter.CreatedAfter))
 	}
 	if !filter.CreatedBefore.IsZero() {
-		both("created_at < ?", micros(filter.CreatedBefore))
+		times.and("created_at < ?", micros(filter.CreatedBefore))
 	}
+	second := used
 	if at := micros(filter.UsedBefore); at != 0 {
-		halves[0].and("created_at < ?", at)
-		halves[1].and("last_used_at < ?", at)
-		sel.asked.and("("+used+" AND last_used_at < ? OR "+unused+" AND created_at < ?)", at, at)
+		times.and("created_at < ? AND last_used_at < ?", at, at)
+		second = idle
 	}
+	halves, narrow := []string{unused, used}, []string{unused, second}
 	if filter.NeverActivated {
-		sel.asked.and(unused + " AND activated_at = 0")
-		halves[0].and("activated_at = 0")
-		halves = halves[:1]
+		times.and("activated_at = 0")
+		halves, narrow = halves[:1], narrow[:1]
 	}
-	if sel.timed {
-		sel.narrow = append(sel.narrow, halves)
+	half := func(which string, beside ...clause) (half clause) {
+		half.and(which)
+		for _, other := range beside {
+			half.join(other)
+		}
+		return half
 	}
-	for _, half := range halves {
-		whole := clause{before.text, append([]any(nil), before.args...)}
-		whole.join(half)
-		sel.halves = append(sel.halves, whole)
+	for i := range halves {
+		sel.halves = append(sel.halves, half(halves[i], times, others))
+	}
+	if times.text == "" {
+		return
+	}
+	var ways []clause
+	for i := range narrow {
+		ways = append(ways, half(narrow[i], times))
+		sel.counted = append(sel.counted, half(narrow[i], times, others))
+	}
+	sel.narrow = append(sel.narrow, ways)
+	sel.onlyTimes = others.text == ""
+	sel.asked.join(times)
+	if filter.NeverActivated {
+		sel.asked.and(unused)
 	}
 }

@@ -94,6 +94,7 @@ func (s *Store) recentAmongAll(ctx context.Context, sel *selection, after *place
 	if s.dialect.traits().byHalves {
 		parts = sel.halves
 	}
+	const order = " ORDER BY created_at DESC, client_id DESC LIMIT ?"
 	var texts []string
 	var args []any
 	for _, part := range parts {
@@ -101,11 +102,14 @@ func (s *Store) recentAmongAll(ctx context.Context, sel *selection, after *place
 			part = clause{part.text, slices.Clone(part.args)}
 			part.join(s.past([]string{"c.created_at", "c.client_id"}, "<", []any{after.created, after.id}))
 		}
-		texts = append(texts, "SELECT "+orderedRow+" FROM "+sel.from+" WHERE "+sel.given+part.text)
+		text := "SELECT " + orderedRow + " FROM " + sel.from + " WHERE " + sel.given + part.text
 		args = append(append(args, sel.givenArg...), part.args...)
+		if s.dialect == PostgreSQL && len(parts) > 1 { // SQLite sees by itself that it needs no more of each half
+			text, args = "("+text+order+")", append(args, most)
+		}
+		texts = append(texts, text)
 	}
-	// The database takes from each half what is newest, and no more than it needs.
-	text := s.once(strings.Join(texts, " UNION ALL ") + " ORDER BY created_at DESC, client_id DESC LIMIT ?")
+	text := s.once(strings.Join(texts, " UNION ALL ") + order)
 	rows, err = all(s, ctx, text, append(args, most), (*ordered).columns)
 	return rows, len(rows) == most, err
 }

@@ -156,7 +156,7 @@ type ordered struct {
 	created, expires, withdrawn int64
 }
 
-const orderedRow = row + ", c.created_at, c.expires_at, c.withdrawn_at"
+const orderedRow = row + ", c.created_at AS created_at, c.expires_at, c.withdrawn_at"
 
 func (r *ordered) columns() []any {
 	return append(r.stored.columns(), &r.created, &r.expires, &r.withdrawn)

@@ -13,19 +13,21 @@ type refusal string
 
 func (r refusal) Error() string { return "sqlstore: migrate: " + string(r) }
 
-// columns are those of each table that this version reads or writes.
-var columns = []struct{ table, names string }{
-	{"clients", "tenant, client_id, revision, source, policy, created_at, expires_at, activated_at, last_used_at, document, document_record, document_at, withdrawn_at, activated_by"},
-	{"client_keys", "tenant, client_id, name, value"},
-	{"initial_access_tokens", "tenant, hash, max_uses, uses, expires_at, created_at, document"},
-	{"seen", "tenant, seen_key, expires_at"},
-	{"schema_versions", "version, migrated_at, minimum_version"},
+// columns are those of each table that this version reads or writes: the first
+// ones, and those that a later step added.
+var columns = []struct{ table, first, later string }{
+	{"clients", "tenant, client_id, revision, source, policy, created_at, expires_at, activated_at, last_used_at, document",
+		", document_record, document_at, withdrawn_at, activated_by"},
+	{"client_keys", "tenant, client_id, name, value", ""},
+	{"initial_access_tokens", "tenant, hash, max_uses, uses, expires_at, document", ", created_at"},
+	{"seen", "tenant, seen_key, expires_at", ""},
+	{"schema_versions", "version, migrated_at", ", minimum_version"},
 }
 
 // checkShape refuses a table that lacks a column.
 func (s *Store) checkShape(ctx context.Context, conn *sql.Conn) error {
 	for _, of := range columns {
-		rows, err := conn.QueryContext(ctx, "SELECT "+of.names+" FROM "+s.names.table(of.table)+" WHERE 1 = 0")
+		rows, err := conn.QueryContext(ctx, "SELECT "+of.first+of.later+" FROM "+s.names.table(of.table)+" WHERE 1 = 0")
 		if err == nil {
 			err = rows.Err()
 			rows.Close()
@@ -44,27 +46,24 @@ func (s *Store) checkShape(ctx context.Context, conn *sql.Conn) error {
 // and lacks a column of the first step, so that the migration could not but fail.
 func (s *Store) checkFoundShape(ctx context.Context) error {
 	for _, of := range columns {
-		first, _, _ := strings.Cut(of.names, ", document_record")
-		first = strings.NewReplacer(", created_at, document", ", document", ", minimum_version", "").Replace(first)
-		if of.table == "clients" {
-			first, _, _ = strings.Cut(of.names, ", document_record")
-		}
 		table := s.names.table(of.table)
-		if rows, err := s.db.QueryContext(ctx, "SELECT 1 FROM "+table+" WHERE 1 = 0"); err == nil {
-			rows.Close()
-		} else {
+		if s.reads(ctx, "1", table) != nil {
 			continue // there is none
 		}
-		rows, err := s.db.QueryContext(ctx, "SELECT "+first+" FROM "+table+" WHERE 1 = 0")
-		if err == nil {
-			rows.Close()
-			continue
-		}
-		if s.class(err) == Failed && !s.lacksRights(err) {
+		if err := s.reads(ctx, of.first, table); err != nil && s.class(err) == Failed && !s.lacksRights(err) {
 			return refusal(fmt.Sprintf("there is a table %s that this package did not make (%v): choose another Options.TablePrefix", table, err))
 		}
 	}
 	return nil
+}
+
+// reads tries to read columns of a table.
+func (s *Store) reads(ctx context.Context, names, table string) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT "+names+" FROM "+table+" WHERE 1 = 0")
+	if err != nil {
+		return err
+	}
+	return rows.Close()
 }
 
 // checkEncoding refuses a database that does not keep every text in UTF-8.
@@ -74,14 +73,13 @@ func (s *Store) checkEncoding(ctx context.Context, conn *sql.Conn) error {
 		MySQL:      "SELECT @@character_set_connection",
 		SQLite:     "PRAGMA encoding",
 	}[s.dialect]
-	var encoding string
-	if err := conn.QueryRowContext(ctx, ask).Scan(&encoding); err != nil {
-		if s.class(err) == Failed && ctx.Err() == nil {
-			return nil // a database that speaks the dialect and has no answer
-		}
+	var answer sql.NullString
+	if err := conn.QueryRowContext(ctx, ask).Scan(&answer); err != nil && (s.class(err) != Failed || ctx.Err() != nil) {
 		return err
 	}
+	encoding := answer.String
 	switch {
+	case !answer.Valid: // a server that speaks the dialect and has no answer
 	case s.dialect == PostgreSQL && encoding != "UTF8":
 		return refusal(fmt.Sprintf("the database is encoded in %s, which does not hold every text: create one with ENCODING 'UTF8' TEMPLATE template0", encoding))
 	case s.dialect == MySQL && encoding != "utf8mb4":

@@ -31,7 +31,7 @@ func (s *Store) reasons(rule dcr.SweepRule) (reasons []reason) {
 	}
 	add(rule.NeverActivatedBefore, unused+" AND created_at > 0 AND created_at < ? AND activated_at = 0 AND "+isActive,
 		[]string{"created_at", "client_id"}, func(r *ordered) []any { return []any{r.created, r.id} })
-	add(rule.IdleBefore, used+" AND last_used_at < ?",
+	add(rule.IdleBefore, idle+" AND last_used_at < ?",
 		[]string{"last_used_at", "created_at", "client_id"}, func(r *ordered) []any { return []any{r.lastUsed, r.created, r.id} })
 	add(rule.WithdrawnBefore, "withdrawn_at > 0 AND withdrawn_at < ?",
 		[]string{"withdrawn_at", "client_id"}, func(r *ordered) []any { return []any{r.withdrawn, r.id} })

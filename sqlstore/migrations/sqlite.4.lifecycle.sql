@@ -6,7 +6,7 @@ ALTER TABLE {clients} ADD COLUMN activated_by text;
 ALTER TABLE {initial_access_tokens} ADD COLUMN created_at integer NOT NULL DEFAULT 0;
 CREATE INDEX IF NOT EXISTS {.clients_unused} ON {clients} (tenant, created_at, client_id, activated_at) WHERE last_used_at = 0;
 CREATE INDEX IF NOT EXISTS {.clients_used} ON {clients} (tenant, created_at, client_id) WHERE last_used_at > 0;
-CREATE INDEX IF NOT EXISTS {.clients_idle} ON {clients} (tenant, last_used_at, created_at, client_id) WHERE last_used_at > 0;
+CREATE INDEX IF NOT EXISTS {.clients_idle} ON {clients} (tenant, last_used_at, created_at, client_id) WHERE last_used_at <> 0;
 CREATE INDEX IF NOT EXISTS {.clients_policy} ON {clients} (tenant, policy, created_at, client_id) WHERE policy <> '';
 CREATE INDEX IF NOT EXISTS {.clients_source} ON {clients} (tenant, source, created_at, client_id) WHERE source <> 'dynamic';
 CREATE INDEX IF NOT EXISTS {.clients_expires} ON {clients} (tenant, expires_at, client_id) WHERE expires_at > 0;

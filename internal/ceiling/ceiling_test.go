@@ -1,0 +1,126 @@
+package ceiling_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dynreg/dcr/internal/ceiling"
+)
+
+// TestCeiling holds, one sentence a case, how much room there is.
+func TestCeiling(t *testing.T) {
+	type world struct {
+		*ceiling.Ceiling
+		stored int64
+		slow   time.Duration
+		fail   error
+	}
+	for _, c := range []struct {
+		sentence string
+		stored   int64
+		run      func(t *testing.T, w *world, take func(want bool) func())
+	}{
+		{"there is room up to the limit", 1, func(t *testing.T, w *world, take func(bool) func()) { take(true); take(true); take(false) }},
+		{"what is given back is room again", 2, func(t *testing.T, w *world, take func(bool) func()) { take(true)(); take(true); take(false) }},
+		{"what others add is seen after the next count", 1, func(t *testing.T, w *world, take func(bool) func()) {
+			take(true)
+			w.stored = 3
+			time.Sleep(10 * time.Second)
+			take(true)
+			synctest.Wait()
+			take(false)
+		}},
+		{"room that is given back after a count that did not see it is not given twice", 2, func(t *testing.T, w *world, take func(bool) func()) {
+			giveBack := take(true)
+			time.Sleep(10 * time.Second)
+			take(false) // begins a count
+			synctest.Wait()
+			giveBack()
+			take(true)
+			take(false)
+		}},
+		{"room that is given back during a count is not given twice", 2, func(t *testing.T, w *world, take func(bool) func()) {
+			giveBack := take(true)
+			time.Sleep(10 * time.Second)
+			w.slow = time.Second
+			take(false)
+			giveBack()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			take(true)
+			take(false)
+		}},
+		{"a count that fails, or panics, leaves the last one in force", 2, func(t *testing.T, w *world, take func(bool) func()) {
+			take(true)
+			for _, w.fail = range []error{errors.New("connection refused"), errPanic} {
+				time.Sleep(10 * time.Second)
+				take(false)
+				synctest.Wait()
+				take(false)
+			}
+		}},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{stored: c.stored}
+				w.Ceiling = &ceiling.Ceiling{Limit: 3, Logger: slog.New(slog.DiscardHandler), Count: func(context.Context) (int64, error) {
+					time.Sleep(w.slow)
+					if w.fail == errPanic {
+						panic(w.fail)
+					}
+					return w.stored, w.fail
+				}}
+				c.run(t, w, func(want bool) func() {
+					t.Helper()
+					giveBack, ok, err := w.Take(t.Context(), time.Now())
+					if err != nil || ok != want {
+						t.Fatalf("Take returned %v, %v, not %v", ok, err, want)
+					}
+					return giveBack
+				})
+			})
+		})
+	}
+}
+
+var errPanic = errors.New("panic")
+
+// TestFirst holds that the first count is waited for and made once, that one
+// that fails is made again, and that nobody waits longer than its context.
+func TestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		counts, outage := 0, errors.New("connection refused")
+		c := &ceiling.Ceiling{Limit: 100, Logger: slog.Default(), Count: func(context.Context) (int64, error) {
+			counts++
+			time.Sleep(time.Minute)
+			return 0, outage
+		}}
+		if _, _, err := c.Take(t.Context(), time.Now()); !errors.Is(err, outage) {
+			t.Errorf("Take returned %v", err)
+		}
+		outage = nil
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, ok, err := c.Take(t.Context(), time.Now()); err != nil || !ok {
+					t.Errorf("Take returned %v, %v", ok, err)
+				}
+			})
+		}
+		synctest.Wait()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, _, err := c.Take(impatient, time.Now()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Take returned %v", err)
+		}
+		all.Wait()
+		if counts != 2 {
+			t.Errorf("it was counted %d times, not twice", counts)
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package sqltest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/sqlstore"
+)
+
+// manyClients are more than a store reads ahead, alike in most.
+const manyClients = 5400
+
+func addMany(t *testing.T, store *sqlstore.Store) []*dcr.Client {
+	t.Helper()
+	begin := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	clients := make([]*dcr.Client, manyClients)
+	for i := range clients {
+		client := dcr.NewClient()
+		client.ID, client.Source, client.CreatedAt = fmt.Sprintf("client-%05d", i*7919%manyClients), dcr.SourceDynamic, begin.Add(time.Duration(i/2)*time.Minute)
+		client.Policy, client.RegisteredBy, client.ClientName = "mcp", "caller", fmt.Sprintf("Name %d", i)
+		if i%3 == 0 {
+			client.ActivatedAt, client.LastUsedAt = client.CreatedAt, client.CreatedAt.Add(time.Hour)
+		}
+		if i%50 == 0 {
+			client.Status = dcr.StatusPending
+		}
+		clients[i] = client
+	}
+	var wait sync.WaitGroup
+	for worker := range 16 {
+		wait.Go(func() {
+			for i := worker; i < manyClients; i += 16 {
+				if err := store.Add(t.Context(), clients[i]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return clients
+}
+
+// TestManyClients holds that lists and counts of many clients are those of few,
+// whichever way the store finds them.
+func TestManyClients(t *testing.T) {
+	everywhere(t, func(t *testing.T, d database) {
+		store, _ := d.store(t, nil)
+		clients := addMany(t, store)
+		active, end := dcr.StatusActive, clients[manyClients-1].CreatedAt.Add(time.Minute)
+		for name, filter := range map[string]dcr.Filter{
+			"all": {}, "a policy": {Policy: "mcp"}, "a caller": {RegisteredBy: "caller"}, "active": {Status: &active},
+			"an age": {CreatedAfter: clients[100].CreatedAt, CreatedBefore: end}, "never used": {NeverActivated: true},
+			"used before": {UsedBefore: end}, "used before, few": {UsedBefore: clients[500].CreatedAt},
+			"a policy and an age": {Policy: "mcp", CreatedAfter: clients[200].CreatedAt, Status: &active}, "a name": {NamePrefix: "name 17"},
+		} {
+			want := slices.DeleteFunc(slices.Clone(clients), func(c *dcr.Client) bool { return !filter.Selects(c) })
+			var listed, newest []string
+			for client, err := range store.ListClients(t.Context(), filter, "") {
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				listed = append(listed, client.ID)
+			}
+			for cursor := ""; ; {
+				page, next, err := store.ListRecentClients(t.Context(), filter, cursor, 700)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				for _, client := range page {
+					newest = append(newest, client.ID)
+				}
+				if cursor = next; next == "" {
+					break
+				}
+			}
+			slices.SortFunc(want, func(a, b *dcr.Client) int { return strings.Compare(a.ID, b.ID) })
+			if !slices.Equal(listed, ids(want)) {
+				t.Errorf("%s: the list of %d has not the %d clients that it should", name, len(listed), len(want))
+			}
+			slices.SortFunc(want, func(a, b *dcr.Client) int {
+				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(b.ID, a.ID))
+			})
+			if !slices.Equal(newest, ids(want)) {
+				t.Errorf("%s: the list of %d, newest first, has not the %d clients that it should", name, len(newest), len(want))
+			}
+			if count, err := store.CountClients(t.Context(), filter); err != nil || int(count) != len(want) {
+				t.Errorf("%s: the count is %d, error %v, not %d", name, count, err, len(want))
+			}
+		}
+		rule := dcr.SweepRule{NeverActivatedBefore: end, BatchSize: 300, DryRun: true}
+		for range 2 {
+			want := 0
+			for _, client := range clients {
+				if rule.Selects(client) {
+					want++
+				}
+			}
+			if swept, err := store.SweepClients(t.Context(), rule); err != nil || int(swept) != want {
+				t.Errorf("swept %d of %d clients, error %v", swept, want, err)
+			}
+			rule.DryRun = false
+		}
+	})
+}
+
+func ids(clients []*dcr.Client) (ids []string) {
+	for _, client := range clients {
+		ids = append(ids, client.ID)
+	}
+	return ids
+}
