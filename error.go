@@ -369,7 +369,7 @@ func (e *Error) status() int {
 // The client that is not there, that fails to prove who it is, that is disabled or
 // has expired, gets 401 invalid_client with a challenge, which makes clients in the field forget
 // their registration and register again. A client that waits for approval must
-// not do that, for it would register again for ever: ErrClientPending gets 400
+// not do that, for it would register again forever: ErrClientPending gets 400
 // access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
 // [Client.MatchSecret], or for a public client, so that strangers are not told.
 // Any other err is an outage: it gets 503 temporarily_unavailable, so that no

@@ -85,7 +85,7 @@ type Options struct {
 	// none. Require answers by it too, where it is right in front.
 	CORS CORS
 
-	// SecretLifetime is how long a client secret is valid. If zero, for ever,
+	// SecretLifetime is how long a client secret is valid. If zero, forever,
 	// and client_secret_expires_at is 0. An update renews an expired secret.
 	SecretLifetime time.Duration
 

@@ -55,7 +55,7 @@ type SignedRequestVerifier struct {
 	IssuerClaim string
 
 	// RequiredClaims are claims that a request must have. If nil, exp, so that
-	// no request is good for ever; if empty, none.
+	// no request is good forever; if empty, none.
 	RequiredClaims []string
 
 	// Types are the values of typ to accept, "" among them for a request without

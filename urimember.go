@@ -140,7 +140,7 @@ func (m *uriMember) judge(reg *Registration, rule *uriRule, shown, text string) 
 }
 
 // checkReach refuses what g would never reach: it would be accepted, and then
-// unavailable for ever. http, where a host allows it, is the host's own to send.
+// unavailable forever. http, where a host allows it, is the host's own to send.
 func (g *GuardedClient) checkReach(to *uri.URI, fault func(rule, sentence string, args ...any) error) error {
 	switch {
 	case !g.reaches(to.Host):

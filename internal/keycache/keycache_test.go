@@ -286,7 +286,7 @@ func TestAStaleSetBridgesAnOutage(t *testing.T) {
 			time.Sleep(time.Minute)
 			s.asks(t, "a", true, 3)
 		}},
-		{"a stale set does not serve for ever", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a stale set does not serve forever", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.err = errDown
 			time.Sleep(75*time.Minute - 1)

@@ -350,7 +350,7 @@ func TestRefreshTokenEnd(t *testing.T) {
 		{"a sliding one ends when it is not used", dcr.RefreshTokenSliding, 30 * day, 15 * day, 0, 15 * day},
 		{"which begins again with the next one", dcr.RefreshTokenSliding, 30 * day, 15 * day, 10 * day, 15 * day},
 		{"but no later than the absolute end", dcr.RefreshTokenSliding, 30 * day, 15 * day, 20 * day, 10 * day},
-		{"a sliding one without an absolute end slides for ever", dcr.RefreshTokenSliding, 0, 15 * day, 400 * day, 15 * day},
+		{"a sliding one without an absolute end slides forever", dcr.RefreshTokenSliding, 0, 15 * day, 400 * day, 15 * day},
 		{"a client that says nothing has absolute ones", "", 30 * day, 15 * day, 20 * day, 10 * day},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {

@@ -91,7 +91,7 @@ func TestClientKeys(t *testing.T) {
 	ask("while its server is down it serves on", "b", setOf("b"), 6)
 	now = now.Add(time.Hour)
 	if got, err := keys.Keys(t.Context(), client, "b"); !errors.Is(err, dcr.ErrClientKeysUnavailable) || got != nil {
-		t.Errorf("but not for ever: %s, %v", got, err)
+		t.Errorf("but not forever: %s, %v", got, err)
 	}
 	if got, err := keys.Keys(t.Context(), client, "b"); !errors.Is(err, dcr.ErrClientKeysUnavailable) || got != nil {
 		t.Errorf("nor at the second time: %s, %v", got, err)

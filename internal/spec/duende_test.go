@@ -43,7 +43,7 @@ func TestDuendeMembers(t *testing.T) {
 		{sentence: "beyond the ceiling", request: `{"access_token_lifetime":3601}`, code: dcrMetadata, says: "access_token_lifetime must be from 1 to 3600 seconds"},
 		{sentence: "beyond the ceiling of refresh tokens", request: `{` + refresh + `"absolute_refresh_token_lifetime":2592001}`, code: dcrMetadata, says: "absolute_refresh_token_lifetime must be from 1 to 2592000 seconds"},
 		{sentence: "0 is unlimited, which is above any ceiling", request: `{` + refresh + `"absolute_refresh_token_lifetime":0}`, code: dcrMetadata, says: "absolute_refresh_token_lifetime"},
-		{sentence: "a consent for ever", request: `{"consent_lifetime":0}`, code: dcrMetadata, says: "consent_lifetime must be from 1 to 3600 seconds"},
+		{sentence: "a consent forever", request: `{"consent_lifetime":0}`, code: dcrMetadata, says: "consent_lifetime must be from 1 to 3600 seconds"},
 		{sentence: "refresh token members are read only with the grant", request: `{"absolute_refresh_token_lifetime":"x","refresh_token_usage":5}`, answer: `{"absolute_refresh_token_lifetime":null,"refresh_token_usage":null}`},
 		{sentence: "authorization code members are read only with the grant", request: `{"redirect_uris":[],"grant_types":["client_credentials"],"authorization_code_lifetime":"x","require_consent":5}`, answer: `{"authorization_code_lifetime":null,"require_consent":null}`},
 		{sentence: "reference tokens", request: `{"access_token_type":"Reference"}`, answer: `{"access_token_type":"Reference"}`},

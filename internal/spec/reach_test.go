@@ -23,7 +23,7 @@ const follower = `{"id_token_signing_alg_values_supported":["RS256"],"subject_ty
 	"grant_types_supported":["authorization_code","urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_modes_supported":["ping"]}`
 
 // What the fetcher in force will never reach is refused, not accepted and then
-// unavailable for ever.
+// unavailable forever.
 func TestURLsThatAreNeverReached(t *testing.T) {
 	never := []string{
 		"https://localhost/x", "https://a.localhost/x", "https://127.0.0.1/x", "https://127.9.9.9/x", "https://[::1]/x", "https://10.0.0.5/x", "https://192.168.1.1/x",

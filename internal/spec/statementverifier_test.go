@@ -158,7 +158,7 @@ func TestWhatAStatementMustHave(t *testing.T) {
 		status   int
 		code     dcr.Code
 	}{
-		{"without an end, it is good for ever", &dcr.StatementVerifier{}, stated().with("exp", nil, "iat", nil), 201, ""},
+		{"without an end, it is good forever", &dcr.StatementVerifier{}, stated().with("exp", nil, "iat", nil), 201, ""},
 		{"within the skew it has not expired", &dcr.StatementVerifier{}, stated().with("exp", noon.Unix()-59), 201, ""},
 		{"the skew can be none", &dcr.StatementVerifier{Skew: -1}, stated().with("exp", noon.Unix()), 400, dcr.InvalidSoftwareStatement},
 		{"the skew can be larger", &dcr.StatementVerifier{Skew: time.Hour}, stated().with("exp", noon.Unix()-3599), 201, ""},
