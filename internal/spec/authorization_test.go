@@ -164,6 +164,10 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 		{"one that is pushed but not registered", func(c *dcr.Client) { c.RequirePushedAuthorizationRequests = true }, pushes("https://app.example.com/2"), dcr.InvalidRequest, nil},
 		{"one that is pushed by a client that need not push", func(c *dcr.Client) { c.RedirectURIs = nil }, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that a public client pushes", func(c *dcr.Client) { mustPush(c); c.TokenEndpointAuthMethod = "none" }, pushes(ownRedirect), dcr.InvalidRequest, nil},
+		{"one that is pushed by a client whose document lets it be public", func(c *dcr.Client) {
+			mustPush(c)
+			c.Document = &dcr.DocumentRecord{AuthMethods: []string{"none", "private_key_jwt"}}
+		}, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that should have been pushed", mustPush, asks(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that is pushed with a fragment", mustPush, pushes(ownRedirect + "#x"), dcr.InvalidRequest, nil},
 		{"one that is pushed with a scheme that is refused", mustPush, pushes("javascript:alert(1)"), dcr.InvalidRequest, nil},
@@ -392,6 +396,14 @@ func TestNeedsConsent(t *testing.T) {
 		}, noon.Add(-time.Hour), true},
 		{"not again for a public client on the web", nativeApp(ownRedirect), noon.Add(-time.Hour), false},
 		{"not again for a confidential client on the person's machine", func(c *dcr.Client) { c.RedirectURIs = []string{"http://127.0.0.1/cb"} }, noon.Add(-time.Hour), false},
+		{"each time where its document lets it be public there", func(c *dcr.Client) {
+			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
+			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt", "none"}}
+		}, noon.Add(-time.Hour), true},
+		{"not again where its document does not", func(c *dcr.Client) {
+			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
+			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt"}}
+		}, noon.Add(-time.Hour), false},
 		{"never where the host asks nobody", func(c *dcr.Client) { nativeApp("http://127.0.0.1/cb")(c); c.RequireConsent = false }, time.Time{}, false},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
