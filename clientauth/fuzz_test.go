@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/clientauth"
 )
 
 // FuzzAssertion signs any header and payload by the client's own secret, and
@@ -71,16 +71,20 @@ func isGood(header, payload string) bool {
 // FuzzForeignAssertion takes any text for an assertion: nobody is let in by what
 // the fuzzer makes up without a key, and nothing is taken for an outage.
 func FuzzForeignAssertion(f *testing.F) {
-	a := assertionAuthenticator(f)
+	secret, err := sealer(f).Seal(shared, "shared")
+	if err != nil {
+		f.Fatal(err)
+	}
+	store := newStore(f, newClient("app", "private_key_jwt", func(c *dcr.Client) { c.JWKS = keySet }),
+		newClient("shared", "client_secret_jwt", func(c *dcr.Client) { c.Secrets = []dcr.Secret{{Type: dcr.SecretSealed, Value: secret}} }))
+	a := newAuthenticator(store)
+	a.Sealer, a.Replay = sealer(f), memory(func(string, time.Time) {})
 	signed := []string{jws(key, es256, claims("app", nil)), hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil))}
 	for _, assertion := range append(signed, b64([]byte(`{"alg":"none"}`))+"."+b64([]byte(claims("app", nil)))+".", "..", "") {
 		f.Add("app", assertion)
 	}
 	f.Fuzz(func(t *testing.T, clientID, assertion string) {
-		r := asserting(assertion)
-		r.ParseForm()
-		r.PostForm.Set("client_id", clientID)
-		_, err := (&clientauth.Authenticator{Store: a.Store, Audience: a.Audience, Sealer: a.Sealer, Replay: memory(func(string, time.Time) {}), Now: a.Now}).Authenticate(r)
+		_, err := a.Authenticate(post("", url.Values{"client_id": {clientID}, "client_assertion_type": {jwtType}, "client_assertion": {assertion}}))
 		if refused := (*dcr.Error)(nil); err != nil && !errors.As(err, &refused) {
 			t.Errorf("%v of %q", err, assertion)
 		}
