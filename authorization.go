@@ -267,7 +267,7 @@ func (c *Client) NeedsConsent(remembered, now time.Time) bool {
 		return false
 	}
 	return c.impersonable() || !c.AllowRememberConsent || remembered.IsZero() ||
-		c.ConsentLifetime > 0 && expired(remembered.Add(c.ConsentLifetime), now)
+		c.ConsentLifetime != 0 && expired(remembered.Add(c.ConsentLifetime), now)
 }
 
 // impersonable reports whether another application on the person's machine can
@@ -325,7 +325,7 @@ func (c *Client) RefreshTokenEnd(first, now time.Time) time.Time {
 		first = now
 	}
 	var end time.Time
-	if c.AbsoluteRefreshTokenLifetime > 0 {
+	if c.AbsoluteRefreshTokenLifetime != 0 { // one below zero, of an imported client, has ended
 		end = first.Add(c.AbsoluteRefreshTokenLifetime)
 	}
 	if c.RefreshTokenExpiration != RefreshTokenSliding {
