@@ -259,7 +259,7 @@ func (c *Client) localized(name, untagged string, languages []string) string {
 	}
 	for _, language := range languages {
 		wanted := strings.ToLower(language)
-		for tag := wanted; tag != ""; tag = widerTag(tag) {
+		for tag := wanted; tag != ""; tag = tag[:max(0, strings.LastIndexByte(tag, '-'))] {
 			if i := find(func(has string) bool { return has == tag }); i >= 0 {
 				return versions[i].text
 			}
@@ -272,16 +272,6 @@ func (c *Client) localized(name, untagged string, languages []string) string {
 		return versions[0].text
 	}
 	return untagged
-}
-
-// widerTag takes the last part off a language tag, and the single letter before
-// it, which only introduces it.
-func widerTag(tag string) string {
-	tag = tag[:max(0, strings.LastIndexByte(tag, '-'))]
-	if len(tag) >= 2 && tag[len(tag)-2] == '-' {
-		return tag[:len(tag)-2]
-	}
-	return tag
 }
 
 // logo returns the page of a logo, and the origin that it is loaded from. A
