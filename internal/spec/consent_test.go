@@ -246,3 +246,35 @@ func TestSinceIsTheFirstTime(t *testing.T) {
 		t.Errorf("since %v", got)
 	}
 }
+
+func TestIsAt(t *testing.T) {
+	const document = "https://claude.example/oauth/client.json"
+	for _, tt := range []struct {
+		sentence string
+		client   *dcr.Client
+		hosts    string
+		want     bool
+	}{
+		{"its host", registeredApp("https://app.example.com:8443/cb"), "APP.example.com", true},
+		{"its hosts", registeredApp("https://a.example/", "http://b.example/"), "b.example a.example", true},
+		{"one of its hosts", registeredApp("https://a.example/", "https://b.example/"), "a.example", false},
+		{"a host above", registeredApp(ownRedirect), "example.com", false},
+		{"the hosts below it", registeredApp(ownRedirect), "*.example.com", true},
+		{"which it is not itself", registeredApp("https://example.com/"), "*.example.com", false},
+		{"nor one that ends alike", registeredApp("https://evilexample.com/"), "*.example.com", false},
+		{"an address", registeredApp("https://[2001:DB8::1]/"), "2001:db8:0::1", true},
+		{"the person's machine", registeredApp("http://localhost/"), "localhost", false},
+		{"that machine too", registeredApp(ownRedirect, "http://127.0.0.1/"), "app.example.com", false},
+		{"a scheme of its own", registeredApp("com.example.app://app.example.com/"), "app.example.com", false},
+		{"no redirect", registeredApp(), "app.example.com", false},
+		{"no host", registeredApp(ownRedirect), "https://app.example.com app.example.com/ * *.*", false},
+		{"nothing", registeredApp(ownRedirect), "", false},
+		{"the host of its document", publishedApp(document, "http://localhost/"), "claude.example", true},
+		{"its redirects, where the document is elsewhere", publishedApp(document, ownRedirect), "app.example.com", true},
+		{"an id that is no document", func() *dcr.Client { c := registeredApp("http://localhost/"); c.ID = document; return c }(), "claude.example", false},
+	} {
+		if got := tt.client.IsAt(strings.Fields(tt.hosts)); got != tt.want {
+			t.Errorf("%s: %t", tt.sentence, got)
+		}
+	}
+}
