@@ -116,7 +116,7 @@ func (c *Client) settleRedirectURI(request *AuthorizationRequest) (string, *Auth
 // register (RFC 9126 §2.4). Only a host that allows it has such a client: one
 // that must push its requests and registered no redirect URI at all.
 func (c *Client) mayPush(request *AuthorizationRequest) bool {
-	if !request.Pushed || !c.RequirePushedAuthorizationRequests || c.Public() || len(c.RedirectURIs) > 0 {
+	if !request.Pushed || !c.RequirePushedAuthorizationRequests || c.mayBePublic() || len(c.RedirectURIs) > 0 {
 		return false
 	}
 	_, err := ParseRedirectURI(request.RedirectURI)
@@ -259,23 +259,30 @@ func withoutOfflineAccess(scopes []string) []string {
 // when they consented to these scopes, zero if they did not. If RequireConsent
 // is false, nobody is asked. Otherwise a public client with a loopback or
 // private-use redirect always asks, for another application can take its place
-// (RFC 8252 §8.6); any other client asks once, or again after ConsentLifetime,
+// (RFC 8252 §8.6), and so does one whose metadata document lets it come without
+// credentials; any other client asks once, or again after ConsentLifetime,
 // or each time without AllowRememberConsent.
 func (c *Client) NeedsConsent(remembered, now time.Time) bool {
 	if !c.RequireConsent {
 		return false
 	}
 	return c.impersonable() || !c.AllowRememberConsent || remembered.IsZero() ||
-		c.ConsentLifetime > 0 && expired(remembered.Add(c.ConsentLifetime), now)
+		c.ConsentLifetime != 0 && expired(remembered.Add(c.ConsentLifetime), now)
 }
 
 // impersonable reports whether another application on the person's machine can
 // pose as the client. One of whose redirect URIs nothing is known may be.
 func (c *Client) impersonable() bool {
-	return c.Public() && slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
+	return c.mayBePublic() && slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
 		parsed, err := ParseRedirectURI(redirect)
-		return err != nil || parsed.Kind != HTTPSURI && parsed.Kind != HTTPURI
+		return err != nil || isLocal(parsed)
 	})
+}
+
+// mayBePublic reports whether the client may come without credentials: because
+// it is public, or because none is among the methods of its metadata document.
+func (c *Client) mayBePublic() bool {
+	return c.Public() || c.Document != nil && slices.Contains(c.Document.AuthMethods, "none")
 }
 
 // MatchPostLogoutRedirectURI reports whether requested is registered, byte for
@@ -318,7 +325,7 @@ func (c *Client) RefreshTokenEnd(first, now time.Time) time.Time {
 		first = now
 	}
 	var end time.Time
-	if c.AbsoluteRefreshTokenLifetime > 0 {
+	if c.AbsoluteRefreshTokenLifetime != 0 { // one below zero, of an imported client, has ended
 		end = first.Add(c.AbsoluteRefreshTokenLifetime)
 	}
 	if c.RefreshTokenExpiration != RefreshTokenSliding {

@@ -162,17 +162,33 @@ func BasicCredentials(r *http.Request) (clientID string, secret Plaintext, ok bo
 	if !ok || len(r.Header["Authorization"]) > 1 {
 		return "", "", false
 	}
-	id, errID := url.QueryUnescape(id)
-	password, errSecret := url.QueryUnescape(password)
-	if errID != nil || errSecret != nil || id == "" || !clean(id) || !clean(password) {
+	id, okID := formDecode(id)
+	password, okSecret := formDecode(password)
+	if !okID || !okSecret || id == "" {
 		return "", "", false
 	}
 	return id, Plaintext(password), true
 }
 
-// clean reports whether text is UTF-8 without control characters.
-func clean(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+// formDecode decodes a value of a form. ok is false where it is malformed, is not
+// UTF-8 or has control characters.
+func formDecode(encoded string) (text string, ok bool) {
+	if isPlainValue(encoded) {
+		return encoded, true
+	}
+	text, err := url.QueryUnescape(encoded)
+	return text, err == nil && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// isPlainValue reports whether text is ASCII that stands for itself in a form, as
+// the ids and secrets of this library are.
+func isPlainValue(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '+' {
+			return false
+		}
+	}
+	return true
 }
 
 // maxBcrypt is how many bytes of a password bcrypt looks at.

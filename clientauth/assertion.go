@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -39,8 +40,8 @@ func (a *Authenticator) VerifyAssertion(ctx context.Context, c *dcr.Client, asse
 // says of itself comes first, so that no keys are fetched for one that would not
 // do anyway, and what it uses up last, so that a forged one uses up nothing.
 func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, assertion string) error {
-	if len(a.Audience) == 0 {
-		return errors.New("clientauth: Authenticator.Audience is empty; set it to the issuer, which assertions name")
+	if len(a.Audience) == 0 || slices.Contains(a.Audience, "") {
+		return errors.New("clientauth: Authenticator.Audience is empty, or has an empty one; set it to the issuer, which assertions name")
 	}
 	replay, err := a.replayStore()
 	if err != nil {

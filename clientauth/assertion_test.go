@@ -233,6 +233,7 @@ func TestSwitchesOfAssertions(t *testing.T) {
 		{"a Sealer that opens nothing is an outage", func(a *clientauth.Authenticator) { a.Sealer, _ = dcr.NewAESSealer([]byte(strings.Repeat("x", 32))) }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "503 temporarily_unavailable"},
 		{"a memory that fails is an outage", func(a *clientauth.Authenticator) { a.Replay = broken{} }, good, "503 temporarily_unavailable"},
 		{"no audience is the host's fault", func(a *clientauth.Authenticator) { a.Audience = nil }, good, "503 temporarily_unavailable"},
+		{"so is one that says nothing", func(a *clientauth.Authenticator) { a.Audience = []string{""} }, jws(key, es256, claims("app", map[string]any{"aud": ""})), "503 temporarily_unavailable"},
 		{"so is no memory", func(a *clientauth.Authenticator) { a.Store = struct{ dcr.ClientConfigurationStore }{a.Store} }, good, "503 temporarily_unavailable"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {

@@ -99,7 +99,7 @@ func (a *Authenticator) authenticate(r *http.Request) (*Authentication, error) {
 		return nil, err
 	}
 	authentication, err := a.identify(r, sent)
-	if refused := (*dcr.Error)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*dcr.Error](err); ok {
 		named := *refused // the log names the client, the answer does not
 		named.Err = errors.Join(fmt.Errorf("client %.255q", sent.clientID), refused.Err)
 		return nil, &named
@@ -199,9 +199,9 @@ func (a *Authenticator) log(ctx context.Context, err error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	refused := (*dcr.Error)(nil)
+	refused, ok := errors.AsType[*dcr.Error](err)
 	switch {
-	case errors.As(err, &refused):
+	case ok:
 		logger.DebugContext(ctx, "client refused", "code", refused.Code, "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 	case ctx.Err() != nil:
 		logger.DebugContext(ctx, "client authentication abandoned", "error", err)

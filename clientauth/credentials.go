@@ -5,7 +5,6 @@ package clientauth
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/dynreg/dcr"
@@ -37,9 +36,8 @@ const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )
 
-// members are the parameters that authenticate a client. Each is sent at most
-// once, and in the body alone.
-var members = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
+// form has the parameters that authenticate a client, "" for one that is not sent.
+type form struct{ clientID, secret, assertion, assertionType string }
 
 // readCredentials returns what the request presents, by one method at most.
 func readCredentials(r *http.Request, strict bool) (sent credentials, err error) {
@@ -47,26 +45,27 @@ func readCredentials(r *http.Request, strict bool) (sent credentials, err error)
 	if err != nil {
 		return sent, err
 	}
-	sent.clientID = form.Get("client_id")
-	secret, assertion, typ := form.Get("client_secret"), form.Get("client_assertion"), form.Get("client_assertion_type")
+	sent.clientID = form.clientID
+	asserts := form.assertion != "" || form.assertionType != ""
 	_, byHeader := r.Header["Authorization"]
 	switch {
-	case byHeader && (secret != "" || assertion != "" || typ != "") || secret != "" && (assertion != "" || typ != ""):
+	case byHeader && (form.secret != "" || asserts) || form.secret != "" && asserts:
 		return sent, invalidRequest("a client must authenticate by one method only")
 	case byHeader:
 		return sent, sent.readBasic(r, strict)
-	case assertion != "" || typ != "":
-		return sent, sent.readAssertion(assertion, typ)
+	case asserts:
+		return sent, sent.readAssertion(form.assertion, form.assertionType)
 	case sent.clientID == "":
 		return sent, refuse("missing", errors.New("the request names no client"))
-	case secret != "":
-		sent.kind, sent.method, sent.secret = bySecret, "client_secret_post", dcr.Plaintext(secret)
+	case form.secret != "":
+		sent.kind, sent.method, sent.secret = bySecret, "client_secret_post", dcr.Plaintext(form.secret)
 	}
 	return sent, nil
 }
 
-// readForm returns the parameters of the body.
-func readForm(r *http.Request) (url.Values, error) {
+// readForm returns the parameters of the body. Each is sent at most once, and in
+// the body alone; a client_id in the query means nothing.
+func readForm(r *http.Request) (form form, err error) {
 	switch {
 	case r.Body == nil: // as http.NewRequest makes it
 		r.Body = http.NoBody
@@ -74,17 +73,26 @@ func readForm(r *http.Request) (url.Values, error) {
 		r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	}
 	if err := r.ParseForm(); err != nil {
-		return nil, invalidRequest("the body must be a form of at most 1 MiB, and the query must be well-formed")
+		return form, invalidRequest("the body must be a form of at most 1 MiB, and the query must be well-formed")
 	}
-	for _, name := range members {
-		if len(r.PostForm[name]) > 1 {
-			return nil, invalidRequest(name + " must be sent once")
-		}
-		if len(r.Form[name]) > len(r.PostForm[name]) && name != "client_id" {
-			return nil, invalidRequest(name + " must not be sent in the query")
+	for _, parameter := range [...]struct {
+		name string
+		into *string
+	}{
+		{"client_id", &form.clientID}, {"client_secret", &form.secret},
+		{"client_assertion", &form.assertion}, {"client_assertion_type", &form.assertionType},
+	} {
+		posted := r.PostForm[parameter.name]
+		switch {
+		case len(posted) > 1:
+			return form, invalidRequest(parameter.name + " must be sent once")
+		case len(r.Form[parameter.name]) > len(posted) && parameter.name != "client_id":
+			return form, invalidRequest(parameter.name + " must not be sent in the query")
+		case len(posted) == 1:
+			*parameter.into = posted[0]
 		}
 	}
-	return r.PostForm, nil
+	return form, nil
 }
 
 func (c *credentials) readBasic(r *http.Request, strict bool) error {

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dynreg/dcr"
 )
@@ -141,29 +140,6 @@ func TestRefreshKeepsTheMethod(t *testing.T) {
 	if _, err := a.AuthenticateRefresh(post("basic:its+secret", nil), "client_secret_post"); err == nil {
 		t.Error("strict: basic and post are two methods")
 	}
-}
-
-// What authentication costs beside the look-up, the hash and the comparison.
-func BenchmarkSecret(b *testing.B) {
-	store := secretClients(b)
-	a := newAuthenticator(store)
-	a.DontTouch = true
-	b.Run("parts", func(b *testing.B) {
-		for b.Loop() {
-			client, err := store.FindByClientID(b.Context(), "basic")
-			if err != nil || !client.VerifySecret("its secret", time.Now()) {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("whole", func(b *testing.B) {
-		r := post("basic:its+secret", url.Values{"grant_type": {"client_credentials"}})
-		for b.Loop() {
-			if _, err := a.Authenticate(r); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }
 
 // The log says of whom and why, the answer does not.

@@ -6,8 +6,6 @@ package policy
 import (
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/internal/uri"
@@ -31,7 +29,7 @@ func (d *destination) refuse(rule, sentence string) *dcr.Error {
 
 // isWeb reports whether the destination is a web site, and so on a host that is
 // somebody's.
-func (d *destination) isWeb() bool { return d.err == nil && isWeb(d.Kind()) }
+func (d *destination) isWeb() bool { return d.err == nil && d.Kind().IsWeb() }
 
 var (
 	claimsRedirectURIs      = dcr.NewField[[]string]("claims_redirect_uris")
@@ -85,34 +83,16 @@ func oneURI(text string, err error) []string {
 	return []string{text}
 }
 
-func isWeb(kind uri.Kind) bool { return kind == uri.HTTPS || kind == uri.HTTP }
-
-// hostList reads the hosts of a rule: names, "*." and a name, and addresses. It
-// panics on an entry that no URI could ever match.
+// hostList reads the hosts of a rule, as uri.ParseHost does. It panics on an
+// entry that no URI could ever match.
 func hostList(rule string, hosts []string) []string {
 	list := make([]string, len(hosts))
 	for i, host := range hosts {
-		name, below := strings.CutPrefix(strings.ToLower(host), "*.")
-		if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
-			name = "[" + name + "]" // an IPv6 address
-		}
-		parsed, err := uri.Parse("https://" + name)
-		isAddress := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") && !below
-		if err != nil || parsed.Host != name && !isAddress {
+		parsed, ok := uri.ParseHost(host)
+		if !ok {
 			panic(fmt.Sprintf("policy: %s: %q is no host; give a name or an address without scheme, port and path, in ASCII such as xn--bcher-kva.example", rule, host))
 		}
-		if list[i] = parsed.Host; below {
-			list[i] = "*." + parsed.Host
-		}
+		list[i] = parsed
 	}
 	return list
-}
-
-// onHost reports whether host is one of hosts, or below one that begins with
-// "*.".
-func onHost(host string, hosts []string) bool {
-	return slices.ContainsFunc(hosts, func(allowed string) bool {
-		above, wildcard := strings.CutPrefix(allowed, "*")
-		return !wildcard && host == above || wildcard && strings.HasSuffix(host, above)
-	})
 }

@@ -82,7 +82,7 @@ func (s sameHost) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 	if err := s.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	hosts, _ := redirectHosts(reg.Client)
+	hosts, _ := uri.WebHosts(reg.Client.RedirectURIs)
 	for d := range destinations(reg.Client) {
 		if d.err != nil || d.isWeb() && !slices.Contains(hosts, d.Host) {
 			return d.refuse("same_host", "must be on a host of redirect_uris")
@@ -92,7 +92,7 @@ func (s sameHost) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 }
 
 func (s sameHost) judgePages(c *dcr.Client) error {
-	hosts, onlyWeb := redirectHosts(c)
+	hosts, onlyWeb := uri.WebHosts(c.RedirectURIs)
 	vouched := onlyWeb && len(hosts) == 1 && !s.suffixes.nobodys(hosts[0])
 	for name, page := range pages(c) {
 		if parsed, err := uri.Parse(page); vouched && err == nil && parsed.Host == hosts[0] {
@@ -104,22 +104,6 @@ func (s sameHost) judgePages(c *dcr.Client) error {
 		removePage(c, name)
 	}
 	return nil
-}
-
-// redirectHosts are the hosts of the web sites that the client has its users
-// sent to, each once, and whether all its redirect URIs lead to web sites.
-func redirectHosts(c *dcr.Client) (hosts []string, onlyWeb bool) {
-	onlyWeb = true
-	for _, redirect := range c.RedirectURIs {
-		parsed, err := uri.ParseRedirect(redirect)
-		switch {
-		case err != nil || !isWeb(parsed.Kind()):
-			onlyWeb = false
-		case !slices.Contains(hosts, parsed.Host):
-			hosts = append(hosts, parsed.Host)
-		}
-	}
-	return hosts, onlyWeb
 }
 
 // RequireContacts wants contacts: somebody to write to before a client is

@@ -88,7 +88,7 @@ func unsaidMethod(reg *dcr.Registration) string {
 	switch {
 	case machine:
 		return confidential
-	case onlyRemote(c.RedirectURIs) && c.Source != sourceDocument && confidential != "":
+	case onlyRemote(c.RedirectURIs) && c.Source != dcr.SourceDocument && confidential != "":
 		return confidential
 	case contains(methods, "none"):
 		return "none"
@@ -124,7 +124,7 @@ func firstConfidential(methods []string) string {
 func (m mcp) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
 	named := reg.Request.Scope != "" || reg.Statement != nil && reg.Statement.Scope != ""
 	switch {
-	case reg.Client.Source == sourceDocument:
+	case reg.Client.Source == dcr.SourceDocument:
 	case named || hasClientCredentials(reg):
 		return nil
 	case !m.defaultScopes:

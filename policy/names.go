@@ -12,7 +12,6 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/internal/confusable"
-	"github.com/dynreg/dcr/internal/uri"
 )
 
 // clientNames yields client_name in every language, in a fixed order.
@@ -43,8 +42,9 @@ func nameLook(rule, name string) confusable.Look {
 // name, the hosts that it belongs to, such as "example.com" and
 // "*.example.com". A client_name, in any language, that has something in it
 // which looks like one of the names, by the comparison of [Deny], is refused
-// unless every redirect URI is a web address on these hosts, or the client's
-// metadata document is there. A name without hosts is nobody's.
+// unless the client is on these hosts, as [dcr.Client.IsAt] has it. A name
+// without hosts is nobody's. A consent page warns by the same list, in
+// [dcr.ConsentOptions].
 //
 // It panics on a host that is none or is not ASCII, and on an empty name.
 func ReservedNames(names map[string][]string) Rule {
@@ -73,25 +73,12 @@ func (r reservedNames) ValidateClient(ctx context.Context, reg *dcr.Registration
 	for member, text := range clientNames(reg.Client) {
 		look := confusable.Of(text)
 		for _, name := range r.list {
-			if look.Has(name.look) && !name.belongsTo(reg.Client) {
+			if look.Has(name.look) && !reg.Client.IsAt(name.hosts) {
 				return refuse(member, "reserved_names", "%s is the name of somebody else; choose another one, or redirect to that one's web site", member)
 			}
 		}
 	}
 	return nil
-}
-
-// sourceDocument marks the clients whose id is the URL of their metadata.
-const sourceDocument dcr.Source = "document"
-
-// belongsTo reports whether the name is the client's.
-func (n reservedName) belongsTo(c *dcr.Client) bool {
-	own := func(host string) bool { return onHost(host, n.hosts) }
-	if document, err := uri.Parse(c.ID); c.Source == sourceDocument && err == nil && own(document.Host) {
-		return true
-	}
-	hosts, onlyWeb := redirectHosts(c)
-	return onlyWeb && len(hosts) > 0 && !slices.ContainsFunc(hosts, func(host string) bool { return !own(host) })
 }
 
 // ReadableNames says which characters the names that people read may have

@@ -31,7 +31,7 @@ func RedirectHosts(hosts ...string) Rule {
 		allowed: func(d *destination, named []string) bool {
 			switch d.Kind() {
 			case uri.HTTPS, uri.HTTP:
-				return onHost(d.Host, list)
+				return uri.OnHost(d.Host, list)
 			case uri.PrivateUse:
 				return !d.back || slices.Contains(named, d.Scheme) || suffixList{}.reversesDomain(d.Scheme)
 			}

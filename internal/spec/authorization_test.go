@@ -164,6 +164,10 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 		{"one that is pushed but not registered", func(c *dcr.Client) { c.RequirePushedAuthorizationRequests = true }, pushes("https://app.example.com/2"), dcr.InvalidRequest, nil},
 		{"one that is pushed by a client that need not push", func(c *dcr.Client) { c.RedirectURIs = nil }, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that a public client pushes", func(c *dcr.Client) { mustPush(c); c.TokenEndpointAuthMethod = "none" }, pushes(ownRedirect), dcr.InvalidRequest, nil},
+		{"one that is pushed by a client whose document lets it be public", func(c *dcr.Client) {
+			mustPush(c)
+			c.Document = &dcr.DocumentRecord{AuthMethods: []string{"none", "private_key_jwt"}}
+		}, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that should have been pushed", mustPush, asks(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that is pushed with a fragment", mustPush, pushes(ownRedirect + "#x"), dcr.InvalidRequest, nil},
 		{"one that is pushed with a scheme that is refused", mustPush, pushes("javascript:alert(1)"), dcr.InvalidRequest, nil},
@@ -347,6 +351,8 @@ func TestRefreshTokenEnd(t *testing.T) {
 		{"which does not begin again with the next one", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 20 * day, 10 * day},
 		{"and may be over", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 40 * day, -10 * day},
 		{"one without a lifetime never ends", dcr.RefreshTokenAbsolute, 0, 15 * day, 20 * day, 0},
+		{"one with a lifetime below zero has ended", dcr.RefreshTokenAbsolute, -day, 15 * day, 0, -day},
+		{"a sliding one too", dcr.RefreshTokenSliding, -day, 15 * day, 0, -day},
 		{"a sliding one ends when it is not used", dcr.RefreshTokenSliding, 30 * day, 15 * day, 0, 15 * day},
 		{"which begins again with the next one", dcr.RefreshTokenSliding, 30 * day, 15 * day, 10 * day, 15 * day},
 		{"but no later than the absolute end", dcr.RefreshTokenSliding, 30 * day, 15 * day, 20 * day, 10 * day},
@@ -380,6 +386,7 @@ func TestNeedsConsent(t *testing.T) {
 		{"not again", nil, noon.Add(-time.Hour), false},
 		{"each time where it may not be remembered", func(c *dcr.Client) { c.AllowRememberConsent = false }, noon.Add(-time.Hour), true},
 		{"not before the consent ends", func(c *dcr.Client) { c.ConsentLifetime = time.Hour }, noon.Add(-time.Hour + 1), false},
+		{"again where it never lasts", func(c *dcr.Client) { c.ConsentLifetime = -time.Hour }, noon, true},
 		{"again when it has ended", func(c *dcr.Client) { c.ConsentLifetime = time.Hour }, noon.Add(-time.Hour), true},
 		{"each time for a public client on the person's machine", nativeApp("http://127.0.0.1/cb"), noon.Add(-time.Hour), true},
 		{"with localhost too", nativeApp("http://localhost/cb"), noon.Add(-time.Hour), true},
@@ -392,6 +399,14 @@ func TestNeedsConsent(t *testing.T) {
 		}, noon.Add(-time.Hour), true},
 		{"not again for a public client on the web", nativeApp(ownRedirect), noon.Add(-time.Hour), false},
 		{"not again for a confidential client on the person's machine", func(c *dcr.Client) { c.RedirectURIs = []string{"http://127.0.0.1/cb"} }, noon.Add(-time.Hour), false},
+		{"each time where its document lets it be public there", func(c *dcr.Client) {
+			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
+			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt", "none"}}
+		}, noon.Add(-time.Hour), true},
+		{"not again where its document does not", func(c *dcr.Client) {
+			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
+			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt"}}
+		}, noon.Add(-time.Hour), false},
 		{"never where the host asks nobody", func(c *dcr.Client) { nativeApp("http://127.0.0.1/cb")(c); c.RequireConsent = false }, time.Time{}, false},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {

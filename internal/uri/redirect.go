@@ -14,6 +14,10 @@ const (
 	PrivateUse                // any other scheme: an app on the user's machine
 )
 
+// IsWeb reports whether the URI is a web site, and so on a host that is
+// somebody's.
+func (k Kind) IsWeb() bool { return k == HTTPS || k == HTTP }
+
 // Kind returns the URI's kind.
 func (u *URI) Kind() Kind {
 	switch {

@@ -1,0 +1,51 @@
+package uri
+
+// Lists of hosts, as rules about clients have them.
+
+import (
+	"slices"
+	"strings"
+)
+
+// ParseHost reads an entry of a list of hosts: a name, "*." and a name, or an
+// address. ok is false for one that no URI could ever match.
+func ParseHost(text string) (host string, ok bool) {
+	name, below := strings.CutPrefix(strings.ToLower(text), "*.")
+	if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
+		name = "[" + name + "]" // an IPv6 address
+	}
+	parsed, err := Parse("https://" + name)
+	isAddress := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") && !below
+	switch {
+	case err != nil || parsed.Host != name && !isAddress:
+		return "", false
+	case below:
+		return "*." + parsed.Host, true
+	}
+	return parsed.Host, true
+}
+
+// OnHost reports whether host is one of hosts, as ParseHost returns them, or
+// below one that begins with "*.".
+func OnHost(host string, hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(allowed string) bool {
+		above, wildcard := strings.CutPrefix(allowed, "*")
+		return !wildcard && host == above || wildcard && strings.HasSuffix(host, above)
+	})
+}
+
+// WebHosts are the hosts of the web sites among redirect URIs, each once, and
+// whether there are no others.
+func WebHosts(redirects []string) (hosts []string, onlyWeb bool) {
+	onlyWeb = true
+	for _, redirect := range redirects {
+		parsed, err := ParseRedirect(redirect)
+		switch {
+		case err != nil || !parsed.Kind().IsWeb():
+			onlyWeb = false
+		case !slices.Contains(hosts, parsed.Host):
+			hosts = append(hosts, parsed.Host)
+		}
+	}
+	return hosts, onlyWeb
+}
