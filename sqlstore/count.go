@@ -15,7 +15,11 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 	if active := filter.Status; active != nil && *active == dcr.StatusActive {
 		// Those that are not active are few, and to find them is cheap.
 		filter.Status = nil
-		if all := s.selection(filter); all.inGo == nil && all.id == s.everything().id {
+		all, err := s.selection(ctx, filter)
+		if err != nil {
+			return 0, err
+		}
+		if all.inGo == nil && all.id == s.everything().id {
 			others := s.having(searchKey{name: keyStatus})
 			others.asked = all.asked
 			count, err := s.count(ctx, all)
@@ -27,7 +31,10 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 		}
 		filter.Status = active
 	}
-	sel := s.selection(filter)
+	sel, err := s.selection(ctx, filter)
+	if err != nil {
+		return 0, err
+	}
 	if sel.inGo == nil {
 		return s.count(ctx, sel)
 	}

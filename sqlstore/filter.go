@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"context"
+
 	"github.com/dynreg/dcr"
 )
 
@@ -64,7 +66,7 @@ const (
 
 // selection says filter in SQL. Of several keys, the one that is likely to be
 // the rarest comes first.
-func (s *Store) selection(filter dcr.Filter) *selection {
+func (s *Store) selection(ctx context.Context, filter dcr.Filter) (*selection, error) {
 	var keys []searchKey
 	if filter.Status != nil && *filter.Status != dcr.StatusActive {
 		keys = appendKey(keys, keyStatus, string(*filter.Status))
@@ -83,25 +85,27 @@ func (s *Store) selection(filter dcr.Filter) *selection {
 		sel.asked.and(isActive)
 	}
 	if filter.Policy != "" {
-		sel.askNarrow("policy = ? AND policy <> ''", key(filter.Policy))
+		sel.askNarrow(clause{" AND policy = ? AND policy <> ''", []any{key(filter.Policy)}})
 	}
 	if source := filter.Source; source != nil && *source == dcr.SourceDynamic {
 		sel.asked.and("source = '" + string(dcr.SourceDynamic) + "'")
 	} else if source != nil {
-		sel.askNarrow("source = ? AND source <> '"+string(dcr.SourceDynamic)+"'", key(asRead(string(*source))))
+		asked, err := s.ofSource(ctx, key(asRead(string(*source))))
+		if err != nil {
+			return nil, err
+		}
+		sel.askNarrow(asked)
 	}
 	sel.askTimes(filter)
 	if filter.NamePrefix != "" || filter.RedirectHost != "" {
 		asked := dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
 		sel.inGo = asked.Selects
 	}
-	return sel
+	return sel, nil
 }
 
 // askNarrow asks what an index knows to which few clients may belong.
-func (sel *selection) askNarrow(condition string, args ...any) {
-	var one clause
-	one.and(condition, args...)
+func (sel *selection) askNarrow(one clause) {
 	sel.asked.join(one)
 	sel.narrow = append(sel.narrow, []clause{one})
 }
