@@ -54,13 +54,11 @@ func (s *Store) count(ctx context.Context, sel *selection) (count int64, err err
 	if sel.counted != nil && sel.id == s.everything().id {
 		parts = sel.counted
 	}
-	if hint := s.dialect.traits().indexHint; hint != "" && sel.id == s.everything().id {
+	if hint := s.dialect.traits().indexHint; hint != "" && sel.index != "" && sel.id == s.everything().id {
 		// MySQL takes the documents themselves for an index of the tenants.
-		switch {
-		case sel.asked.text == "":
-			from += fmt.Sprintf(hint, "{.clients_created}")
-		case sel.onlyTimes:
-			from += fmt.Sprintf(hint, "{.clients_idle}")
+		from += fmt.Sprintf(hint, sel.index)
+		if sel.index == byCreation {
+			parts = []clause{sel.asked}
 		}
 	}
 	for _, part := range parts {
