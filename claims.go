@@ -46,23 +46,26 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 // the host verified that in a way that leaves nothing to read again. Without a
 // statement nothing is claimed, of which ClaimOnly has its say. nil: none of it.
 func (reg *Registration) claimsInForce() *SoftwareStatement {
-	var inForce SoftwareStatement
+	var rules map[string]StatementRule
 	if v := reg.foundation.statements; v != nil {
-		inForce.rules = v.Members
+		rules = v.Members
 	}
-	switch {
-	case reg.Statement != nil && len(reg.Statement.claimed()) > 0:
-		rules := inForce.rules
-		inForce = *reg.Statement
+	if reg.Statement != nil && len(reg.Statement.claimed()) > 0 {
+		inForce := *reg.Statement
 		if inForce.rules == nil {
 			inForce.rules = rules
 		}
-	case reg.Previous != nil && reg.Previous.Statement != nil:
-		inForce.reclaim(reg.Previous)
-	case len(inForce.rules) == 0:
+		return &inForce
+	}
+	before := reg.Previous != nil && reg.Previous.Statement != nil
+	if !before && len(rules) == 0 {
 		return nil
 	}
-	return &inForce
+	inForce := &SoftwareStatement{rules: rules}
+	if before {
+		inForce.reclaim(reg.Previous)
+	}
+	return inForce
 }
 
 // reclaim claims what the statement of a client claimed, as the client has it.

@@ -229,7 +229,7 @@ func (r *Request) decode(f *registered, value strictjson.Value) error {
 		into.Scope, err = value.Spaced()
 	case f.Name == "contacts":
 		into.Contacts, err = value.TextsNotBlank()
-	case isReadable(f):
+	case readable.Has(f.Place):
 		var text string
 		text, err = value.Line()
 		f.SetText(into, text)
@@ -239,8 +239,15 @@ func (r *Request) decode(f *registered, value strictjson.Value) error {
 	return err
 }
 
-// isReadable reports whether a member is text for people.
-func isReadable(f *registered) bool { return f.Tag.Get("lang") != "" && !isURIMember(f.Name) }
+// readable are the members that are text for people.
+var readable = func() (set memberSet) {
+	for i := range members.Fields {
+		if f := &members.Fields[i]; f.Tag.Get("lang") != "" && !isURIMember(f.Name) {
+			set.Add(i)
+		}
+	}
+	return set
+}()
 
 // keepsEmpty says for which lists an empty one is not an absent one: a machine
 // client has no redirect URIs and no response types.
@@ -257,7 +264,7 @@ func (r *Request) localized(i int, name string, value strictjson.Value) error {
 		}
 	}
 	read := strictjson.Value.Text
-	if isReadable(&members.Fields[i]) {
+	if readable.Has(i) {
 		read = strictjson.Value.Line
 	}
 	text, err := read(value)

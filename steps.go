@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
@@ -137,33 +138,49 @@ const unreadable = "must not contain bidirectional embeddings, overrides or isol
 // checkReadable judges what people read of the client: users its names, in
 // every language, and operators the rest.
 func (reg *Registration) checkReadable() error {
-	allowed, sentence := reg.Readable, "must contain only characters that are accepted in names here"
-	if allowed == nil {
-		allowed, sentence = ReadableRune, unreadable
+	accepted, sentence := isReadable, unreadable
+	if allowed := reg.Readable; allowed != nil {
+		accepted, sentence = func(text string) bool { return all(text, allowed) }, "must contain only characters that are accepted in names here"
 	}
 	for name, text := range reg.names() {
-		if !all(text, allowed) {
+		if !accepted(text) {
 			base, _, _ := strings.Cut(name, "#")
 			return refuse(InvalidClientMetadata, base, base+".characters", "%s %s", name, sentence)
 		}
 	}
 	c := reg.Client
 	for i, contact := range c.Contacts {
-		if !all(contact, ReadableRune) {
+		if !isReadable(contact) {
 			return refuse(InvalidClientMetadata, "contacts", "contacts.characters", "contacts[%d] %s", i, unreadable)
 		}
 	}
-	if !all(c.SoftwareID, ReadableRune) {
+	if !isReadable(c.SoftwareID) {
 		return refuseMember("software_id", "characters", unreadable)
 	}
-	if !all(c.SoftwareVersion, ReadableRune) {
+	if !isReadable(c.SoftwareVersion) {
 		return refuseMember("software_version", "characters", unreadable)
 	}
 	return nil
 }
 
+// isReadable reports whether all characters of text are readable, as those of ASCII
+// are.
+func isReadable(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return all(text, ReadableRune)
+		}
+	}
+	return true
+}
+
 func all(text string, allowed func(r rune) bool) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) })
+	for _, r := range text {
+		if !allowed(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // names yields the members that users read, by name, and each of their texts:

@@ -9,9 +9,12 @@ import (
 )
 
 // candidates are the clients that may make room for others, the oldest on top
-// of a heap. One that was used, changed or deleted since is found out when it
-// comes to the top.
-type candidates struct{ places byAge }
+// of a heap, from the first time on that room was asked for. One that was used,
+// changed or deleted since is found out when it comes to the top.
+type candidates struct {
+	wanted bool
+	places byAge
+}
 
 type byAge []place
 
@@ -31,14 +34,18 @@ const leastCandidates = 1024
 // add notes a client that is among clients already. As many candidates as
 // clients that are no more are no longer worth keeping.
 func (c *candidates) add(clientID string, stored storedClient, clients map[string]storedClient) {
-	if !stored.evictable() {
-		return
-	}
-	if len(c.places) < leastCandidates+2*len(clients) {
+	switch {
+	case !c.wanted || !stored.evictable():
+	case len(c.places) < leastCandidates+2*len(clients):
 		heap.Push(&c.places, place{stored.created, clientID})
-		return
+	default:
+		c.gather(clients)
 	}
-	c.places = c.places[:0]
+}
+
+// gather finds all candidates.
+func (c *candidates) gather(clients map[string]storedClient) {
+	c.wanted, c.places = true, c.places[:0]
 	for id, stored := range clients {
 		if stored.evictable() {
 			c.places = append(c.places, place{stored.created, id})
@@ -50,14 +57,17 @@ func (c *candidates) add(clientID string, stored storedClient, clients map[strin
 // evictable reports whether a client may make room: it is an active client of a
 // source that comes back by itself, and was never used.
 func (s *storedClient) evictable() bool {
-	return s.mayGo && s.activated == 0 && s.lastUsed == 0 && !s.created.IsZero()
+	return s.mayGo && s.activated == 0 && s.lastUsed == 0 && s.created != 0
 }
 
 // oldest returns the oldest client that may make room.
 func (s *Store) oldest() (place, bool) {
+	if !s.candidates.wanted {
+		s.candidates.gather(s.clients)
+	}
 	for len(s.candidates.places) > 0 {
 		top := s.candidates.places[0]
-		if stored, found := s.clients[top.name]; found && stored.evictable() && stored.created.Equal(top.created) {
+		if stored, found := s.clients[top.name]; found && stored.evictable() && stored.created == top.created {
 			return top, true
 		}
 		heap.Pop(&s.candidates.places)
@@ -71,12 +81,12 @@ func (s *Store) EvictClient(ctx context.Context, createdBefore time.Time) (evict
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	oldest, found := s.oldest()
-	if found && oldest.created.Before(createdBefore) {
+	if found && oldest.created < nanos(createdBefore) {
 		if evicted, err = s.clients[oldest.name].client(); err != nil {
 			return nil, time.Time{}, err
 		}
 		s.drop(oldest.name)
 		oldest, _ = s.oldest()
 	}
-	return evicted, oldest.created, nil
+	return evicted, fromNanos(oldest.created), nil
 }

@@ -6,6 +6,7 @@ package memstore
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -40,8 +41,8 @@ type Store struct {
 type storedClient struct {
 	document            []byte
 	revision            int64
-	created             time.Time
-	activated, lastUsed int64 // nanoseconds since 1970, 0 for never
+	created             int64 // as nanos says, like the next two
+	activated, lastUsed int64
 	activatedBy         string
 	about               *dcr.DocumentRecord // what was noted of its document; nil for nothing
 	mayGo               bool                // to make room, as long as it is not used
@@ -79,10 +80,10 @@ func (s storedClient) client() (*dcr.Client, error) {
 		return nil, err
 	}
 	client.Revision = s.revision
-	if client.ActivatedAt.IsZero() && s.activated != 0 {
-		client.ActivatedAt = time.Unix(0, s.activated).UTC()
+	if client.ActivatedAt.IsZero() {
+		client.ActivatedAt = fromNanos(s.activated)
 	}
-	if used := time.Unix(0, s.lastUsed).UTC(); s.lastUsed != 0 && client.LastUsedAt.Before(used) {
+	if used := fromNanos(s.lastUsed); client.LastUsedAt.Before(used) {
 		client.LastUsedAt = used
 	}
 	if client.ActivatedBy == "" {
@@ -97,7 +98,7 @@ func (s storedClient) client() (*dcr.Client, error) {
 // holds takes over what is kept beside the document of a client. What was noted
 // of its own document stays only where that is newer.
 func (s *storedClient) holds(client *dcr.Client) {
-	s.created = client.CreatedAt
+	s.created = nanos(client.CreatedAt)
 	s.touch(client.ActivatedAt, client.LastUsedAt)
 	s.mayGo = client.Status == dcr.StatusActive && (client.Source == dcr.SourceDynamic || client.Source == dcr.SourceDocument)
 	if client.ActivatedBy != "" {
@@ -118,12 +119,33 @@ func latest(of *dcr.DocumentRecord) time.Time {
 
 // touch notes a use.
 func (s *storedClient) touch(activated, lastUsed time.Time) {
-	if s.activated == 0 && !activated.IsZero() {
-		s.activated = activated.UnixNano()
+	if s.activated == 0 {
+		s.activated = nanos(activated)
 	}
 	if !lastUsed.IsZero() {
-		s.lastUsed = max(s.lastUsed, lastUsed.UnixNano())
+		s.lastUsed = max(s.lastUsed, nanos(lastUsed))
 	}
+}
+
+// nanos are the nanoseconds from 1970 to t, 0 for the zero time and what an int64
+// holds for one that is too far away.
+func nanos(t time.Time) int64 {
+	switch year := t.Year(); {
+	case t.IsZero():
+		return 0
+	case year < 1678:
+		return math.MinInt64
+	case year > 2261:
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
 }
 
 // use notes a use, which is never in the future.

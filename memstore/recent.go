@@ -1,13 +1,13 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dynreg/dcr"
 )
@@ -15,23 +15,18 @@ import (
 // place is where a client, or an initial access token, stands in a list that
 // has the last created first.
 type place struct {
-	created time.Time
+	created int64 // as nanos says
 	name    string
 }
 
 // compare is negative where p stands in front of other. Of two that were created
 // at once, the one with the greater name does.
 func (p place) compare(other place) int {
-	if order := other.created.Compare(p.created); order != 0 {
-		return order
-	}
-	return strings.Compare(other.name, p.name)
+	return cmp.Or(cmp.Compare(other.created, p.created), strings.Compare(other.name, p.name))
 }
 
 // cursor writes a place, for the page behind it.
-func (p place) cursor() string {
-	return fmt.Sprintf("%d.%d.%s", p.created.Unix(), p.created.Nanosecond(), p.name)
-}
+func (p place) cursor() string { return fmt.Sprintf("%d.%s", p.created, p.name) }
 
 var errCursor = errors.New("memstore: the cursor is none that this store made")
 
@@ -40,16 +35,12 @@ func behind(cursor string) (func(place) bool, error) {
 	if cursor == "" {
 		return func(place) bool { return true }, nil
 	}
-	parts := strings.SplitN(cursor, ".", 3)
-	if len(parts) != 3 {
+	created, name, found := strings.Cut(cursor, ".")
+	at, err := strconv.ParseInt(created, 10, 64)
+	if err != nil || !found {
 		return nil, errCursor
 	}
-	seconds, err := strconv.ParseInt(parts[0], 10, 64)
-	nanos, wrong := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || wrong != nil {
-		return nil, errCursor
-	}
-	from := place{time.Unix(seconds, nanos), parts[2]}
+	from := place{at, name}
 	return func(p place) bool { return from.compare(p) < 0 }, nil
 }
 
@@ -95,7 +86,7 @@ func (s *Store) ListInitialAccessTokens(ctx context.Context, cursor string, limi
 	if err != nil || limit <= 0 {
 		return nil, "", err
 	}
-	placeOf := func(token dcr.InitialAccessToken) place { return place{token.CreatedAt, token.Hash} }
+	placeOf := func(token dcr.InitialAccessToken) place { return place{nanos(token.CreatedAt), token.Hash} }
 	s.mu.RLock()
 	for _, token := range s.tokens {
 		if isBehind(placeOf(token)) {

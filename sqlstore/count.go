@@ -15,7 +15,11 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 	if active := filter.Status; active != nil && *active == dcr.StatusActive {
 		// Those that are not active are few, and to find them is cheap.
 		filter.Status = nil
-		if all := s.selection(filter); all.inGo == nil && all.id == s.everything().id {
+		all, err := s.selection(ctx, filter)
+		if err != nil {
+			return 0, err
+		}
+		if all.inGo == nil && all.id == s.everything().id {
 			others := s.having(searchKey{name: keyStatus})
 			others.asked = all.asked
 			count, err := s.count(ctx, all)
@@ -27,7 +31,10 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 		}
 		filter.Status = active
 	}
-	sel := s.selection(filter)
+	sel, err := s.selection(ctx, filter)
+	if err != nil {
+		return 0, err
+	}
 	if sel.inGo == nil {
 		return s.count(ctx, sel)
 	}
@@ -47,13 +54,11 @@ func (s *Store) count(ctx context.Context, sel *selection) (count int64, err err
 	if sel.counted != nil && sel.id == s.everything().id {
 		parts = sel.counted
 	}
-	if hint := s.dialect.traits().indexHint; hint != "" && sel.id == s.everything().id {
+	if hint := s.dialect.traits().indexHint; hint != "" && sel.index != "" && sel.id == s.everything().id {
 		// MySQL takes the documents themselves for an index of the tenants.
-		switch {
-		case sel.asked.text == "":
-			from += fmt.Sprintf(hint, "{.clients_created}")
-		case sel.onlyTimes:
-			from += fmt.Sprintf(hint, "{.clients_idle}")
+		from += fmt.Sprintf(hint, sel.index)
+		if sel.index == byCreation {
+			parts = []clause{sel.asked}
 		}
 	}
 	for _, part := range parts {

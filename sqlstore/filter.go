@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"context"
+
 	"github.com/dynreg/dcr"
 )
 
@@ -25,21 +27,21 @@ func (c *clause) join(other clause) {
 // order of their ids: that of all clients, or that of a key. What that index
 // does not know is asked of each client that it gives.
 type selection struct {
-	from      string // the tables
-	id        string // the column with the id
-	given     string // what the index fulfils
-	givenArg  []any
-	asked     clause
-	narrow    [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
-	halves    []clause               // what is asked, by halves: of the clients that were never used, and of those that were
-	counted   []clause               // the same for counting; nil where no time is asked
-	onlyTimes bool                   // nothing else is asked
-	inGo      func(*dcr.Client) bool // what no column knows; nil for nothing
+	from     string // the tables
+	id       string // the column with the id
+	given    string // what the index fulfils
+	givenArg []any
+	asked    clause
+	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
+	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
+	counted  []clause               // the same for counting; nil where no time is asked
+	index    string                 // the one that knows all that is asked of all clients; empty where none does
+	inGo     func(*dcr.Client) bool // what no column knows; nil for nothing
 }
 
 // everything selects all clients of the tenant.
 func (s *Store) everything() *selection {
-	return &selection{from: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}}
+	return &selection{from: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}, index: byCreation}
 }
 
 // having selects the clients with a key, of whatever value where k has none.
@@ -64,7 +66,7 @@ const (
 
 // selection says filter in SQL. Of several keys, the one that is likely to be
 // the rarest comes first.
-func (s *Store) selection(filter dcr.Filter) *selection {
+func (s *Store) selection(ctx context.Context, filter dcr.Filter) (*selection, error) {
 	var keys []searchKey
 	if filter.Status != nil && *filter.Status != dcr.StatusActive {
 		keys = appendKey(keys, keyStatus, string(*filter.Status))
@@ -83,25 +85,27 @@ func (s *Store) selection(filter dcr.Filter) *selection {
 		sel.asked.and(isActive)
 	}
 	if filter.Policy != "" {
-		sel.askNarrow("policy = ? AND policy <> ''", key(filter.Policy))
+		sel.askNarrow(clause{" AND policy = ? AND policy <> ''", []any{key(filter.Policy)}})
 	}
 	if source := filter.Source; source != nil && *source == dcr.SourceDynamic {
 		sel.asked.and("source = '" + string(dcr.SourceDynamic) + "'")
 	} else if source != nil {
-		sel.askNarrow("source = ? AND source <> '"+string(dcr.SourceDynamic)+"'", key(asRead(string(*source))))
+		asked, err := s.ofSource(ctx, key(asRead(string(*source))))
+		if err != nil {
+			return nil, err
+		}
+		sel.askNarrow(asked)
 	}
 	sel.askTimes(filter)
 	if filter.NamePrefix != "" || filter.RedirectHost != "" {
 		asked := dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
 		sel.inGo = asked.Selects
 	}
-	return sel
+	return sel, nil
 }
 
 // askNarrow asks what an index knows to which few clients may belong.
-func (sel *selection) askNarrow(condition string, args ...any) {
-	var one clause
-	one.and(condition, args...)
+func (sel *selection) askNarrow(one clause) {
 	sel.asked.join(one)
 	sel.narrow = append(sel.narrow, []clause{one})
 }
@@ -114,6 +118,13 @@ const (
 	unused = "last_used_at = 0"
 	used   = "last_used_at > 0"
 	idle   = "last_used_at <> 0"
+)
+
+// Indexes of all clients, where an index has all rows: in the order of their
+// creation, and in that of their last use.
+const (
+	byCreation = "{.clients_created}"
+	byUse      = "{.clients_idle}"
 )
 
 // askTimes asks when clients were created and used, after all else was asked.
@@ -145,6 +156,12 @@ func (sel *selection) askTimes(filter dcr.Filter) {
 	for i := range halves {
 		sel.halves = append(sel.halves, half(halves[i], times, others))
 	}
+	switch {
+	case others.text != "":
+		sel.index = ""
+	case filter.NeverActivated || !filter.UsedBefore.IsZero():
+		sel.index = byUse
+	}
 	if times.text == "" {
 		return
 	}
@@ -154,7 +171,6 @@ func (sel *selection) askTimes(filter dcr.Filter) {
 		sel.counted = append(sel.counted, half(narrow[i], times, others))
 	}
 	sel.narrow = append(sel.narrow, ways)
-	sel.onlyTimes = others.text == ""
 	sel.asked.join(times)
 	if filter.NeverActivated {
 		sel.asked.and(unused)

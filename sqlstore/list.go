@@ -25,7 +25,11 @@ func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string
 		start = after[:i]
 	}
 	return func(yield func(*dcr.Client, error) bool) {
-		sel := s.selection(filter)
+		sel, err := s.selection(ctx, filter)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		for page, err := range s.pages(ctx, sel, start, pageSize) {
 			if err != nil {
 				yield(nil, err)

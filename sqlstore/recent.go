@@ -44,7 +44,10 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 	if err != nil || limit <= 0 {
 		return nil, "", err
 	}
-	sel := s.selection(filter)
+	sel, err := s.selection(ctx, filter)
+	if err != nil {
+		return nil, "", err
+	}
 	places, few, err := s.few(ctx, sel)
 	if err != nil {
 		return nil, "", err

@@ -46,9 +46,13 @@ func (s *statements) setNotes(set func(*statement, string), t *traits, one strin
 
 // setEvictions are the statements that look over clients and tenants as they are
 // in the indexes.
-func (s *statements) setEvictions(set func(*statement, string), one string) {
+func (s *statements) setEvictions(set func(*statement, string), t *traits, one string) {
 	const neverUsed = unused + " AND activated_at = 0"
-	set(&s.oldest, "SELECT "+orderedRow+" FROM {clients} AS c WHERE c.tenant = ? AND "+neverUsed+" AND created_at > 0"+
+	from := " FROM {clients} AS c"
+	if t.indexHint != "" {
+		from += fmt.Sprintf(t.indexHint, byUse)
+	}
+	set(&s.oldest, "SELECT "+orderedRow+from+" WHERE c.tenant = ? AND "+neverUsed+" AND created_at > 0"+
 		" AND source IN ('"+string(dcr.SourceDynamic)+"', '"+string(dcr.SourceDocument)+"') AND "+isActive+" ORDER BY created_at, client_id LIMIT 2")
 	set(&s.evict, "DELETE FROM {clients}"+one+" AND revision = ? AND "+neverUsed)
 	set(&s.firstTenant, "SELECT tenant FROM {clients} ORDER BY tenant LIMIT 1")
@@ -72,7 +76,7 @@ func newStatements(t *traits, names names) *statements {
 	set(&s.remove, "DELETE FROM {clients}"+one)
 	set(&s.removeRevision, "DELETE FROM {clients}"+one+" AND revision = ?")
 	s.setNotes(set, t, one)
-	s.setEvictions(set, one)
+	s.setEvictions(set, t, one)
 
 	for n := range maxKeys + 1 {
 		set(&s.updateSame[n], update+fmt.Sprintf(" AND %d = (SELECT COUNT(*) FROM {client_keys}%s)", n, one)+

@@ -17,47 +17,51 @@ type reason struct {
 	clause
 	order  []string
 	values func(*ordered) []any // of the columns of order
+	byKind bool                 // the index has them in that order within each kind
 }
 
 // reasons are the conditions of rule, each without the clients that one before
 // it selects.
-func (s *Store) reasons(rule dcr.SweepRule) (reasons []reason) {
-	add := func(before time.Time, condition string, order []string, values func(*ordered) []any) {
+func reasons(rule dcr.SweepRule) (reasons []reason) {
+	add := func(before time.Time, condition string, r reason) {
 		if !before.IsZero() {
-			own := clause{}
-			own.and(condition, micros(before))
-			reasons = append(reasons, reason{own, order, values})
+			r.and(condition, micros(before))
+			reasons = append(reasons, r)
 		}
 	}
-	add(rule.NeverActivatedBefore, unused+" AND created_at > 0 AND created_at < ? AND activated_at = 0 AND "+isActive,
-		[]string{"created_at", "client_id"}, func(r *ordered) []any { return []any{r.created, r.id} })
-	add(rule.IdleBefore, idle+" AND last_used_at < ?",
-		[]string{"last_used_at", "created_at", "client_id"}, func(r *ordered) []any { return []any{r.lastUsed, r.created, r.id} })
-	add(rule.WithdrawnBefore, "withdrawn_at > 0 AND withdrawn_at < ?",
-		[]string{"withdrawn_at", "client_id"}, func(r *ordered) []any { return []any{r.withdrawn, r.id} })
-	// In MySQL, one index has the end of a client behind that of its document.
+	add(rule.NeverActivatedBefore, unused+" AND created_at > 0 AND created_at < ? AND activated_at = 0 AND "+isActive, reason{
+		order:  []string{"created_at", "client_id"},
+		values: func(r *ordered) []any { return []any{r.created, r.id} },
+	})
+	add(rule.IdleBefore, idle+" AND last_used_at < ?", reason{
+		order:  []string{"last_used_at", "created_at", "client_id"},
+		values: func(r *ordered) []any { return []any{r.lastUsed, r.created, r.id} },
+	})
+	add(rule.WithdrawnBefore, "withdrawn_at > 0 AND withdrawn_at < ?", reason{
+		order:  []string{"withdrawn_at", "expires_at", "created_at", "client_id"},
+		values: func(r *ordered) []any { return []any{r.withdrawn, r.expires, r.created, r.id} },
+		byKind: true,
+	})
+	// The index has the end of a client behind that of its document.
 	for _, documents := range []string{"withdrawn_at = 0", "withdrawn_at > 0"} {
-		add(rule.ExpiredBefore, documents+" AND expires_at > 0 AND expires_at < ?",
-			[]string{"expires_at", "client_id"}, func(r *ordered) []any { return []any{r.expires, r.id} })
+		add(rule.ExpiredBefore, documents+" AND expires_at > 0 AND expires_at < ?", reason{
+			order:  []string{"expires_at", "created_at", "client_id"},
+			values: func(r *ordered) []any { return []any{r.expires, r.created, r.id} },
+			byKind: true,
+		})
 	}
 	return reasons
 }
 
-// sources asks for the sources of the clients that rule is about.
-func sources(rule dcr.SweepRule) (asked clause) {
+// sources are those of the clients that rule is about, as the column has them.
+func sources(rule dcr.SweepRule) (values []any) {
 	if rule.Sources == nil {
-		asked.and("source = '" + string(dcr.SourceDynamic) + "'")
-		return asked
+		return []any{string(dcr.SourceDynamic)}
 	}
-	if len(rule.Sources) == 0 {
-		asked.and("1 = 0")
-		return asked
-	}
-	asked.text = " AND source IN (?" + strings.Repeat(", ?", len(rule.Sources)-1) + ")"
 	for _, source := range rule.Sources {
-		asked.args = append(asked.args, key(asRead(string(source))))
+		values = append(values, key(asRead(string(source))))
 	}
-	return asked
+	return values
 }
 
 // SweepClients deletes the clients that rule selects, in batches of one
@@ -69,26 +73,42 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 	if rule.BatchSize <= 0 {
 		rule.BatchSize = 500
 	}
-	asked := sources(rule)
-	for _, reason := range s.reasons(rule) {
+	from := sources(rule)
+	if len(from) == 0 {
+		return 0, nil
+	}
+	var known clause // what the reasons before do not select
+	for _, reason := range reasons(rule) {
+		parts := []clause{{" AND source IN (?" + strings.Repeat(", ?", len(from)-1) + ")", from}}
+		if reason.byKind {
+			if parts, err = s.byKind(ctx, from); err != nil {
+				return swept, err
+			}
+		}
 		own := reason.clause
-		reason.clause = clause{own.text, slices.Clone(own.args)}
-		reason.join(asked)
-		var some int64
-		if rule.DryRun {
-			sel := s.everything()
-			sel.asked = reason.clause
-			some, err = s.count(ctx, sel)
-		} else {
-			some, err = s.sweep(ctx, rule, reason)
+		for _, part := range parts {
+			reason.clause = clause{own.text, slices.Clone(own.args)}
+			reason.join(part)
+			reason.join(known)
+			some, err := s.sweepFor(ctx, rule, reason)
+			swept += some
+			if err != nil {
+				return swept, err
+			}
 		}
-		swept += some
-		if err != nil {
-			return swept, err
-		}
-		asked.and("NOT ("+strings.TrimPrefix(own.text, " AND ")+")", own.args...)
+		known.and("NOT ("+strings.TrimPrefix(own.text, " AND ")+")", own.args...)
 	}
 	return swept, nil
+}
+
+// sweepFor deletes the clients of one reason or, dry, counts them.
+func (s *Store) sweepFor(ctx context.Context, rule dcr.SweepRule, reason reason) (int64, error) {
+	if rule.DryRun {
+		sel := s.everything()
+		sel.asked = reason.clause
+		return s.count(ctx, sel)
+	}
+	return s.sweep(ctx, rule, reason)
 }
 
 // sweep deletes the clients of one reason.

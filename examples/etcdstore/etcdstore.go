@@ -31,6 +31,9 @@ type record struct {
 
 // Add implements [dcr.ClientConfigurationStore].
 func (s Store) Add(ctx context.Context, client *dcr.Client) error {
+	if err := dcr.CheckClientID(client.ID); err != nil {
+		return err
+	}
 	unused := clientv3.Compare(clientv3.CreateRevision(s.Prefix+client.ID), "=", 0)
 	return s.put(ctx, client, dcr.NewRevision(), unused, dcr.ErrClientExists)
 }

@@ -6,7 +6,5 @@ ALTER TABLE {clients} ADD COLUMN /*M! IF NOT EXISTS */ activated_by longtext CHA
 ALTER TABLE {initial_access_tokens} ADD COLUMN /*M! IF NOT EXISTS */ created_at bigint NOT NULL DEFAULT 0;
 CREATE INDEX /*M! IF NOT EXISTS */ {.clients_created} ON {clients} (tenant, created_at, client_id);
 CREATE INDEX /*M! IF NOT EXISTS */ {.clients_idle} ON {clients} (tenant, last_used_at, created_at, client_id, activated_at);
-CREATE INDEX /*M! IF NOT EXISTS */ {.clients_policy} ON {clients} (tenant, policy, created_at, client_id);
-CREATE INDEX /*M! IF NOT EXISTS */ {.clients_source} ON {clients} (tenant, source, created_at, client_id);
-CREATE INDEX /*M! IF NOT EXISTS */ {.clients_ends} ON {clients} (tenant, withdrawn_at, expires_at, client_id);
+CREATE INDEX /*M! IF NOT EXISTS */ {.clients_marked} ON {clients} (tenant, policy, source, withdrawn_at, expires_at, created_at, client_id);
 CREATE INDEX /*M! IF NOT EXISTS */ {.initial_access_tokens_created} ON {initial_access_tokens} (tenant, created_at, hash);

@@ -7,8 +7,6 @@ ALTER TABLE {initial_access_tokens} ADD COLUMN created_at integer NOT NULL DEFAU
 CREATE INDEX IF NOT EXISTS {.clients_unused} ON {clients} (tenant, created_at, client_id, activated_at) WHERE last_used_at = 0;
 CREATE INDEX IF NOT EXISTS {.clients_used} ON {clients} (tenant, created_at, client_id) WHERE last_used_at > 0;
 CREATE INDEX IF NOT EXISTS {.clients_idle} ON {clients} (tenant, last_used_at, created_at, client_id) WHERE last_used_at <> 0;
-CREATE INDEX IF NOT EXISTS {.clients_policy} ON {clients} (tenant, policy, created_at, client_id) WHERE policy <> '';
-CREATE INDEX IF NOT EXISTS {.clients_source} ON {clients} (tenant, source, created_at, client_id) WHERE source <> 'dynamic';
-CREATE INDEX IF NOT EXISTS {.clients_expires} ON {clients} (tenant, expires_at, client_id) WHERE expires_at > 0;
-CREATE INDEX IF NOT EXISTS {.clients_withdrawn} ON {clients} (tenant, withdrawn_at, client_id) WHERE withdrawn_at > 0;
+CREATE INDEX IF NOT EXISTS {.clients_marked} ON {clients} (tenant, policy, source, withdrawn_at, expires_at, created_at, client_id)
+	WHERE policy <> '' OR source <> 'dynamic' OR withdrawn_at > 0 OR expires_at > 0;
 CREATE INDEX IF NOT EXISTS {.initial_access_tokens_created} ON {initial_access_tokens} (tenant, created_at, hash);
