@@ -22,7 +22,7 @@ var redirectCases = []hostCase{
 	{"UnvalidatedRedirect", "the server is an open redirector, and phishing begins at its address (RFC 9700 §4.11)", "send an AuthorizationError nowhere but to its RedirectURI", unvalidatedRedirect},
 }
 
-// loopbackPort is one that TestHost does not listen on.
+// loopbackAtPort is where nobody listens.
 const loopbackAtPort = "http://127.0.0.1:49321/callback"
 
 func loopbackPort(d *driver) error {
@@ -73,7 +73,7 @@ func webLookalike(d *driver) error {
 	)
 }
 
-// lookalikes says to which of these the server sends a browser.
+// lookalikes says to which of these the server sends a code.
 func (d *driver) lookalikes(p *party, uris ...string) error {
 	if _, err := d.ticket(p, nil); err != nil {
 		return err
@@ -86,12 +86,12 @@ func (d *driver) lookalikes(p *party, uris ...string) error {
 		if err != nil {
 			return err
 		}
-		if landed.to != "" && !(landed.code == "" && landed.to == p.RedirectURIs[0]) {
+		if landed.code != "" && landed.to != p.RedirectURIs[0] {
 			sent = append(sent, uri)
 		}
 	}
 	if sent != nil {
-		return fmt.Errorf("the server sent browsers to %s, and %s registered %s", strings.Join(sent, " and "), p.what, p.RedirectURIs[0])
+		return fmt.Errorf("the server sent codes to %s, and %s registered %s", strings.Join(sent, " and "), p.what, p.RedirectURIs[0])
 	}
 	return nil
 }

@@ -103,21 +103,30 @@ func (s *server) find(secret, kind string) (token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, known := s.tokens[key(secret)]
-	if !known || t.kind != kind || t.used || t.ended || !t.ends.IsZero() && !time.Now().Before(t.ends) {
+	if !known || !t.good(kind) {
 		return token{}, false
 	}
 	return *t, true
 }
 
-// use takes a code or a refresh token away. A second use voids all that came of
-// the first: one of the two was a thief (RFC 9700 §4.14).
-func (s *server) use(secret string) (first bool) {
+// take is find for a code or a refresh token of the client, and uses it up: of two
+// who come at once, one gets it. When it comes again, one of the two was a thief,
+// and all that came of the grant is void (RFC 9700 §4.14.2).
+func (s *server) take(secret, kind string, client *dcr.Client) (token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.tokens[key(secret)]
-	first = !t.used
-	t.used, t.ended = true, t.ended || !first
-	return first
+	t, known := s.tokens[key(secret)]
+	if !known || t.clientID != client.ID {
+		return token{}, false
+	}
+	good := t.good(kind)
+	t.ended = t.ended || t.used
+	t.used = t.used || good
+	return *t, good
+}
+
+func (t *token) good(kind string) bool {
+	return t.kind == kind && !t.used && !t.ended && (t.ends.IsZero() || time.Now().Before(t.ends))
 }
 
 func key(secret string) string { return dcr.HashSecret(dcr.Plaintext(secret)).Value }
@@ -195,12 +204,13 @@ func (s *server) token(w http.ResponseWriter, r *http.Request) {
 // exchange returns the answer to a token request. An outage is an error of
 // Authenticate, before anything is used up.
 func (s *server) exchange(r *http.Request) (map[string]any, error) {
-	secret := r.PostFormValue("refresh_token")
-	refreshed, isRefresh := s.find(secret, "refresh")
-	sender, err := s.clients.Authenticate(r)
-	if isRefresh {
-		sender, err = s.clients.AuthenticateRefresh(r, refreshed.method)
+	authenticate := s.clients.Authenticate
+	if refreshed, good := s.find(r.PostFormValue("refresh_token"), "refresh"); good {
+		authenticate = func(r *http.Request) (*clientauth.Authentication, error) {
+			return s.clients.AuthenticateRefresh(r, refreshed.method)
+		}
 	}
+	sender, err := authenticate(r)
 	if err != nil {
 		return nil, err
 	}
@@ -214,23 +224,17 @@ func (s *server) exchange(r *http.Request) (map[string]any, error) {
 		scopes := client.GrantScopes(strings.Fields(r.PostFormValue("scope")))
 		return s.respond(&grant{clientID: client.ID, scopes: scopes}, client, scopes), nil
 	case grantType == "refresh_token":
-		if !isRefresh || refreshed.clientID != client.ID || client.RefreshTokenUsage == dcr.RefreshTokenOneTimeOnly && !s.use(secret) {
-			return nil, refuse(dcr.InvalidGrant, "the refresh token is none of this client's")
-		}
-		return s.refresh(r, client, refreshed)
+		return s.refresh(r, client)
 	}
 	return s.redeem(r, sender)
 }
 
 // redeem exchanges a code.
 func (s *server) redeem(r *http.Request, sender *clientauth.Authentication) (map[string]any, error) {
-	code, client := r.PostFormValue("code"), sender.Client
-	t, good := s.find(code, "code")
-	switch {
-	case !good || t.clientID != client.ID || t.redirectURI != r.PostFormValue("redirect_uri"):
-		return nil, refuse(dcr.InvalidGrant, "the code is none of this client's, or redirect_uri is another")
-	case !s.use(code):
-		return nil, refuse(dcr.InvalidGrant, "the code was used before")
+	client := sender.Client
+	t, good := s.take(r.PostFormValue("code"), "code", client)
+	if !good || t.redirectURI != r.PostFormValue("redirect_uri") {
+		return nil, refuse(dcr.InvalidGrant, "the code is no longer good, none of this client's, or was sent to another redirect_uri")
 	}
 	if err := client.VerifyCodeVerifier(t.challenge, "S256", r.PostFormValue("code_verifier")); err != nil {
 		return nil, err
@@ -244,16 +248,18 @@ func (s *server) redeem(r *http.Request, sender *clientauth.Authentication) (map
 }
 
 // refresh answers with what is left of a grant, or the part of it that is asked
-// for.
-func (s *server) refresh(r *http.Request, client *dcr.Client, t token) (map[string]any, error) {
+// for, and with the next refresh token.
+func (s *server) refresh(r *http.Request, client *dcr.Client) (map[string]any, error) {
+	t, good := s.take(r.PostFormValue("refresh_token"), "refresh", client)
+	if !good {
+		return nil, refuse(dcr.InvalidGrant, "the refresh token is no longer good, or none of this client's")
+	}
 	scopes := client.GrantScopes(t.scopes)
 	if asked := strings.Fields(r.PostFormValue("scope")); len(asked) > 0 {
 		scopes = slices.DeleteFunc(scopes, func(scope string) bool { return !slices.Contains(asked, scope) })
 	}
 	response := s.respond(t.grant, client, scopes)
-	if client.RefreshTokenUsage == dcr.RefreshTokenOneTimeOnly {
-		response["refresh_token"] = s.issue(t.grant, "refresh", t.scopes, client.RefreshTokenEnd(t.began, time.Now()))
-	}
+	response["refresh_token"] = s.issue(t.grant, "refresh", t.scopes, client.RefreshTokenEnd(t.began, time.Now()))
 	return response, nil
 }
 
