@@ -19,6 +19,7 @@ var redirectCases = []hostCase{
 	{"LoopbackLookalike", "what listens there need not be the application, and gets its code (RFC 8252 §7.3)", askClient, loopbackLookalike},
 	{"LoopbackWeb", "the port is free for native applications only: on a server with many users, other ports are other people's", askClient, loopbackWeb},
 	{"WebLookalike", "redirect URIs are compared octet by octet (RFC 9700 §2.1), or codes go astray", askClient, webLookalike},
+	{"ResponseMode", "clients may say what is the default anyway, and cannot get in", askClient, responseMode},
 	{"UnvalidatedRedirect", "the server is an open redirector, and phishing begins at its address (RFC 9700 §4.11)", "send an AuthorizationError nowhere but to its RedirectURI", unvalidatedRedirect},
 }
 
@@ -26,17 +27,23 @@ var redirectCases = []hostCase{
 const loopbackAtPort = "http://127.0.0.1:49321/callback"
 
 func loopbackPort(d *driver) error {
-	p, err := d.native()
-	if err != nil {
-		return err
+	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
+		registered, asked := "http://"+host+"/callback", "http://"+host+":49321/callback"
+		p, err := d.nativeAt(registered)
+		if err != nil {
+			return err
+		}
+		query, _ := d.request(p)
+		query.Set("redirect_uri", asked)
+		landed, err := d.open(query)
+		if err != nil {
+			return err
+		}
+		if landed.code == "" || landed.to != asked {
+			return fmt.Errorf("the server answered %s to a native client that registered %s and asks for %s", landed, registered, asked)
+		}
 	}
-	query, _ := d.request(p)
-	query.Set("redirect_uri", loopbackAtPort)
-	landed, err := d.open(query)
-	if err == nil && (landed.code == "" || landed.to != loopbackAtPort) {
-		return fmt.Errorf("the server answered %s to a native client that registered %s and asks for %s", landed, loopbackRedirect, loopbackAtPort)
-	}
-	return err
+	return nil
 }
 
 func loopbackLookalike(d *driver) error {
@@ -71,6 +78,28 @@ func webLookalike(d *driver) error {
 		"https://app.example.com.evil.example/callback", "https://sub.app.example.com/callback", "https://app.example.com/other", "https://app.example.com/callback/",
 		"https://app.example.com/callback/../other", "https://app.example.com/callback/more", "https://app.example.com/callback?to=evil", "https://app.example.com/callback#fragment", "https://app.example.com/Callback",
 	)
+}
+
+func responseMode(d *driver) error {
+	parties, err := d.both()
+	if err != nil {
+		return err
+	}
+	for _, p := range parties {
+		if _, err := d.ticket(p, nil); err != nil {
+			return err
+		}
+		query, _ := d.request(p)
+		query.Set("response_mode", "query")
+		landed, err := d.open(query)
+		if err != nil {
+			return err
+		}
+		if landed.code == "" {
+			return fmt.Errorf("the server answered %s to %s that says response_mode=query", landed, p.what)
+		}
+	}
+	return nil
 }
 
 // lookalikes says to which of these the server sends a code.

@@ -25,8 +25,9 @@ type driver struct {
 	skips    map[string]string // reasons by name of the case
 	issuer   string
 	document serverDocument
-	at       string // where the document was found
-	audience string // of assertions, once one was taken
+	at       string      // where the document was found
+	audience string      // of assertions, once one was taken
+	key      *signingKey // of the clients that sign
 }
 
 // serverDocument is what the server says of itself.
@@ -42,7 +43,10 @@ type serverDocument struct {
 	Methods          []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	ChallengeMethods []string `json:"code_challenge_methods_supported"`
+	IDTokenAlgs      []string `json:"id_token_signing_alg_values_supported"`
 }
+
+const oauthDocument = "/.well-known/oauth-authorization-server" // RFC 8414 §3
 
 // discover reads the document where clients look for it.
 func (d *driver) discover() error {
@@ -52,7 +56,7 @@ func (d *driver) discover() error {
 	}
 	path := strings.TrimSuffix(issuer.Path, "/")
 	root := issuer.Scheme + "://" + issuer.Host
-	places := []string{root + "/.well-known/oauth-authorization-server" + path, root + path + "/.well-known/openid-configuration"}
+	places := []string{root + oauthDocument + path, root + path + "/.well-known/openid-configuration"}
 	for _, d.at = range places {
 		answer, err := d.send(http.MethodGet, d.at, nil, nil)
 		if err != nil {

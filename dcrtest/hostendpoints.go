@@ -4,11 +4,14 @@ package dcrtest
 // the other endpoints.
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
 )
@@ -16,10 +19,51 @@ import (
 const requireClient = "put clientauth.Authenticator.Require in front"
 
 var tokenInfoCases = []hostCase{
+	{"TokenLifetime", "an operator who shortens the lifetime of a client's tokens is not heard", "issue tokens for Client.AccessTokenLifetime", tokenLifetime},
+	{"TokenType", "a JWT that does not say what it is can be taken for another, such as an ID Token (RFC 9068 §2.1)", "write typ at+jwt into the header", tokenType},
 	{"IntrospectionAnonymous", "strangers try tokens until one is good, and read whose it is (RFC 7662 §4)", requireClient, introspectionAnonymous},
 	{"IntrospectionEnded", "a resource server that asks is told that the token of a client which is no more is good", "find the token's client and ask Client.CheckUsable", introspectionEnded},
 	{"RevocationAnonymous", "whoever saw a token ends the session of a client that has a secret (RFC 7009 §2.1)", requireClient, revocationAnonymous},
 	{"RevocationOtherClient", "clients end each other's sessions (RFC 7009 §2.1)", "compare the token's client with Authentication.Client of clientauth", revocationOtherClient},
+}
+
+func tokenLifetime(d *driver) error {
+	const shortened = time.Minute
+	p, err := d.web(func(client *dcr.Client) { client.AccessTokenLifetime = shortened })
+	if err != nil {
+		return err
+	}
+	granted, err := d.tokens(p)
+	if err != nil {
+		return err
+	}
+	if seconds, _ := granted.members["expires_in"].(float64); seconds > shortened.Seconds() {
+		return fmt.Errorf("the server issued a token for %v seconds to a client whose AccessTokenLifetime is %v", seconds, shortened)
+	}
+	return nil
+}
+
+func tokenType(d *driver) error {
+	parties, err := d.both()
+	if err != nil {
+		return err
+	}
+	for _, p := range parties {
+		granted, err := d.tokens(p)
+		if err != nil {
+			return err
+		}
+		encoded, _, _ := strings.Cut(granted.text("access_token"), ".")
+		text, err := base64.RawURLEncoding.DecodeString(encoded)
+		var header struct{ Alg, Typ string }
+		if err != nil || json.Unmarshal(text, &header) != nil || header.Alg == "" {
+			continue // not a JWT
+		}
+		if typ := strings.TrimPrefix(strings.ToLower(header.Typ), "application/"); typ != "at+jwt" {
+			return fmt.Errorf("the server issued an access token that is a JWT of typ %q", header.Typ)
+		}
+	}
+	return nil
 }
 
 // active reports whether the introspection endpoint says that a token is good.
@@ -166,6 +210,7 @@ const serveDocument = "serve Handler.ServeDiscovery"
 
 var discoveryCases = []hostCase{
 	{"DiscoveryIssuer", "clients refuse a document of another issuer (RFC 8414 §3.3)", serveDocument, discoveryIssuer},
+	{"DiscoveryPath", "clients that know OAuth alone look nowhere else (RFC 8414 §3)", serveDocument, discoveryPath},
 	{"DiscoveryPKCE", "clients refuse a server that does not say code_challenge_methods_supported, and plain invites what must be refused (RFC 9700 §2.1.1)", serveDocument, discoveryPKCE},
 	{"DiscoveryMethods", "clients take a server that says nothing to know client_secret_basic alone (RFC 8414 §2)", serveDocument, discoveryMethods},
 	{"DiscoveryRegistration", "clients cannot register where they do not find registration_endpoint", serveDocument, discoveryRegistration},
@@ -176,6 +221,13 @@ var discoveryCases = []hostCase{
 func discoveryIssuer(d *driver) error {
 	if d.document.Issuer != d.issuer {
 		return fmt.Errorf("the document says the issuer %q, and the server is %s", d.document.Issuer, d.issuer)
+	}
+	return nil
+}
+
+func discoveryPath(d *driver) error {
+	if !strings.Contains(d.at, oauthDocument) {
+		return fmt.Errorf("the document is at %s, and none at %s", d.at, oauthDocument)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 var scopeCases = []hostCase{
 	{"ScopeAtAuthorize", "the scope of a client is its ceiling, whatever a person consents to", "grant Authorization.Scopes of Client.CheckAuthorization, and say so in the token response (RFC 6749 §3.3)", scopeAtAuthorize},
+	{"ScopeWildcard", "a scope is a word and no pattern (RFC 6749 §3.3), and whoever may choose its scope may have any", "grant Authorization.Scopes of Client.CheckAuthorization", scopeWildcard},
 	{"ScopeAtRefresh", "a refresh must not give more than was granted (RFC 6749 §6)", "pass what is asked for at a refresh through what was granted and Client.GrantScopes", scopeAtRefresh},
 	{"ScopeNarrowed", "a scope that was taken from the client lives on in its refresh tokens", "pass what was granted through Client.GrantScopes at each refresh, and say so in the token response", scopeNarrowed},
 }
@@ -58,27 +59,53 @@ func scopeAtAuthorize(d *driver) error {
 		return err
 	}
 	for _, p := range parties {
-		if _, err := d.tokens(p); err != nil {
+		if err := d.grants(p, p.Scope, d.beyond()); err != nil {
 			return err
-		}
-		query, bought := d.request(p)
-		query.Set("scope", p.Scope+" "+strings.Join(d.beyond(), " "))
-		landed, err := d.open(query)
-		if err != nil {
-			return err
-		}
-		if bought.code = landed.code; bought.code == "" {
-			continue
-		}
-		got, err := d.right(p, bought.form())
-		if err != nil {
-			return err
-		}
-		if has := got.exceeds(d.beyond()); has != nil {
-			return fmt.Errorf("the server granted %s to %s, whose scope is %s", strings.Join(has, " "), p.what, p.Scope)
 		}
 	}
 	return nil
+}
+
+// grants reports what a client is granted of the scopes that it does not have.
+func (d *driver) grants(p *party, own string, beyond []string) error {
+	if _, err := d.tokens(p); err != nil {
+		return err
+	}
+	query, bought := d.request(p)
+	query.Set("scope", own+" "+strings.Join(beyond, " "))
+	landed, err := d.open(query)
+	if bought.code = landed.code; err != nil || bought.code == "" {
+		return err
+	}
+	got, err := d.right(p, bought.form())
+	if err != nil {
+		return err
+	}
+	if has := got.exceeds(beyond); has != nil {
+		return fmt.Errorf("the server granted %s to %s, whose scope is %s", strings.Join(has, " "), p.what, p.Scope)
+	}
+	return nil
+}
+
+// scopeWildcard gives a client scopes that are patterns in some libraries.
+func scopeWildcard(d *driver) error {
+	p, err := d.web(nil)
+	if err != nil {
+		return err
+	}
+	beyond, own := d.host.Scopes[1], p.Scope
+	if err := d.grants(p, own, []string{beyond}); err != nil {
+		return fmt.Errorf("%w: it needs no pattern to grant what a client does not have, as ScopeAtAuthorize says", errNotOffered)
+	}
+	patterns := []string{"*", "**"}
+	if i := strings.LastIndexAny(beyond, ".:/"); i >= 0 {
+		patterns = append(patterns, beyond[:i+1]+"*")
+	}
+	p.Scope += " " + strings.Join(patterns, " ")
+	if err := d.change(p, func(client *dcr.Client) { client.Scope = p.Scope }); err != nil {
+		return err
+	}
+	return d.grants(p, own, []string{beyond})
 }
 
 func scopeAtRefresh(d *driver) error {
@@ -143,7 +170,7 @@ func scopeNarrowed(d *driver) error {
 const askUsable = "ask Client.CheckUsable of a client that is read at each request; clientauth and Client.CheckAuthorization do"
 
 var statusCases = []hostCase{
-	{"ClientDeleted", "a client that is gone goes on with what it has", "read the client at each request", clientDeleted},
+	{"ClientDeleted", "a client that is gone gets nothing more, and is told so by invalid_client", "read the client at each request; clientauth does", clientDeleted},
 	{"ClientDisabled", "a client that was switched off for what it did goes on doing it", askUsable, clientDisabled},
 	{"ClientPending", "a client acts that nobody approved", askUsable, clientPending},
 	{"ClientExpired", "a client acts whose time is over", askUsable, clientExpired},

@@ -43,11 +43,13 @@ type party struct {
 type metadata map[string]any
 
 // native registers a public client on the person's own machine.
-func (d *driver) native() (*party, error) {
+func (d *driver) native() (*party, error) { return d.nativeAt(loopbackRedirect) }
+
+func (d *driver) nativeAt(redirectURI string) (*party, error) {
 	if !d.method("none") {
 		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks none", errNotOffered)
 	}
-	return d.register("a public native client", metadata{"redirect_uris": []string{loopbackRedirect}, "token_endpoint_auth_method": "none"}, nil)
+	return d.register("a public native client", metadata{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none"}, nil)
 }
 
 // web registers a confidential client with a secret. change, if not nil, edits
@@ -84,10 +86,15 @@ func (d *driver) keyed() (*party, error) {
 	if !d.method("private_key_jwt") {
 		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks private_key_jwt", errNotOffered)
 	}
-	key, err := newSigningKey(d.document.SigningAlgs)
+	var err error
+	if d.key == nil { // one will do for all: some kinds take long to make
+
+		d.key, err = newSigningKey(d.document.SigningAlgs)
+	}
 	if err != nil {
 		return nil, err
 	}
+	key := d.key
 	p, err := d.register("a private_key_jwt client", metadata{
 		"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": key.alg, "jwks": key.set(),
 	}, nil)
@@ -127,14 +134,19 @@ func (d *driver) settleAudience(p *party) error {
 	return nil
 }
 
-// policy is what the clients are registered under.
+// policy is what the clients are registered under: that of an OpenID provider
+// where the server is one.
 func (d *driver) policy(scope string) dcr.DefaultValidator {
-	return dcr.DefaultValidator{AllowHTTPRedirects: true, Supports: dcr.Capabilities{
+	supports := dcr.Capabilities{
 		Scopes:                   strings.Fields(scope),
 		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
 		ResponseTypes:            []string{"code"},
 		TokenEndpointAuthMethods: []string{"client_secret_basic", "client_secret_post", "none", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"},
-	}}
+	}
+	if slices.Contains(supports.Scopes, "openid") {
+		supports.IDTokenSigningAlgs, supports.SubjectTypes = d.document.IDTokenAlgs, []string{"public"}
+	}
+	return dcr.DefaultValidator{Supports: supports}
 }
 
 // scope is that of the clients: the first of Host.Scopes, and what an OpenID

@@ -113,6 +113,7 @@ func (s *fositeStore) GetClient(ctx context.Context, clientID string) (fosite.Cl
 			ID: client.ID, RedirectURIs: client.RedirectURIs, GrantTypes: client.GrantTypes, ResponseTypes: client.ResponseTypes,
 			Scopes: strings.Fields(client.Scope), Public: client.Public(),
 		},
+		RequestURIs: client.RequestURIs, JSONWebKeysURI: client.JWKSURI,
 		TokenEndpointAuthMethod: client.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlgorithm: client.TokenEndpointAuthSigningAlg,
 	}
 	if len(client.Secrets) > 0 {

@@ -19,9 +19,20 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// newZitadel returns an OpenID provider on zitadel/oidc: its example, with the
-// clients in the store. legacy says which of its two models serves it.
-func newZitadel(issuer string, clients dcr.ClientConfigurationStore, legacy bool) (http.Handler, error) {
+// newZitadelProvider returns an OpenID provider on zitadel/oidc: its example, with
+// the clients in the store.
+func newZitadelProvider(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error) {
+	return newZitadel(issuer, clients, func(provider *op.Provider) http.Handler { return provider })
+}
+
+// newZitadelLegacyServer is newZitadelProvider in the other model of the library.
+func newZitadelLegacyServer(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error) {
+	return newZitadel(issuer, clients, func(provider *op.Provider) http.Handler {
+		return op.RegisterLegacyServer(op.NewLegacyServer(provider, *op.DefaultEndpoints), op.AuthorizeCallbackHandler(provider))
+	})
+}
+
+func newZitadel(issuer string, clients dcr.ClientConfigurationStore, serve func(provider *op.Provider) http.Handler) (http.Handler, error) {
 	kept := &zitadelStorage{storage.NewStorage(storage.NewUserStore(issuer)), clients}
 	config := &op.Config{CodeMethodS256: true, AuthMethodPost: true, AuthMethodPrivateKeyJWT: true, GrantTypeRefreshToken: true}
 	rand.Read(config.CryptoKey[:])
@@ -29,12 +40,8 @@ func newZitadel(issuer string, clients dcr.ClientConfigurationStore, legacy bool
 	if err != nil {
 		return nil, err
 	}
-	served := http.Handler(provider)
-	if legacy {
-		served = op.RegisterLegacyServer(op.NewLegacyServer(provider, *op.DefaultEndpoints), op.AuthorizeCallbackHandler(provider))
-	}
 	mux := http.NewServeMux()
-	mux.Handle("/", served)
+	mux.Handle("/", serve(provider))
 	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // the person is signed in, and consents
 		id := r.FormValue("id")
 		if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", id); err != nil {
@@ -101,13 +108,10 @@ func (s *zitadelStorage) ValidateJWTProfileScopes(_ context.Context, _ string, s
 // zitadelClient is a client as zitadel/oidc wants it.
 type zitadelClient struct{ client *dcr.Client }
 
-func (c zitadelClient) GetID() string                    { return c.client.ID }
-func (c zitadelClient) RedirectURIs() []string           { return c.client.RedirectURIs }
-func (c zitadelClient) PostLogoutRedirectURIs() []string { return c.client.PostLogoutRedirectURIs }
-func (c zitadelClient) LoginURL(id string) string        { return "/login?id=" + url.QueryEscape(id) }
-func (c zitadelClient) AccessTokenType() op.AccessTokenType {
-	return op.AccessTokenTypeBearer
-}
+func (c zitadelClient) GetID() string                        { return c.client.ID }
+func (c zitadelClient) RedirectURIs() []string               { return c.client.RedirectURIs }
+func (c zitadelClient) PostLogoutRedirectURIs() []string     { return c.client.PostLogoutRedirectURIs }
+func (c zitadelClient) LoginURL(id string) string            { return "/login?id=" + url.QueryEscape(id) }
 func (c zitadelClient) IDTokenLifetime() time.Duration       { return c.client.IdentityTokenLifetime }
 func (c zitadelClient) DevMode() bool                        { return false }
 func (c zitadelClient) IDTokenUserinfoClaimsAssertion() bool { return false }
@@ -118,6 +122,13 @@ func (c zitadelClient) ApplicationType() op.ApplicationType {
 		return op.ApplicationTypeNative
 	}
 	return op.ApplicationTypeWeb
+}
+
+func (c zitadelClient) AccessTokenType() op.AccessTokenType {
+	if c.client.AccessTokenType == dcr.AccessTokenJWT {
+		return op.AccessTokenTypeJWT
+	}
+	return op.AccessTokenTypeBearer
 }
 
 func (c zitadelClient) AuthMethod() oidc.AuthMethod {
