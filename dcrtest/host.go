@@ -1,6 +1,7 @@
 package dcrtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -135,7 +136,9 @@ var (
 
 // judge returns what is to be said of the server, or why there is nothing.
 func (d *driver) judge(t *testing.T, c hostCase) (sentence string, skip error) {
-	d.t = t
+	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+	defer cancel()
+	d.t, d.ctx = t, ctx
 	switch err := c.check(d); {
 	case err == nil:
 		return "", nil
@@ -157,16 +160,11 @@ func newDriver(t *testing.T, host Host) *driver {
 	case len(host.Scopes) != 2 || host.Scopes[0] == host.Scopes[1]:
 		t.Fatalf("Host.Scopes is %q; set it to two scopes that the server knows", host.Scopes)
 	}
-	d := &driver{t: t, host: host, store: &hostStore{Store: memstore.New()}, skips: make(map[string]string)}
-	for _, entry := range host.Skip {
-		name, reason, _ := strings.Cut(entry, ":")
-		if !slices.ContainsFunc(hostCases, func(c hostCase) bool { return c.name == name }) {
-			t.Fatalf("Host.Skip has %q, and there is no case of that name", entry)
-		}
-		if d.skips[name] = strings.TrimSpace(reason); d.skips[name] == "" {
-			t.Fatalf("Host.Skip has %q without a reason; write it after a colon", entry)
-		}
+	skips, err := readSkips(host.Skip)
+	if err != nil {
+		t.Fatal(err)
 	}
+	d := &driver{t: t, host: host, store: &hostStore{Store: memstore.New()}, skips: skips}
 	if d.host.Client == nil {
 		d.host.Client = http.DefaultClient
 	}
@@ -174,10 +172,28 @@ func newDriver(t *testing.T, host Host) *driver {
 		d.host.Authorize = get
 	}
 	d.issuer = host.Start(t, d.store)
+	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+	defer cancel()
+	d.ctx = ctx
 	if err := d.discover(); err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// readSkips returns the reasons of Host.Skip by the names of the cases.
+func readSkips(entries []string) (map[string]string, error) {
+	reasons := make(map[string]string)
+	for _, entry := range entries {
+		name, reason, _ := strings.Cut(entry, ":")
+		if !slices.ContainsFunc(hostCases, func(c hostCase) bool { return c.name == name }) {
+			return nil, fmt.Errorf("Host.Skip has %q, and there is no case of that name", entry)
+		}
+		if reasons[name] = strings.TrimSpace(reason); reasons[name] == "" {
+			return nil, fmt.Errorf("Host.Skip has %q without a reason; write it after a colon", entry)
+		}
+	}
+	return reasons, nil
 }
 
 func get(t *testing.T, browser *http.Client, url string) *http.Response {

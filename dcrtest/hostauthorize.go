@@ -16,9 +16,9 @@ const askClient = "ask Client.CheckAuthorization, which registration and authori
 
 var redirectCases = []hostCase{
 	{"LoopbackPort", "a native application listens on a port that the system gave it (RFC 8252 §7.3), and cannot get in", askClient, loopbackPort},
-	{"LoopbackLookalike", "what listens there need not be the application, and gets its code (RFC 8252 §7.3)", askClient, loopbackLookalike},
+	{"LoopbackLookalike", "what listens there need not be the application, and gets its code", askClient, loopbackLookalike},
 	{"LoopbackWeb", "the port is free for native applications only: on a server with many users, other ports are other people's", askClient, loopbackWeb},
-	{"WebLookalike", "redirect URIs are compared octet by octet (RFC 9700 §2.1), or codes go astray", askClient, webLookalike},
+	{"WebLookalike", "redirect URIs are compared exactly (RFC 9700 §2.1), or codes go astray", askClient, webLookalike},
 	{"ResponseMode", "clients may say what is the default anyway, and cannot get in", askClient, responseMode},
 	{"UnvalidatedRedirect", "the server is an open redirector, and phishing begins at its address (RFC 9700 §4.11)", "send an AuthorizationError nowhere but to its RedirectURI", unvalidatedRedirect},
 }

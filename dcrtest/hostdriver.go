@@ -3,6 +3,7 @@ package dcrtest
 // RFC 8414 §3, RFC 6749 §4.1 and §6, RFC 7636: how TestHost talks to a server.
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -19,7 +20,8 @@ import (
 
 // driver drives one server through the cases.
 type driver struct {
-	t        *testing.T // of the case
+	t        *testing.T      // of the case
+	ctx      context.Context // of the case, which ends with it
 	host     Host
 	store    *hostStore
 	skips    map[string]string // reasons by name of the case
@@ -101,7 +103,7 @@ func (a answer) String() string {
 
 // send makes a request that follows no redirect.
 func (d *driver) send(method, to string, form url.Values, header http.Header) (answer, error) {
-	request, err := http.NewRequestWithContext(d.t.Context(), method, to, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(d.ctx, method, to, strings.NewReader(form.Encode()))
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %v", errUnclear, err)
 	}
@@ -174,9 +176,9 @@ func (d *driver) open(query url.Values) (landing, error) {
 	if err != nil {
 		return landing{}, err
 	}
-	browser := &http.Client{Transport: d.host.Client.Transport, Jar: jar, Timeout: d.host.Client.Timeout}
-	browser.CheckRedirect = func(next *http.Request, _ []*http.Request) error {
-		if d.isOurs(next.URL) {
+	browser := &http.Client{Transport: d.host.Client.Transport, Jar: jar, Timeout: caseTimeout}
+	browser.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if d.isOurs(next.URL) && len(via) < 20 {
 			return nil
 		}
 		return http.ErrUseLastResponse

@@ -117,7 +117,7 @@ func introspectionEnded(d *driver) error {
 		return err
 	}
 	for how, end := range map[string]func(p *party) error{
-		"deleted": func(p *party) error { return d.store.Delete(d.t.Context(), p.ID) },
+		"deleted": func(p *party) error { return d.store.Delete(d.ctx, p.ID) },
 		"disabled": func(p *party) error {
 			return d.change(p, func(client *dcr.Client) { client.Status = dcr.StatusDisabled })
 		},

@@ -4,6 +4,7 @@ package dcrtest
 // may not act, and a store that does not answer.
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -94,7 +95,9 @@ func scopeWildcard(d *driver) error {
 		return err
 	}
 	beyond, own := d.host.Scopes[1], p.Scope
-	if err := d.grants(p, own, []string{beyond}); err != nil {
+	if err := d.grants(p, own, []string{beyond}); errors.Is(err, errUnclear) {
+		return err
+	} else if err != nil {
 		return fmt.Errorf("%w: it needs no pattern to grant what a client does not have, as ScopeAtAuthorize says", errNotOffered)
 	}
 	patterns := []string{"*", "**"}
@@ -177,7 +180,7 @@ var statusCases = []hostCase{
 }
 
 func clientDeleted(d *driver) error {
-	return d.ended("deleted", func(p *party) error { return d.store.Delete(d.t.Context(), p.ID) })
+	return d.ended("deleted", func(p *party) error { return d.store.Delete(d.ctx, p.ID) })
 }
 
 func clientDisabled(d *driver) error {

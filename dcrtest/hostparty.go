@@ -86,22 +86,20 @@ func (d *driver) keyed() (*party, error) {
 	if !d.method("private_key_jwt") {
 		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks private_key_jwt", errNotOffered)
 	}
-	var err error
-	if d.key == nil { // one will do for all: some kinds take long to make
-
-		d.key, err = newSigningKey(d.document.SigningAlgs)
+	if d.key == nil { // one will do for all: some take long to make
+		key, err := newSigningKey(d.document.SigningAlgs)
+		if err != nil {
+			return nil, err
+		}
+		d.key = key
 	}
-	if err != nil {
-		return nil, err
-	}
-	key := d.key
 	p, err := d.register("a private_key_jwt client", metadata{
-		"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": key.alg, "jwks": key.set(),
+		"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": d.key.alg, "jwks": d.key.set(),
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	p.key = key
+	p.key = d.key
 	return p, d.settleAudience(p)
 }
 
@@ -176,11 +174,11 @@ func (d *driver) register(what string, asked metadata, change func(*dcr.Client))
 	if err != nil {
 		return nil, err
 	}
-	policy, ctx := d.policy(d.scope()), d.t.Context()
+	policy, ctx := d.policy(d.scope()), d.ctx
 	client := dcr.StartingClient(policy, nil)
 	reg := &dcr.Registration{Request: parsed, Client: client}
 	if err := dcr.Validate(ctx, policy, reg); err != nil {
-		return nil, fmt.Errorf("dcrtest: %s: %w", what, err)
+		return nil, fmt.Errorf("%s cannot be registered (%v): %w", what, err, errUnclear)
 	}
 	p := &party{Client: client, what: what}
 	if client.ID, err = dcr.RandomClientID(ctx, reg); err != nil {
@@ -198,12 +196,12 @@ func (d *driver) register(what string, asked metadata, change func(*dcr.Client))
 
 // change edits the stored client, as an operator does.
 func (d *driver) change(p *party, change func(*dcr.Client)) error {
-	stored, err := d.store.FindByClientID(d.t.Context(), p.ID)
+	stored, err := d.store.FindByClientID(d.ctx, p.ID)
 	if err != nil {
 		return err
 	}
 	change(stored)
-	return d.store.Update(d.t.Context(), stored)
+	return d.store.Update(d.ctx, stored)
 }
 
 // credentials put what shows who a client is into a request.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,7 @@ var mutants = []mutant{
 
 // source is the package of a mutant, in which Host is the server.
 func (m mutant) source(t *testing.T, number int, main, mainTest, extra string) map[string]string {
+	t.Helper()
 	edits := append([]string{m.old, m.new}, m.more...)
 	for i := 0; i < len(edits); i += 2 {
 		if strings.Count(main, edits[i]) != 1 {
@@ -218,6 +220,18 @@ func TestAll(t *testing.T) {
 				t.Errorf("found by %q", cases)
 			}
 		})
+	}
+}
+
+func TestEveryCaseHasAMutant(t *testing.T) {
+	documented := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(readFile(t, "../../docs/testing-your-server.md"), -1)
+	if len(documented) == 0 {
+		t.Fatal("the page names no case")
+	}
+	for _, row := range documented {
+		if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.caught == row[1] }) {
+			t.Errorf("no mutant is there for %s to find", row[1])
+		}
 	}
 }
 
