@@ -149,7 +149,7 @@ func formEncodedBasic(d *driver) error {
 	}
 	const secret = "a+b/c=d %41:é"
 	p, err := d.web(func(client *dcr.Client) {
-		client.ID = "https://app.example.com/~" + client.ID
+		client.ID = "app 1/2+3%41:~" + client.ID
 		client.Secrets = []dcr.Secret{dcr.HashSecret(secret)}
 	})
 	if err != nil {

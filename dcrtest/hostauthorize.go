@@ -256,7 +256,7 @@ func pkceDowngrade(d *driver) error {
 var codeCases = []hostCase{
 	{"CodeTwice", "a code is good once, or a log and a browser history are full of them (RFC 6749 §4.1.2)", "take the code out of where it is kept before it is redeemed, in one step", codeTwice},
 	{"CodeOtherClient", "a code that another client can redeem is worth stealing (RFC 6749 §4.1.3)", "compare the code's client with Authentication.Client of clientauth", codeOtherClient},
-	{"CodeOtherRedirect", "a code that was sent elsewhere was stolen there (RFC 6749 §4.1.3)", "keep Authorization.RedirectURI with the code, and compare", codeOtherRedirect},
+	{"CodeOtherRedirect", "where there is no challenge, the redirect URI alone shows that a code was not stolen (RFC 6749 §4.1.3)", "keep Authorization.RedirectURI with the code, and compare", codeOtherRedirect},
 }
 
 func codeTwice(d *driver) error {
@@ -331,9 +331,13 @@ func (d *driver) eachThief(steal func(owner *party) (url.Values, error), did str
 	return nil
 }
 
+// codeOtherRedirect asks without a challenge, which may make up for a redirect URI
+// that is not compared.
 func codeOtherRedirect(d *driver) error {
+	const second = webRedirect + "/second"
 	p, err := d.web(func(client *dcr.Client) {
-		client.RedirectURIs = append(slices.Clone(client.RedirectURIs), webRedirect+"/second")
+		client.RequirePKCE = false
+		client.RedirectURIs = append(slices.Clone(client.RedirectURIs), second)
 	})
 	if err != nil {
 		return err
@@ -341,17 +345,15 @@ func codeOtherRedirect(d *driver) error {
 	if _, err := d.tokens(p); err != nil {
 		return err
 	}
-	for _, other := range []string{webRedirect + "/second", "https://evil.example/callback", ""} {
-		bought, err := d.ticket(p, nil)
-		if err != nil {
-			return err
-		}
-		form := bought.form()
-		form.Set("redirect_uri", other)
+	for _, other := range []string{second, "https://evil.example/callback", ""} {
+		query, _ := d.request(p)
+		query.Del("code_challenge")
+		query.Del("code_challenge_method")
+		form := ticket{redirect: other}.form()
 		if other == "" {
 			form.Del("redirect_uri")
 		}
-		if err := d.refused(p, form, "redeemed a code that was sent to %s with redirect_uri %q", webRedirect, other); err != nil {
+		if err := d.misredeems(p, query, form, fmt.Sprintf("that was sent to %s with redirect_uri %q and no challenge", webRedirect, other)); err != nil {
 			return err
 		}
 	}

@@ -149,6 +149,7 @@ type landing struct {
 	code   string
 	err    string // the error that was sent there
 	status int    // of the last answer
+	body   string // of a page
 }
 
 func (l landing) String() string {
@@ -187,8 +188,11 @@ func (d *driver) open(query url.Values) (landing, error) {
 	if response == nil {
 		return landing{}, fmt.Errorf("Host.Authorize returned nil; return the last answer: %w", errUnclear)
 	}
-	response.Body.Close()
-	landed := landing{status: response.StatusCode}
+	last, err := read(response)
+	if err != nil {
+		return landing{}, err
+	}
+	landed := landing{status: last.status, body: string(last.body)}
 	to, err := response.Location()
 	if err != nil || d.isOurs(to) {
 		return landed, nil

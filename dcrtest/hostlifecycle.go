@@ -271,8 +271,11 @@ func outageAtAuthorize(d *driver) error {
 		if err != nil {
 			return err
 		}
-		if landed.to != "" || landed.status < http.StatusInternalServerError {
+		switch {
+		case landed.to != "":
 			return fmt.Errorf("the authorization endpoint answered %s while the store was down", landed)
+		case strings.Contains(landed.body, "invalid_client"):
+			return fmt.Errorf("the authorization endpoint answered %s that says invalid_client while the store was down", landed)
 		}
 	}
 	return nil

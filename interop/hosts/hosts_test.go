@@ -20,7 +20,7 @@ func TestPlainServers(t *testing.T) {
 		"zitadel/oidc": {newZitadelProvider, `LoopbackLookalike
 			NoChallenge PlainChallenge AssertionTwice JWTBearer
 			ScopeAtAuthorize ScopeNarrowed
-			ClientDeleted ClientDisabled ClientPending ClientExpired OutageAtAuthorize OutageAtCode OutageAtRefresh
+			ClientDeleted ClientDisabled ClientPending ClientExpired OutageAtCode OutageAtRefresh
 			TokenLifetime TokenType DiscoveryPath DiscoveryRegistration CORSCredentials`},
 		"zitadel/oidc with LegacyServer": {newZitadelLegacyServer, `LoopbackLookalike
 			NoChallenge NoVerifier PlainChallenge AssertionTwice JWTBearer
