@@ -63,7 +63,8 @@ func (d *driver) web(change func(*dcr.Client)) (*party, error) {
 	return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks client_secret_basic and client_secret_post", errNotOffered)
 }
 
-// both registers a client of either kind, of those that the server offers.
+// both registers a public and a confidential client, of those that the server
+// offers; the latter signs where there are no secrets.
 func (d *driver) both() (parties []*party, err error) {
 	native, err := d.native()
 	if err == nil {
@@ -71,14 +72,17 @@ func (d *driver) both() (parties []*party, err error) {
 	} else if !errors.Is(err, errNotOffered) {
 		return nil, err
 	}
-	web, errWeb := d.web(nil)
-	if errWeb == nil {
-		return append(parties, web), nil
+	confidential, err := d.web(nil)
+	if errors.Is(err, errNotOffered) {
+		confidential, err = d.keyed()
 	}
-	if errors.Is(errWeb, errNotOffered) && len(parties) > 0 {
+	switch {
+	case err == nil:
+		return append(parties, confidential), nil
+	case errors.Is(err, errNotOffered) && len(parties) > 0:
 		return parties, nil
 	}
-	return nil, errWeb
+	return nil, err
 }
 
 // keyed registers a client that signs assertions.
