@@ -59,7 +59,7 @@ type server struct {
 // supports is what clients may register for and discovery says.
 var supports = dcr.Capabilities{
 	Scopes:                   []string{"files.read", "files.write"},
-	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+	GrantTypes:               []string{"authorization_code", "refresh_token"},
 	TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 }
 
@@ -132,9 +132,9 @@ func (t *token) good(kind string) bool {
 func key(secret string) string { return dcr.HashSecret(dcr.Plaintext(secret)).Value }
 
 var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html><html lang="en"><title>Consent</title>
-<h1>{{.Client.ClientName}} ({{.Client.ID}}) wants to: {{range .Granted.Scopes}}{{.}} {{end}}</h1>
-<p>You will be sent to {{.Granted.RedirectURI}}.</p>
-<form method="post"><button name="answer" value="yes" autofocus>Allow</button> <button name="answer" value="no">Deny</button></form>`))
+<h1>{{or .View.Name "An application"}} ({{.View.Identity}}) wants to: {{range .Scopes}}{{.}} {{end}}</h1>
+<p>You will be sent to {{.View.RedirectHost}}.{{range .View.Warnings}} {{.}}{{end}}</p>
+<form method="post"><button name="answer" value="yes">Allow</button> <button name="answer" value="no">Deny</button></form>`))
 
 // authorize is the authorization endpoint: a GET shows the consent page, whose
 // button posts to the same URL.
@@ -165,7 +165,8 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
 	case granted.ResponseMode != "query":
 		s.answer(w, r, granted.RedirectURI, "error", "invalid_request")
 	case r.Method != http.MethodPost:
-		consentPage.Execute(w, map[string]any{"Client": client, "Granted": granted})
+		view := client.ConsentView(dcr.ConsentOptions{RedirectURI: granted.RedirectURI})
+		consentPage.Execute(w, map[string]any{"View": view, "Scopes": granted.Scopes})
 	case r.PostFormValue("answer") != "yes":
 		s.answer(w, r, granted.RedirectURI, "error", "access_denied")
 	default:
@@ -220,9 +221,6 @@ func (s *server) exchange(r *http.Request) (map[string]any, error) {
 		return nil, refuse("unsupported_grant_type", "grant_type must be one of: "+strings.Join(supports.GrantTypes, ", "))
 	case !client.HasGrant(grantType):
 		return nil, refuse(dcr.UnauthorizedClient, "the client registered no such grant type")
-	case grantType == "client_credentials":
-		scopes := client.GrantScopes(strings.Fields(r.PostFormValue("scope")))
-		return s.respond(&grant{clientID: client.ID, scopes: scopes}, client, scopes), nil
 	case grantType == "refresh_token":
 		return s.refresh(r, client)
 	}

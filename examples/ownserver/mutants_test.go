@@ -26,6 +26,7 @@ const (
 	starting     = "\ts := &server{issuer: issuer,"
 	exchanging   = "\tauthenticate := s.clients.Authenticate\n"
 	failing      = "\tresponse, err := s.exchange(r)\n"
+	grantTypes   = "\tclient, grantType := sender.Client, r.PostFormValue(\"grant_type\")\n"
 	hasGrant     = "case !client.HasGrant(grantType):"
 	sameClient   = "t.clientID != client.ID {"
 	authenticatr = "s.clients = &clientauth.Authenticator{Store: store, Audience: []string{issuer, issuer + \"/token\"}}"
@@ -91,7 +92,7 @@ var mutants = []mutant{
 	{caught: "GuardedFetch", old: authenticatr, new: strings.Replace(authenticatr, "{Store", "{Keys: &dcr.ClientKeys{Fetch: reckless}, Store", 1)},
 	before("GuardedFetch", judging, `if from := query.Get("request_uri"); from != "" { http.Get(from) }`),
 	letIn("AssertionIssuer", "", `s.asserts(r, client, "iss")`),
-	{caught: "ClientCredentials", old: hasGrant, new: `case !client.HasGrant(grantType) && grantType != "client_credentials":`},
+	{caught: "ClientCredentials", old: grantTypes, new: grantTypes + `	if grantType == "client_credentials" { return s.respond(&grant{clientID: client.ID}, client, nil), nil }` + "\n"},
 	before("JWTBearer", exchanging, `if r.PostFormValue("assertion") != "" { return s.respond(&grant{}, dcr.NewClient(), strings.Fields(r.PostFormValue("scope"))), nil }`),
 	{caught: "RefreshOtherClient", old: sameClient, new: `kind != "refresh" && ` + sameClient},
 	letIn("RefreshWrongSecret", "refresh_token", `client.TokenEndpointAuthMethod == "client_secret_basic" && secret != ""`),
