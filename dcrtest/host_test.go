@@ -1,0 +1,84 @@
+package dcrtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
+
+// A server that refuses everything is not taken for one that refuses what is
+// wrong.
+func TestHostThatRefusesEverything(t *testing.T) {
+	host := Host{
+		Start: func(t *testing.T, _ dcr.ClientConfigurationStore) string {
+			mux := http.NewServeMux()
+			server := httptest.NewServer(mux)
+			t.Cleanup(server.Close)
+			mux.HandleFunc("/.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
+				json.NewEncoder(w).Encode(map[string]any{
+					"issuer": server.URL, "authorization_endpoint": server.URL + "/authorize", "token_endpoint": server.URL + "/token",
+					"introspection_endpoint": server.URL + "/introspect", "revocation_endpoint": server.URL + "/revoke",
+					"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
+					"token_endpoint_auth_methods_supported": []string{"none", "client_secret_basic", "private_key_jwt"},
+				})
+			})
+			return server.URL
+		},
+		Scopes: []string{"read", "write"},
+	}
+	found := make(map[string]string)
+	for _, finding := range HostFindings(t, host) {
+		found[finding.Case] = finding.Sentence
+	}
+	// What is only wrong to do, and needs nothing right before.
+	holds := []string{"UnvalidatedRedirect", "ClientCredentials", "JWTBearer", "DiscoveryIssuer", "DiscoveryPath", "DiscoveryMethods", "CORSCredentials"}
+	for _, c := range hostCases {
+		if sentence, is := found[c.name]; is == slices.Contains(holds, c.name) {
+			t.Errorf("%s: %q", c.name, sentence)
+		}
+	}
+	if sentence := found["NoVerifier"]; !strings.Contains(sentence, "cannot be judged") {
+		t.Errorf("NoVerifier: %q", sentence)
+	}
+}
+
+func TestHostSkips(t *testing.T) {
+	for _, test := range []struct{ sentence, entry, want string }{
+		{"a case is skipped for a reason", "CORS: no pages", ""},
+		{"a case must be skipped for a reason", "CORS", "Host.Skip has \"CORS\" without a reason; write it after a colon"},
+		{"a blank is no reason", "CORS: ", "Host.Skip has \"CORS: \" without a reason; write it after a colon"},
+		{"a case that is not there cannot be skipped", "Cors: no pages", "Host.Skip has \"Cors: no pages\", and there is no case of that name"},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			reasons, err := readSkips([]string{test.entry})
+			if err == nil && reasons["CORS"] != "no pages" {
+				t.Errorf("reasons %q", reasons)
+			}
+			if got := fmt.Sprint(err); got != test.want && (err != nil || test.want != "") {
+				t.Errorf("error %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// The page has a row for each case.
+func TestHostCasesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/testing-your-server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, c := range hostCases {
+		fmt.Fprintf(&rows, "| `%s` | %s | %s |\n", c.name, c.trap, c.cure)
+	}
+	if !strings.Contains(string(page), rows.String()) {
+		t.Errorf("the page must have these rows:\n%s", rows.String())
+	}
+}

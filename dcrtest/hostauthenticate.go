@@ -1,0 +1,323 @@
+package dcrtest
+
+// RFC 6749 §2.3, RFC 7523 §3, RFC 8705 §2: the traps of client authentication.
+
+import (
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+const authenticate = "authenticate by clientauth.Authenticator"
+
+var authenticationCases = []hostCase{
+	{"StrongerMethod", "a client that registered keys is not to be had by a secret, or by its id (RFC 9700 §2.5)", authenticate, strongerMethod},
+	{"NoCredentials", "a client id is no secret, and a stolen code is enough then (RFC 6749 §3.2.1)", authenticate, noCredentials},
+	{"WrongSecret", "a secret that is not compared is none, and clients that lost theirs wait for invalid_client (RFC 6749 §5.2)", authenticate, wrongSecret},
+	{"ExpiredSecret", "client_secret_expires_at has told the client and everybody who kept the secret that it is over", authenticate + ", or ask Client.VerifySecret", expiredSecret},
+	{"FormEncodedBasic", "clients form-encode both halves (RFC 6749 §2.3.1), and http.Request.BasicAuth does not decode them", "read them by dcr.BasicCredentials", formEncodedBasic},
+}
+
+func strongerMethod(d *driver) error {
+	offered := false
+	for _, method := range []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"} {
+		if !d.method(method) {
+			continue
+		}
+		offered = true
+		p, secret, err := d.stronger(method)
+		if err != nil {
+			return err
+		}
+		for _, attempt := range []struct {
+			by   credentials
+			what string
+		}{
+			{byBasic(p.ID, secret), "by a secret in the header"}, {byPost(p.ID, secret), "by a secret in the form"}, {byBasic(p.ID, ""), "by its id in the header"}, {byID(p.ID), "by its id"},
+		} {
+			bought, err := d.ticket(p, nil)
+			if err != nil {
+				return err
+			}
+			if err := d.refusedBy(attempt.by, bought.form(), "let in %s %s", p.what, attempt.what); err != nil {
+				return err
+			}
+		}
+	}
+	if !offered {
+		return fmt.Errorf("%w: token_endpoint_auth_methods_supported has no method stronger than a secret", errNotOffered)
+	}
+	return nil
+}
+
+// stronger registers a client of a method that sends no secret, and that has one
+// all the same.
+func (d *driver) stronger(method string) (*party, string, error) {
+	const secret = "a-secret-from-before"
+	give := func(client *dcr.Client) { client.Secrets = []dcr.Secret{dcr.HashSecret(secret)} }
+	if method == "private_key_jwt" {
+		p, err := d.keyed()
+		if err == nil {
+			err = d.change(p, give)
+		}
+		return p, secret, err
+	}
+	asked := metadata{"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": method}
+	if asked["tls_client_auth_san_dns"] = "app.example.com"; method != "tls_client_auth" {
+		key, err := newSigningKey(nil)
+		if err != nil {
+			return nil, "", err
+		}
+		delete(asked, "tls_client_auth_san_dns")
+		asked["jwks"] = key.set()
+	}
+	p, err := d.register("a "+method+" client", asked, give)
+	return p, secret, err
+}
+
+func noCredentials(d *driver) error {
+	p, err := d.web(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := d.tokens(p); err != nil {
+		return err
+	}
+	for what, by := range map[string]credentials{
+		"its id alone": byID(p.ID), "an empty secret in the header": byBasic(p.ID, ""), "an empty secret in the form": byPost(p.ID, ""), "nothing at all": byNothing,
+	} {
+		bought, err := d.ticket(p, nil)
+		if err != nil {
+			return err
+		}
+		if err := d.refusedBy(by, bought.form(), "let in %s by %s", p.what, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wrongSecret(d *driver) error {
+	p, err := d.web(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := d.tokens(p); err != nil {
+		return err
+	}
+	for what, by := range map[string]credentials{"header": byBasic(p.ID, "wrong"), "form": byPost(p.ID, "wrong")} {
+		bought, err := d.ticket(p, nil)
+		if err != nil {
+			return err
+		}
+		got, err := d.call(d.document.Token, by, bought.form())
+		if err != nil {
+			return err
+		}
+		if got.issued() || got.text("error") != "invalid_client" {
+			return fmt.Errorf("the token endpoint answered %s to a wrong secret in the %s", got, what)
+		}
+	}
+	return nil
+}
+
+func expiredSecret(d *driver) error {
+	p, err := d.web(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := d.tokens(p); err != nil {
+		return err
+	}
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	err = d.change(p, func(client *dcr.Client) { client.Secrets[0].ExpiresAt = time.Now().Add(-time.Hour) })
+	if err != nil {
+		return err
+	}
+	return d.refused(p, bought.form(), "let in %s by a secret that has expired", p.what)
+}
+
+func formEncodedBasic(d *driver) error {
+	if !d.method("client_secret_basic") {
+		return fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks client_secret_basic", errNotOffered)
+	}
+	const secret = "a+b/c=d %41:é"
+	p, err := d.web(func(client *dcr.Client) {
+		client.ID = "app 1/2+3%41:~" + client.ID
+		client.Secrets = []dcr.Secret{dcr.HashSecret(secret)}
+	})
+	if err != nil {
+		return err
+	}
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	got, err := d.call(d.document.Token, byBasic(p.ID, secret), bought.form())
+	if err == nil && !got.issued() {
+		return fmt.Errorf("the token endpoint answered %s to a client whose id and secret have signs that are form-encoded", got)
+	}
+	return err
+}
+
+var assertionCases = []hostCase{
+	{"AssertionAlgorithm", "clients need not register token_endpoint_auth_signing_alg (OpenID Connect Dynamic Client Registration 1.0 §2), and cannot get in", authenticate + " with its Algorithms", assertionAlgorithm},
+	{"AssertionTwice", "whoever reads an assertion in a log uses it again (RFC 7523 §3)", authenticate + ", which remembers assertions in the store", assertionTwice},
+	{"AssertionAudience", "an assertion for another server, which may be an attacker's, opens this one (RFC 7523 §3)", authenticate + " with its Audience", assertionAudience},
+	{"AssertionExpired", "an assertion that has ended is in logs by then (RFC 7523 §3)", authenticate, assertionExpired},
+	{"AssertionSignature", "anybody can write an assertion that nobody verifies", authenticate, assertionSignature},
+	{"AssertionIssuer", "iss and sub must both be the client (RFC 7523 §3)", authenticate, assertionIssuer},
+	{"GuardedFetch", "a stranger who registers has the server send requests within its own network", "fetch nothing that a client names but through dcr.GuardedClient, as dcr.ClientKeys does", guardedFetch},
+}
+
+func assertionAlgorithm(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	if err := d.change(p, func(client *dcr.Client) { client.TokenEndpointAuthSigningAlg = "" }); err != nil {
+		return err
+	}
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	by, err := p.own(d)
+	if err != nil {
+		return err
+	}
+	got, err := d.call(d.document.Token, by, bought.form())
+	if err == nil && !got.issued() {
+		return fmt.Errorf("the token endpoint answered %s to an assertion by %s of a client that registered no algorithm", got, p.key.alg)
+	}
+	return err
+}
+
+// asserts reports an assertion that was taken and must not be. Each needs a code.
+func (d *driver) asserts(p *party, did string, make func() (string, error)) error {
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	assertion, err := make()
+	if err != nil {
+		return err
+	}
+	return d.refusedBy(byAssertion(p.ID, assertion), bought.form(), "took an assertion %s", did)
+}
+
+func assertionTwice(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	once, err := p.key.assertion(p.ID, d.audience, time.Minute)
+	if err != nil {
+		return err
+	}
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	if got, err := d.call(d.document.Token, byAssertion(p.ID, once), bought.form()); err != nil || !got.issued() {
+		return fmt.Errorf("the token endpoint did not take an assertion: %s: %w", got, errUnclear)
+	}
+	return d.asserts(p, "a second time", func() (string, error) { return once, nil })
+}
+
+func assertionAudience(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	return d.asserts(p, "whose aud is another server", func() (string, error) {
+		return p.key.assertion(p.ID, "https://other.example", time.Minute)
+	})
+}
+
+func assertionExpired(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	return d.asserts(p, "that ended an hour ago", func() (string, error) { return p.key.assertion(p.ID, d.audience, -time.Hour) })
+}
+
+func assertionSignature(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	return d.asserts(p, "that another key signed", func() (string, error) {
+		foreign, err := newSigningKey([]string{p.key.alg})
+		if err != nil {
+			return "", err
+		}
+		foreign.id = p.key.id
+		return foreign.assertion(p.ID, d.audience, time.Minute)
+	})
+}
+
+func assertionIssuer(d *driver) error {
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	return d.asserts(p, "whose iss is somebody else", func() (string, error) {
+		return p.key.assertion(p.ID, d.audience, time.Minute, "iss", "somebody-else")
+	})
+}
+
+// guardedFetch has clients name addresses within, where it listens.
+func guardedFetch(d *driver) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	var dialled atomic.Bool
+	go func() {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+			dialled.Store(true)
+			conn.Close()
+		}
+	}()
+	within := "https://" + listener.Addr().String() + "/document"
+	web, err := d.web(func(client *dcr.Client) { client.RequestURIs = []string{within} })
+	if err != nil {
+		return err
+	}
+	query, _ := d.request(web)
+	query.Set("request_uri", within)
+	if _, err := d.open(query); err != nil {
+		return err
+	}
+	if dialled.Load() {
+		return fmt.Errorf("the server fetched the request_uri of a client from 127.0.0.1")
+	}
+	if !d.method("private_key_jwt") {
+		return nil
+	}
+	p, err := d.keyed()
+	if err != nil {
+		return err
+	}
+	bought, err := d.ticket(p, nil)
+	if err != nil {
+		return err
+	}
+	if err := d.change(p, func(client *dcr.Client) { client.JWKS, client.JWKSURI = nil, within }); err != nil {
+		return err
+	}
+	err = d.refused(p, bought.form(), "let in a client without keys")
+	if dialled.Load() {
+		return fmt.Errorf("the server fetched the jwks_uri of a client from 127.0.0.1")
+	}
+	return err
+}

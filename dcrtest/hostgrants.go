@@ -1,0 +1,125 @@
+package dcrtest
+
+// RFC 6749 §4.4 and §6, RFC 7523 §2.1: the traps of grant types.
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+var grantCases = []hostCase{
+	{"ClientCredentials", "a client that people sign in to becomes a service that needs nobody (RFC 6749 §4.4)", "ask Client.HasGrant for each grant type", clientCredentials},
+	{"JWTBearer", "a stranger who signs a JWT gets a token, with the scope that it asks for (RFC 7523 §3.1)", "ask Client.HasGrant for each grant type, and switch off those that nobody may use", jwtBearerStranger},
+	{"RefreshOtherClient", "a refresh token that another client can use is worth stealing (RFC 6749 §6)", "compare the token's client with Authentication.Client of clientauth", refreshOtherClient},
+	{"RefreshWrongSecret", "the refresh grant authenticates nobody (RFC 6749 §6)", "begin every grant by clientauth.Authenticator.AuthenticateRefresh", refreshWrongSecret},
+	{"RefreshNoSecret", "the refresh grant authenticates nobody (RFC 6749 §6)", "begin every grant by clientauth.Authenticator.AuthenticateRefresh", refreshNoSecret},
+	{"RefreshWithdrawn", "who took refresh tokens from a client expects that it has none", "ask Client.HasGrant(\"refresh_token\") at each refresh", refreshWithdrawn},
+}
+
+func clientCredentials(d *driver) error {
+	parties, err := d.both()
+	if err != nil {
+		return err
+	}
+	for _, p := range parties {
+		form := url.Values{"grant_type": {"client_credentials"}, "scope": {d.host.Scopes[0]}}
+		if err := d.refused(p, form, "issued a token by client_credentials, which %s did not register", p.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jwtBearerStranger signs by a key that nobody knows, and by that of a client
+// which did not register the grant.
+func jwtBearerStranger(d *driver) error {
+	key, err := newSigningKey(nil)
+	if err != nil {
+		return err
+	}
+	p, err := d.web(func(client *dcr.Client) { client.JWKS, err = encodeSet(key) })
+	if err != nil {
+		return err
+	}
+	own, err := p.own(d)
+	if err != nil {
+		return err
+	}
+	for _, audience := range []string{d.issuer, d.document.Token} {
+		for _, subject := range []string{p.ID, "a-stranger"} {
+			for what, by := range map[string]credentials{"which did not register it": own, "which did not authenticate": byNothing} {
+				assertion, err := key.assertion(subject, audience, time.Minute)
+				if err != nil {
+					return err
+				}
+				form := url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}, "scope": {d.host.Scopes[1]}}
+				if err := d.refusedBy(by, form, "issued a token by the jwt-bearer grant to a client %s", what); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func refreshOtherClient(d *driver) error {
+	return d.eachThief(func(owner *party) (url.Values, error) {
+		token, err := d.refreshToken(owner)
+		return refreshForm(token), err
+	}, "let a refresh token of %s be used by another client, %s")
+}
+
+func refreshWrongSecret(d *driver) error {
+	return d.refreshBy(func(p *party) map[string]credentials {
+		return map[string]credentials{"a wrong secret in the header": byBasic(p.ID, "wrong"), "a wrong secret in the form": byPost(p.ID, "wrong")}
+	})
+}
+
+func refreshNoSecret(d *driver) error {
+	return d.refreshBy(func(p *party) map[string]credentials {
+		return map[string]credentials{"its id alone": byID(p.ID), "an empty secret": byBasic(p.ID, ""), "nothing at all": byNothing}
+	})
+}
+
+// refreshBy reports by which credentials a confidential client can refresh.
+func (d *driver) refreshBy(attempts func(p *party) map[string]credentials) error {
+	p, err := d.web(nil)
+	if err != nil {
+		return err
+	}
+	for what, by := range attempts(p) {
+		token, err := d.refreshToken(p)
+		if err != nil {
+			return err
+		}
+		if err := d.refusedBy(by, refreshForm(token), "refreshed tokens of %s by %s", p.what, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refreshWithdrawn(d *driver) error {
+	parties, err := d.both()
+	if err != nil {
+		return err
+	}
+	for _, p := range parties {
+		token, err := d.refreshToken(p)
+		if err != nil {
+			return err
+		}
+		err = d.change(p, func(client *dcr.Client) {
+			client.GrantTypes, client.AllowOfflineAccess = []string{"authorization_code"}, false
+		})
+		if err != nil {
+			return err
+		}
+		if err := d.refused(p, refreshForm(token), "refreshed tokens of %s, which may not have any more", p.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,333 @@
+package dcrtest
+
+// RFC 6749 §2.3, RFC 7523 §2.2: the clients with which TestHost comes, and how
+// they show who they are.
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+const (
+	loopbackRedirect = "http://127.0.0.1/callback"
+	webRedirect      = "https://app.example.com/callback"
+	assertionType    = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	jwtBearer        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+)
+
+// party is a registered client and what it alone knows.
+type party struct {
+	*dcr.Client
+	what   string // for sentences
+	secret string
+	key    *signingKey
+}
+
+// metadata is what a client asks for, by member.
+type metadata map[string]any
+
+// native registers a public client on the person's own machine.
+func (d *driver) native() (*party, error) { return d.nativeAt(loopbackRedirect) }
+
+func (d *driver) nativeAt(redirectURI string) (*party, error) {
+	if !d.method("none") {
+		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks none", errNotOffered)
+	}
+	return d.register("a public native client", metadata{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none"}, nil)
+}
+
+// web registers a confidential client with a secret. change, if not nil, edits
+// the client before it is stored.
+func (d *driver) web(change func(*dcr.Client)) (*party, error) {
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		if d.method(method) {
+			return d.register("a confidential client", metadata{"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": method}, change)
+		}
+	}
+	return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks client_secret_basic and client_secret_post", errNotOffered)
+}
+
+// both registers a public and a confidential client, of those that the server
+// offers; the latter signs where there are no secrets.
+func (d *driver) both() (parties []*party, err error) {
+	native, err := d.native()
+	if err == nil {
+		parties = append(parties, native)
+	} else if !errors.Is(err, errNotOffered) {
+		return nil, err
+	}
+	confidential, err := d.web(nil)
+	if errors.Is(err, errNotOffered) {
+		confidential, err = d.keyed()
+	}
+	switch {
+	case err == nil:
+		return append(parties, confidential), nil
+	case errors.Is(err, errNotOffered) && len(parties) > 0:
+		return parties, nil
+	}
+	return nil, err
+}
+
+// keyed registers a client that signs assertions.
+func (d *driver) keyed() (*party, error) {
+	if !d.method("private_key_jwt") {
+		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks private_key_jwt", errNotOffered)
+	}
+	if d.key == nil { // one will do for all: some take long to make
+		key, err := newSigningKey(d.document.SigningAlgs)
+		if err != nil {
+			return nil, err
+		}
+		d.key = key
+	}
+	p, err := d.register("a private_key_jwt client", metadata{
+		"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": d.key.alg, "jwks": d.key.set(),
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.key = d.key
+	return p, d.settleAudience(p)
+}
+
+// settleAudience finds out which audience the server wants: its issuer or, as
+// older ones do, its token endpoint.
+func (d *driver) settleAudience(p *party) error {
+	for _, audience := range []string{d.issuer, d.document.Token} {
+		if d.audience != "" {
+			break
+		}
+		bought, err := d.ticket(p, nil)
+		if err != nil {
+			return err
+		}
+		signed, err := p.key.assertion(p.ID, audience, time.Minute)
+		if err != nil {
+			return err
+		}
+		got, err := d.call(d.document.Token, byAssertion(p.ID, signed), bought.form())
+		if err != nil {
+			return err
+		}
+		if got.issued() {
+			d.audience = audience
+		}
+	}
+	if d.audience == "" {
+		return fmt.Errorf("the token endpoint lets no assertion in, of the issuer as audience or its own URL: %w", errUnclear)
+	}
+	return nil
+}
+
+// policy is what the clients are registered under: that of an OpenID provider
+// where the server is one.
+func (d *driver) policy(scope string) dcr.DefaultValidator {
+	supports := dcr.Capabilities{
+		Scopes:                   strings.Fields(scope),
+		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		ResponseTypes:            []string{"code"},
+		TokenEndpointAuthMethods: []string{"client_secret_basic", "client_secret_post", "none", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"},
+	}
+	if slices.Contains(supports.Scopes, "openid") {
+		supports.IDTokenSigningAlgs, supports.SubjectTypes = d.document.IDTokenAlgs, []string{"public"}
+	}
+	return dcr.DefaultValidator{Supports: supports}
+}
+
+// scope is that of the clients: the first of Host.Scopes, and what an OpenID
+// provider needs for a refresh token.
+func (d *driver) scope() string {
+	scopes := []string{d.host.Scopes[0]}
+	for _, needed := range []string{"openid", "offline_access"} {
+		if slices.Contains(d.document.Scopes, needed) && needed != d.host.Scopes[0] {
+			scopes = append(scopes, needed)
+		}
+	}
+	return strings.Join(scopes, " ")
+}
+
+// register puts a client into the store, by the rules of registration. change,
+// if not nil, edits it after them, as an operator could.
+func (d *driver) register(what string, asked metadata, change func(*dcr.Client)) (*party, error) {
+	request := metadata{"client_name": "TestHost", "grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"}, "scope": d.scope()}
+	for name, value := range asked {
+		request[name] = value
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := dcr.ParseRequest(body, dcr.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	policy, ctx := d.policy(d.scope()), d.ctx
+	client := dcr.StartingClient(policy, nil)
+	reg := &dcr.Registration{Request: parsed, Client: client}
+	if err := dcr.Validate(ctx, policy, reg); err != nil {
+		return nil, fmt.Errorf("%s cannot be registered (%v): %w", what, err, errUnclear)
+	}
+	p := &party{Client: client, what: what}
+	if client.ID, err = dcr.RandomClientID(ctx, reg); err != nil {
+		return nil, err
+	}
+	if client.Source, client.CreatedAt = dcr.SourceDynamic, time.Now(); client.NeedsSecret() {
+		p.secret = rand.Text() + rand.Text()
+		client.Secrets = []dcr.Secret{dcr.HashSecret(dcr.Plaintext(p.secret))}
+	}
+	if change != nil {
+		change(client)
+	}
+	return p, d.store.Add(ctx, client)
+}
+
+// change edits the stored client, as an operator does.
+func (d *driver) change(p *party, change func(*dcr.Client)) error {
+	stored, err := d.store.FindByClientID(d.ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	change(stored)
+	return d.store.Update(d.ctx, stored)
+}
+
+// credentials put what shows who a client is into a request.
+type credentials func(form url.Values, header http.Header)
+
+// own are the client's own credentials, by the method it registered.
+func (p *party) own(d *driver) (credentials, error) {
+	switch p.TokenEndpointAuthMethod {
+	case "none":
+		return byID(p.ID), nil
+	case "client_secret_post":
+		return byPost(p.ID, p.secret), nil
+	case "private_key_jwt":
+		signed, err := p.key.assertion(p.ID, d.audience, time.Minute)
+		return byAssertion(p.ID, signed), err
+	}
+	return byBasic(p.ID, p.secret), nil
+}
+
+func byNothing(url.Values, http.Header) {}
+
+func byID(id string) credentials {
+	return func(form url.Values, _ http.Header) { form.Set("client_id", id) }
+}
+
+func byPost(id, secret string) credentials {
+	return func(form url.Values, _ http.Header) {
+		form.Set("client_id", id)
+		form.Set("client_secret", secret)
+	}
+}
+
+func byBasic(id, secret string) credentials {
+	return func(_ url.Values, header http.Header) {
+		pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	}
+}
+
+func byAssertion(id, assertion string) credentials {
+	return func(form url.Values, _ http.Header) {
+		form.Set("client_id", id)
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", assertion)
+	}
+}
+
+// signingKey is a key of a client's and its algorithm.
+type signingKey struct {
+	signer crypto.Signer
+	alg    string
+	id     string
+}
+
+// newSigningKey makes a key for an algorithm of those that the server takes.
+func newSigningKey(algs []string) (*signingKey, error) {
+	if algs == nil || slices.Contains(algs, "ES256") {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		return &signingKey{key, "ES256", rand.Text()}, err
+	}
+	if slices.Contains(algs, "RS256") {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		return &signingKey{key, "RS256", rand.Text()}, err
+	}
+	return nil, fmt.Errorf("%w: token_endpoint_auth_signing_alg_values_supported has neither ES256 nor RS256", errNotOffered)
+}
+
+func b64(octets []byte) string { return base64.RawURLEncoding.EncodeToString(octets) }
+
+// set is the public half, as a key set.
+func (k *signingKey) set() map[string]any {
+	key := map[string]any{"kid": k.id, "alg": k.alg, "use": "sig"}
+	switch public := k.signer.Public().(type) {
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes()
+		if err != nil {
+			panic(err) // it was just generated
+		}
+		key["kty"], key["crv"], key["x"], key["y"] = "EC", "P-256", b64(point[1:33]), b64(point[33:])
+	case *rsa.PublicKey:
+		key["kty"], key["n"], key["e"] = "RSA", b64(public.N.Bytes()), b64(big.NewInt(int64(public.E)).Bytes())
+	}
+	return map[string]any{"keys": []any{key}}
+}
+
+// assertion is one by which the client authenticates, which ends after the given
+// time.
+func (k *signingKey) assertion(clientID, audience string, lifetime time.Duration, claims ...string) (string, error) {
+	now := time.Now()
+	payload := map[string]any{
+		"iss": clientID, "sub": clientID, "aud": audience, "jti": rand.Text(),
+		"iat": min(now.Unix(), now.Add(lifetime).Unix()-60), "exp": now.Add(lifetime).Unix(),
+	}
+	for i := 0; i+1 < len(claims); i += 2 {
+		payload[claims[i]] = claims[i+1]
+	}
+	return k.sign(payload)
+}
+
+func (k *signingKey) sign(payload map[string]any) (string, error) {
+	header, err := json.Marshal(map[string]string{"alg": k.alg, "kid": k.id, "typ": "JWT"})
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(payload)
+	if err != nil {
+		return "", err
+	}
+	signed := b64(header) + "." + b64(body)
+	digest := sha256.Sum256([]byte(signed))
+	if key, ok := k.signer.(*ecdsa.PrivateKey); ok {
+		r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+		if err != nil {
+			return "", err
+		}
+		signature := make([]byte, 64)
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+		return signed + "." + b64(signature), nil
+	}
+	signature, err := k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	return signed + "." + b64(signature), err
+}
+
+func encodeSet(k *signingKey) (json.RawMessage, error) { return json.Marshal(k.set()) }
