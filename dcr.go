@@ -18,12 +18,13 @@
 //
 // The body becomes a [Request], the wire's view. [Validate] copies what it may
 // into a [Client], the stored view, and runs the steps of a [Validator] over
-// it: each judges, corrects and completes one aspect of the complete effective
-// client. Then the client gets its identifier and credentials, a [Response] is
-// made of it, your ModifyResponse hook may edit that, the client is stored,
-// and the answer goes out. An update takes the same way over the client as it
-// would become, so nothing can be reached by updating that registration
-// refuses.
+// it, in the order of their methods: each judges, corrects and completes one
+// aspect of the complete effective client. The RFCs' fixed rules come last, and
+// no step can skip them. Then the client gets its identifier and credentials, a
+// [Response] is made of it, your ModifyResponse hook may edit that, what the
+// registration costs its caller is taken, the client is stored, and the answer
+// goes out. An update takes the same way over the client as it would become, so
+// nothing can be reached by updating that registration refuses.
 //
 // # How to change a rule
 //
@@ -42,7 +43,9 @@
 //	}
 //
 // A step refuses in one of two ways: an [*Error] is shown to the registrant,
-// any other error is logged and answered with a bare 500.
+// any other error is logged and answered with a bare 500. Where a store, a key
+// set or an [Authenticator] is out of reach, the answer is a bare 503, and never
+// that a client does not exist.
 //
 // # Who may register
 //
@@ -58,9 +61,18 @@
 //
 // # At the authorize and token endpoints
 //
-// [Client.CheckAuthorization] and [Client.VerifySecret] answer what those
-// endpoints ask, under the same rules as registration; [BasicCredentials] reads
-// what a client presents in its Authorization header.
+// [Client.CheckAuthorization] answers what an authorization request may have,
+// under the same rules as registration, and [Client.ConsentView] what a person is
+// shown of the client. Package clientauth finds out which client sends a request
+// to the token endpoint, by every method, and notes that it is in use.
+//
+// # The other packages
+//
+// Clients live in memstore, in package sqlstore, or in a store of your own, with
+// cachestore in front. Package policy has rules that stack and presets, for MCP,
+// OpenID Connect, FAPI 2.0 and open banking; package extension has the members of
+// other specifications. Package dcrtest tests your store, your validator and your
+// server.
 package dcr
 
 import (
