@@ -217,7 +217,11 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	page, err := s.explainPage(store)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, page, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Println(s.instructions(ctx, bearer))
@@ -352,11 +356,11 @@ func openMySQL(name string) (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// routes mounts registration and the discovery documents (RFC 8414 §3, OpenID
-// Connect Discovery 1.0 §4). The endpoints beside registration stand for those of
+// routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
+// Discovery 1.0 §4) and, where registration is not there itself, the page at /. The endpoints beside registration stand for those of
 // the authorization server around it, which this program is not; clients want to
 // find them.
-func routes(registration *dcr.Handler, public *url.URL) http.Handler {
+func routes(registration *dcr.Handler, page http.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
 	mux := http.NewServeMux()
 	mux.Handle(cmp.Or(public.Path, "/"), registration)
@@ -366,5 +370,9 @@ func routes(registration *dcr.Handler, public *url.URL) http.Handler {
 		"token_endpoint":         issuer + "/connect/token",
 		"jwks_uri":               issuer + "/connect/jwks",
 	}))
+	if strings.Trim(public.Path, "/") != "" {
+		mux.Handle("GET /{$}", page)
+		mux.Handle("POST /{$}", page)
+	}
 	return mux
 }
