@@ -96,6 +96,7 @@ type Registration struct {
 	Items        map[string]any     // notes that hooks leave for later hooks; never nil
 	Limits       Limits             // the bounds in force; zero fields mean the defaults
 	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
+	Explaining   bool               // nothing will be registered, as [Handler.Explain] asks; see Assume
 
 	now             func() time.Time
 	at              time.Time           // what now said, zero before it was asked
@@ -108,6 +109,7 @@ type Registration struct {
 	keysJudged      []byte    // the jwks that keys describes
 	redirects       redirects // the redirect URIs that were read last
 	sector          sector    // the sector document of the client
+	assumed         []string  // what was taken as good, since Explaining fetches nothing
 	inSteps         bool      // Validate runs the steps
 	plain           bool      // this is the default pipeline's own judgement
 	policy          string    // the name in Options.Policies that this runs under

@@ -186,6 +186,10 @@ func (reg *Registration) fetchSector(ctx context.Context) error {
 	if reg.sector.uri == "" || reg.Client.SectorIdentifierURI == "" {
 		return nil
 	}
+	if reg.Explaining {
+		reg.Assume("sector_identifier_uri leads to a document that was not fetched: it is taken to contain what it must")
+		return nil
+	}
 	document, err := reg.sector.fetcher.Get(ctx, reg.sector.uri, "application/json")
 	if errors.Is(err, ErrBusy) {
 		return Unavailable("this server fetches too many documents at the moment", err)

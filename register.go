@@ -98,13 +98,8 @@ const maxIDs = 3
 // is taken is drawn again, and all that goes with it: for the client as the
 // steps left it, but that its ID is the one that is taken.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
-	c, now := reg.Client, reg.Now()
-	c.Source, c.Policy = SourceDynamic, reg.policy
-	c.CreatedAt, c.UpdatedAt = now, now
-	if reg.Caller != nil {
-		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
-	}
-	reg.recordStatement()
+	c := reg.Client
+	reg.record()
 	judged := *c
 	if h.hooked {
 		judged = *c.Clone()
@@ -132,6 +127,17 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 			return nil, outage(err)
 		}
 	}
+}
+
+// record keeps with the client how it came to be.
+func (reg *Registration) record() {
+	c, now := reg.Client, reg.Now()
+	c.Source, c.Policy = SourceDynamic, reg.policy
+	c.CreatedAt, c.UpdatedAt = now, now
+	if reg.Caller != nil {
+		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
+	}
+	reg.recordStatement()
 }
 
 // answer issues what the client needs and writes the answer to a registration.

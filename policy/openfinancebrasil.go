@@ -5,6 +5,7 @@ package policy
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -112,12 +113,9 @@ type brasil struct {
 // ValidateSoftwareStatement holds the verified statement against the
 // certificate, and the request against what only a statement may say.
 func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
-	certificate, err := b.bank.Certificate(reg)
-	if err != nil {
+	withoutOne := refuse("", "mutual_tls", "registration must come over mutual TLS, with a client certificate")
+	if err := b.checkCertificate(reg, withoutOne, func(*x509.Certificate) bool { return true }); err != nil {
 		return err
-	}
-	if certificate == nil {
-		return refuse("", "mutual_tls", "registration must come over mutual TLS, with a client certificate")
 	}
 	if reg.Request.JWKS != nil {
 		return refuse("jwks", "brasil", "jwks must not be sent: the keys are those of jwks_uri")
@@ -131,10 +129,25 @@ func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registra
 	if reg.Statement == nil {
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent")
 	}
-	if !belongsTo(certificate, reg.Statement.Claims) {
-		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
+	foreign := refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
+	if err := b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return belongsTo(c, reg.Statement.Claims) }); err != nil {
+		return err
 	}
 	return claims(reg.Statement.Claims).checkStanding()
+}
+
+// checkCertificate refuses a client that came with no certificate, or with one that
+// does not fit. A request that is explained came with none.
+func (b brasil) checkCertificate(reg *dcr.Registration, refused error, fits func(*x509.Certificate) bool) error {
+	if reg.Explaining {
+		reg.Assume("the request is taken as sent over mutual TLS, with the certificate of the client")
+		return nil
+	}
+	certificate, err := b.bank.Certificate(reg)
+	if err == nil && (certificate == nil || !fits(certificate)) {
+		err = refused
+	}
+	return err
 }
 
 // AuthorizeManagement wants the certificate of the software and the
@@ -210,14 +223,8 @@ func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Regis
 	if !isBrasilDN(name) {
 		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be sent, with the attribute names CN, L, ST, O, OU, C, STREET, DC and UID, and every other one as a dotted OID with a value in #hex")
 	}
-	certificate, err := b.bank.Certificate(reg)
-	if err != nil {
-		return err
-	}
-	if certificate == nil || !isSubject(certificate, name) {
-		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be the subject of the certificate that the client registers with")
-	}
-	return nil
+	foreign := refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be the subject of the certificate that the client registers with")
+	return b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return isSubject(c, name) })
 }
 
 // ValidateTokens binds the client's tokens to its certificate.

@@ -18,14 +18,12 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +35,7 @@ import (
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
 	"github.com/dynreg/dcr/examples/internal/localhost"
+	"github.com/dynreg/dcr/examples/internal/presets"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 	"github.com/dynreg/dcr/sqlstore"
@@ -57,49 +56,10 @@ type settings struct {
 	validator        dcr.DefaultValidator
 	duende           bool
 	capabilities     *dcr.Capabilities // nil without -capabilities
-	preset           preset            // zero without -preset
+	preset           presets.Preset    // zero without -preset
 	statements       dcr.StatementVerifier
 	accessTokens     callerauth.AccessTokenVerifier
 	initialTokenUses int
-}
-
-// defaultCapabilities is what the server supports without -capabilities. A
-// preset knows for itself, but for the scopes.
-var defaultCapabilities = dcr.Capabilities{
-	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
-	TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
-	Scopes:                   []string{"openid", "profile", "email", "offline_access"},
-	SubjectTypes:             []string{"public"},
-	IDTokenSigningAlgs:       []string{"RS256", "PS256", "ES256"},
-}
-
-// preset is a ready-made policy. Those of a directory have its scopes, and
-// register nobody without a statement of it.
-type preset struct {
-	policy    func(dcr.DefaultValidator) policy.Preset
-	directory bool
-}
-
-var presets = map[string]preset{
-	"duende":            {duende, false},
-	"fapi2":             {policy.FAPI2, false},
-	"matrix":            {matrix, false},
-	"mcp":               {policy.MCP, false},
-	"oidc":              {policy.OIDC, false},
-	"openfinancebrasil": {openFinanceBrasil, true},
-	"ukopenbanking":     {ukOpenBanking, true},
-}
-
-func duende(v dcr.DefaultValidator) policy.Preset { return policy.Duende(v) }
-
-func matrix(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }
-
-func ukOpenBanking(v dcr.DefaultValidator) policy.Preset {
-	return policy.UKOpenBanking(v, policy.UKBank{})
-}
-
-func openFinanceBrasil(v dcr.DefaultValidator) policy.Preset {
-	return policy.OpenFinanceBrasil(v, policy.BrasilBank{Certificate: clientCertificate})
 }
 
 // believeClientCert is the flag -client-cert: there is a proxy in front, which
@@ -145,12 +105,10 @@ func (s *settings) authorizationFlags() {
 }
 
 func (s *settings) policyFlags() {
-	names := strings.Join(slices.Sorted(maps.Keys(presets)), ", ")
-	flag.Func("preset", "register under a ready-made `policy`: "+names, func(name string) error {
-		if s.preset = presets[strings.ToLower(strings.ReplaceAll(name, "-", ""))]; s.preset.policy == nil {
-			return errors.New("want one of " + names)
-		}
-		return nil
+	all := presets.All(clientCertificate)
+	flag.Func("preset", "register under a ready-made `policy`: "+all.Names(), func(name string) (err error) {
+		s.preset, err = all.Find(name)
+		return err
 	})
 	flag.Func("capabilities", "read what the server supports from a discovery document in `FILE`", func(file string) error {
 		return readFile(file, func(text []byte) error { return json.Unmarshal(text, &s.capabilities) })
@@ -259,7 +217,11 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	page, err := s.explainPage(store)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, page, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Println(s.instructions(ctx, bearer))
@@ -281,21 +243,10 @@ func (s *settings) judge() error {
 	if s.statements.Required || len(s.statements.Issuers) > 0 {
 		v.Statements = &s.statements
 	}
-	switch {
-	case s.capabilities != nil:
-		v.Supports = *s.capabilities
-	case s.preset.policy == nil:
-		v.Supports = defaultCapabilities
-	case !s.preset.directory:
-		v.Supports.Scopes = defaultCapabilities.Scopes
-	}
-	if s.preset.directory && v.Statements == nil {
+	if s.preset.Directory && v.Statements == nil {
 		return errors.New("this -preset needs the directory that issues statements; name it by -statement-issuer")
 	}
-	chosen := policy.Preset{Validator: v}
-	if s.preset.policy != nil {
-		chosen = s.preset.policy(v)
-	}
+	chosen := s.preset.Around(v, s.capabilities)
 	if s.duende {
 		chosen = chosen.With(policy.DuendeMembers(policy.DuendeLimits{}))
 	}
@@ -405,11 +356,11 @@ func openMySQL(name string) (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// routes mounts registration and the discovery documents (RFC 8414 §3, OpenID
-// Connect Discovery 1.0 §4). The endpoints beside registration stand for those of
+// routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
+// Discovery 1.0 §4) and, where registration is not there itself, the page at /. The endpoints beside registration stand for those of
 // the authorization server around it, which this program is not; clients want to
 // find them.
-func routes(registration *dcr.Handler, public *url.URL) http.Handler {
+func routes(registration *dcr.Handler, page http.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
 	mux := http.NewServeMux()
 	mux.Handle(cmp.Or(public.Path, "/"), registration)
@@ -419,5 +370,9 @@ func routes(registration *dcr.Handler, public *url.URL) http.Handler {
 		"token_endpoint":         issuer + "/connect/token",
 		"jwks_uri":               issuer + "/connect/jwks",
 	}))
+	if strings.Trim(public.Path, "/") != "" {
+		mux.Handle("GET /{$}", page)
+		mux.Handle("POST /{$}", page)
+	}
 	return mux
 }

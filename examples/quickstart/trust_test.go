@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dynreg/dcr/examples/internal/presets"
 )
 
 // An issuer signs software statements and access tokens.
@@ -150,12 +152,12 @@ func TestPresets(t *testing.T) {
 func TestPresetsOfADirectory(t *testing.T) {
 	directory := newIssuer(t)
 	trust := "-statement-issuer=directory=" + write(t, directory.jwks(t))
-	for preset, of := range presets {
-		if !of.directory {
+	for _, preset := range presets.All(nil) {
+		if !preset.Directory {
 			continue
 		}
-		t.Run(preset, func(t *testing.T) {
-			p := start(t, "-db=memory:", "-open", "-preset="+preset, trust)
+		t.Run(preset.Name, func(t *testing.T) {
+			p := start(t, "-db=memory:", "-open", "-preset="+preset.Name, trust)
 			a, err := send(http.MethodPost, p.endpoint, "", plain)
 			if err != nil || a.status < 400 || a.status > 499 {
 				t.Errorf("a client without a statement: %v %v", a, err)

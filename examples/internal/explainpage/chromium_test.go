@@ -1,0 +1,224 @@
+package explainpage_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A browser is a headless Chromium with one tab, driven by the DevTools protocol over
+// a pipe.
+type browser struct {
+	t       *testing.T
+	send    *os.File
+	session string
+
+	mu      sync.Mutex
+	last    int
+	waiting map[int]chan message
+	said    []string // what the console and the log have
+	loaded  chan struct{}
+}
+
+type message struct {
+	ID        int
+	SessionID string
+	Method    string
+	Params    json.RawMessage
+	Result    json.RawMessage
+	Error     *struct{ Message string }
+}
+
+// findChromium is the program, and skips the test where there is none.
+func findChromium(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("DCR_TEST_LONG") == "" {
+		t.Skip("needs a browser, and DCR_TEST_LONG")
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if program, err := exec.LookPath(name); err == nil {
+			return program
+		}
+	}
+	t.Skip("no Chromium is here; on Debian: apt-get install chromium")
+	return ""
+}
+
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	// Root has no sandbox, and what is opened here is our own.
+	command := exec.Command(findChromium(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+	theirIn, ourOut, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ourIn, theirOut, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirIn.Close()
+	theirOut.Close()
+	b := &browser{t: t, send: ourOut, waiting: make(map[int]chan message), loaded: make(chan struct{}, 16)}
+	t.Cleanup(func() {
+		ourOut.Close() // it ends with its pipe
+		ended := make(chan error, 1)
+		go func() { ended <- command.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			command.Process.Kill()
+			<-ended
+		}
+	})
+	go b.read(ourIn)
+	var target struct{ TargetID string }
+	b.call("Target.createTarget", object{"url": "about:blank"}, &target)
+	var attached struct{ SessionID string }
+	b.call("Target.attachToTarget", object{"targetId": target.TargetID, "flatten": true}, &attached)
+	b.session = attached.SessionID
+	for _, domain := range []string{"Page", "Runtime", "Log"} {
+		b.call(domain+".enable", nil, nil)
+	}
+	return b
+}
+
+type object = map[string]any
+
+// read takes what the browser says until it ends.
+func (b *browser) read(from *os.File) {
+	defer from.Close()
+	lines := bufio.NewReader(from)
+	for {
+		text, err := lines.ReadBytes(0)
+		if err != nil {
+			return
+		}
+		var m message
+		if json.Unmarshal(text[:len(text)-1], &m) != nil {
+			continue
+		}
+		b.mu.Lock()
+		switch {
+		case m.ID != 0:
+			b.waiting[m.ID] <- m
+		case m.Method == "Page.loadEventFired":
+			b.loaded <- struct{}{}
+		case m.Method == "Log.entryAdded", m.Method == "Runtime.consoleAPICalled", m.Method == "Runtime.exceptionThrown":
+			b.said = append(b.said, string(m.Params))
+		}
+		b.mu.Unlock()
+	}
+}
+
+// call asks the browser for something.
+func (b *browser) call(method string, params, result any) {
+	b.t.Helper()
+	answered := make(chan message, 1)
+	b.mu.Lock()
+	b.last++
+	id := b.last
+	b.waiting[id] = answered
+	b.mu.Unlock()
+	request := object{"id": id, "method": method}
+	if params != nil {
+		request["params"] = params
+	}
+	if b.session != "" {
+		request["sessionId"] = b.session
+	}
+	text, err := json.Marshal(request)
+	if err == nil {
+		_, err = b.send.Write(append(text, 0))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	select {
+	case m := <-answered:
+		if m.Error != nil {
+			b.t.Fatalf("%s: %s", method, m.Error.Message)
+		}
+		if result != nil {
+			if err := json.Unmarshal(m.Result, result); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	case <-time.After(30 * time.Second):
+		b.t.Fatalf("%s: no answer", method)
+	}
+}
+
+// load waits for a page that something opens.
+func (b *browser) load(open func()) {
+	b.t.Helper()
+	for len(b.loaded) > 0 {
+		<-b.loaded
+	}
+	open()
+	select {
+	case <-b.loaded:
+	case <-time.After(30 * time.Second):
+		b.t.Fatal("the page does not load")
+	}
+}
+
+// evaluate runs a script from outside the page, which no policy of the page's stops.
+func (b *browser) evaluate(script string) string {
+	b.t.Helper()
+	var got struct{ Result struct{ Value any } }
+	b.call("Runtime.evaluate", object{"expression": script, "returnByValue": true}, &got)
+	return fmt.Sprint(got.Result.Value)
+}
+
+// press presses keys, as somebody without a mouse does.
+func (b *browser) press(keys ...string) {
+	b.t.Helper()
+	codes := map[string]int{"Tab": 9, "Enter": 13, "ArrowDown": 40}
+	for _, key := range keys {
+		for _, kind := range []string{"keyDown", "keyUp"} {
+			event := object{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+			if key == "Enter" && kind == "keyDown" {
+				event["text"] = "\r"
+			}
+			b.call("Input.dispatchKeyEvent", event, nil)
+		}
+	}
+}
+
+// resize makes the tab a phone's, or a desk's, in a color scheme.
+func (b *browser) resize(width int, scheme string) {
+	b.t.Helper()
+	b.call("Emulation.setDeviceMetricsOverride", object{"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
+	b.call("Emulation.setEmulatedMedia", object{"features": []object{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+}
+
+// screenshot keeps what is seen, where DCR_TEST_SCREENSHOTS names a directory.
+func (b *browser) screenshot(name string) {
+	b.t.Helper()
+	directory := os.Getenv("DCR_TEST_SCREENSHOTS")
+	if directory == "" {
+		return
+	}
+	var shot struct{ Data string }
+	b.call("Page.captureScreenshot", object{"captureBeyondViewport": true}, &shot)
+	png, err := base64.StdEncoding.DecodeString(shot.Data)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(directory, strings.ReplaceAll(name, " ", "-")+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}

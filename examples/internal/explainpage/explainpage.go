@@ -1,0 +1,159 @@
+// Package explainpage is one page on which a person chooses a client that is known
+// and a policy, or pastes a request, and reads what would become of it. It needs no
+// script and lets none run.
+package explainpage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+)
+
+//go:embed page.html
+var source string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"shown":     shown,
+	"shownJSON": shownJSON,
+}).Parse(source))
+
+// policy is the Content-Security-Policy: the page's own style, its form, and nothing
+// else.
+var policy = func() string {
+	_, style, _ := strings.Cut(source, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	digest := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}()
+
+// maxForm bounds what a form may send: a request larger than any server takes, each
+// byte of it as three.
+const maxForm = 256 << 10
+
+// form is what was chosen, and what there is to choose from.
+type form struct {
+	Clients, Presets        []string
+	Client, Preset, Request string
+	Fault                   string // why nothing is explained
+	Decision                *decision
+}
+
+// decision is a Decision whose refusal a template can read.
+type decision struct {
+	*dcr.Decision
+	Err *dcr.Error
+}
+
+// New is the page of a handler: presets are those of its Options.Policies that can be
+// chosen.
+func New(handler *dcr.Handler, presets []string) http.Handler {
+	known := make(map[string]string)
+	var names []string
+	for _, client := range dcrtest.Clients() {
+		known[client.Name] = string(client.Request)
+		names = append(names, client.Name)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		f := form{Clients: names, Presets: presets}
+		status := http.StatusOK
+		if err := r.ParseForm(); err != nil {
+			f.Fault, status = "The form is not sound, or too large.", http.StatusBadRequest
+		} else {
+			f.Client, f.Preset, f.Request = r.Form.Get("client"), r.Form.Get("preset"), r.Form.Get("request")
+			status = f.explain(r, handler, known)
+		}
+		f.write(w, status)
+	})
+}
+
+// explain judges what was chosen.
+func (f *form) explain(r *http.Request, handler *dcr.Handler, known map[string]string) (status int) {
+	request, isKnown := known[f.Client]
+	switch {
+	case f.Client != "" && !isKnown:
+		f.Fault = "No client of that name is known."
+		return http.StatusBadRequest
+	case f.Preset != "" && !slices.Contains(f.Presets, f.Preset):
+		f.Fault = "There is no such policy."
+		return http.StatusBadRequest
+	case isKnown:
+		f.Request = indented(request)
+	case f.Request == "":
+		return http.StatusOK
+	}
+	explained, err := handler.Explain(r.Context(), f.Preset, []byte(f.Request))
+	if err != nil {
+		f.Fault = "The server failed to judge it."
+		return http.StatusInternalServerError
+	}
+	f.Decision = &decision{Decision: explained}
+	errors.As(explained.Err, &f.Decision.Err)
+	return http.StatusOK
+}
+
+func (f *form) write(w http.ResponseWriter, status int) {
+	var text bytes.Buffer
+	if err := page.Execute(&text, f); err != nil {
+		http.Error(w, "the page could not be written", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(text.Bytes())
+}
+
+func indented(request string) string {
+	var text bytes.Buffer
+	if json.Indent(&text, []byte(strings.TrimSpace(request)), "", "  ") != nil {
+		return request
+	}
+	return text.String()
+}
+
+func shownJSON(value json.RawMessage) string {
+	var text bytes.Buffer
+	if json.Compact(&text, value) != nil {
+		return shown(string(value))
+	}
+	return shown(text.String())
+}
+
+// shown is what a person sees of a value: no more than fits, and in the place of what
+// nobody sees, such as the characters that turn text around, its JSON escape.
+func shown(value string) string {
+	const longest = 600
+	var text strings.Builder
+	for i, r := range value {
+		if text.Len() > longest {
+			return fmt.Sprintf("%s… and %d bytes more", text.String(), len(value)-i)
+		}
+		if unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&text, `\u%04x`, unit)
+		}
+	}
+	return text.String()
+}

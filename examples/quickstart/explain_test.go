@@ -1,0 +1,36 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestThePageExplains(t *testing.T) {
+	p := start(t, "-db=memory:", "-preset=mcp")
+	root := strings.TrimSuffix(p.endpoint, "connect/dcr")
+	for _, test := range []struct {
+		sentence, preset, says string
+	}{
+		{"as this server judges", "", "201: it would be registered"},
+		{"or as another would", "oidc", "400: it would be refused"},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			response, err := http.PostForm(root, url.Values{"client": {"Cursor"}, "preset": {test.preset}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			if err != nil || !strings.Contains(string(text), test.says) {
+				t.Errorf("it does not say %q: %v\n%s", test.says, err, text)
+			}
+		})
+	}
+	response, err := http.Get(root + "elsewhere")
+	if err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("a page that is not there: %v %v", response, err)
+	}
+}
