@@ -161,25 +161,6 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, rotate bool)
 	return secret, nil
 }
 
-// maxRetired bounds how many secrets a client can pile up by rotating.
-const maxRetired = 4
-
-// retire gives valid secrets an end, no later than they had.
-func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
-	var kept []Secret
-	end := now.Add(grace)
-	for _, secret := range secrets {
-		if expired(secret.ExpiresAt, now) || secret.Type != SecretJWK && len(kept) >= maxRetired {
-			continue
-		}
-		if secret.Type != SecretJWK && (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end)) {
-			secret.ExpiresAt = end
-		}
-		kept = append(kept, secret)
-	}
-	return kept
-}
-
 // issuesTokens reports whether the clients of v get registration access tokens,
 // and are managed by them.
 func (h *Handler) issuesTokens(v Validator) bool {
@@ -194,28 +175,4 @@ func (h *Handler) issueToken(reg *Registration) Plaintext {
 	token := newPlaintext(32)
 	reg.Client.RegistrationTokens = []Secret{HashSecret(token)}
 	return token
-}
-
-// rotateToken gives a client a new registration access token beside the one it
-// presented, which stays until the new one is used or its window ends.
-func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
-	old := c.RegistrationTokens
-	token := newPlaintext(32)
-	c.RegistrationTokens = append([]Secret{HashSecret(token)}, retire(old, now, h.opts.RotationGrace)...)
-	return token
-}
-
-// dropRetiredTokens forgets the tokens that were rotated away, once the newest
-// is in use, and reports whether there were any.
-func dropRetiredTokens(c *Client, presented Plaintext, now time.Time) bool {
-	if len(c.RegistrationTokens) < 2 || !isNewestToken(c, presented, now) {
-		return false
-	}
-	c.RegistrationTokens = c.RegistrationTokens[:1]
-	return true
-}
-
-// isNewestToken reports whether a token of the client's was not rotated away.
-func isNewestToken(c *Client, presented Plaintext, now time.Time) bool {
-	return len(c.RegistrationTokens) > 0 && c.RegistrationTokens[0].matches(presented.Reveal(), now)
 }

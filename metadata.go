@@ -25,7 +25,7 @@ import (
 //	list     the RP Metadata Choices member that lists alternatives to this one
 //	lang     "yes" where the member may carry a language tag
 //	with     a boolean is echoed only where this other member is set
-//	uri      what its URIs are for, and so what they may be (urimember.go)
+//	uri      what its URIs are for, and so what they may be (fixedrules.go)
 //	visited  "yes" where this server itself goes to its URIs
 //
 // A zero field is an absent member. An empty, non-nil list is kept apart from

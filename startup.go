@@ -1,7 +1,8 @@
 package dcr
 
 // What NewHandler refuses: options, and capabilities that contradict each other
-// (RFC 8414 §2). What is merely unwise it warns of.
+// (RFC 8414 §2). What is merely unwise it warns of. How a Validator is put together
+// is judged in validator.go.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 package dcr
 
-// The short steps of DefaultValidator, in the order of Validate. The long ones
+// The order of the steps, and the short ones of DefaultValidator. The long ones
 // have files of their own.
 
 import (
@@ -13,6 +13,27 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
+
+type step = func(v Validator, ctx context.Context, reg *Registration) error
+
+// steps is the order in which a registration is judged.
+var steps = []step{
+	Validator.ValidateSoftwareStatement,
+	requireStatement,
+	mergeStatement,
+	Validator.ValidateGrantTypes,
+	Validator.ValidateRedirectURIs,
+	settleScope,
+	Validator.ValidateClientAuthentication,
+	Validator.ValidateDisplay,
+	Validator.ValidateLogout,
+	Validator.ValidateOpenID,
+	Validator.ValidateRequestObjects,
+	Validator.ValidateTokens,
+	Validator.ValidateExtensions,
+	Validator.SetClientDefaults,
+	Validator.ValidateClient,
+}
 
 // settleScope runs the two steps about scope. A client whose scope is for a
 // software statement to say gets no default in the place of what that does not

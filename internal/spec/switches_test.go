@@ -28,7 +28,7 @@ func always(c change) func(*testing.T) change { return func(*testing.T) change {
 
 const idTokens = `"id_token_signing_alg_values_supported":["RS256"]`
 
-// switched are the rows of the table in switches.go: what is refused, dropped or
+// switched are the rows of the table in explain.go: what is refused, dropped or
 // ignored, and that the switch which is named makes it pass.
 var switched = []struct {
 	of, field string
@@ -148,7 +148,7 @@ func decisionOf(t testing.TB, d *dcr.Decision, name string) dcr.MemberDecision {
 
 // No row is without a test, and no two say the same.
 func TestSwitchesAreAllShown(t *testing.T) {
-	source, err := os.ReadFile("../../switches.go")
+	source, err := os.ReadFile("../../explain.go")
 	if err != nil {
 		t.Fatal(err)
 	}
