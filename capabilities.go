@@ -301,11 +301,14 @@ func (c Capabilities) Discovery() map[string]any {
 }
 
 // Discovery returns the members of the discovery document that this package
-// knows: those of [Capabilities.Discovery] and registration_endpoint. They are
-// computed at each call, and the caller may change them.
+// knows: those of [Capabilities.Discovery] and, while Options.Open lets clients
+// register, registration_endpoint. They are computed at each call, and the caller
+// may change them.
 func (h *Handler) Discovery(ctx context.Context) map[string]any {
 	document := h.Capabilities().Discovery()
-	document["registration_endpoint"] = h.opts.Endpoint
+	if h.isOpen(ctx) {
+		document["registration_endpoint"] = h.opts.Endpoint
+	}
 	return document
 }
 
@@ -382,7 +385,7 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	document, err := json.Marshal(d.document(r.Context()))
 	if err != nil {
-		d.handler.fail(w, r, err)
+		d.handler.fail(w, r, d.handler.begin(), err)
 		return
 	}
 	write(w, http.StatusOK, document)
