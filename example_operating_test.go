@@ -6,10 +6,32 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/admin"
 	"github.com/dynreg/dcr/memstore"
 )
+
+// A server whose token endpoint touches the clients that it authenticates lets
+// those go that nobody uses.
+func Example_operating() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	store := memstore.New()
+	janitor := &admin.Janitor{
+		Store:          store,
+		NeverActivated: 24 * time.Hour,
+		Idle:           90 * 24 * time.Hour,
+		RefreshTokens:  30 * 24 * time.Hour,
+		Expired:        true,
+	}
+	go janitor.Run(ctx)
+
+	fmt.Println(janitor.Sweep(ctx)) // once more, by hand
+	// Output:
+	// 0 <nil>
+}
 
 // A sink of the host's own beside the log: it is called in the request, after what
 // happened, and cannot undo it.
