@@ -425,3 +425,9 @@ func tooLarge(limit int64) *Error {
 	refused.Status = http.StatusRequestEntityTooLarge
 	return refused
 }
+
+func notAllowed(methods string) *Error {
+	refused := refuse(InvalidRequest, "", "method", "this method is not allowed here; allowed: %s", methods)
+	refused.Status = http.StatusMethodNotAllowed
+	return refused
+}

@@ -191,9 +191,7 @@ func (h *Handler) allow(below bool) string {
 
 func (h *Handler) refuseMethod(w http.ResponseWriter, below bool) error {
 	w.Header().Set("Allow", h.allow(below))
-	refused := refuse(InvalidRequest, "", "method", "this method is not allowed here; allowed: %s", h.allow(below))
-	refused.Status = http.StatusMethodNotAllowed
-	return refused
+	return notAllowed(h.allow(below))
 }
 
 // readRequest reads the body, under the policy of v, and notes what it uses up.
