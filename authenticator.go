@@ -4,13 +4,11 @@ package dcr
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/dynreg/dcr/internal/tally"
+	"time"
 )
 
 // Authenticator finds out who sends a request. It returns
@@ -180,31 +178,36 @@ func weight(err error) int {
 // is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
 // 6750 §3. Put it in front of POST alone: the registration access tokens of
 // the other methods are none of the host's. Where what it is put in front of is
-// a [Handler] itself, Options.CORS of that lets pages read the refusals too, and
-// its Options.Logger gets their reasons; elsewhere slog.Default does.
+// a [Handler] itself, Options.CORS of that lets pages read the refusals too, its
+// Options.Events is told of them, and Options.Open is asked first; elsewhere
+// [LogEvents] tells slog.Default.
 //
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 //	mux.Handle("/connect/dcr", handler)
 func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	authenticate = AnyOf(authenticate)
 	return func(next http.Handler) http.Handler {
-		var cors CORS
-		var tallied tally.Tally
-		logger := slog.Default
-		if behind, ok := next.(*Handler); ok {
-			cors = behind.opts.CORS
-			logger = func() *slog.Logger { return behind.opts.Logger }
+		behind, ok := next.(*Handler)
+		if !ok {
+			behind = &Handler{teller: teller{sink: LogEvents(nil), now: time.Now}}
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			event := behind.begin()
+			event.Source = SourceDynamic
 			r = chargeable(r)
-			caller, err := callerOf(r, authenticate)
+			var caller *Caller
+			var err error
+			if r.Method == http.MethodPost && !behind.isOpen(r.Context()) {
+				err = behind.closed
+			} else {
+				caller, err = callerOf(r, authenticate)
+			}
 			if err == nil && caller == nil {
 				err = errNoToken
 			}
 			if err != nil {
-				cors.answer(w.Header(), r, "POST, OPTIONS")
-				logRefusedToken(r, logger(), &tallied, err)
-				logRefusal(r, logger(), &tallied, err)
+				behind.opts.CORS.answer(w.Header(), r, "POST, OPTIONS")
+				behind.refused(r, event, err)
 				WriteError(w, r, err)
 				return
 			}
@@ -234,7 +237,7 @@ func sentToken(r *http.Request) bool {
 func BearerToken(r *http.Request) (Plaintext, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) > 1 || len(headers) == 1 && strings.Contains(r.URL.RawQuery, "access_token=") {
-		return "", Errorf(InvalidRequest, "the access token must be sent once, in the Authorization header")
+		return "", refuse(InvalidRequest, "", "token.repeated", "the access token must be sent once, in the Authorization header")
 	}
 	token, _ := bearer(r.Header.Get("Authorization"))
 	return Plaintext(token), nil

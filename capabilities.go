@@ -300,12 +300,14 @@ func (c Capabilities) Discovery() map[string]any {
 	return document
 }
 
-// Discovery returns the members of the discovery document that this package
-// knows: those of [Capabilities.Discovery] and registration_endpoint. They are
-// computed at each call, and the caller may change them.
+// Discovery returns what this package knows of the discovery document:
+// [Capabilities.Discovery] and, while Options.Open lets clients register,
+// registration_endpoint. Each call computes it for its caller to change.
 func (h *Handler) Discovery(ctx context.Context) map[string]any {
 	document := h.Capabilities().Discovery()
-	document["registration_endpoint"] = h.opts.Endpoint
+	if h.isOpen(ctx) {
+		document["registration_endpoint"] = h.opts.Endpoint
+	}
 	return document
 }
 
@@ -375,14 +377,12 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet, http.MethodHead:
 	default:
 		header.Set("Allow", discoveryMethods)
-		refused := Errorf(InvalidRequest, "this method is not allowed here; allowed: %s", discoveryMethods)
-		refused.Status = http.StatusMethodNotAllowed
-		writeError(w, refused, "")
+		writeError(w, notAllowed(discoveryMethods), "")
 		return
 	}
 	document, err := json.Marshal(d.document(r.Context()))
 	if err != nil {
-		d.handler.fail(w, r, err)
+		d.handler.fail(w, r, d.handler.begin(), err)
 		return
 	}
 	write(w, http.StatusOK, document)

@@ -74,13 +74,44 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		c.ID = id
 	}
 	if !c.NeedsSecret() {
-		c.Secrets = slices.DeleteFunc(c.Secrets, func(s Secret) bool { return s.Type != SecretJWK })
+		c.Secrets = keysAlone(c.Secrets)
 		return "", nil
 	}
 	if !rotate && h.hasSecret(c, now) {
 		return "", nil
 	}
-	return h.newSecret(ctx, reg, rotate)
+	if rotate {
+		return h.newSecret(ctx, reg, retire(c.Secrets, now, h.opts.RotationGrace))
+	}
+	return h.newSecret(ctx, reg, keysAlone(c.Secrets))
+}
+
+// RotateSecret gives a client a new secret, made and kept as the options say, and
+// returns it in the clear. The old ones are valid for grace, and no longer than
+// before; if it is zero or negative, they end at once. It is for operators: a client
+// that has no use for a secret is an error. It changes client alone: store that
+// by Update, and only then hand out the secret.
+func (h *Handler) RotateSecret(ctx context.Context, client *Client, grace time.Duration) (Plaintext, error) {
+	if !client.NeedsSecret() {
+		return "", errors.New("dcr: RotateSecret: the client has no use for a secret")
+	}
+	if symmetric, _ := client.symmetricNeed(); symmetric != "" && h.opts.Sealer == nil {
+		return "", fmt.Errorf("dcr: RotateSecret: %s needs the secret itself to be kept; set Options.Sealer", symmetric)
+	}
+	reg := &Registration{Client: client, Previous: client.Clone()}
+	if _, err := h.prepare(reg, client.Policy); err != nil {
+		return "", err
+	}
+	kept := keysAlone(client.Secrets)
+	if grace > 0 {
+		kept = retire(client.Secrets, reg.Now(), grace)
+	}
+	return h.newSecret(ctx, reg, kept)
+}
+
+// keysAlone are the keys among secrets.
+func keysAlone(secrets []Secret) []Secret {
+	return slices.DeleteFunc(slices.Clone(secrets), func(s Secret) bool { return s.Type != SecretJWK })
 }
 
 // checkID says why no client can have an id, or be managed by it.
@@ -123,9 +154,8 @@ func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 	return err == nil && slices.ContainsFunc(opened, func(secret Plaintext) bool { return len(secret) >= need })
 }
 
-// newSecret puts a new secret in front. Of the old ones, those that are still
-// valid stay for the grace window, if secrets are rotated.
-func (h *Handler) newSecret(ctx context.Context, reg *Registration, rotate bool) (Plaintext, error) {
+// newSecret puts a new secret in front of those that are kept of the old ones.
+func (h *Handler) newSecret(ctx context.Context, reg *Registration, old []Secret) (Plaintext, error) {
 	c, now := reg.Client, reg.Now()
 	secret, kept, err := h.opts.NewClientSecret(ctx, reg)
 	if err != nil {
@@ -152,12 +182,7 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, rotate bool)
 		}
 		fresh = append(fresh, Secret{Type: SecretSealed, Value: sealed, ExpiresAt: kept.ExpiresAt})
 	}
-	if rotate {
-		fresh = append(fresh, retire(c.Secrets, now, h.opts.RotationGrace)...)
-	} else {
-		fresh = append(fresh, slices.DeleteFunc(slices.Clone(c.Secrets), func(s Secret) bool { return s.Type != SecretJWK })...)
-	}
-	c.Secrets = fresh
+	c.Secrets = append(fresh, old...)
 	return secret, nil
 }
 

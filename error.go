@@ -176,6 +176,16 @@ func asRefusal(err error) *Error {
 	return refused
 }
 
+// asShown returns the *Error that err is answered with.
+func asShown(err error) *Error {
+	if refused := asRefusal(err); refused != nil {
+		return refused
+	}
+	shown := refuse(ServerError, "", "server.error", "the server failed to handle the request")
+	shown.Err = err
+	return shown
+}
+
 // refuse makes the error of a rule about one member.
 func refuse(code Code, member, rule, format string, args ...any) *Error {
 	err := Errorf(code, format, args...)
@@ -242,10 +252,7 @@ func Unavailable(sentence string, err error) *Error {
 // and status, anything else as a bare server_error of status 500. It is the
 // default of Options.WriteError.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	shown := asRefusal(err)
-	if shown == nil {
-		shown = Errorf(ServerError, "the server failed to handle the request")
-	}
+	shown := asShown(err)
 	switch status := shown.status(); {
 	case status == http.StatusUnauthorized && sentToken(r):
 		writeError(w, shown, challenge+`, error="invalid_token"`)
@@ -283,10 +290,10 @@ func (e *Error) scopeParameter() string {
 	return `, scope="` + printable(e.Scope) + `"`
 }
 
-// logRefusal logs an error that is about to be written: what is the
-// registrant's fault at debug level, what is ours as an error. What is out of
-// order, which every stranger can find out, is tallied.
-func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
+// logFault logs an error that is about to be written, if it is ours and not the
+// registrant's. What is out of order, which every stranger can find out, is
+// tallied.
+func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
 	refused := asRefusal(err)
 	switch {
 	case abandoned(r, err):
@@ -298,19 +305,6 @@ func logRefusal(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err 
 	case refused.status() >= http.StatusInternalServerError && refused.Err != nil:
 		tallied.Log(r.Context(), logger, slog.LevelError, refused.Rule+" "+refused.Description,
 			"client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
-	default:
-		logger.DebugContext(r.Context(), "client registration refused",
-			"code", refused.Code, "rule", refused.Rule, "member", refused.Member, "description", refused.Description, "error", refused.Err)
-	}
-}
-
-// logRefusedToken logs why an Authenticator refused an access token, which the
-// answer does not tell: the operator of a pipeline asks that first. Every stranger
-// can bring it about, so it is tallied.
-func logRefusedToken(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
-	refused := asRefusal(err)
-	if refused != nil && refused != errNoToken && strings.HasPrefix(refused.Rule, "token.") && refused.status() < http.StatusInternalServerError {
-		tallied.Log(r.Context(), logger, slog.LevelInfo, refused.Rule, "access token refused", "rule", refused.Rule, "error", refused.Err)
 	}
 }
 
@@ -414,17 +408,26 @@ const retryAfter = 5 * time.Second
 
 // outage turns an error of the store into a 503.
 func outage(err error) error {
+	rule, sentence := "store.unavailable", "the client store is out of order"
 	switch {
 	case errors.Is(err, ErrStoreFull):
-		return Unavailable("this server takes no more clients at the moment", err)
+		rule, sentence = "store.full", "this server takes no more clients at the moment"
 	case errors.Is(err, ErrConflict):
-		return Unavailable("others are changing this client at the moment", err)
+		rule, sentence = "store.conflict", "others are changing this client at the moment"
 	}
-	return Unavailable("the client store is out of order", err)
+	unavailable := Unavailable(sentence, err)
+	unavailable.Rule = rule
+	return unavailable
 }
 
 func tooLarge(limit int64) *Error {
-	refused := Errorf(InvalidRequest, "the body must not be larger than %d bytes", limit)
+	refused := refuse(InvalidRequest, "", "body.size", "the body must not be larger than %d bytes", limit)
 	refused.Status = http.StatusRequestEntityTooLarge
+	return refused
+}
+
+func notAllowed(methods string) *Error {
+	refused := refuse(InvalidRequest, "", "method", "this method is not allowed here; allowed: %s", methods)
+	refused.Status = http.StatusMethodNotAllowed
 	return refused
 }

@@ -2,7 +2,20 @@ package dcr
 
 // What happened to clients, for the operator's logs, metrics and audits.
 
-import "time"
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/dynreg/dcr/internal/tally"
+)
 
 // EventKind says what happened.
 type EventKind string
@@ -26,18 +39,205 @@ const (
 )
 
 // Event is something that happened to a client. It never has a secret in it.
-// What does not apply, or is not known, is zero.
+// What does not apply, or is not known, is zero. A sink keeps what Caller, Err and
+// Members point to as it is: others read it too.
 type Event struct {
 	Kind     EventKind
 	At       time.Time
-	ClientID string
+	ClientID string // of a refusal: the one that the request named, be there such a client or not
 	Tenant   string // as the store says, "" for none
 	Policy   string // the name in Options.Policies, "" for Options.Validator
 	Source   Source
-	Caller   *Caller  // who asked, nil for a stranger
-	Operator string   // who acted through package admin
-	Members  []string // that were changed
-	Err      *Error   // the refusal
-	Reason   string   // of a sweep, an eviction, a denial or a fetch: never_activated, idle, expired, withdrawn, ceiling, denied, blocked_address …
-	Duration time.Duration
+	Caller   *Caller       // who asked, nil for a stranger
+	Operator string        // who acted through package admin
+	Members  []string      // that were changed
+	Err      *Error        // the refusal
+	Reason   string        // of a sweep, an eviction, a denial or a fetch: never_activated, idle, expired, withdrawn, ceiling, denied, blocked_address …
+	Duration time.Duration // of the request until then
+}
+
+// LogEvents is the sink that logs what changes a client at info, what reads one
+// at debug, and refusals at debug, each with its reason, and at info once a minute
+// with their number, by rule. Strangers can bring about as many refusals as they
+// like: no more than 256 rules are told apart. If logger is nil, slog.Default.
+func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
+	refusals := new(tally.Tally)
+	return func(ctx context.Context, event Event) {
+		to := logger
+		if to == nil {
+			to = slog.Default()
+		}
+		if event.Err != nil {
+			about := []any{"rule", cmp.Or(event.Err.Rule, string(event.Err.code()))}
+			if event.Err.Err != nil {
+				about = append(about, "error", event.Err.Err)
+			}
+			refusals.Log(ctx, to, slog.LevelInfo, fmt.Sprint(event.Kind, about[1]), event.message(), about...)
+		}
+		if level := event.level(); to.Enabled(ctx, level) {
+			var room [16]slog.Attr
+			to.LogAttrs(ctx, level, event.message(), event.attrs(room[:0])...)
+		}
+	}
+}
+
+func (e *Event) level() slog.Level {
+	switch e.Kind {
+	case RequestRefused, DocumentRefused, DocumentFetched, ClientRead:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (e *Event) message() string {
+	switch e.Kind {
+	case ClientRegistered:
+		return "client registered"
+	case CredentialsRotated:
+		return "client credentials rotated"
+	case RequestRefused:
+		return "client registration refused"
+	case DocumentFetched:
+		return "client document fetched"
+	case DocumentChanged:
+		return "client document changed"
+	case DocumentRefused:
+		return "client document refused"
+	}
+	return "client " + string(e.Kind)
+}
+
+// attrs appends what is known.
+func (e *Event) attrs(to []slog.Attr) []slog.Attr {
+	text := func(name, value string) {
+		if value != "" {
+			to = append(to, slog.String(name, value))
+		}
+	}
+	text("client_id", e.ClientID)
+	text("tenant", e.Tenant)
+	text("policy", e.Policy)
+	text("source", string(e.Source))
+	if e.Caller != nil {
+		text("caller", e.Caller.Subject)
+	}
+	text("operator", e.Operator)
+	if e.Members != nil {
+		to = append(to, slog.Any("members", e.Members))
+	}
+	if e.Err != nil {
+		text("code", string(e.Err.code()))
+		text("rule", e.Err.Rule)
+		text("member", e.Err.Member)
+		text("description", e.Err.Description)
+		if e.Err.Err != nil {
+			to = append(to, slog.Any("error", e.Err.Err))
+		}
+	}
+	text("reason", e.Reason)
+	if e.Duration != 0 {
+		to = append(to, slog.Duration("duration", e.Duration))
+	}
+	return to
+}
+
+// about fills in which client an event is about.
+func (e *Event) about(client *Client) {
+	e.ClientID, e.Policy, e.Source = client.ID, client.Policy, client.Source
+}
+
+// teller tells the sink what happened, and the log what is the server's fault.
+type teller struct {
+	sink   func(ctx context.Context, event Event)
+	logger *slog.Logger // nil: slog.Default
+	tenant string
+	now    func() time.Time
+	faults tally.Tally
+}
+
+// begin begins the event of a request: At is when it came, until it is told.
+func (t *teller) begin() Event { return Event{At: t.now(), Tenant: t.tenant} }
+
+// tell tells of an event, which began with begin if it is of a request. What becomes of the sink changes
+// nothing of what happened.
+func (t *teller) tell(ctx context.Context, event Event, kind EventKind) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			t.log().ErrorContext(ctx, "Options.Events panicked", "event", string(kind), "client_id", event.ClientID, "panic", panicked, "stack", string(debug.Stack()))
+		}
+	}()
+	now := t.now()
+	if !event.At.IsZero() { // of a request, and who sent it
+		event.Duration, event.Caller = now.Sub(event.At), CallerFromContext(ctx)
+	}
+	event.Kind, event.At = kind, now
+	t.sink(ctx, event)
+}
+
+// refused tells of an error that is about to be answered, unless nobody waits for
+// the answer any more.
+func (t *teller) refused(r *http.Request, event Event, err error) {
+	logFault(r, t.log(), &t.faults, err)
+	if abandoned(r, err) {
+		return
+	}
+	event.Err = asShown(err)
+	t.tell(r.Context(), event, RequestRefused)
+}
+
+func (t *teller) log() *slog.Logger {
+	if t.logger == nil {
+		return slog.Default()
+	}
+	return t.logger
+}
+
+// tellUpdate tells of an update, and of the credentials that it renewed.
+func (t *teller) tellUpdate(ctx context.Context, event Event, reg *Registration) {
+	event.about(reg.Client)
+	event.Members = changedMembers(reg.Previous, reg.Client)
+	t.tell(ctx, event, ClientUpdated)
+	if event.Members = rotated(reg.Previous, reg.Client); len(event.Members) > 0 {
+		t.tell(ctx, event, CredentialsRotated)
+	}
+}
+
+// changedMembers names the metadata that an update changed: registered members
+// in their order, then language-tagged ones and extensions by name.
+func changedMembers(before, after *Client) (changed []string) {
+	for i := range members.Fields {
+		if f := &members.Fields[i]; !f.Equal(&before.Metadata, &after.Metadata) {
+			changed = append(changed, f.Name)
+		}
+	}
+	changed = appendChanged(changed, before.Localized, after.Localized, func(a, b string) bool { return a == b })
+	return appendChanged(changed, before.Extra, after.Extra, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
+}
+
+// appendChanged appends the names whose values differ, in order.
+func appendChanged[V any](changed []string, before, after map[string]V, same func(a, b V) bool) []string {
+	first := len(changed)
+	for name, value := range after {
+		if old, had := before[name]; !had || !same(old, value) {
+			changed = append(changed, name)
+		}
+	}
+	for name := range before {
+		if _, has := after[name]; !has {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed[first:])
+	return changed
+}
+
+// rotated names the credentials that after has and before had not.
+func rotated(before, after *Client) (names []string) {
+	if fresh := after.newestSecret(); fresh != "" && fresh != before.newestSecret() {
+		names = append(names, "client_secret")
+	}
+	if fresh := after.RegistrationTokens; len(fresh) > 0 && (len(before.RegistrationTokens) == 0 || fresh[0].Value != before.RegistrationTokens[0].Value) {
+		names = append(names, "registration_access_token")
+	}
+	return names
 }

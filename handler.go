@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/ceiling"
-	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Handler is the registration endpoint and the client configuration endpoint:
@@ -31,11 +30,13 @@ type Handler struct {
 	opts         Options
 	endpointPath string
 	pathForm     bool
-	ceiling      ceiling.Ceiling
-	tally        tally.Tally
-	given        *Options // as the host set them
-	asksCaller   bool     // Options.Caller is the host's
-	hooked       bool     // a hook of the host's runs between Validate and the store
+	teller
+	ceiling    ceiling.Ceiling
+	evictor    ClientEvictor // nil where nobody is evicted
+	closed     *Error        // the answer while Options.Open says no
+	given      *Options      // as the host set them
+	asksCaller bool          // Options.Caller is the host's
+	hooked     bool          // a hook of the host's runs between Validate and the store
 }
 
 // NewHandler returns the handler of the given store. It refuses options that
@@ -67,6 +68,15 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 		asksCaller:   opts.Caller != nil,
 		hooked:       opts.NewClientID != nil || opts.NewClientSecret != nil || opts.ModifyResponse != nil,
 	}
+	h.teller.sink, h.teller.logger, h.teller.now = h.opts.Events, h.opts.Logger, h.opts.Now
+	if of, ok := StoreAs[interface{ Tenant() string }](store); ok {
+		h.teller.tenant = of.Tenant()
+	}
+	h.closed = refuse(AccessDenied, "", "registration.closed", "this server registers no clients at the moment")
+	h.closed.Status = h.opts.ClosedStatus
+	if h.opts.EvictAfter > 0 {
+		h.evictor, _ = StoreAs[ClientEvictor](store)
+	}
 	if opts.MaxClients > 0 {
 		h.ceiling.Limit, h.ceiling.Logger = opts.MaxClients, h.opts.Logger
 		h.ceiling.Count = func(ctx context.Context) (int64, error) { return counter.CountClients(ctx, Filter{}) }
@@ -88,28 +98,33 @@ func (h *Handler) Capabilities() Capabilities { return h.opts.Validator.Capabili
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	keepFromCaches(header)
+	event := h.begin()
 	clientID, below, err := h.clientID(r)
 	h.opts.CORS.answer(header, r, h.allow(below))
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
+	}
+	if CheckClientID(clientID) == nil {
+		event.ClientID = clientID
 	}
 	switch {
 	case r.Method == http.MethodOptions:
 		header.Set("Allow", h.allow(below))
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPost && !below:
-		h.register(w, r)
+		event.Source = SourceDynamic
+		h.register(w, r, event)
 	case clientID == "" || h.opts.DisableManagement:
-		h.refuseMethod(w, r, below)
+		h.fail(w, r, event, h.refuseMethod(w, below))
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
-		h.read(w, r, clientID)
+		h.read(w, r, clientID, event)
 	case r.Method == http.MethodPut:
-		h.update(w, r, clientID)
+		h.update(w, r, clientID, event)
 	case r.Method == http.MethodDelete:
-		h.delete(w, r, clientID)
+		h.delete(w, r, clientID, event)
 	default:
-		h.refuseMethod(w, r, below)
+		h.fail(w, r, event, h.refuseMethod(w, below))
 	}
 }
 
@@ -126,11 +141,11 @@ func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", false, Errorf(InvalidRequest, "the query is malformed")
+		return "", false, refuse(InvalidRequest, "", "query.malformed", "the query is malformed")
 	}
 	named, sent := query["client_id"]
 	if len(named) > 1 || id != "" && sent && named[0] != id {
-		return "", false, Errorf(InvalidRequest, "client_id must be given once")
+		return "", false, refuse(InvalidRequest, "", "query.client_id", "client_id must be given once")
 	}
 	if sent {
 		id = named[0]
@@ -174,11 +189,9 @@ func (h *Handler) allow(below bool) string {
 	return "GET, HEAD, PUT, DELETE, OPTIONS"
 }
 
-func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, below bool) {
+func (h *Handler) refuseMethod(w http.ResponseWriter, below bool) error {
 	w.Header().Set("Allow", h.allow(below))
-	refused := Errorf(InvalidRequest, "this method is not allowed here; allowed: %s", h.allow(below))
-	refused.Status = http.StatusMethodNotAllowed
-	h.fail(w, r, refused)
+	return notAllowed(h.allow(below))
 }
 
 // readRequest reads the body, under the policy of v, and notes what it uses up.
@@ -255,7 +268,7 @@ func (h *Handler) decoder(header http.Header, v Validator) (Decoder, error) {
 	if decode := decoders[mediaType]; decode != nil && plain {
 		return decode, nil
 	}
-	refused := Errorf(InvalidRequest, "the body must be %s, not compressed; %s came", strings.Join(sortedKeys(decoders), " or "), sentAs(types, mediaType, plain))
+	refused := refuse(InvalidRequest, "", "body.media_type", "the body must be %s, not compressed; %s came", strings.Join(sortedKeys(decoders), " or "), sentAs(types, mediaType, plain))
 	refused.Status = http.StatusUnsupportedMediaType
 	return nil, refused
 }
@@ -298,13 +311,13 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 		return nil, tooLarge(exceeded.Limit)
 	}
 	if err != nil {
-		return nil, Errorf(InvalidRequest, "the body could not be read")
+		return nil, refuse(InvalidRequest, "", "body.unreadable", "the body could not be read")
 	}
 	return body, nil
 }
 
-// fail logs and writes an error.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	logRefusal(r, h.opts.Logger, &h.tally, err)
+// fail tells of an error and writes it.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, event Event, err error) {
+	h.refused(r, event, err)
 	h.opts.WriteError(w, r, err)
 }

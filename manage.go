@@ -93,22 +93,25 @@ func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
 }
 
 // read answers GET (RFC 7592 §2.1).
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	var answer []byte
 	access, err := h.authorize(r, clientID)
 	if err == nil {
-		h.forgetRetiredTokens(access.http.Context(), access)
-		answer, err = h.tell(access)
+		r = access.http
+		event.about(access.client)
+		h.forgetRetiredTokens(r.Context(), access)
+		answer, err = h.answerRead(access)
 	}
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
 	}
+	h.tell(r.Context(), event, ClientRead)
 	send(w, http.StatusOK, answer)
 }
 
-// tell answers what is stored of a client. Its policy decides what shows.
-func (h *Handler) tell(access *access) ([]byte, error) {
+// answerRead answers what is stored of a client. Its policy decides what shows.
+func (h *Handler) answerRead(access *access) ([]byte, error) {
 	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: access.http}
 	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
@@ -187,72 +190,79 @@ func (c *Client) continues(earlier *Client) bool {
 }
 
 // update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
-func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string) {
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	var request *Request
+	var reg *Registration
 	var answer []byte
 	letIn, err := h.authorize(r, clientID)
 	if err == nil {
-		request, err = h.readRequest(w, letIn.http, letIn.validator)
+		r = letIn.http
+		event.about(letIn.client)
+		request, err = h.readRequest(w, r, letIn.validator)
 	}
 	if err == nil {
-		answer, err = h.replaceStored(letIn.http, letIn.client, request)
+		reg, answer, err = h.replaceStored(r, letIn.client, request)
 	}
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
+	}
+	h.tellUpdate(r.Context(), event, reg)
+	if h.opts.AfterUpdate != nil {
+		h.after(r.Context(), "AfterUpdate", reg.Client, func(ctx context.Context) error { return h.opts.AfterUpdate(ctx, reg) })
 	}
 	send(w, http.StatusOK, answer)
 }
 
 // replaceStored updates the client that a request was let in for.
-func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request) (answer []byte, err error) {
+func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request) (reg *Registration, answer []byte, err error) {
 	defer h.settle(r.Context(), request)
 	r = r.WithContext(fetchOnce(r.Context()))
 	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
-		answer, err = h.replace(access, request)
+		reg, answer, err = h.replace(access, request)
 		return err
 	})
-	return answer, err
+	return reg, answer, err
 }
 
 // replace makes one attempt to update a client; errOutrun and errGone say that
 // another request came first.
-func (h *Handler) replace(access *access, request *Request) ([]byte, error) {
+func (h *Handler) replace(access *access, request *Request) (reg *Registration, answer []byte, err error) {
 	ctx := access.http.Context()
 	if err := h.checkUpdate(access, request); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	caller := access.caller
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	reg := &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http}
+	reg = &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http}
 	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := Validate(ctx, validator, reg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if reg.Client.ID != access.client.ID || reg.Client.Revision != access.client.Revision {
-		return nil, errors.New("dcr: a step replaced the client or its id")
+		return nil, nil, errors.New("dcr: a step replaced the client or its id")
 	}
 	if !h.issuesTokens(validator) {
 		reg.Client.RegistrationTokens = nil // of a time when it was managed by token
 	}
 	reg.Client.UpdatedAt = reg.Now()
 	reg.recordStatement()
-	answer, err := h.renew(ctx, reg, access.token)
+	answer, err = h.renew(ctx, reg, access.token)
 	if err == nil {
 		err = h.spend(ctx, reg)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := h.keep(ctx, reg, h.store.Update); err != nil {
-		return nil, unwritten(err)
+		return nil, nil, unwritten(err)
 	}
-	return answer, h.keepSingle(ctx, reg)
+	return reg, answer, h.keepSingle(ctx, reg)
 }
 
 // renew issues what an update needs, rotates what is to be rotated and writes the
@@ -341,7 +351,7 @@ func (c *Client) hadSecret(secret string) bool {
 }
 
 // delete answers DELETE (RFC 7592 §2.3).
-func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string) {
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	var client *Client
 	err := h.onStored(r, clientID, nil, func(access *access) error {
 		client, r = access.client, access.http
@@ -351,14 +361,18 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, clientID string
 		return nil
 	})
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
 	}
-	if h.opts.AfterDelete != nil {
-		err := h.uncancelled(r.Context(), func(ctx context.Context) error { return h.opts.AfterDelete(ctx, client) })
-		if err != nil {
-			h.opts.Logger.ErrorContext(r.Context(), "AfterDelete failed", "client_id", clientID, "error", err)
-		}
-	}
+	event.about(client)
+	h.tell(r.Context(), event, ClientDeleted)
+	h.afterDelete(r.Context(), client)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// afterDelete runs the host's hook for a client that is gone.
+func (h *Handler) afterDelete(ctx context.Context, client *Client) {
+	if h.opts.AfterDelete != nil {
+		h.after(ctx, "AfterDelete", client, func(ctx context.Context) error { return h.opts.AfterDelete(ctx, client) })
+	}
 }

@@ -81,6 +81,27 @@ type Options struct {
 	// that the client was answered. If false, they are refused.
 	TolerantUpdate bool
 
+	// Open is asked at every POST, before anything else is looked at, and by
+	// Discovery, whether clients may register now. While they may not, everybody
+	// gets ClosedStatus, and registration_endpoint is missing from discovery;
+	// management and registered clients are not affected. If nil, they may.
+	Open func(ctx context.Context) bool
+
+	// ClosedStatus is the answer while Open says no: 403 or 404. If zero, 403.
+	ClosedStatus int
+
+	// Admit is asked about every POST once its Caller is settled, nil for a
+	// stranger, and before its body is read. An [*Error], such as one of status 429
+	// with a RetryAfter, refuses; any other error is the server's.
+	// callerauth.RateLimit is one. If nil, all are admitted.
+	Admit func(r *http.Request, caller *Caller) error
+
+	// Origin says where a registration comes from, such as the address of the
+	// connection; it is kept as Client.RegisteredFrom, without control characters
+	// and at most 255 bytes of it. A forwarding header is the client's own word
+	// unless the host's proxy sets it. If nil, nothing is kept.
+	Origin func(r *http.Request) string
+
 	// CORS says which web pages may call the endpoints. The zero value lets
 	// none. Require answers by it too, where it is right in front.
 	CORS CORS
@@ -134,21 +155,47 @@ type Options struct {
 	// KeepResponse.
 	ModifyResponse func(ctx context.Context, reg *Registration, res *Response) error
 
-	// AfterDelete is told of a client that was deleted, so that its grants and
-	// tokens die with it (RFC 7592 §2.3). An error is logged. If nil, nothing.
+	// AfterRegister and AfterUpdate are told of what was stored, as reg.Client is,
+	// before the answer goes out. An error, or a panic, is logged and changes
+	// nothing. They have StoreTimeout, whether or not the client waits. If nil,
+	// nothing.
+	AfterRegister func(ctx context.Context, reg *Registration) error
+	AfterUpdate   func(ctx context.Context, reg *Registration) error
+
+	// AfterDelete is told of a client that was deleted, by itself or to make room
+	// at MaxClients, so that its grants and tokens die with it (RFC 7592 §2.3). An
+	// error, or a panic, is logged. Deletions by package admin have an AfterDelete
+	// of their own. If nil, nothing.
 	AfterDelete func(ctx context.Context, client *Client) error
+
+	// Events is told of everything that happens to clients, after it happened:
+	// what is stored stays stored, and the answer goes out, whatever becomes of the
+	// sink. It runs in the request, whose context it gets; a panic is recovered and
+	// logged; what may block is the sink's to queue. Every answer that is not a
+	// success is a RequestRefused. See [Event]. If nil, LogEvents(Logger).
+	Events func(ctx context.Context, event Event)
 
 	// WriteError writes every answer that is not a success. If nil, the
 	// function WriteError.
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
-	// MaxClients bounds how many clients the store holds: beyond it, a
-	// registration gets 503. The store must be a ClientCounter. It is asked at
-	// the first registration, which waits, and then in the background, every ten
+	// MaxClients bounds how many clients the store holds: beyond it, the oldest
+	// client that was never used makes room, as EvictAfter says, or a registration
+	// gets 503. Nothing but registration asks it. The store must be a ClientCounter.
+	// It is asked at the first registration, which waits, and then in the background, every ten
 	// seconds at most: hosts that share it may exceed the bound a little, and room
 	// that others made is seen by the registrations after the count.
 	// If zero, only the store itself may have a bound.
 	MaxClients int64
+
+	// EvictAfter is how old an active client that was never used must be to make
+	// room at MaxClients, if it registered itself or came from a document. It is
+	// deleted; AfterDelete and Events are told. Where none is that old, the 503 says
+	// in Retry-After when the next one will be. Which clients are in use the store
+	// knows from [ClientToucher] alone: make it negative where the host's endpoints
+	// touch no client. If zero, 24 hours; if negative, nobody is evicted. A store that
+	// is no ClientEvictor evicts nobody, and a positive EvictAfter is refused there.
+	EvictAfter time.Duration
 
 	// Decoders turn bodies into JSON, by media type; a body of any other type
 	// gets 415, application/json among them unless PlainJSON is here for it. If
@@ -166,10 +213,9 @@ type Options struct {
 	// a cancelled request. If zero, 10 seconds.
 	StoreTimeout time.Duration
 
-	// Logger gets what went wrong on our side, at info level why access tokens are
-	// refused, once a minute for each reason, and at debug level refusals and
-	// requests whose client went away; never a body or a secret. If nil,
-	// slog.Default.
+	// Logger gets what went wrong on our side and, at debug level, requests whose
+	// client went away; never a body or a secret. What else happens, Events is told,
+	// which logs here too if it is nil. If nil, slog.Default.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
@@ -219,6 +265,15 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
+	}
+	if opts.Events == nil {
+		opts.Events = LogEvents(opts.Logger)
+	}
+	if opts.ClosedStatus == 0 {
+		opts.ClosedStatus = http.StatusForbidden
+	}
+	if opts.EvictAfter == 0 {
+		opts.EvictAfter = defaultEvictAfter
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

@@ -1,41 +1,37 @@
 package dcr
 
 // RFC 7591 §3: a registration, from the caller to the stored client: what it
-// costs, where room is made for it, and what is given back when it fails.
+// costs, and what is given back when it fails.
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"github.com/dynreg/dcr/internal/ceiling"
 	"github.com/dynreg/dcr/internal/jwt"
 )
 
 // register answers POST. The caller is settled before the body is read.
-func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
-	if h.asksCaller {
-		r = chargeable(r)
-	}
-	caller, err := callerOf(r, h.opts.Caller)
-	if err == nil && caller == nil && !h.opts.AllowAnonymous {
-		err = errNoToken
-	}
+func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) {
+	r, caller, err := h.admit(r)
 	if err != nil {
-		logRefusedToken(r, h.opts.Logger, &h.tally, err)
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
 	}
-	r = withCaller(r, caller)
 	reg := &Registration{Caller: caller, HTTP: r}
 	choose := h.opts.ChoosePolicy
 	if choose == nil {
 		choose = CallerPolicy
 	}
 	policy, err := choose(r, caller)
+	event.Policy = policy
 	var validator Validator
 	if err == nil {
 		validator, err = h.prepare(reg, policy)
@@ -51,11 +47,76 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 		answer, err = h.add(r.Context(), reg)
 	}
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(w, r, event, err)
 		return
 	}
-	h.opts.Logger.DebugContext(r.Context(), "client registered", "client_id", reg.Client.ID)
+	event.about(reg.Client)
+	h.tell(r.Context(), event, ClientRegistered)
+	if h.opts.AfterRegister != nil {
+		h.after(r.Context(), "AfterRegister", reg.Client, func(ctx context.Context) error { return h.opts.AfterRegister(ctx, reg) })
+	}
 	send(w, http.StatusCreated, answer)
+}
+
+// isOpen reports whether clients may register now.
+func (h *Handler) isOpen(ctx context.Context) bool { return h.opts.Open == nil || h.opts.Open(ctx) }
+
+// admit settles whether clients register now, who asks, and whether the host
+// lets this one in, before anything is read. The request that it returns has the
+// caller in its context.
+func (h *Handler) admit(r *http.Request) (*http.Request, *Caller, error) {
+	if !h.isOpen(r.Context()) {
+		return r, nil, h.closed
+	}
+	if h.asksCaller {
+		r = chargeable(r)
+	}
+	caller, err := callerOf(r, h.opts.Caller)
+	if err == nil && caller == nil && !h.opts.AllowAnonymous {
+		err = errNoToken
+	}
+	if err != nil {
+		return r, nil, err
+	}
+	r = withCaller(r, caller)
+	if h.opts.Admit != nil {
+		err = h.opts.Admit(r, caller)
+	}
+	return r, caller, err
+}
+
+// after tells a hook of what is stored. Nothing that becomes of the hook can undo
+// it, so that the answer goes out all the same.
+func (h *Handler) after(ctx context.Context, name string, client *Client, hook func(context.Context) error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			h.opts.Logger.ErrorContext(ctx, name+" panicked", "client_id", client.ID, "panic", panicked, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := h.uncancelled(ctx, hook); err != nil {
+		h.opts.Logger.ErrorContext(ctx, name+" failed", "client_id", client.ID, "error", err)
+	}
+}
+
+// maxOrigin bounds what is kept of where a registration came from, in bytes.
+const maxOrigin = 255
+
+// origin is where a request comes from, as the host says, fit to be kept and
+// shown: valid UTF-8 without control characters.
+func (h *Handler) origin(r *http.Request) string {
+	if h.opts.Origin == nil {
+		return ""
+	}
+	text := strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, h.opts.Origin(r))
+	if len(text) <= maxOrigin {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxOrigin], "")
 }
 
 // CallerPolicy names the policy that the caller brings with it, "" for a
@@ -100,6 +161,7 @@ const maxIDs = 3
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c := reg.Client
 	reg.record()
+	c.RegisteredFrom = h.origin(reg.HTTP)
 	judged := *c
 	if h.hooked {
 		judged = *c.Clone()
@@ -189,7 +251,7 @@ func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 	var costs []Allowance
 	if reg.Previous == nil {
 		if h.ceiling.Limit > 0 {
-			costs = append(costs, &room{ceiling: &h.ceiling, now: reg.Now()})
+			costs = append(costs, &room{handler: h, now: reg.Now()})
 		}
 		costs = reg.charged(ctx, costs)
 	}
@@ -324,32 +386,6 @@ func (h *Handler) remove(ctx context.Context, client *Client) error {
 		}
 		return h.store.Delete(ctx, client.ID)
 	})
-}
-
-// room is the place of one more client under Options.MaxClients.
-type room struct {
-	ceiling  *ceiling.Ceiling
-	now      time.Time
-	giveBack func()
-}
-
-// Take makes room, or answers that there is none.
-func (r *room) Take(ctx context.Context) error {
-	giveBack, ok, err := r.ceiling.Take(ctx, r.now)
-	if err == nil && !ok {
-		err = ErrStoreFull
-	}
-	if err != nil {
-		return outage(err)
-	}
-	r.giveBack = giveBack
-	return nil
-}
-
-// GiveBack frees the place.
-func (r *room) GiveBack(context.Context) error {
-	r.giveBack()
-	return nil
 }
 
 // oneUse is the [Allowance] of what may be used once: a value that a

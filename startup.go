@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -16,12 +17,6 @@ import (
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/uri"
 )
-
-// bounded reports whether something bounds the number of stored clients.
-func (h *Handler) bounded() bool {
-	limiter, limits := StoreAs[ClientLimiter](h.store)
-	return h.opts.MaxClients > 0 || limits && limiter.ClientLimit() > 0
-}
 
 // checkURLs refuses URLs that clients could not use.
 func (o *Options) checkURLs() error {
@@ -70,6 +65,12 @@ func (o *Options) check(store ClientConfigurationStore) error {
 	}
 	if o.SealAllSecrets && o.Sealer == nil {
 		return errors.New("Options.SealAllSecrets needs a Sealer to seal them with; set Options.Sealer, or leave SealAllSecrets false")
+	}
+	if o.ClosedStatus != 0 && o.ClosedStatus != http.StatusForbidden && o.ClosedStatus != http.StatusNotFound {
+		return fmt.Errorf("Options.ClosedStatus is %d, which would tell clients something else; set it to 403 or 404", o.ClosedStatus)
+	}
+	if err := o.checkEviction(store); err != nil {
+		return err
 	}
 	if err := checkDecoders(o.Decoders); err != nil {
 		return fmt.Errorf("Options.%w", err)

@@ -192,6 +192,11 @@ type SweepRule struct {
 	// count as deleted; any other error keeps it too, and ends the sweep with
 	// that error. A dry run does not call it.
 	BeforeDelete func(ctx context.Context, client *Client) error
+
+	// AfterDelete, if not nil, is called with each client that this call deleted,
+	// as it was selected: of hosts that sweep at once, one is told of each client. A
+	// dry run does not call it.
+	AfterDelete func(ctx context.Context, client *Client)
 }
 
 // ErrKeepClient, returned by SweepRule.BeforeDelete, keeps that client and goes

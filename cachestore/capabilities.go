@@ -140,8 +140,15 @@ type cachedSweeper struct {
 	inside dcr.ClientSweeper
 }
 
-// SweepClients forgets everything, since nobody says what was deleted.
+// SweepClients forgets everything, since nobody says what was deleted, and
+// before AfterDelete is told of a client, that one.
 func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+	if after := rule.AfterDelete; after != nil {
+		rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
+			w.cache.forget(client.ID)
+			after(ctx, client)
+		}
+	}
 	defer func() {
 		w.cache.mu.Lock()
 		defer w.cache.mu.Unlock()

@@ -162,6 +162,30 @@ var brokenCapabilities = []damage{
 			return m.SweepClients(ctx, rule)
 		}
 	}},
+	{"A sweep tells nobody of what it deleted.", "SweepTells", func(b *brokenStore, m *memstore.Store) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			rule.AfterDelete = nil
+			return m.SweepClients(ctx, rule)
+		}
+	}},
+	{"Each of the sweeps at once tells of what it selected.", "SweepTellsOnce", func(b *brokenStore, m *memstore.Store) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
+			var selected []*dcr.Client
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if rule.Selects(client) {
+					selected = append(selected, client)
+				}
+			}
+			gap()
+			for _, client := range selected {
+				m.Delete(ctx, client.ID)
+				if rule.AfterDelete != nil {
+					rule.AfterDelete(ctx, client)
+				}
+			}
+			return int64(len(selected)), nil
+		}
+	}},
 	{"A sweep deletes what was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			var ids []string

@@ -32,6 +32,9 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 		}
 		if s.deleteIf(client.ID, rule.Selects) {
 			swept++
+			if rule.AfterDelete != nil {
+				rule.AfterDelete(ctx, client)
+			}
 		}
 	}
 	return swept, nil

@@ -124,7 +124,12 @@ func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, reason reason) (s
 			return swept, err
 		}
 		ids, refused := accept(ctx, rule, batch)
-		deleted, err := s.deleteBatch(ctx, reason.clause, ids)
+		var deleted int64
+		if rule.AfterDelete == nil {
+			deleted, err = s.deleteBatch(ctx, reason.clause, ids)
+		} else {
+			deleted, err = s.deleteEach(ctx, rule, reason.clause, ids, batch)
+		}
 		swept += deleted
 		if err = cmp.Or(err, refused); err != nil || len(batch) < size {
 			return swept, err
@@ -155,16 +160,72 @@ func accept(ctx context.Context, rule dcr.SweepRule, batch []ordered) (ids []any
 	return ids, nil
 }
 
+// deletion deletes those of ids that are selected still, and counts those that are
+// left.
+func (s *Store) deletion(asked clause, ids []any) (remove, left *statement, args []any) {
+	some := s.among("client_id", ids)
+	// MariaDB knows no alias in a DELETE.
+	from := " FROM {clients} WHERE tenant = ?" + strings.ReplaceAll(asked.text, " c.", " {clients}.") + " AND " + some.condition
+	return s.once("DELETE" + from), s.once("SELECT COUNT(*)" + from), slices.Concat([]any{s.tenant}, asked.args, some.args)
+}
+
+// deleteEach deletes the clients of a batch that may go one by one, and tells
+// AfterDelete of those that it deleted: of a batch no database says which.
+func (s *Store) deleteEach(ctx context.Context, rule dcr.SweepRule, asked clause, ids []any, batch []ordered) (count int64, err error) {
+	for i := range batch {
+		if len(ids) == 0 || ids[0] != any(batch[i].id) {
+			continue // it is to be kept
+		}
+		ids = ids[1:]
+		client, err := batch[i].client()
+		if err != nil {
+			return count, err
+		}
+		deleted, err := s.deleteOne(ctx, asked, batch[i].id)
+		if err != nil {
+			return count, err
+		}
+		if deleted {
+			count++
+			rule.AfterDelete(ctx, client)
+		}
+	}
+	return count, nil
+}
+
+// deleteOne deletes a client that is selected still, and reports whether this call
+// did so.
+func (s *Store) deleteOne(ctx context.Context, asked clause, id string) (deleted bool, err error) {
+	remove, left, args := s.deletion(asked, []any{id})
+	err = s.write(ctx,
+		func() (int64, error) {
+			touched, err := s.exec(ctx, step{remove, args})
+			deleted = touched > 0
+			return touched, err
+		},
+		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
+			if !unsure {
+				return settled(nil) // it was used, or is gone
+			}
+			var count int64
+			if err := read(ctx, left, args, &count); err != nil || count > 0 {
+				return verdict{}, err
+			}
+			_, err := s.lookup(ctx, id, read)
+			if deleted = errors.Is(err, dcr.ErrClientNotFound); deleted {
+				err = nil // by the call that nobody answered
+			}
+			return verdict{settled: err == nil}, err
+		})
+	return deleted, err
+}
+
 // deleteBatch deletes those of ids that are selected still.
 func (s *Store) deleteBatch(ctx context.Context, asked clause, ids []any) (deleted int64, err error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	some := s.among("client_id", ids)
-	// MariaDB knows no alias in a DELETE.
-	from := " FROM {clients} WHERE tenant = ?" + strings.ReplaceAll(asked.text, " c.", " {clients}.") + " AND " + some.condition
-	args := slices.Concat([]any{s.tenant}, asked.args, some.args)
-	remove, left := s.once("DELETE"+from), s.once("SELECT COUNT(*)"+from)
+	remove, left, args := s.deletion(asked, ids)
 	err = s.write(ctx,
 		func() (int64, error) {
 			deleted, err = s.exec(ctx, step{remove, args})

@@ -164,6 +164,15 @@ func (w encryptedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) 
 			return before(ctx, client)
 		}
 	}
+	if after := rule.AfterDelete; after != nil {
+		rule.AfterDelete = func(ctx context.Context, outer *dcr.Client) {
+			client, err := w.store.open(outer)
+			if err != nil {
+				client = outer // it is gone all the same
+			}
+			after(ctx, client)
+		}
+	}
 	return w.inside.SweepClients(ctx, rule)
 }
 

@@ -52,6 +52,11 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok 
 	if c.count >= c.Limit {
 		return nil, false, nil
 	}
+	return c.add(), true, nil
+}
+
+// add counts one more, and returns what takes it back.
+func (c *Ceiling) add() (giveBack func()) {
 	c.count++
 	c.added++
 	begun, ended := c.begun, c.ended
@@ -64,7 +69,26 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok 
 		if c.begun == begun {
 			c.added--
 		}
-	}, true, nil
+	}
+}
+
+// Replace takes the place of one that has gone, once Take has counted. over
+// reports that there are more than Limit all the same, since others add too; what
+// may be counted twice does not make it say so.
+func (c *Ceiling) Replace() (giveBack func(), over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count--
+	giveBack = c.add()
+	return giveBack, c.count-c.added > c.Limit
+}
+
+// Gone counts one less. A count under way may have seen it still, and the next
+// will not.
+func (c *Ceiling) Gone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count--
 }
 
 // countFirst waits until a count is known: that of this caller, or of another

@@ -187,7 +187,7 @@ func TestWhyATokenIsRefusedIsLogged(t *testing.T) {
 			ask(t, handler, "POST", registerURL, "opaque", plainBody)
 		}
 		ask(t, handler, "POST", registerURL, "", plainBody)
-		if log := lines.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=INFO") || !strings.Contains(log, "rule=token.inactive") || strings.Contains(log, "opaque") {
+		if log := lines.String(); strings.Count(log, "rule=token.inactive") != 1 || strings.Count(log, "\n") != 2 || !strings.Contains(log, "level=INFO") || strings.Contains(log, "opaque") {
 			t.Errorf("%s: %s", how, log)
 		}
 	}

@@ -41,7 +41,7 @@ func TestOnlyAClientThatGoesAwayIsNoOutage(t *testing.T) {
 		{"a broken store is an outage, whoever waits for it", gone, errors.New("connection refused"), slog.LevelError},
 		{"a store that gave up while the client waits is an outage", t.Context(), context.Canceled, slog.LevelError},
 		{"a store that is slower than the host allows is an outage", late, context.DeadlineExceeded, slog.LevelError},
-		{"a client that does not exist is the registrant's", gone, dcr.ErrClientNotFound, slog.LevelDebug},
+		{"a client that does not exist is the registrant's", gone, dcr.ErrClientNotFound, slog.LevelInfo},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			logged := &loudest{level: slog.LevelDebug}

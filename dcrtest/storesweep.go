@@ -1,22 +1,16 @@
 package dcrtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dynreg/dcr"
 )
-
-var touchCases = []storeCase{
-	{"Touch", "The first use sets ActivatedAt and LastUsedAt, a later one moves LastUsedAt alone, and an earlier one moves nothing.", touch},
-	{"TouchNothing", "Touching a client that is not there is ErrClientNotFound.", touchNothing},
-	{"TouchAndUpdate", "A touch between reading and updating neither makes the update conflict nor is lost by it.", touchAndUpdate},
-	{"TouchFromTheFuture", "A use in the future, by a host whose clock is fast, counts as one of now.", touchFromTheFuture},
-	{"TouchAtOnce", "Many touches at once all succeed, and the latest stays.", touchAtOnce},
-}
 
 var sweepCases = []storeCase{
 	{"Sweep", "A sweep deletes the clients that each condition selects, and no other.", sweep},
@@ -24,122 +18,14 @@ var sweepCases = []storeCase{
 	{"SweepKeepsTheHosts", "A sweep leaves clients alone that did not register themselves.", sweepKeepsTheHosts},
 	{"SweepCallback", "BeforeDelete sees each client whole before it goes; its error keeps the client and ends the sweep.", sweepCallback},
 	{"SweepKeepsOne", "ErrKeepClient from BeforeDelete keeps that client, uncounted, and the sweep goes on with the next.", sweepKeepsOne},
+	{"SweepTells", "AfterDelete is told of each client that the sweep deleted, whole, and of no other; a dry run tells nothing.", sweepTells},
+	{"SweepTellsOnce", "Of sweeps at once, one tells of each client, and together they count each once.", sweepTellsOnce},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
 	{"SweepSources", "A sweep takes the clients of the sources that its rule names, and of no other.", sweepSources},
 	{"SweepWithdrawn", "A sweep deletes clients whose document was withdrawn before, as they were stored or by what was noted since, but none that is there again.", sweepWithdrawn},
 	{"SweepKeepsInactive", "A client that is pending or disabled does not count as never activated.", sweepKeepsInactive},
 	{"SweepNothing", "A rule without a condition deletes nothing.", sweepNothing},
-}
-
-func touch(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	toucher, err := capability[dcr.ClientToucher](store)
-	if err != nil {
-		return err
-	}
-	client, other := newClient("one"), newClient("other")
-	if err := add(ctx, store, client, other); err != nil {
-		return err
-	}
-	for _, step := range []struct {
-		at, activated, used time.Time
-	}{
-		{day(10), day(10), day(10)},
-		{day(20), day(10), day(20)},
-		{day(15), day(10), day(20)},
-		{day(21), day(10), day(21)},
-	} {
-		if err := toucher.TouchClient(ctx, "one", step.at); err != nil {
-			return fmt.Errorf("TouchClient failed: %w", err)
-		}
-		client.ActivatedAt, client.LastUsedAt = step.activated, step.used
-		if err := wantStored(ctx, store, client); err != nil {
-			return fmt.Errorf("after a touch at %v: %w", step.at, err)
-		}
-	}
-	return wantStored(ctx, store, other)
-}
-
-func touchNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	toucher, err := capability[dcr.ClientToucher](store)
-	if err != nil {
-		return err
-	}
-	return want("TouchClient", toucher.TouchClient(ctx, "nobody", day(1)), dcr.ErrClientNotFound)
-}
-
-func touchAndUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	toucher, err := capability[dcr.ClientToucher](store)
-	if err != nil {
-		return err
-	}
-	client := newClient("one")
-	if err := add(ctx, store, client); err != nil {
-		return err
-	}
-	for round := 1; round <= 2; round++ {
-		if err := toucher.TouchClient(ctx, "one", day(10*round)); err != nil {
-			return fmt.Errorf("TouchClient failed: %w", err)
-		}
-		client.ClientName = fmt.Sprintf("Renamed %d", round)
-		if err := store.Update(ctx, client); err != nil { // read before the touch
-			return fmt.Errorf("Update after a touch failed: %w", err)
-		}
-		expected := client.Clone()
-		expected.ActivatedAt, expected.LastUsedAt = day(10), day(10*round)
-		if err := wantStored(ctx, store, expected); err != nil {
-			return fmt.Errorf("after a touch and an update: %w", err)
-		}
-	}
-	return nil
-}
-
-func touchFromTheFuture(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	toucher, err := capability[dcr.ClientToucher](store)
-	if err != nil {
-		return err
-	}
-	if err := add(ctx, store, newClient("one")); err != nil {
-		return err
-	}
-	if _, err := store.FindByClientID(ctx, "one"); err != nil { // as a cache keeps it
-		return err
-	}
-	const ahead = 24 * time.Hour
-	if err := toucher.TouchClient(ctx, "one", time.Now().Add(ahead)); err != nil {
-		return fmt.Errorf("TouchClient failed: %w", err)
-	}
-	client, err := store.FindByClientID(ctx, "one")
-	if err != nil {
-		return err
-	}
-	latest := time.Now().Add(ahead / 2) // the store's own clock may differ, but not by that
-	if client.LastUsedAt.After(latest) || client.ActivatedAt.After(latest) || client.LastUsedAt.IsZero() || client.ActivatedAt.IsZero() {
-		return fmt.Errorf("after a use %v ahead of now, the client was activated at %v and last used at %v", ahead, client.ActivatedAt, client.LastUsedAt)
-	}
-	return nil
-}
-
-func touchAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	toucher, err := capability[dcr.ClientToucher](store)
-	if err != nil {
-		return err
-	}
-	if err := add(ctx, store, newClient("one")); err != nil {
-		return err
-	}
-	err = together(crowd, func(i int) error { return toucher.TouchClient(ctx, "one", day(100+i)) })
-	if err != nil {
-		return fmt.Errorf("TouchClient failed: %w", err)
-	}
-	client, err := store.FindByClientID(ctx, "one")
-	if err != nil {
-		return err
-	}
-	if latest := day(100 + crowd - 1); !client.LastUsedAt.Equal(latest) || client.ActivatedAt.IsZero() {
-		return fmt.Errorf("after uses until %v, the client was activated at %v and last used at %v", latest, client.ActivatedAt, client.LastUsedAt)
-	}
-	return nil
 }
 
 // sweepable are clients that differ in what a sweep asks for.
@@ -287,6 +173,71 @@ func sweepKeepsOne(ctx context.Context, store dcr.ClientConfigurationStore) erro
 		return fmt.Errorf("a sweep whose BeforeDelete kept two clients failed: %w", err)
 	}
 	return wantSwept(swept, 2, left, "expired", "never-old", "never-new", "idle-new", "lasting")
+}
+
+func sweepTells(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	clients := sweepable()
+	told, broken := []string{}, error(nil)
+	rule := sweepRule()
+	rule.DryRun, rule.BatchSize = true, 2
+	rule.BeforeDelete = func(_ context.Context, client *dcr.Client) error {
+		if client.ID == "expired" {
+			return dcr.ErrKeepClient
+		}
+		return nil
+	}
+	rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
+		told = append(told, client.ID)
+		if _, err := store.FindByClientID(ctx, client.ID); !errors.Is(err, dcr.ErrClientNotFound) {
+			broken = errors.Join(broken, fmt.Errorf("AfterDelete is told of client %q, which is found: %v", client.ID, err))
+		}
+		for _, want := range clients {
+			if want.ID == client.ID {
+				broken = errors.Join(broken, sameClient(client, want))
+			}
+		}
+	}
+	if _, _, err := sweeping(ctx, store, clients, rule); err != nil || len(told) > 0 {
+		return cmp.Or(err, fmt.Errorf("a dry run told AfterDelete of %q", told))
+	}
+	rule.DryRun = false
+	swept, _, err := sweeping(ctx, store, nil, rule)
+	if err = cmp.Or(err, broken); err != nil {
+		return err
+	}
+	return wantSwept(swept, 3, told, "never-old", "idle-old", "never-old-expired")
+}
+
+func sweepTellsOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	sweeper, err := capability[dcr.ClientSweeper](store)
+	if err != nil {
+		return err
+	}
+	var ids, told []string
+	for i := range 40 {
+		client := newClient(fmt.Sprintf("client-%02d", i))
+		ids = append(ids, client.ID)
+		if err := add(ctx, store, client); err != nil {
+			return err
+		}
+	}
+	var mu sync.Mutex
+	total := int64(0)
+	err = together(4, func(int) error {
+		swept, err := sweeper.SweepClients(ctx, dcr.SweepRule{NeverActivatedBefore: day(1), BatchSize: 7, AfterDelete: func(_ context.Context, client *dcr.Client) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, client.ID)
+		}})
+		mu.Lock()
+		defer mu.Unlock()
+		total += swept
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return wantSwept(total, 40, told, ids...)
 }
 
 func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -1,0 +1,174 @@
+// Package admin is what operators do to registered clients: functions with the
+// conflict loop inside, and a [Janitor] that deletes what nobody uses.
+//
+// Put the name of who acts into the context by [WithOperator], behind the host's
+// own login: it stands on each event.
+//
+//	operations := &admin.Admin{Store: store, Handler: handler, AfterDelete: revokeGrants, Events: dcr.LogEvents(nil)}
+//	err := operations.Disable(admin.WithOperator(ctx, "olga"), clientID)
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// Admin acts on the clients of one store, which for several tenants is the one of
+// a tenant. An error of the store is returned as it is: dcr.ErrClientNotFound
+// says that there is no such client.
+type Admin struct {
+	Store       dcr.ClientConfigurationStore                        // required; where documents are taken, one that does not fetch
+	Handler     *dcr.Handler                                        // makes secrets as its options say; if nil, as the defaults of dcr.Options do
+	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; if nil, nothing
+	Events      func(ctx context.Context, event dcr.Event)          // is told of what was done, with Operator set; if nil, nobody
+	Now         func() time.Time                                    // if nil, time.Now
+}
+
+type operatorKey struct{}
+
+// WithOperator returns a context whose actions bear the operator's name.
+func WithOperator(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, operatorKey{}, name)
+}
+
+// operator is the name that WithOperator put there, "" if there is none.
+func operator(ctx context.Context) string {
+	name, _ := ctx.Value(operatorKey{}).(string)
+	return name
+}
+
+// List returns up to limit clients that filter selects, the last created first,
+// and the cursor of the next page, "" at the end. The store must be a
+// dcr.RecentClientLister.
+func (a *Admin) List(ctx context.Context, filter dcr.Filter, cursor string, limit int) ([]*dcr.Client, string, error) {
+	lister, ok := dcr.StoreAs[dcr.RecentClientLister](a.Store)
+	if !ok {
+		return nil, "", errors.New("admin: List: the store is no RecentClientLister; use one that is")
+	}
+	return lister.ListRecentClients(ctx, filter, cursor, limit)
+}
+
+// Delete removes a client and runs AfterDelete, whose error it returns: the client
+// is gone then all the same.
+func (a *Admin) Delete(ctx context.Context, clientID string) error {
+	for range maxConflicts {
+		client, err := a.Store.FindByClientID(ctx, clientID)
+		if err == nil {
+			err = a.remove(ctx, client, "")
+		}
+		if !errors.Is(err, dcr.ErrConflict) {
+			return err
+		}
+	}
+	return dcr.ErrConflict
+}
+
+// RotateSecret gives a client a new secret and returns it; the old one is valid
+// for grace, and ends at once if that is zero or negative. It fails for a client
+// that has no use for a secret.
+func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Duration) (dcr.Plaintext, error) {
+	handler := a.Handler
+	if handler == nil {
+		var err error
+		handler, err = dcr.NewHandler(a.Store, &dcr.Options{Endpoint: "https://localhost/", Logger: slog.New(slog.DiscardHandler), Now: a.Now})
+		if err != nil {
+			return "", err
+		}
+	}
+	var secret dcr.Plaintext
+	client, err := a.change(ctx, clientID, func(client *dcr.Client) (changed bool, err error) {
+		secret, err = handler.RotateSecret(ctx, client, grace)
+		return true, err
+	})
+	if err != nil {
+		return "", err
+	}
+	a.tell(ctx, client, dcr.Event{Kind: dcr.CredentialsRotated, Members: []string{"client_secret"}})
+	return secret, nil
+}
+
+// maxConflicts is how often a change is tried again after another one won.
+const maxConflicts = 10
+
+// change changes a client as it is stored at that moment. It returns nil where
+// nothing was to be changed.
+func (a *Admin) change(ctx context.Context, clientID string, change func(*dcr.Client) (changed bool, err error)) (*dcr.Client, error) {
+	for range maxConflicts {
+		client, err := a.Store.FindByClientID(ctx, clientID)
+		if err != nil {
+			return nil, err
+		}
+		if changed, err := change(client); err != nil || !changed {
+			return nil, err
+		}
+		if err = a.Store.Update(ctx, client); err == nil {
+			return client, nil
+		}
+		if !errors.Is(err, dcr.ErrConflict) {
+			return nil, err
+		}
+	}
+	return nil, dcr.ErrConflict
+}
+
+// remove deletes a client as it was read, where the store can, and tells of it.
+func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) error {
+	var err error
+	if store, ok := dcr.StoreAs[dcr.RevisionDeleter](a.Store); ok {
+		err = store.DeleteRevision(ctx, client.ID, client.Revision)
+	} else {
+		err = a.Store.Delete(ctx, client.ID)
+	}
+	if err != nil {
+		return err
+	}
+	a.tell(ctx, client, dcr.Event{Kind: dcr.ClientDeleted, Reason: reason})
+	if a.AfterDelete == nil {
+		return nil
+	}
+	if err := a.AfterDelete(ctx, client); err != nil {
+		return fmt.Errorf("admin: client %q is deleted, but AfterDelete failed: %w", client.ID, err)
+	}
+	return nil
+}
+
+// tell tells of what was done to a client.
+func (a *Admin) tell(ctx context.Context, client *dcr.Client, event dcr.Event) {
+	event.Operator = operator(ctx)
+	tell(ctx, a.Events, a.Store, clock(a.Now)(), client, event)
+}
+
+// tell completes an event and hands it to a sink, which may be nil. What becomes of
+// the sink changes nothing of what happened.
+func tell(ctx context.Context, sink func(context.Context, dcr.Event), store dcr.ClientConfigurationStore, at time.Time, client *dcr.Client, event dcr.Event) {
+	if sink == nil {
+		return
+	}
+	event.At, event.ClientID, event.Policy, event.Source, event.Tenant = at, client.ID, client.Policy, client.Source, tenantOf(store)
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			slog.ErrorContext(ctx, "a sink of events panicked", "event", string(event.Kind), "client_id", event.ClientID, "panic", panicked)
+		}
+	}()
+	sink(ctx, event)
+}
+
+// tenantOf is the tenant whose clients a store keeps, "" if it does not say.
+func tenantOf(store dcr.ClientConfigurationStore) string {
+	if of, ok := dcr.StoreAs[interface{ Tenant() string }](store); ok {
+		return of.Tenant()
+	}
+	return ""
+}
+
+func clock(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
+}

@@ -1,0 +1,325 @@
+package admin
+
+// Deleting what nobody uses: most clients that register themselves are never used
+// once.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// Janitor deletes clients that nobody uses, batch by batch. Which clients are in
+// use the store knows from [dcr.ClientToucher] and [dcr.ConsentNoter] alone:
+// clientauth.Authenticator touches them, and a host that authenticates them itself
+// must; see [dcr.SweepRule].
+//
+// Several hosts may run one over the same store: of those that do so at once, one
+// sweeps, if the store is a dcr.ReplayStore, and of each client one tells.
+//
+// A denied document, which is a disabled client of dcr.SourceDocument, is kept
+// until it expires.
+type Janitor struct {
+	// Store is a dcr.ClientSweeper. Required, unless Stores is set.
+	Store dcr.ClientConfigurationStore
+
+	// Stores stands in the place of Store: one for each tenant. They are swept one
+	// after the other, and one that fails is no hindrance to the others. An error
+	// ends the sequence.
+	Stores func(ctx context.Context) iter.Seq2[dcr.ClientConfigurationStore, error]
+
+	// EvenIfNoneActivated lets NeverActivated and Idle delete clients of a store in
+	// which no client was ever used. If false, they do nothing there, for its host
+	// may not touch clients.
+	EvenIfNoneActivated bool
+
+	// NeverActivated is how long an active client may stay that was never used,
+	// since it registered. If zero, forever.
+	NeverActivated time.Duration
+
+	// Idle is how long a client may stay since it was used last. If zero, forever.
+	// It needs RefreshTokens, and is never shorter: a client that still holds a
+	// refresh token is in use.
+	Idle time.Duration
+
+	// RefreshTokens is the longest life of a refresh token at this server, so the
+	// longest dcr.Client.AbsoluteRefreshTokenLifetime.
+	RefreshTokens time.Duration
+
+	// Expired deletes what its ExpiresAt has ended. If false, it stays.
+	Expired bool
+
+	// Withdrawn is how long a client may stay since its metadata document was
+	// withdrawn. If zero, forever.
+	Withdrawn time.Duration
+
+	// Sources are the sources of clients that are looked at. If nil,
+	// dcr.SourceDynamic and dcr.SourceDocument, so that clients of the host's and
+	// imported ones are safe.
+	Sources []dcr.Source
+
+	// Every is how often Run sweeps, each time at a moment that is drawn at random.
+	// If zero, 10 minutes.
+	Every time.Duration
+
+	// DryRun counts what would be deleted, and deletes and tells nothing.
+	DryRun bool
+
+	// Keep is asked about each client before it is deleted, and keeps it where it
+	// returns true. An error keeps it too, and is logged. If nil, none is kept.
+	Keep func(ctx context.Context, client *dcr.Client) (bool, error)
+
+	// AfterDelete is told of each client that was deleted, as in dcr.Options. An
+	// error is logged. If nil, nothing.
+	AfterDelete func(ctx context.Context, client *dcr.Client) error
+
+	// Events is told of each client that was deleted: a dcr.ClientSwept with its
+	// Reason, one of never_activated, idle, expired and withdrawn. If nil,
+	// dcr.LogEvents(nil).
+	Events func(ctx context.Context, event dcr.Event)
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+}
+
+const defaultEvery = 10 * time.Minute
+
+var sweptByDefault = []dcr.Source{dcr.SourceDynamic, dcr.SourceDocument}
+
+// check refuses what contradicts itself.
+func (j *Janitor) check() error {
+	switch {
+	case (j.Store == nil) == (j.Stores == nil):
+		return errors.New("admin: Janitor has Store for one store, or Stores for one of each tenant; set one of them")
+	case min(j.NeverActivated, j.Idle, j.RefreshTokens, j.Withdrawn, j.Every) < 0:
+		return errors.New("admin: Janitor has a negative duration; leave at zero what should never be deleted")
+	case j.Idle > 0 && j.RefreshTokens == 0:
+		return errors.New("admin: Janitor.Idle would delete clients that hold a refresh token; set RefreshTokens to the longest life of one, and Idle no shorter")
+	case j.Idle > 0 && j.Idle < j.RefreshTokens:
+		return fmt.Errorf("admin: Janitor.Idle is %v, and a refresh token may be used for %v; set Idle no shorter", j.Idle, j.RefreshTokens)
+	}
+	if j.Store != nil {
+		_, err := sweeperOf(j.Store)
+		return err
+	}
+	return nil
+}
+
+func sweeperOf(store dcr.ClientConfigurationStore) (dcr.ClientSweeper, error) {
+	sweeper, ok := dcr.StoreAs[dcr.ClientSweeper](store)
+	if !ok {
+		return nil, errors.New("admin: Janitor needs a store that can sweep; the store is no ClientSweeper")
+	}
+	return sweeper, nil
+}
+
+// Run sweeps until ctx ends, whose error it returns. What fails is logged, and
+// tried again the next time. Settings that contradict each other are an error at
+// once.
+func (j *Janitor) Run(ctx context.Context) error {
+	if err := j.check(); err != nil {
+		return err
+	}
+	every := j.Every
+	if every == 0 {
+		every = defaultEvery
+	}
+	now := clock(j.Now)
+	for turn := now().Truncate(every); ; turn = turn.Add(every) {
+		moment := turn.Add(rand.N(every))
+		if behind := now().Sub(moment); behind > every { // the last sweep took long
+			turn = now().Truncate(every)
+		} else if err := wait(ctx, -behind); err != nil {
+			return err
+		}
+		_, err := j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) {
+			if mine, err := j.claim(ctx, store, turn, every); err != nil || !mine {
+				return 0, err
+			}
+			return j.sweep(ctx, store)
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			slog.ErrorContext(ctx, "clients could not be swept; it is tried again", "error", err)
+		}
+	}
+}
+
+// wait waits for a while, or until ctx ends.
+func wait(ctx context.Context, while time.Duration) error {
+	timer := time.NewTimer(while)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// claim reports whether this host has a turn at the store, which one of those has
+// that ask.
+func (j *Janitor) claim(ctx context.Context, store dcr.ClientConfigurationStore, turn time.Time, every time.Duration) (bool, error) {
+	replay, ok := dcr.StoreAs[dcr.ReplayStore](store)
+	if !ok {
+		return true, nil
+	}
+	key := fmt.Sprint("janitor:", turn.Unix(), every, j.NeverActivated, j.Idle, j.Expired, j.Withdrawn, j.Sources, j.DryRun)
+	return replay.Remember(ctx, key, turn.Add(every), clock(j.Now)())
+}
+
+// Sweep runs once, whatever other hosts do, and returns how many clients it
+// deleted or, dry, would delete. Of several stores each is swept, and what failed is
+// returned together.
+func (j *Janitor) Sweep(ctx context.Context) (int64, error) {
+	if err := j.check(); err != nil {
+		return 0, err
+	}
+	return j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) { return j.sweep(ctx, store) })
+}
+
+// each does work on every store.
+func (j *Janitor) each(ctx context.Context, work func(dcr.ClientConfigurationStore) (int64, error)) (total int64, err error) {
+	if j.Stores == nil {
+		return work(j.Store)
+	}
+	var failed []error
+	for store, err := range j.Stores(ctx) {
+		var some int64
+		if err == nil {
+			if some, err = work(store); err != nil {
+				err = fmt.Errorf("tenant %q: %w", tenantOf(store), err)
+			}
+			total += some
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return total, errors.Join(failed...)
+}
+
+// sweep sweeps one store.
+func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore) (int64, error) {
+	sweeper, err := sweeperOf(store)
+	if err != nil {
+		return 0, err
+	}
+	rule, err := j.rule(ctx, sweeper)
+	if err != nil {
+		return 0, err
+	}
+	var counted int64 // on a dry run, which asks what is kept too
+	selects := rule
+	rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
+		if j.keeps(ctx, client, reason(selects, client)) {
+			return dcr.ErrKeepClient
+		}
+		if j.DryRun {
+			counted++
+			return dcr.ErrKeepClient
+		}
+		return nil
+	}
+	rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
+		j.told(ctx, store, client, reason(selects, client))
+	}
+	swept, err := sweeper.SweepClients(ctx, rule)
+	return swept + counted, err
+}
+
+// rule says what goes now.
+func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (dcr.SweepRule, error) {
+	now := clock(j.Now)()
+	rule := dcr.SweepRule{Sources: j.Sources}
+	if rule.Sources == nil {
+		rule.Sources = sweptByDefault
+	}
+	if j.Expired {
+		rule.ExpiredBefore = now
+	}
+	if j.Withdrawn > 0 {
+		rule.WithdrawnBefore = now.Add(-j.Withdrawn)
+	}
+	if j.NeverActivated == 0 && j.Idle == 0 {
+		return rule, nil
+	}
+	if !j.EvenIfNoneActivated {
+		used, err := sweeper.SweepClients(ctx, dcr.SweepRule{ // counts those that were ever used
+			IdleBefore: now.AddDate(100, 0, 0), DryRun: true,
+			Sources: slices.Compact(slices.Sorted(slices.Values(slices.Concat(rule.Sources, sweptByDefault)))),
+		})
+		if err != nil || used == 0 {
+			return rule, err
+		}
+	}
+	if j.NeverActivated > 0 {
+		rule.NeverActivatedBefore = now.Add(-j.NeverActivated)
+	}
+	if j.Idle > 0 {
+		rule.IdleBefore = now.Add(-j.Idle)
+	}
+	return rule, nil
+}
+
+// keeps reports whether a client that was selected stays all the same.
+func (j *Janitor) keeps(ctx context.Context, client *dcr.Client, reason string) bool {
+	if client.Source == dcr.SourceDocument && client.Status == dcr.StatusDisabled && reason != expired {
+		return true
+	}
+	if j.Keep == nil {
+		return false
+	}
+	keep, err := j.Keep(ctx, client)
+	if err != nil {
+		slog.WarnContext(ctx, "Janitor.Keep failed; the client is kept", "client_id", client.ID, "error", err)
+	}
+	return keep || err != nil
+}
+
+// told tells of a client that was deleted.
+func (j *Janitor) told(ctx context.Context, store dcr.ClientConfigurationStore, client *dcr.Client, reason string) {
+	sink := j.Events
+	if sink == nil {
+		sink = dcr.LogEvents(nil)
+	}
+	tell(ctx, sink, store, clock(j.Now)(), client, dcr.Event{Kind: dcr.ClientSwept, Reason: reason})
+	if j.AfterDelete == nil {
+		return
+	}
+	if err := j.AfterDelete(ctx, client); err != nil {
+		slog.ErrorContext(ctx, "AfterDelete failed", "client_id", client.ID, "error", err)
+	}
+}
+
+const expired = "expired"
+
+// reason is why the rule selects a client.
+func reason(rule dcr.SweepRule, client *dcr.Client) string {
+	for _, condition := range []struct {
+		reason string
+		alone  dcr.SweepRule
+	}{
+		{expired, dcr.SweepRule{ExpiredBefore: rule.ExpiredBefore}},
+		{"withdrawn", dcr.SweepRule{WithdrawnBefore: rule.WithdrawnBefore}},
+		{"idle", dcr.SweepRule{IdleBefore: rule.IdleBefore}},
+	} {
+		condition.alone.Sources = rule.Sources
+		if condition.alone.Selects(client) {
+			return condition.reason
+		}
+	}
+	return "never_activated"
+}

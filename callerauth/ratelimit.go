@@ -1,0 +1,74 @@
+package callerauth
+
+// How often one caller, or one address, may ask to register.
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/lru"
+)
+
+// RateLimit is a dcr.Options.Admit: a token bucket for each key, of burst
+// requests at once and perMinute more each minute. Beyond it, a request is refused
+// with 429 and a Retry-After that says when the next one may come.
+//
+// key names what is limited: the caller's subject, the address of the connection,
+// the tenant; caller is nil for a stranger. An empty key is not limited. A
+// forwarding header is the client's own word, unless a proxy of the host's sets
+// it: a key made of one limits nobody.
+//
+// It remembers the last used keys alone, as many as keys says: one that comes back
+// after as many others has a full bucket. Each process counts by itself. It panics
+// on numbers below 1, and where key is nil.
+func RateLimit(perMinute, burst, keys int, key func(r *http.Request, caller *dcr.Caller) string) func(*http.Request, *dcr.Caller) error {
+	if perMinute < 1 || burst < 1 || keys < 1 || key == nil {
+		panic("callerauth: RateLimit: perMinute, burst and keys must be at least 1, and key must be set")
+	}
+	limit := &rateLimit{
+		each: time.Minute / time.Duration(perMinute), burst: time.Duration(burst),
+		full: lru.New[string, time.Time](keys),
+	}
+	return func(r *http.Request, caller *dcr.Caller) error {
+		of := key(r, caller)
+		if of == "" {
+			return nil
+		}
+		wait := limit.take(of, time.Now())
+		if wait <= 0 {
+			return nil
+		}
+		return &dcr.Error{
+			Code: dcr.TemporarilyUnavailable, Description: "too many registrations; try again later", Rule: "caller.rate",
+			Status: http.StatusTooManyRequests, RetryAfter: wait,
+		}
+	}
+}
+
+// rateLimit keeps of each bucket how much was taken out of it, as the time until
+// which it fills up again.
+type rateLimit struct {
+	each  time.Duration // what one request takes to come back
+	burst time.Duration // requests that a full bucket has
+
+	mu   sync.Mutex
+	full *lru.Cache[string, time.Time] // when each bucket is full again
+}
+
+// take takes a request out of a bucket at now, or says how long there is none.
+func (l *rateLimit) take(key string, now time.Time) (wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until, _ := l.full.Get(key)
+	if until.Before(now) {
+		until = now
+	}
+	until = until.Add(l.each)
+	if wait = until.Sub(now) - l.burst*l.each; wait > 0 {
+		return wait
+	}
+	l.full.Put(key, until)
+	return 0
+}

@@ -1,0 +1,104 @@
+package dcr
+
+// The room for one more client under Options.MaxClients, and who makes it.
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const defaultEvictAfter = 24 * time.Hour
+
+// bounded reports whether something bounds the number of stored clients.
+func (h *Handler) bounded() bool {
+	limiter, limits := StoreAs[ClientLimiter](h.store)
+	return h.opts.MaxClients > 0 || limits && limiter.ClientLimit() > 0
+}
+
+// checkEviction refuses an EvictAfter that would have no effect.
+func (o *Options) checkEviction(store ClientConfigurationStore) error {
+	if o.EvictAfter <= 0 {
+		return nil
+	}
+	if o.MaxClients <= 0 {
+		return errors.New("Options.EvictAfter says who makes room at MaxClients, which is not set; set it, or leave EvictAfter at zero")
+	}
+	if _, evicts := StoreAs[ClientEvictor](store); !evicts {
+		return errors.New("Options.EvictAfter needs a store that can evict; the store is no ClientEvictor: use one that is, or leave EvictAfter at zero, and nobody is evicted")
+	}
+	return nil
+}
+
+// room is the [Allowance] of a place under Options.MaxClients.
+type room struct {
+	handler  *Handler
+	now      time.Time
+	giveBack func()
+}
+
+// Take takes a free place, or that of a client which was never used. It answers
+// that there is none, and when the next one may come free.
+func (r *room) Take(ctx context.Context) error {
+	ceiling := &r.handler.ceiling
+	giveBack, ok, err := ceiling.Take(ctx, r.now)
+	if err != nil {
+		return outage(err)
+	}
+	if ok {
+		r.giveBack = giveBack
+		return nil
+	}
+	next, evicted, err := r.handler.evict(ctx, r.now)
+	if err != nil {
+		return outage(err)
+	}
+	if !evicted {
+		return full(next.Sub(r.now))
+	}
+	var over bool
+	if r.giveBack, over = ceiling.Replace(); over { // others on this store let more in: two go for one
+		if _, evicted, _ := r.handler.evict(ctx, r.now); evicted {
+			ceiling.Gone()
+		}
+	}
+	return nil
+}
+
+// full says that there is no room, and when a place comes free if that is known.
+func full(until time.Duration) error {
+	refused := asRefusal(outage(ErrStoreFull))
+	if until > 0 {
+		refused.RetryAfter = until
+	}
+	return refused
+}
+
+// GiveBack frees the place.
+func (r *room) GiveBack(context.Context) error {
+	r.giveBack()
+	return nil
+}
+
+// evict deletes the oldest client that was never used within Options.EvictAfter.
+// Where there is none, next is when one falls due, zero if none will.
+func (h *Handler) evict(ctx context.Context, now time.Time) (next time.Time, evicted bool, err error) {
+	if h.evictor == nil {
+		return time.Time{}, false, nil
+	}
+	client, oldest, err := h.evictor.EvictClient(ctx, now.Add(-h.opts.EvictAfter))
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	if client == nil {
+		if !oldest.IsZero() {
+			next = oldest.Add(h.opts.EvictAfter)
+		}
+		return next, false, nil
+	}
+	event := Event{Tenant: h.tenant, Reason: "ceiling"}
+	event.about(client)
+	h.tell(ctx, event, ClientEvicted)
+	h.afterDelete(ctx, client)
+	return time.Time{}, true, nil
+}
