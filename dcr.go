@@ -98,6 +98,14 @@ type Registration struct {
 	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
 	Explaining   bool               // nothing will be registered, as [Handler.Explain] asks; see Assume
 
+	// ExactDefaults refuses a registration where the server does not support what
+	// a specification says an absent member means, rather than put something it
+	// does support in its place: for clients that no answer tells of that, such as
+	// those that publish their metadata. An absent token_endpoint_auth_method then
+	// means none; alternatives without it are read by what they list, the strongest
+	// first. If false, the answer tells what was put there.
+	ExactDefaults bool
+
 	now             func() time.Time
 	at              time.Time           // what now said, zero before it was asked
 	on              features            // the features that Capabilities turns on

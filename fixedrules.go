@@ -196,12 +196,14 @@ func (reg *Registration) checkFixedRules() error {
 	}
 	plain := &Registration{
 		Request: reg.Request, Statement: cmp.Or(reg.claims, reg.Statement), Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
-		now: reg.now, canSeal: reg.canSeal, plain: true,
+		now: reg.now, canSeal: reg.canSeal, ExactDefaults: reg.ExactDefaults, plain: true,
 	}
 	standard := DefaultValidator{
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
 	}
+	plain.Client = StartingClient(standard, nil)
+	plain.Client.ID, plain.Client.Source = reg.Client.ID, reg.Client.Source
 	refused, brokenRule := asRefusal(Validate(context.Background(), standard, plain)), asRefusal(broken)
 	if refused != nil && brokenRule != nil && refused.Rule == brokenRule.Rule {
 		return refused
