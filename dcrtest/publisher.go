@@ -105,7 +105,7 @@ type published struct {
 }
 
 // NewPublisher serves until the test ends.
-func NewPublisher(t *testing.T) *Publisher {
+func NewPublisher(t testing.TB) *Publisher {
 	t.Helper()
 	certificate, roots := localhostCertificate(t)
 	p := &Publisher{roots: roots, closed: make(chan struct{}), pages: make(map[string]*published)}
@@ -121,7 +121,7 @@ func NewPublisher(t *testing.T) *Publisher {
 }
 
 // localhostCertificate makes a certificate for localhost, and the pool that trusts it.
-func localhostCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+func localhostCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
