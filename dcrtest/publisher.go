@@ -14,6 +14,7 @@ import (
 	"crypto/x509/pkix"
 	"embed"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"math/big"
@@ -149,6 +150,12 @@ func localhostCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 func (p *Publisher) Host() string {
 	_, port, _ := strings.Cut(p.server.Listener.Addr().String(), ":")
 	return "localhost:" + port
+}
+
+// Certificate is the certificate of the publisher in PEM, for programs that read one
+// to trust.
+func (p *Publisher) Certificate() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.TLS.Certificates[0].Certificate[0]})
 }
 
 // URL is the URL of a path, which begins with a slash: a client_id.
