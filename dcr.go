@@ -1,7 +1,10 @@
 // Package dcr lets clients register themselves at an OAuth 2.0 or OpenID
 // Connect authorization server: RFC 7591 (registration), RFC 7592 (read,
 // update, delete), OpenID Connect Dynamic Client Registration 1.0, software
-// statements, and the client metadata of the specifications around them.
+// statements, and the client metadata of the specifications around them. Clients
+// that publish their metadata instead, under the URL that is their client id, are
+// judged by the same policy: package cimd finds them. Clients of the Model Context
+// Protocol do either; whatever needs a secret, or somebody's word, registers.
 //
 // It is a library for a server you already have. You mount a [Handler] on your
 // own mux, put your own authorization in front of it, choose what may be

@@ -161,23 +161,6 @@ func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Cl
 	return nil, k.told(ctx, clientID, err)
 }
 
-// Refresh fetches the document now, whatever its age, the backoff and the budgets:
-// for operators. It returns what became of the client, and an error where that is
-// not what its document says now: [ErrUnavailable], a refusal, or
-// [dcr.ErrClientDisabled] for a client that is switched off, whose document is never
-// fetched.
-func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, error) {
-	u, err := s.opts.parseID(clientID)
-	for err == nil {
-		f := s.begin(ctx, clientID, u, forced)
-		client, failed := f.wait(ctx)
-		if f.mode == forced || ctx.Err() != nil {
-			return client, s.told(ctx, clientID, failed)
-		}
-	}
-	return nil, s.told(ctx, clientID, err)
-}
-
 // Advertised reports whether discovery should say
 // client_id_metadata_document_supported: Admit is set and Open says yes.
 func (s *Store) Advertised(ctx context.Context) bool { return s.opts.open(ctx) == nil }

@@ -524,6 +524,31 @@ func TestRefresh(t *testing.T) {
 	wantOutcome(t, "of an id that is no URL", outcome(t, err), "client_id.form")
 }
 
+// TestRefreshUsed: a client that only refreshes its tokens does not end.
+func TestRefreshUsed(t *testing.T) {
+	w := newWorld(t, nil)
+	used, unused := w.publisher.Publish("/used", []byte(app)), w.publisher.Publish("/unused", []byte(app))
+	for _, id := range []string{used, unused} {
+		mustFind(t, w.store, id)
+		w.use(id)
+	}
+	for day := range 20 {
+		w.pass(24 * time.Hour)
+		w.use(used)
+		if _, err := w.store.RefreshUsed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantOutcome(t, fmt.Sprint("on day ", day), find(t, w.store.Known(), used), "ok")
+	}
+	wantOutcome(t, "one that nobody uses", find(t, w.store.Known(), unused), "unavailable")
+	if fetches := w.publisher.Fetches("/used"); fetches < 4 || fetches > 7 {
+		t.Errorf("%d fetches", fetches)
+	}
+	if w.publisher.Fetches("/unused") != 1 {
+		t.Error("what nobody uses is fetched")
+	}
+}
+
 // TestOneFlight: 50 look-ups at once make one fetch, which goes on where the first
 // caller goes away.
 func TestOneFlight(t *testing.T) {
