@@ -17,15 +17,12 @@ import (
 func Example_documents() {
 	const issuer = "https://id.example.com"
 	clients := memstore.New() // or any other
-	store, err := cimd.New(clients, &cimd.Options{Issuer: issuer, Admit: cimd.Hosts("claude.ai", "*.vscode.dev")})
+	policy := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}, AuthorizationResponseIss: true}}
+	store, err := cimd.New(clients, &cimd.Options{Issuer: issuer, Validator: policy, Admit: cimd.Hosts("claude.ai", "*.vscode.dev")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	handler, err := dcr.NewHandler(clients, &dcr.Options{ // registration goes on as before
-		Endpoint:  issuer + "/connect/dcr",
-		Documents: store.Advertised,
-		Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}, AuthorizationResponseIss: true}},
-	})
+	handler, err := dcr.NewHandler(clients, &dcr.Options{Endpoint: issuer + "/connect/dcr", Validator: policy, Documents: store.Advertised})
 	if err != nil {
 		log.Fatal(err)
 	}

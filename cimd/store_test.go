@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,38 @@ import (
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
+
+// withoutNotes hides what counts only while documents are taken: what is noted of them.
+type withoutNotes struct{ *cimd.Store }
+
+func (s withoutNotes) As(target any) bool {
+	if _, is := target.(*dcr.DocumentNoter); is {
+		return false
+	}
+	return s.Store.As(target)
+}
+
+// TestStore: of every other client it is the store inside.
+func TestStore(t *testing.T) {
+	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
+		store, err := cimd.New(memstore.New(), &cimd.Options{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return withoutNotes{store}
+	})
+}
+
+// TestFetchIsTakenWhole: every setting of Options.Fetch counts.
+func TestFetchIsTakenWhole(t *testing.T) {
+	own := reflect.TypeFor[dcr.GuardedClient]()
+	taken := []string{"AllowNetworks", "PrivateHosts", "AllowPorts", "RootCAs", "Timeout", "MaxBytes", "Concurrent", "PerHost", "Logger"}
+	for i := range own.NumField() {
+		if field := own.Field(i); field.IsExported() && !slices.Contains(taken, field.Name) {
+			t.Errorf("settings.guard does not copy %s", field.Name)
+		}
+	}
+}
 
 // TestPublishers: what becomes of a look-up when the publisher misbehaves, of an
 // unknown client and of one that has a row.
