@@ -1,6 +1,7 @@
 package cimd_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -138,6 +139,19 @@ func TestStrictJSON(t *testing.T) {
 			t.Errorf("%s: %v", sentence, err)
 		}
 	}
+}
+
+// giving is a validator that gives every client a secret.
+type giving struct{ dcr.DefaultValidator }
+
+func (g giving) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	reg.Client.TokenEndpointAuthMethod = "client_secret_basic"
+	return g.DefaultValidator.ValidateGrantTypes(ctx, reg)
+}
+
+func TestNoStepGivesASecret(t *testing.T) {
+	_, err := cimd.Judge(t.Context(), appID, documentWith(t, ""), &cimd.Options{Validator: giving{}})
+	wantOutcome(t, "a step that does", outcome(t, err), "token_endpoint_auth_method.secret")
 }
 
 // TestMethods holds by which methods a client may authenticate.

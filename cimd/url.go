@@ -49,8 +49,6 @@ func (s *settings) parseID(id string) (*url.URL, error) {
 		return nil, refuse("client_id.path", "client_id must have a path other than /")
 	case isAddress == nil:
 		return nil, refuse("client_id.address", "client_id must have the name of a host, not an address")
-	case strings.HasSuffix(parsed.Host, "."):
-		return nil, refuse("client_id.form", "client_id must not have a host that ends in a dot")
 	case parsed.Host == s.issuerHost:
 		return nil, refuse("client_id.own_host", "client_id must not be on the host of this server")
 	}
@@ -94,7 +92,7 @@ func parseEntry(entry string) hostEntry {
 	if parsed.Port != "" {
 		whole += ":" + parsed.Port
 	}
-	if err == nil && (whole+parsed.Path != rest || parsed.HasQuery || parsed.HasFragment || isAddress == nil || strings.HasSuffix(parsed.Host, ".")) {
+	if err == nil && (whole+parsed.Path != rest || parsed.HasQuery || parsed.HasFragment || isAddress == nil) {
 		err = errors.New("must be a host, maybe with a port and a path")
 	}
 	if err == nil && parsed.Path != "" && !strings.HasSuffix(parsed.Path, "/") {
