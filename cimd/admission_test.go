@@ -3,6 +3,7 @@ package cimd_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -218,5 +219,26 @@ func TestAnswers(t *testing.T) {
 	}
 	if events := w.happened(dcr.DocumentRefused); len(events) != 1 || events[0].Err == nil || events[0].Reason != "document.missing" {
 		t.Errorf("%+v", events)
+	}
+}
+
+// TestLog: the log has the rule and the reason, which nobody else is told.
+func TestLog(t *testing.T) {
+	var log strings.Builder
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	w.publisher.Publish("/down", []byte(app))
+	w.publisher.Misbehave("/down", dcrtest.Fails)
+	for _, path := range []string{"/missing", "/gone", "/down"} {
+		find(t, w.store, w.publisher.URL(path))
+	}
+	for _, want := range []string{"level=INFO", "level=WARN", "rule=document.missing", "client_id=" + w.publisher.URL("/gone"), "reason=status_500"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is missing in\n%s", want, &log)
+		}
+	}
+	if strings.Count(log.String(), "level=INFO") != 1 {
+		t.Errorf("strangers fill\n%s", &log)
 	}
 }

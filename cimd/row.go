@@ -230,50 +230,73 @@ func (s *Store) store(ctx context.Context, client *dcr.Client) error {
 	if s.rows.counter == nil || s.rows.lister == nil {
 		return dcr.ErrStoreFull
 	}
+	evicted, err := s.add(ctx, client)
+	for _, client := range evicted {
+		s.evicted(ctx, client)
+	}
+	return err
+}
+
+// add stores a client, and deletes those that make room for it.
+func (s *Store) add(ctx context.Context, client *dcr.Client) (evicted []*dcr.Client, err error) {
 	s.rows.mu.Lock()
 	defer s.rows.mu.Unlock()
 	source := dcr.SourceDocument
 	count, err := s.rows.counter.CountClients(ctx, dcr.Filter{Source: &source})
 	for ; err == nil && count >= s.opts.MaxStored; count-- {
-		err = s.evict(ctx)
+		var gone *dcr.Client
+		if gone, err = s.evict(ctx); err == nil {
+			evicted = append(evicted, gone)
+		}
 	}
 	if err != nil {
-		return err
+		return evicted, err
 	}
-	return s.inside.Add(ctx, client)
+	return evicted, s.inside.Add(ctx, client)
+}
+
+// evicted tells the host of a client that made room.
+func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
+	if s.opts.AfterDelete != nil {
+		if err := s.opts.AfterDelete(ctx, client); err != nil {
+			s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
+		}
+	}
+	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
 }
 
 // maxOldest is how many clients one reading of the store finds to evict.
 const maxOldest = 64
 
 // evict deletes the active client of a document that was used longest ago.
-func (s *Store) evict(ctx context.Context) error {
+func (s *Store) evict(ctx context.Context) (*dcr.Client, error) {
 	for range 2 {
 		for len(s.rows.oldest) > 0 {
 			next := s.rows.oldest[0]
 			s.rows.oldest = s.rows.oldest[1:]
 			evicted, err := s.evictIf(ctx, next)
-			if evicted || err != nil {
-				return err
+			if evicted != nil || err != nil {
+				return evicted, err
 			}
 		}
 		if err := s.findOldest(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return dcr.ErrStoreFull
+	return nil, dcr.ErrStoreFull
 }
 
-// evictIf deletes a client unless it was used or changed since it was found.
-func (s *Store) evictIf(ctx context.Context, found use) (evicted bool, err error) {
+// evictIf deletes a client unless it was used or changed since it was found; nil: it
+// stays.
+func (s *Store) evictIf(ctx context.Context, found use) (evicted *dcr.Client, err error) {
 	client, err := s.inside.FindByClientID(ctx, found.clientID)
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, err
+		return nil, err
 	case client.Source != dcr.SourceDocument || client.Status != dcr.StatusActive || !lastUse(client).Equal(found.at):
-		return false, nil
+		return nil, nil
 	}
 	if deleter, ok := dcr.StoreAs[dcr.RevisionDeleter](s.inside); ok {
 		err = deleter.DeleteRevision(ctx, client.ID, client.Revision)
@@ -282,17 +305,11 @@ func (s *Store) evictIf(ctx context.Context, found use) (evicted bool, err error
 	}
 	switch {
 	case errors.Is(err, dcr.ErrConflict) || errors.Is(err, dcr.ErrClientNotFound):
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, err
+		return nil, err
 	}
-	if s.opts.AfterDelete != nil {
-		if err := s.opts.AfterDelete(ctx, client); err != nil {
-			s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
-		}
-	}
-	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
-	return true, nil
+	return client, nil
 }
 
 // findOldest reads which active clients of documents were used longest ago.

@@ -235,15 +235,18 @@ func (s *Store) event(ctx context.Context, event dcr.Event) {
 	s.opts.Events(ctx, event)
 }
 
-// told logs why a client was not found, which its user is not told, and returns err.
+// told logs why a client was not found, which its user is not told, and returns err:
+// each at debug, and each kind once a minute, with an example, above that.
 func (s *Store) told(ctx context.Context, clientID string, err error) error {
 	refused, failed := (*dcr.Error)(nil), (*outage)(nil)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.As(err, &failed):
-		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata document unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
+		s.opts.Logger.DebugContext(ctx, "client metadata document unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata documents are unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
 	case errors.As(err, &refused):
-		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata document refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		s.opts.Logger.DebugContext(ctx, "client metadata document refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata documents are refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 		s.event(ctx, dcr.Event{Kind: dcr.DocumentRefused, ClientID: shortened(clientID), Source: dcr.SourceDocument, Err: refused, Reason: refused.Rule})
 	default:
 		s.opts.Logger.ErrorContext(ctx, "client metadata document failed", "client_id", shortened(clientID), "error", err)
