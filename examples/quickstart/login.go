@@ -118,17 +118,7 @@ func (l *login) ask(w http.ResponseWriter, r *http.Request) {
 	if client == nil {
 		return
 	}
-	to, err := url.Parse(granted.RedirectURI)
-	if err != nil {
-		show(w, http.StatusBadRequest, view{Refusal: "The client names no place to go back to."})
-		return
-	}
-	asked := view{Name: client.ClientName, RedirectHost: to.Hostname(), Scope: strings.Join(granted.Scopes, " ")}
-	if published, err := url.Parse(client.ID); err == nil && client.Source == dcr.SourceDocument {
-		asked.Host = published.Host
-	}
-	asked.OwnMachine = client.NeedsConsent(time.Now(), time.Now()) // even if it was given a moment ago
-	show(w, http.StatusOK, asked)
+	show(w, http.StatusOK, view{Client: client.ConsentView(dcr.ConsentOptions{RedirectURI: granted.RedirectURI}), Scope: strings.Join(granted.Scopes, " ")})
 }
 
 // allow issues a code. The client is used from here on, so that every host knows it.
@@ -215,16 +205,15 @@ func (l *login) exchange(client *dcr.Client, form url.Values) (grant, error) {
 
 // view is what a page shows: first what the client cannot choose.
 type view struct {
-	Refusal                         string
-	Host, Name, RedirectHost, Scope string
-	OwnMachine                      bool
+	Refusal, Scope string
+	Client         dcr.ConsentView
 }
 
 var pageOf = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Log in</title>
 {{if .Refusal}}<p>{{.Refusal}}</p>{{else}}
-<h1>{{if .Host}}{{.Host}}{{else}}{{.RedirectHost}}{{end}} asks for access</h1>
-<p>It calls itself <bdi>{{or .Name "nothing"}}</bdi>. Nobody here has reviewed it. You will go on to <b>{{.RedirectHost}}</b>.</p>
-{{if .OwnMachine}}<p>It runs on your own machine, and any other program there could pose as it. Go on only if you have just started it.</p>{{end}}
+<h1>{{.Client.Identity}} asks for access</h1>
+<p>It calls itself <bdi>{{or .Client.Name "nothing"}}</bdi>. You will go on to <b>{{.Client.RedirectHost}}</b>.</p>
+{{range .Client.Warnings}}<p>{{.}}</p>{{end}}
 <p>It asks for: {{or .Scope "nothing in particular"}}</p>
 <form method="post"><button>Allow</button></form>{{end}}
 `))

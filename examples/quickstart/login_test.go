@@ -38,7 +38,7 @@ func TestDocuments(t *testing.T) {
 		return response
 	}
 	page, err := io.ReadAll(ask(http.MethodGet).Body)
-	if text := string(page); err != nil || !strings.Contains(text, publisher.Host()+" asks") || !strings.Contains(text, "&lt;b&gt;App") || !strings.Contains(text, "your own machine") {
+	if text := string(page); err != nil || !strings.Contains(text, "localhost asks") || !strings.Contains(text, "&lt;b&gt;App") || !strings.Contains(text, "this computer") || !strings.Contains(text, "reviewed") {
 		t.Fatalf("%s %v", page, err)
 	}
 	back, err := ask(http.MethodPost).Location()
