@@ -1,8 +1,13 @@
 package policy_test
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/dynreg/dcr"
@@ -59,5 +64,63 @@ func TestRulesOnDocuments(t *testing.T) {
 				t.Errorf("refused by %q (%v), want %q; tos_uri %q", rule, err, c.rule, client.TOSURI)
 			}
 		})
+	}
+}
+
+// ExampleSameHostAsDocument: what a client publishes leads to its own host alone.
+func ExampleSameHostAsDocument() {
+	v := policy.Stack(dcr.DefaultValidator{}, policy.SameHostAsDocument(policy.Drop))
+	client := dcr.StartingClient(v, nil)
+	client.ID, client.Source = "https://app.example.com/client", dcr.SourceDocument // as package cimd makes it
+	reg := &dcr.Registration{Request: &dcr.Request{}, Client: client, ExactDefaults: true}
+	reg.Request.RedirectURIs = []string{"https://example.com/callback"}
+	fmt.Println(dcr.Validate(context.Background(), v, reg))
+	// Output: invalid_redirect_uri: redirect_uris[0] must be on the host of the metadata document
+}
+
+// TestNoPresetReplacesADefault: whatever a document says, no preset puts anything in
+// the place of what an absent member means, or of what it names.
+func TestNoPresetReplacesADefault(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	accepted := 0
+	for name, v := range map[string]dcr.Validator{
+		"MCP": policy.MCP(wideServer()), "OIDC": policy.OIDC(wideServer()), "FAPI2": policy.FAPI2(wideServer()),
+		"Duende": policy.Duende(wideServer()), "Matrix": policy.Matrix(wideServer()),
+		"a default of its own": policy.Stack(wideServer(), policy.AuthMethods(policy.Values{Default: []string{"private_key_jwt"}}), policy.Algorithm("id_token_signed_response_alg", policy.Values{Default: []string{"PS256"}, Excess: policy.Replace})),
+		"public alone":         policy.Stack(wideServer(), policy.ForcePublic()), "confidential alone": policy.Stack(wideServer(), policy.ForceConfidential()),
+	} {
+		for range 2000 {
+			request := randomRequest(random)
+			if random.IntN(2) == 0 {
+				request["client_uri"], request["redirect_uris"] = "https://example.com/", []string{"https://app.example.com/cb"}
+			}
+			body, err := json.Marshal(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reg := &dcr.Registration{Request: &dcr.Request{}, Client: dcr.StartingClient(v, nil), ExactDefaults: true}
+			if err := json.Unmarshal(body, reg.Request); err != nil {
+				t.Fatal(err)
+			}
+			reg.Client.ID, reg.Client.Source = "https://app.example.com/client", dcr.SourceDocument
+			if dcr.Validate(t.Context(), v, reg) != nil {
+				continue
+			}
+			accepted++
+			sent, c := reg.Request, reg.Client
+			listed := sent.Choices["token_endpoint_auth_methods_supported"]
+			if method := sent.TokenEndpointAuthMethod; listed == nil && c.TokenEndpointAuthMethod != cmp.Or(method, "none") || listed != nil && !slices.Contains(listed, c.TokenEndpointAuthMethod) {
+				t.Fatalf("%s: the method is %s: %s", name, c.TokenEndpointAuthMethod, body)
+			}
+			if alg := c.IDTokenSignedResponseAlg; alg != "" && alg != cmp.Or(sent.IDTokenSignedResponseAlg, "RS256") && sent.Choices["id_token_signing_alg_values_supported"] == nil {
+				t.Fatalf("%s: id_token_signed_response_alg is %s: %s", name, alg, body)
+			}
+			if len(sent.GrantTypes) == 0 && !slices.Contains(c.GrantTypes, "authorization_code") {
+				t.Fatalf("%s: the grants are %s: %s", name, c.GrantTypes, body)
+			}
+		}
+	}
+	if accepted < 100 {
+		t.Errorf("%d documents were accepted: the test says little", accepted)
 	}
 }
