@@ -202,8 +202,6 @@ func (reg *Registration) checkFixedRules() error {
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
 	}
-	plain.Client = StartingClient(standard, nil)
-	plain.Client.ID, plain.Client.Source = reg.Client.ID, reg.Client.Source
 	refused, brokenRule := asRefusal(Validate(context.Background(), standard, plain)), asRefusal(broken)
 	if refused != nil && brokenRule != nil && refused.Rule == brokenRule.Rule {
 		return refused

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
@@ -225,5 +226,36 @@ func TestCache(t *testing.T) {
 	plain := cachestore.New(memstore.New(), nil)
 	if plain.Known() != dcr.ClientConfigurationStore(plain) {
 		t.Error("a cache of another store is its own")
+	}
+}
+
+// TestCacheKnownWaitsForNoFetch: the view that never fetches does not wait for one.
+func TestCacheKnownWaitsForNoFetch(t *testing.T) {
+	entered, release := make(chan struct{}, 2), make(chan struct{})
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) {
+			entered <- struct{}{}
+			<-release
+			return "", nil
+		}
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	cache := cachestore.New(w.store, nil)
+	found := make(chan error)
+	go func() { _, err := cache.FindByClientID(context.Background(), id); found <- err }()
+	<-entered
+	asked := make(chan error)
+	go func() { _, err := cache.Known().FindByClientID(context.Background(), id); asked <- err }()
+	select {
+	case <-entered: // it asks Admit itself
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the fetch")
+	}
+	close(release)
+	if err := <-asked; err != nil && !errors.Is(err, cimd.ErrUnavailable) {
+		t.Error(err)
+	}
+	if err := <-found; err != nil {
+		t.Error(err)
 	}
 }
