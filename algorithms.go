@@ -95,7 +95,9 @@ func (reg *Registration) settle(f *registered, fallback string) error {
 // pick finds the effective value of a member without setting it: the one asked
 // for, else one of the registrant's list, else the fallback, else what the
 // server supports. The order of the registrant's list is no preference (RP
-// Metadata Choices §2), so the server's order decides.
+// Metadata Choices §2), so the server's order decides. With ExactDefaults the
+// fallback is all that an absent member means, and of the methods that are listed
+// the strongest is taken.
 func (reg *Registration) pick(f *registered, fallback string, supported []string) (string, error) {
 	asked := f.Text(&reg.Client.Metadata)
 	name, list := f.Name, lists[f.Place].name
@@ -109,10 +111,12 @@ func (reg *Registration) pick(f *registered, fallback string, supported []string
 	case choices == nil:
 		blamed, sentence = name, "must be one of: %s"
 	}
-	if asked == "" && choices == nil {
+	exact := reg.ExactDefaults && name != "subject_type" // of which no specification names a default
+	if asked == "" && choices == nil && !exact {
 		choices = supported
 	}
-	if asked == "" && slices.Contains(choices, fallback) {
+	listed := exact && f == authMethod && choices != nil
+	if asked == "" && (choices == nil || slices.Contains(choices, fallback) && !listed) {
 		asked = fallback
 	}
 	if slices.Contains(supported, asked) {
@@ -121,8 +125,22 @@ func (reg *Registration) pick(f *registered, fallback string, supported []string
 	if choices = among(supported, choices); len(choices) == 0 {
 		return "", refuseMember(blamed, "unsupported", sentence, orNone(supported))
 	}
+	if listed {
+		slices.SortStableFunc(choices, func(a, b string) int { return weakness(a) - weakness(b) })
+	}
 	i := slices.IndexFunc(choices, func(value string) bool { return reg.serves(name, value) })
 	return choices[max(i, 0)], nil
+}
+
+// weakness orders methods of authentication, the strongest first.
+func weakness(method string) int {
+	switch method {
+	case "private_key_jwt":
+		return 0
+	case "none":
+		return 2
+	}
+	return 1
 }
 
 // choices are the alternatives that are left of the list of that name, nil where

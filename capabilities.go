@@ -300,13 +300,22 @@ func (c Capabilities) Discovery() map[string]any {
 	return document
 }
 
+const documentsMember = "client_id_metadata_document_supported"
+
 // Discovery returns what this package knows of the discovery document:
-// [Capabilities.Discovery] and, while Options.Open lets clients register,
-// registration_endpoint. Each call computes it for its caller to change.
+// [Capabilities.Discovery], registration_endpoint while Options.Open lets clients
+// register, and client_id_metadata_document_supported as Options.Documents says. Each
+// call computes it for its caller to change.
 func (h *Handler) Discovery(ctx context.Context) map[string]any {
 	document := h.Capabilities().Discovery()
 	if h.isOpen(ctx) {
 		document["registration_endpoint"] = h.opts.Endpoint
+	}
+	if documents := h.opts.Documents; documents != nil {
+		delete(document, documentsMember)
+		if documents(ctx) {
+			document[documentsMember] = true
+		}
 	}
 	return document
 }

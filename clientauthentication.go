@@ -20,20 +20,25 @@ import (
 // cannot have.
 var authenticatedGrants = []string{"client_credentials", grantCIBA}
 
+var authMethod = member("token_endpoint_auth_method")
+
 // authMethod is the effective token_endpoint_auth_method, also before it is
 // settled.
 func (reg *Registration) authMethod() string {
-	method, err := reg.pick(member("token_endpoint_auth_method"), reg.standardMethod(), reg.Capabilities.TokenEndpointAuthMethods)
+	method, err := reg.pick(authMethod, reg.standardMethod(), reg.Capabilities.TokenEndpointAuthMethods)
 	if err != nil {
 		return "none" // it will be refused; until then it is trusted least
 	}
 	return method
 }
 
-// standardMethod is the method of a client that names none: that of RFC 7591 §2
-// or, where the server lacks it, the one that a confidential client has already,
+// standardMethod is the method of a client that names none: none with
+// ExactDefaults, else that of RFC 7591 §2 or, where the server lacks it, the one that a confidential client has already,
 // which does not become public by what an update leaves out.
 func (reg *Registration) standardMethod() string {
+	if reg.ExactDefaults {
+		return "none"
+	}
 	const standard = "client_secret_basic"
 	supported, previous := reg.Capabilities.TokenEndpointAuthMethods, reg.Previous
 	if slices.Contains(supported, standard) || previous == nil || previous.TokenEndpointAuthMethod == "none" ||
@@ -46,7 +51,7 @@ func (reg *Registration) standardMethod() string {
 // ValidateClientAuthentication settles how the client authenticates and judges
 // its keys.
 func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
-	if err := reg.settle(member("token_endpoint_auth_method"), reg.standardMethod()); err != nil {
+	if err := reg.settle(authMethod, reg.standardMethod()); err != nil {
 		return err
 	}
 	if reg.Client.TokenEndpointAuthMethod != "tls_client_auth" {
@@ -89,8 +94,10 @@ func (reg *Registration) settleAuthAlg() error {
 // isOfAnotherMethod reports whether an algorithm fits a method that was sent,
 // alone or as an alternative, and was not the one chosen: it went with it.
 func (reg *Registration) isOfAnotherMethod(alg string) bool {
-	method := member("token_endpoint_auth_method")
-	sent := append(slices.Clone(reg.Request.Choices[lists[method.Place].name]), reg.Request.TokenEndpointAuthMethod)
+	if reg.ExactDefaults && reg.Client.TokenEndpointAuthMethod == "none" {
+		return true // nobody is told, and none has no use for it
+	}
+	sent := append(slices.Clone(reg.Request.Choices[lists[authMethod.Place].name]), reg.Request.TokenEndpointAuthMethod)
 	if reg.Statement != nil {
 		sent = append(sent, reg.Statement.TokenEndpointAuthMethod)
 	}

@@ -1,7 +1,10 @@
 // Package dcr lets clients register themselves at an OAuth 2.0 or OpenID
 // Connect authorization server: RFC 7591 (registration), RFC 7592 (read,
 // update, delete), OpenID Connect Dynamic Client Registration 1.0, software
-// statements, and the client metadata of the specifications around them.
+// statements, and the client metadata of the specifications around them. Clients
+// that publish their metadata instead, under the URL that is their client id, are
+// judged by the same policy: package cimd finds them. Clients of the Model Context
+// Protocol do either; whatever needs a secret, or somebody's word, registers.
 //
 // It is a library for a server you already have. You mount a [Handler] on your
 // own mux, put your own authorization in front of it, choose what may be
@@ -97,6 +100,14 @@ type Registration struct {
 	Limits       Limits             // the bounds in force; zero fields mean the defaults
 	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
 	Explaining   bool               // nothing will be registered, as [Handler.Explain] asks; see Assume
+
+	// ExactDefaults refuses a registration where the server does not support what
+	// a specification says an absent member means, rather than put something it
+	// does support in its place: for clients that no answer tells of that, such as
+	// those that publish their metadata. An absent token_endpoint_auth_method then
+	// means none; alternatives without it are read by what they list, the strongest
+	// first. If false, the answer tells what was put there.
+	ExactDefaults bool
 
 	now             func() time.Time
 	at              time.Time           // what now said, zero before it was asked

@@ -366,8 +366,10 @@ func (e *Error) status() int {
 // not do that, for it would register again forever: ErrClientPending gets 400
 // access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
 // [Client.MatchSecret], or for a public client, so that strangers are not told.
-// Any other err is an outage: it gets 503 temporarily_unavailable, so that no
-// client forgets a registration that is still there.
+// So does an [*Error] of InvalidClient, as of a metadata document that is refused;
+// an [*Error] of another code is written as it is. Any other err is an outage: it
+// gets 503 temporarily_unavailable, so that no client forgets a registration that
+// is still there.
 //
 // At the authorization endpoint there is nobody to send back to: show the
 // person a page with this status instead.
@@ -378,7 +380,11 @@ func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
 		writeError(w, pending, "")
 		return
 	}
-	if err != nil && !errors.Is(err, ErrClientNotFound) && !errors.Is(err, ErrClientDisabled) && !errors.Is(err, ErrClientExpired) {
+	if refused := asRefusal(err); refused != nil && codeOf(err) != InvalidClient {
+		WriteError(w, r, refused)
+		return
+	}
+	if err != nil && codeOf(err) != InvalidClient && !errors.Is(err, ErrClientNotFound) && !errors.Is(err, ErrClientDisabled) && !errors.Is(err, ErrClientExpired) {
 		WriteError(w, r, Unavailable("the server cannot look clients up at the moment", err))
 		return
 	}

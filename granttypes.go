@@ -37,6 +37,8 @@ func (reg *Registration) settleGrantTypes() error {
 		c.GrantTypes = nil
 		if slices.Contains(supported, "authorization_code") {
 			c.GrantTypes = []string{"authorization_code"}
+		} else if reg.ExactDefaults {
+			return unusableGrants(supported)
 		} else if len(supported) > 0 {
 			c.GrantTypes = []string{supported[0]}
 		}
@@ -77,13 +79,14 @@ func orNone(values []string) string {
 
 // standardResponseTypes is the default of response_types: code (RFC 7591 §2)
 // where the client uses the authorization endpoint, the first supported type
-// that its grants allow where the server has no code, and none elsewhere.
+// that its grants allow where the server has no code (not with ExactDefaults), and
+// none elsewhere.
 func (reg *Registration) standardResponseTypes() []string {
 	grants, supported := reg.Client.GrantTypes, reg.Capabilities.ResponseTypes
 	if !slices.Contains(grants, "authorization_code") && !slices.Contains(grants, "implicit") {
 		return []string{}
 	}
-	if slices.Contains(supported, "code") {
+	if slices.Contains(supported, "code") || reg.ExactDefaults {
 		return []string{"code"}
 	}
 	for _, responseType := range supported {

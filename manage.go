@@ -251,7 +251,6 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 		reg.Client.RegistrationTokens = nil // of a time when it was managed by token
 	}
 	reg.Client.UpdatedAt = reg.Now()
-	reg.recordStatement()
 	answer, err = h.renew(ctx, reg, access.token)
 	if err == nil {
 		err = h.spend(ctx, reg)

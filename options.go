@@ -106,6 +106,12 @@ type Options struct {
 	// none. Require answers by it too, where it is right in front.
 	CORS CORS
 
+	// Documents says whether clients that publish their metadata (OAuth Client ID
+	// Metadata Document) are taken now, as cimd.Store.Advertised does: while it
+	// does, Discovery has client_id_metadata_document_supported. If nil, as
+	// Capabilities say.
+	Documents func(ctx context.Context) bool
+
 	// SecretLifetime is how long a client secret is valid. If zero, forever,
 	// and client_secret_expires_at is 0. An update renews an expired secret.
 	SecretLifetime time.Duration

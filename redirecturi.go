@@ -218,14 +218,15 @@ func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.K
 		return "", refuseMember("application_type", "value", "must be web or native")
 	}
 	inferred := "web"
-	if !d.LiteralApplicationType {
+	literal := d.LiteralApplicationType && c.Source != SourceDocument // whose client was written for many servers
+	if !literal {
 		inferred = applicationTypeOf(kinds)
 	}
 	if reg.Capabilities.openID() {
 		c.ApplicationType = inferred
 		return inferred, nil
 	}
-	if d.LiteralApplicationType {
+	if literal {
 		return inferred, nil
 	}
 	return "", nil

@@ -199,7 +199,6 @@ func (reg *Registration) record() {
 	if reg.Caller != nil {
 		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
 	}
-	reg.recordStatement()
 }
 
 // answer issues what the client needs and writes the answer to a registration.

@@ -133,7 +133,7 @@ func (reg *Registration) checkSoftware() error {
 
 // recordStatement keeps with the client what it registered with.
 func (reg *Registration) recordStatement() {
-	if reg.Statement == nil {
+	if reg.Statement == nil || reg.plain {
 		return
 	}
 	text := reg.Statement.Text

@@ -307,6 +307,7 @@ func (h *Handler) Warnings() []string {
 	if h.opts.ManageAs != nil && h.opts.DisableManagement {
 		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
 	}
+	warnings = append(warnings, h.documentWarnings()...)
 	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
 	advertised := h.Capabilities().WithDefaults()
 	for _, name := range sortedKeys(h.opts.Policies) {
@@ -352,6 +353,26 @@ func (h *Handler) openWarnings() []string {
 	}
 	if h.opts.SecretLifetime > 0 {
 		warnings = append(warnings, "Options.SecretLifetime ends the secrets of clients that register themselves, and most of them never renew one; leave it at zero with AllowAnonymous")
+	}
+	return warnings
+}
+
+// documentWarnings are about what clients that publish their metadata look for in
+// the discovery document, and pass a server by that lacks it.
+func (h *Handler) documentWarnings() []string {
+	if h.opts.Documents == nil {
+		return nil
+	}
+	var warnings []string
+	c := h.Capabilities().WithDefaults()
+	if !slices.Contains(c.TokenEndpointAuthMethods, "none") && !slices.Contains(c.TokenEndpointAuthMethods, "private_key_jwt") {
+		warnings = append(warnings, "Options.Documents is set, and Options.Validator supports no method that a client with a metadata document can have; add none or private_key_jwt to TokenEndpointAuthMethods")
+	}
+	if !slices.Contains(c.CodeChallengeMethods, "S256") {
+		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document need PKCE with S256; add it to CodeChallengeMethods")
+	}
+	if !c.AuthorizationResponseIss {
+		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document look for iss in authorization responses (RFC 9207); send it, and set AuthorizationResponseIss")
 	}
 	return warnings
 }

@@ -64,9 +64,11 @@ func blankScope(name, text string) bool {
 func isSpace(r rune) bool { return r == ' ' }
 
 // ValidateScopes drops the scopes that the server does not support, or
-// refuses them where RefuseUnsupportedScopes says so.
+// refuses them where RefuseUnsupportedScopes says so: of a metadata document,
+// where none is left.
 func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration) error {
 	c := reg.Client
+	refuses := d.RefuseUnsupportedScopes && c.Source != SourceDocument // which was written for many servers
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
 		if scope == AnyScope {
@@ -79,12 +81,19 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 		case slices.Contains(kept, scope):
 		case reg.Capabilities.anyScope() || slices.Contains(reg.Capabilities.Scopes, scope):
 			kept = append(kept, scope)
-		case d.RefuseUnsupportedScopes:
-			return refuseMember("scope", "unsupported", "must be among: %s", orNone(reg.Capabilities.Scopes))
+		case refuses:
+			return unsupportedScope(reg)
 		}
+	}
+	if len(kept) == 0 && d.RefuseUnsupportedScopes {
+		return unsupportedScope(reg)
 	}
 	c.Scope = strings.Join(kept, " ")
 	return nil
+}
+
+func unsupportedScope(reg *Registration) *Error {
+	return refuseMember("scope", "unsupported", "must be among: %s", orNone(reg.Capabilities.Scopes))
 }
 
 func errScopeForm() *Error {

@@ -134,8 +134,8 @@ type DefaultValidator struct {
 	AllowHTTPRedirects         bool // remote http in the redirect URIs of confidential clients of the code flow, and the logout URIs of confidential clients
 	AllowPushedRedirectURIs    bool // no redirect_uris for confidential clients that must push their requests (RFC 9126 §2.4)
 	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
-	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred
-	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them
+	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred, which it is of a metadata document
+	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them; of a metadata document, where none is left
 	ManageByCallerOnly         bool // as Options.ManageByCallerOnly, for the clients of this policy
 }
 
@@ -204,6 +204,7 @@ func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.checkClaims(); err != nil {
 		return err
 	}
+	reg.recordStatement()
 	return reg.fetchSector(ctx)
 }
 

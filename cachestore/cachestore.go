@@ -57,7 +57,14 @@ type Store struct {
 	mu      sync.Mutex
 	found   known
 	missing known // apart, so that strangers who ask for nonsense evict no client
-	loads   map[string]*cacheLoad
+	loads   map[reading]*cacheLoad
+}
+
+// reading is what is read of the store: a client, or what is known of it without the
+// network.
+type reading struct {
+	clientID string
+	known    bool
 }
 
 // New returns a cache in front of store. If opts is nil, every
@@ -66,7 +73,7 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Store{store: store, opts: *opts, loads: make(map[string]*cacheLoad)}
+	s := &Store{store: store, opts: *opts, loads: make(map[reading]*cacheLoad)}
 	for option, otherwise := range map[*time.Duration]time.Duration{
 		&s.opts.TTL: 30 * time.Second, &s.opts.NegativeTTL: time.Second, &s.opts.LoadTimeout: 10 * time.Second,
 	} {
@@ -89,6 +96,12 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 // FindByClientID returns a client, which may be as old as the TTL; see
 // [dcr.ClientConfigurationStore].
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return s.find(ctx, s.store, reading{clientID: clientID})
+}
+
+// find returns what is cached, or reads it from inside.
+func (s *Store) find(ctx context.Context, inside dcr.ClientConfigurationStore, what reading) (*dcr.Client, error) {
+	clientID := what.clientID
 	if dcr.CheckClientID(clientID) != nil {
 		return nil, dcr.ErrClientNotFound
 	}
@@ -104,13 +117,13 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 		s.mu.Unlock()
 		return nil, dcr.ErrClientNotFound
 	}
-	current := s.loads[clientID]
+	current := s.loads[what]
 	if current == nil {
 		current = &cacheLoad{done: make(chan struct{})}
-		clientID = strings.Clone(clientID) // it may be a few bytes of a large request
-		s.loads[clientID] = current
+		what.clientID = strings.Clone(clientID) // it may be a few bytes of a large request
+		s.loads[what] = current
 		// The first caller may give up: the others wait for the same reading.
-		go s.load(context.WithoutCancel(ctx), clientID, current)
+		go s.load(context.WithoutCancel(ctx), inside, what, current)
 	}
 	s.mu.Unlock()
 	select {
@@ -132,7 +145,8 @@ type cacheLoad struct {
 	overrun bool // something was written meanwhile: not to be kept
 }
 
-func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
+func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, what reading, l *cacheLoad) {
+	clientID := what.clientID
 	ctx, cancel := context.WithTimeout(ctx, s.opts.LoadTimeout)
 	defer cancel()
 	var size int64
@@ -143,8 +157,8 @@ func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.loads[clientID] == l {
-			delete(s.loads, clientID)
+		if s.loads[what] == l {
+			delete(s.loads, what)
 		}
 		switch {
 		case l.overrun:
@@ -155,7 +169,7 @@ func (s *Store) load(ctx context.Context, clientID string, l *cacheLoad) {
 		}
 		close(l.done)
 	}()
-	if l.client, l.err = s.store.FindByClientID(ctx, clientID); l.err == nil {
+	if l.client, l.err = inside.FindByClientID(ctx, clientID); l.err == nil {
 		size = sizeOf(l.client)
 	}
 }
@@ -188,9 +202,11 @@ func (s *Store) forget(clientID string) {
 }
 
 func (s *Store) overrun(clientID string) {
-	if current := s.loads[clientID]; current != nil {
-		current.overrun = true
-		delete(s.loads, clientID)
+	for _, what := range []reading{{clientID, false}, {clientID, true}} {
+		if current := s.loads[what]; current != nil {
+			current.overrun = true
+			delete(s.loads, what)
+		}
 	}
 }
 
@@ -221,6 +237,28 @@ type uncached struct{ *Store }
 
 func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	return s.store.FindByClientID(ctx, clientID)
+}
+
+// Known returns the same cache over what the store inside knows without the network,
+// where that is a cimd.Store, else s: what the token, revocation and introspection
+// endpoints have.
+func (s *Store) Known() dcr.ClientConfigurationStore {
+	inside, ok := s.store.(interface {
+		Known() dcr.ClientConfigurationStore
+	})
+	if !ok {
+		return s
+	}
+	return knownOnly{s, inside.Known()}
+}
+
+type knownOnly struct {
+	*Store
+	inside dcr.ClientConfigurationStore
+}
+
+func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return k.find(ctx, k.inside, reading{clientID, true})
 }
 
 // entry is what is known of one client.

@@ -153,8 +153,8 @@ func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (in
 		w.cache.mu.Lock()
 		defer w.cache.mu.Unlock()
 		w.cache.found.Clear()
-		for clientID := range w.cache.loads {
-			w.cache.overrun(clientID)
+		for what := range w.cache.loads {
+			w.cache.overrun(what.clientID)
 		}
 	}()
 	return w.inside.SweepClients(ctx, rule)

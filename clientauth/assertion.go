@@ -73,7 +73,7 @@ func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, 
 // may not.
 func (a *Authenticator) algorithmsOf(client *dcr.Client) []string {
 	registered := client.TokenEndpointAuthSigningAlg
-	switch client.TokenEndpointAuthMethod {
+	switch assertionMethod(client) {
 	case "private_key_jwt":
 		switch registered {
 		case "":
@@ -135,7 +135,7 @@ func (a *Authenticator) judge(token *jwt.Token, clientID string, oneAudience boo
 // verify holds the signature to the client's keys or secrets, which a pending
 // client has as well.
 func (a *Authenticator) verify(ctx context.Context, token *jwt.Token, client *dcr.Client) error {
-	if client.TokenEndpointAuthMethod == "client_secret_jwt" {
+	if assertionMethod(client) == "client_secret_jwt" {
 		opened, err := asActive(client).OpenSecrets(a.Sealer, a.now())
 		if err != nil {
 			return fmt.Errorf("clientauth: open the secrets: %w", err)

@@ -23,13 +23,14 @@ import (
 // Authenticator authenticates clients by the methods that they registered:
 // client_secret_basic, client_secret_post, none, private_key_jwt,
 // client_secret_jwt, tls_client_auth and self_signed_tls_client_auth. A client
-// without a method has client_secret_basic. Do not copy or change it after the first
-// use.
+// without a method has client_secret_basic, and one that publishes its metadata any
+// of its Document.AuthMethods: whatever it presents is verified. Do not copy or change
+// it after the first use.
 //
 // A client id that is not there costs the work of one that is, of a client whose
 // secret this library issued or whose keys are in its jwks.
 type Authenticator struct {
-	Store              dcr.ClientConfigurationStore                   // where clients are, and by TouchClient their last use; required
+	Store              dcr.ClientConfigurationStore                   // where clients are, and by TouchClient their last use; required; where metadata documents are taken, what is Known, but for pushed requests
 	Audience           []string                                       // aud of assertions, one is enough: the issuer, and the endpoints where clients still name them; required for assertions
 	Algorithms         []string                                       // of private_key_jwt, where the client registered none; if nil, RS256, PS256, ES256, EdDSA and Ed25519
 	Keys               *dcr.ClientKeys                                // if nil, one with the defaults
@@ -136,21 +137,22 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 // says, whatever its status. A client that is not there is as good as its
 // stand-in, which proves nothing.
 func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent credentials, cert *x509.Certificate, chained bool) (string, error) {
-	registered := methodOf(client)
 	switch sent.kind {
 	case bySecret:
 		return a.proveSecret(client, sent)
 	case byAssertion:
-		return registered, a.proveAssertion(ctx, client, sent.assertion.Reveal())
+		return assertionMethod(client), a.proveAssertion(ctx, client, sent.assertion.Reveal())
 	}
+	named := sent.method == "none"
 	switch {
-	case registered == "none":
-		return registered, nil
-	case sent.method == "none":
-	case registered == "tls_client_auth":
-		return registered, proveName(client, cert, chained)
-	case registered == "self_signed_tls_client_auth":
-		return registered, a.proveKey(ctx, client, cert)
+	case mayUse(client, "none") && (named || cert == nil):
+		return "none", nil
+	case !named && mayUse(client, "tls_client_auth"):
+		return "tls_client_auth", proveName(client, cert, chained)
+	case !named && mayUse(client, "self_signed_tls_client_auth"):
+		return "self_signed_tls_client_auth", a.proveKey(ctx, client, cert)
+	case mayUse(client, "none"): // the certificate is for something else
+		return "none", nil
 	}
 	return "", refuse("method", errors.New("the client registered a method by which it sends more"))
 }
@@ -191,6 +193,24 @@ func methodOf(client *dcr.Client) string {
 		return "client_secret_basic"
 	}
 	return client.TokenEndpointAuthMethod
+}
+
+// mayUse reports whether a client may authenticate by a method: the one that it
+// registered or, where it publishes its metadata, any of those that it lists and the
+// server supports, since no answer told it which of them was settled.
+func mayUse(client *dcr.Client, method string) bool {
+	return method == methodOf(client) ||
+		client.Source == dcr.SourceDocument && client.Document != nil && slices.Contains(client.Document.AuthMethods, method)
+}
+
+// assertionMethod is the method by which a client may send an assertion: "" for none.
+func assertionMethod(client *dcr.Client) string {
+	for _, method := range []string{"private_key_jwt", "client_secret_jwt"} {
+		if mayUse(client, method) {
+			return method
+		}
+	}
+	return ""
 }
 
 // log says why nobody was let in, which the answer does not.

@@ -11,7 +11,8 @@ import (
 )
 
 // WriteError answers an error of Authenticate as RFC 6749 §5.2 has it, an outage
-// with 503 and Retry-After.
+// with 503 and Retry-After: that of a client's metadata document too, while one that
+// is refused is answered as any client is that is not let in.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	refused := (*dcr.Error)(nil)
 	switch {

@@ -9,7 +9,8 @@ import (
 )
 
 // ForcePublic makes every client public: token_endpoint_auth_method is none,
-// whatever was asked for, and the answer says so (RFC 7591 §3.2.1). Grants
+// whatever was asked for, and the answer says so (RFC 7591 §3.2.1); with
+// [dcr.Registration.ExactDefaults], whatever does not admit none is refused. Grants
 // that need a client's own credentials go.
 func ForcePublic() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return forcePublic{inner} }
@@ -29,13 +30,16 @@ const grantCIBA = "urn:openid:params:grant-type:ciba"
 
 // ValidateGrantTypes substitutes the method before any step reads it.
 func (f forcePublic) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
-	reg.Client.TokenEndpointAuthMethod = "none"
+	if !reg.ExactDefaults {
+		reg.Client.TokenEndpointAuthMethod = "none"
+	}
 	return f.Validator.ValidateGrantTypes(ctx, reg)
 }
 
 // ForceConfidential makes every client confidential: one that asks for none
 // gets client_secret_basic, or the first method that the server supports, and
-// the answer says so (RFC 7591 §3.2.1).
+// the answer says so (RFC 7591 §3.2.1); with [dcr.Registration.ExactDefaults] it is
+// refused.
 func ForceConfidential() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return forceConfidential{inner} }
 }
@@ -51,7 +55,7 @@ func (f forceConfidential) Capabilities() dcr.Capabilities {
 
 // ValidateGrantTypes substitutes the method before any step reads it.
 func (f forceConfidential) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
-	if reg.Client.TokenEndpointAuthMethod == "none" {
+	if reg.Client.TokenEndpointAuthMethod == "none" && !reg.ExactDefaults {
 		reg.Client.TokenEndpointAuthMethod = "" // the server's default
 	}
 	return f.Validator.ValidateGrantTypes(ctx, reg)

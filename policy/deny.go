@@ -15,7 +15,7 @@ import (
 
 // DenyList says what the host does not let in.
 type DenyList struct {
-	Hosts       []string // of pages and of every URI that a browser is sent to, whatever the port; with the hosts below them
+	Hosts       []string // of metadata documents, pages and of every URI that a browser is sent to, whatever the port; with the hosts below them
 	Schemes     []string // of every URI that a browser is sent to
 	ClientNames []string // anywhere in client_name, in any language, or what looks like it
 	SoftwareIDs []string // software_id
@@ -72,6 +72,9 @@ func (d deny) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 		return err
 	}
 	c := reg.Client
+	if host, published := documentHost(c); published && d.deniesHost(host) {
+		return refuse("client_id", "deny", "client_id is not accepted here")
+	}
 	if slices.Contains(d.softwareIDs, c.SoftwareID) && c.SoftwareID != "" {
 		refused := refuse("software_id", "deny", "this software is not accepted here")
 		if reg.Statement != nil {

@@ -162,6 +162,9 @@ func (l limiter) settle(reg *dcr.Registration) error {
 	if supported == nil || reg.Request.Choices[l.field.list] != nil {
 		return nil // off; or alternatives were listed, out of which the member's step picks
 	}
+	if reg.ExactDefaults && l.field.list != "" {
+		return nil // nothing takes the place of a value, or of what none means: the member's step refuses
+	}
 	asked := l.field.get(c)
 	if len(asked) == 0 {
 		absent := asked == nil || l.field.name == "scope"

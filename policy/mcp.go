@@ -48,8 +48,9 @@ import (
 // person's consent: give strangers no scopes that matter, or set
 // Supports.GrantTypes without it.
 //
-// A metadata document, whose publisher no answer reaches, is public where it names
-// no method, and gets DefaultScopes.
+// A client that publishes its metadata, whose publisher no answer reaches, is
+// public where it names no method. Its document must have client_name and
+// redirect_uris (Client ID Metadata Documents in Authorization of the protocol).
 func MCP(server dcr.DefaultValidator) Preset {
 	fill(&server.Supports.GrantTypes, "authorization_code", "refresh_token", "client_credentials")
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_post", "client_secret_basic")
@@ -70,7 +71,8 @@ func (m mcp) OptionsWarnings(opts *dcr.Options) []string { return closedToPages(
 
 // ValidateGrantTypes chooses the method of clients that name none.
 func (m mcp) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
-	if reg.Client.TokenEndpointAuthMethod == "" && reg.Request.Choices[authMethod.list] == nil {
+	unsaid := reg.Client.TokenEndpointAuthMethod == "" && reg.Request.Choices[authMethod.list] == nil
+	if unsaid && !reg.ExactDefaults {
 		reg.Client.TokenEndpointAuthMethod = unsaidMethod(reg)
 	}
 	return m.Validator.ValidateGrantTypes(ctx, reg)
@@ -120,11 +122,25 @@ func firstConfidential(methods []string) string {
 	return ""
 }
 
+// ValidateClient wants of a metadata document what the protocol wants there.
+func (m mcp) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := m.Validator.ValidateClient(ctx, reg); err != nil {
+		return err
+	}
+	switch c := reg.Client; {
+	case c.Source != dcr.SourceDocument:
+	case c.ClientName == "":
+		return refuse("client_name", "mcp", "client_name must be in the metadata document")
+	case len(c.RedirectURIs) == 0:
+		return refuse("redirect_uris", "mcp", "redirect_uris must be in the metadata document, with at least one redirect URI")
+	}
+	return nil
+}
+
 // SetDefaultScopes gives a client that sent no scope what it will ask for.
 func (m mcp) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
 	named := reg.Request.Scope != "" || reg.Statement != nil && reg.Statement.Scope != ""
 	switch {
-	case reg.Client.Source == dcr.SourceDocument:
 	case named || hasClientCredentials(reg):
 		return nil
 	case !m.defaultScopes:

@@ -183,8 +183,9 @@ func TestMCPDocuments(t *testing.T) {
 	v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:read", "mcp:write"}}})
 	reg := &dcr.Registration{Request: &dcr.Request{}, Client: dcr.StartingClient(v, nil)}
 	reg.Request.RedirectURIs = []string{"https://app.example.com/cb"}
-	reg.Client.Source = "document"
-	if err := dcr.Validate(t.Context(), v, reg); err != nil || reg.Client.TokenEndpointAuthMethod != "none" || reg.Client.Scope != "" {
+	reg.Request.ClientName = "App"
+	reg.Client.ID, reg.Client.Source, reg.ExactDefaults = "https://app.example.com/client", dcr.SourceDocument, true
+	if err := dcr.Validate(t.Context(), v, reg); err != nil || reg.Client.TokenEndpointAuthMethod != "none" || reg.Client.Scope != "mcp:read mcp:write" {
 		t.Errorf("%v: method %q, scope %q", err, reg.Client.TokenEndpointAuthMethod, reg.Client.Scope)
 	}
 }

@@ -60,6 +60,7 @@ type settings struct {
 	statements       dcr.StatementVerifier
 	accessTokens     callerauth.AccessTokenVerifier
 	initialTokenUses int
+	documents        []string // hosts whose metadata documents are taken, as cimd.Hosts has them
 }
 
 // believeClientCert is the flag -client-cert: there is a proxy in front, which
@@ -89,6 +90,7 @@ func parseFlags() *settings {
 	s.policyFlags()
 	s.credentialFlags()
 	s.fetchFlags()
+	s.documentFlags()
 	flag.Parse()
 	return s
 }
@@ -209,11 +211,15 @@ func run(ctx context.Context, s *settings) error {
 	if err := s.judge(); err != nil {
 		return err
 	}
-	registration, err := dcr.NewHandler(store, &s.options)
+	public, err := url.Parse(s.options.Endpoint)
 	if err != nil {
 		return err
 	}
-	public, err := url.Parse(s.options.Endpoint)
+	login, err := s.login(store, public.Scheme+"://"+public.Host)
+	if err != nil {
+		return err
+	}
+	registration, err := dcr.NewHandler(store, &s.options)
 	if err != nil {
 		return err
 	}
@@ -221,7 +227,7 @@ func run(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, page, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: localhost.Only(listener.Addr(), routes(registration, login, page, public), public.Hostname()), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Println(s.instructions(ctx, bearer))
@@ -243,6 +249,7 @@ func (s *settings) judge() error {
 	if s.statements.Required || len(s.statements.Issuers) > 0 {
 		v.Statements = &s.statements
 	}
+	v.Supports.AuthorizationResponseIss = s.documents != nil
 	if s.preset.Directory && v.Statements == nil {
 		return errors.New("this -preset needs the directory that issues statements; name it by -statement-issuer")
 	}
@@ -357,14 +364,17 @@ func openMySQL(name string) (*sql.DB, error) {
 }
 
 // routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
-// Discovery 1.0 §4) and, where registration is not there itself, the page at /. The endpoints beside registration stand for those of
-// the authorization server around it, which this program is not; clients want to
-// find them.
-func routes(registration *dcr.Handler, page http.Handler, public *url.URL) http.Handler {
+// Discovery 1.0 §4) and, where registration is not there itself, the page at /. The
+// endpoints beside registration stand for those of the authorization server around
+// it, which this program is with -documents alone; clients want to find them.
+func routes(registration *dcr.Handler, login *login, page http.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
 	mux := http.NewServeMux()
 	mux.Handle(cmp.Or(public.Path, "/"), registration)
 	mux.Handle(strings.TrimSuffix(public.Path, "/")+"/{client_id}", registration) // where Options.ClientURI is of this form
+	if login != nil {
+		login.mount(mux)
+	}
 	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, map[string]any{
 		"authorization_endpoint": issuer + "/connect/authorize",
 		"token_endpoint":         issuer + "/connect/token",

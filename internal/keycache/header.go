@@ -21,16 +21,19 @@ type Freshness struct {
 }
 
 // Fresh reads Cache-Control, Age, Expires and Date. A directive that cannot be
-// read is one that was not sent, and of max-age the first counts.
+// read is one that was not sent. s-maxage, which is for caches of many users as a
+// server's is, goes before max-age, and of each the first counts.
 func Fresh(header http.Header) (f Freshness) {
+	forAll := false // s-maxage was said
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store", "no-cache":
 			f.NoStore = true
-		case "max-age":
-			if age, ok := seconds(strings.Trim(value, `"`)); ok && !f.Said {
-				f.Lifetime, f.Said = age, true
+		case "s-maxage", "max-age":
+			shared := strings.EqualFold(name, "s-maxage")
+			if age, ok := seconds(strings.Trim(value, `"`)); ok && (!f.Said || shared && !forAll) {
+				f.Lifetime, f.Said, forAll = age, true, shared
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package spec_test
 // RFC 8414 §3, OpenID Connect Discovery 1.0 §4.
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -30,6 +31,34 @@ func TestHandlerDiscovery(t *testing.T) {
 	scopes, first["issuer"] = []string{"b"}, "changed"
 	if second := h.Discovery(t.Context()); encode(second["scopes_supported"]) != `["b"]` || second["issuer"] != nil {
 		t.Errorf("the document is not computed at each call: %v", second)
+	}
+}
+
+func TestDocumentsAreAdvertisedWhileTheyAreTaken(t *testing.T) {
+	const member = "client_id_metadata_document_supported"
+	taken := true
+	supports := dcr.Capabilities{ClientIDMetadataDocument: true, AuthorizationResponseIss: true}
+	h := newHandler(t, memstore.New(), dcr.Options{
+		Validator: dcr.DefaultValidator{Supports: supports},
+		Documents: func(context.Context) bool { return taken },
+	})
+	if h.Discovery(t.Context())[member] != true {
+		t.Error("not while they are")
+	}
+	if taken = false; h.Discovery(t.Context())[member] != nil {
+		t.Error("still while they are not")
+	}
+	if strings.Contains(strings.Join(h.Warnings(), " "), "Documents") {
+		t.Errorf("%q", h.Warnings())
+	}
+	bare := newHandler(t, memstore.New(), dcr.Options{
+		Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"client_secret_basic"}, CodeChallengeMethods: []string{"plain"}}},
+		Documents: func(context.Context) bool { return true },
+	})
+	for _, missing := range []string{"private_key_jwt", "S256", "RFC 9207"} {
+		if !strings.Contains(strings.Join(bare.Warnings(), " "), missing) {
+			t.Errorf("%s is not missed: %q", missing, bare.Warnings())
+		}
 	}
 }
 

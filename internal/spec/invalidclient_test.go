@@ -30,6 +30,9 @@ func TestWriteInvalidClient(t *testing.T) {
 		{"disabled", "Basic Zm9vOmJhcg==", dcr.ErrClientDisabled, 401, "invalid_client", `Basic realm="token endpoint"`, false},
 		{"expired", "Basic Zm9vOmJhcg==", dcr.ErrClientExpired, 401, "invalid_client", `Basic realm="token endpoint"`, false},
 		{"pending, once it proved who it is", "Basic Zm9vOmJhcg==", dcr.ErrClientPending, 400, "access_denied", "", false},
+		{"a metadata document that is refused", "", fmt.Errorf("find: %w", dcr.Errorf(dcr.InvalidClient, "its client_id is another")), 401, "invalid_client", `Basic realm="token endpoint"`, false},
+		{"a refusal with a code of its own", "", dcr.Errorf(dcr.AccessDenied, "not from there"), 403, "access_denied", "", false},
+		{"an outage that says so", "", dcr.Unavailable("the list is out of order", outage), 503, "temporarily_unavailable", "", true},
 		{"an outage", "Basic Zm9vOmJhcg==", outage, 503, "temporarily_unavailable", "", true},
 		{"a cancelled request", "", context.Canceled, 503, "temporarily_unavailable", "", true},
 	} {

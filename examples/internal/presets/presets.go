@@ -83,6 +83,7 @@ func (s Set) Policies(v dcr.DefaultValidator) map[string]dcr.Validator {
 // Around puts the preset around what a server supports: supports, or, where that is
 // nil, what the preset says.
 func (p Preset) Around(v dcr.DefaultValidator, supports *dcr.Capabilities) policy.Preset {
+	sendsIss := v.Supports.AuthorizationResponseIss // is the program's to say
 	switch {
 	case supports != nil:
 		v.Supports = *supports
@@ -91,6 +92,7 @@ func (p Preset) Around(v dcr.DefaultValidator, supports *dcr.Capabilities) polic
 	case !p.Directory:
 		v.Supports.Scopes = Capabilities.Scopes
 	}
+	v.Supports.AuthorizationResponseIss = v.Supports.AuthorizationResponseIss || sendsIss
 	if p.policy == nil {
 		return policy.Preset{Validator: v}
 	}

@@ -1,0 +1,244 @@
+package cimd_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cimd"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
+)
+
+// TestSwitchedOff: what an operator decided counts at once, and nothing is fetched.
+func TestSwitchedOff(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	other := w.publisher.Publish("/denied", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	row := mustFind(t, w.inside, id)
+	row.Status = dcr.StatusDisabled
+	denied := dcr.NewClient()
+	denied.ID, denied.Source, denied.Status = other, dcr.SourceDocument, dcr.StatusDisabled
+	if err := errors.Join(w.inside.Update(t.Context(), row), w.inside.Add(t.Context(), denied)); err != nil {
+		t.Fatal(err)
+	}
+	fetches := w.publisher.Fetches("/client")
+	w.pass(100 * 24 * time.Hour)
+	for _, store := range []dcr.ClientConfigurationStore{w.store, w.store.Known(), w.host(nil)} {
+		for _, id := range []string{id, other} {
+			if client := mustFind(t, store, id); !errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientDisabled) {
+				t.Errorf("%s: %v", id, client.CheckUsable(w.Now()))
+			}
+		}
+	}
+	if _, err := w.store.Refresh(t.Context(), id); !errors.Is(err, dcr.ErrClientDisabled) {
+		t.Errorf("refreshed: %v", err)
+	}
+	if w.publisher.Fetches("/client") != fetches || w.publisher.Fetches("/denied") != 0 {
+		t.Error("the document of a disabled client was fetched")
+	}
+	denied = mustFind(t, w.inside, other)
+	denied.Status = dcr.StatusActive
+	if err := w.inside.Update(t.Context(), denied); err != nil {
+		t.Fatal(err)
+	}
+	wantOutcome(t, "once it is let in", find(t, w.store, other), "ok")
+}
+
+// TestOtherSources: a client that somebody stored under a URL wins.
+func TestOtherSources(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	for _, id := range []string{id, "https://id.example.com/internal?own=1"} {
+		own := dcr.NewClient()
+		own.ID, own.Source, own.ClientName = id, "imported", "Own"
+		if err := w.store.Add(t.Context(), own); err != nil {
+			t.Fatal(err)
+		}
+		for _, store := range []dcr.ClientConfigurationStore{w.store, w.store.Known()} {
+			if client := mustFind(t, store, id); client.ClientName != "Own" {
+				t.Errorf("found %q", client.ClientName)
+			}
+		}
+	}
+	if w.publisher.Fetches("/client") != 0 {
+		t.Error("it was fetched")
+	}
+	wantOutcome(t, "an id that is no URL", find(t, w.store, "nobody"), "not found")
+}
+
+// failing is a store that is out of order.
+type failing struct {
+	*memstore.Store
+	err error
+}
+
+func (f *failing) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.Store.FindByClientID(ctx, id)
+}
+
+// TestOutage: a store that fails is an outage, and leads to no fetch.
+func TestOutage(t *testing.T) {
+	publisher := dcrtest.NewPublisher(t)
+	inside := &failing{memstore.New(), errors.New("connection refused")}
+	store, err := cimd.New(inside, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Fetch: publisher.Fetch()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := publisher.Publish("/client", []byte(app))
+	for _, store := range []dcr.ClientConfigurationStore{store, store.Known()} {
+		_, err := store.FindByClientID(t.Context(), id)
+		if !errors.Is(err, inside.err) || errors.Is(err, dcr.InvalidClient) {
+			t.Errorf("found %v", err)
+		}
+	}
+	if publisher.Fetches("/client") != 0 {
+		t.Error("it was fetched")
+	}
+}
+
+// TestAdmission: who is asked when, and what becomes of a no.
+func TestAdmission(t *testing.T) {
+	refusal := error(nil)
+	open := true
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = admits(&refusal)
+		opts.Open = func(context.Context) bool { return open }
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.pass(2 * time.Hour)
+	refusal = dcr.Errorf(dcr.AccessDenied, "not from there")
+	if _, err := w.store.FindByClientID(t.Context(), id); !errors.Is(err, dcr.AccessDenied) || errors.Is(err, dcr.InvalidClient) {
+		t.Errorf("a code of its own is passed on: %v", err)
+	}
+	wantOutcome(t, "the token endpoint goes on", find(t, w.store.Known(), id), "ok")
+	refusal = errors.New("the list is out of order")
+	if _, err := w.store.FindByClientID(t.Context(), id); !errors.Is(err, refusal) || errors.Is(err, dcr.InvalidClient) {
+		t.Errorf("an outage is none: %v", err)
+	}
+	refusal = nil
+	if w.publisher.Fetches("/client") != 1 {
+		t.Error("it was fetched although nobody admitted it")
+	}
+	mustFind(t, w.store, id)
+	if open = false; w.store.Advertised(t.Context()) {
+		t.Error("advertised although closed")
+	}
+	wantOutcome(t, "closed", find(t, w.store, id), "client_id.closed")
+	wantOutcome(t, "the token endpoint goes on", find(t, w.store.Known(), id), "ok")
+	w.pass(8 * 24 * time.Hour)
+	wantOutcome(t, "until its row has expired", find(t, w.store.Known(), id), "client_id.closed")
+	if open = true; !w.store.Advertised(t.Context()) {
+		t.Error("not advertised although open")
+	}
+	nobody := newWorld(t, func(opts *cimd.Options) { opts.Admit = nil })
+	wantOutcome(t, "nobody is admitted unless the host says so", find(t, nobody.store, id), "client_id.closed")
+	if nobody.store.Advertised(t.Context()) {
+		t.Error("advertised although nobody is admitted")
+	}
+}
+
+// TestPolicies: the client runs under the policy that Admit names.
+func TestPolicies(t *testing.T) {
+	name := "narrow"
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) { return name, nil }
+		opts.Policies = map[string]dcr.Validator{"narrow": policy.Stack(dcr.DefaultValidator{}, policy.SameHostAsDocument(policy.Drop)), "wide": dcr.DefaultValidator{}}
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	wantOutcome(t, "a redirect elsewhere", find(t, w.store, id), "policy.same_host_as_document")
+	name = "wide"
+	w.pass(time.Minute)
+	if client := mustFind(t, w.store, id); client.Policy != "wide" {
+		t.Errorf("under %q", client.Policy)
+	}
+	name = "missing"
+	w.pass(2 * time.Hour)
+	fresh := w.publisher.Publish("/fresh", []byte(app))
+	wantOutcome(t, "a policy that is not there is the server's fault", find(t, w.store, fresh), "unavailable")
+}
+
+// TestPanics: a hook that panics fails who waits, not the program.
+func TestPanics(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) { panic("a bug") }
+	})
+	if _, err := w.store.FindByClientID(t.Context(), w.publisher.URL("/client")); err == nil || errors.Is(err, dcr.InvalidClient) {
+		t.Errorf("found %v", err)
+	}
+}
+
+// TestOptions: contradictions are errors that say what to change.
+func TestOptions(t *testing.T) {
+	for want, opts := range map[string]*cimd.Options{
+		"Issuer is empty":         {},
+		"Issuer must":             {Issuer: "id.example.com"},
+		"MinFresh":                {Issuer: issuer, MinFresh: 48 * time.Hour},
+		"Fresh must":              {Issuer: issuer, MaxFresh: 30 * time.Minute},
+		"negative":                {Issuer: issuer, Entries: -1},
+		"Pinned":                  {Issuer: issuer, Pinned: map[string][]byte{"https://app.example.com/client": []byte(app)}},
+		"none or private_key_jwt": {Issuer: issuer, Admit: cimd.Any, Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"client_secret_basic"}}}},
+		`Policies["x"] must have`: {Issuer: issuer, Policies: map[string]dcr.Validator{"x": nil}},
+	} {
+		if _, err := cimd.New(memstore.New(), opts); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if _, err := cimd.New(nil, &cimd.Options{Issuer: issuer}); err == nil {
+		t.Error("nil is a store")
+	}
+}
+
+// TestAnswers: refused is 401, unavailable is 503.
+func TestAnswers(t *testing.T) {
+	w := newWorld(t, nil)
+	w.publisher.Publish("/down", []byte(app))
+	w.publisher.Misbehave("/down", dcrtest.Fails)
+	for path, want := range map[string]int{"/missing": http.StatusUnauthorized, "/down": http.StatusServiceUnavailable} {
+		_, err := w.store.FindByClientID(t.Context(), w.publisher.URL(path))
+		answer := httptest.NewRecorder()
+		dcr.WriteInvalidClient(answer, httptest.NewRequest(http.MethodPost, "/token", nil), err)
+		if answer.Code != want || (answer.Header().Get("Retry-After") != "") != (want == http.StatusServiceUnavailable) {
+			t.Errorf("%s: %d %v", path, answer.Code, answer.Header())
+		}
+	}
+	if events := w.happened(dcr.DocumentRefused); len(events) != 1 || events[0].Err == nil || events[0].Reason != "document.missing" {
+		t.Errorf("%+v", events)
+	}
+}
+
+// TestLog: the log has the rule and the reason, which nobody else is told.
+func TestLog(t *testing.T) {
+	var log strings.Builder
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	w.publisher.Publish("/down", []byte(app))
+	w.publisher.Misbehave("/down", dcrtest.Fails)
+	for _, path := range []string{"/missing", "/gone", "/down"} {
+		find(t, w.store, w.publisher.URL(path))
+	}
+	for _, want := range []string{"level=INFO", "level=WARN", "rule=document.missing", "client_id=" + w.publisher.URL("/gone"), "reason=status_500"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is missing in\n%s", want, &log)
+		}
+	}
+	if strings.Count(log.String(), "level=INFO") != 1 {
+		t.Errorf("strangers fill\n%s", &log)
+	}
+}

@@ -1,0 +1,79 @@
+package cimd
+
+// RFC 6749 §10.10: how often strangers make this server fetch.
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr/internal/lru"
+)
+
+// bucket is what is left of a budget.
+type bucket struct {
+	left float64
+	at   time.Time // as of when; zero: the bucket is full
+}
+
+// refill adds what came since, up to a minute's worth.
+func (b *bucket) refill(perMinute int, now time.Time) {
+	full := float64(perMinute)
+	if b.at.IsZero() {
+		b.left = full
+	} else if passed := now.Sub(b.at); passed > 0 {
+		b.left = min(full, b.left+full*passed.Minutes())
+	}
+	b.at = now
+}
+
+// budget is what may be fetched. Refreshes of clients that have a row have their own,
+// so that strangers do not starve them.
+type budget struct {
+	perMinute, perHost, concurrent, refreshes int
+
+	mu        sync.Mutex
+	all       bucket
+	refreshed bucket
+	hosts     *lru.Cache[string, *bucket]
+	strangers int // fetches under way
+}
+
+func newBudget(s *settings) *budget {
+	return &budget{
+		perMinute: s.FetchesPerMinute, perHost: s.FetchesPerHostMinute, concurrent: s.Concurrent, refreshes: s.RefreshesPerMinute,
+		hosts: lru.New[string, *bucket](s.Entries),
+	}
+}
+
+// take takes one fetch from the host, and reports whether there was one. done is
+// called once it has ended.
+func (b *budget) take(host string, refresh bool, now time.Time) (done func(), ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if refresh {
+		b.refreshed.refill(b.refreshes, now)
+		if b.refreshed.left < 1 {
+			return nil, false
+		}
+		b.refreshed.left--
+		return func() {}, true
+	}
+	own, known := b.hosts.Get(host)
+	if !known {
+		own = &bucket{}
+		b.hosts.Put(host, own)
+	}
+	b.all.refill(b.perMinute, now)
+	own.refill(b.perHost, now)
+	if b.all.left < 1 || own.left < 1 || b.strangers >= b.concurrent {
+		return nil, false
+	}
+	b.all.left--
+	own.left--
+	b.strangers++
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.strangers--
+	}, true
+}

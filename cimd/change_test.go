@@ -1,0 +1,158 @@
+package cimd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cimd"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/policy"
+)
+
+// TestFreshnessIsNoted: an unchanged document does not rewrite its row.
+func TestFreshnessIsNoted(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	w.publisher.CacheControl("/client", "max-age=300")
+	mustFind(t, w.store, id)
+	w.use(id)
+	before := mustFind(t, w.inside, id)
+	for range 144 { // half a day
+		w.pass(5 * time.Minute)
+		mustFind(t, w.store, id)
+	}
+	after := mustFind(t, w.inside, id)
+	if after.Revision != before.Revision || !after.Document.FetchedAt.Equal(w.Now()) {
+		t.Errorf("revision %d, then %d; fetched at %v", before.Revision, after.Revision, after.Document.FetchedAt)
+	}
+	for range 288 {
+		w.pass(5 * time.Minute)
+		mustFind(t, w.store, id)
+	}
+	after = mustFind(t, w.inside, id)
+	if after.Revision != before.Revision+1 || !after.ExpiresAt.After(w.Now().Add(6*24*time.Hour)) {
+		t.Errorf("revision %d, then %d; it ends at %v", before.Revision, after.Revision, after.ExpiresAt)
+	}
+}
+
+// TestChanged: the host hears of a change before it counts, and may keep it out.
+func TestChanged(t *testing.T) {
+	var told [][]string
+	veto := error(nil)
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Changed = func(_ context.Context, before, after *dcr.Client, members []string) error {
+			if before.ClientName == after.ClientName && slices.Contains(members, "client_name") {
+				t.Error("before and after are one")
+			}
+			told = append(told, members)
+			return veto
+		}
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	row := mustFind(t, w.inside, id)
+	row.Notes, row.AccessTokenLifetime = "the operator's", time.Minute
+	if err := w.store.Update(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	w.publisher.Publish("/client", []byte(strings.Replace(strings.Replace(app, "App", "New", 1), "/cb", "/other", 1)))
+	if client := mustFind(t, w.store, id); client.ClientName != "App" {
+		t.Errorf("changed while it was fresh: %q", client.ClientName)
+	}
+	w.pass(2 * time.Hour)
+	veto = errors.New("not today")
+	hash := row.Document.SHA256
+	if client := mustFind(t, w.store, id); client.ClientName != "App" || client.Document.SHA256 != hash || len(w.happened(dcr.DocumentChanged)) != 0 {
+		t.Errorf("a change was not kept out: %q", client.ClientName)
+	}
+	veto = nil
+	w.pass(2 * time.Hour)
+	client := mustFind(t, w.store, id)
+	if client.ClientName != "New" || client.Document.SHA256 == hash || client.Notes != "the operator's" || client.AccessTokenLifetime != time.Minute || !client.UpdatedAt.Equal(w.Now()) {
+		t.Errorf("%+v", client)
+	}
+	if fmt.Sprint(told) != "[[client_name redirect_uris] [client_name redirect_uris]]" {
+		t.Errorf("told %v", told)
+	}
+	if events := w.happened(dcr.DocumentChanged); len(events) != 1 || events[0].ClientID != id || len(events[0].Members) != 2 {
+		t.Errorf("%+v", events)
+	}
+	if client.MatchRedirectURI("https://app.example.com/cb") {
+		t.Error("a redirect that is gone matches")
+	}
+}
+
+// TestApproval: a client that waits has its row, and is what was approved.
+func TestApproval(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Validator = policy.Stack(dcr.DefaultValidator{}, policy.Approval(nil))
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	client := mustFind(t, w.store, id)
+	if w.rows() != 1 || !errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientPending) {
+		t.Fatalf("%d rows, %v", w.rows(), client.CheckUsable(w.Now()))
+	}
+	if err := policy.Approve(t.Context(), w.store, id, client.Revision); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * time.Hour)
+	if client = mustFind(t, w.store, id); !client.Usable(w.Now()) {
+		t.Errorf("%v", client.CheckUsable(w.Now()))
+	}
+	w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "Other", 1)))
+	w.pass(2 * time.Hour)
+	if client = mustFind(t, w.store, id); !errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientPending) {
+		t.Errorf("it became another: %v", client.CheckUsable(w.Now()))
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "New", 1)))
+	if client, err := w.store.Refresh(t.Context(), id); err != nil || client.ClientName != "New" {
+		t.Errorf("%v, %v", client, err)
+	}
+	w.publisher.Misbehave("/client", dcrtest.Forbids)
+	_, err := w.store.Refresh(t.Context(), id)
+	wantOutcome(t, "an operator is told of an outage", outcome(t, err), "unavailable")
+	w.publisher.Misbehave("/client", dcrtest.Behaves)
+	_, err = w.store.Refresh(t.Context(), id)
+	wantOutcome(t, "and waits for nothing", outcome(t, err), "ok")
+	_, err = w.store.Refresh(t.Context(), "nobody")
+	wantOutcome(t, "of an id that is no URL", outcome(t, err), "client_id.form")
+}
+
+// TestRefreshUsed: a client that only refreshes its tokens does not end.
+func TestRefreshUsed(t *testing.T) {
+	w := newWorld(t, nil)
+	used, unused := w.publisher.Publish("/used", []byte(app)), w.publisher.Publish("/unused", []byte(app))
+	for _, id := range []string{used, unused} {
+		mustFind(t, w.store, id)
+		w.use(id)
+	}
+	for day := range 20 {
+		w.pass(24 * time.Hour)
+		w.use(used)
+		if _, err := w.store.RefreshUsed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantOutcome(t, fmt.Sprint("on day ", day), find(t, w.store.Known(), used), "ok")
+	}
+	wantOutcome(t, "one that nobody uses", find(t, w.store.Known(), unused), "unavailable")
+	if fetches := w.publisher.Fetches("/used"); fetches < 4 || fetches > 7 {
+		t.Errorf("%d fetches", fetches)
+	}
+	if w.publisher.Fetches("/unused") != 1 {
+		t.Error("what nobody uses is fetched")
+	}
+}

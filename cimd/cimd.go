@@ -1,0 +1,234 @@
+// Package cimd finds clients by the URL of their metadata (OAuth Client ID
+// Metadata Document): the client_id is an https URL, and what lies there is what the
+// client would have registered, in the same members.
+//
+// [New] wraps the store that a server has. FindByClientID of the wrapped store finds
+// clients that published their metadata as it finds those that registered, judged by
+// the same validators:
+//
+//	store, err := cimd.New(clients, &cimd.Options{
+//		Issuer: "https://id.example.com",
+//		Admit:  cimd.Hosts("claude.ai", "*.vscode.dev"),
+//	})
+//
+// It may fetch, so it is for the endpoints where a person waits: the authorization
+// endpoint, and the one for pushed requests. The token, revocation and introspection
+// endpoints have [Store.Known], which never does. A [dcr.Handler] keeps the store
+// inside, and [dcr.Options].Documents is [Store.Advertised], so that discovery
+// follows.
+//
+// # What is kept
+//
+// A client that nobody used yet is in memory alone, so that a stranger's URL costs no
+// row. TouchClient makes the row: at the first token or, where several instances
+// serve, when the code is issued, for the token request may reach another instance.
+// From then on the store decides: a row that is disabled is never fetched again, a
+// row of any other source wins over the URL, and a store that fails is an outage.
+//
+// # Refused and unavailable
+//
+// A document that is not as it must be, or is not there, is an [*dcr.Error] of
+// [dcr.InvalidClient]. One that cannot be had now is [ErrUnavailable], and nobody
+// takes that for a refusal: a client that is known goes on with what is known of it,
+// for Options.MaxStale. [dcr.WriteInvalidClient] and package clientauth answer each.
+// The authorization endpoint shows a page of its own, and never redirects.
+package cimd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// ErrUnavailable says that a document cannot be had now: an outage, answered with
+// 503.
+var ErrUnavailable = errors.New("cimd: the client's metadata document is unavailable")
+
+// Options are the settings of a [Store].
+type Options struct {
+	// Admit is asked before any fetch, and again at each refresh, which policy the
+	// client of this URL runs under, "" for Validator. An [*dcr.Error] refuses, and
+	// keeps its code; any other error is an outage. If nil, nobody is admitted. See
+	// [Hosts] and [Any].
+	Admit func(ctx context.Context, id *url.URL) (policy string, err error)
+
+	Issuer    string                   // this server's own: documents on its host are refused; required but for Judge
+	Validator dcr.Validator            // if nil, dcr.DefaultValidator{}
+	Policies  map[string]dcr.Validator // by the names that Admit gives, as in dcr.Options
+	Limits    dcr.Limits               // as in dcr.Options
+	Fetch     *dcr.GuardedClient       // how documents are fetched; its MaxBytes is 5 KiB if zero; if nil, one with the defaults
+	Pinned    map[string][]byte        // documents by URL that stand in where theirs is unavailable
+
+	MinFresh, MaxFresh time.Duration // bounds of what the document's server says; if zero, 5 minutes and 24 hours
+	Fresh              time.Duration // where it says nothing; if zero, 1 hour
+	MaxStale           time.Duration // for which a known client whose document is unavailable goes on; if zero, 7 days; if negative, not at all
+	Backoff            time.Duration // before a URL that failed is tried again; if zero, 30 seconds
+	Entries            int           // documents, and failures, in memory; if zero, 1,000 each
+	MaxStored          int64         // rows of dcr.SourceDocument; if zero, 10,000; the store must be a ClientCounter and a ClientLister to have any
+
+	FetchesPerMinute     int // of URLs that have no row; if zero, 120
+	FetchesPerHostMinute int // of them, from one host; if zero, 30
+	Concurrent           int // of them, at once; if zero, 16
+	RefreshesPerMinute   int // of clients that have a row, which the budget above does not touch; if zero, 120
+
+	AllowQuery    bool // a query in the URL: a host that echoes it would vouch for strangers
+	AllowBareHost bool // a URL whose path is / alone, which may be an issuer as well
+
+	// AllowCallbacks admits members that make this server call out, where the
+	// validator supports them: backchannel_logout_uri,
+	// backchannel_client_notification_endpoint and request_uris. If false, they are
+	// refused, unless the client runs under one of Policies, which then says by what
+	// it supports.
+	AllowCallbacks bool
+
+	// Changed is told, before it counts, that the document of a known client says
+	// something else; members are those that changed. An error keeps the client as
+	// it is until the next refresh, which tells again. If nil, nothing.
+	Changed func(ctx context.Context, before, after *dcr.Client, members []string) error
+
+	// AfterDelete is told of a row that was deleted to make room, as in
+	// dcr.Options. An error is logged. If nil, nothing.
+	AfterDelete func(ctx context.Context, client *dcr.Client) error
+
+	Open   func(ctx context.Context) bool             // whether documents are taken now; if nil, they are
+	Events func(ctx context.Context, event dcr.Event) // is told of fetches, changes, refusals and evictions; if nil, nothing
+	Logger *slog.Logger                               // gets the same, what strangers can repeat once a minute; if nil, slog.Default
+	Now    func() time.Time                           // if nil, time.Now
+}
+
+// settings are options with every default filled in.
+type settings struct {
+	Options
+	issuerHost string
+}
+
+func standard[T int | int64 | time.Duration](value *T, otherwise T) {
+	if *value == 0 {
+		*value = otherwise
+	}
+}
+
+// withDefaults returns the settings that opts mean; nil means the defaults.
+func (opts *Options) withDefaults() *settings {
+	s := &settings{}
+	if opts != nil {
+		s.Options = *opts
+	}
+	if s.Validator == nil {
+		s.Validator = dcr.DefaultValidator{}
+	}
+	if issuer, err := dcr.ParseURI(s.Issuer); err == nil {
+		s.issuerHost = issuer.Host
+	}
+	standard(&s.MinFresh, 5*time.Minute)
+	standard(&s.MaxFresh, 24*time.Hour)
+	standard(&s.Fresh, time.Hour)
+	standard(&s.MaxStale, 7*24*time.Hour)
+	s.MaxStale = max(s.MaxStale, 0)
+	standard(&s.Backoff, 30*time.Second)
+	standard(&s.Entries, 1000)
+	standard(&s.MaxStored, 10_000)
+	standard(&s.FetchesPerMinute, 120)
+	standard(&s.FetchesPerHostMinute, 30)
+	standard(&s.Concurrent, 16)
+	standard(&s.RefreshesPerMinute, 120)
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	return s
+}
+
+// maxDocument is how many bytes a document has at most, unless Options.Fetch says.
+const maxDocument = 5 << 10
+
+// guard returns the client that fetches, so many at once. What strangers name and
+// what is refreshed have one each: neither takes the other's place.
+func (s *settings) guard() *dcr.GuardedClient {
+	from := s.Fetch
+	if from == nil {
+		from = &dcr.GuardedClient{}
+	}
+	guard := &dcr.GuardedClient{
+		AllowNetworks: from.AllowNetworks, PrivateHosts: from.PrivateHosts, AllowPorts: from.AllowPorts, RootCAs: from.RootCAs,
+		Timeout: from.Timeout, MaxBytes: from.MaxBytes, Concurrent: from.Concurrent, PerHost: from.PerHost, Logger: from.Logger,
+	}
+	standard(&guard.MaxBytes, maxDocument)
+	standard(&guard.Concurrent, s.Concurrent)
+	if guard.Logger == nil {
+		guard.Logger = s.Logger
+	}
+	return guard
+}
+
+// check refuses settings that contradict each other.
+func (s *settings) check() error {
+	issuer, err := dcr.ParseURI(s.Issuer)
+	switch {
+	case s.Issuer == "":
+		return errors.New("Options.Issuer is empty; set it to the issuer of this server, so that no document on its own host is taken")
+	case err != nil:
+		return fmt.Errorf("Options.Issuer %w", err)
+	case issuer.Host == "":
+		return errors.New("Options.Issuer has no host; set it to the issuer of this server")
+	case s.MinFresh < 0 || s.MinFresh > s.MaxFresh:
+		return errors.New("Options.MinFresh must be between zero and MaxFresh; change one of them")
+	case s.Fresh < s.MinFresh || s.Fresh > s.MaxFresh:
+		return errors.New("Options.Fresh must be between MinFresh and MaxFresh; change one of them")
+	case s.Backoff < 0 || s.Entries < 0 || s.MaxStored < 0 || s.FetchesPerMinute < 0 || s.FetchesPerHostMinute < 0 || s.Concurrent < 0 || s.RefreshesPerMinute < 0:
+		return errors.New("Options has a negative Backoff, Entries, MaxStored or budget; leave it at zero for its default")
+	}
+	if err := s.checkValidators(); err != nil {
+		return err
+	}
+	return s.checkPinned()
+}
+
+// checkValidators wants a validator under which a document can be accepted.
+func (s *settings) checkValidators() error {
+	takes := s.takesDocuments(s.Validator)
+	for name, validator := range s.Policies {
+		if name == "" || validator == nil {
+			return fmt.Errorf("Options.Policies[%q] must have a name and a validator; take it out", name)
+		}
+		takes = takes || s.takesDocuments(validator)
+	}
+	if s.Admit != nil && !takes {
+		return errors.New("Options.Validator supports no method that a client with a metadata document can have: all need a shared secret; add none or private_key_jwt to its TokenEndpointAuthMethods")
+	}
+	return nil
+}
+
+func (s *settings) takesDocuments(v dcr.Validator) bool {
+	for _, method := range v.Capabilities().WithDefaults().TokenEndpointAuthMethods {
+		if !sharesSecret(method) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkPinned wants of pinned documents what does not depend on their policy.
+func (s *settings) checkPinned() error {
+	for id, document := range s.Pinned {
+		_, err := s.parseID(id)
+		if err == nil {
+			_, err = s.read(id, document)
+		}
+		if err != nil {
+			return fmt.Errorf("Options.Pinned[%q]: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// published reports whether a client id is the URL of a document.
+func published(clientID string) bool { return strings.HasPrefix(clientID, "https://") }

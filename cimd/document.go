@@ -1,0 +1,289 @@
+package cimd
+
+// OAuth Client ID Metadata Document §4: what a document must be, and the client that
+// it makes.
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/strictjson"
+)
+
+// Judge makes a client of a document without store or network, for servers that have
+// their own. It is judged under Options.Validator; Options.Admit is not asked, and
+// without Options.Issuer no host counts as this server's. Of the client's Document,
+// SHA256 and AuthMethods are set; when it was fetched is for the caller to say. An
+// [*dcr.Error] of InvalidClient refuses, with the rule and the member; any other
+// error is the server's. Only a validator that supports pairwise subjects fetches
+// what such a client names, by its own GuardedClient.
+func Judge(ctx context.Context, id string, document []byte, opts *Options) (*dcr.Client, error) {
+	s := opts.withDefaults()
+	if _, err := s.parseID(id); err != nil {
+		return nil, err
+	}
+	return s.judge(ctx, id, "", document, nil)
+}
+
+const (
+	methodMember  = "token_endpoint_auth_method"
+	methodsMember = "token_endpoint_auth_methods_supported"
+	grantCIBA     = "urn:openid:params:grant-type:ciba"
+)
+
+// judge makes a client of a document, or of the one that it was before. It is judged
+// as a registration or an update by the publisher, whom no answer reaches.
+func (s *settings) judge(ctx context.Context, id, policy string, document []byte, previous *dcr.Client) (*dcr.Client, error) {
+	request, err := s.read(id, document)
+	if err != nil {
+		return nil, err
+	}
+	validator, err := s.validator(policy)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	client := dcr.StartingClient(validator, previous)
+	client.ID, client.Source, client.Policy = id, dcr.SourceDocument, policy
+	if previous == nil {
+		client.CreatedAt, client.UpdatedAt = now, now
+	}
+	reg := &dcr.Registration{Request: request, Client: client, Previous: previous, ExactDefaults: true, Limits: s.Limits}
+	if err := dcr.Validate(ctx, validator, reg); err != nil {
+		return nil, asRefused(err)
+	}
+	if reg.Client.ID != id || reg.Client.Source != dcr.SourceDocument {
+		return nil, errors.New("cimd: a step of the validator replaced the client, its id or its source")
+	}
+	if err := s.checkClient(reg.Client); err != nil {
+		return nil, err
+	}
+	dropForeignPages(reg.Client)
+	digest := sha256.Sum256(document)
+	reg.Client.Document = &dcr.DocumentRecord{
+		SHA256: base64.RawURLEncoding.EncodeToString(digest[:]), AuthMethods: authMethods(reg),
+	}
+	return reg.Client, nil
+}
+
+// read holds a document to what depends on no validator.
+func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
+	limit := int64(maxDocument)
+	if s.Fetch != nil && s.Fetch.MaxBytes > 0 {
+		limit = s.Fetch.MaxBytes
+	}
+	if int64(len(document)) > limit {
+		return nil, refuse("document.size", "the metadata document must not be larger than %d bytes", limit)
+	}
+	request, err := dcr.ParseRequest(document, s.Limits)
+	if err != nil {
+		return nil, asRefused(err)
+	}
+	if err := checkNames(document, ""); err != nil {
+		return nil, err
+	}
+	if token, err := jose.Parse(request.SoftwareStatement); err == nil {
+		if err := checkNames(token.Unverified(), "the software statement in "); err != nil {
+			return nil, err
+		}
+	}
+	if request.ClientID != id {
+		return nil, refuse("client_id.mismatch", "client_id in the metadata document must be the URL that it was asked for by")
+	}
+	for _, method := range append(slices.Clone(request.Choices[methodsMember]), request.TokenEndpointAuthMethod) {
+		if sharesSecret(method) {
+			return nil, refuse(methodMember+".secret", "the metadata document must not name a method that needs a shared secret, such as %s: nobody could give it to the client", sharedMethod(method))
+		}
+	}
+	return request, nil
+}
+
+// sharesSecret reports whether a method needs a secret that client and server share.
+func sharesSecret(method string) bool { return strings.HasPrefix(method, "client_secret_") }
+
+// sharedMethod names a method for a sentence, which never repeats what was sent.
+func sharedMethod(method string) string {
+	for _, known := range []string{"client_secret_post", "client_secret_jwt"} {
+		if method == known {
+			return known
+		}
+	}
+	return "client_secret_basic"
+}
+
+// checkNames refuses members that only the answer to a registration has, whatever
+// they hold. What is no JSON object is for others to refuse.
+func checkNames(object []byte, where string) error {
+	refused := (*dcr.Error)(nil)
+	strictjson.ReadObject(object, strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}, func(name string, _ strictjson.Value) error {
+		switch {
+		case refused != nil:
+		case name == "client_secret" || name == "client_secret_expires_at":
+			refused = refuse(name+".published", "%sthe metadata document must not have %s", where, name)
+		case strings.HasPrefix(name, "registration_"):
+			refused = refuse("registration.published", "%sthe metadata document must not have a member whose name begins with registration_", where)
+		}
+		return nil
+	})
+	if refused == nil {
+		return nil
+	}
+	return refused
+}
+
+// asRefused makes the refusal of a document of what Validate refused. What was out of
+// order is no refusal.
+func asRefused(err error) error {
+	refused := (*dcr.Error)(nil)
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if refused.Code == dcr.TemporarilyUnavailable || refused.Code == dcr.ServerError || refused.Status >= 500 {
+		return &outage{reason: "judging", cause: err}
+	}
+	own := refuse(refused.Rule, "%s", refused.Description)
+	own.Member, own.Err = refused.Member, err
+	return own
+}
+
+// checkClient holds the finished client to what no answer could tell it, and to what
+// strangers may have.
+func (s *settings) checkClient(c *dcr.Client) error {
+	switch {
+	case c.NeedsSecret():
+		return refuse(methodMember+".secret", "the metadata document must not ask for what needs a shared secret")
+	case slices.Contains(c.GrantTypes, "client_credentials") && c.TokenEndpointAuthMethod != "private_key_jwt":
+		return refuse("grant_types.client_credentials", "grant_types may have client_credentials only with token_endpoint_auth_method private_key_jwt")
+	case s.AllowCallbacks || c.Policy != "":
+		return nil
+	}
+	for _, member := range []struct {
+		name string
+		set  bool
+	}{
+		{"backchannel_logout_uri", c.BackchannelLogoutURI != ""},
+		{"backchannel_client_notification_endpoint", c.BackchannelClientNotificationEndpoint != ""},
+		{"request_uris", len(c.RequestURIs) > 0},
+	} {
+		if member.set {
+			return refuse(member.name+".callback", "%s must not be in a metadata document: this server calls nobody out of it", member.name)
+		}
+	}
+	return nil
+}
+
+// dropForeignPages drops client_uri, in every language, where it is on another host
+// than the document, which vouches for its own alone.
+func dropForeignPages(c *dcr.Client) {
+	document, _ := dcr.ParseURI(c.ID)
+	foreign := func(page string) bool {
+		parsed, err := dcr.ParseURI(page)
+		return err != nil || parsed.Host != document.Host
+	}
+	if c.ClientURI != "" && foreign(c.ClientURI) {
+		c.ClientURI = ""
+	}
+	maps.DeleteFunc(c.Localized, func(name, page string) bool {
+		return strings.HasPrefix(name, "client_uri#") && foreign(page)
+	})
+}
+
+// authMethods are those by which the client may authenticate: the settled one and,
+// since no answer tells it which that is, every other one that it lists and the
+// server supports. None is not among them where a grant needs authentication, nor is
+// a method whose keys are not known.
+func authMethods(reg *dcr.Registration) []string {
+	c := reg.Client
+	methods := []string{c.TokenEndpointAuthMethod}
+	if reg.Claimed(methodMember) {
+		return methods // a software statement says which one
+	}
+	for _, method := range reg.Request.Choices[methodsMember] {
+		if !slices.Contains(methods, method) && slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, method) && mayUse(c, method) {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+func mayUse(c *dcr.Client, method string) bool {
+	switch method {
+	case "none":
+		return !slices.Contains(c.GrantTypes, "client_credentials") && !slices.Contains(c.GrantTypes, grantCIBA)
+	case "private_key_jwt", "self_signed_tls_client_auth":
+		return c.JWKS != nil || c.JWKSURI != ""
+	}
+	return method != "tls_client_auth" // whose name of the certificate is kept with the settled method alone
+}
+
+// changedMembers names the members in which two clients differ, in their order.
+func changedMembers(before, after *dcr.Client) ([]string, error) {
+	old, err := membersOf(before)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := membersOf(after)
+	if err != nil {
+		return nil, err
+	}
+	var changed []string
+	for name, value := range fresh {
+		if old[name] != value {
+			changed = append(changed, name)
+		}
+	}
+	for name := range old {
+		if _, kept := fresh[name]; !kept {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed, nil
+}
+
+// membersOf returns the JSON of each member, the methods that the client may use
+// among them.
+func membersOf(c *dcr.Client) (map[string]string, error) {
+	text, err := c.Metadata.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	members := make(map[string]string)
+	err = strictjson.ReadObject(text, strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}, func(name string, value strictjson.Value) error {
+		members[name] = string(value)
+		return nil
+	})
+	if c.Document != nil && len(c.Document.AuthMethods) > 1 {
+		members[methodsMember] = fmt.Sprint(c.Document.AuthMethods)
+	}
+	return members, err
+}
+
+// sameRow reports whether two clients would be stored alike, but for what is noted of
+// their document.
+func sameRow(before, after *dcr.Client) bool {
+	text := func(c *dcr.Client) string {
+		own := *c
+		own.Document, own.ExpiresAt, own.UpdatedAt = nil, c.CreatedAt, c.CreatedAt
+		stored, err := own.MarshalJSON()
+		if err != nil {
+			return err.Error()
+		}
+		return string(stored)
+	}
+	methods := func(c *dcr.Client) []string {
+		if c.Document == nil {
+			return nil
+		}
+		return c.Document.AuthMethods
+	}
+	return text(before) == text(after) && slices.Equal(methods(before), methods(after))
+}

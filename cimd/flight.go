@@ -1,0 +1,179 @@
+package cimd
+
+// One flight a document, however many wait for it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// mode says why a document is looked at.
+type mode int
+
+const (
+	due    mode = iota // somebody waits for it, and it may be fresh meanwhile
+	early              // it ends soon, and nobody waits
+	forced             // an operator says so
+)
+
+// flightTime bounds a flight: the fetch, what the validator fetches, and the store.
+const flightTime = 20 * time.Second
+
+// flight is one look at a document.
+type flight struct {
+	mode   mode
+	done   chan struct{} // closed when client and err are set
+	client *dcr.Client   // shared: whoever returns it clones it
+	err    error
+}
+
+// wait returns what became of the flight, which goes on where ctx ends.
+func (f *flight) wait(ctx context.Context) (*dcr.Client, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-f.done:
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.client.Clone(), nil
+}
+
+// begin returns the flight of a document that is under way, or a new one.
+func (s *Store) begin(ctx context.Context, id string, u *url.URL, why mode) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if current := s.flights[id]; current != nil {
+		return current
+	}
+	f := &flight{mode: why, done: make(chan struct{})}
+	id = strings.Clone(id) // it may be a few bytes of a large request
+	s.flights[id] = f
+	go s.fly(context.WithoutCancel(ctx), id, u, f)
+	return f
+}
+
+func (s *Store) fly(ctx context.Context, id string, u *url.URL, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, flightTime)
+	defer cancel()
+	defer func() {
+		// A hook that panics fails those who wait, not the program.
+		if panicked := recover(); panicked != nil {
+			f.client, f.err = nil, fmt.Errorf("cimd: a hook panicked: %v", panicked)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.flights, id)
+		close(f.done)
+	}()
+	f.client, f.err = s.look(ctx, id, u, f.mode)
+	if f.mode == early && f.err != nil {
+		s.told(ctx, id, f.err) // nobody waits
+	}
+}
+
+// look returns the client as its document says, or as it was known where that is
+// unavailable.
+func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr.Client, error) {
+	before, stored, err := s.known(ctx, id)
+	now := s.opts.Now()
+	switch {
+	case err != nil:
+		return nil, err
+	case before != nil && isFinal(before):
+		return final(before, why)
+	case before == nil || why == forced || !isFresh(before, now):
+	case why == due || !endsSoon(before, now):
+		return s.shown(before), nil
+	}
+	policy, err := s.opts.admit(ctx, u)
+	if err == nil {
+		err = s.checkReach(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if why != forced && s.failedLately(id, now) {
+		return s.unavailable(ctx, id, policy, before, stored, &outage{reason: "backoff", busy: true})
+	}
+	got, err := s.fetch(ctx, id, u, before != nil, stored, why)
+	if err == nil {
+		var client *dcr.Client
+		if client, err = s.take(ctx, id, policy, got, before, stored); err == nil {
+			s.succeeded(id)
+			return client, nil
+		}
+	}
+	if refused := (*dcr.Error)(nil); !isOutage(err) && errors.As(err, &refused) {
+		s.failed(id)
+		s.withdraw(ctx, id, before, stored)
+		return nil, err
+	}
+	failed := asOutage(err)
+	if why == forced {
+		return nil, failed
+	}
+	return s.unavailable(ctx, id, policy, before, stored, failed)
+}
+
+// final is the answer about a client whose document does not count.
+func final(client *dcr.Client, why mode) (*dcr.Client, error) {
+	switch {
+	case why != forced:
+		return client, nil
+	case client.Source != dcr.SourceDocument:
+		return nil, errors.New("cimd: the client does not come from a metadata document")
+	}
+	return nil, dcr.ErrClientDisabled
+}
+
+// unavailable returns what stands in for a document that cannot be had: what is known
+// of the client, for as long as that goes on, or the operator's pinned document. One
+// that was withdrawn has no stand-in.
+func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.Client, stored bool, why *outage) (*dcr.Client, error) {
+	if !why.busy {
+		s.failed(id)
+	}
+	switch pinned := s.opts.Pinned[id]; {
+	case before != nil && isWithdrawn(before):
+		return nil, errWithdrawn()
+	case before != nil && s.serves(before, s.opts.Now()):
+		s.told(ctx, id, why)
+		return s.shown(before), nil
+	case pinned != nil:
+		s.told(ctx, id, why)
+		client, err := s.take(ctx, id, policy, &fetched{pinned, s.opts.Backoff}, before, stored)
+		if err == nil {
+			return client, nil
+		}
+		s.opts.Logger.ErrorContext(ctx, "client metadata document: the pinned one is of no use", "client_id", id, "error", err)
+	}
+	return nil, why
+}
+
+// failedLately reports whether a URL is not to be tried again yet.
+func (s *Store) failedLately(id string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, failed := s.failures.Get(id)
+	return failed && now.Before(until)
+}
+
+func (s *Store) failed(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures.Put(id, s.opts.Now().Add(s.opts.Backoff))
+}
+
+func (s *Store) succeeded(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures.Delete(id)
+}

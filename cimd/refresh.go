@@ -1,0 +1,69 @@
+package cimd
+
+// Looks at documents that no authorization request is waiting for.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// Refresh fetches the document now, whatever its age, the backoff and the budgets:
+// for operators. It returns what became of the client, and an error where that is
+// not what its document says now: [ErrUnavailable], a refusal, or
+// [dcr.ErrClientDisabled] for a client that is switched off, whose document is never
+// fetched.
+func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, error) {
+	u, err := s.opts.parseID(clientID)
+	for err == nil {
+		f := s.begin(ctx, clientID, u, forced)
+		client, failed := f.wait(ctx)
+		if f.mode == forced || ctx.Err() != nil {
+			return client, s.told(ctx, clientID, failed)
+		}
+	}
+	return nil, s.told(ctx, clientID, err)
+}
+
+// RefreshUsed fetches the documents of clients that are in use at the token endpoint
+// alone, which never fetches: else a client that its users do not authorize anew for
+// MaxStale ends, although its document is there. Call it every few hours where MaxStale
+// has its default; one of the hosts that share a store is enough. It looks at the
+// active rows that were used since their document was fetched, and refreshes those of
+// which half of MaxStale has passed, within RefreshesPerMinute; it returns how many
+// were, and the first error of the store.
+func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
+	if s.rows.lister == nil {
+		return 0, errors.New("cimd: RefreshUsed: the store inside is no ClientLister")
+	}
+	source, status := dcr.SourceDocument, dcr.StatusActive
+	for client, err := range s.rows.lister.ListClients(ctx, dcr.Filter{Source: &source, Status: &status}, "") {
+		if err != nil {
+			return refreshed, err
+		}
+		if !s.isNeglected(client, s.opts.Now()) {
+			continue
+		}
+		u, err := s.opts.parseID(client.ID)
+		if err != nil {
+			continue // it is not fetched any more
+		}
+		after, err := s.begin(ctx, client.ID, u, due).wait(ctx)
+		if ctx.Err() != nil {
+			return refreshed, ctx.Err()
+		}
+		if s.told(ctx, client.ID, err) == nil && isFresh(after, s.opts.Now()) {
+			refreshed++
+		}
+	}
+	return refreshed, nil
+}
+
+// isNeglected reports whether a client that is in use comes near its end, because
+// nobody looked at its document.
+func (s *Store) isNeglected(c *dcr.Client, now time.Time) bool {
+	return c.Document != nil && !isWithdrawn(c) && c.LastUsedAt.After(c.Document.FetchedAt) &&
+		!now.Before(c.Document.FreshUntil.Add(s.opts.MaxStale/2))
+}

@@ -1,0 +1,336 @@
+package cimd
+
+// What becomes of a document that was taken: in memory at first, a row from the first
+// use on, noted or written anew at each refresh.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// maxTries is how often a row is judged anew that others changed meanwhile.
+const maxTries = 3
+
+// take makes the client of a document, or what it is from now on.
+func (s *Store) take(ctx context.Context, id, policy string, got *fetched, before *dcr.Client, stored bool) (*dcr.Client, error) {
+	for try := 1; ; try++ {
+		client, err := s.opts.judge(ctx, id, policy, got.document, before)
+		if err != nil {
+			return nil, err
+		}
+		now := s.opts.Now()
+		client.Document.FetchedAt, client.Document.FreshUntil = now, now.Add(got.lifetime)
+		client.ExpiresAt = s.end(client)
+		if before == nil {
+			client, err = s.keep(ctx, client)
+		} else {
+			client, err = s.change(ctx, before, client, stored)
+		}
+		if err == nil {
+			return s.shown(client), nil
+		}
+		if !errors.Is(err, dcr.ErrConflict) && !errors.Is(err, dcr.ErrClientExists) || try == maxTries {
+			return nil, fmt.Errorf("cimd: store the client: %w", err)
+		}
+		if before, stored, err = s.known(ctx, id); err != nil {
+			return nil, err
+		}
+		if before != nil && isFinal(before) {
+			return before, nil
+		}
+	}
+}
+
+// keep keeps a client that was not known: in memory, or in a row where somebody is to
+// approve of it.
+func (s *Store) keep(ctx context.Context, client *dcr.Client) (*dcr.Client, error) {
+	if client.Status == dcr.StatusPending {
+		err := s.store(ctx, client)
+		if err == nil || !errors.Is(err, dcr.ErrStoreFull) {
+			return client, err
+		}
+	}
+	s.remember(client)
+	return client, nil
+}
+
+func (s *Store) remember(client *dcr.Client) {
+	own := client.Clone()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.documents.Put(own.ID, own)
+}
+
+// change makes of a client what its document says now, once the host has heard of it.
+func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bool) (*dcr.Client, error) {
+	members, err := changedMembers(before, after)
+	if err != nil {
+		return nil, err
+	}
+	if len(members) > 0 && before.Document != nil && s.opts.Changed != nil {
+		if err := s.opts.Changed(ctx, before.Clone(), after.Clone(), members); err != nil {
+			s.opts.Logger.WarnContext(ctx, "client metadata document: a change was kept out", "client_id", before.ID, "members", members, "error", err)
+			after, members = unchanged(before, after), nil
+		}
+	}
+	same := sameRow(before, after)
+	if !same {
+		after.UpdatedAt = s.opts.Now()
+	}
+	switch {
+	case !stored:
+		s.remember(after)
+	case same && !s.endsInStore(before, after):
+		err = s.note(ctx, after)
+	default:
+		err = s.inside.Update(ctx, after)
+	}
+	if errors.Is(err, dcr.ErrClientNotFound) { // deleted meanwhile: nobody has used it since
+		s.remember(after)
+		err = nil
+	}
+	if err == nil && len(members) > 0 {
+		s.event(ctx, dcr.Event{Kind: dcr.DocumentChanged, ClientID: after.ID, Policy: after.Policy, Source: after.Source, Members: members})
+	}
+	return after, err
+}
+
+// unchanged is before, as fresh as after.
+func unchanged(before, after *dcr.Client) *dcr.Client {
+	kept := before.Clone()
+	kept.Document.FetchedAt, kept.Document.FreshUntil, kept.Document.Withdrawn = after.Document.FetchedAt, after.Document.FreshUntil, time.Time{}
+	kept.ExpiresAt = after.ExpiresAt
+	return kept
+}
+
+// endsInStore reports whether the end that the row has is so far behind that the row
+// is written anew: once a day with the defaults, not at every refresh.
+func (s *Store) endsInStore(before, after *dcr.Client) bool {
+	return before.ExpiresAt.Before(after.ExpiresAt.Add(-s.opts.MaxStale / 7))
+}
+
+// note notes what is known of the document in the row.
+func (s *Store) note(ctx context.Context, client *dcr.Client) error {
+	if noter, ok := dcr.StoreAs[dcr.DocumentNoter](s.inside); ok {
+		return noter.NoteDocument(ctx, client.ID, *client.Document.Clone())
+	}
+	return s.inside.Update(ctx, client)
+}
+
+// withdraw notes that the document of a client is gone or no longer valid, which ends
+// the client until it is there again.
+func (s *Store) withdraw(ctx context.Context, id string, before *dcr.Client, stored bool) {
+	s.forget(id)
+	if !stored || isWithdrawn(before) {
+		return
+	}
+	if before.Document == nil {
+		before.Document = &dcr.DocumentRecord{}
+	}
+	before.Document.Withdrawn = s.opts.Now()
+	if err := s.note(ctx, before); err != nil {
+		s.opts.Logger.ErrorContext(ctx, "client metadata document: its end was not noted", "client_id", id, "error", err)
+	}
+}
+
+// TouchClient notes the use of a client; see [dcr.ClientToucher]. One that is in
+// memory alone gets its row. Where MaxStored rows are there, the active one that was
+// used longest ago goes; without any, [dcr.ErrStoreFull] says that there is no room,
+// and the client goes on from memory.
+func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
+	toucher, ok := dcr.StoreAs[dcr.ClientToucher](s.inside)
+	if !ok && !published(clientID) {
+		return errors.New("cimd: TouchClient: the store inside is no ClientToucher")
+	}
+	if !ok {
+		return s.makeRow(ctx, clientID, at)
+	}
+	return s.withRow(ctx, clientID, at, func() error { return toucher.TouchClient(ctx, clientID, at) })
+}
+
+// withRow does what needs a row, which a client that is in memory alone then gets.
+func (s *Store) withRow(ctx context.Context, clientID string, at time.Time, do func() error) error {
+	err := do()
+	if !published(clientID) || !errors.Is(err, dcr.ErrClientNotFound) {
+		return err
+	}
+	if err := s.makeRow(ctx, clientID, at); err != nil {
+		return err
+	}
+	return do()
+}
+
+// makeRow stores a client that is in memory alone. That another one did so first is
+// no error.
+func (s *Store) makeRow(ctx context.Context, clientID string, at time.Time) error {
+	client, stored, err := s.known(ctx, clientID)
+	switch {
+	case err != nil:
+		return err
+	case stored:
+		return nil
+	case client == nil:
+		return dcr.ErrClientNotFound
+	}
+	if now := s.opts.Now(); at.After(now) {
+		at = now
+	}
+	client.Touch(at)
+	if err := s.store(ctx, client); err != nil && !errors.Is(err, dcr.ErrClientExists) {
+		return err
+	}
+	s.forget(clientID)
+	return nil
+}
+
+// As is how [dcr.StoreAs] finds the optional capabilities of the store inside.
+func (s *Store) As(target any) bool {
+	if target, is := target.(*dcr.ConsentNoter); is {
+		inside, ok := dcr.StoreAs[dcr.ConsentNoter](s.inside)
+		*target = consents{s, inside}
+		return ok
+	}
+	return dcr.StoreInto(s.inside, target)
+}
+
+type consents struct {
+	store  *Store
+	inside dcr.ConsentNoter
+}
+
+// NoteConsent is a use: a client that is in memory alone gets its row.
+func (c consents) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
+	return c.store.withRow(ctx, clientID, at, func() error { return c.inside.NoteConsent(ctx, clientID, person, at) })
+}
+
+// rows bounds the rows of documents.
+type rows struct {
+	counter dcr.ClientCounter // nil: no rows are made
+	lister  dcr.ClientLister
+
+	mu     sync.Mutex // one row is made at a time
+	oldest []use      // those used longest ago, the first one first
+}
+
+// use is when a client was used last.
+type use struct {
+	clientID string
+	at       time.Time
+}
+
+// store makes the row of a client, and room for it.
+func (s *Store) store(ctx context.Context, client *dcr.Client) error {
+	if s.rows.counter == nil || s.rows.lister == nil {
+		return dcr.ErrStoreFull
+	}
+	evicted, err := s.add(ctx, client)
+	for _, client := range evicted {
+		s.evicted(ctx, client)
+	}
+	return err
+}
+
+// add stores a client, and deletes those that make room for it.
+func (s *Store) add(ctx context.Context, client *dcr.Client) (evicted []*dcr.Client, err error) {
+	s.rows.mu.Lock()
+	defer s.rows.mu.Unlock()
+	source := dcr.SourceDocument
+	count, err := s.rows.counter.CountClients(ctx, dcr.Filter{Source: &source})
+	for ; err == nil && count >= s.opts.MaxStored; count-- {
+		var gone *dcr.Client
+		if gone, err = s.evict(ctx); err == nil {
+			evicted = append(evicted, gone)
+		}
+	}
+	if err != nil {
+		return evicted, err
+	}
+	return evicted, s.inside.Add(ctx, client)
+}
+
+// evicted tells the host of a client that made room.
+func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
+	if s.opts.AfterDelete != nil {
+		if err := s.opts.AfterDelete(ctx, client); err != nil {
+			s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
+		}
+	}
+	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
+}
+
+// maxOldest is how many clients one reading of the store finds to evict.
+const maxOldest = 64
+
+// evict deletes the active client of a document that was used longest ago.
+func (s *Store) evict(ctx context.Context) (*dcr.Client, error) {
+	for range 2 {
+		for len(s.rows.oldest) > 0 {
+			next := s.rows.oldest[0]
+			s.rows.oldest = s.rows.oldest[1:]
+			evicted, err := s.evictIf(ctx, next)
+			if evicted != nil || err != nil {
+				return evicted, err
+			}
+		}
+		if err := s.findOldest(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, dcr.ErrStoreFull
+}
+
+// evictIf deletes a client unless it was used or changed since it was found; nil: it
+// stays.
+func (s *Store) evictIf(ctx context.Context, found use) (evicted *dcr.Client, err error) {
+	client, err := s.inside.FindByClientID(ctx, found.clientID)
+	switch {
+	case errors.Is(err, dcr.ErrClientNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case client.Source != dcr.SourceDocument || client.Status != dcr.StatusActive || !lastUse(client).Equal(found.at):
+		return nil, nil
+	}
+	if deleter, ok := dcr.StoreAs[dcr.RevisionDeleter](s.inside); ok {
+		err = deleter.DeleteRevision(ctx, client.ID, client.Revision)
+	} else {
+		err = s.inside.Delete(ctx, client.ID)
+	}
+	switch {
+	case errors.Is(err, dcr.ErrConflict) || errors.Is(err, dcr.ErrClientNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return client, nil
+}
+
+// findOldest reads which active clients of documents were used longest ago.
+func (s *Store) findOldest(ctx context.Context) error {
+	source, status := dcr.SourceDocument, dcr.StatusActive
+	var uses []use
+	for client, err := range s.rows.lister.ListClients(ctx, dcr.Filter{Source: &source, Status: &status}, "") {
+		if err != nil {
+			return err
+		}
+		uses = append(uses, use{client.ID, lastUse(client)})
+	}
+	slices.SortFunc(uses, func(a, b use) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.clientID, b.clientID)) })
+	s.rows.oldest = slices.Clone(uses[:min(len(uses), maxOldest)])
+	return nil
+}
+
+// lastUse is when a client was used last, or made where it never was.
+func lastUse(c *dcr.Client) time.Time {
+	if c.LastUsedAt.After(c.CreatedAt) {
+		return c.LastUsedAt
+	}
+	return c.CreatedAt
+}

@@ -1,0 +1,258 @@
+package cimd
+
+// The store that finds clients that published their metadata besides those that
+// registered.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/lru"
+	"github.com/dynreg/dcr/internal/tally"
+)
+
+// Store finds, besides the clients of the store inside, those whose id is the URL of
+// their metadata. It asks the store inside at every look-up, so that what an operator
+// or another host wrote counts at once; put a cache in front of it for speed. Make
+// one with [New].
+//
+// It has the optional capabilities of the store inside, by way of [dcr.StoreAs], and
+// no others but TouchClient, which makes rows.
+type Store struct {
+	inside    dcr.ClientConfigurationStore
+	opts      *settings
+	strangers *dcr.GuardedClient
+	refreshes *dcr.GuardedClient // of clients that have a row
+	budget    *budget
+	tenant    string
+	tally     tally.Tally
+	rows      rows
+
+	mu        sync.Mutex
+	documents *lru.Cache[string, *dcr.Client] // clients without a row; shared: nobody writes to them
+	failures  *lru.Cache[string, time.Time]   // URLs that failed, and when to try again
+	flights   map[string]*flight
+}
+
+// New returns a Store around store. It refuses options that contradict each other
+// with an error that says what to change.
+func New(store dcr.ClientConfigurationStore, opts *Options) (*Store, error) {
+	if store == nil {
+		return nil, errors.New("cimd: New: the store is nil")
+	}
+	s := opts.withDefaults()
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("cimd: New: %w", err)
+	}
+	made := &Store{
+		inside: store, opts: s, strangers: s.guard(), refreshes: s.guard(), budget: newBudget(s),
+		documents: lru.New[string, *dcr.Client](s.Entries), failures: lru.New[string, time.Time](s.Entries),
+		flights: make(map[string]*flight),
+	}
+	if of, ok := dcr.StoreAs[interface{ Tenant() string }](store); ok {
+		made.tenant = of.Tenant()
+	}
+	var counts, lists bool
+	made.rows.counter, counts = dcr.StoreAs[dcr.ClientCounter](store)
+	made.rows.lister, lists = dcr.StoreAs[dcr.ClientLister](store)
+	if !counts || !lists {
+		const lacks = "the store is no ClientCounter and ClientLister, so that rows of metadata documents could not be bounded"
+		if opts != nil && opts.MaxStored > 0 {
+			return nil, errors.New("cimd: New: Options.MaxStored: " + lacks + "; use a store that is both, or leave MaxStored at zero, and no rows are made")
+		}
+		s.Logger.Warn("client metadata documents: " + lacks + "; they stay in memory alone")
+	}
+	return made, nil
+}
+
+// Add stores a new client; see [dcr.ClientConfigurationStore].
+func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
+	err := s.inside.Add(ctx, client)
+	if err == nil {
+		s.forget(client.ID)
+	}
+	return err
+}
+
+// Update replaces a client; see [dcr.ClientConfigurationStore].
+func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
+	return s.inside.Update(ctx, client)
+}
+
+// Delete removes a client; see [dcr.ClientConfigurationStore]. If it published its
+// metadata, the next look-up fetches that again: to keep it away, disable it.
+func (s *Store) Delete(ctx context.Context, clientID string) error {
+	s.forget(clientID)
+	return s.inside.Delete(ctx, clientID)
+}
+
+// FindByClientID finds a client, if need be by fetching its document: for the
+// authorize and pushed authorization request endpoints. A document that is refused
+// is an [*dcr.Error] of InvalidClient, or of a code that Options.Admit chose; one
+// that cannot be had is [ErrUnavailable]. Callers that ask for the same document at
+// once share one fetch, which goes on where they go away.
+//
+// The client is as the document said at its Document.FetchedAt, and ends, by its
+// ExpiresAt, once it has been unavailable for too long.
+func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	if !published(clientID) {
+		return s.inside.FindByClientID(ctx, clientID)
+	}
+	client, _, err := s.known(ctx, clientID)
+	switch {
+	case err != nil:
+		return nil, err
+	case client != nil && isFinal(client):
+		return client, nil
+	}
+	u, err := s.opts.parseID(clientID)
+	if err == nil {
+		err = s.opts.open(ctx)
+	}
+	if err != nil {
+		return nil, s.told(ctx, clientID, err)
+	}
+	if client != nil && isFresh(client, s.opts.Now()) {
+		if endsSoon(client, s.opts.Now()) && !s.failedLately(clientID, s.opts.Now()) {
+			s.begin(ctx, clientID, u, early)
+		}
+		return s.shown(client), nil
+	}
+	client, err = s.begin(ctx, clientID, u, due).wait(ctx)
+	return client, s.told(ctx, clientID, err)
+}
+
+// Known returns the same store, which never fetches: for the token, revocation and
+// introspection endpoints. It finds clients that have a row, and those that this
+// process fetched, until they have been unavailable for too long. The URL of any
+// other document that is admitted is [ErrUnavailable], since it may be a client that
+// another process knows.
+func (s *Store) Known() dcr.ClientConfigurationStore { return knownOnly{s} }
+
+type knownOnly struct{ *Store }
+
+func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	if !published(clientID) {
+		return k.inside.FindByClientID(ctx, clientID)
+	}
+	client, _, err := k.known(ctx, clientID)
+	switch {
+	case err != nil:
+		return nil, err
+	case client != nil && isFinal(client):
+		return client, nil
+	case client != nil && isWithdrawn(client):
+		return nil, k.told(ctx, clientID, errWithdrawn())
+	case client != nil && k.serves(client, k.opts.Now()):
+		return k.shown(client), nil
+	}
+	u, err := k.opts.parseID(clientID)
+	if err == nil {
+		_, err = k.opts.admit(ctx, u)
+	}
+	if err == nil {
+		err = &outage{reason: "unknown"}
+	}
+	return nil, k.told(ctx, clientID, err)
+}
+
+// Advertised reports whether discovery should say
+// client_id_metadata_document_supported: Admit is set and Open says yes.
+func (s *Store) Advertised(ctx context.Context) bool { return s.opts.open(ctx) == nil }
+
+// known returns what is known of a client without the network: its row, or what is in
+// memory; nil where it is neither.
+func (s *Store) known(ctx context.Context, clientID string) (client *dcr.Client, stored bool, err error) {
+	client, err = s.inside.FindByClientID(ctx, clientID)
+	if !errors.Is(err, dcr.ErrClientNotFound) {
+		return client, err == nil, err
+	}
+	s.mu.Lock()
+	client, found := s.documents.Get(clientID)
+	s.mu.Unlock()
+	if !found {
+		return nil, false, nil
+	}
+	return client.Clone(), false, nil
+}
+
+// isFinal reports whether a client is what its row says, and no document counts: it
+// came from elsewhere, or is switched off.
+func isFinal(c *dcr.Client) bool {
+	return c.Source != dcr.SourceDocument || c.Status != dcr.StatusActive && c.Status != dcr.StatusPending
+}
+
+func isWithdrawn(c *dcr.Client) bool { return c.Document != nil && !c.Document.Withdrawn.IsZero() }
+
+func isFresh(c *dcr.Client, now time.Time) bool {
+	return c.Document != nil && !isWithdrawn(c) && now.Before(c.Document.FreshUntil)
+}
+
+// endsSoon reports whether it is time to fetch a fresh document in the background: in
+// the last tenth of its life, of five minutes at most.
+func endsSoon(c *dcr.Client, now time.Time) bool {
+	window := min(c.Document.FreshUntil.Sub(c.Document.FetchedAt)/10, 5*time.Minute)
+	return !now.Before(c.Document.FreshUntil.Add(-window))
+}
+
+// serves reports whether a client goes on while its document is unavailable.
+func (s *Store) serves(c *dcr.Client, now time.Time) bool {
+	return c.Document != nil && !isWithdrawn(c) && !c.Document.FetchedAt.IsZero() && now.Before(s.end(c))
+}
+
+// end is when a client ends whose document stays unavailable.
+func (s *Store) end(c *dcr.Client) time.Time { return c.Document.FreshUntil.Add(s.opts.MaxStale) }
+
+// shown is the client as it is returned. Its row may have an earlier end: freshness
+// is noted without rewriting it.
+func (s *Store) shown(c *dcr.Client) *dcr.Client {
+	c.ExpiresAt = s.end(c)
+	return c
+}
+
+func errWithdrawn() error {
+	return refuse("document.withdrawn", "the metadata document of this client is gone, or no longer valid")
+}
+
+// forget drops what is in memory of a client.
+func (s *Store) forget(clientID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.documents.Delete(clientID)
+}
+
+// event tells the host what happened.
+func (s *Store) event(ctx context.Context, event dcr.Event) {
+	if s.opts.Events == nil {
+		return
+	}
+	event.At, event.Tenant = s.opts.Now(), s.tenant
+	s.opts.Events(ctx, event)
+}
+
+// told logs why a client was not found, which its user is not told, and returns err:
+// each at debug, and each kind once a minute, with an example, above that.
+func (s *Store) told(ctx context.Context, clientID string, err error) error {
+	refused, failed := (*dcr.Error)(nil), (*outage)(nil)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.As(err, &failed):
+		s.opts.Logger.DebugContext(ctx, "client metadata document unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata documents are unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
+	case errors.As(err, &refused):
+		s.opts.Logger.DebugContext(ctx, "client metadata document refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata documents are refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		s.event(ctx, dcr.Event{Kind: dcr.DocumentRefused, ClientID: shortened(clientID), Source: dcr.SourceDocument, Err: refused, Reason: refused.Rule})
+	default:
+		s.opts.Logger.ErrorContext(ctx, "client metadata document failed", "client_id", shortened(clientID), "error", err)
+	}
+	return err
+}
+
+// shortened is a client id for the log, which a stranger sent.
+func shortened(clientID string) string { return clientID[:min(len(clientID), maxID)] }

@@ -1,0 +1,261 @@
+package cimd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cachestore"
+	"github.com/dynreg/dcr/cimd"
+	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// withoutNotes hides what counts only while documents are taken: what is noted of them.
+type withoutNotes struct{ *cimd.Store }
+
+func (s withoutNotes) As(target any) bool {
+	if _, is := target.(*dcr.DocumentNoter); is {
+		return false
+	}
+	return s.Store.As(target)
+}
+
+// TestStore: of every other client it is the store inside.
+func TestStore(t *testing.T) {
+	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
+		store, err := cimd.New(memstore.New(), &cimd.Options{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return withoutNotes{store}
+	})
+}
+
+// TestRows: what is stored when.
+func TestRows(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	known := w.store.Known()
+	wantOutcome(t, "nobody knows it", find(t, known, id), "unavailable")
+	wantOutcome(t, "nor one that is not admitted", find(t, known, "https://elsewhere.example/client"), "client_id.host")
+	if w.publisher.Fetches("/client") != 0 {
+		t.Error("Known fetches")
+	}
+	if err := w.store.TouchClient(t.Context(), id, w.Now()); !errors.Is(err, dcr.ErrClientNotFound) {
+		t.Errorf("touched before it was known: %v", err)
+	}
+	mustFind(t, w.store, id)
+	wantOutcome(t, "now it does", find(t, known, id), "ok")
+	if w.rows() != 0 {
+		t.Error("a look-up costs a row")
+	}
+	w.use(id)
+	row := mustFind(t, w.inside, id)
+	if row.Source != dcr.SourceDocument || !row.ExpiresAt.Equal(row.Document.FreshUntil.Add(7*24*time.Hour)) || !row.ActivatedAt.Equal(w.Now()) || row.CreatedAt.IsZero() {
+		t.Errorf("%+v", row)
+	}
+	wantOutcome(t, "on another host", find(t, w.host(nil).Known(), id), "ok")
+	w.pass(5 * time.Minute)
+	w.use(id)
+	if row := mustFind(t, w.inside, id); !row.LastUsedAt.Equal(w.Now()) {
+		t.Errorf("last used at %v", row.LastUsedAt)
+	}
+	consented := w.publisher.Publish("/consented", []byte(app))
+	mustFind(t, w.store, consented)
+	if err := dcr.NoteConsent(t.Context(), w.store, consented, "somebody", w.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if row := mustFind(t, w.inside, consented); row.ActivatedBy != "somebody" {
+		t.Errorf("activated by %q", row.ActivatedBy)
+	}
+}
+
+// TestStrangers: 10,000 URLs cost no row, few fetches, and no known client its
+// refresh.
+func TestStrangers(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.pass(2 * time.Hour)
+	w.publisher.Misbehave("/stranger", dcrtest.Misses)
+	before := w.Now()
+	for i := range 10_000 {
+		if got := find(t, w.store, w.publisher.URL(fmt.Sprint("/stranger/", i))); got != "unavailable" && got != "document.missing" {
+			t.Fatal(got)
+		}
+		if i%1000 == 999 {
+			client := mustFind(t, w.store, id)
+			if !client.Document.FetchedAt.After(before) && i > 1000 {
+				t.Errorf("after %d strangers it was fetched at %v", i, client.Document.FetchedAt)
+			}
+			w.pass(time.Hour)
+		}
+	}
+	fetched := 0
+	for _, event := range w.happened(dcr.DocumentFetched) {
+		if event.ClientID != id && event.Reason != "budget" {
+			fetched++
+		}
+	}
+	if fetched > 11*30 || fetched == 0 {
+		t.Errorf("%d fetches for strangers", fetched)
+	}
+	if w.rows() != 1 {
+		t.Errorf("%d rows", w.rows())
+	}
+}
+
+// TestCeiling: at MaxStored the active client that was used longest ago makes room.
+func TestCeiling(t *testing.T) {
+	var deleted []string
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.MaxStored = 3
+		opts.AfterDelete = func(_ context.Context, client *dcr.Client) error {
+			deleted = append(deleted, client.ID)
+			return errors.New("only logged")
+		}
+	})
+	ids := make([]string, 6)
+	for i := range ids {
+		ids[i] = w.publisher.Publish(fmt.Sprint("/", i), []byte(app))
+		mustFind(t, w.store, ids[i])
+	}
+	touch := func(i int) error {
+		w.pass(time.Second)
+		return w.store.TouchClient(t.Context(), ids[i], w.Now())
+	}
+	if err := errors.Join(touch(0), touch(1), touch(2), touch(0), touch(3)); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(deleted) != fmt.Sprint(ids[1:2]) || w.rows() != 3 {
+		t.Errorf("%v made room", deleted)
+	}
+	if events := w.happened(dcr.ClientEvicted); len(events) != 1 || events[0].Reason != "ceiling" {
+		t.Errorf("%+v", events)
+	}
+	for _, i := range []int{0, 2, 3} {
+		row := mustFind(t, w.inside, ids[i])
+		row.Status = dcr.StatusDisabled
+		if err := w.inside.Update(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := touch(4); !errors.Is(err, dcr.ErrStoreFull) {
+		t.Errorf("what is switched off makes no room: %v", err)
+	}
+	wantOutcome(t, "it goes on from memory", find(t, w.store.Known(), ids[4]), "ok")
+}
+
+// TestCeilingFollowsUse: who was used since the oldest were found makes no room.
+func TestCeilingFollowsUse(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) { opts.MaxStored = 3 })
+	ids := make([]string, 5)
+	for i := range ids {
+		ids[i] = w.publisher.Publish(fmt.Sprint("/", i), []byte(app))
+		mustFind(t, w.store, ids[i])
+	}
+	for _, i := range []int{0, 1, 2, 3, 1, 4} { // 3 takes the place of 0, 4 that of 2
+		w.pass(time.Second)
+		w.use(ids[i])
+	}
+	for i, want := range []string{"not found", "ok", "not found", "ok", "ok"} {
+		wantOutcome(t, ids[i], find(t, w.inside, ids[i]), want)
+	}
+}
+
+// TestFutureUse: the clock of a caller may be fast.
+func TestFutureUse(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) { opts.Now = nil })
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	if err := w.store.TouchClient(t.Context(), id, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if row := mustFind(t, w.inside, id); row.ActivatedAt.After(time.Now()) || row.LastUsedAt.After(time.Now()) {
+		t.Errorf("activated at %v, last used at %v", row.ActivatedAt, row.LastUsedAt)
+	}
+}
+
+// bare has no optional capability.
+type bare struct{ dcr.ClientConfigurationStore }
+
+func TestBareStores(t *testing.T) {
+	if _, err := cimd.New(bare{memstore.New()}, &cimd.Options{Issuer: issuer, MaxStored: 10}); err == nil {
+		t.Error("a ceiling that nothing holds")
+	}
+	w := newWorld(t, nil)
+	store, err := cimd.New(bare{memstore.New()}, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Fetch: w.publisher.Fetch()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, store, id)
+	if err := store.TouchClient(t.Context(), id, w.Now()); !errors.Is(err, dcr.ErrStoreFull) {
+		t.Errorf("touched: %v", err)
+	}
+	if _, ok := dcr.StoreAs[dcr.ClientLister](store); ok {
+		t.Error("it lists, and nothing inside does")
+	}
+	if _, ok := dcr.StoreAs[dcr.ClientLister](w.store.Known()); !ok {
+		t.Error("it does not list, and the store inside does")
+	}
+}
+
+// TestCache: a cache in front has both views, which share what is cached.
+func TestCache(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	cache := cachestore.New(w.store, nil)
+	known := cache.Known()
+	wantOutcome(t, "nobody knows it", find(t, known, id), "unavailable")
+	wantOutcome(t, "the cache fetches", find(t, cache, id), "ok")
+	wantOutcome(t, "and knows it", find(t, known, id), "ok")
+	toucher, ok := dcr.StoreAs[dcr.ClientToucher](known)
+	if !ok {
+		t.Fatal("no toucher")
+	}
+	if err := toucher.TouchClient(t.Context(), id, w.Now()); err != nil || w.rows() != 1 {
+		t.Errorf("%v, %d rows", err, w.rows())
+	}
+	plain := cachestore.New(memstore.New(), nil)
+	if plain.Known() != dcr.ClientConfigurationStore(plain) {
+		t.Error("a cache of another store is its own")
+	}
+}
+
+// TestCacheKnownWaitsForNoFetch: the view that never fetches does not wait for one.
+func TestCacheKnownWaitsForNoFetch(t *testing.T) {
+	entered, release := make(chan struct{}, 2), make(chan struct{})
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) {
+			entered <- struct{}{}
+			<-release
+			return "", nil
+		}
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	cache := cachestore.New(w.store, nil)
+	found := make(chan error)
+	go func() { _, err := cache.FindByClientID(context.Background(), id); found <- err }()
+	<-entered
+	asked := make(chan error)
+	go func() { _, err := cache.Known().FindByClientID(context.Background(), id); asked <- err }()
+	select {
+	case <-entered: // it asks Admit itself
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the fetch")
+	}
+	close(release)
+	if err := <-asked; err != nil && !errors.Is(err, cimd.ErrUnavailable) {
+		t.Error(err)
+	}
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,186 @@
+package cimd
+
+// OAuth Client ID Metadata Document §3: what a client_id must be to be fetched.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+)
+
+// maxID is the length of the longest URL in bytes, which every store can hold.
+const maxID = 255
+
+// refuse makes the refusal of a document, or of its URL.
+func refuse(rule, format string, args ...any) *dcr.Error {
+	refused := dcr.Errorf(dcr.InvalidClient, format, args...)
+	refused.Status, refused.Rule = http.StatusUnauthorized, rule
+	refused.Member, _, _ = strings.Cut(rule, ".")
+	return refused
+}
+
+// parseID holds a client id to the rules that need no network. It is judged as it
+// is written: two URLs are one client only if every byte is the same.
+func (s *settings) parseID(id string) (*url.URL, error) {
+	if len(id) > maxID {
+		return nil, refuse("client_id.length", "client_id must not be longer than %d bytes", maxID)
+	}
+	parsed, err := dcr.ParseURI(id)
+	_, isAddress := netip.ParseAddr(parsed.Host)
+	switch {
+	case err != nil:
+		return nil, refuse("client_id.form", "client_id %v", err)
+	case !published(id):
+		return nil, refuse("client_id.scheme", "client_id must begin with https://")
+	case parsed.HasFragment:
+		return nil, refuse("client_id.fragment", "client_id must not have a fragment")
+	case parsed.HasQuery && !s.AllowQuery:
+		return nil, refuse("client_id.query", "client_id must not have a query")
+	case parsed.Path == "":
+		return nil, refuse("client_id.path", "client_id must have a path")
+	case parsed.Path == "/" && !s.AllowBareHost:
+		return nil, refuse("client_id.path", "client_id must have a path other than /")
+	case isAddress == nil:
+		return nil, refuse("client_id.address", "client_id must have the name of a host, not an address")
+	case parsed.Host == s.issuerHost:
+		return nil, refuse("client_id.own_host", "client_id must not be on the host of this server")
+	}
+	u, err := url.Parse(id)
+	if err != nil {
+		return nil, refuse("client_id.form", "client_id must be a URL")
+	}
+	return u, nil
+}
+
+// Hosts admits the URLs of these hosts alone, under Options.Validator: "claude.ai",
+// "*.vscode.dev" for those below it, "example.com/oauth/" for the URLs below that
+// path, "example.com:8443" for that port; without a port, 443 only. It panics on an
+// entry that is none of these, such as one that is not ASCII.
+func Hosts(hosts ...string) func(ctx context.Context, id *url.URL) (string, error) {
+	list := make([]hostEntry, len(hosts))
+	for i, entry := range hosts {
+		list[i] = parseEntry(entry)
+	}
+	return func(_ context.Context, id *url.URL) (string, error) {
+		if slices.ContainsFunc(list, func(entry hostEntry) bool { return entry.admits(id) }) {
+			return "", nil
+		}
+		return "", refuse("client_id.host", "this server takes no clients from the host of this client_id")
+	}
+}
+
+// hostEntry is what one entry of Hosts admits.
+type hostEntry struct {
+	host  string // in lower case
+	below bool   // the hosts below it, not itself
+	port  string // "" for 443
+	path  string // under which the URL is; "" for any
+}
+
+func parseEntry(entry string) hostEntry {
+	rest, below := strings.CutPrefix(strings.ToLower(entry[:hostEnd(entry)])+entry[hostEnd(entry):], "*.")
+	parsed, err := dcr.ParseURI("https://" + rest)
+	_, isAddress := netip.ParseAddr(parsed.Host)
+	whole := parsed.Host
+	if parsed.Port != "" {
+		whole += ":" + parsed.Port
+	}
+	if err == nil && (whole+parsed.Path != rest || parsed.HasQuery || parsed.HasFragment || isAddress == nil) {
+		err = errors.New("must be a host, maybe with a port and a path")
+	}
+	if err == nil && parsed.Path != "" && !strings.HasSuffix(parsed.Path, "/") {
+		err = errors.New("must have a slash at the end of its path, below which the URLs are")
+	}
+	if err != nil {
+		panic(fmt.Sprintf("cimd: Hosts: %q %v; give it as example.com, *.example.com, example.com/oauth/ or example.com:8443, in ASCII", entry, err))
+	}
+	return hostEntry{host: parsed.Host, below: below, port: parsed.Port, path: parsed.Path}
+}
+
+// hostEnd is where the host and the port of an entry end.
+func hostEnd(entry string) int {
+	if slash := strings.IndexByte(entry, '/'); slash >= 0 {
+		return slash
+	}
+	return len(entry)
+}
+
+func (e *hostEntry) admits(id *url.URL) bool {
+	host, port := strings.ToLower(id.Hostname()), id.Port()
+	if port == "443" {
+		port = ""
+	}
+	if e.below && !strings.HasSuffix(host, "."+e.host) || !e.below && host != e.host {
+		return false
+	}
+	if own := strings.TrimPrefix(e.port, "443"); port != own && port != e.port {
+		return false
+	}
+	path := id.EscapedPath()
+	return e.path == "" || strings.HasPrefix(path, e.path) && !hidesSlash(path)
+}
+
+// hidesSlash reports whether a path has an encoded slash, by which some servers
+// leave the folder that it names.
+func hidesSlash(path string) bool {
+	lower := strings.ToLower(path)
+	return strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c")
+}
+
+// Any admits every URL, under Options.Validator.
+func Any(ctx context.Context, id *url.URL) (string, error) { return "", nil }
+
+// admit asks whether documents are taken, and which policy the client runs under.
+func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err error) {
+	if err := s.open(ctx); err != nil {
+		return "", err
+	}
+	policy, err = s.Admit(ctx, id)
+	if refused := (*dcr.Error)(nil); errors.As(err, &refused) && refused != nil {
+		own := *refused
+		if own.Code == "" {
+			own.Code = dcr.InvalidClient
+		}
+		if own.Code == dcr.InvalidClient && own.Status == 0 {
+			own.Status = http.StatusUnauthorized
+		}
+		if own.Rule == "" {
+			own.Rule = "client_id.admit"
+		}
+		return "", &own
+	}
+	if err != nil {
+		return "", fmt.Errorf("cimd: Options.Admit: %w", err)
+	}
+	return policy, nil
+}
+
+// open refuses while no documents are taken.
+func (s *settings) open(ctx context.Context) error {
+	switch {
+	case s.Admit == nil:
+		return refuse("client_id.closed", "this server takes no clients that publish their metadata")
+	case s.Open != nil && !s.Open(ctx):
+		return refuse("client_id.closed", "this server takes no clients that publish their metadata at the moment")
+	}
+	return nil
+}
+
+// validator is the one of a policy.
+func (s *settings) validator(policy string) (dcr.Validator, error) {
+	if policy == "" {
+		return s.Validator, nil
+	}
+	validator, known := s.Policies[policy]
+	if !known {
+		return nil, fmt.Errorf("cimd: Options.Admit names the policy %q, which Options.Policies does not have", policy)
+	}
+	return validator, nil
+}
