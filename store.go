@@ -118,10 +118,12 @@ type ClientLister interface {
 // RecentClientLister is a store that can list its clients newest first.
 type RecentClientLister interface {
 	// ListRecentClients returns up to limit clients that filter selects, the
-	// last created first, and the cursor of the next page, "" at the end. A
-	// client added or deleted meanwhile may or may not appear, and no other
-	// appears twice or is left out. A cursor that the store did not make is an
-	// error.
+	// last created first, and the cursor of the next page, "" at the end. So
+	// that every call answers soon, it may return fewer clients, or none, with
+	// a cursor behind those that it looked at: only an empty cursor says that
+	// there are no others. A client added or deleted meanwhile may or may not
+	// appear, and no other appears twice or is left out. A cursor that the
+	// store did not make is an error.
 	ListRecentClients(ctx context.Context, filter Filter, cursor string, limit int) (clients []*Client, next string, err error)
 }
 

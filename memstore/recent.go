@@ -44,8 +44,11 @@ func behind(cursor string) (func(place) bool, error) {
 	return func(p place) bool { return from.compare(p) < 0 }, nil
 }
 
+// maxLooked is how many clients a call looks at.
+const maxLooked = 5000
+
 // ListRecentClients lists clients, the last created first; see
-// [dcr.RecentClientLister].
+// [dcr.RecentClientLister]. A call looks at no more than 5000.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	isBehind, err := behind(cursor)
 	if err != nil || limit <= 0 {
@@ -61,7 +64,10 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 	s.mu.RUnlock()
 	slices.SortFunc(places, place.compare)
 	var last place
-	for _, at := range places {
+	for i, at := range places {
+		if i == maxLooked {
+			return clients, places[i-1].cursor(), nil
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, "", err
 		}

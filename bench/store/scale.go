@@ -131,7 +131,7 @@ func (op *operation) measure(ctx context.Context) (times []time.Duration, err er
 
 func operations(store *sqlstore.Store, size int) []operation {
 	random := func() string { return clientID(rand.N(size)) }
-	pending := dcr.StatusPending
+	pending, disabled, document := dcr.StatusPending, dcr.StatusDisabled, dcr.SourceDocument
 	page := func(name string, filter dcr.Filter) operation {
 		return operation{"list 100, " + name, 15, func(ctx context.Context, _ int) error {
 			n := 0
@@ -185,6 +185,10 @@ func operations(store *sqlstore.Store, size int) []operation {
 		page("of a policy", ofPolicy), page("of no client's policy", dcr.Filter{Policy: "none"}), page("never used", dcr.Filter{NeverActivated: true}),
 		recent("all", dcr.Filter{}), recent("active", dcr.Filter{Status: &active}), recent("never used", dcr.Filter{NeverActivated: true}),
 		recent("of a caller", ofCaller), recent("of a policy", ofPolicy), recent("used before", dcr.Filter{UsedBefore: created(size / 10)}),
+		recent("of a host", dcr.Filter{RedirectHost: "app.example.com"}), recent("of no client's host", dcr.Filter{RedirectHost: "none.example.com"}),
+		recent("of a name", dcr.Filter{NamePrefix: "my dynamic"}), recent("of no client's name", dcr.Filter{NamePrefix: "none"}),
+		recent("disabled, of documents", dcr.Filter{Status: &disabled, Source: &document}), recent("idle, of a caller", dcr.Filter{UsedBefore: created(size / 2), RegisteredBy: caller(7)}),
+		recent("never used, of no client's host", dcr.Filter{NeverActivated: true, RedirectHost: "none.example.com"}),
 		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay), count("active", dcr.Filter{Status: &active}),
 		count("of a policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
 		{"evict", 20, func(ctx context.Context, _ int) error { _, _, err := store.EvictClient(ctx, created(size)); return err }},
