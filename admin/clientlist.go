@@ -112,7 +112,18 @@ func (p *pages) summarize(client *dcr.Client) summary {
 	return summary{client.ConsentView(dcr.ConsentOptions{}), client, status, linkTo(client.ID)}
 }
 
-// Who vouches for the client, or made it.
+// Called is what the client is called here: what it calls itself, or its document.
+func (s summary) Called() string {
+	switch {
+	case s.Name != "":
+		return s.Name
+	case s.Client.Source == dcr.SourceDocument:
+		return short(s.Client.ID)
+	}
+	return "(no name)"
+}
+
+// Who says who vouches for the client, or made it.
 func (s summary) Who() string {
 	switch s.Trust {
 	case dcr.TrustStranger:

@@ -151,7 +151,7 @@ func TestDocumentsAreDenied(t *testing.T) {
 		t.Errorf("told: %+v", told)
 	}
 	_, list := d.get("denied")
-	d.press(d.follow(list, "(no name)"), "Enable")
+	d.press(d.follow(list, document), "Enable")
 	if _, list := d.get("denied"); !strings.Contains(list, "There are none.") {
 		t.Errorf("it is denied still:\n%s", list)
 	}

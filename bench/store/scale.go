@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/admin"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -149,6 +153,22 @@ func operations(store *sqlstore.Store, size int) []operation {
 			return err
 		}}
 	}
+	pages := func(name, query string) operation {
+		return operation{"admin's page, " + name, 15, func(ctx context.Context, _ int) error {
+			handler, err := admin.NewHandler(&admin.Admin{Store: store}, &admin.PageOptions{
+				Path: "/", Operator: func(*http.Request) (string, error) { return "bench", nil },
+			})
+			if err != nil {
+				return err
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/?"+query, nil))
+			if w.Code != http.StatusOK {
+				return errors.New(w.Body.String())
+			}
+			return nil
+		}}
+	}
 	count := func(name string, filter dcr.Filter) operation {
 		return operation{"count, " + name, 5, func(ctx context.Context, _ int) error {
 			_, err := store.CountClients(ctx, filter)
@@ -189,6 +209,8 @@ func operations(store *sqlstore.Store, size int) []operation {
 		recent("of a name", dcr.Filter{NamePrefix: "my dynamic"}), recent("of no client's name", dcr.Filter{NamePrefix: "none"}),
 		recent("disabled, of documents", dcr.Filter{Status: &disabled, Source: &document}), recent("idle, of a caller", dcr.Filter{UsedBefore: created(size / 2), RegisteredBy: caller(7)}),
 		recent("never used, of no client's host", dcr.Filter{NeverActivated: true, RedirectHost: "none.example.com"}),
+		pages("newest", ""), pages("of a host", "host=app.example.com"), pages("of no client's host", "host=none.example.com"), pages("of no client's name", "name=none"),
+		pages("never used, of a caller", "used=never&by="+caller(7)), pages("waiting, of no client's host", "status=waiting&host=none.example.com"),
 		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay), count("active", dcr.Filter{Status: &active}),
 		count("of a policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
 		{"evict", 20, func(ctx context.Context, _ int) error { _, _, err := store.EvictClient(ctx, created(size)); return err }},

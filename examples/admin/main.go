@@ -131,6 +131,7 @@ func fill(ctx context.Context, store *memstore.Store, now time.Time) error {
 		client.RedirectURIs, client.GrantTypes, client.ResponseTypes = []string{name.redirect}, []string{"authorization_code"}, []string{"code"}
 		client.TokenEndpointAuthMethod, client.Scope = "none", "openid profile"
 		client.CreatedAt = now.Add(-time.Duration(n*n) * 3 * time.Minute)
+		client.UpdatedAt = client.CreatedAt
 		client.RegisteredFrom = fmt.Sprintf("192.0.2.%d", 1+n*37%250)
 		switch {
 		case n%3 > 0 || n > 20 && n < 100: // of those that were not used, the janitor takes the older ones
