@@ -47,17 +47,17 @@ func (s *search) filter() (dcr.Filter, error) {
 	if s.Status != "" {
 		status, known := statuses[s.Status]
 		if !known {
-			return filter, fault{http.StatusBadRequest, "There is no such status: choose active, waiting or disabled."}
+			return filter, fault{status: http.StatusBadRequest, sentence: "There is no such status: choose active, waiting or disabled."}
 		}
 		filter.Status = &status
 	}
 	if s.Used != "" && s.Used != "never" {
-		return filter, fault{http.StatusBadRequest, "Clients can be asked for that were never used, or whether or not they were."}
+		return filter, fault{status: http.StatusBadRequest, sentence: "Clients can be asked for that were never used, or whether or not they were."}
 	}
 	if s.Idle != "" {
 		since, err := time.Parse(time.DateOnly, s.Idle)
 		if err != nil {
-			return filter, fault{http.StatusBadRequest, "Idle since what day? Write it as 2026-01-31."}
+			return filter, fault{status: http.StatusBadRequest, sentence: "Idle since what day? Write it as 2026-01-31."}
 		}
 		filter.UsedBefore = since
 	}

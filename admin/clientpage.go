@@ -144,7 +144,7 @@ func revision(r *http.Request) (int64, error) {
 	text, _, _ := strings.Cut(r.Form.Get("seen"), ".")
 	revision, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fault{http.StatusBadRequest, "The form does not say what was seen. Nothing was done."}
+		return 0, fault{status: http.StatusBadRequest, sentence: "The form does not say what was seen. Nothing was done."}
 	}
 	return revision, nil
 }
@@ -188,7 +188,7 @@ func (p *pages) confirmRotate(r *http.Request) (view, error) { return p.confirm(
 // confirm shows what is about to be changed.
 func (p *pages) confirm(r *http.Request, template string) (view, error) {
 	if p.opts.ReadOnly {
-		return view{}, fault{http.StatusForbidden, "These pages are for reading only."}
+		return view{}, fault{status: http.StatusForbidden, sentence: "These pages are for reading only."}
 	}
 	page, err := p.clientPage(r)
 	if err == nil && template == "rotate" && !page.NeedsSecret {
@@ -197,7 +197,7 @@ func (p *pages) confirm(r *http.Request, template string) (view, error) {
 	return view{template: template, data: page}, err
 }
 
-var errNoSecret = fault{http.StatusConflict, "The client has no use for a secret."}
+var errNoSecret = fault{status: http.StatusConflict, sentence: "The client has no use for a secret."}
 
 // confirmed returns the client of the request, if it is still as it was shown.
 func (p *pages) confirmed(r *http.Request) (*clientPage, error) {
@@ -227,7 +227,7 @@ func (p *pages) rotate(r *http.Request) (view, error) {
 	grace, known := graces[r.Form.Get("grace")]
 	switch {
 	case !known:
-		return view{}, fault{http.StatusBadRequest, "The old secret may stay valid for an hour, a day, a week, or not at all."}
+		return view{}, fault{status: http.StatusBadRequest, sentence: "The old secret may stay valid for an hour, a day, a week, or not at all."}
 	case !page.NeedsSecret:
 		return view{}, errNoSecret
 	}

@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -80,6 +79,9 @@ func TestActionsOfPages(t *testing.T) {
 				if status != want || !strings.Contains(page, says) {
 					t.Errorf("status %d, want %d and %q:\n%s", status, want, says, page)
 				}
+				if again := strings.Contains(page, "Look at it again"); again != (want == 409) {
+					t.Errorf("it leads back to the client: %t:\n%s", again, page)
+				}
 				if got := d.status(t); got != becomes {
 					t.Errorf("the client becomes %q", got)
 				}
@@ -134,7 +136,9 @@ func TestDeletionIsConfirmed(t *testing.T) {
 
 func TestWhatFollowsADeletionMayFail(t *testing.T) {
 	d := newDesk(t, nil, nil)
-	d.AfterDelete = func(context.Context, *dcr.Client) error { return errors.New("grants are out of reach") }
+	d.AfterDelete = func(context.Context, *dcr.Client) error {
+		return fmt.Errorf("grants are out of reach: %w", dcr.ErrClientNotFound)
+	}
 	status, page := d.post("delete", d.form())
 	if status != 500 || !strings.Contains(page, "is deleted, but") || strings.Contains(page, "out of reach") || d.status(t) != "gone" {
 		t.Errorf("status %d:\n%s", status, page)

@@ -137,8 +137,8 @@ var errNobody = errors.New("admin: PageOptions.Operator returned neither a name 
 func (p *pages) turnAway(w http.ResponseWriter, r *http.Request, err error) view {
 	refused, ok := errors.AsType[*dcr.Error](err)
 	if !ok || refused == nil {
-		slog.InfoContext(r.Context(), "an operator's page was refused", "error", err)
-		return fault{http.StatusForbidden, "You may not see this page."}.view()
+		slog.DebugContext(r.Context(), "an operator's page was refused", "error", err)
+		return fault{status: http.StatusForbidden, sentence: "You may not see this page."}.view()
 	}
 	var written answered
 	dcr.WriteError(&written, r, refused)
@@ -151,7 +151,7 @@ func (p *pages) turnAway(w http.ResponseWriter, r *http.Request, err error) view
 	if sentence == "" {
 		sentence = "You may not see this page."
 	}
-	return fault{written.status, sentence}.view()
+	return fault{status: written.status, sentence: sentence}.view()
 }
 
 // answered keeps the header and the status of an answer.
@@ -176,14 +176,14 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 	name, below := strings.CutPrefix(r.URL.Path, p.opts.Path)
 	route, known := routes[name]
 	if !below || !known {
-		return view{}, fault{http.StatusNotFound, "There is no such page."}
+		return view{}, fault{status: http.StatusNotFound, sentence: "There is no such page."}
 	}
 	isGet := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case isGet && route.get != nil:
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			return view{}, fault{http.StatusBadRequest, "The address is not sound."}
+			return view{}, fault{status: http.StatusBadRequest, sentence: "The address is not sound."}
 		}
 		r.Form = query
 		return route.get(p, r)
@@ -201,7 +201,7 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 	}
-	return view{}, fault{http.StatusMethodNotAllowed, "This page cannot be asked for in this way."}
+	return view{}, fault{status: http.StatusMethodNotAllowed, sentence: "This page cannot be asked for in this way."}
 }
 
 var sameOrigin http.CrossOriginProtection
@@ -210,17 +210,17 @@ var sameOrigin http.CrossOriginProtection
 // A browser says where a request comes from, so one that says nothing is none.
 func (p *pages) admit(w http.ResponseWriter, r *http.Request) error {
 	if p.opts.ReadOnly {
-		return fault{http.StatusForbidden, "These pages are for reading only."}
+		return fault{status: http.StatusForbidden, sentence: "These pages are for reading only."}
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" || sameOrigin.Check(r) != nil {
-		return fault{http.StatusForbidden, "The request does not come from a form on these pages. Nothing was done."}
+		return fault{status: http.StatusForbidden, sentence: "The request does not come from a form on these pages. Nothing was done."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return fault{http.StatusRequestEntityTooLarge, "The form is too large. Nothing was done."}
+			return fault{status: http.StatusRequestEntityTooLarge, sentence: "The form is too large. Nothing was done."}
 		}
-		return fault{http.StatusBadRequest, "The form is not sound. Nothing was done."}
+		return fault{status: http.StatusBadRequest, sentence: "The form is not sound. Nothing was done."}
 	}
 	r.Form = r.PostForm // what the address says is not the form's
 	return nil
@@ -230,44 +230,54 @@ func (p *pages) admit(w http.ResponseWriter, r *http.Request) error {
 type fault struct {
 	status   int
 	sentence string
+	back     string // where to look again, if anywhere
 }
 
 func (f fault) Error() string { return f.sentence }
 
 func (f fault) view() view {
-	return view{status: f.status, template: "fault", data: map[string]any{"Title": http.StatusText(f.status), "Sentence": f.sentence}}
+	return view{status: f.status, template: "fault", data: map[string]any{"Title": http.StatusText(f.status), "Sentence": f.sentence, "Back": f.back}}
+}
+
+// faults are the errors that are the operator's to see.
+var faults = []struct {
+	err      error
+	status   int
+	sentence string
+}{
+	{dcr.ErrClientNotFound, http.StatusNotFound, "There is no such client, or none any more."},
+	{dcr.ErrTokenNotFound, http.StatusNotFound, "There is no such token, or none any more."},
+	{dcr.ErrCursor, http.StatusBadRequest, "The address does not say where the page begins."},
+	{dcr.ErrClientID, http.StatusBadRequest, "No client can have this id: it is too long, or not text."},
+	{dcr.ErrConflict, http.StatusConflict, "The client has changed since it was shown. Nothing was done."},
+	{errPending, http.StatusConflict, "The client waits for approval: approve or deny it."},
+	{errNotPending, http.StatusConflict, "The client does not wait for approval any more. Nothing was done."},
+	{errNotDocument, http.StatusBadRequest, "This is not the https URL of a document."},
+	{errNotFromDocument, http.StatusConflict, "The client of this id did not come from a document: disable it."},
 }
 
 // explain shows an error; what is the server's own is logged.
 func (p *pages) explain(r *http.Request, err error) view {
-	known, ok := errors.AsType[fault](err)
+	shown, ok := errors.AsType[fault](err)
+	isDeleted := errors.Is(err, errAfterDelete) // whatever the host's own error is
+	for _, known := range faults {
+		if !ok && !isDeleted && errors.Is(err, known.err) {
+			shown, ok = fault{status: known.status, sentence: known.sentence}, true
+		}
+	}
 	switch {
 	case ok:
-		return known.view()
-	case errors.Is(err, dcr.ErrClientNotFound):
-		return fault{http.StatusNotFound, "There is no such client, or none any more."}.view()
-	case errors.Is(err, dcr.ErrTokenNotFound):
-		return fault{http.StatusNotFound, "There is no such token, or none any more."}.view()
-	case errors.Is(err, dcr.ErrConflict):
-		return fault{http.StatusConflict, "The client has changed since it was shown. Nothing was done: look at it again."}.view()
-	case errors.Is(err, errPending):
-		return fault{http.StatusConflict, "The client waits for approval: approve or deny it."}.view()
-	case errors.Is(err, errNotPending):
-		return fault{http.StatusConflict, "The client does not wait for approval any more: look at it again."}.view()
-	case errors.Is(err, errNotDocument):
-		return fault{http.StatusBadRequest, "This is not the https URL of a document."}.view()
-	case errors.Is(err, errNotFromDocument):
-		return fault{http.StatusConflict, "The client of this id did not come from a document: disable it."}.view()
-	case errors.Is(err, dcr.ErrClientID):
-		return fault{http.StatusBadRequest, "No client can have this id: it is too long, or not text."}.view()
-	}
-	if r.Context().Err() != context.Canceled {
+		if id := r.Form.Get("id"); id != "" && shown.status == http.StatusConflict {
+			shown.back = linkTo(id)
+		}
+		return shown.view()
+	case r.Context().Err() != context.Canceled:
 		slog.ErrorContext(r.Context(), "an operator's page failed", "path", r.URL.Path, "operator", operator(r.Context()), "error", err)
 	}
-	if errors.Is(err, errAfterDelete) {
-		return fault{http.StatusInternalServerError, "The client is deleted, but what had to follow failed. The server's log says why."}.view()
+	if isDeleted {
+		return fault{status: http.StatusInternalServerError, sentence: "The client is deleted, but what had to follow failed. The server's log says why."}.view()
 	}
-	return fault{http.StatusServiceUnavailable, "The server could not do it. Its log says why."}.view()
+	return fault{status: http.StatusServiceUnavailable, sentence: "The server could not do it. Its log says why."}.view()
 }
 
 //go:embed pages.html

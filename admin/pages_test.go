@@ -290,6 +290,8 @@ func TestRequests(t *testing.T) {
 		{"a client without an id", "GET", "client", nil, 404, ""},
 		{"an address that is not sound", "GET", "client?id=%zz", nil, 400, ""},
 		{"a status that is none", "GET", "?status=asleep", nil, 400, ""},
+		{"a cursor that is none", "GET", "?after=x", nil, 400, ""},
+		{"a cursor of tokens that is none", "GET", "tokens?after=x", nil, 400, ""},
 		{"a day that is none", "GET", "?idle=yesterday", nil, 400, ""},
 		{"a use that is none", "GET", "?used=often", nil, 400, ""},
 		{"a form that is too large", "POST", "disable", url.Values{"id": {strings.Repeat("x", 1<<20)}}, 413, ""},

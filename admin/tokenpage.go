@@ -50,7 +50,7 @@ func (p *pages) listTokens(r *http.Request) (view, error) {
 	return view{template: "tokens", data: page}, nil
 }
 
-var errNoTokens = fault{http.StatusNotFound, "The server's store keeps no initial access tokens."}
+var errNoTokens = fault{status: http.StatusNotFound, sentence: "The server's store keeps no initial access tokens."}
 
 // tokens issues and revokes tokens.
 func (p *pages) tokens() (*callerauth.InitialAccessTokens, error) {
@@ -74,9 +74,9 @@ func (p *pages) issueToken(r *http.Request) (view, error) {
 	days, wrong := strconv.Atoi(of("days"))
 	switch {
 	case errors.Join(err, wrong) != nil || uses < 0 || uses > 1_000_000 || days < 0 || days > 3660:
-		return view{}, fault{http.StatusBadRequest, "Write in digits how many clients the token may register, and how many days it is valid; 0 is without a bound."}
+		return view{}, fault{status: http.StatusBadRequest, sentence: "Write in digits how many clients the token may register, and how many days it is valid; 0 is without a bound."}
 	case len(of("subject")) > maxText || len(of("notes")) > maxText || len(of("policy")) > maxText:
-		return view{}, fault{http.StatusBadRequest, "Owner, policy and notes have at most 1000 bytes each."}
+		return view{}, fault{status: http.StatusBadRequest, sentence: "Owner, policy and notes have at most 1000 bytes each."}
 	}
 	kind := dcr.InitialAccessToken{Subject: of("subject"), Policy: of("policy"), Notes: of("notes"), MaxUses: uses}
 	if days > 0 {

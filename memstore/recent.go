@@ -3,7 +3,6 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,8 +27,6 @@ func (p place) compare(other place) int {
 // cursor writes a place, for the page behind it.
 func (p place) cursor() string { return fmt.Sprintf("%d.%s", p.created, p.name) }
 
-var errCursor = errors.New("memstore: the cursor is none that this store made")
-
 // behind reads a cursor and returns which places are behind it: all behind "".
 func behind(cursor string) (func(place) bool, error) {
 	if cursor == "" {
@@ -38,7 +35,7 @@ func behind(cursor string) (func(place) bool, error) {
 	created, name, found := strings.Cut(cursor, ".")
 	at, err := strconv.ParseInt(created, 10, 64)
 	if err != nil || !found {
-		return nil, errCursor
+		return nil, dcr.ErrCursor
 	}
 	from := place{at, name}
 	return func(p place) bool { return from.compare(p) < 0 }, nil

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/dynreg/dcr"
 )
-
-var errCursor = errors.New("sqlstore: the cursor is none that this store made")
 
 // cursor writes a place, for the page behind it.
 func (p place) cursor() string { return strconv.FormatInt(p.created, 10) + "." + p.id }
@@ -26,7 +23,7 @@ func readCursor(cursor string) (*place, error) {
 	created, id, found := strings.Cut(cursor, ".")
 	at, err := strconv.ParseInt(created, 10, 64)
 	if err != nil || !found || !plain(id) {
-		return nil, errCursor
+		return nil, dcr.ErrCursor
 	}
 	return &place{id, at}, nil
 }

@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -178,6 +179,9 @@ func TestSearchInParts(t *testing.T) {
 				}
 				cursor = next
 			}
+		}
+		if _, _, err := store.ListRecentClients(t.Context(), dcr.Filter{}, "x", 5); !errors.Is(err, dcr.ErrCursor) {
+			t.Errorf("a cursor that is none: %v", err)
 		}
 	})
 }
