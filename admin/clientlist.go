@@ -19,7 +19,7 @@ const pageSize = 50
 
 // searchFor is how long a page is searched that is not full: a store looks at a bounded
 // number of clients at a time, so that an answer takes little longer.
-const searchFor = 20 * time.Millisecond
+const searchFor = 40 * time.Millisecond
 
 // search is the form of a list: what was asked for, as it was written.
 type search struct {

@@ -42,10 +42,10 @@ func behind(cursor string) (func(place) bool, error) {
 }
 
 // maxLooked is how many clients a call looks at.
-const maxLooked = 5000
+const maxLooked = 2000
 
 // ListRecentClients lists clients, the last created first; see
-// [dcr.RecentClientLister]. A call looks at no more than 5000.
+// [dcr.RecentClientLister]. A call looks at no more than 2000.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	isBehind, err := behind(cursor)
 	if err != nil || limit <= 0 {

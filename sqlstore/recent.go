@@ -34,12 +34,12 @@ func (p place) older(other place) int {
 }
 
 // maxLooked is how many clients a call looks at for what no column knows.
-const maxLooked = 5000
+const maxLooked = 2000
 
 // ListRecentClients lists clients, the last created first, to the microsecond;
 // see [dcr.RecentClientLister]. Indexes find clients as they do for
 // [Store.ListClients]. By a redirect host and the beginning of a name a call looks
-// at no more than 5000 of the clients that the rest of the filter leaves.
+// at no more than 2000 of the clients that the rest of the filter leaves.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	after, err := readCursor(cursor)
 	if err != nil || limit <= 0 {

@@ -113,7 +113,7 @@ type encryptedRecent struct {
 }
 
 // maxLooked is how many clients a call decrypts, more or less.
-const maxLooked = 5000
+const maxLooked = 2000
 
 func (r encryptedRecent) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	inside, opened := r.store.filter(filter)
