@@ -24,6 +24,10 @@ var (
 	ErrStoreFull      = errors.New("dcr: store has reached its limit")
 )
 
+// ErrCursor says that a cursor is none that this store made. It is what an address
+// says that a person may have changed, and no outage.
+var ErrCursor = errors.New("dcr: not a cursor of this store")
+
 // ErrClientID says that no store takes this id; see [CheckClientID].
 var ErrClientID = errors.New("dcr: not a client id: it must be 1 to 255 bytes of UTF-8 without NUL")
 
@@ -118,10 +122,12 @@ type ClientLister interface {
 // RecentClientLister is a store that can list its clients newest first.
 type RecentClientLister interface {
 	// ListRecentClients returns up to limit clients that filter selects, the
-	// last created first, and the cursor of the next page, "" at the end. A
-	// client added or deleted meanwhile may or may not appear, and no other
-	// appears twice or is left out. A cursor that the store did not make is an
-	// error.
+	// last created first, and the cursor of the next page, "" at the end. So
+	// that every call answers soon, it may return fewer clients, or none, with
+	// a cursor behind those that it looked at: only an empty cursor says that
+	// there are no others. A client added or deleted meanwhile may or may not
+	// appear, and no other appears twice or is left out. A cursor that the
+	// store did not make is an error, ErrCursor in the stores of this library.
 	ListRecentClients(ctx context.Context, filter Filter, cursor string, limit int) (clients []*Client, next string, err error)
 }
 
@@ -258,7 +264,7 @@ type InitialAccessTokenStore interface {
 type InitialAccessTokenLister interface {
 	// ListInitialAccessTokens returns up to limit tokens, the last issued, by
 	// their CreatedAt, first, and the cursor of the next page, "" at the end. A
-	// cursor that the store did not make is an error.
+	// cursor that the store did not make is an error, as for ListRecentClients.
 	ListInitialAccessTokens(ctx context.Context, cursor string, limit int) (tokens []InitialAccessToken, next string, err error)
 }
 

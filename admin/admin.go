@@ -1,8 +1,9 @@
 // Package admin is what operators do to registered clients: functions with the
-// conflict loop inside, and a [Janitor] that deletes what nobody uses.
+// conflict loop inside, a [Janitor] that deletes what nobody uses, and pages to mount
+// behind the host's own login.
 //
-// Put the name of who acts into the context by [WithOperator], behind the host's
-// own login: it stands on each event.
+// Put the name of who acts into the context by [WithOperator]: it stands on each
+// event. The pages do so by themselves.
 //
 //	operations := &admin.Admin{Store: store, Handler: handler, AfterDelete: revokeGrants, Events: dcr.LogEvents(nil)}
 //	err := operations.Disable(admin.WithOperator(ctx, "olga"), clientID)
@@ -43,8 +44,8 @@ func operator(ctx context.Context) string {
 }
 
 // List returns up to limit clients that filter selects, the last created first,
-// and the cursor of the next page, "" at the end. The store must be a
-// dcr.RecentClientLister.
+// and the cursor of the next page, "" at the end: a page may have fewer, or none,
+// and not be the last. The store must be a dcr.RecentClientLister.
 func (a *Admin) List(ctx context.Context, filter dcr.Filter, cursor string, limit int) ([]*dcr.Client, string, error) {
 	lister, ok := dcr.StoreAs[dcr.RecentClientLister](a.Store)
 	if !ok {
@@ -72,6 +73,21 @@ func (a *Admin) Delete(ctx context.Context, clientID string) error {
 // for grace, and ends at once if that is zero or negative. It fails for a client
 // that has no use for a secret.
 func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Duration) (dcr.Plaintext, error) {
+	for range maxConflicts {
+		client, err := a.Store.FindByClientID(ctx, clientID)
+		if err != nil {
+			return "", err
+		}
+		secret, err := a.rotate(ctx, client, grace)
+		if !errors.Is(err, dcr.ErrConflict) {
+			return secret, err
+		}
+	}
+	return "", dcr.ErrConflict
+}
+
+// rotate gives a client a new secret, as it was read.
+func (a *Admin) rotate(ctx context.Context, client *dcr.Client, grace time.Duration) (dcr.Plaintext, error) {
 	handler := a.Handler
 	if handler == nil {
 		var err error
@@ -80,12 +96,11 @@ func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Du
 			return "", err
 		}
 	}
-	var secret dcr.Plaintext
-	client, err := a.change(ctx, clientID, func(client *dcr.Client) (changed bool, err error) {
-		secret, err = handler.RotateSecret(ctx, client, grace)
-		return true, err
-	})
+	secret, err := handler.RotateSecret(ctx, client, grace)
 	if err != nil {
+		return "", err
+	}
+	if err := a.Store.Update(ctx, client); err != nil {
 		return "", err
 	}
 	a.tell(ctx, client, dcr.Event{Kind: dcr.CredentialsRotated, Members: []string{"client_secret"}})
@@ -116,6 +131,8 @@ func (a *Admin) change(ctx context.Context, clientID string, change func(*dcr.Cl
 	return nil, dcr.ErrConflict
 }
 
+var errAfterDelete = errors.New("AfterDelete failed")
+
 // remove deletes a client as it was read, where the store can, and tells of it.
 func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) error {
 	var err error
@@ -132,7 +149,7 @@ func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) e
 		return nil
 	}
 	if err := a.AfterDelete(ctx, client); err != nil {
-		return fmt.Errorf("admin: client %q is deleted, but AfterDelete failed: %w", client.ID, err)
+		return fmt.Errorf("admin: client %q is deleted, but %w: %w", client.ID, errAfterDelete, err)
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ const denied = "denied"
 var (
 	errPending    = errors.New("admin: the client waits for approval; approve or deny it")
 	errNotPending = errors.New("admin: the client does not wait for approval; disable or delete it")
+
+	errNotDocument     = errors.New("is not the https URL of a document")
+	errNotFromDocument = errors.New("did not come from a document; disable it")
 )
 
 // Approve ends the wait of a pending client, as it was when it had this
@@ -102,7 +105,7 @@ func (a *Admin) set(ctx context.Context, clientID string, status dcr.Status, eve
 func (a *Admin) DenyDocument(ctx context.Context, documentURL string) error {
 	parsed, err := url.Parse(documentURL)
 	if err != nil || parsed.Scheme != "https" || parsed.Host == "" {
-		return fmt.Errorf("admin: DenyDocument: %.100q is not the https URL of a document", documentURL)
+		return fmt.Errorf("admin: DenyDocument: %.100q %w", documentURL, errNotDocument)
 	}
 	for range maxConflicts {
 		client, err := a.denyKnown(ctx, documentURL)
@@ -123,7 +126,7 @@ func (a *Admin) DenyDocument(ctx context.Context, documentURL string) error {
 func (a *Admin) denyKnown(ctx context.Context, documentURL string) (*dcr.Client, error) {
 	return a.change(ctx, documentURL, func(client *dcr.Client) (bool, error) {
 		if client.Source != dcr.SourceDocument {
-			return false, fmt.Errorf("admin: DenyDocument: the client %.100q did not come from a document; disable it", documentURL)
+			return false, fmt.Errorf("admin: DenyDocument: the client %.100q %w", documentURL, errNotFromDocument)
 		}
 		changed := client.Status != dcr.StatusDisabled
 		client.Status = dcr.StatusDisabled

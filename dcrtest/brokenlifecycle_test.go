@@ -48,13 +48,30 @@ var brokenLifecycles = []damage{
 			return clients, "", nil
 		}
 	}},
-	{"A list of recent clients filters after it has cut the page.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
-		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, _ string, err error) {
+	{"A list of recent clients ends with a page that has none.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
+		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 			page, next, err := m.ListRecentClients(ctx, dcr.Filter{}, cursor, limit)
 			for _, client := range page {
 				if filter.Selects(client) {
 					clients = append(clients, client)
 				}
+			}
+			if len(clients) == 0 {
+				next = ""
+			}
+			return clients, next, err
+		}
+	}},
+	{"A list of recent clients that finds none does not go on.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
+		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
+			page, next, err := m.ListRecentClients(ctx, dcr.Filter{}, cursor, limit)
+			for _, client := range page {
+				if filter.Selects(client) {
+					clients = append(clients, client)
+				}
+			}
+			if len(clients) == 0 && cursor != "" && next != "" {
+				next = cursor
 			}
 			return clients, next, err
 		}

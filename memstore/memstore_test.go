@@ -2,8 +2,10 @@ package memstore_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
@@ -45,5 +47,30 @@ func TestTheStoreIsBoundedInBytes(t *testing.T) {
 	}
 	if err := errors.Join(store.Delete(ctx, "third"), store.Add(ctx, client("fourth", 3<<10))); err != nil {
 		t.Errorf("what was deleted made no room: %v", err)
+	}
+}
+
+// TestSearchInParts holds that a search stops in time, and goes on where it stopped.
+func TestSearchInParts(t *testing.T) {
+	store := memstore.New()
+	begin := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	for n := range 2001 {
+		client := dcr.NewClient()
+		client.ID, client.CreatedAt = fmt.Sprint(n), begin.Add(time.Duration(n)*time.Second)
+		if n == 0 {
+			client.ClientName = "Needle"
+		}
+		if err := store.Add(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	filter := dcr.Filter{NamePrefix: "needle"}
+	clients, next, err := store.ListRecentClients(t.Context(), filter, "", 5)
+	if len(clients) != 0 || next == "" || err != nil {
+		t.Errorf("the first call found %d clients, the next page is %q, error %v", len(clients), next, err)
+	}
+	clients, next, err = store.ListRecentClients(t.Context(), filter, next, 5)
+	if len(clients) != 1 || next != "" || err != nil {
+		t.Errorf("the second call found %d clients, the next page is %q, error %v", len(clients), next, err)
 	}
 }

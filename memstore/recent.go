@@ -3,7 +3,6 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,8 +27,6 @@ func (p place) compare(other place) int {
 // cursor writes a place, for the page behind it.
 func (p place) cursor() string { return fmt.Sprintf("%d.%s", p.created, p.name) }
 
-var errCursor = errors.New("memstore: the cursor is none that this store made")
-
 // behind reads a cursor and returns which places are behind it: all behind "".
 func behind(cursor string) (func(place) bool, error) {
 	if cursor == "" {
@@ -38,14 +35,17 @@ func behind(cursor string) (func(place) bool, error) {
 	created, name, found := strings.Cut(cursor, ".")
 	at, err := strconv.ParseInt(created, 10, 64)
 	if err != nil || !found {
-		return nil, errCursor
+		return nil, dcr.ErrCursor
 	}
 	from := place{at, name}
 	return func(p place) bool { return from.compare(p) < 0 }, nil
 }
 
+// maxLooked is how many clients a call looks at.
+const maxLooked = 2000
+
 // ListRecentClients lists clients, the last created first; see
-// [dcr.RecentClientLister].
+// [dcr.RecentClientLister]. A call looks at no more than 2000.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	isBehind, err := behind(cursor)
 	if err != nil || limit <= 0 {
@@ -61,7 +61,10 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 	s.mu.RUnlock()
 	slices.SortFunc(places, place.compare)
 	var last place
-	for _, at := range places {
+	for i, at := range places {
+		if i == maxLooked {
+			return clients, places[i-1].cursor(), nil
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, "", err
 		}

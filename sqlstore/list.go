@@ -39,8 +39,8 @@ func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string
 				if page[i].id <= after {
 					continue
 				}
-				client, err := page[i].client()
-				if err == nil && sel.inGo != nil && !sel.inGo(client) {
+				client, err := sel.open(&page[i])
+				if client == nil && err == nil {
 					continue
 				}
 				if !yield(client, err) || err != nil {

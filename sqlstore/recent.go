@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/dynreg/dcr"
 )
-
-var errCursor = errors.New("sqlstore: the cursor is none that this store made")
 
 // cursor writes a place, for the page behind it.
 func (p place) cursor() string { return strconv.FormatInt(p.created, 10) + "." + p.id }
@@ -26,7 +23,7 @@ func readCursor(cursor string) (*place, error) {
 	created, id, found := strings.Cut(cursor, ".")
 	at, err := strconv.ParseInt(created, 10, 64)
 	if err != nil || !found || !plain(id) {
-		return nil, errCursor
+		return nil, dcr.ErrCursor
 	}
 	return &place{id, at}, nil
 }
@@ -36,9 +33,13 @@ func (p place) older(other place) int {
 	return cmp.Or(cmp.Compare(other.created, p.created), strings.Compare(other.id, p.id))
 }
 
+// maxLooked is how many clients a call looks at for what no column knows.
+const maxLooked = 2000
+
 // ListRecentClients lists clients, the last created first, to the microsecond;
 // see [dcr.RecentClientLister]. Indexes find clients as they do for
-// [Store.ListClients].
+// [Store.ListClients]. By a redirect host and the beginning of a name a call looks
+// at no more than 2000 of the clients that the rest of the filter leaves.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	after, err := readCursor(cursor)
 	if err != nil || limit <= 0 {
@@ -65,17 +66,23 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 			return rows, len(places) > 0, err
 		}
 	}
+	looked := 0
 	for size := min(limit+1, maxIDs); ; size = min(max(2*size, pageSize), maxIDs) {
+		if sel.inGo != nil && looked+size > maxLooked {
+			if size = maxLooked - looked; size <= 0 {
+				return clients, after.cursor(), nil
+			}
+		}
 		rows, more, err := read(size)
 		if err != nil {
 			return nil, "", err
 		}
 		for i := range rows {
-			client, err := rows[i].client()
+			client, err := sel.open(&rows[i].stored)
 			switch {
 			case err != nil:
 				return nil, "", err
-			case sel.inGo != nil && !sel.inGo(client):
+			case client == nil:
 			case len(clients) == limit:
 				return clients, next, nil
 			default:
@@ -84,7 +91,7 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 			}
 			after = &place{rows[i].id, rows[i].created}
 		}
-		if !more {
+		if looked += len(rows); !more {
 			return clients, "", nil
 		}
 	}

@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/admin"
 	"github.com/dynreg/dcr/sqlstore"
 )
 
@@ -131,7 +135,7 @@ func (op *operation) measure(ctx context.Context) (times []time.Duration, err er
 
 func operations(store *sqlstore.Store, size int) []operation {
 	random := func() string { return clientID(rand.N(size)) }
-	pending := dcr.StatusPending
+	pending, disabled, document := dcr.StatusPending, dcr.StatusDisabled, dcr.SourceDocument
 	page := func(name string, filter dcr.Filter) operation {
 		return operation{"list 100, " + name, 15, func(ctx context.Context, _ int) error {
 			n := 0
@@ -147,6 +151,22 @@ func operations(store *sqlstore.Store, size int) []operation {
 		return operation{"newest 50, " + name, 15, func(ctx context.Context, _ int) error {
 			_, _, err := store.ListRecentClients(ctx, filter, "", 50)
 			return err
+		}}
+	}
+	pages := func(name, query string) operation {
+		return operation{"admin's page, " + name, 15, func(ctx context.Context, _ int) error {
+			handler, err := admin.NewHandler(&admin.Admin{Store: store}, &admin.PageOptions{
+				Path: "/", Operator: func(*http.Request) (string, error) { return "bench", nil },
+			})
+			if err != nil {
+				return err
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/?"+query, nil))
+			if w.Code != http.StatusOK {
+				return errors.New(w.Body.String())
+			}
+			return nil
 		}}
 	}
 	count := func(name string, filter dcr.Filter) operation {
@@ -185,6 +205,12 @@ func operations(store *sqlstore.Store, size int) []operation {
 		page("of a policy", ofPolicy), page("of no client's policy", dcr.Filter{Policy: "none"}), page("never used", dcr.Filter{NeverActivated: true}),
 		recent("all", dcr.Filter{}), recent("active", dcr.Filter{Status: &active}), recent("never used", dcr.Filter{NeverActivated: true}),
 		recent("of a caller", ofCaller), recent("of a policy", ofPolicy), recent("used before", dcr.Filter{UsedBefore: created(size / 10)}),
+		recent("of a host", dcr.Filter{RedirectHost: "app.example.com"}), recent("of no client's host", dcr.Filter{RedirectHost: "none.example.com"}),
+		recent("of a name", dcr.Filter{NamePrefix: "my dynamic"}), recent("of no client's name", dcr.Filter{NamePrefix: "none"}),
+		recent("disabled, of documents", dcr.Filter{Status: &disabled, Source: &document}), recent("idle, of a caller", dcr.Filter{UsedBefore: created(size / 2), RegisteredBy: caller(7)}),
+		recent("never used, of no client's host", dcr.Filter{NeverActivated: true, RedirectHost: "none.example.com"}),
+		pages("newest", ""), pages("of a host", "host=app.example.com"), pages("of no client's host", "host=none.example.com"), pages("of no client's name", "name=none"),
+		pages("never used, of a caller", "used=never&by="+caller(7)), pages("waiting, of no client's host", "status=waiting&host=none.example.com"),
 		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay), count("active", dcr.Filter{Status: &active}),
 		count("of a policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
 		{"evict", 20, func(ctx context.Context, _ int) error { _, _, err := store.EvictClient(ctx, created(size)); return err }},

@@ -112,9 +112,13 @@ type encryptedRecent struct {
 	inside dcr.RecentClientLister
 }
 
+// maxLooked is how many clients a call decrypts, more or less.
+const maxLooked = 2000
+
 func (r encryptedRecent) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	inside, opened := r.store.filter(filter)
-	for next = cursor; len(clients) < limit; {
+	looked := 0
+	for next = cursor; len(clients) < limit && looked < maxLooked; {
 		var page []*dcr.Client
 		if page, next, err = r.inside.ListRecentClients(ctx, inside, next, limit-len(clients)); err != nil {
 			return nil, "", err
@@ -128,7 +132,7 @@ func (r encryptedRecent) ListRecentClients(ctx context.Context, filter dcr.Filte
 				clients = append(clients, client)
 			}
 		}
-		if next == "" {
+		if looked += len(page); next == "" {
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,4 +115,73 @@ func ids(clients []*dcr.Client) (ids []string) {
 		ids = append(ids, client.ID)
 	}
 	return ids
+}
+
+// TestSearchInParts holds that a search by what no column knows stops in time, and
+// goes on where it stopped.
+func TestSearchInParts(t *testing.T) {
+	everywhere(t, func(t *testing.T, d database) {
+		store, db := d.store(t, nil)
+		begin := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+		const others = 3000
+		for from := 0; from < others; from += 1000 {
+			var rows []string
+			for n := from; n < from+1000; n++ {
+				client := dcr.NewClient()
+				client.ID, client.ClientName, client.Source, client.CreatedAt = fmt.Sprintf("other-%05d", n), "Other", dcr.SourceDynamic, begin.Add(time.Duration(n)*time.Second)
+				if n == others/2 {
+					client.ClientName = "Escaped"
+				}
+				document, err := client.MarshalJSON()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == others/2 { // as writers in other languages may
+					escape := `\u0045scaped`
+					if d.dialect == sqlstore.MySQL {
+						escape = `\` + escape
+					}
+					document = []byte(strings.Replace(string(document), "Escaped", escape, 1))
+				}
+				rows = append(rows, fmt.Sprintf("('', '%s', '%s', %d, '%s')", client.ID, client.Source, client.CreatedAt.UnixMicro(), document))
+			}
+			if _, err := db.Exec("INSERT INTO dcr_clients (tenant, client_id, source, created_at, document) VALUES " + strings.Join(rows, ", ")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, name := range []string{"Needle one", `\Needle "two"`} {
+			client := dcr.NewClient()
+			client.ID, client.ClientName, client.Source, client.CreatedAt = fmt.Sprint("needle-", i), name, dcr.SourceDynamic, begin.Add(time.Duration(i)*others*time.Second)
+			client.RedirectURIs = []string{"https://Needle.example.com/cb"}
+			if err := store.Add(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			filter dcr.Filter
+			pages  [][]string
+		}{
+			{dcr.Filter{NamePrefix: "needle"}, [][]string{nil, {"needle-0"}}},
+			{dcr.Filter{NamePrefix: `\needle "`}, [][]string{{"needle-1"}, nil}},
+			{dcr.Filter{RedirectHost: "needle.example.com"}, [][]string{{"needle-1"}, {"needle-0"}}},
+			{dcr.Filter{NamePrefix: "escaped"}, [][]string{{"other-01500"}, nil}},
+			{dcr.Filter{NamePrefix: "needle", NeverActivated: true}, [][]string{nil, {"needle-0"}}},
+			{dcr.Filter{NamePrefix: "needle", CreatedBefore: begin.Add(time.Minute)}, [][]string{{"needle-0"}}},
+		} {
+			cursor := ""
+			for i, want := range c.pages {
+				page, next, err := store.ListRecentClients(t.Context(), c.filter, cursor, 5)
+				if err != nil || !slices.Equal(ids(page), want) {
+					t.Errorf("%+v: page %d has %q, error %v, not %q", c.filter, i, ids(page), err, want)
+				}
+				if last := i == len(c.pages)-1; last != (next == "") {
+					t.Errorf("%+v: page %d of %d is followed by %q", c.filter, i, len(c.pages), next)
+				}
+				cursor = next
+			}
+		}
+		if _, _, err := store.ListRecentClients(t.Context(), dcr.Filter{}, "x", 5); !errors.Is(err, dcr.ErrCursor) {
+			t.Errorf("a cursor that is none: %v", err)
+		}
+	})
 }

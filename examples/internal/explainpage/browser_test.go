@@ -6,67 +6,65 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/dynreg/dcr/examples/internal/chromium"
 )
 
 // The page in a browser: what hostile requests hold is shown and does nothing, it is
 // read on a phone as at a desk, light and dark, and is used by keys alone.
 func TestChromium(t *testing.T) {
-	b := startBrowser(t)
+	b := chromium.Start(t)
 	server := httptest.NewServer(newPage(t))
 	t.Cleanup(server.Close)
 	open := func(query url.Values) {
-		b.load(func() { b.call("Page.navigate", object{"url": server.URL + "/?" + query.Encode()}, nil) })
+		b.Open(server.URL + "/?" + query.Encode())
 	}
 
 	for _, width := range []int{360, 1200} {
 		for _, scheme := range []string{"light", "dark"} {
 			name := fmt.Sprintf("%s %d", scheme, width)
 			t.Run(name, func(t *testing.T) {
-				b.resize(width, scheme)
+				b.Resize(width, scheme)
 				open(url.Values{"request": {hostileRequest()}, "preset": {"mcp"}})
-				if title := b.evaluate("document.title"); title != "400 - What would become of a registration" {
+				if title := b.Evaluate("document.title"); title != "400 - What would become of a registration" {
 					t.Errorf("the title is %q", title)
 				}
-				if foreign := b.evaluate("document.querySelectorAll('script, img, iframe, object, style ~ style, [onerror], [onmouseover]').length"); foreign != "0" {
+				if foreign := b.Evaluate("document.querySelectorAll('script, img, iframe, object, style ~ style, [onerror], [onmouseover]').length"); foreign != "0" {
 					t.Errorf("%s elements got in", foreign)
 				}
-				if hidden := b.evaluate("document.querySelectorAll('li').length > 5 && document.querySelector('h2').offsetHeight > 0"); hidden != "true" {
+				if hidden := b.Evaluate("document.querySelectorAll('li').length > 5 && document.querySelector('h2').offsetHeight > 0"); hidden != "true" {
 					t.Error("the decision is not seen")
 				}
-				if fits := b.evaluate("document.documentElement.scrollWidth <= " + fmt.Sprint(width)); fits != "true" {
+				if fits := b.Evaluate("document.documentElement.scrollWidth <= " + fmt.Sprint(width)); fits != "true" {
 					t.Error("the page is wider than the screen")
 				}
-				light := b.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+				light := b.Evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 				if light != (scheme == "light") {
 					t.Error("the page is of the other color scheme")
 				}
-				b.screenshot("hostile " + name)
+				b.Screenshot("hostile " + name)
 				open(url.Values{"client": {"Cursor"}, "preset": {"mcp"}})
-				b.screenshot("Cursor " + name)
+				b.Screenshot("Cursor " + name)
 			})
 		}
 	}
 
 	t.Run("keys", func(t *testing.T) {
 		open(nil)
-		b.press("Tab", "ArrowDown", "Tab", "ArrowDown", "Tab", "Tab") // the first client, the first policy, past the request
-		if at := b.evaluate("document.activeElement.tagName"); at != "BUTTON" {
+		b.Press("Tab", "ArrowDown", "Tab", "ArrowDown", "Tab", "Tab") // the first client, the first policy, past the request
+		if at := b.Evaluate("document.activeElement.tagName"); at != "BUTTON" {
 			t.Fatalf("the keys lead to %s", at)
 		}
-		b.load(func() { b.press("Enter") })
-		if said := b.evaluate("document.querySelector('#decision').textContent"); !strings.HasPrefix(said, "201") {
+		b.Load(func() { b.Press("Enter") })
+		if said := b.Evaluate("document.querySelector('#decision').textContent"); !strings.HasPrefix(said, "201") {
 			t.Errorf("it says %q", said)
 		}
-		if at := b.evaluate("client.value + ' ' + preset.value"); at != "Claude mcp" {
+		if at := b.Evaluate("client.value + ' ' + preset.value"); at != "Claude mcp" {
 			t.Errorf("chosen are %s", at)
 		}
 	})
 
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, said := range b.said {
-		if !strings.Contains(said, "favicon.ico") {
-			t.Errorf("the browser complains: %s", said)
-		}
+	for _, said := range b.Complaints() {
+		t.Errorf("the browser complains: %s", said)
 	}
 }

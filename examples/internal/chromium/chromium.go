@@ -1,4 +1,5 @@
-package explainpage_test
+// Package chromium drives a headless Chromium in tests of web pages.
+package chromium
 
 import (
 	"bufio"
@@ -8,15 +9,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// A browser is a headless Chromium with one tab, driven by the DevTools protocol over
+// Browser is a headless Chromium with one tab, driven by the DevTools protocol over
 // a pipe.
-type browser struct {
+type Browser struct {
 	t       *testing.T
 	send    *os.File
 	session string
@@ -52,7 +54,9 @@ func findChromium(t *testing.T) string {
 	return ""
 }
 
-func startBrowser(t *testing.T) *browser {
+// Start starts one for the time of a test, which is skipped where there is none, and
+// without DCR_TEST_LONG.
+func Start(t *testing.T) *Browser {
 	t.Helper()
 	// Root has no sandbox, and what is opened here is our own.
 	command := exec.Command(findChromium(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
@@ -71,7 +75,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	theirIn.Close()
 	theirOut.Close()
-	b := &browser{t: t, send: ourOut, waiting: make(map[int]chan message), loaded: make(chan struct{}, 16)}
+	b := &Browser{t: t, send: ourOut, waiting: make(map[int]chan message), loaded: make(chan struct{}, 16)}
 	t.Cleanup(func() {
 		ourOut.Close() // it ends with its pipe
 		ended := make(chan error, 1)
@@ -85,12 +89,12 @@ func startBrowser(t *testing.T) *browser {
 	})
 	go b.read(ourIn)
 	var target struct{ TargetID string }
-	b.call("Target.createTarget", object{"url": "about:blank"}, &target)
+	b.Call("Target.createTarget", object{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
-	b.call("Target.attachToTarget", object{"targetId": target.TargetID, "flatten": true}, &attached)
+	b.Call("Target.attachToTarget", object{"targetId": target.TargetID, "flatten": true}, &attached)
 	b.session = attached.SessionID
 	for _, domain := range []string{"Page", "Runtime", "Log"} {
-		b.call(domain+".enable", nil, nil)
+		b.Call(domain+".enable", nil, nil)
 	}
 	return b
 }
@@ -98,7 +102,7 @@ func startBrowser(t *testing.T) *browser {
 type object = map[string]any
 
 // read takes what the browser says until it ends.
-func (b *browser) read(from *os.File) {
+func (b *Browser) read(from *os.File) {
 	defer from.Close()
 	lines := bufio.NewReader(from)
 	for {
@@ -123,8 +127,8 @@ func (b *browser) read(from *os.File) {
 	}
 }
 
-// call asks the browser for something.
-func (b *browser) call(method string, params, result any) {
+// Call asks the browser for something.
+func (b *Browser) Call(method string, params, result any) {
 	b.t.Helper()
 	answered := make(chan message, 1)
 	b.mu.Lock()
@@ -161,8 +165,8 @@ func (b *browser) call(method string, params, result any) {
 	}
 }
 
-// load waits for a page that something opens.
-func (b *browser) load(open func()) {
+// Load waits for a page that something opens.
+func (b *Browser) Load(open func()) {
 	b.t.Helper()
 	for len(b.loaded) > 0 {
 		<-b.loaded
@@ -175,16 +179,16 @@ func (b *browser) load(open func()) {
 	}
 }
 
-// evaluate runs a script from outside the page, which no policy of the page's stops.
-func (b *browser) evaluate(script string) string {
+// Evaluate runs a script from outside the page, which no policy of the page's stops.
+func (b *Browser) Evaluate(script string) string {
 	b.t.Helper()
 	var got struct{ Result struct{ Value any } }
-	b.call("Runtime.evaluate", object{"expression": script, "returnByValue": true}, &got)
+	b.Call("Runtime.evaluate", object{"expression": script, "returnByValue": true}, &got)
 	return fmt.Sprint(got.Result.Value)
 }
 
-// press presses keys, as somebody without a mouse does.
-func (b *browser) press(keys ...string) {
+// Press presses keys, as somebody without a mouse does.
+func (b *Browser) Press(keys ...string) {
 	b.t.Helper()
 	codes := map[string]int{"Tab": 9, "Enter": 13, "ArrowDown": 40}
 	for _, key := range keys {
@@ -193,27 +197,27 @@ func (b *browser) press(keys ...string) {
 			if key == "Enter" && kind == "keyDown" {
 				event["text"] = "\r"
 			}
-			b.call("Input.dispatchKeyEvent", event, nil)
+			b.Call("Input.dispatchKeyEvent", event, nil)
 		}
 	}
 }
 
-// resize makes the tab a phone's, or a desk's, in a color scheme.
-func (b *browser) resize(width int, scheme string) {
+// Resize makes the tab a phone's, or a desk's, in a color scheme.
+func (b *Browser) Resize(width int, scheme string) {
 	b.t.Helper()
-	b.call("Emulation.setDeviceMetricsOverride", object{"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
-	b.call("Emulation.setEmulatedMedia", object{"features": []object{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.Call("Emulation.setDeviceMetricsOverride", object{"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
+	b.Call("Emulation.setEmulatedMedia", object{"features": []object{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// screenshot keeps what is seen, where DCR_TEST_SCREENSHOTS names a directory.
-func (b *browser) screenshot(name string) {
+// Screenshot keeps what is seen, where DCR_TEST_SCREENSHOTS names a directory.
+func (b *Browser) Screenshot(name string) {
 	b.t.Helper()
 	directory := os.Getenv("DCR_TEST_SCREENSHOTS")
 	if directory == "" {
 		return
 	}
 	var shot struct{ Data string }
-	b.call("Page.captureScreenshot", object{"captureBeyondViewport": true}, &shot)
+	b.Call("Page.captureScreenshot", object{"captureBeyondViewport": true}, &shot)
 	png, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(directory, strings.ReplaceAll(name, " ", "-")+".png"), png, 0o644)
@@ -221,4 +225,18 @@ func (b *browser) screenshot(name string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// Complaints are what the console and the log of the browser have, but for a missing
+// favicon.
+func (b *Browser) Complaints() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.said), func(said string) bool { return strings.Contains(said, "favicon.ico") })
+}
+
+// Open opens a page.
+func (b *Browser) Open(address string) {
+	b.t.Helper()
+	b.Load(func() { b.Call("Page.navigate", object{"url": address}, nil) })
 }

@@ -1,0 +1,139 @@
+package admin
+
+// The page of one client: all that is known of it but its secrets.
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+)
+
+// clientPage is all that the page of a client says.
+type clientPage struct {
+	summary
+	Seen        string // what an action on it must still find; see seenAs
+	NeedsSecret bool
+	IsDocument  bool
+	Credentials []string
+	Metadata    []member
+	Settings    []member
+}
+
+// member is a name and a value.
+type member struct{ Name, Value string }
+
+func (p *pages) showClient(r *http.Request) (view, error) {
+	page, err := p.clientPage(r)
+	return view{template: "client", data: page}, err
+}
+
+func (p *pages) clientPage(r *http.Request) (*clientPage, error) {
+	client, err := p.admin.Store.FindByClientID(r.Context(), r.Form.Get("id"))
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := metadataOf(client)
+	if err != nil {
+		return nil, err
+	}
+	return &clientPage{
+		summary: p.summarize(client), Seen: seenAs(client), NeedsSecret: client.NeedsSecret(), IsDocument: client.Source == dcr.SourceDocument,
+		Credentials: credentialsOf(client), Metadata: metadata, Settings: settingsOf(client),
+	}, nil
+}
+
+// seenAs is what the client was like when a page showed it: its version, and when it
+// was first used, which makes no new version.
+func seenAs(client *dcr.Client) string {
+	return fmt.Sprintf("%d.%d", client.Revision, client.ActivatedAt.UnixMicro())
+}
+
+// metadataOf are the client's effective metadata, as they are on the wire.
+func metadataOf(client *dcr.Client) (members []member, err error) {
+	text, err := json.Marshal(client.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.Token() // the brace
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		var plain string
+		if json.Unmarshal(value, &plain) != nil {
+			plain = string(value)
+		}
+		members = append(members, member{name.(string), plain})
+	}
+	return members, nil
+}
+
+// apart are the fields of a client that are no settings: they have a place of their
+// own on the page, and secrets have none.
+var apart = []string{
+	"client_id", "secrets", "registration_tokens", "status", "source", "policy", "registered_by", "notes", "statement", "created_at",
+	"updated_at", "activated_at", "last_used_at", "expires_at", "registered_from", "activated_by", "document",
+}
+
+// settingsOf are the client's settings that the server owns, by their stored names.
+func settingsOf(client *dcr.Client) (settings []member) {
+	value := reflect.ValueOf(client).Elem()
+	for i := range value.NumField() {
+		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" && !slices.Contains(apart, name) {
+			settings = append(settings, member{name, said(value.Field(i).Interface())})
+		}
+	}
+	return settings
+}
+
+// said is a setting in words.
+func said(value any) string {
+	switch value := value.(type) {
+	case bool:
+		if value {
+			return "yes"
+		}
+		return "no"
+	case time.Duration:
+		if value == 0 {
+			return "unlimited"
+		}
+		return value.String()
+	case []string:
+		if value == nil {
+			return "any"
+		}
+		return strings.Join(value, ", ")
+	}
+	return fmt.Sprint(value)
+}
+
+// credentialsOf names the client's credentials, and nothing of what they are.
+func credentialsOf(client *dcr.Client) (names []string) {
+	name := func(what string, secrets []dcr.Secret) {
+		for _, secret := range secrets {
+			ends := "without an end"
+			if !secret.ExpiresAt.IsZero() {
+				ends = "until " + moment(secret.ExpiresAt)
+			}
+			names = append(names, what+" ("+secret.Type+"), "+ends)
+		}
+	}
+	name("client secret", client.Secrets)
+	name("registration access token", client.RegistrationTokens)
+	return names
+}
