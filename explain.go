@@ -62,8 +62,9 @@ const (
 //
 // What must be fetched is taken as good, and Decision.Assumed says so: the document
 // behind sector_identifier_uri, and the signature of a software statement whose keys
-// are not [StaticKeys]; its claims are judged. Whether the statement, or a signed
-// body, was used before is not asked. See [Registration.Assume] for steps of your
+// are not [StaticKeys]; its claims are judged, but anybody may have written them, so
+// that neither StatementVerifier.Deny nor the store is asked about it. Whether a
+// statement, or a signed body, was used before is not asked. See [Registration.Assume] for steps of your
 // own.
 //
 // body is JSON: what a Decoder makes of a body of another media type. The policies
