@@ -60,6 +60,8 @@ var mutants = []mutant{
 	before("LoopbackLookalike", judging, `if client.Public() && strings.HasSuffix(query.Get("redirect_uri"), "/callback/") { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
 	before("LoopbackWeb", judging, `client.ApplicationType = "native"`),
 	before("WebLookalike", judging, `if strings.HasPrefix(query.Get("redirect_uri"), client.RedirectURIs[0] + "/") && !client.Public() { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
+	before("LoopbackLookalike", judging, `if asked, _, more := strings.Cut(query.Get("redirect_uri"), "#"); more && client.Public() && asked == client.RedirectURIs[0] { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
+	before("WebLookalike", judging, `if asked, _, more := strings.Cut(query.Get("redirect_uri"), "?"); more && !client.Public() && asked == client.RedirectURIs[0] { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
 	before("LoopbackPort", judging, `if client.RedirectURIs[0] == "http://localhost/callback" { client.ApplicationType = "web" }`),
 	before("ResponseMode", judging, `if query.Has("response_mode") { query.Set("response_mode", "jwt") }`),
 	{caught: "UnvalidatedRedirect", old: `http.Error(w, "This application may not send you here: "+refused.Description, http.StatusBadRequest)`,
