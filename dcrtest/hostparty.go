@@ -85,6 +85,25 @@ func (d *driver) both() (parties []*party, err error) {
 	return nil, err
 }
 
+// confidential registers a client that has a secret and one that signs, of those
+// that the server offers. What is wrong with the latter as such, the cases of
+// assertions say.
+func (d *driver) confidential() (parties []*party, err error) {
+	secret, err := d.web(nil)
+	if err == nil {
+		parties = append(parties, secret)
+	} else if !errors.Is(err, errNotOffered) {
+		return nil, err
+	}
+	switch keyed, err := d.keyed(); {
+	case err == nil:
+		return append(parties, keyed), nil
+	case len(parties) == 0:
+		return nil, err
+	}
+	return parties, nil
+}
+
 // keyed registers a client that signs assertions.
 func (d *driver) keyed() (*party, error) {
 	if !d.method("private_key_jwt") {
