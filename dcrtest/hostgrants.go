@@ -39,9 +39,16 @@ func jwtBearerStranger(d *driver) error {
 	if err != nil {
 		return err
 	}
-	p, err := d.web(func(client *dcr.Client) { client.JWKS, err = encodeSet(key) })
+	p, err := d.web(func(client *dcr.Client) {
+		if client.JWKS == nil {
+			client.JWKS, err = encodeSet(key)
+		}
+	})
 	if err != nil {
 		return err
+	}
+	if p.key != nil {
+		key = p.key
 	}
 	own, err := p.own(d)
 	if err != nil {
