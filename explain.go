@@ -55,15 +55,16 @@ const (
 // All that judges a registration judges here too: the limits, every step of the
 // policy, its ShapeResponse, the fixed rules, and whether a software statement has a
 // client already. It judges no caller: one in ctx (ContextWithCaller) is taken as
-// the one who registers, and is charged nothing. Options.NewClientID,
-// NewClientSecret, ModifyResponse and WriteError are not called, nor is room made
-// for the client. Steps find Registration.Explaining set, and as Registration.HTTP a
+// the one who registers, and is charged nothing. Options.Admit, Open,
+// NewClientID, NewClientSecret, ModifyResponse and WriteError are not called, nor is
+// room made for the client. Steps find Registration.Explaining set, and as Registration.HTTP a
 // POST to Options.Endpoint without headers and a connection.
 //
 // What must be fetched is taken as good, and Decision.Assumed says so: the document
 // behind sector_identifier_uri, and the signature of a software statement whose keys
-// are not [StaticKeys]; its claims are judged. Whether the statement, or a signed
-// body, was used before is not asked. See [Registration.Assume] for steps of your
+// are not [StaticKeys]; its claims are judged, but anybody may have written them, so
+// that neither StatementVerifier.Deny nor the store is asked about it. Whether a
+// statement, or a signed body, was used before is not asked. See [Registration.Assume] for steps of your
 // own.
 //
 // body is JSON: what a Decoder makes of a body of another media type. The policies

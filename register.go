@@ -334,8 +334,8 @@ func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.C
 // before the client is written and again after it: of two that are written at
 // once, one at least finds the other and is taken back, on whatever hosts.
 func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.Statement.once == nil || !reg.Statement.once.single {
-		return nil
+	if reg.Statement == nil || reg.Statement.assumed || reg.Statement.once == nil || !reg.Statement.once.single {
+		return nil // an assumed one may be anybody's, who is not told of other clients
 	}
 	store, ok := StoreAs[StatementFinder](h.store)
 	if !ok {

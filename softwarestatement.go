@@ -30,6 +30,7 @@ type SoftwareStatement struct {
 	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
 
 	held    bool // it is the one that the client registered with
+	assumed bool // its signature was not judged, since nothing is fetched for Handler.Explain
 	present memberSet
 	choices map[string][]string // the lists of alternatives that it claims, as those of Request
 	faults  []fault             // claims of the wrong form

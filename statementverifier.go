@@ -99,7 +99,8 @@ type StatementVerifier struct {
 	AllowOtherSoftware bool
 
 	// Deny is asked about every statement that is valid, also about a stored
-	// one when its client is updated. An [*Error] or a bare Code, such as
+	// one when its client is updated, and by Handler.Explain where the keys are
+	// [StaticKeys]. An [*Error] or a bare Code, such as
 	// UnapprovedSoftwareStatement, refuses and is shown; any other error is
 	// logged and answered with a bare 500. If nil, all are approved.
 	Deny func(ctx context.Context, statement *SoftwareStatement) error
@@ -160,6 +161,9 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 		if reg.on.has(fault.member) {
 			return nil, fault.err
 		}
+	}
+	if statement.assumed { // Deny is asked about valid ones alone
+		return statement, nil
 	}
 	return statement, v.ask(ctx, statement)
 }
@@ -281,7 +285,8 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	}
 	statement.Text = text
 	if reg := explainedBy(ctx); reg != nil && !isStatic(v.Issuers[token.Issuer]) {
-		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is taken as good")
+		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is taken as good, as approved and as that of no client yet")
+		statement.assumed = true
 		return statement, token, nil
 	}
 	keys, err := ring.Keys(ctx, token.KeyID())

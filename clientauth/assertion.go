@@ -47,9 +47,30 @@ func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, 
 	if err != nil {
 		return err
 	}
+	token, err := a.read(client, assertion)
+	if errors.Is(err, errOtherMethod) { // then it costs what that of nobody does
+		nobody := standIn(client.ID)
+		if token, err := a.read(nobody, assertion); err == nil {
+			a.verify(ctx, token, nobody)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.verify(ctx, token, client); err != nil {
+		return err
+	}
+	return a.useUp(ctx, replay, client.ID, token)
+}
+
+// errOtherMethod says that the client does not sign, or not so.
+var errOtherMethod = errors.New("the client registered another method or algorithm, or nothing opens its secret")
+
+// read returns what an assertion of client says, judged.
+func (a *Authenticator) read(client *dcr.Client, assertion string) (*jwt.Token, error) {
 	algorithms := a.algorithmsOf(client)
 	if algorithms == nil {
-		return refuse("method", errors.New("the client registered another method, or nothing opens its secret"))
+		return nil, refuse("method", errOtherMethod)
 	}
 	rules := jwt.Rules{MaxBytes: maxAssertion, Algorithms: algorithms, Type: a.acceptsType, Limits: jwt.Limits}
 	oneAudience := false
@@ -57,16 +78,16 @@ func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, 
 		oneAudience = oneAudience || name == "aud" && value.Kind() == strictjson.String
 		return nil
 	})
-	if fault != nil {
-		return refuse("assertion", fault)
+	switch {
+	case fault != nil && fault.Rule == "algorithm":
+		return nil, refuse("assertion", fmt.Errorf("%w: %w", errOtherMethod, fault))
+	case fault != nil:
+		return nil, refuse("assertion", fault)
 	}
 	if err := a.judge(token, client.ID, oneAudience); err != nil {
-		return refuse("assertion", err)
+		return nil, refuse("assertion", err)
 	}
-	if err := a.verify(ctx, token, client); err != nil {
-		return err
-	}
-	return a.useUp(ctx, replay, client.ID, token)
+	return token, nil
 }
 
 // algorithmsOf returns the algorithms by which the client may sign, nil if it
@@ -149,6 +170,14 @@ func (a *Authenticator) verify(ctx context.Context, token *jwt.Token, client *dc
 		}
 		return nil
 	}
+	err := a.verifyByKeys(ctx, token, client)
+	if err != nil && !errors.Is(err, jose.ErrSignature) { // no key was tried: let those of nobody be
+		token.Verify(unknownKeySet().Answering(token.KeyID()))
+	}
+	return err
+}
+
+func (a *Authenticator) verifyByKeys(ctx context.Context, token *jwt.Token, client *dcr.Client) error {
 	jwks, err := a.keys(ctx, client, token.KeyID())
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ type Authenticator struct {
 	RequireType        bool                                           // assertions need the typ client-authentication+jwt or oauth-client-auth+jwt; else one without typ or of typ JWT will do
 	IssuerAudienceOnly bool                                           // aud is the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
 	MaxAge             time.Duration                                  // from now to the exp of an assertion, give or take Skew; if zero, 10 minutes
-	Skew               time.Duration                                  // by which the clocks of clients may differ; if zero, 1 minute; if negative, none
+	Skew               time.Duration                                  // by which the clocks of clients may differ, on all hosts of one Replay the same; if zero, 1 minute; if negative, none
 	DontTouch          bool                                           // do not note the use of the client
 	Logger             *slog.Logger                                   // why a client was refused, at debug, and outages, as errors; if nil, slog.Default
 	Now                func() time.Time                               // if nil, time.Now

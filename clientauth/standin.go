@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/jose"
 )
 
 // standIn takes the place of a client that is not there, so that looking for one
@@ -25,6 +26,15 @@ func standIn(clientID string) *dcr.Client {
 
 // unknownSecret is the hash of a secret that nobody knows.
 var unknownSecret = []dcr.Secret{dcr.HashSecret(dcr.Plaintext(rand.Text() + rand.Text()))}
+
+// unknownKeySet is unknownKeys, read.
+var unknownKeySet = sync.OnceValue(func() *jose.KeySet {
+	keys, err := jose.ParseKeySet(unknownKeys())
+	if err != nil {
+		panic("clientauth: " + err.Error())
+	}
+	return keys
+})
 
 // unknownKeys is a set of keys that nobody signs with: nobody has the private
 // ones, and the modulus, which is as good as any, has none.

@@ -53,9 +53,9 @@ type HostFinding struct {
 // it. What a server does not say it offers is skipped.
 //
 // The clients are registered in the store, under the rules of
-// [dcr.DefaultValidator]: a native one without credentials, which redirects to
-// http://127.0.0.1, and confidential ones, which redirect to
-// https://app.example.com, where nothing is sent.
+// [dcr.DefaultValidator], by the methods that the server says it knows: a native one
+// without credentials, which redirects to http://127.0.0.1, and others, confidential
+// where they may be, which redirect to https://app.example.com, where nothing is sent.
 //
 //	func TestMyServer(t *testing.T) {
 //		dcrtest.TestHost(t, dcrtest.Host{

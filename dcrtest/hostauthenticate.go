@@ -79,7 +79,7 @@ func (d *driver) stronger(method string) (*party, string, error) {
 }
 
 func noCredentials(d *driver) error {
-	p, err := d.web(nil)
+	p, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func noCredentials(d *driver) error {
 }
 
 func wrongSecret(d *driver) error {
-	p, err := d.web(nil)
+	p, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func wrongSecret(d *driver) error {
 }
 
 func expiredSecret(d *driver) error {
-	p, err := d.web(nil)
+	p, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func formEncodedBasic(d *driver) error {
 		return fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks client_secret_basic", errNotOffered)
 	}
 	const secret = "a+b/c=d %41:é"
-	p, err := d.web(func(client *dcr.Client) {
+	p, err := d.withSecret(func(client *dcr.Client) {
 		client.ID = "app 1/2+3%41:~" + client.ID
 		client.Secrets = []dcr.Secret{dcr.HashSecret(secret)}
 	})
@@ -259,7 +259,7 @@ func assertionSignature(d *driver) error {
 		if err != nil {
 			return "", err
 		}
-		foreign.id = p.key.id
+		foreign.id, foreign.typ = p.key.id, p.key.typ
 		return foreign.assertion(p.ID, d.audience, time.Minute)
 	})
 }

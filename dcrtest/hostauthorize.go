@@ -54,7 +54,7 @@ func loopbackLookalike(d *driver) error {
 	return d.lookalikes(p,
 		"http://localhost/callback", "http://localhost:49321/callback", "http://[::1]:49321/callback", "https://127.0.0.1/callback", "https://127.0.0.1:49321/callback",
 		"http://user@127.0.0.1/callback", "http://user:pass@127.0.0.1:49321/callback", "http://127.0.0.2/callback", "http://127.0.0.1.evil.example/callback", "http://127.0.0.1@evil.example/callback",
-		"http://127.0.0.1/other", "http://127.0.0.1/callback/", "http://127.0.0.1/callback/../other", "http://127.0.0.1/callback?to=evil", "http://127.0.0.1/callback#fragment",
+		"http://127.0.0.1/other", "http://127.0.0.1/callback/", "http://127.0.0.1/callback/../other", "http://127.0.0.1/callback?to=evil", "http://127.0.0.1/callback#to=evil",
 	)
 }
 
@@ -76,7 +76,7 @@ func webLookalike(d *driver) error {
 	return d.lookalikes(p,
 		"http://app.example.com/callback", "https://user@app.example.com/callback", "https://app.example.com:8443/callback", "https://app.example.com@evil.example/callback",
 		"https://app.example.com.evil.example/callback", "https://sub.app.example.com/callback", "https://app.example.com/other", "https://app.example.com/callback/",
-		"https://app.example.com/callback/../other", "https://app.example.com/callback/more", "https://app.example.com/callback?to=evil", "https://app.example.com/callback#fragment", "https://app.example.com/Callback",
+		"https://app.example.com/callback/../other", "https://app.example.com/callback/more", "https://app.example.com/callback?to=evil", "https://app.example.com/callback#to=evil", "https://app.example.com/Callback",
 	)
 }
 
@@ -115,7 +115,7 @@ func (d *driver) lookalikes(p *party, uris ...string) error {
 		if err != nil {
 			return err
 		}
-		if landed.code != "" && landed.to != p.RedirectURIs[0] {
+		if landed.code != "" && (landed.to != p.RedirectURIs[0] || strings.Contains(landed.whole, "to=evil")) {
 			sent = append(sent, uri)
 		}
 	}

@@ -146,6 +146,7 @@ func (d *driver) call(endpoint string, by credentials, form url.Values) (answer,
 // landing is where an authorization request took the browser.
 type landing struct {
 	to     string // without query and fragment; "" for a page of the server's own
+	whole  string // with them
 	code   string
 	err    string // the error that was sent there
 	status int    // of the last answer
@@ -201,7 +202,7 @@ func (d *driver) open(query url.Values) (landing, error) {
 	if fragment, err := url.ParseQuery(to.Fragment); err == nil && sent.Get("code")+sent.Get("error") == "" {
 		sent = fragment
 	}
-	landed.code, landed.err = sent.Get("code"), sent.Get("error")
+	landed.code, landed.err, landed.whole = sent.Get("code"), sent.Get("error"), to.String()
 	to.RawQuery, to.Fragment, to.RawFragment = "", "", ""
 	landed.to = to.String()
 	return landed, nil

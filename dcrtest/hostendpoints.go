@@ -84,7 +84,7 @@ func introspectionAnonymous(d *driver) error {
 	if err := d.needs(d.document.Introspection, "introspection_endpoint"); err != nil {
 		return err
 	}
-	p, err := d.web(nil)
+	p, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func introspectionEnded(d *driver) error {
 	if err := d.needs(d.document.Introspection, "introspection_endpoint"); err != nil {
 		return err
 	}
-	resource, err := d.web(nil)
+	resource, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func introspectionEnded(d *driver) error {
 			return d.change(p, func(client *dcr.Client) { client.Status = dcr.StatusDisabled })
 		},
 	} {
-		p, err := d.web(nil)
+		p, err := d.withSecret(nil)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (d *driver) survives(attempts func(p *party) (map[string]credentials, error
 	if err := d.needs(d.document.Revocation, "revocation_endpoint"); err != nil {
 		return err
 	}
-	p, err := d.web(nil)
+	p, err := d.withSecret(nil)
 	if err != nil {
 		return err
 	}

@@ -39,9 +39,16 @@ func jwtBearerStranger(d *driver) error {
 	if err != nil {
 		return err
 	}
-	p, err := d.web(func(client *dcr.Client) { client.JWKS, err = encodeSet(key) })
+	p, err := d.web(func(client *dcr.Client) {
+		if client.JWKS == nil {
+			client.JWKS, err = encodeSet(key)
+		}
+	})
 	if err != nil {
 		return err
+	}
+	if p.key != nil {
+		key = p.key
 	}
 	own, err := p.own(d)
 	if err != nil {
@@ -83,19 +90,21 @@ func refreshNoSecret(d *driver) error {
 	})
 }
 
-// refreshBy reports by which credentials a confidential client can refresh.
+// refreshBy reports by which credentials confidential clients can refresh.
 func (d *driver) refreshBy(attempts func(p *party) map[string]credentials) error {
-	p, err := d.web(nil)
+	parties, err := d.confidential()
 	if err != nil {
 		return err
 	}
-	for what, by := range attempts(p) {
-		token, err := d.refreshToken(p)
-		if err != nil {
-			return err
-		}
-		if err := d.refusedBy(by, refreshForm(token), "refreshed tokens of %s by %s", p.what, what); err != nil {
-			return err
+	for _, p := range parties {
+		for what, by := range attempts(p) {
+			token, err := d.refreshToken(p)
+			if err != nil {
+				return err
+			}
+			if err := d.refusedBy(by, refreshForm(token), "refreshed tokens of %s by %s", p.what, what); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -52,9 +52,26 @@ func (d *driver) nativeAt(redirectURI string) (*party, error) {
 	return d.register("a public native client", metadata{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none"}, nil)
 }
 
-// web registers a confidential client with a secret. change, if not nil, edits
-// the client before it is stored.
+// web registers a client on a web site, of those that the server offers: with a
+// secret, else one that signs, else a public one. change, if not nil, edits it.
 func (d *driver) web(change func(*dcr.Client)) (*party, error) {
+	p, err := d.withSecret(change)
+	if !errors.Is(err, errNotOffered) {
+		return p, err
+	}
+	if p, err = d.keyed(); err == nil && change != nil {
+		change(p.Client)
+		err = d.store.Update(d.ctx, p.Client)
+	}
+	if !errors.Is(err, errNotOffered) || !d.method("none") {
+		return p, err
+	}
+	return d.register("a public client on a web site", metadata{"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "none"}, change)
+}
+
+// withSecret registers a confidential client with a secret. change, if not nil,
+// edits the client before it is stored.
+func (d *driver) withSecret(change func(*dcr.Client)) (*party, error) {
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
 		if d.method(method) {
 			return d.register("a confidential client", metadata{"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": method}, change)
@@ -72,7 +89,7 @@ func (d *driver) both() (parties []*party, err error) {
 	} else if !errors.Is(err, errNotOffered) {
 		return nil, err
 	}
-	confidential, err := d.web(nil)
+	confidential, err := d.withSecret(nil)
 	if errors.Is(err, errNotOffered) {
 		confidential, err = d.keyed()
 	}
@@ -83,6 +100,25 @@ func (d *driver) both() (parties []*party, err error) {
 		return parties, nil
 	}
 	return nil, err
+}
+
+// confidential registers a client that has a secret and one that signs, of those
+// that the server offers. What is wrong with the latter as such, the cases of
+// assertions say.
+func (d *driver) confidential() (parties []*party, err error) {
+	secret, err := d.withSecret(nil)
+	if err == nil {
+		parties = append(parties, secret)
+	} else if !errors.Is(err, errNotOffered) {
+		return nil, err
+	}
+	switch keyed, err := d.keyed(); {
+	case err == nil:
+		return append(parties, keyed), nil
+	case len(parties) == 0:
+		return nil, err
+	}
+	return parties, nil
 }
 
 // keyed registers a client that signs assertions.
@@ -107,33 +143,34 @@ func (d *driver) keyed() (*party, error) {
 	return p, d.settleAudience(p)
 }
 
-// settleAudience finds out which audience the server wants: its issuer or, as
-// older ones do, its token endpoint.
+// settleAudience finds out which assertions the server wants: for its issuer or,
+// as older ones do, its token endpoint, and of typ JWT or, as newer ones do, of
+// the type that is for nothing else.
 func (d *driver) settleAudience(p *party) error {
-	for _, audience := range []string{d.issuer, d.document.Token} {
-		if d.audience != "" {
-			break
-		}
-		bought, err := d.ticket(p, nil)
-		if err != nil {
-			return err
-		}
-		signed, err := p.key.assertion(p.ID, audience, time.Minute)
-		if err != nil {
-			return err
-		}
-		got, err := d.call(d.document.Token, byAssertion(p.ID, signed), bought.form())
-		if err != nil {
-			return err
-		}
-		if got.issued() {
-			d.audience = audience
+	if d.audience != "" {
+		return nil
+	}
+	for _, p.key.typ = range []string{"JWT", "client-authentication+jwt"} {
+		for _, audience := range []string{d.issuer, d.document.Token} {
+			bought, err := d.ticket(p, nil)
+			if err != nil {
+				return err
+			}
+			signed, err := p.key.assertion(p.ID, audience, time.Minute)
+			if err != nil {
+				return err
+			}
+			got, err := d.call(d.document.Token, byAssertion(p.ID, signed), bought.form())
+			if err != nil {
+				return err
+			}
+			if got.issued() {
+				d.audience = audience
+				return nil
+			}
 		}
 	}
-	if d.audience == "" {
-		return fmt.Errorf("the token endpoint lets no assertion in, of the issuer as audience or its own URL: %w", errUnclear)
-	}
-	return nil
+	return fmt.Errorf("the token endpoint lets no assertion in, of the issuer as audience or its own URL: %w", errUnclear)
 }
 
 // policy is what the clients are registered under: that of an OpenID provider
@@ -258,17 +295,18 @@ type signingKey struct {
 	signer crypto.Signer
 	alg    string
 	id     string
+	typ    string // of its assertions
 }
 
 // newSigningKey makes a key for an algorithm of those that the server takes.
 func newSigningKey(algs []string) (*signingKey, error) {
 	if algs == nil || slices.Contains(algs, "ES256") {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		return &signingKey{key, "ES256", rand.Text()}, err
+		return &signingKey{key, "ES256", rand.Text(), "JWT"}, err
 	}
 	if slices.Contains(algs, "RS256") {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		return &signingKey{key, "RS256", rand.Text()}, err
+		return &signingKey{key, "RS256", rand.Text(), "JWT"}, err
 	}
 	return nil, fmt.Errorf("%w: token_endpoint_auth_signing_alg_values_supported has neither ES256 nor RS256", errNotOffered)
 }
@@ -306,7 +344,7 @@ func (k *signingKey) assertion(clientID, audience string, lifetime time.Duration
 }
 
 func (k *signingKey) sign(payload map[string]any) (string, error) {
-	header, err := json.Marshal(map[string]string{"alg": k.alg, "kid": k.id, "typ": "JWT"})
+	header, err := json.Marshal(map[string]string{"alg": k.alg, "kid": k.id, "typ": k.typ})
 	if err != nil {
 		return "", err
 	}

@@ -132,7 +132,7 @@ func (t *token) good(kind string) bool {
 func key(secret string) string { return dcr.HashSecret(dcr.Plaintext(secret)).Value }
 
 var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html><html lang="en"><title>Consent</title>
-<h1>{{or .View.Name "An application"}} ({{.View.Identity}}) wants to: {{range .Scopes}}{{.}} {{end}}</h1>
+<h1>{{.View.Identity}}{{with .View.Name}}, which calls itself <bdi>{{.}}</bdi>,{{end}} wants to: {{range .Scopes}}{{.}} {{end}}</h1>
 <p>You will be sent to {{.View.RedirectHost}}.{{range .View.Warnings}} {{.}}{{end}}</p>
 <form method="post"><button name="answer" value="yes">Allow</button> <button name="answer" value="no">Deny</button></form>`))
 

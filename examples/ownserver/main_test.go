@@ -1,13 +1,16 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // host is the server, and the person who presses the button.
@@ -39,3 +42,28 @@ var host = dcrtest.Host{
 }
 
 func TestHost(t *testing.T) { dcrtest.TestHost(t, host) }
+
+// TestConsentPage: a name that says who the application is does not stand where the
+// server says it.
+func TestConsentPage(t *testing.T) {
+	client := dcr.NewClient()
+	client.ID, client.RedirectURIs, client.ResponseTypes = "hostile", []string{"https://evil.example/callback"}, []string{"code"}
+	client.ClientName = "<i>Bank (bank.example) wants to say hello. \u05d0"
+	store := memstore.New()
+	if err := store.Add(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	query := url.Values{
+		"client_id": {client.ID}, "redirect_uri": client.RedirectURIs, "response_type": {"code"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+	response, err := http.Get(host.Start(t, store) + "/authorize?" + query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if want := "<h1>evil.example, which calls itself <bdi>&lt;i&gt;Bank (bank.example) wants to say hello. \u05d0</bdi>, wants to:"; err != nil || !strings.Contains(string(page), want) {
+		t.Errorf("%v: the page has not %q: %s", err, want, page)
+	}
+}

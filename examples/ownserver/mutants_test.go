@@ -14,7 +14,7 @@ import (
 
 // mutant is main.go with one trap in it. Each old text stands in main.go once.
 type mutant struct {
-	caught   string // the one case of TestHost that finds it
+	caught   string // the one case of TestHost that finds it, "" for a sound server
 	old, new string
 	more     []string // further pairs of old and new
 }
@@ -32,6 +32,7 @@ const (
 	authenticatr = "s.clients = &clientauth.Authenticator{Store: store, Audience: []string{issuer, issuer + \"/token\"}}"
 	asked        = "\tscopes := client.GrantScopes(t.scopes)\n\tif asked"
 	described    = "\"introspection_endpoint\":"
+	methods      = "TokenEndpointAuthMethods: []string{\"none\", \"client_secret_basic\", \"client_secret_post\", \"private_key_jwt\"}"
 	tokenAt      = "mux.Handle(\"/token\", pages.Wrap(http.HandlerFunc(s.token), \"POST\"))"
 	introspectAt = "s.clients.Require(http.HandlerFunc(s.introspect))"
 	revokeAt     = "s.clients.Require(http.HandlerFunc(s.revoke))"
@@ -54,16 +55,31 @@ func before(caught, text, does string) mutant {
 	return mutant{caught: caught, old: text, new: "\t" + does + "\n" + text}
 }
 
+// lenient lets a client have more than one path.
+const lenient = `if asked := query.Get("redirect_uri"); asked == client.RedirectURIs[0] + "/more" { client.RedirectURIs = append(client.RedirectURIs, asked) }`
+
+// onlyBy is before in a server that knows one method of authentication.
+func onlyBy(method, caught, text, does string) mutant {
+	m := before(caught, text, does)
+	m.more = []string{methods, fmt.Sprintf("TokenEndpointAuthMethods: []string{%q}", method)}
+	return m
+}
+
 var mutants = []mutant{
 	before("LoopbackPort", judging, `client.ApplicationType = "web"`),
 	before("LoopbackLookalike", judging, `if strings.HasPrefix(query.Get("redirect_uri"), "http://localhost") { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
 	before("LoopbackLookalike", judging, `if client.Public() && strings.HasSuffix(query.Get("redirect_uri"), "/callback/") { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
 	before("LoopbackWeb", judging, `client.ApplicationType = "native"`),
 	before("WebLookalike", judging, `if strings.HasPrefix(query.Get("redirect_uri"), client.RedirectURIs[0] + "/") && !client.Public() { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
+	before("LoopbackLookalike", judging, `if asked, _, more := strings.Cut(query.Get("redirect_uri"), "#"); more && client.Public() && asked == client.RedirectURIs[0] { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
+	before("WebLookalike", judging, `if asked, _, more := strings.Cut(query.Get("redirect_uri"), "?"); more && !client.Public() && asked == client.RedirectURIs[0] { client.RedirectURIs = append(client.RedirectURIs, query.Get("redirect_uri")) }`),
 	before("LoopbackPort", judging, `if client.RedirectURIs[0] == "http://localhost/callback" { client.ApplicationType = "web" }`),
 	before("ResponseMode", judging, `if query.Has("response_mode") { query.Set("response_mode", "jwt") }`),
 	{caught: "UnvalidatedRedirect", old: `http.Error(w, "This application may not send you here: "+refused.Description, http.StatusBadRequest)`,
 		new: `s.answer(w, r, query.Get("redirect_uri"), "error", string(refused.Code))`},
+	onlyBy("none", "WebLookalike", judging, lenient),
+	onlyBy("private_key_jwt", "WebLookalike", judging, lenient),
+	{caught: "", old: authenticatr, new: `s.clients = &clientauth.Authenticator{Store: store, Audience: []string{issuer}, Strict: true, RequireType: true, IssuerAudienceOnly: true}`},
 	{caught: "NoChallenge", old: judging, new: "\tclient.RequirePKCE = false\n" + judging, more: []string{verifying, "client.RequirePKCE = false\n\t" + verifying}},
 	{caught: "NoVerifier", old: verifying, new: strings.Replace(verifying, "err != nil", `err != nil && r.PostFormValue("code_verifier") != ""`, 1)},
 	{caught: "WrongVerifier", old: verifying, new: strings.Replace(verifying, "err != nil", `err != nil && (r.PostFormValue("code_verifier") == "" || t.challenge == "")`, 1)},
@@ -78,7 +94,7 @@ var mutants = []mutant{
 	{caught: "CodeOtherClient", old: sameClient, new: `kind != "code" && ` + sameClient},
 	{caught: "CodeOtherRedirect", old: `!good || t.redirectURI != r.PostFormValue("redirect_uri")`, new: `!good`},
 	letIn("StrongerMethod", "", "client.MatchSecret(secret, time.Now())"),
-	letIn("StrongerMethod", "", `client.TokenEndpointAuthMethod == "private_key_jwt" && r.PostFormValue("client_assertion") == "" && secret == ""`),
+	letIn("StrongerMethod", "authorization_code", `client.TokenEndpointAuthMethod == "private_key_jwt" && r.PostFormValue("client_assertion") == "" && secret == ""`),
 	letIn("NoCredentials", "authorization_code", `client.TokenEndpointAuthMethod == "client_secret_basic" && secret == ""`),
 	letIn("WrongSecret", "authorization_code", `client.TokenEndpointAuthMethod == "client_secret_basic" && secret != "" && client.Secrets[0].ExpiresAt.IsZero()`),
 	{caught: "WrongSecret", old: failing, new: failing + `	if errors.Is(err, dcr.InvalidClient) { err = refuse(dcr.InvalidGrant, "no") }` + "\n"},
@@ -97,6 +113,7 @@ var mutants = []mutant{
 	{caught: "RefreshOtherClient", old: sameClient, new: `kind != "refresh" && ` + sameClient},
 	letIn("RefreshWrongSecret", "refresh_token", `client.TokenEndpointAuthMethod == "client_secret_basic" && secret != ""`),
 	letIn("RefreshNoSecret", "refresh_token", `client.TokenEndpointAuthMethod == "client_secret_basic" && secret == ""`),
+	letIn("RefreshNoSecret", "refresh_token", `client.TokenEndpointAuthMethod == "private_key_jwt" && secret == "" && r.PostFormValue("client_assertion") == ""`),
 	{caught: "RefreshWithdrawn", old: hasGrant, new: `case !client.HasGrant(grantType) && grantType != "refresh_token":`},
 	{caught: "ScopeAtAuthorize", old: "scopes: granted.Scopes", new: `scopes: strings.Fields(query.Get("scope"))`, more: []string{"s.respond(t.grant, client, client.GrantScopes(t.scopes))", "s.respond(t.grant, client, t.scopes)"}},
 	{caught: "ScopeWildcard", old: judging, new: "\tclient.Scope = strings.Replace(client.Scope, \"files.*\", \"files.write\", 1)\n" + judging,
@@ -218,7 +235,7 @@ func TestAll(t *testing.T) {
 					t.Log(sentence)
 				}
 			}
-			if !slices.Equal(cases, []string{m.caught}) {
+			if !slices.Equal(cases, strings.Fields(m.caught)) {
 				t.Errorf("found by %q", cases)
 			}
 		})

@@ -146,7 +146,7 @@ func TestCheckClientKeysRefusesRSAKeys(t *testing.T) {
 		{"an RSA key without a modulus", setOf(rsa.with("n", nil)), "keys[0].n is required for the key type"},
 		{"an RSA key without an exponent", setOf(rsa.with("e", nil)), "keys[0].e is required for the key type"},
 		{"a modulus of 2047 bits", setOf(rsa.with("n", b64(short.Bytes()))), "keys[0].n must have at least 2048 bits"},
-		{"a modulus of more than 16384 bits", setOf(rsa.with("n", octets(2049))), "keys[0].n must have at most 16384 bits"},
+		{"a modulus of more than 8192 bits", setOf(rsa.with("n", octets(1025))), "keys[0].n must have at most 8192 bits"},
 		{"an even modulus", setOf(rsa.with("n", octets(257))), "keys[0].n must be odd"},
 		{"padding in a modulus", setOf(rsa.with("n", rsa["n"].(string)+"==")), "keys[0].n must be base64url without padding"},
 		{"a modulus that is a number", setOf(rsa.with("n", 1)), "keys[0].n must be a JSON string"},

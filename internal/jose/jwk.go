@@ -22,10 +22,13 @@ import (
 )
 
 // The bounds of an RSA key. Below the first RFC 7518 section 3.3 forbids it;
-// above the others verification would be slow, or is refused by crypto/rsa.
+// above the others verification is slow, which a stranger who registers a key may
+// ask for at will: crypto/tls draws the line there as well, and crypto/rsa takes no
+// larger exponent.
 const (
 	minRSABits      = 2048
-	maxRSABits      = 16384
+	slowRSABits     = 4096 // above it a key counts as slowAttempts
+	maxRSABits      = 8192
 	maxExponentBits = 31
 )
 
@@ -250,7 +253,7 @@ func (k *jwk) rsa() (crypto.PublicKey, error) {
 	case bits < minRSABits:
 		return nil, wrong("n", "must have at least 2048 bits")
 	case bits > maxRSABits:
-		return nil, wrong("n", "must have at most 16384 bits")
+		return nil, wrong("n", "must have at most 8192 bits")
 	case n.Bit(0) == 0:
 		return nil, wrong("n", "must be odd")
 	case e.BitLen() < 2 || e.BitLen() > maxExponentBits || e.Bit(0) == 0:

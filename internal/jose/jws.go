@@ -28,8 +28,9 @@ var (
 )
 
 const (
-	maxHeader   = 16 << 10 // octets of the encoded header
-	maxAttempts = 8        // keys that are tried for one signature
+	maxHeader    = 16 << 10 // octets of the encoded header
+	maxAttempts  = 8        // keys that are tried for one signature
+	slowAttempts = 4        // as how many of them a slow key counts
 )
 
 var headerLimits = strictjson.Limits{Members: 64, Depth: 8}
@@ -155,7 +156,7 @@ func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err erro
 		if !candidates[i].fits(h.Algorithm, a) {
 			continue
 		}
-		if attempts++; attempts > maxAttempts {
+		if attempts += candidates[i].attempts(); attempts > maxAttempts {
 			break
 		}
 		if a.verifier.Verify(signed, t.signature, candidates[i].public) == nil {

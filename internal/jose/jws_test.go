@@ -1,6 +1,7 @@
 package jose_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -117,6 +118,27 @@ func TestVerifyChoosesTheKey(t *testing.T) {
 			_, header, err := jose.Verify(sign("ES256", test.kid, payload), keySet(test.set...), []string{"ES256"})
 			if err != test.want || header.KeyID != test.kid {
 				t.Errorf("got %+v, %v, want %v", header, err, test.want)
+			}
+		})
+	}
+}
+
+// TestSlowKeysCountForMany: a registrant's own keys are not to keep the server busy.
+func TestSlowKeysCountForMany(t *testing.T) {
+	own := public("RSA")
+	modulus := bytes.Repeat([]byte{0xff}, 1024)
+	slow := own.with("n", b64(modulus), "e", "f____w")
+	for _, test := range []struct {
+		name string
+		set  []members
+		want error
+	}{
+		{"behind one the key is tried", []members{slow, own}, nil},
+		{"behind two it is not", []members{slow, slow, own}, jose.ErrSignature},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, _, err := jose.Verify(sign("RS256", "", payload), keySet(test.set...), []string{"RS256"}); err != test.want {
+				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
 	}

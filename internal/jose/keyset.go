@@ -5,6 +5,7 @@ package jose
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"slices"
 
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -102,4 +103,12 @@ func (s *KeySet) Len() int { return len(s.keys) }
 // alg. EdDSA and Ed25519 are two names of one thing.
 func (k *key) fits(alg string, a algorithm) bool {
 	return a.fits(k.kind) && (k.alg == "" || k.alg == alg || algorithms[k.alg].verifier == a.verifier)
+}
+
+// attempts is as how many of maxAttempts the key counts.
+func (k *key) attempts() int {
+	if public, ok := k.public.(*rsa.PublicKey); ok && public.N.BitLen() > slowRSABits {
+		return slowAttempts
+	}
+	return 1
 }

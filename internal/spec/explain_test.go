@@ -380,6 +380,26 @@ func TestExplainJudgesStatements(t *testing.T) {
 	}
 }
 
+// TestExplainTellsOfNoOtherClient: a statement whose signature is taken as good may be
+// anybody's, who is not to learn that its software has a client, or is denied.
+func TestExplainTellsOfNoOtherClient(t *testing.T) {
+	es, denied := signers()["ES256"], 0
+	handler, store := trusting(t, &dcr.StatementVerifier{
+		OneClient: true,
+		Issuers: map[string]dcr.KeySource{directory: func(ctx context.Context, kid string) ([]byte, error) {
+			return es.keys()(ctx, kid)
+		}},
+		Deny: func(context.Context, *dcr.SoftwareStatement) error { denied++; return nil },
+	})
+	answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(stated()))), 201, "")
+	stored(t, store, 1)
+	denied = 0
+	d := explained(t, handler.(*dcr.Handler), "", fmt.Sprintf(statedBody, newSigner("a stranger's").sign(stated())))
+	if d.Err != nil || len(d.Assumed) != 1 || !strings.Contains(d.Assumed[0], "as that of no client yet") || denied != 0 {
+		t.Errorf("refused with %v, taken as good %q, and Deny was asked %d times", d.Err, d.Assumed, denied)
+	}
+}
+
 // outOfOrder fails in one step.
 type outOfOrder struct {
 	dcr.Validator

@@ -138,16 +138,25 @@ func shownJSON(value json.RawMessage) string {
 	return shown(text.String())
 }
 
+// mostMarks is how many combining marks in a row a script needs; more of them cover
+// the lines around.
+const mostMarks = 4
+
 // shown is what a person sees of a value: no more than fits, and in the place of what
-// nobody sees, such as the characters that turn text around, its JSON escape.
+// nobody sees, such as the characters that turn text around, or what hides others, its
+// JSON escape.
 func shown(value string) string {
 	const longest = 600
 	var text strings.Builder
+	marks := mostMarks // one at the beginning has nothing to stand on
 	for i, r := range value {
 		if text.Len() > longest {
 			return fmt.Sprintf("%s… and %d bytes more", text.String(), len(value)-i)
 		}
-		if unicode.IsPrint(r) {
+		if marks++; !unicode.In(r, unicode.Mn, unicode.Me) {
+			marks = 0
+		}
+		if isVisible(r) && marks <= mostMarks {
 			text.WriteRune(r)
 			continue
 		}
@@ -156,4 +165,10 @@ func shown(value string) string {
 		}
 	}
 	return text.String()
+}
+
+// isVisible leaves out the fillers and selectors that count as printable.
+func isVisible(r rune) bool {
+	return unicode.IsPrint(r) && r != '\u2800' && // a Braille pattern without dots
+		!unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

@@ -65,6 +65,8 @@ func TestThePage(t *testing.T) {
 		{"a client that is not known", url.Values{"client": {"<b>"}}, 400, []string{"No client of that name is known."}},
 		{"a policy that cannot be chosen", url.Values{"request": {`{}`}, "preset": {"fapi2"}}, 400, []string{"There is no such policy."}},
 		{"what nobody sees is shown", url.Values{"request": {hostileRequest()}}, 200, []string{`\u202e\udb40\udc41`, "bytes more", "&lt;script&gt;"}},
+		{"nor is what counts as printable and is not seen", url.Values{"request": {`{"x":"a` + "\u3164\u2800\ufe0f\u034f" + `"}`}}, 200, []string{`a\u3164\u2800\ufe0f\u034f`}},
+		{"marks do not cover the lines around", url.Values{"request": {`{"x":"a` + strings.Repeat("\u0301", 6) + `"}`}}, 200, []string{"a" + strings.Repeat("\u0301", 4) + `\u0301\u0301&#34;`}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			w := get(t, page, test.query)
