@@ -54,7 +54,7 @@ func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 		if ctx.Err() != nil {
 			return refreshed, ctx.Err()
 		}
-		if s.told(ctx, client.ID, err) == nil && isFresh(after, s.opts.Now()) {
+		if s.told(ctx, client.ID, err) == nil && s.isFresh(after, s.opts.Now()) {
 			refreshed++
 		}
 	}
