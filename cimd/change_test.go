@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +280,47 @@ func TestRefresh(t *testing.T) {
 	wantOutcome(t, "and waits for nothing", outcome(t, err), "ok")
 	_, err = w.store.Refresh(t.Context(), "nobody")
 	wantOutcome(t, "of an id that is no URL", outcome(t, err), "client_id.form")
+}
+
+// TestRefreshWhileSomebodyLooks: who waits for a document that the operator looks at
+// goes on as if nobody did.
+func TestRefreshWhileSomebodyLooks(t *testing.T) {
+	var gate atomic.Pointer[chan struct{}]
+	opened := make(chan struct{}, 100)
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) {
+			if hold := gate.Swap(nil); hold != nil {
+				<-*hold
+			}
+			return "", nil
+		}
+		opts.Open = func(context.Context) bool { opened <- struct{}{}; return true }
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.publisher.Misbehave("/client", dcrtest.Fails)
+	w.pass(2 * time.Hour)
+	for range 20 {
+		w.pass(time.Minute) // past the backoff
+		for len(opened) > 0 {
+			<-opened
+		}
+		hold := make(chan struct{})
+		gate.Store(&hold)
+		refreshed := make(chan error)
+		go func() { _, err := w.store.Refresh(context.Background(), id); refreshed <- err }()
+		<-opened // by the look, which waits in Admit
+		found := make(chan string)
+		go func() { found <- find(t, w.store, id) }()
+		<-opened
+		for range 100 {
+			runtime.Gosched() // it is about to wait for that look
+		}
+		close(hold)
+		wantOutcome(t, "it goes on as it is", <-found, "ok")
+		wantOutcome(t, "the operator is told", outcome(t, <-refreshed), "unavailable")
+	}
 }
 
 // TestRefreshUsed: a client that only refreshes its tokens does not end.

@@ -61,6 +61,18 @@ func (s *Store) begin(ctx context.Context, id string, u *url.URL, why mode) *fli
 	return f
 }
 
+// lookNow returns what becomes of a look at a document that is due. The operator's look
+// tells of an outage in the place of what is known, so that is looked at again.
+func (s *Store) lookNow(ctx context.Context, id string, u *url.URL) (*dcr.Client, error) {
+	for {
+		f := s.begin(ctx, id, u, due)
+		client, err := f.wait(ctx)
+		if f.mode != forced || !isOutage(err) {
+			return client, err
+		}
+	}
+}
+
 func (s *Store) fly(ctx context.Context, id string, u *url.URL, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, flightTime)
 	defer cancel()

@@ -50,7 +50,7 @@ func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 		if err != nil {
 			continue // it is not fetched any more
 		}
-		after, err := s.begin(ctx, client.ID, u, due).wait(ctx)
+		after, err := s.lookNow(ctx, client.ID, u)
 		if ctx.Err() != nil {
 			return refreshed, ctx.Err()
 		}

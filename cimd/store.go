@@ -124,7 +124,7 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 		}
 		return s.shown(client), nil
 	}
-	client, err = s.begin(ctx, clientID, u, due).wait(ctx)
+	client, err = s.lookNow(ctx, clientID, u)
 	return client, s.told(ctx, clientID, err)
 }
 
