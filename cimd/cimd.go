@@ -93,7 +93,7 @@ type Options struct {
 	Changed func(ctx context.Context, before, after *dcr.Client, members []string) error
 
 	// AfterDelete is told of a row that was deleted to make room, as in
-	// dcr.Options. An error is logged. If nil, nothing.
+	// dcr.Options. An error, or a panic, is logged. If nil, nothing.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
 	Open   func(ctx context.Context) bool             // whether documents are taken now; if nil, they are

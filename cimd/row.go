@@ -311,12 +311,26 @@ func (s *Store) add(ctx context.Context, client *dcr.Client, makeRoom bool) (evi
 
 // evicted tells the host of a client that made room.
 func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
-	if s.opts.AfterDelete != nil {
-		if err := s.opts.AfterDelete(ctx, client); err != nil {
-			s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
-		}
+	if err := s.afterDelete(ctx, client); err != nil {
+		s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
 	}
 	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
+}
+
+// afterDelete runs the host's hook for a client that is gone, even where nobody waits
+// for the one that it made room for.
+func (s *Store) afterDelete(ctx context.Context, client *dcr.Client) (err error) {
+	if s.opts.AfterDelete == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
+	defer cancel()
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = s.panicked(ctx, client.ID, panicked)
+		}
+	}()
+	return s.opts.AfterDelete(ctx, client)
 }
 
 // maxOldest is how many clients one reading of the store finds to evict.

@@ -206,6 +206,34 @@ func TestCeiling(t *testing.T) {
 	wantOutcome(t, "it goes on from memory", find(t, w.store.Known(), ids[4]), "ok")
 }
 
+// TestCeilingHook: what becomes of AfterDelete is nothing to who uses the client that
+// there is room for now, and who goes away does not end it.
+func TestCeilingHook(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	told := 0
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.MaxStored = 1
+		opts.AfterDelete = func(ctx context.Context, _ *dcr.Client) error {
+			told++
+			cancel()
+			if err := ctx.Err(); err != nil {
+				t.Error(err)
+			}
+			panic("a bug")
+		}
+	})
+	for _, path := range []string{"/first", "/second"} {
+		id := w.publisher.Publish(path, []byte(app))
+		mustFind(t, w.store, id)
+		if err := w.store.TouchClient(ctx, id, w.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	if told != 1 || len(w.happened(dcr.ClientEvicted)) != 1 {
+		t.Errorf("told %d times", told)
+	}
+}
+
 // TestCeilingFollowsUse: who was used since the oldest were found makes no room.
 func TestCeilingFollowsUse(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) { opts.MaxStored = 3 })
