@@ -101,7 +101,7 @@ func (reg *Registration) settle(f *registered, fallback string) error {
 func (reg *Registration) pick(f *registered, fallback string, supported []string) (string, error) {
 	asked := f.Text(&reg.Client.Metadata)
 	name, list := f.Name, lists[f.Place].name
-	choices := reg.choices(list)
+	choices := reg.Choices(list)
 	blamed, sentence := list, "must contain one of: %s"
 	switch {
 	case asked != "" && choices != nil && !slices.Contains(choices, asked):
@@ -143,9 +143,11 @@ func weakness(method string) int {
 	return 1
 }
 
-// choices are the alternatives that are left of the list of that name, nil where
-// there are none.
-func (reg *Registration) choices(list string) []string {
+// Choices returns the alternatives to a member that count, of the list of that name
+// (OpenID Connect RP Metadata Choices 1.0): those of the request or, where a software
+// statement has the say about them, what that leaves; nil if there are none. It is
+// known once ValidateSoftwareStatement has run.
+func (reg *Registration) Choices(list string) []string {
 	if settled, claimed := reg.alternatives[list]; claimed {
 		return settled
 	}

@@ -109,8 +109,9 @@ type Registration struct {
 	// first. If false, the answer tells what was put there.
 	ExactDefaults bool
 
-	now             func() time.Time
-	at              time.Time           // what now said, zero before it was asked
+	Clock func() time.Time // what Now asks: Options.Now in a Handler; if nil, time.Now
+
+	at              time.Time           // what Clock said, zero before it was asked
 	on              features            // the features that Capabilities turns on
 	statementMerged bool                // the statement's claims are in Client
 	claims          *SoftwareStatement  // what is claimed of the client, and the rules for it; nil where it is held to nothing
@@ -130,11 +131,11 @@ type Registration struct {
 	validator       Validator   // under which a Handler judges
 }
 
-// Now is the time of the registration: what the host's clock, Options.Now in a
-// [Handler], showed when it was first asked for.
+// Now is the time of the registration: what Clock showed when it was first asked
+// for.
 func (reg *Registration) Now() time.Time {
 	if reg.at.IsZero() {
-		now := reg.now
+		now := reg.Clock
 		if now == nil {
 			now = time.Now
 		}

@@ -196,7 +196,7 @@ func (reg *Registration) checkFixedRules() error {
 	}
 	plain := &Registration{
 		Request: reg.Request, Statement: cmp.Or(reg.claims, reg.Statement), Caller: reg.Caller, Limits: reg.Limits, Readable: reg.Readable,
-		now: reg.now, canSeal: reg.canSeal, ExactDefaults: reg.ExactDefaults, plain: true,
+		Clock: reg.Clock, canSeal: reg.canSeal, ExactDefaults: reg.ExactDefaults, plain: true,
 	}
 	standard := DefaultValidator{
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,

@@ -132,7 +132,7 @@ func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 
 // prepare sets up a registration under a policy and returns its validator.
 func (h *Handler) prepare(reg *Registration, policy string) (Validator, error) {
-	reg.Limits, reg.now, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
+	reg.Limits, reg.Clock, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
 	reg.Items, reg.policy = make(map[string]any), policy
 	validator, err := h.validator(policy)
 	reg.validator = validator

@@ -108,7 +108,7 @@ func (s *Store) find(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	s.mu.Lock()
 	now := time.Now()
 	s.missing.expire(now)
-	if entry := s.found.get(clientID, now); entry != nil {
+	if entry := s.found.get(clientID, now); entry != nil && (what.known || !entry.known) {
 		client := entry.client
 		s.mu.Unlock()
 		return client.Clone(), nil
@@ -163,7 +163,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		switch {
 		case l.overrun:
 		case l.err == nil:
-			s.found.PutSized(clientID, &entry{client: l.client, until: time.Now().Add(s.opts.TTL)}, size)
+			s.found.PutSized(clientID, &entry{l.client, time.Now().Add(s.opts.TTL), what.known && l.client.Source == dcr.SourceDocument}, size)
 		case errors.Is(l.err, dcr.ErrClientNotFound) && s.opts.NegativeTTL > 0:
 			s.missing.PutSized(clientID, &entry{until: time.Now().Add(s.opts.NegativeTTL)}, int64(len(clientID))+perEntry)
 		}
@@ -265,6 +265,7 @@ func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Cl
 type entry struct {
 	client *dcr.Client // nil where there is none
 	until  time.Time
+	known  bool // without the network, and so maybe not as its document says now: for Known alone
 }
 
 // known holds the entries of the clients that were asked for last, by id.

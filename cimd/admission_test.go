@@ -3,6 +3,7 @@ package cimd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -171,6 +172,60 @@ func TestPolicies(t *testing.T) {
 	w.pass(2 * time.Hour)
 	fresh := w.publisher.Publish("/fresh", []byte(app))
 	wantOutcome(t, "a policy that is not there is the server's fault", find(t, w.store, fresh), "unavailable")
+}
+
+// TestHooksThatFail: what is wrong with a hook says nothing of the client, whatever its
+// error is.
+func TestHooksThatFail(t *testing.T) {
+	for _, fault := range []error{errors.New("out of order"), dcr.ErrClientNotFound, dcr.ErrClientPending, dcr.ErrClientDisabled, dcr.ErrClientExpired} {
+		fault = fmt.Errorf("find the tenant: %w", fault)
+		for hook, change := range map[string]func(*cimd.Options){
+			"Admit":     func(opts *cimd.Options) { opts.Admit = admits(&fault) },
+			"Validator": func(opts *cimd.Options) { opts.Validator = failingStep{err: fault} },
+		} {
+			w := newWorld(t, change)
+			id := w.publisher.Publish("/client", []byte(app))
+			for _, store := range []dcr.ClientConfigurationStore{w.store, w.store.Known()} {
+				_, err := store.FindByClientID(t.Context(), id)
+				wantOutcome(t, hook+": "+fault.Error(), outcome(t, err), "unavailable")
+				answer := httptest.NewRecorder()
+				dcr.WriteInvalidClient(answer, httptest.NewRequest(http.MethodPost, "/token", nil), err)
+				if answer.Code != http.StatusServiceUnavailable {
+					t.Errorf("%s: %v: %d", hook, fault, answer.Code)
+				}
+			}
+		}
+	}
+}
+
+// failingStep is a validator that is out of order.
+type failingStep struct {
+	dcr.DefaultValidator
+	err error
+}
+
+func (f failingStep) ValidateClient(context.Context, *dcr.Registration) error { return f.err }
+
+// TestEvents: a sink that panics changes nothing, and without one the log has what
+// happened.
+func TestEvents(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) { opts.Events = func(context.Context, dcr.Event) { panic("a bug") } })
+	wantOutcome(t, "a document", find(t, w.store, w.publisher.Publish("/client", []byte(app))), "ok")
+	wantOutcome(t, "a refusal", find(t, w.store, w.publisher.URL("/missing")), "document.missing")
+	wantOutcome(t, "a refusal that nobody fetched for", find(t, w.store.Known(), issuer+"/client"), "client_id.own_host")
+	var log strings.Builder
+	w = newWorld(t, func(opts *cimd.Options) { opts.Events, opts.Logger = nil, slog.New(slog.NewTextHandler(&log, nil)) })
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "New", 1)))
+	w.pass(2 * time.Hour)
+	mustFind(t, w.store, id)
+	find(t, w.store, w.publisher.URL("/missing"))
+	for what, times := range map[string]int{"client document changed": 1, "document refused": 0, "members=[client_name]": 1, "documents are refused": 1} {
+		if strings.Count(log.String(), what) != times {
+			t.Errorf("not %d times %q in\n%s", times, what, &log)
+		}
+	}
 }
 
 // TestPanics: a hook that panics fails who waits, not the program.

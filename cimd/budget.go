@@ -3,6 +3,7 @@ package cimd
 // RFC 6749 §10.10: how often strangers make this server fetch.
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ type budget struct {
 func newBudget(s *settings) *budget {
 	return &budget{
 		perMinute: s.FetchesPerMinute, perHost: s.FetchesPerHostMinute, concurrent: s.Concurrent, refreshes: s.RefreshesPerMinute,
-		hosts: lru.New[string, *bucket](s.Entries),
+		hosts: lru.New[string, *bucket](max(s.Entries, 2*s.FetchesPerMinute)), // none goes before it is full again
 	}
 }
 
@@ -61,12 +62,14 @@ func (b *budget) take(host string, refresh bool, now time.Time) (done func(), ok
 	own, known := b.hosts.Get(host)
 	if !known {
 		own = &bucket{}
-		b.hosts.Put(host, own)
 	}
 	b.all.refill(b.perMinute, now)
 	own.refill(b.perHost, now)
 	if b.all.left < 1 || own.left < 1 || b.strangers >= b.concurrent {
 		return nil, false
+	}
+	if !known { // only who was fetched from: else names alone would push the others out
+		b.hosts.Put(strings.Clone(host), own)
 	}
 	b.all.left--
 	own.left--

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/cimd"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -89,6 +93,152 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestChangedPanics: a hook that panics keeps the client as it is, until it is asked
+// again.
+func TestChangedPanics(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Changed = func(context.Context, *dcr.Client, *dcr.Client, []string) error { panic("a bug") }
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "New", 1)))
+	w.pass(2 * time.Hour)
+	for range 3 {
+		if client := mustFind(t, w.store, id); client.ClientName != "App" {
+			t.Errorf("it is %q", client.ClientName)
+		}
+	}
+	if w.publisher.Fetches("/client") != 2 {
+		t.Errorf("%d fetches", w.publisher.Fetches("/client"))
+	}
+}
+
+// TestNewestLookCounts: of two hosts that look at a document, the one that asked last
+// is right, whoever is done first.
+func TestNewestLookCounts(t *testing.T) {
+	renamed := strings.Replace(app, "App", "New", 1)
+	for _, c := range []struct {
+		sentence      string
+		first, second string // what the two find; "" that it is gone
+		want          string
+	}{
+		{"a change", app, renamed, "New"},
+		{"what did not change, after a change", renamed, app, "App"},
+		{"an end", app, "", ""},
+		{"a document that is there again", "", app, "App"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			w := newWorld(t, nil)
+			id := w.publisher.Publish("/client", []byte(app))
+			serve := func(document string) {
+				w.publisher.Misbehave("/client", dcrtest.Misses)
+				if document != "" {
+					w.publisher.Misbehave("/client", dcrtest.Behaves)
+					w.publisher.Publish("/client", []byte(document))
+				}
+			}
+			mustFind(t, w.store, id)
+			w.use(id)
+			w.pass(2 * time.Hour)
+			fetched, goOn := make(chan struct{}), make(chan struct{})
+			slow := w.host(func(opts *cimd.Options) {
+				opts.Events = func(_ context.Context, event dcr.Event) {
+					if event.Kind == dcr.DocumentFetched { // and not judged yet
+						close(fetched)
+						<-goOn
+					}
+				}
+			})
+			serve(c.first)
+			done := make(chan struct{})
+			go func() {
+				slow.FindByClientID(context.Background(), id)
+				close(done)
+			}()
+			<-fetched
+			w.pass(time.Second)
+			serve(c.second)
+			w.store.FindByClientID(t.Context(), id)
+			looked := w.Now()
+			w.pass(time.Second)
+			close(goOn)
+			<-done
+			row := mustFind(t, w.inside, id)
+			if c.want == "" {
+				if !row.Document.Withdrawn.Equal(looked) {
+					t.Errorf("its end was noted at %v", row.Document.Withdrawn)
+				}
+			} else if row.ClientName != c.want || !row.Document.FetchedAt.Equal(looked) || !row.Document.Withdrawn.IsZero() {
+				t.Errorf("it is %q of %v, withdrawn at %v", row.ClientName, row.Document.FetchedAt, row.Document.Withdrawn)
+			}
+		})
+	}
+}
+
+// TestDisabledMeanwhile: what an operator switches off while its document is fetched
+// stays off, and keeps its row.
+func TestDisabledMeanwhile(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.pass(2 * time.Hour)
+	host := w.host(func(opts *cimd.Options) {
+		opts.Events = func(_ context.Context, event dcr.Event) {
+			if event.Kind != dcr.DocumentFetched {
+				return
+			}
+			row := mustFind(t, w.inside, id)
+			row.Status = dcr.StatusDisabled
+			if err := w.inside.Update(t.Context(), row); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if client := mustFind(t, host, id); !errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientDisabled) {
+		t.Errorf("it is %v", client.CheckUsable(w.Now()))
+	}
+}
+
+// deaf is a store that notes nothing of documents, while it is out of order.
+type deaf struct {
+	*memstore.Store
+	err error
+}
+
+func (d *deaf) NoteDocument(ctx context.Context, id string, record dcr.DocumentRecord) error {
+	if d.err != nil {
+		return d.err
+	}
+	return d.Store.NoteDocument(ctx, id, record)
+}
+
+// TestEndThatIsNotNoted: a document that is gone is not papered over by a store that
+// fails.
+func TestEndThatIsNotNoted(t *testing.T) {
+	w := newWorld(t, nil)
+	inside := &deaf{Store: w.inside}
+	store, err := cimd.New(inside, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Fetch: w.publisher.Fetch(), Now: w.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, store, id)
+	if err := store.TouchClient(t.Context(), id, w.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * time.Hour)
+	w.publisher.Misbehave("/client", dcrtest.Misses)
+	inside.err = errors.New("out of order")
+	for range 3 {
+		wantOutcome(t, "it is gone", find(t, store, id), "document.missing")
+	}
+	inside.err = nil
+	wantOutcome(t, "it is gone", find(t, store, id), "document.missing")
+	wantOutcome(t, "and stays so", find(t, store, id), "document.withdrawn")
+}
+
 // TestApproval: a client that waits has its row, and is what was approved.
 func TestApproval(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
@@ -130,6 +280,47 @@ func TestRefresh(t *testing.T) {
 	wantOutcome(t, "and waits for nothing", outcome(t, err), "ok")
 	_, err = w.store.Refresh(t.Context(), "nobody")
 	wantOutcome(t, "of an id that is no URL", outcome(t, err), "client_id.form")
+}
+
+// TestRefreshWhileSomebodyLooks: who waits for a document that the operator looks at
+// goes on as if nobody did.
+func TestRefreshWhileSomebodyLooks(t *testing.T) {
+	var gate atomic.Pointer[chan struct{}]
+	opened := make(chan struct{}, 100)
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit = func(context.Context, *url.URL) (string, error) {
+			if hold := gate.Swap(nil); hold != nil {
+				<-*hold
+			}
+			return "", nil
+		}
+		opts.Open = func(context.Context) bool { opened <- struct{}{}; return true }
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.publisher.Misbehave("/client", dcrtest.Fails)
+	w.pass(2 * time.Hour)
+	for range 20 {
+		w.pass(time.Minute) // past the backoff
+		for len(opened) > 0 {
+			<-opened
+		}
+		hold := make(chan struct{})
+		gate.Store(&hold)
+		refreshed := make(chan error)
+		go func() { _, err := w.store.Refresh(context.Background(), id); refreshed <- err }()
+		<-opened // by the look, which waits in Admit
+		found := make(chan string)
+		go func() { found <- find(t, w.store, id) }()
+		<-opened
+		for range 100 {
+			runtime.Gosched() // it is about to wait for that look
+		}
+		close(hold)
+		wantOutcome(t, "it goes on as it is", <-found, "ok")
+		wantOutcome(t, "the operator is told", outcome(t, <-refreshed), "unavailable")
+	}
 }
 
 // TestRefreshUsed: a client that only refreshes its tokens does not end.

@@ -93,12 +93,12 @@ type Options struct {
 	Changed func(ctx context.Context, before, after *dcr.Client, members []string) error
 
 	// AfterDelete is told of a row that was deleted to make room, as in
-	// dcr.Options. An error is logged. If nil, nothing.
+	// dcr.Options. An error, or a panic, is logged. If nil, nothing.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
 	Open   func(ctx context.Context) bool             // whether documents are taken now; if nil, they are
-	Events func(ctx context.Context, event dcr.Event) // is told of fetches, changes, refusals and evictions; if nil, nothing
-	Logger *slog.Logger                               // gets the same, what strangers can repeat once a minute; if nil, slog.Default
+	Events func(ctx context.Context, event dcr.Event) // is told of fetches, changes, refusals and evictions; if nil, dcr.LogEvents(Logger)
+	Logger *slog.Logger                               // says why a client was refused or unavailable, once a minute, and at debug each time; if nil, slog.Default
 	Now    func() time.Time                           // if nil, time.Now
 }
 
@@ -144,7 +144,20 @@ func (opts *Options) withDefaults() *settings {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
+	if s.Events == nil {
+		s.Events = logEvents(s.Logger)
+	}
 	return s
+}
+
+// logEvents is dcr.LogEvents but for refusals, which a Store logs whatever the sink.
+func logEvents(logger *slog.Logger) func(ctx context.Context, event dcr.Event) {
+	log := dcr.LogEvents(logger)
+	return func(ctx context.Context, event dcr.Event) {
+		if event.Kind != dcr.DocumentRefused {
+			log(ctx, event)
+		}
+	}
 }
 
 // maxDocument is how many bytes a document has at most, unless Options.Fetch says.

@@ -56,7 +56,7 @@ func (s *settings) judge(ctx context.Context, id, policy string, document []byte
 	if previous == nil {
 		client.CreatedAt, client.UpdatedAt = now, now
 	}
-	reg := &dcr.Registration{Request: request, Client: client, Previous: previous, ExactDefaults: true, Limits: s.Limits}
+	reg := &dcr.Registration{Request: request, Client: client, Previous: previous, ExactDefaults: true, Limits: s.Limits, Clock: s.Now}
 	if err := dcr.Validate(ctx, validator, reg); err != nil {
 		return nil, asRefused(err)
 	}
@@ -197,16 +197,13 @@ func dropForeignPages(c *dcr.Client) {
 }
 
 // authMethods are those by which the client may authenticate: the settled one and,
-// since no answer tells it which that is, every other one that it lists and the
-// server supports. None is not among them where a grant needs authentication, nor is
-// a method whose keys are not known.
+// since no answer tells it which that is, every other one that it lists, or its
+// software statement does, and the server supports. None is not among them where a
+// grant needs authentication, nor is a method whose keys are not known.
 func authMethods(reg *dcr.Registration) []string {
 	c := reg.Client
 	methods := []string{c.TokenEndpointAuthMethod}
-	if reg.Claimed(methodMember) {
-		return methods // a software statement says which one
-	}
-	for _, method := range reg.Request.Choices[methodsMember] {
+	for _, method := range reg.Choices(methodsMember) {
 		if !slices.Contains(methods, method) && slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, method) && mayUse(c, method) {
 			methods = append(methods, method)
 		}
@@ -221,7 +218,7 @@ func mayUse(c *dcr.Client, method string) bool {
 	case "private_key_jwt", "self_signed_tls_client_auth":
 		return c.JWKS != nil || c.JWKSURI != ""
 	}
-	return method != "tls_client_auth" // whose name of the certificate is kept with the settled method alone
+	return method != "tls_client_auth" && !sharesSecret(method) // the name of a certificate is kept with the settled method alone
 }
 
 // changedMembers names the members in which two clients differ, in their order.

@@ -31,7 +31,20 @@ func (o *outage) Error() string {
 
 func (o *outage) Is(target error) bool { return target == ErrUnavailable }
 
-func (o *outage) Unwrap() error { return o.cause }
+// Unwrap hides a cause that would be taken for an answer about the client, such as
+// the ErrClientNotFound of a table that a hook asked.
+func (o *outage) Unwrap() error {
+	answer := (*dcr.Error)(nil)
+	if errors.As(o.cause, &answer) && !errors.Is(answer, dcr.TemporarilyUnavailable) {
+		return nil
+	}
+	for _, of := range []error{dcr.ErrClientNotFound, dcr.ErrClientPending, dcr.ErrClientDisabled, dcr.ErrClientExpired} {
+		if errors.Is(o.cause, of) {
+			return nil
+		}
+	}
+	return o.cause
+}
 
 func isOutage(err error) bool { return errors.Is(err, ErrUnavailable) }
 
@@ -58,11 +71,11 @@ func (s *Store) checkReach(id string) error {
 type fetched struct {
 	document []byte
 	lifetime time.Duration
+	at       time.Time // when it was asked for
 }
 
 // fetch gets the document of a client, which is known already and has a row where
-// these are set. Its error
-// is an *outage, or an *dcr.Error that refuses.
+// these are set. Its error is an *outage, or an *dcr.Error that refuses.
 func (s *Store) fetch(ctx context.Context, id string, u *url.URL, known, stored bool, why mode) (*fetched, error) {
 	begun := s.opts.Now()
 	got, err := s.get(ctx, id, u, known, stored, why)
@@ -73,6 +86,9 @@ func (s *Store) fetch(ctx context.Context, id string, u *url.URL, known, stored 
 		event.Reason = refused.Rule
 	}
 	s.event(ctx, event)
+	if err == nil {
+		got.at = begun
+	}
 	return got, err
 }
 
@@ -137,5 +153,5 @@ func (s *Store) accept(answer *dcr.Fetched, known bool) (*fetched, error) {
 	case !answer.FreshUntil.IsZero():
 		lifetime = time.Until(answer.FreshUntil).Round(time.Second)
 	}
-	return &fetched{answer.Body, min(max(lifetime, s.opts.MinFresh), s.opts.MaxFresh)}, nil
+	return &fetched{document: answer.Body, lifetime: min(max(lifetime, s.opts.MinFresh), s.opts.MaxFresh)}, nil
 }

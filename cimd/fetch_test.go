@@ -147,6 +147,24 @@ func TestTime(t *testing.T) {
 	}
 }
 
+// TestWrongClock: what was noted while the clock was ahead is not good until then.
+func TestWrongClock(t *testing.T) {
+	const years = 5 * 365 * 24 * time.Hour
+	w := newWorld(t, nil)
+	id, failed := w.publisher.Publish("/client", []byte(app)), w.publisher.Publish("/failed", []byte(app))
+	w.publisher.Misbehave("/failed", dcrtest.Fails)
+	w.pass(years)
+	mustFind(t, w.store, id)
+	w.use(id)
+	wantOutcome(t, "it fails in the future", find(t, w.store, failed), "unavailable")
+	w.pass(-years)
+	if client := mustFind(t, w.store, id); !client.Document.FetchedAt.Equal(w.Now()) {
+		t.Errorf("fetched at %v, and fresh until %v", client.Document.FetchedAt, client.Document.FreshUntil)
+	}
+	w.publisher.Misbehave("/failed", dcrtest.Behaves)
+	wantOutcome(t, "and is tried again", find(t, w.store, failed), "ok")
+}
+
 func TestBackgroundRefresh(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -60,13 +61,24 @@ func (s *Store) begin(ctx context.Context, id string, u *url.URL, why mode) *fli
 	return f
 }
 
+// lookNow returns what becomes of a look at a document that is due. The operator's look
+// tells of an outage in the place of what is known, so that is looked at again.
+func (s *Store) lookNow(ctx context.Context, id string, u *url.URL) (*dcr.Client, error) {
+	for {
+		f := s.begin(ctx, id, u, due)
+		client, err := f.wait(ctx)
+		if f.mode != forced || !isOutage(err) {
+			return client, err
+		}
+	}
+}
+
 func (s *Store) fly(ctx context.Context, id string, u *url.URL, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, flightTime)
 	defer cancel()
 	defer func() {
-		// A hook that panics fails those who wait, not the program.
 		if panicked := recover(); panicked != nil {
-			f.client, f.err = nil, fmt.Errorf("cimd: a hook panicked: %v", panicked)
+			f.client, f.err = nil, s.panicked(ctx, id, panicked)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -89,7 +101,7 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 		return nil, err
 	case before != nil && isFinal(before):
 		return final(before, why)
-	case before == nil || why == forced || !isFresh(before, now):
+	case before == nil || why == forced || !s.isFresh(before, now):
 	case why == due || !endsSoon(before, now):
 		return s.shown(before), nil
 	}
@@ -112,8 +124,9 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 		}
 	}
 	if refused := (*dcr.Error)(nil); !isOutage(err) && errors.As(err, &refused) {
-		s.failed(id)
-		s.withdraw(ctx, id, before, stored)
+		if s.withdraw(ctx, id, stored, now) {
+			s.failed(id)
+		}
 		return nil, err
 	}
 	failed := asOutage(err)
@@ -121,6 +134,13 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 		return nil, failed
 	}
 	return s.unavailable(ctx, id, policy, before, stored, failed)
+}
+
+// panicked is the error that a hook's panic is: it fails those who wait, not the
+// program.
+func (s *Store) panicked(ctx context.Context, id string, panicked any) error {
+	s.opts.Logger.ErrorContext(ctx, "cimd: a hook panicked", "client_id", id, "panic", panicked, "stack", string(debug.Stack()))
+	return fmt.Errorf("cimd: a hook panicked: %v", panicked)
 }
 
 // final is the answer about a client whose document does not count.
@@ -149,7 +169,7 @@ func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.
 		return s.shown(before), nil
 	case pinned != nil:
 		s.told(ctx, id, why)
-		client, err := s.take(ctx, id, policy, &fetched{pinned, s.opts.Backoff}, before, stored)
+		client, err := s.take(ctx, id, policy, &fetched{pinned, s.opts.Backoff, s.opts.Now()}, before, stored)
 		if err == nil {
 			return client, nil
 		}
@@ -163,7 +183,7 @@ func (s *Store) failedLately(id string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, failed := s.failures.Get(id)
-	return failed && now.Before(until)
+	return failed && now.Before(until) && !until.After(now.Add(s.opts.Backoff)) // unless the clock went back
 }
 
 func (s *Store) failed(id string) {

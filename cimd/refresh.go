@@ -50,11 +50,11 @@ func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 		if err != nil {
 			continue // it is not fetched any more
 		}
-		after, err := s.begin(ctx, client.ID, u, due).wait(ctx)
+		after, err := s.lookNow(ctx, client.ID, u)
 		if ctx.Err() != nil {
 			return refreshed, ctx.Err()
 		}
-		if s.told(ctx, client.ID, err) == nil && isFresh(after, s.opts.Now()) {
+		if s.told(ctx, client.ID, err) == nil && s.isFresh(after, s.opts.Now()) {
 			refreshed++
 		}
 	}

@@ -18,15 +18,20 @@ import (
 // maxTries is how often a row is judged anew that others changed meanwhile.
 const maxTries = 3
 
-// take makes the client of a document, or what it is from now on.
-func (s *Store) take(ctx context.Context, id, policy string, got *fetched, before *dcr.Client, stored bool) (*dcr.Client, error) {
+// take makes the client of a document, or what it is from now on. A hook that panics
+// is one that fails: a client that is known goes on.
+func (s *Store) take(ctx context.Context, id, policy string, got *fetched, before *dcr.Client, stored bool) (taken *dcr.Client, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			taken, err = nil, s.panicked(ctx, id, panicked)
+		}
+	}()
 	for try := 1; ; try++ {
 		client, err := s.opts.judge(ctx, id, policy, got.document, before)
 		if err != nil {
 			return nil, err
 		}
-		now := s.opts.Now()
-		client.Document.FetchedAt, client.Document.FreshUntil = now, now.Add(got.lifetime)
+		client.Document.FetchedAt, client.Document.FreshUntil = got.at, got.at.Add(got.lifetime)
 		client.ExpiresAt = s.end(client)
 		if before == nil {
 			client, err = s.keep(ctx, client)
@@ -42,17 +47,36 @@ func (s *Store) take(ctx context.Context, id, policy string, got *fetched, befor
 		if before, stored, err = s.known(ctx, id); err != nil {
 			return nil, err
 		}
-		if before != nil && isFinal(before) {
+		switch {
+		case before == nil:
+		case isFinal(before):
 			return before, nil
+		case s.overtaken(before, got.at) && isWithdrawn(before):
+			return nil, errWithdrawn()
+		case s.overtaken(before, got.at):
+			return s.shown(before), nil
 		}
 	}
 }
 
+// overtaken reports whether another host looked at a document later than at, so that
+// what it found is newer. A look in the future was one by a wrong clock.
+func (s *Store) overtaken(c *dcr.Client, at time.Time) bool {
+	if c.Document == nil {
+		return false
+	}
+	looked := c.Document.FetchedAt
+	if c.Document.Withdrawn.After(looked) {
+		looked = c.Document.Withdrawn
+	}
+	return looked.After(at) && !looked.After(s.opts.Now())
+}
+
 // keep keeps a client that was not known: in memory, or in a row where somebody is to
-// approve of it.
+// approve of it and there is room. Nobody used it yet, so nobody makes room for it.
 func (s *Store) keep(ctx context.Context, client *dcr.Client) (*dcr.Client, error) {
 	if client.Status == dcr.StatusPending {
-		err := s.store(ctx, client)
+		err := s.store(ctx, client, false)
 		if err == nil || !errors.Is(err, dcr.ErrStoreFull) {
 			return client, err
 		}
@@ -71,6 +95,9 @@ func (s *Store) remember(client *dcr.Client) {
 // change makes of a client what its document says now, once the host has heard of it.
 func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bool) (*dcr.Client, error) {
 	members, err := changedMembers(before, after)
+	if err == nil && stored {
+		stored, err = s.isCurrent(ctx, before, after.Document.FetchedAt)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +119,7 @@ func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bo
 	default:
 		err = s.inside.Update(ctx, after)
 	}
-	if errors.Is(err, dcr.ErrClientNotFound) { // deleted meanwhile: nobody has used it since
+	if errors.Is(err, dcr.ErrClientNotFound) {
 		s.remember(after)
 		err = nil
 	}
@@ -116,6 +143,23 @@ func (s *Store) endsInStore(before, after *dcr.Client) bool {
 	return before.ExpiresAt.Before(after.ExpiresAt.Add(-s.opts.MaxStale / 7))
 }
 
+// isCurrent reports whether a row is still there: who deleted it meanwhile did so
+// since nobody has used it. dcr.ErrConflict says that others changed it while its
+// document was fetched, or looked at that later: a note conflicts with nothing by
+// itself.
+func (s *Store) isCurrent(ctx context.Context, before *dcr.Client, at time.Time) (bool, error) {
+	current, err := s.inside.FindByClientID(ctx, before.ID)
+	switch {
+	case errors.Is(err, dcr.ErrClientNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case current.Revision != before.Revision || s.overtaken(current, at):
+		return false, dcr.ErrConflict
+	}
+	return true, nil
+}
+
 // note notes what is known of the document in the row.
 func (s *Store) note(ctx context.Context, client *dcr.Client) error {
 	if noter, ok := dcr.StoreAs[dcr.DocumentNoter](s.inside); ok {
@@ -124,20 +168,27 @@ func (s *Store) note(ctx context.Context, client *dcr.Client) error {
 	return s.inside.Update(ctx, client)
 }
 
-// withdraw notes that the document of a client is gone or no longer valid, which ends
-// the client until it is there again.
-func (s *Store) withdraw(ctx context.Context, id string, before *dcr.Client, stored bool) {
+// withdraw notes that the document of a client, which was asked for at that time, is
+// gone or no longer valid, which ends the client until it is there again. It reports
+// whether that is known from now on.
+func (s *Store) withdraw(ctx context.Context, id string, stored bool, at time.Time) bool {
 	s.forget(id)
-	if !stored || isWithdrawn(before) {
-		return
+	if !stored {
+		return true
 	}
-	if before.Document == nil {
-		before.Document = &dcr.DocumentRecord{}
+	client, err := s.inside.FindByClientID(ctx, id)
+	if err == nil && !isFinal(client) && !isWithdrawn(client) && !s.overtaken(client, at) {
+		if client.Document == nil {
+			client.Document = &dcr.DocumentRecord{}
+		}
+		client.Document.Withdrawn = s.opts.Now()
+		err = s.note(ctx, client)
 	}
-	before.Document.Withdrawn = s.opts.Now()
-	if err := s.note(ctx, before); err != nil {
+	if err != nil && !errors.Is(err, dcr.ErrClientNotFound) {
 		s.opts.Logger.ErrorContext(ctx, "client metadata document: its end was not noted", "client_id", id, "error", err)
+		return false
 	}
+	return true
 }
 
 // TouchClient notes the use of a client; see [dcr.ClientToucher]. One that is in
@@ -183,7 +234,7 @@ func (s *Store) makeRow(ctx context.Context, clientID string, at time.Time) erro
 		at = now
 	}
 	client.Touch(at)
-	if err := s.store(ctx, client); err != nil && !errors.Is(err, dcr.ErrClientExists) {
+	if err := s.store(ctx, client, true); err != nil && !errors.Is(err, dcr.ErrClientExists) {
 		return err
 	}
 	s.forget(clientID)
@@ -225,12 +276,12 @@ type use struct {
 	at       time.Time
 }
 
-// store makes the row of a client, and room for it.
-func (s *Store) store(ctx context.Context, client *dcr.Client) error {
+// store makes the row of a client and, if it may, room for it.
+func (s *Store) store(ctx context.Context, client *dcr.Client, makeRoom bool) error {
 	if s.rows.counter == nil || s.rows.lister == nil {
 		return dcr.ErrStoreFull
 	}
-	evicted, err := s.add(ctx, client)
+	evicted, err := s.add(ctx, client, makeRoom)
 	for _, client := range evicted {
 		s.evicted(ctx, client)
 	}
@@ -238,11 +289,14 @@ func (s *Store) store(ctx context.Context, client *dcr.Client) error {
 }
 
 // add stores a client, and deletes those that make room for it.
-func (s *Store) add(ctx context.Context, client *dcr.Client) (evicted []*dcr.Client, err error) {
+func (s *Store) add(ctx context.Context, client *dcr.Client, makeRoom bool) (evicted []*dcr.Client, err error) {
 	s.rows.mu.Lock()
 	defer s.rows.mu.Unlock()
 	source := dcr.SourceDocument
 	count, err := s.rows.counter.CountClients(ctx, dcr.Filter{Source: &source})
+	if err == nil && count >= s.opts.MaxStored && !makeRoom {
+		return nil, dcr.ErrStoreFull
+	}
 	for ; err == nil && count >= s.opts.MaxStored; count-- {
 		var gone *dcr.Client
 		if gone, err = s.evict(ctx); err == nil {
@@ -257,12 +311,26 @@ func (s *Store) add(ctx context.Context, client *dcr.Client) (evicted []*dcr.Cli
 
 // evicted tells the host of a client that made room.
 func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
-	if s.opts.AfterDelete != nil {
-		if err := s.opts.AfterDelete(ctx, client); err != nil {
-			s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
-		}
+	if err := s.afterDelete(ctx, client); err != nil {
+		s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
 	}
 	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
+}
+
+// afterDelete runs the host's hook for a client that is gone, even where nobody waits
+// for the one that it made room for.
+func (s *Store) afterDelete(ctx context.Context, client *dcr.Client) (err error) {
+	if s.opts.AfterDelete == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
+	defer cancel()
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = s.panicked(ctx, client.ID, panicked)
+		}
+	}()
+	return s.opts.AfterDelete(ctx, client)
 }
 
 // maxOldest is how many clients one reading of the store finds to evict.

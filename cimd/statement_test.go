@@ -14,7 +14,11 @@ import (
 	"github.com/dynreg/dcr/internal/jose"
 )
 
-// TestStatements: a software statement in a document counts as in a registration.
+// now is when the statements here are good.
+var now = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// TestStatements: a software statement in a document counts as in a registration, by
+// the clock of the server.
 func TestStatements(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -27,20 +31,28 @@ func TestStatements(t *testing.T) {
 	encode := base64.RawURLEncoding.EncodeToString
 	jwks := fmt.Appendf(nil, `{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":%q,"y":%q}]}`, encode(point[1:33]), encode(point[33:]))
 	validator := dcr.DefaultValidator{Supports: supports, Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"https://directory.example": dcr.StaticKeys(jwks)}}}
-	for _, c := range []struct{ sentence, claims, want string }{
-		{"what it claims counts", `"client_name":"Vouched"`, "ok"},
-		{"but no secret", `"client_name":"Vouched","client_secret":"s"`, "client_secret.published"},
-		{"and no end of one", `"client_name":"Vouched","client_secret_expires_at":0`, "client_secret_expires_at.published"},
-		{"nor a method with one", `"client_name":"Vouched","token_endpoint_auth_method":"client_secret_basic"`, "token_endpoint_auth_method.secret"},
+	const lists = `"client_name":"Vouched","token_endpoint_auth_methods_supported":`
+	for _, c := range []struct{ sentence, claims, want, methods string }{
+		{"what it claims counts", `"client_name":"Vouched"`, "ok", "[private_key_jwt none]"},
+		{"but no secret", `"client_name":"Vouched","client_secret":"s"`, "client_secret.published", ""},
+		{"and no end of one", `"client_name":"Vouched","client_secret_expires_at":0`, "client_secret_expires_at.published", ""},
+		{"nor a method with one", `"client_name":"Vouched","token_endpoint_auth_method":"client_secret_basic"`, "token_endpoint_auth_method.secret", ""},
+		{"the one method that it claims", `"client_name":"Vouched","token_endpoint_auth_method":"private_key_jwt"`, "ok", "[private_key_jwt]"},
+		{"the methods that it lists", lists + `["private_key_jwt"]`, "ok", "[private_key_jwt]"},
+		{"all of them", lists + `["private_key_jwt","none"]`, "ok", "[private_key_jwt none]"},
+		{"but for those with a secret", lists + `["private_key_jwt","client_secret_basic"]`, "ok", "[private_key_jwt]"},
 	} {
-		payload := fmt.Appendf(nil, `{"iss":"https://directory.example","iat":%d,"jti":"1","software_id":"app",%s}`, time.Now().Unix(), c.claims)
+		payload := fmt.Appendf(nil, `{"iss":"https://directory.example","iat":%d,"jti":"1","software_id":"app",%s}`, now.Unix(), c.claims)
 		statement, err := jose.SignCompact(key, "ES256", "1", "JWT", payload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		document := documentWith(t, `"token_endpoint_auth_method":null,"software_statement":"`+statement+`"`)
-		client, err := cimd.Judge(t.Context(), appID, document, &cimd.Options{Validator: validator})
+		document := documentWith(t, `"token_endpoint_auth_method":null,"token_endpoint_auth_methods_supported":["none","private_key_jwt"],`+jwksURI+`,"software_statement":"`+statement+`"`)
+		client, err := cimd.Judge(t.Context(), appID, document, &cimd.Options{Validator: validator, Now: func() time.Time { return now }})
 		wantOutcome(t, c.sentence, outcome(t, err), c.want)
+		if err == nil && fmt.Sprint(client.Document.AuthMethods) != c.methods {
+			t.Errorf("%s: by %v", c.sentence, client.Document.AuthMethods)
+		}
 		if err == nil && (client.ClientName != "Vouched" || client.Statement == nil || client.Statement.Issuer != "https://directory.example") {
 			t.Errorf("%q by %+v", client.ClientName, client.Statement)
 		}

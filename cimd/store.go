@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -117,13 +118,13 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 	if err != nil {
 		return nil, s.told(ctx, clientID, err)
 	}
-	if client != nil && isFresh(client, s.opts.Now()) {
+	if client != nil && s.isFresh(client, s.opts.Now()) {
 		if endsSoon(client, s.opts.Now()) && !s.failedLately(clientID, s.opts.Now()) {
 			s.begin(ctx, clientID, u, early)
 		}
 		return s.shown(client), nil
 	}
-	client, err = s.begin(ctx, clientID, u, due).wait(ctx)
+	client, err = s.lookNow(ctx, clientID, u)
 	return client, s.told(ctx, clientID, err)
 }
 
@@ -189,8 +190,10 @@ func isFinal(c *dcr.Client) bool {
 
 func isWithdrawn(c *dcr.Client) bool { return c.Document != nil && !c.Document.Withdrawn.IsZero() }
 
-func isFresh(c *dcr.Client, now time.Time) bool {
-	return c.Document != nil && !isWithdrawn(c) && now.Before(c.Document.FreshUntil)
+// isFresh reports whether a document need not be looked at. One that is noted to be
+// fresh for longer than any is was noted by a wrong clock.
+func (s *Store) isFresh(c *dcr.Client, now time.Time) bool {
+	return c.Document != nil && !isWithdrawn(c) && now.Before(c.Document.FreshUntil) && !c.Document.FreshUntil.After(now.Add(s.opts.MaxFresh))
 }
 
 // endsSoon reports whether it is time to fetch a fresh document in the background: in
@@ -226,11 +229,14 @@ func (s *Store) forget(clientID string) {
 	s.documents.Delete(clientID)
 }
 
-// event tells the host what happened.
+// event tells the host what happened. What becomes of the sink changes nothing of
+// that.
 func (s *Store) event(ctx context.Context, event dcr.Event) {
-	if s.opts.Events == nil {
-		return
-	}
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.opts.Logger.ErrorContext(ctx, "cimd: Options.Events panicked", "event", string(event.Kind), "client_id", event.ClientID, "panic", panicked, "stack", string(debug.Stack()))
+		}
+	}()
 	event.At, event.Tenant = s.opts.Now(), s.tenant
 	s.opts.Events(ctx, event)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/dynreg/dcr/cimd"
 	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
 )
 
 // withoutNotes hides what counts only while documents are taken: what is noted of them.
@@ -111,6 +113,58 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestBudgetOfAHost: names that are not fetched from leave the budget of a host as it
+// is.
+func TestBudgetOfAHost(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Admit, opts.Entries, opts.FetchesPerMinute, opts.FetchesPerHostMinute = cimd.Any, 2, 12, 3
+	})
+	for i := range 12 { // a minute, in which every budget is there twice
+		find(t, w.store, w.publisher.URL(fmt.Sprint("/stranger/", i)))
+		for j := range 30 {
+			find(t, w.store, fmt.Sprintf("https://host-%d.invalid/%d", j, i))
+		}
+		w.pass(5 * time.Second)
+	}
+	fetched := 0
+	for _, event := range w.happened(dcr.DocumentFetched) {
+		if strings.HasPrefix(event.ClientID, w.publisher.URL("/stranger/")) && event.Reason != "budget" {
+			fetched++
+		}
+	}
+	if fetched > 6 || fetched < 3 {
+		t.Errorf("%d fetches from one host", fetched)
+	}
+}
+
+// TestWaitingMakesNoRoom: who waits for approval takes no row from who is in use.
+func TestWaitingMakesNoRoom(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.MaxStored = 3
+		opts.Admit = func(_ context.Context, id *url.URL) (string, error) {
+			if strings.HasPrefix(id.Path, "/used") {
+				return "", nil
+			}
+			return "approval", nil
+		}
+		opts.Policies = map[string]dcr.Validator{"approval": policy.Stack(dcr.DefaultValidator{}, policy.Approval(nil))}
+	})
+	for i := range 2 {
+		id := w.publisher.Publish(fmt.Sprint("/used/", i), []byte(app))
+		mustFind(t, w.store, id)
+		w.use(id)
+	}
+	for i := range 3 {
+		client := mustFind(t, w.store, w.publisher.Publish(fmt.Sprint("/waits/", i), []byte(app)))
+		if client.Status != dcr.StatusPending {
+			t.Errorf("%d is %v", i, client.Status)
+		}
+	}
+	for id, want := range map[string]string{"/used/0": "ok", "/used/1": "ok", "/waits/0": "ok", "/waits/1": "not found", "/waits/2": "not found"} {
+		wantOutcome(t, id, find(t, w.inside, w.publisher.URL(id)), want)
+	}
+}
+
 // TestCeiling: at MaxStored the active client that was used longest ago makes room.
 func TestCeiling(t *testing.T) {
 	var deleted []string
@@ -150,6 +204,34 @@ func TestCeiling(t *testing.T) {
 		t.Errorf("what is switched off makes no room: %v", err)
 	}
 	wantOutcome(t, "it goes on from memory", find(t, w.store.Known(), ids[4]), "ok")
+}
+
+// TestCeilingHook: what becomes of AfterDelete is nothing to who uses the client that
+// there is room for now, and who goes away does not end it.
+func TestCeilingHook(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	told := 0
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.MaxStored = 1
+		opts.AfterDelete = func(ctx context.Context, _ *dcr.Client) error {
+			told++
+			cancel()
+			if err := ctx.Err(); err != nil {
+				t.Error(err)
+			}
+			panic("a bug")
+		}
+	})
+	for _, path := range []string{"/first", "/second"} {
+		id := w.publisher.Publish(path, []byte(app))
+		mustFind(t, w.store, id)
+		if err := w.store.TouchClient(ctx, id, w.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	if told != 1 || len(w.happened(dcr.ClientEvicted)) != 1 {
+		t.Errorf("told %d times", told)
+	}
 }
 
 // TestCeilingFollowsUse: who was used since the oldest were found makes no room.
@@ -227,6 +309,20 @@ func TestCache(t *testing.T) {
 	if plain.Known() != dcr.ClientConfigurationStore(plain) {
 		t.Error("a cache of another store is its own")
 	}
+}
+
+// TestCacheLooksAgain: however much the token endpoint asks for, who may fetch a
+// document that is not fresh does.
+func TestCacheLooksAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	w.pass(2 * time.Hour)
+	w.publisher.Misbehave("/client", dcrtest.Misses)
+	cache := cachestore.New(w.store, nil)
+	wantOutcome(t, "the token endpoint goes on", find(t, cache.Known(), id), "ok")
+	wantOutcome(t, "the authorization endpoint looks", find(t, cache, id), "document.missing")
 }
 
 // TestCacheKnownWaitsForNoFetch: the view that never fetches does not wait for one.

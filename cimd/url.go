@@ -124,14 +124,14 @@ func (e *hostEntry) admits(id *url.URL) bool {
 		return false
 	}
 	path := id.EscapedPath()
-	return e.path == "" || strings.HasPrefix(path, e.path) && !hidesSlash(path)
+	return e.path == "" || strings.HasPrefix(path, e.path) && !leavesFolder(path)
 }
 
-// hidesSlash reports whether a path has an encoded slash, by which some servers
-// leave the folder that it names.
-func hidesSlash(path string) bool {
-	lower := strings.ToLower(path)
-	return strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c")
+// leavesFolder reports whether some servers leave the folder that a path names, by an
+// encoded slash or by parameters of a dot segment, which net/url keeps.
+func leavesFolder(path string) bool {
+	lower := strings.ReplaceAll(strings.ToLower(path), "%2e", ".")
+	return strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, "/.;") || strings.Contains(lower, "/..;")
 }
 
 // Any admits every URL, under Options.Validator.
@@ -157,7 +157,7 @@ func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err e
 		return "", &own
 	}
 	if err != nil {
-		return "", fmt.Errorf("cimd: Options.Admit: %w", err)
+		return "", &outage{reason: "admit", busy: true, cause: fmt.Errorf("Options.Admit: %w", err)}
 	}
 	return policy, nil
 }

@@ -84,6 +84,9 @@ func TestHosts(t *testing.T) {
 		{"not example.com/oauth/", "https://example.com/oauth"},
 		{"not example.com/oauth/", "https://example.com/other/client"},
 		{"not example.com/oauth/", "https://example.com/oauth/..%2fother"},
+		{"not example.com/oauth/", "https://example.com/oauth/..;/other"},
+		{"not example.com/oauth/", "https://example.com/oauth/%2E%2e;x=1/other"},
+		{"example.com/oauth/", "https://example.com/oauth/a..;/client"},
 		{"not example.com:8443", "https://example.com/client"},
 	} {
 		entry, refused := strings.CutPrefix(c.entry, "not ")

@@ -171,7 +171,7 @@ func (p *Publisher) Fetch() *dcr.GuardedClient {
 	}
 }
 
-// Publish serves a document at a path from now on, with the URL of that as its
+// Publish serves a document at a path, which may have a query, from now on, with the URL of that as its
 // client_id, which it returns. The document is a JSON object; how the path misbehaves
 // stays as it is.
 func (p *Publisher) Publish(path string, document []byte) (clientID string) {
@@ -219,7 +219,7 @@ func (p *Publisher) change(path string, change func(*published)) {
 // ServeHTTP answers a request as the path behaves.
 func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var page published
-	p.change(r.URL.Path, func(at *published) {
+	p.change(r.RequestURI, func(at *published) {
 		at.fetches++
 		page = *at
 	})

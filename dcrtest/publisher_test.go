@@ -64,6 +64,12 @@ func TestPublisher(t *testing.T) {
 			t.Errorf("fresh until %v", fetched.FreshUntil)
 		}
 	}
+	for _, path := range []string{"/client?v=1", "/client?", "/a%2fclient"} {
+		id := p.Publish(path, []byte(`{"client_name":"Other"}`))
+		if fetched, err := fetch.Get(t.Context(), id, ""); err != nil || string(fetched.Body) != `{"client_id":"`+id+`","client_name":"Other"}` || p.Fetches(path) != 1 {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 	if fetched, err := fetch.Get(t.Context(), p.URL("/nothing"), ""); err == nil || fetched.Status != 404 {
 		t.Errorf("nothing is there: %v, %v", fetched, err)
 	}

@@ -173,7 +173,11 @@ func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, err
 		return nil, err
 	}
 	defer res.Body.Close()
-	return c.read(res)
+	response, err := c.read(res)
+	if err == nil && ctx.Err() != nil { // a server may end what the client gave up
+		response.Body, err = nil, ctx.Err()
+	}
+	return response, err
 }
 
 // Judge says, without the network, that no fetch from rawURL would ever succeed,

@@ -313,6 +313,33 @@ func TestGetIsBoundedInTime(t *testing.T) {
 	}
 }
 
+// TestMediaType: a parameter that is not as it must be leaves the type as it is.
+func TestMediaType(t *testing.T) {
+	for sent, want := range map[string]string{"Text/HTML; charset": "text/html", "text/html;;x=": "text/html", "/": "", "": ""} {
+		s := newSource(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Type", sent) })
+		c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots})
+		if res, err := c.Get(t.Context(), s.URL, "*/*"); err != nil || res.ContentType != want {
+			t.Errorf("%q: %+v, %v", sent, res, err)
+		}
+	}
+}
+
+// TestGetTakesNoPartOfADocument: a server that ends its answer as the client gives up
+// sends no whole document.
+func TestGetTakesNoPartOfADocument(t *testing.T) {
+	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "docu")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots, Timeout: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	for range 50 {
+		if res, err := c.Get(t.Context(), s.URL, "*/*"); err != guard.ErrUnreachable || res != nil && res.Body != nil {
+			t.Fatalf("took %q, %v", res.Body, err)
+		}
+	}
+}
+
 func TestFetchesInFlightAreBounded(t *testing.T) {
 	release, begun := make(chan struct{}), make(chan struct{}, 8)
 	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {

@@ -4,12 +4,13 @@ package guard
 // 8.3.1 (media types) and RFC 9111 section 5.2.2 (Cache-Control).
 
 import (
+	"errors"
 	"mime"
 )
 
 func mediaType(header string) string {
 	media, _, err := mime.ParseMediaType(header)
-	if err != nil {
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
 		return ""
 	}
 	return media
