@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -48,6 +49,9 @@ func CheckAuthRequest(client *dcr.Client, request *oidc.AuthRequest, resources [
 // setCode sets an error type of oidc, which has no exported name.
 func setCode[T ~string](into *T, code dcr.Code) { *into = T(code) }
 
+// words returns the scopes that are named: op reads an empty parameter as one.
+func words(scopes []string) []string { return strings.Fields(strings.Join(scopes, " ")) }
+
 // judged is a client whose authorization request is judged. The rules of op, which
 // ask next, are looser and stricter than what a client could register; they find
 // nothing left to say.
@@ -77,7 +81,7 @@ func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthR
 	case err != nil:
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
 	}
-	if len(r.Data.Scopes) == 0 { // which op refuses
+	if r.Data.Scopes = words(r.Data.Scopes); len(r.Data.Scopes) == 0 { // which op refuses
 		r.Data.Scopes = client.GrantScopes(s.options.DefaultScopes)
 	}
 	granted, err := CheckAuthRequest(client, r.Data, r.Form["resource"])

@@ -99,6 +99,7 @@ func NewProvider(issuer string, store dcr.ClientConfigurationStore) (http.Handle
 
 	pages := dcr.CORS{AnyOrigin: true}
 	server, err := zitadeloidc.NewServer(provider, zitadeloidc.Options{
+		Issuer:        issuer,
 		Clients:       &clientauth.Authenticator{Store: store, Audience: []string{issuer, issuer + "/oauth/token"}},
 		DefaultScopes: []string{"files.read"}, RefreshWithoutScope: true, CORS: pages,
 	})
@@ -116,7 +117,7 @@ func NewProvider(issuer string, store dcr.ClientConfigurationStore) (http.Handle
 	mux := http.NewServeMux()
 	mux.Handle("/", server)
 	mux.Handle("/register", registration)
-	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, server.Metadata(issuer)))
+	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, server.Metadata()))
 	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // yours: here the person is signed in, and consents
 		if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", r.FormValue("id")); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 
+	httphelper "github.com/zitadel/oidc/v3/pkg/http"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/dynreg/dcr"
@@ -16,6 +17,9 @@ import (
 
 // Options are what a [Server] needs besides its provider.
 type Options struct {
+	// Issuer is that of the provider. Required.
+	Issuer string
+
 	// Clients authenticates clients at the token, introspection and revocation
 	// endpoints. Required, with the Audience that clients sign assertions for.
 	Clients *clientauth.Authenticator
@@ -54,6 +58,8 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 		return nil, errors.New("zitadeloidc: the op.Storage has no Clients; embed zitadeloidc.Clients in it")
 	case storage.embedded().Store == nil || storage.embedded().LoginURL == nil:
 		return nil, errors.New("zitadeloidc: Clients.Store or LoginURL is nil; set both")
+	case options.Issuer == "":
+		return nil, errors.New("zitadeloidc: Options.Issuer is empty; set it to that of op.StaticIssuer")
 	case options.Clients == nil:
 		return nil, errors.New("zitadeloidc: Options.Clients is nil; set it to an Authenticator of the same store")
 	case provider.RequestObjectSupported():
@@ -68,7 +74,8 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 		Userinfo: provider.UserinfoEndpoint(), Revocation: provider.RevocationEndpoint(), EndSession: provider.EndSessionEndpoint(),
 		JwksURI: provider.KeysEndpoint(),
 	})
-	all := op.RegisterLegacyServer(s, op.AuthorizeCallbackHandler(provider), op.WithServerCORSOptions(nil))
+	encoder := issuerEncoder{provider.Encoder(), options.Issuer}
+	all := op.RegisterLegacyServer(s, op.AuthorizeCallbackHandler(answering{provider, encoder}), op.WithEncoder(encoder), op.WithServerCORSOptions(nil))
 	s.mux.Handle("/", all)
 	s.mux.Handle(provider.TokenEndpoint().Relative(), options.CORS.Wrap(s.authenticate(onlyServed(all), s.began), "POST"))
 	s.mux.Handle(provider.RevocationEndpoint().Relative(), options.CORS.Wrap(s.authenticate(all, nil), "POST"))
@@ -82,15 +89,34 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 // dcr.Handler.ServeDiscovery serves with the [Server.Metadata].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Metadata returns the endpoints of the issuer as members of its discovery document.
-func (s *Server) Metadata(issuer string) map[string]any {
-	members := make(map[string]any)
+// Metadata returns what the discovery document says of the endpoints.
+func (s *Server) Metadata() map[string]any {
+	members := map[string]any{"authorization_response_iss_parameter_supported": true}
 	for name, endpoint := range map[string]*op.Endpoint{
 		"authorization_endpoint": s.Endpoints().Authorization, "token_endpoint": s.Endpoints().Token,
 		"introspection_endpoint": s.Endpoints().Introspection, "revocation_endpoint": s.Endpoints().Revocation,
 		"userinfo_endpoint": s.Endpoints().Userinfo, "end_session_endpoint": s.Endpoints().EndSession, "jwks_uri": s.Endpoints().JwksURI,
 	} {
-		members[name] = endpoint.Absolute(issuer)
+		members[name] = endpoint.Absolute(s.options.Issuer)
 	}
 	return members
 }
+
+// issuerEncoder adds iss to authorization responses (RFC 9207).
+type issuerEncoder struct {
+	httphelper.Encoder
+	issuer string
+}
+
+func (e issuerEncoder) Encode(response any, into map[string][]string) error {
+	into["iss"] = []string{e.issuer}
+	return e.Encoder.Encode(response, into)
+}
+
+// answering is a provider whose authorization responses have an encoder of their own.
+type answering struct {
+	op.OpenIDProvider
+	encoder httphelper.Encoder
+}
+
+func (a answering) Encoder() httphelper.Encoder { return a.encoder }

@@ -115,7 +115,7 @@ func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.Refr
 	case request.GetClientID() != client.ID:
 		return nil, oidc.ErrInvalidGrant()
 	}
-	asked := []string(r.Data.Scopes)
+	asked := words(r.Data.Scopes)
 	if len(asked) == 0 {
 		asked = request.GetScopes()
 	}
@@ -141,8 +141,9 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	if !ok {
 		return nil, oidc.ErrUnsupportedGrantType()
 	}
-	scopes := client.GrantScopes(r.Data.Scope)
-	if len(scopes) == 0 && len(r.Data.Scope) > 0 {
+	asked := words(r.Data.Scope)
+	scopes := client.GrantScopes(asked)
+	if len(scopes) == 0 && len(asked) > 0 {
 		return nil, oidc.ErrInvalidScope()
 	}
 	request, err := storage.ClientCredentialsTokenRequest(ctx, client.ID, scopes)
