@@ -19,32 +19,12 @@ import (
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/adapters/zitadeloidc"
 	"github.com/dynreg/dcr/clientauth"
-	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
 )
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // op logs each route and request
 	os.Exit(m.Run())
-}
-
-// TestHost finds nothing in the provider of the example.
-func TestHost(t *testing.T) {
-	dcrtest.TestHost(t, dcrtest.Host{Start: start, Scopes: []string{"files.read", "files.write"}})
-}
-
-// start serves the provider of the example.
-func start(t *testing.T, store dcr.ClientConfigurationStore) string {
-	server := httptest.NewUnstartedServer(nil)
-	issuer := "http://" + server.Listener.Addr().String()
-	provider, err := NewProvider(issuer, store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = provider
-	server.Start()
-	t.Cleanup(server.Close)
-	return issuer
 }
 
 const (

@@ -212,7 +212,7 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	if err != nil {
 		return "", err
 	}
-	claims, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{key.SignatureAlgorithm()})
+	claims, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.SignatureAlgorithm()})
 	if err != nil {
 		return "", err
 	}
