@@ -6,6 +6,7 @@ package fosite
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,9 +35,10 @@ var (
 	_ fosite.ClientAuthenticationStrategy = (*Clients)(nil).AuthenticateClient
 )
 
-// misused says what was left out. fosite shows it to nobody.
+// misused logs what was left out, which fosite shows to nobody.
 func misused(sentence string) error {
-	return fosite.ErrServerError.WithDebug("adapters/fosite: " + sentence)
+	slog.Error("adapters/fosite: " + sentence)
+	return fosite.ErrServerError.WithDebug(sentence)
 }
 
 type judgedKey struct{}
@@ -102,6 +104,7 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 		return refused, fosite.ErrInvalidRequest.WithWrap(err)
 	}
 	refused.Form, refused.State = r.Form, r.Form.Get("state")
+	refused.ResponseMode = fosite.ResponseModeType(r.Form.Get("response_mode"))
 	published := c.Published
 	if published == nil {
 		published = c.Store

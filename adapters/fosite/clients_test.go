@@ -186,6 +186,11 @@ func TestWhatIsGranted(t *testing.T) {
 	if told["active"] != true || len(audience) != 1 || audience[0] != "https://files.example.com/a" {
 		t.Errorf("introspection says %v", told)
 	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, httptest.NewRequest("GET", issuer+"/authorize?response_type=code&response_mode=fragment&client_id=app-1&redirect_uri="+url.QueryEscape(redirect), nil))
+	if to := recorder.Header().Get("Location"); !strings.HasPrefix(to, redirect+"#error=invalid_request") {
+		t.Errorf("the refusal is sent to %q", to)
+	}
 	w.change(func(client *dcr.Client) { client.Resources = []string{"https://files.example.com/b"} })
 	if answer := w.authorize(url.Values{"resource": {"https://files.example.com/b/c"}}); answer.Get("error") != "invalid_target" || answer.Get("state") == "" {
 		t.Errorf("the answer is %v", answer)

@@ -232,11 +232,11 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 // SetIntrospectionFromToken must say the client of the token: of one without, nothing
 // is told.
 func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
-	sender := clientauth.FromContext(ctx)
-	if sender == nil || sender.Client.Public() {
-		return nil, oidc.ErrUnauthorizedClient().WithDescription("only confidential clients may ask")
+	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, for which op has asked
+	if err != nil {
+		return nil, err
 	}
-	r.Data.ClientCredentials = &op.ClientCredentials{ClientID: sender.Client.ID}
+	r.Data.ClientCredentials = &op.ClientCredentials{ClientID: sender.GetID()}
 	response, err := s.LegacyServer.Introspect(ctx, r)
 	if err != nil {
 		return nil, err
