@@ -69,3 +69,28 @@ func ExampleAuthenticator_Require() {
 	// 200 ""
 	// 401 "Basic realm=\"token endpoint\""
 }
+
+// What stands in front of a handler by itself leaves there who asks.
+func ExampleNewContext() {
+	store := memstore.New()
+	client := dcr.NewClient()
+	client.ID, client.TokenEndpointAuthMethod = "app-1", "none"
+	if err := store.Add(context.Background(), client); err != nil {
+		fmt.Println(err)
+		return
+	}
+	clients := &clientauth.Authenticator{Store: store}
+	refresh := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("refresh a token of", clientauth.FromContext(r.Context()).Client.ID)
+	})
+	r := httptest.NewRequest("POST", "/token", strings.NewReader("client_id=app-1&grant_type=refresh_token&refresh_token=t"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	sender, err := clients.AuthenticateRefresh(r, "none") // as the grant of the token began
+	if err != nil {
+		clientauth.WriteError(w, r, err)
+		return
+	}
+	refresh.ServeHTTP(w, r.WithContext(clientauth.NewContext(r.Context(), sender)))
+	// Output: refresh a token of app-1
+}

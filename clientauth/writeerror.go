@@ -36,12 +36,19 @@ func (a *Authenticator) Require(next http.Handler) http.Handler {
 			WriteError(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, authentication)))
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), authentication)))
 	})
 }
 
-// FromContext returns the Authentication that [Authenticator.Require] put there,
-// nil if there is none.
+// NewContext returns a context that carries an Authentication: for what stands in
+// front of a handler instead of [Authenticator.Require], such as an adapter that
+// calls [Authenticator.AuthenticateRefresh].
+func NewContext(ctx context.Context, authentication *Authentication) context.Context {
+	return context.WithValue(ctx, contextKey{}, authentication)
+}
+
+// FromContext returns the Authentication that [Authenticator.Require] or
+// [NewContext] put there, nil if there is none.
 func FromContext(ctx context.Context) *Authentication {
 	authentication, _ := ctx.Value(contextKey{}).(*Authentication)
 	return authentication

@@ -1,0 +1,59 @@
+package fosite
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/dynreg/dcr"
+)
+
+// Client is a registered client as fosite wants it. It is no
+// fosite.OpenIDConnectClient, so that fosite fetches nothing that a client names and
+// judges no assertion: clientauth does. Request objects are not served.
+type Client struct {
+	Registered *dcr.Client
+	redirect   string // of the authorization request that is judged, in place of all
+}
+
+var (
+	_ fosite.Client                         = Client{}
+	_ fosite.ResponseModeClient             = Client{}
+	_ fosite.ClientWithCustomTokenLifespans = Client{}
+)
+
+func (c Client) GetID() string                      { return c.Registered.ID }
+func (c Client) GetHashedSecret() []byte            { return nil }
+func (c Client) IsPublic() bool                     { return c.Registered.Public() }
+func (c Client) GetResponseTypes() fosite.Arguments { return c.Registered.ResponseTypes }
+func (c Client) GetScopes() fosite.Arguments        { return strings.Fields(c.Registered.Scope) }
+func (c Client) GetAudience() fosite.Arguments      { return c.Registered.Resources }
+func (c Client) GetRedirectURIs() []string {
+	if c.redirect != "" {
+		return []string{c.redirect}
+	}
+	return c.Registered.RedirectURIs
+}
+
+func (c Client) GetGrantTypes() fosite.Arguments {
+	return slices.DeleteFunc(slices.Clone(c.Registered.GrantTypes), func(grantType string) bool { return !c.Registered.HasGrant(grantType) })
+}
+
+// GetResponseModes has all, since Client.CheckAuthorization judges them.
+func (c Client) GetResponseModes() []fosite.ResponseModeType {
+	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost}
+}
+
+// GetEffectiveLifespan leaves refresh tokens to [Clients.Configure], which knows when
+// their grant began.
+func (c Client) GetEffectiveLifespan(_ fosite.GrantType, token fosite.TokenType, fallback time.Duration) time.Duration {
+	switch token {
+	case fosite.AccessToken:
+		return c.Registered.AccessTokenLifetime
+	case fosite.IDToken:
+		return c.Registered.IdentityTokenLifetime
+	}
+	return fallback
+}

@@ -1,0 +1,164 @@
+// Package fosite serves registered clients from an authorization server on ory/fosite.
+// [Clients] stands in your storage and configures fosite. Each rule about clients is
+// one of packages dcr and clientauth; what is here asks them where fosite does not.
+package fosite
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
+)
+
+// Clients is the fosite.ClientManager of a storage: embed it in yours.
+type Clients struct {
+	Store         dcr.ClientConfigurationStore // where clients are; where metadata documents are taken, what is Known
+	Published     dcr.ClientConfigurationStore // finds the client of an authorization request, which may fetch its metadata document: a cimd.Store; if nil, Store
+	DefaultScopes []string                     // asked for where an authorization request asks for none; if nil, none
+
+	// RefreshWithoutScope issues refresh tokens to all clients with the grant
+	// refresh_token. If false, the scope offline_access must be granted too, for
+	// which clients of the Model Context Protocol never ask.
+	RefreshWithoutScope bool
+}
+
+var (
+	_ fosite.ClientManager                = (*Clients)(nil)
+	_ fosite.ClientAuthenticationStrategy = (*Clients)(nil).AuthenticateClient
+)
+
+// misused logs what was left out, which fosite shows to nobody.
+func misused(sentence string) error {
+	slog.Error("adapters/fosite: " + sentence)
+	return fosite.ErrServerError.WithDebug(sentence)
+}
+
+type judgedKey struct{}
+
+// GetClient returns a [Client] that may act now, for an authorization request the one
+// that CheckAuthorizeRequest judged.
+func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, error) {
+	if judged, ok := ctx.Value(judgedKey{}).(Client); ok && judged.Registered.ID == id {
+		return judged, nil
+	}
+	if ctx.Value(fosite.AuthorizeRequestContextKey) != nil {
+		return nil, misused("call Clients.CheckAuthorizeRequest instead of NewAuthorizeRequest")
+	}
+	client, err := c.Store.FindByClientID(ctx, id)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	if err := client.CheckUsable(time.Now()); err != nil {
+		return nil, fosite.ErrNotFound.WithWrap(err)
+	}
+	return Client{Registered: client}, nil
+}
+
+// notFound tells a client that is not there, or is refused, from an outage.
+func notFound(err error) error {
+	refused, isRefusal := errors.AsType[*dcr.Error](err)
+	switch {
+	case errors.Is(err, dcr.ErrClientNotFound):
+		return fosite.ErrNotFound.WithWrap(err)
+	case isRefusal && refused.Code == dcr.InvalidClient:
+		return fosite.ErrInvalidClient.WithWrap(err).WithDescription(refused.Description)
+	}
+	return fosite.ErrTemporarilyUnavailable.WithWrap(err)
+}
+
+// ClientAssertionJWTValid refuses: clientauth remembers assertions.
+func (c *Clients) ClientAssertionJWTValid(context.Context, string) error {
+	return misused("call Clients.Configure")
+}
+
+// SetClientAssertionJWT refuses: clientauth remembers assertions.
+func (c *Clients) SetClientAssertionJWT(context.Context, string, time.Time) error {
+	return misused("call Clients.Configure")
+}
+
+// AuthenticateClient is the fosite.ClientAuthenticationStrategy that Configure sets. It
+// returns the client whom clientauth.Authenticator.Require has let in.
+func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.Values) (fosite.Client, error) {
+	sender := clientauth.FromContext(r.Context())
+	if sender == nil {
+		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint")
+	}
+	return Client{Registered: sender.Client}, nil
+}
+
+// CheckAuthorizeRequest is provider.NewAuthorizeRequest of a request that
+// Client.CheckAuthorization has judged. What is requested of the result, scopes and
+// audience, which are the resources (RFC 8707), may be granted. The error is for
+// provider.WriteAuthorizeError, with the request that is returned too.
+func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.Request) (fosite.AuthorizeRequester, error) {
+	refused := fosite.NewAuthorizeRequest()
+	if err := r.ParseForm(); err != nil {
+		return refused, fosite.ErrInvalidRequest.WithWrap(err)
+	}
+	refused.Form, refused.State = r.Form, r.Form.Get("state")
+	refused.ResponseMode = fosite.ResponseModeType(r.Form.Get("response_mode"))
+	published := c.Published
+	if published == nil {
+		published = c.Store
+	}
+	client, err := published.FindByClientID(r.Context(), r.Form.Get("client_id"))
+	if err != nil {
+		return refused, notFound(err)
+	}
+	scopes := strings.Fields(r.Form.Get("scope"))
+	if len(scopes) == 0 {
+		scopes = client.GrantScopes(c.DefaultScopes)
+	}
+	granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{
+		RedirectURI: r.Form.Get("redirect_uri"), ResponseType: r.Form.Get("response_type"), ResponseMode: r.Form.Get("response_mode"),
+		Scopes: scopes, Resources: r.Form["resource"],
+		CodeChallenge: r.Form.Get("code_challenge"), CodeChallengeMethod: r.Form.Get("code_challenge_method"),
+	}, time.Now())
+	if why, ok := errors.AsType[*dcr.AuthorizationError](err); ok {
+		if redirect, err := url.Parse(why.RedirectURI); err == nil && why.RedirectURI != "" {
+			refused.RedirectURI, refused.Client = redirect, Client{client, why.RedirectURI}
+		}
+		shown := &fosite.RFC6749Error{ErrorField: string(why.Code), DescriptionField: why.Description, CodeField: http.StatusBadRequest}
+		return refused, shown.WithWrap(why)
+	}
+	if err != nil {
+		return refused, fosite.ErrServerError.WithWrap(err)
+	}
+	r.Form.Set("scope", strings.Join(granted.Scopes, " "))
+	r.Form["audience"] = granted.Resources
+	return provider.NewAuthorizeRequest(context.WithValue(r.Context(), judgedKey{}, Client{client, granted.RedirectURI}), r)
+}
+
+// Introspect tells a confidential client about a token, for
+// provider.WriteIntrospectionResponse: whatever its method, which
+// provider.NewIntrospectionRequest does not. An error is an outage, for
+// provider.WriteIntrospectionError.
+func (c *Clients) Introspect(provider fosite.OAuth2Provider, r *http.Request, session fosite.Session) (fosite.IntrospectionResponder, error) {
+	sender := clientauth.FromContext(r.Context())
+	switch {
+	case sender == nil:
+		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint")
+	case sender.Client.Public():
+		return nil, fosite.ErrUnauthorizedClient
+	}
+	use, request, err := provider.IntrospectToken(r.Context(), r.PostFormValue("token"), fosite.TokenUse(r.PostFormValue("token_type_hint")), session)
+	switch {
+	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
+		return nil, err
+	case err != nil:
+		return &fosite.IntrospectionResponse{}, nil
+	}
+	response := &fosite.IntrospectionResponse{Active: true, AccessRequester: request, TokenUse: use}
+	if use == fosite.AccessToken {
+		response.AccessTokenType = fosite.BearerAccessToken
+	}
+	return response, nil
+}

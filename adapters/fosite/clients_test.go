@@ -1,0 +1,312 @@
+package fosite_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+	"github.com/ory/fosite/storage"
+
+	"github.com/dynreg/dcr"
+	adapter "github.com/dynreg/dcr/adapters/fosite"
+	"github.com/dynreg/dcr/clientauth"
+	"github.com/dynreg/dcr/memstore"
+)
+
+const (
+	issuer    = "https://id.example.com"
+	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	redirect  = "https://app.example.com/callback"
+)
+
+// world is the server of the example with its parts.
+type world struct {
+	*testing.T
+	store   *memstore.Store
+	server  server
+	handler http.Handler
+}
+
+// newWorld has a confidential client, app-1.
+func newWorld(t *testing.T, clients adapter.Clients) *world {
+	w := &world{T: t, store: memstore.New()}
+	clients.Store = w.store
+	config := &fosite.Config{GlobalSecret: make([]byte, 32)}
+	rand.Read(config.GlobalSecret)
+	w.server = server{issuer: issuer, clients: &clients}
+	w.server.provider = compose.Compose(config, &Storage{Kept{storage.NewMemoryStore()}, &clients}, compose.NewOAuth2HMACStrategy(config),
+		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2RefreshTokenGrantFactory,
+		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2PKCEFactory)
+	clients.Configure(config)
+	senders := &clientauth.Authenticator{Store: w.store}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/authorize", w.server.authorize)
+	mux.Handle("/token", senders.Require(http.HandlerFunc(w.server.token)))
+	mux.Handle("/introspect", senders.Require(http.HandlerFunc(w.server.introspect)))
+	w.handler = mux
+	client := dcr.NewClient()
+	client.ID, client.RedirectURIs, client.ResponseTypes = "app-1", []string{redirect}, []string{"code"}
+	client.GrantTypes, client.Scope = []string{"authorization_code", "refresh_token"}, "files.read offline_access"
+	client.TokenEndpointAuthMethod, client.Secrets = "client_secret_post", []dcr.Secret{dcr.HashSecret("secret")}
+	client.AllowOfflineAccess = true
+	if err := w.store.Add(context.Background(), client); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) change(change func(client *dcr.Client)) {
+	client, err := w.store.FindByClientID(context.Background(), "app-1")
+	if err != nil {
+		w.Fatal(err)
+	}
+	change(client)
+	if err := w.store.Update(context.Background(), client); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// authorize returns what is sent to the redirect URI.
+func (w *world) authorize(more url.Values) url.Values {
+	query := url.Values{
+		"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"files.read"}, "state": {"12345678"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
+	}
+	for name, values := range more {
+		query[name] = values
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, httptest.NewRequest("GET", issuer+"/authorize?"+query.Encode(), nil))
+	to, err := recorder.Result().Location()
+	if err != nil {
+		w.Fatalf("the answer is a page of status %d: %s", recorder.Code, recorder.Body)
+	}
+	return to.Query()
+}
+
+// post sends a form of the client and returns the members of the answer.
+func (w *world) post(path string, form url.Values) map[string]any {
+	form.Set("client_id", "app-1")
+	form.Set("client_secret", "secret")
+	request := httptest.NewRequest("POST", issuer+path, strings.NewReader(form.Encode()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, request)
+	members := make(map[string]any)
+	if err := json.Unmarshal(recorder.Body.Bytes(), &members); err != nil {
+		w.Fatalf("the answer is %d %s", recorder.Code, recorder.Body)
+	}
+	return members
+}
+
+func (w *world) redeem(code string) map[string]any {
+	return w.post("/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}})
+}
+
+// A client that never asks for offline_access gets a refresh token, and one that asks
+// for no scope the default.
+func TestRefreshWithoutScope(t *testing.T) {
+	w := newWorld(t, adapter.Clients{RefreshWithoutScope: true, DefaultScopes: []string{"files.read", "files.write"}})
+	granted := w.redeem(w.authorize(url.Values{"scope": {""}}).Get("code"))
+	if granted["scope"] != "files.read" || granted["refresh_token"] == nil {
+		t.Errorf("without a scope there is %v", granted)
+	}
+	w = newWorld(t, adapter.Clients{})
+	if granted := w.redeem(w.authorize(nil).Get("code")); granted["access_token"] == nil || granted["refresh_token"] != nil {
+		t.Errorf("without offline_access there is %v", granted)
+	}
+	if granted := w.redeem(w.authorize(url.Values{"scope": {"files.read offline_access"}}).Get("code")); granted["refresh_token"] == nil {
+		t.Errorf("with offline_access there is %v", granted)
+	}
+	w.change(func(client *dcr.Client) { client.Scope = "offline" })
+	if granted := w.redeem(w.authorize(url.Values{"scope": {"offline"}}).Get("code")); granted["refresh_token"] != nil {
+		t.Errorf("with fosite's own offline there is %v", granted)
+	}
+}
+
+// A client that acts for itself is held to its scope and resources.
+func TestClientCredentials(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	w.change(func(client *dcr.Client) {
+		client.GrantTypes, client.Scope, client.Resources = []string{"client_credentials"}, "files.read photos.*", []string{"https://files.example.com/a"}
+	})
+	for _, c := range []struct {
+		scope, audience string
+		wants           any
+	}{
+		{"files.read", "https://files.example.com/a", nil},
+		{"files.write", "", "invalid_scope"},
+		{"photos.read", "", "invalid_scope"},
+		{"files.read", "https://files.example.com/a/b", "invalid_request"},
+	} {
+		got := w.post("/token", url.Values{"grant_type": {"client_credentials"}, "scope": {c.scope}, "audience": {c.audience}})
+		if got["error"] != c.wants {
+			t.Errorf("for %s and %q the answer is %v", c.scope, c.audience, got)
+		}
+	}
+}
+
+func TestPublicClientsDoNotIntrospect(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	public := dcr.NewClient()
+	public.TokenEndpointAuthMethod = "none"
+	r := httptest.NewRequest("POST", issuer+"/introspect", nil)
+	r = r.WithContext(clientauth.NewContext(r.Context(), &clientauth.Authentication{Client: public, Method: "none"}))
+	if _, err := w.server.clients.Introspect(w.server.provider, r, new(fosite.DefaultSession)); !errors.Is(err, fosite.ErrUnauthorizedClient) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// Scopes beyond the client's are left out, and its resources become the audience,
+// which a refresh keeps.
+func TestWhatIsGranted(t *testing.T) {
+	w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
+	granted := w.redeem(w.authorize(url.Values{
+		"scope": {"files.read files.write"}, "resource": {"https://files.example.com/a"}, "audience": {"https://other.example.com"},
+	}).Get("code"))
+	if granted["scope"] != "files.read" {
+		t.Errorf("the answer is %v", granted)
+	}
+	token, _ := granted["refresh_token"].(string)
+	granted = w.post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+	token, _ = granted["access_token"].(string)
+	told := w.post("/introspect", url.Values{"token": {token}})
+	audience, _ := told["aud"].([]any)
+	if told["active"] != true || len(audience) != 1 || audience[0] != "https://files.example.com/a" {
+		t.Errorf("introspection says %v", told)
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, httptest.NewRequest("GET", issuer+"/authorize?response_type=code&response_mode=fragment&client_id=app-1&redirect_uri="+url.QueryEscape(redirect), nil))
+	if to := recorder.Header().Get("Location"); !strings.HasPrefix(to, redirect+"#error=invalid_request") {
+		t.Errorf("the refusal is sent to %q", to)
+	}
+	w.change(func(client *dcr.Client) { client.Resources = []string{"https://files.example.com/b"} })
+	if answer := w.authorize(url.Values{"resource": {"https://files.example.com/b/c"}}); answer.Get("error") != "invalid_target" || answer.Get("state") == "" {
+		t.Errorf("the answer is %v", answer)
+	}
+}
+
+// A grant ends where AbsoluteRefreshTokenLifetime says, however often it is refreshed.
+func TestRefreshTokensEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
+		w.change(func(client *dcr.Client) {
+			client.AbsoluteRefreshTokenLifetime, client.SlidingRefreshTokenLifetime = 50*time.Minute, 30*time.Minute
+			client.RefreshTokenExpiration = dcr.RefreshTokenSliding
+		})
+		granted := w.redeem(w.authorize(nil).Get("code"))
+		for _, left := range []time.Duration{30 * time.Minute, 30 * time.Minute, 10 * time.Minute} {
+			token, _ := granted["refresh_token"].(string)
+			_, request, err := w.server.provider.IntrospectToken(t.Context(), token, fosite.RefreshToken, new(fosite.DefaultSession))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ends := time.Until(request.GetSession().GetExpiresAt(fosite.RefreshToken)); ends != left {
+				t.Errorf("the refresh token ends in %v, not %v", ends, left)
+			}
+			time.Sleep(20 * time.Minute)
+			granted = w.post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+		}
+		if granted["error"] != "invalid_grant" {
+			t.Errorf("after an hour the answer is %v", granted)
+		}
+	})
+}
+
+// What has changed since a person consented counts.
+func TestCodeOfAClientThatChanged(t *testing.T) {
+	for sentence, change := range map[string]func(client *dcr.Client){
+		"the redirect URI is gone":   func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
+		"a granted scope is gone":    func(client *dcr.Client) { client.Scope = "offline_access" },
+		"the grant type is gone":     func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
+		"the client is switched off": func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t, adapter.Clients{})
+			code := w.authorize(nil).Get("code")
+			w.change(change)
+			if got := w.redeem(code); got["error"] == nil {
+				t.Errorf("the answer is %v", got)
+			}
+		})
+	}
+}
+
+// The tokens of a client that is gone end for who asks fosite itself, too.
+func TestTokensOfAClientThatIsGone(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	granted := w.redeem(w.authorize(nil).Get("code"))
+	token, _ := granted["access_token"].(string)
+	ask := func() error {
+		_, _, err := w.server.provider.IntrospectToken(context.Background(), token, fosite.AccessToken, new(fosite.DefaultSession))
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Delete(context.Background(), "app-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(); err == nil {
+		t.Error("the token is still good")
+	}
+}
+
+// What is left out is an error of the server, and lets nobody in.
+func TestMisuse(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	provider := w.server.provider
+	form := "client_id=app-1&client_secret=secret&grant_type=client_credentials&token=t"
+	post := func() *http.Request {
+		r := httptest.NewRequest("POST", issuer+"/token", strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return r
+	}
+	for sentence, call := range map[string]func() error{
+		"NewAuthorizeRequest in place of CheckAuthorizeRequest": func() error {
+			_, err := provider.NewAuthorizeRequest(context.Background(), httptest.NewRequest("GET", issuer+"/authorize?client_id=app-1", nil))
+			return errors.Unwrap(err)
+		},
+		"a token endpoint without Require": func() error {
+			_, err := provider.NewAccessRequest(context.Background(), post(), new(fosite.DefaultSession))
+			return err
+		},
+		"an introspection endpoint without Require": func() error {
+			_, err := w.server.clients.Introspect(provider, post(), new(fosite.DefaultSession))
+			return err
+		},
+		"the assertions of fosite": func() error { return w.server.clients.SetClientAssertionJWT(context.Background(), "jti", time.Now()) },
+	} {
+		if err := call(); !errors.Is(err, fosite.ErrServerError) {
+			t.Errorf("%s: the error is %v", sentence, err)
+		}
+	}
+}
+
+// Request objects are refused, and what they name is not fetched.
+func TestRequestObjects(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	w.change(func(client *dcr.Client) {
+		client.Scope, client.RequestURIs, client.JWKSURI = "openid", []string{"http://127.0.0.1:1/"}, "http://127.0.0.1:1/"
+	})
+	query := url.Values{
+		"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid"}, "state": {"12345678"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "request_uri": {"http://127.0.0.1:1/"},
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, httptest.NewRequest("GET", issuer+"/authorize?"+query.Encode(), nil))
+	if recorder.Code != http.StatusBadRequest || !strings.Contains(recorder.Body.String(), "request_uri_not_supported") {
+		t.Errorf("the answer is %d %s", recorder.Code, recorder.Body)
+	}
+}

@@ -1,0 +1,115 @@
+package zitadeloidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr"
+)
+
+// CheckAuthRequest asks Client.CheckAuthorization about an authorization request and
+// the resources that it names (RFC 8707), of which op knows nothing, and leaves in
+// its Scopes those that may be granted. Its error is an *oidc.Error, one that is not
+// redirected as long as the redirect URI is not known to be the client's. Server asks
+// it.
+func CheckAuthRequest(client *dcr.Client, request *oidc.AuthRequest, resources []string) (*dcr.Authorization, error) {
+	granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{
+		RedirectURI: request.RedirectURI, ResponseType: string(request.ResponseType), ResponseMode: string(request.ResponseMode),
+		Scopes: request.Scopes, Resources: resources,
+		CodeChallenge: request.CodeChallenge, CodeChallengeMethod: string(request.CodeChallengeMethod),
+	}, time.Now())
+	if refused, ok := errors.AsType[*dcr.AuthorizationError](err); ok {
+		shown := oidc.ErrInvalidRequest()
+		if refused.RedirectURI == "" {
+			shown = oidc.ErrInvalidRequestRedirectURI()
+		}
+		setCode(&shown.ErrorType, refused.Code)
+		return nil, shown.WithParent(refused).WithDescription("%s", refused.Description)
+	}
+	modes := []string{string(oidc.ResponseModeQuery), string(oidc.ResponseModeFragment), string(oidc.ResponseModeFormPost)}
+	switch {
+	case err != nil:
+		return nil, oidc.ErrServerError().WithParent(err)
+	case request.ResponseType != oidc.ResponseTypeCode:
+		return nil, oidc.ErrInvalidRequest().WithDescription("response_type must be code")
+	case !slices.Contains(modes, granted.ResponseMode):
+		return nil, oidc.ErrInvalidRequest().WithDescription("response_mode must be query, fragment or form_post")
+	}
+	request.Scopes = granted.Scopes
+	return granted, nil
+}
+
+// setCode sets an error type of oidc, which has no exported name.
+func setCode[T ~string](into *T, code dcr.Code) { *into = T(code) }
+
+// words returns the scopes that are named: op reads an empty parameter as one.
+func words(scopes []string) []string { return strings.Fields(strings.Join(scopes, " ")) }
+
+// judged is a client whose authorization request is judged. The rules of op, which
+// ask next, are looser and stricter than what a client could register; they find
+// nothing left to say.
+type judged struct {
+	Client
+	request *oidc.AuthRequest
+	granted *dcr.Authorization
+	refused error // for Authorize, whose errors are sent to the redirect URI
+}
+
+func (j judged) ApplicationType() op.ApplicationType { return op.ApplicationTypeNative }
+func (j judged) DevMode() bool                       { return true }
+func (j judged) RedirectURIs() []string              { return []string{j.request.RedirectURI} }
+func (j judged) ResponseTypes() []oidc.ResponseType {
+	return []oidc.ResponseType{j.request.ResponseType}
+}
+
+// VerifyAuthRequest finds the client and judges the request.
+func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthRequest]) (*op.ClientRequest[oidc.AuthRequest], error) {
+	client, err := s.options.Published.FindByClientID(ctx, r.Data.ClientID)
+	refused, isRefusal := errors.AsType[*dcr.Error](err)
+	switch {
+	case errors.Is(err, dcr.ErrClientNotFound):
+		return nil, oidc.ErrInvalidRequestRedirectURI().WithParent(err).WithDescription("this application is not registered here")
+	case isRefusal && refused.Code == dcr.InvalidClient:
+		return nil, oidc.ErrInvalidRequestRedirectURI().WithParent(err).WithDescription("%s", refused.Description)
+	case err != nil:
+		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
+	}
+	if r.Data.Scopes = words(r.Data.Scopes); len(r.Data.Scopes) == 0 { // which op refuses
+		r.Data.Scopes = client.GrantScopes(s.options.DefaultScopes)
+	}
+	granted, err := CheckAuthRequest(client, r.Data, r.Form["resource"])
+	if shown, ok := errors.AsType[*oidc.Error](err); ok && shown.IsRedirectDisabled() {
+		return nil, err
+	}
+	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: judged{s.clients.client(client), r.Data, granted, err}}, nil
+}
+
+// Authorize keeps a request that may be granted, with the [dcr.Authorization] in the
+// context of CreateAuthRequest, and sends the person to sign in.
+func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthRequest]) (*op.Redirect, error) {
+	client, ok := r.Client.(judged)
+	if !ok {
+		return nil, errServe
+	}
+	if client.refused != nil {
+		return nil, client.refused
+	}
+	return s.LegacyServer.Authorize(context.WithValue(ctx, grantedKey{}, client.granted), r)
+}
+
+type grantedKey struct{}
+
+// AuthorizationFromContext returns, in CreateAuthRequest of an op.Storage, what may
+// be granted: keep its Resources, which op does not know, as the audience of the
+// tokens. It is nil elsewhere.
+func AuthorizationFromContext(ctx context.Context) *dcr.Authorization {
+	granted, _ := ctx.Value(grantedKey{}).(*dcr.Authorization)
+	return granted
+}

@@ -1,0 +1,122 @@
+// Package zitadeloidc serves registered clients from a provider on zitadel/oidc.
+// [Clients] stands in your op.Storage, and [Server] is served in place of the
+// op.Provider. Each rule about clients is one of packages dcr and clientauth; what is
+// here asks them where zitadel/oidc does not.
+package zitadeloidc
+
+import (
+	"errors"
+	"net/http"
+
+	httphelper "github.com/zitadel/oidc/v3/pkg/http"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
+)
+
+// Options are what a [Server] needs besides its provider.
+type Options struct {
+	// Issuer is that of the provider. Required.
+	Issuer string
+
+	// Clients authenticates clients at the token, introspection and revocation
+	// endpoints. Required, with the Audience that clients sign assertions for.
+	Clients *clientauth.Authenticator
+
+	// Published finds the client of an authorization request, which may fetch its
+	// metadata document: a cimd.Store. If nil, Clients.Store of the op.Storage.
+	Published dcr.ClientConfigurationStore
+
+	// DefaultScopes are asked for where a request asks for none, as clients of the
+	// Model Context Protocol do. If nil, such a request is refused.
+	DefaultScopes []string
+
+	// RefreshWithoutScope issues refresh tokens to all clients with the grant
+	// refresh_token. If false, the scope offline_access must be granted too, for
+	// which clients of the Model Context Protocol never ask.
+	RefreshWithoutScope bool
+
+	// CORS says which pages may call the endpoints that clients call from browsers.
+	CORS dcr.CORS
+}
+
+// Server serves the endpoints of a provider, whose registered clients get what they
+// may have: codes with PKCE, refresh tokens and client credentials.
+type Server struct {
+	*op.LegacyServer
+	options Options
+	clients Clients
+	mux     *http.ServeMux
+}
+
+// NewServer returns the endpoints of a provider whose op.Storage embeds [Clients].
+func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
+	storage, ok := provider.Storage().(interface{ embedded() Clients })
+	switch {
+	case !ok:
+		return nil, errors.New("zitadeloidc: the op.Storage has no Clients; embed zitadeloidc.Clients in it")
+	case storage.embedded().Store == nil || storage.embedded().LoginURL == nil:
+		return nil, errors.New("zitadeloidc: Clients.Store or LoginURL is nil; set both")
+	case options.Issuer == "":
+		return nil, errors.New("zitadeloidc: Options.Issuer is empty; set it to that of op.StaticIssuer")
+	case options.Clients == nil:
+		return nil, errors.New("zitadeloidc: Options.Clients is nil; set it to an Authenticator of the same store")
+	case provider.RequestObjectSupported():
+		return nil, errors.New("zitadeloidc: op.Config.RequestObjectSupported is set; leave it out, since request objects are not served")
+	}
+	s := &Server{options: options, clients: storage.embedded(), mux: http.NewServeMux()}
+	if s.options.Published == nil {
+		s.options.Published = s.clients.Store
+	}
+	s.LegacyServer = op.NewLegacyServer(provider, op.Endpoints{
+		Authorization: provider.AuthorizationEndpoint(), Token: provider.TokenEndpoint(), Introspection: provider.IntrospectionEndpoint(),
+		Userinfo: provider.UserinfoEndpoint(), Revocation: provider.RevocationEndpoint(), EndSession: provider.EndSessionEndpoint(),
+		JwksURI: provider.KeysEndpoint(),
+	})
+	encoder := issuerEncoder{provider.Encoder(), options.Issuer}
+	all := op.RegisterLegacyServer(s, op.AuthorizeCallbackHandler(answering{provider, encoder}), op.WithEncoder(encoder), op.WithServerCORSOptions(nil))
+	s.mux.Handle("/", all)
+	s.mux.Handle(provider.TokenEndpoint().Relative(), options.CORS.Wrap(s.authenticate(onlyServed(all), s.began), "POST"))
+	s.mux.Handle(provider.RevocationEndpoint().Relative(), options.CORS.Wrap(s.authenticate(all, nil), "POST"))
+	s.mux.Handle(provider.IntrospectionEndpoint().Relative(), s.authenticate(all, nil))
+	s.mux.Handle(provider.UserinfoEndpoint().Relative(), options.CORS.Wrap(all, "GET, POST"))
+	s.mux.Handle(provider.KeysEndpoint().Relative(), options.CORS.Wrap(all, "GET"))
+	return s, nil
+}
+
+// ServeHTTP serves all endpoints but the discovery documents, which
+// dcr.Handler.ServeDiscovery serves with the [Server.Metadata].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Metadata returns what the discovery document says of the endpoints.
+func (s *Server) Metadata() map[string]any {
+	members := map[string]any{"authorization_response_iss_parameter_supported": true}
+	for name, endpoint := range map[string]*op.Endpoint{
+		"authorization_endpoint": s.Endpoints().Authorization, "token_endpoint": s.Endpoints().Token,
+		"introspection_endpoint": s.Endpoints().Introspection, "revocation_endpoint": s.Endpoints().Revocation,
+		"userinfo_endpoint": s.Endpoints().Userinfo, "end_session_endpoint": s.Endpoints().EndSession, "jwks_uri": s.Endpoints().JwksURI,
+	} {
+		members[name] = endpoint.Absolute(s.options.Issuer)
+	}
+	return members
+}
+
+// issuerEncoder adds iss to authorization responses (RFC 9207).
+type issuerEncoder struct {
+	httphelper.Encoder
+	issuer string
+}
+
+func (e issuerEncoder) Encode(response any, into map[string][]string) error {
+	into["iss"] = []string{e.issuer}
+	return e.Encoder.Encode(response, into)
+}
+
+// answering is a provider whose authorization responses have an encoder of their own.
+type answering struct {
+	op.OpenIDProvider
+	encoder httphelper.Encoder
+}
+
+func (a answering) Encoder() httphelper.Encoder { return a.encoder }

@@ -1,0 +1,266 @@
+package zitadeloidc
+
+// RFC 6749 §3.2, RFC 7009, RFC 7662, RFC 9068: the endpoints at which clients
+// authenticate.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
+)
+
+// MethodKeeper is an op.RefreshTokenRequest that knows how the client authenticated
+// when the grant began: clientauth.FromContext(ctx).Method in
+// CreateAccessAndRefreshTokens. A client that has changed to another method is then
+// refused, as clientauth.Authenticator.AuthenticateRefresh says.
+type MethodKeeper interface {
+	GetClientAuthMethod() string
+}
+
+// authenticate lets authenticated clients through, an Authentication in the context.
+// began, if not nil, returns the method of the grant that a request goes on with.
+func (s *Server) authenticate(next http.Handler, began func(r *http.Request) (method string, known bool)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		authenticate := s.options.Clients.Authenticate
+		if began != nil {
+			if method, known := began(r); known {
+				authenticate = func(r *http.Request) (*clientauth.Authentication, error) {
+					return s.options.Clients.AuthenticateRefresh(r, method)
+				}
+			}
+		}
+		sender, err := authenticate(r)
+		if err != nil {
+			clientauth.WriteError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(clientauth.NewContext(r.Context(), sender)))
+	})
+}
+
+func (s *Server) began(r *http.Request) (method string, known bool) {
+	if r.PostFormValue("grant_type") != string(oidc.GrantTypeRefreshToken) {
+		return "", false
+	}
+	request, err := s.Provider().Storage().TokenRequestByRefreshToken(r.Context(), r.PostFormValue("refresh_token"))
+	if keeper, ok := request.(MethodKeeper); ok && err == nil {
+		return keeper.GetClientAuthMethod(), true
+	}
+	return "", false
+}
+
+// onlyServed refuses the grants of op that Server does not hold to the client.
+func onlyServed(next http.Handler) http.Handler {
+	served := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(served, oidc.GrantType(r.PostFormValue("grant_type"))) {
+			dcr.WriteError(w, r, dcr.Errorf("unsupported_grant_type", "grant_type must be authorization_code, refresh_token or client_credentials"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// VerifyClient returns the client that authenticated.
+func (s *Server) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCredentials]) (op.Client, error) {
+	return s.clients.authenticated(ctx, "")
+}
+
+// CodeExchange redeems a code, with its verifier, for what the client may still have.
+func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.AccessTokenRequest]) (*op.Response, error) {
+	client := clientauth.FromContext(ctx).Client
+	request, err := s.Provider().Storage().AuthRequestByCode(ctx, r.Data.Code)
+	if err != nil {
+		return nil, invalidGrant(err)
+	}
+	var challenge oidc.CodeChallenge
+	if kept := request.GetCodeChallenge(); kept != nil {
+		challenge = *kept
+	}
+	switch err := client.VerifyCodeVerifier(challenge.Challenge, string(challenge.Method), r.Data.CodeVerifier); {
+	case request.GetClientID() != client.ID || request.GetRedirectURI() != r.Data.RedirectURI:
+		return nil, oidc.ErrInvalidGrant().WithDescription("the code is another client's, or was sent to another redirect_uri")
+	case err != nil:
+		return nil, oidc.ErrInvalidGrant().WithParent(err)
+	case !client.MatchRedirectURI(r.Data.RedirectURI) || !slices.Equal(client.GrantScopes(request.GetScopes()), request.GetScopes()):
+		return nil, oidc.ErrInvalidGrant().WithDescription("the client has changed since the code was issued")
+	}
+	refreshes := client.HasGrant("refresh_token") &&
+		(s.options.RefreshWithoutScope || slices.Contains(request.GetScopes(), oidc.ScopeOfflineAccess))
+	response, err := s.respond(ctx, client, request, refreshes, r.Data.Code, "")
+	if err != nil {
+		return nil, err
+	}
+	return op.NewResponse(response), s.Provider().Storage().DeleteAuthRequest(ctx, request.GetID())
+}
+
+// RefreshToken issues what the client may still have of a grant.
+func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.RefreshTokenRequest]) (*op.Response, error) {
+	client := clientauth.FromContext(ctx).Client
+	request, err := s.Provider().Storage().TokenRequestByRefreshToken(ctx, r.Data.RefreshToken)
+	switch {
+	case err != nil:
+		return nil, invalidGrant(err)
+	case request.GetClientID() != client.ID:
+		return nil, oidc.ErrInvalidGrant()
+	}
+	asked := words(r.Data.Scopes)
+	if len(asked) == 0 {
+		asked = request.GetScopes()
+	}
+	if err := op.ValidateRefreshTokenScopes(asked, request); err != nil {
+		return nil, err
+	}
+	scopes := client.GrantScopes(asked)
+	if len(scopes) == 0 && len(asked) > 0 {
+		return nil, oidc.ErrInvalidScope()
+	}
+	request.SetCurrentScopes(scopes)
+	response, err := s.respond(ctx, client, request, true, "", r.Data.RefreshToken)
+	if err != nil {
+		return nil, invalidGrant(err)
+	}
+	return op.NewResponse(response), nil
+}
+
+// ClientCredentialsExchange issues a token to the client itself.
+func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequest[oidc.ClientCredentialsRequest]) (*op.Response, error) {
+	client := clientauth.FromContext(ctx).Client
+	storage, ok := s.Provider().Storage().(op.ClientCredentialsStorage)
+	if !ok {
+		return nil, oidc.ErrUnsupportedGrantType()
+	}
+	asked := words(r.Data.Scope)
+	scopes := client.GrantScopes(asked)
+	if len(scopes) == 0 && len(asked) > 0 {
+		return nil, oidc.ErrInvalidScope()
+	}
+	request, err := storage.ClientCredentialsTokenRequest(ctx, client.ID, scopes)
+	if err != nil {
+		return nil, err
+	}
+	id, ends, err := s.Provider().Storage().CreateAccessToken(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.accessToken(ctx, client, request, id, ends)
+	if err != nil {
+		return nil, err
+	}
+	return op.NewResponse(response), nil
+}
+
+// respond makes what op.CreateTokenResponse does, and an ID Token for the scope
+// openid alone.
+func (s *Server) respond(ctx context.Context, client *dcr.Client, request op.IDTokenRequest, refreshes bool, code, refreshToken string) (response *oidc.AccessTokenResponse, err error) {
+	storage := s.Provider().Storage()
+	var id, next string
+	var ends time.Time
+	if refreshes {
+		id, next, ends, err = storage.CreateAccessAndRefreshTokens(ctx, request, refreshToken)
+	} else {
+		id, ends, err = storage.CreateAccessToken(ctx, request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if response, err = s.accessToken(ctx, client, request, id, ends); err != nil {
+		return nil, err
+	}
+	response.RefreshToken = next
+	if slices.Contains(request.GetScopes(), oidc.ScopeOpenID) {
+		response.IDToken, err = op.CreateIDToken(ctx, op.IssuerFromContext(ctx), request, client.IdentityTokenLifetime, response.AccessToken, code, storage, s.clients.client(client))
+	}
+	return response, err
+}
+
+// accessToken holds the op.Storage to the lifetime of the client's tokens.
+func (s *Server) accessToken(ctx context.Context, client *dcr.Client, request op.TokenRequest, id string, ends time.Time) (*oidc.AccessTokenResponse, error) {
+	lifetime := time.Until(ends)
+	if lifetime > client.AccessTokenLifetime {
+		return nil, oidc.ErrServerError().WithParent(fmt.Errorf("zitadeloidc: the op.Storage made a token that lives for %v, and those of the client live for %v; "+
+			"let it live for clientauth.FromContext(ctx).Client.AccessTokenLifetime", lifetime, client.AccessTokenLifetime))
+	}
+	var token string
+	var err error
+	if mapped := s.clients.client(client); mapped.AccessTokenType() == op.AccessTokenTypeJWT {
+		token, err = s.jwt(ctx, mapped, request, id, ends)
+	} else {
+		token, err = op.CreateBearerToken(id, request.GetSubject(), s.Provider().Crypto())
+	}
+	return &oidc.AccessTokenResponse{AccessToken: token, TokenType: oidc.BearerToken, ExpiresIn: uint64(max(0, lifetime.Seconds())), Scope: request.GetScopes()}, err
+}
+
+// jwt is a JWT of op, signed once more under the typ of RFC 9068 §2.1.
+func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest, id string, ends time.Time) (string, error) {
+	token, err := op.CreateJWT(ctx, op.IssuerFromContext(ctx), request, ends, id, client, s.Provider().Storage())
+	if err != nil {
+		return "", err
+	}
+	key, err := s.Provider().Storage().SigningKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	claims, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.SignatureAlgorithm()})
+	if err != nil {
+		return "", err
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.SignatureAlgorithm(), Key: jose.JSONWebKey{Key: key.Key(), KeyID: key.ID()}},
+		new(jose.SignerOptions).WithType("at+jwt"))
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(claims.UnsafePayloadWithoutVerification())
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+// Introspect tells confidential clients about the tokens of clients that may act now.
+// SetIntrospectionFromToken must say the client of the token: of one without, nothing
+// is told.
+func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
+	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, for which op has asked
+	if err != nil {
+		return nil, err
+	}
+	r.Data.ClientCredentials = &op.ClientCredentials{ClientID: sender.GetID()}
+	response, err := s.LegacyServer.Introspect(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	told, ok := response.Data.(*oidc.IntrospectionResponse)
+	if !ok || !told.Active {
+		return response, nil
+	}
+	client, err := s.clients.Store.FindByClientID(ctx, told.ClientID)
+	switch {
+	case errors.Is(err, dcr.ErrClientNotFound) || err == nil && !client.Usable(time.Now()):
+		return op.NewResponse(new(oidc.IntrospectionResponse)), nil
+	case err != nil:
+		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
+	}
+	told.Scope = client.GrantScopes(told.Scope)
+	return response, nil
+}
+
+// invalidGrant is the refusal of a code or a refresh token, unless the op.Storage
+// says that it could not tell.
+func invalidGrant(err error) error {
+	if shown, ok := errors.AsType[*oidc.Error](err); ok && shown.ErrorType == oidc.ServerError {
+		return err
+	}
+	return oidc.ErrInvalidGrant().WithParent(err)
+}
