@@ -181,6 +181,7 @@ func (c *Client) Clone() *Client {
 	own := *c
 	clientFields.Unshare(&own)
 	own.Metadata.unshare()
+	own.Secrets, own.RegistrationTokens = slices.Clone(c.Secrets), slices.Clone(c.RegistrationTokens)
 	if c.Statement != nil {
 		statement := *c.Statement
 		statement.Members = slices.Clone(statement.Members)
