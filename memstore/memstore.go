@@ -31,6 +31,7 @@ type Store struct {
 	bytes   int64 // of the documents
 	byStatement
 	candidates
+	views
 	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
@@ -191,7 +192,9 @@ func (s *Store) fits(more int) bool {
 
 // put stores a client, in the place of the one of its id if there is one.
 func (s *Store) put(client *dcr.Client, stored storedClient) {
-	s.bytes += int64(len(stored.document) - len(s.clients[client.ID].document))
+	before := s.clients[client.ID]
+	s.bytes += int64(len(stored.document) - len(before.document))
+	s.views.forget(client.ID, before)
 	s.clients[client.ID] = stored
 	s.byStatement.set(client)
 	s.candidates.add(client.ID, stored, s.clients)
@@ -199,7 +202,9 @@ func (s *Store) put(client *dcr.Client, stored storedClient) {
 
 // drop forgets a client.
 func (s *Store) drop(clientID string) {
-	s.bytes -= int64(len(s.clients[clientID].document))
+	stored := s.clients[clientID]
+	s.bytes -= int64(len(stored.document))
+	s.views.forget(clientID, stored)
 	delete(s.clients, clientID)
 	s.byStatement.forget(clientID)
 }
@@ -306,6 +311,7 @@ func (s *Store) note(clientID string, change func(*storedClient)) error {
 		return dcr.ErrClientNotFound
 	}
 	change(&stored)
+	s.views.forget(clientID, stored)
 	s.clients[clientID] = stored
 	return nil
 }
