@@ -32,6 +32,7 @@ type Request struct {
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
 	bill      bill      // what it has used up
+	verified  signature // of the software statement, as its Decoder found out
 }
 
 // Format writes that there is a request, whatever the verb: its body holds the

@@ -29,13 +29,14 @@ type SoftwareStatement struct {
 	Claims   map[string]json.RawMessage
 	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
 
-	held    bool // it is the one that the client registered with
-	assumed bool // its signature was not judged, since nothing is fetched for Handler.Explain
-	present memberSet
-	choices map[string][]string // the lists of alternatives that it claims, as those of Request
-	faults  []fault             // claims of the wrong form
-	rules   map[string]StatementRule
-	once    *onceOnly // how often it may be used; nil for any number of times, and for a stored one
+	held      bool // it is the one that the client registered with
+	assumed   bool // its signature was not judged, since nothing is fetched for Handler.Explain
+	present   memberSet
+	choices   map[string][]string // the lists of alternatives that it claims, as those of Request
+	faults    []fault             // claims of the wrong form
+	rules     map[string]StatementRule
+	signature signature // by which it was found good; zero for a stored one
+	once      *onceOnly // how often it may be used; nil for any number of times, and for a stored one
 }
 
 // Signer is the software that the statement is of: what [Request].Signer is of a
