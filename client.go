@@ -285,13 +285,13 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 			return read.readMetadata(value)
 		case "extensions":
 			return value.Members(func(name string, value strictjson.Value) error {
-				put(&read.Extra, name, slices.Clone(json.RawMessage(value)))
+				put(&read.Extra, name, json.RawMessage(value))
 				return nil
 			})
 		}
 		i, known := clientFields.Find(name)
 		if !known {
-			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
+			put(&read.unknown, name, json.RawMessage(value))
 			return nil
 		}
 		updated = updated || name == "updated_at"
@@ -324,11 +324,11 @@ func (c *Client) readMetadata(metadata strictjson.Value) error {
 		}
 		if base, _, tagged := strings.Cut(name, "#"); tagged && member(base) != nil {
 			var text string
-			err := json.Unmarshal(value, &text)
+			err := json.Unmarshal([]byte(value), &text)
 			put(&c.Localized, name, text)
 			return err
 		}
-		put(&c.unknownMetadata, name, slices.Clone(json.RawMessage(value)))
+		put(&c.unknownMetadata, name, json.RawMessage(value))
 		return nil
 	})
 }

@@ -151,7 +151,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 		return err
 	}
 	if registered := member(f.name); registered != nil {
-		return registered.Decode(m, raw)
+		return registered.Decode(m, strictjson.Value(raw))
 	}
 	if m.Extra == nil {
 		m.Extra = make(map[string]json.RawMessage)

@@ -188,7 +188,7 @@ func (r *Request) member(name string, value strictjson.Value) error {
 }
 
 func emptyArray(value strictjson.Value) bool {
-	return value.Kind() == strictjson.Array && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+	return value.Kind() == strictjson.Array && strings.TrimSpace(string(value[1:len(value)-1])) == ""
 }
 
 func put[V any](m *map[string]V, name string, value V) {

@@ -217,7 +217,7 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 		claim := strictjson.Value(statement.Claims[name])
 		switch claim.Kind() {
 		case strictjson.Object:
-			keys, err := jose.ParseKeySet(claim)
+			keys, err := jose.ParseKeySet([]byte(claim))
 			if err != nil {
 				return nil, invalidStatement("keys", "must hold a JSON Web Key Set in its claim %s", name)
 			}
@@ -289,6 +289,6 @@ func (c *requestClaims) read(name string, value strictjson.Value) (err error) {
 		c.statement, err = value.Text()
 		err = strictjson.In(name, err)
 	}
-	c.members.raw(name, value)
+	c.members.raw(name, []byte(value))
 	return err
 }

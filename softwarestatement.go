@@ -252,7 +252,7 @@ func (s *SoftwareStatement) checkKind(registered *jwt.Claims) error {
 // number too, whose text is what counts: 1.10 is not 1.1.
 func asClaimed(member string, value strictjson.Value) strictjson.Value {
 	if member == "software_version" && value.Kind() == strictjson.Number {
-		return strictjson.AppendString(nil, string(value))
+		return strictjson.Value(strictjson.AppendString(nil, string(value)))
 	}
 	return value
 }

@@ -28,9 +28,10 @@ const maxDepth = 10_000
 // is; every other error is an *Error. The text behind a member is judged after
 // the call, so what member collected counts only once ReadObject returned nil.
 //
-// The value is a piece of data: clone it to keep it longer than data.
+// The names, the values and their texts are parts of one copy of data: whoever
+// keeps one of them for long, and little else of data, clones it.
 func ReadObject(data []byte, lim Limits, member func(name string, value Value) error) error {
-	s := scanner{data: data, lim: lim}
+	s := scanner{data: string(data), lim: lim}
 	if err := s.begin(); err != nil {
 		return err
 	}

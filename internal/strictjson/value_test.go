@@ -268,7 +268,7 @@ func checkTexts(t *testing.T, v strictjson.Value) {
 		return
 	}
 	var want []string
-	if stdErr := json.Unmarshal(v, &want); stdErr != nil || fmt.Sprintf("%q", texts) != fmt.Sprintf("%q", want) {
+	if stdErr := json.Unmarshal([]byte(v), &want); stdErr != nil || fmt.Sprintf("%q", texts) != fmt.Sprintf("%q", want) {
 		t.Fatalf("Texts(%s) = %q, and encoding/json %q, %v", v, texts, want, stdErr)
 	}
 }
