@@ -156,7 +156,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 // however that one spells the tag.
 func (m *Metadata) localize(name, text string) {
 	maps.DeleteFunc(m.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
-	put(&m.Localized, name, text)
+	put(&m.Localized, strings.Clone(name), strings.Clone(text))
 }
 
 // dropTagged removes the language-tagged forms that the request has of a
@@ -197,7 +197,7 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 			}
 		}
 		if take {
-			put(&reg.Client.Extra, name, json.RawMessage(claimed))
+			put(&reg.Client.Extra, strings.Clone(name), json.RawMessage(claimed))
 		}
 		reg.Client.dropTaggedExtra(name, s.Extra)
 	}

@@ -339,7 +339,8 @@ func wellFormedTag(tag string) bool {
 }
 
 // admit copies the request's metadata into the client without the members that
-// count as unknown.
+// count as unknown. No text stays a part of the body: a store that keeps Clients
+// would keep bodies.
 func (reg *Registration) admit() {
 	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
@@ -348,11 +349,11 @@ func (reg *Registration) admit() {
 		}
 	}
 	for name, text := range src.Localized {
-		put(&dst.Localized, name, text)
+		put(&dst.Localized, strings.Clone(name), strings.Clone(text))
 	}
 	for name, raw := range src.Extra {
 		if extension := declared(reg.extensions, name); extension != nil {
-			put(&dst.Extra, name, trimmed(extension, raw))
+			put(&dst.Extra, strings.Clone(name), trimmed(extension, raw))
 		}
 	}
 }

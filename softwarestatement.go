@@ -149,9 +149,12 @@ func (reg *Registration) recordStatement() {
 	if stored := reg.Client.Statement; stored != nil && len(claimed) == 0 {
 		claimed = stored.Members
 	}
-	reg.Client.Statement = &StatementRecord{
-		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text), Members: claimed,
+	own := strings.Clone // of a part of the body, which is not to be kept
+	record := &StatementRecord{Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text)}
+	for _, name := range claimed {
+		record.Members = append(record.Members, own(name))
 	}
+	reg.Client.Statement = record
 }
 
 // StatementRequirer is a [Validator], or part of one, that may demand a software

@@ -194,7 +194,8 @@ func (f *Field[T]) ListAt(record *T) *[]string {
 }
 
 // Copy makes the field of dst equal to that of src, sharing nothing with it but
-// what is behind a field of kind Records or Other.
+// what is behind a field of kind Records or Other: texts are copied too, since
+// those of src may be parts of a large one.
 func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
 
 // Equal reports whether the field has the same value in both records.
@@ -246,9 +247,13 @@ func (f *field) isZero(record unsafe.Pointer) bool {
 func (f *field) copy(dst, src unsafe.Pointer) {
 	switch f.Kind {
 	case String:
-		*at[string](f, dst) = *at[string](f, src)
+		*at[string](f, dst) = strings.Clone(*at[string](f, src))
 	case Strings:
-		*at[[]string](f, dst) = slices.Clone(*at[[]string](f, src))
+		own := slices.Clone(*at[[]string](f, src))
+		for i, text := range own {
+			own[i] = strings.Clone(text)
+		}
+		*at[[]string](f, dst) = own
 	case Raw:
 		*at[json.RawMessage](f, dst) = slices.Clone(*at[json.RawMessage](f, src))
 	case Int:
