@@ -38,7 +38,7 @@ func (s *scanner) value(depth int) error {
 		_, _, err := s.text()
 		return err
 	case '{':
-		return s.object(depth, nil)
+		return s.object(depth, nil, nil)
 	case '[':
 		return s.array(depth, nil)
 	case 't':
@@ -51,7 +51,7 @@ func (s *scanner) value(depth int) error {
 	return s.number()
 }
 
-func (s *scanner) object(depth int, member func(name string, value Value) error) error {
+func (s *scanner) object(depth int, within func(name string) Member, member Member) error {
 	if depth <= 0 {
 		return s.tooDeep()
 	}
@@ -72,11 +72,23 @@ func (s *scanner) object(depth int, member func(name string, value Value) error)
 		if !seen.add(name) {
 			return In(name, fail("must not appear twice"))
 		}
+		var inner Member
+		if within != nil {
+			inner = within(name)
+		}
 		start := s.pos
-		if err := s.value(depth - 1); err != nil {
+		switch {
+		case inner == nil:
+			err = s.value(depth - 1)
+		case s.peek() == '{':
+			err = s.object(depth-1, nil, inner)
+		default:
+			err = fail("must be a JSON object")
+		}
+		if err != nil {
 			return In(name, err)
 		}
-		if member != nil {
+		if member != nil && inner == nil {
 			if err := member(name, s.since(start)); err != nil {
 				return err
 			}
@@ -197,6 +209,21 @@ func (s *scanner) text() (inner string, escaped bool, err error) {
 		}
 	}
 	return "", false, s.unexpected()
+}
+
+// plainText reads a string of plain characters alone. Any other value it leaves
+// unread.
+func (s *scanner) plainText() (text string, ok bool) {
+	if s.peek() != '"' {
+		return "", false
+	}
+	rest := s.data[s.pos+1:]
+	end := plainPrefix(rest)
+	if end == len(rest) || rest[end] != '"' {
+		return "", false
+	}
+	s.pos += end + len(`""`)
+	return rest[:end], true
 }
 
 // escape reads an escape in a string, a surrogate pair as a whole, up to its

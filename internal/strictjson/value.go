@@ -115,20 +115,41 @@ func (v Value) texts(dropBlank bool) ([]string, error) {
 		return nil, fail("must be a JSON array of strings")
 	}
 	texts := make([]string, 0, 4)
-	err := v.Elements(func(i int, value Value) error {
-		if value.Kind() != String || value == `""` && !dropBlank {
-			return inElement(i, fail("must be a non-empty JSON string"))
+	s := scanner{data: string(v), pos: 1, lim: validated}
+	for i := 0; ; i++ {
+		more, err := s.more(i, ']')
+		if err != nil {
+			return nil, err
 		}
-		text, err := value.Text()
+		if !more {
+			return texts, nil
+		}
+		text, err := s.element(dropBlank)
+		if err != nil {
+			return nil, inElement(i, err)
+		}
 		if !dropBlank || strings.TrimSpace(text) != "" {
 			texts = append(texts, text)
 		}
-		return inElement(i, err)
-	})
-	if err != nil {
-		return nil, err
 	}
-	return texts, nil
+}
+
+// element reads an element of an array of strings.
+func (s *scanner) element(mayBeEmpty bool) (string, error) {
+	start := s.pos
+	text, plain := s.plainText()
+	if plain && (text != "" || mayBeEmpty) {
+		return text, nil
+	}
+	if !plain {
+		if err := s.value(maxDepth); err != nil {
+			return "", err
+		}
+		if value := s.since(start); value.Kind() == String {
+			return value.Text()
+		}
+	}
+	return "", fail("must be a non-empty JSON string")
 }
 
 // Int returns the integer that v is, be it written as 3600.0 or 36e2, as
@@ -206,7 +227,7 @@ func (v Value) Members(member func(name string, value Value) error) error {
 		return fail("must be a JSON object")
 	}
 	s := scanner{data: string(v), lim: validated}
-	return s.object(maxDepth, member)
+	return s.object(maxDepth, nil, member)
 }
 
 // Elements calls element for each element of the array that v is. An error of
