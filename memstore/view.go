@@ -20,7 +20,7 @@ const (
 )
 
 // keep remembers a client as it is stored.
-func (v *views) keep(client *dcr.Client, stored storedClient) {
+func (v *views) keep(client *dcr.Client, stored *storedClient) {
 	size := len(stored.document)
 	if len(v.clients) >= maxViews || v.bytes+size > maxViewBytes || v.clients == nil {
 		v.clients, v.bytes = make(map[string]*dcr.Client), 0
@@ -30,7 +30,7 @@ func (v *views) keep(client *dcr.Client, stored storedClient) {
 }
 
 // forget drops a client that is not as it was.
-func (v *views) forget(clientID string, stored storedClient) {
+func (v *views) forget(clientID string, stored *storedClient) {
 	if _, kept := v.clients[clientID]; kept {
 		delete(v.clients, clientID)
 		v.bytes -= len(stored.document)
