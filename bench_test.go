@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -348,5 +349,35 @@ func plainVerification(alg string, key crypto.PublicKey, statement string) func(
 		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
 		var claims statementClaims
 		return json.Unmarshal(payload, &claims) == nil && claims.Issuer == benchDirectory
+	}
+}
+
+// BenchmarkMembers registers clients with more and more language-tagged names or
+// declared extension members: what one costs must not grow with their number.
+func BenchmarkMembers(b *testing.B) {
+	for _, count := range []int{20, 40, 80} {
+		var validator dcr.DefaultValidator
+		tagged, extended := strings.Builder{}, strings.Builder{}
+		for i := range count {
+			fmt.Fprintf(&tagged, `,"client_name#de-x-%d":"Anwendung"`, i)
+			fmt.Fprintf(&extended, `,"extension_%d":"value"`, i)
+			validator.Extensions = append(validator.Extensions, dcr.NewField[string](fmt.Sprint("extension_", i)))
+		}
+		for name, members := range map[string]string{"tagged": tagged.String(), "extended": extended.String()} {
+			body := []byte(strings.TrimSuffix(benchBody, "}") + members + "}")
+			b.Run(fmt.Sprint(name, "/", count), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					request, err := dcr.ParseRequest(body, dcr.Limits{})
+					if err == nil {
+						err = dcr.Validate(b.Context(), validator, &dcr.Registration{Request: request})
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*count), "ns/member")
+			})
+		}
 	}
 }

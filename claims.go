@@ -156,7 +156,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 // however that one spells the tag.
 func (m *Metadata) localize(name, text string) {
 	maps.DeleteFunc(m.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
-	put(&m.Localized, name, text)
+	put(&m.Localized, strings.Clone(name), strings.Clone(text))
 }
 
 // dropTagged removes the language-tagged forms that the request has of a
@@ -197,7 +197,7 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 			}
 		}
 		if take {
-			put(&reg.Client.Extra, name, json.RawMessage(bytes.Clone(claimed)))
+			put(&reg.Client.Extra, strings.Clone(name), json.RawMessage(claimed))
 		}
 		reg.Client.dropTaggedExtra(name, s.Extra)
 	}
@@ -236,7 +236,7 @@ func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err
 	if err != nil {
 		return false, err
 	}
-	return rule.choose(f.Name, plain, claim)
+	return rule.choose(f.Name, strictjson.Value(plain), strictjson.Value(claim))
 }
 
 // settleAlternatives settles the list of alternatives to a member (OpenID Connect
@@ -274,7 +274,7 @@ func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (
 	listed, claimedOK := entries(name, claimed)
 	switch {
 	case !ok || !claimedOK:
-		if !sameJSON(plain, claimed) {
+		if !sameJSON([]byte(plain), []byte(claimed)) {
 			return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
 		}
 	case !within(said, listed):

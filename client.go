@@ -181,6 +181,7 @@ func (c *Client) Clone() *Client {
 	own := *c
 	clientFields.Unshare(&own)
 	own.Metadata.unshare()
+	own.Secrets, own.RegistrationTokens = slices.Clone(c.Secrets), slices.Clone(c.RegistrationTokens)
 	if c.Statement != nil {
 		statement := *c.Statement
 		statement.Members = slices.Clone(statement.Members)
@@ -275,61 +276,64 @@ func (c *Client) hasDefault(f *record.Field[Client]) bool {
 // storedLimits bound a stored document, which this library wrote.
 var storedLimits = strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}
 
-// UnmarshalJSON reads the stored form. Revision is the store's to set.
+// UnmarshalJSON reads the stored form. Revision is the store's to set. Where it
+// fails, c is a disabled client that has nothing.
 func (c *Client) UnmarshalJSON(text []byte) error {
-	read, updated := *NewClient(), false
-	err := strictjson.ReadObject(text, storedLimits, func(name string, value strictjson.Value) error {
+	revision, updated := c.Revision, false
+	*c = clientDefaults
+	c.Revision = revision
+	within := func(name string) strictjson.Member {
 		switch name {
 		case "metadata":
-			return read.readMetadata(value)
+			return c.readMetadata
 		case "extensions":
-			return value.Members(func(name string, value strictjson.Value) error {
-				put(&read.Extra, name, slices.Clone(json.RawMessage(value)))
+			return func(name string, value strictjson.Value) error {
+				put(&c.Extra, name, json.RawMessage(value))
 				return nil
-			})
+			}
 		}
+		return nil
+	}
+	err := strictjson.ReadObjects(text, storedLimits, within, func(name string, value strictjson.Value) error {
 		i, known := clientFields.Find(name)
 		if !known {
-			put(&read.unknown, name, slices.Clone(json.RawMessage(value)))
+			put(&c.unknown, name, json.RawMessage(value))
 			return nil
 		}
 		updated = updated || name == "updated_at"
-		if err := clientFields.Fields[i].DecodeStored(&read, value); err != nil {
+		if err := clientFields.Fields[i].DecodeStored(c, value); err != nil {
 			return fmt.Errorf("dcr: stored client: %s: %w", name, err)
 		}
 		return nil
 	})
 	if err != nil {
+		*c = Client{Revision: revision, Status: StatusDisabled}
 		return err
 	}
 	if !updated {
-		read.UpdatedAt = read.CreatedAt
+		c.UpdatedAt = c.CreatedAt
 	}
-	read.Revision = c.Revision
-	*c = read
 	return nil
 }
 
-// readMetadata reads the metadata of the stored form. What a registration
-// would refuse today is read all the same: it was accepted once.
-func (c *Client) readMetadata(metadata strictjson.Value) error {
-	return metadata.Members(func(name string, value strictjson.Value) error {
-		i, known := members.Find(name)
-		if known {
-			if err := members.Fields[i].DecodeStored(&c.Metadata, value); err != nil {
-				return fmt.Errorf("dcr: stored client: metadata: %s: %w", name, err)
-			}
-			return nil
+// readMetadata reads a member of the metadata in the stored form. What a
+// registration would refuse today is read all the same: it was accepted once.
+func (c *Client) readMetadata(name string, value strictjson.Value) error {
+	i, known := members.Find(name)
+	if known {
+		if err := members.Fields[i].DecodeStored(&c.Metadata, value); err != nil {
+			return fmt.Errorf("dcr: stored client: metadata: %s: %w", name, err)
 		}
-		if base, _, tagged := strings.Cut(name, "#"); tagged && member(base) != nil {
-			var text string
-			err := json.Unmarshal(value, &text)
-			put(&c.Localized, name, text)
-			return err
-		}
-		put(&c.unknownMetadata, name, slices.Clone(json.RawMessage(value)))
 		return nil
-	})
+	}
+	if base, _, tagged := strings.Cut(name, "#"); tagged && member(base) != nil {
+		var text string
+		err := json.Unmarshal([]byte(value), &text)
+		put(&c.Localized, name, text)
+		return err
+	}
+	put(&c.unknownMetadata, name, json.RawMessage(value))
+	return nil
 }
 
 // Touch notes in the client that it was used at the given time.

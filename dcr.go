@@ -126,9 +126,10 @@ type Registration struct {
 	plain           bool      // this is the default pipeline's own judgement
 	policy          string    // the name in Options.Policies that this runs under
 	foundation      foundation
-	extensions      []Extension // that are declared
-	measured        bool        // Capabilities, on, foundation and extensions are those of the validator
-	validator       Validator   // under which a Handler judges
+	extensions      []Extension            // that are declared
+	extensionsOf    map[string][]Extension // the same by name, less language tags; nil until many are looked for
+	measured        bool                   // Capabilities, on, foundation and extensions are those of the validator
+	validator       Validator              // under which a Handler judges
 }
 
 // Now is the time of the registration: what Clock showed when it was first asked

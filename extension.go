@@ -151,7 +151,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 		return err
 	}
 	if registered := member(f.name); registered != nil {
-		return registered.Decode(m, raw)
+		return registered.Decode(m, strictjson.Value(raw))
 	}
 	if m.Extra == nil {
 		m.Extra = make(map[string]json.RawMessage)
@@ -162,7 +162,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 
 // declares reports whether an extension member is accepted.
 func (reg *Registration) declares(name string) bool {
-	return declared(reg.extensions, name) != nil
+	return reg.declaration(name) != nil
 }
 
 // namesKeys reports whether the client says where its keys are: by jwks_uri, or
@@ -199,6 +199,45 @@ func declared(extensions []Extension, name string) Extension {
 	return nil
 }
 
+// declaration is the first declaration of a member, nil if there is none.
+func (reg *Registration) declaration(name string) Extension {
+	for _, e := range reg.candidates(name) {
+		if declaresName(e, name) {
+			return e
+		}
+	}
+	return nil
+}
+
+// declarations are all declarations of a member.
+func (reg *Registration) declarations(name string) (all []Extension) {
+	for _, e := range reg.candidates(name) {
+		if declaresName(e, name) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// fewExtensions are found by going over all of them.
+const fewExtensions = 16
+
+// candidates are the declared extensions among which those of a member are: the
+// ones of its name without the language tag, where that is quicker than all.
+func (reg *Registration) candidates(name string) []Extension {
+	if len(reg.extensions) <= fewExtensions {
+		return reg.extensions
+	}
+	base := func(name string) string { base, _, _ := strings.Cut(name, "#"); return base }
+	if reg.extensionsOf == nil {
+		reg.extensionsOf = make(map[string][]Extension, len(reg.extensions))
+		for _, e := range reg.extensions {
+			put(&reg.extensionsOf, base(e.Name()), append(reg.extensionsOf[base(e.Name())], e))
+		}
+	}
+	return reg.extensionsOf[base(name)]
+}
+
 // declaresName reports whether a declaration is of a member. A language-tagged
 // member belongs to the declaration of the untagged one.
 func declaresName(e Extension, name string) bool {
@@ -216,18 +255,16 @@ func (reg *Registration) checkExtensions() error {
 	if len(reg.Client.Extra) == 0 {
 		return nil
 	}
-	names := sortedKeys(reg.Client.Extra)
-	for _, name := range names {
-		if declared(reg.extensions, name) == nil {
-			continue
-		}
-		if slices.ContainsFunc(names, func(other string) bool { return other != name && sameTagged(other, name) }) {
+	spellings := make(map[string]int)
+	for name := range reg.Client.Extra {
+		spellings[foldTag(name)]++
+	}
+	for _, name := range sortedKeys(reg.Client.Extra) {
+		declarations := reg.declarations(name)
+		if len(declarations) > 0 && spellings[foldTag(name)] > 1 {
 			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
 		}
-		for _, extension := range reg.extensions {
-			if !declaresName(extension, name) {
-				continue
-			}
+		for _, extension := range declarations {
 			if err := extension.check(name, reg.Client.Extra[name]); err != nil {
 				return err
 			}
@@ -246,6 +283,15 @@ func (reg *Registration) checkKeySource() error {
 	return reg.foundation.fetch.checkReach(&parsed, func(rule, sentence string, args ...any) error {
 		return refuseMember(name, rule, sentence, args...)
 	})
+}
+
+// foldTag is a name with its language tag in lower case.
+func foldTag(name string) string {
+	base, tag, tagged := strings.Cut(name, "#")
+	if !tagged {
+		return name
+	}
+	return base + "#" + strings.ToLower(tag)
 }
 
 // sameTagged reports whether two names are of the same language-tagged member:

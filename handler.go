@@ -217,7 +217,7 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validato
 	}
 	request, err := ParseRequest(decoded.JSON, limits)
 	if err == nil {
-		request.Signer, request.cost = decoded.Signer, decoded.Cost
+		request.Signer, request.cost, request.verified = decoded.Signer, decoded.Cost, decoded.verified
 		if use, once := decoded.Cost.(*oneUse); once {
 			use.keepIn(h.store)
 		}
@@ -245,6 +245,8 @@ type DecodedBody struct {
 	JSON   []byte    // the client registration request
 	Signer string    // who signed it, as SoftwareStatement.Signer names software, "" for nobody; becomes Request.Signer
 	Cost   Allowance // what it uses up, such as a jti that may be used once; nil for nothing
+
+	verified signature // of the software statement in it
 }
 
 // PlainJSON is the Decoder of application/json.

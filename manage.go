@@ -112,7 +112,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, 
 
 // answerRead answers what is stored of a client. Its policy decides what shows.
 func (h *Handler) answerRead(access *access) ([]byte, error) {
-	reg := &Registration{Client: access.client.Clone(), Caller: access.caller, HTTP: access.http}
+	reg := &Registration{Client: access.client, Caller: access.caller, HTTP: access.http}
 	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}

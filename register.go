@@ -197,7 +197,7 @@ func (reg *Registration) record() {
 	c.Source, c.Policy = SourceDynamic, reg.policy
 	c.CreatedAt, c.UpdatedAt = now, now
 	if reg.Caller != nil {
-		c.RegisteredBy, c.Notes = reg.Caller.Subject, reg.Caller.Notes
+		c.RegisteredBy, c.Notes = strings.Clone(reg.Caller.Subject), reg.Caller.Notes // not a whole token
 	}
 }
 

@@ -26,12 +26,14 @@ type Request struct {
 	Raw               json.RawMessage     // the whole body
 	Signer            string              // who signed the request, as its Decoder found out, "" for nobody; never read from JSON
 
-	present   memberSet // members that the body named, null and "" aside
-	issued    []sent    // members of the body that RFC 7592 §2.2 forbids to send
+	present   memberSet       // members that the body named, null and "" aside
+	tags      map[string]bool // the names in Localized, in lower case
+	issued    []sent          // members of the body that RFC 7592 §2.2 forbids to send
 	faults    []fault
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
 	bill      bill      // what it has used up
+	verified  signature // of the software statement, as its Decoder found out
 }
 
 // Format writes that there is a request, whatever the verb: its body holds the
@@ -187,7 +189,7 @@ func (r *Request) member(name string, value strictjson.Value) error {
 }
 
 func emptyArray(value strictjson.Value) bool {
-	return value.Kind() == strictjson.Array && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+	return value.Kind() == strictjson.Array && strings.TrimSpace(string(value[1:len(value)-1])) == ""
 }
 
 func put[V any](m *map[string]V, name string, value V) {
@@ -242,7 +244,7 @@ func (r *Request) decode(f *registered, value strictjson.Value) error {
 // readable are the members that are text for people.
 var readable = func() (set memberSet) {
 	for i := range members.Fields {
-		if f := &members.Fields[i]; f.Tag.Get("lang") != "" && !isURIMember(f.Name) {
+		if taggable.Has(i) && !isURIMember(members.Fields[i].Name) {
 			set.Add(i)
 		}
 	}
@@ -258,10 +260,9 @@ func keepsEmpty(name string) bool {
 // localized takes a language-tagged member. Tags are read case-insensitively
 // (RFC 7591 §2.2), so two that differ in case alone are one member sent twice.
 func (r *Request) localized(i int, name string, value strictjson.Value) error {
-	for other := range r.Localized {
-		if strings.EqualFold(other, name) {
-			return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
-		}
+	folded := strings.ToLower(name)
+	if r.tags[folded] {
+		return refuse(InvalidClientMetadata, name, "body.duplicate", "%s must not be sent twice", name)
 	}
 	read := strictjson.Value.Text
 	if readable.Has(i) {
@@ -270,6 +271,7 @@ func (r *Request) localized(i int, name string, value strictjson.Value) error {
 	text, err := read(value)
 	if r.note(i, name, err) && text != "" {
 		put(&r.Localized, name, text)
+		put(&r.tags, folded, true)
 	}
 	return nil
 }
@@ -309,6 +311,16 @@ func (r *Request) serverMember(name string, value strictjson.Value) {
 	}
 }
 
+// taggable are the members that may carry a language tag.
+var taggable = func() (set memberSet) {
+	for i := range members.Fields {
+		if members.Fields[i].Tag.Get("lang") != "" {
+			set.Add(i)
+		}
+	}
+	return set
+}()
+
 // taggedMember finds the member that a name with a language tag is a form of.
 func taggedMember(name string) (i int, tagged bool) {
 	base, tag, tagged := strings.Cut(name, "#")
@@ -316,7 +328,7 @@ func taggedMember(name string) (i int, tagged bool) {
 		return 0, false
 	}
 	i, known := members.Find(base)
-	return i, known && members.Fields[i].Tag.Get("lang") != "" && wellFormedTag(tag)
+	return i, known && taggable.Has(i) && wellFormedTag(tag)
 }
 
 // wellFormedTag reports whether tag has the shape of a BCP 47 language tag
@@ -338,7 +350,8 @@ func wellFormedTag(tag string) bool {
 }
 
 // admit copies the request's metadata into the client without the members that
-// count as unknown.
+// count as unknown. No text stays a part of the body: a store that keeps Clients
+// would keep bodies.
 func (reg *Registration) admit() {
 	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
@@ -347,11 +360,11 @@ func (reg *Registration) admit() {
 		}
 	}
 	for name, text := range src.Localized {
-		put(&dst.Localized, name, text)
+		put(&dst.Localized, strings.Clone(name), strings.Clone(text))
 	}
 	for name, raw := range src.Extra {
-		if extension := declared(reg.extensions, name); extension != nil {
-			put(&dst.Extra, name, trimmed(extension, raw))
+		if extension := reg.declaration(name); extension != nil {
+			put(&dst.Extra, strings.Clone(name), trimmed(extension, raw))
 		}
 	}
 }

@@ -182,7 +182,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if claims.statement == "" {
 		return DecodedBody{}, invalidStatement("missing", "is required in a signed request")
 	}
-	statement, _, err := d.Statements.signed(ctx, claims.statement, d.Limits.effective())
+	statement, _, err := d.Statements.signed(ctx, claims.statement, d.Limits.effective(), signature{})
 	if err != nil {
 		return DecodedBody{}, err
 	}
@@ -197,7 +197,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return DecodedBody{}, requestFault(fault)
 	}
 	members, err := claims.members.finish()
-	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement)}, err
+	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement), verified: statement.signature}, err
 }
 
 func (d *signedRequests) acceptsType(typ string) bool {
@@ -217,7 +217,7 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 		claim := strictjson.Value(statement.Claims[name])
 		switch claim.Kind() {
 		case strictjson.Object:
-			keys, err := jose.ParseKeySet(claim)
+			keys, err := jose.ParseKeySet([]byte(claim))
 			if err != nil {
 				return nil, invalidStatement("keys", "must hold a JSON Web Key Set in its claim %s", name)
 			}
@@ -289,6 +289,6 @@ func (c *requestClaims) read(name string, value strictjson.Value) (err error) {
 		c.statement, err = value.Text()
 		err = strictjson.In(name, err)
 	}
-	c.members.raw(name, value)
+	c.members.raw(name, []byte(value))
 	return err
 }

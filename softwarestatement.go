@@ -29,13 +29,14 @@ type SoftwareStatement struct {
 	Claims   map[string]json.RawMessage
 	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
 
-	held    bool // it is the one that the client registered with
-	assumed bool // its signature was not judged, since nothing is fetched for Handler.Explain
-	present memberSet
-	choices map[string][]string // the lists of alternatives that it claims, as those of Request
-	faults  []fault             // claims of the wrong form
-	rules   map[string]StatementRule
-	once    *onceOnly // how often it may be used; nil for any number of times, and for a stored one
+	held      bool // it is the one that the client registered with
+	assumed   bool // its signature was not judged, since nothing is fetched for Handler.Explain
+	present   memberSet
+	choices   map[string][]string // the lists of alternatives that it claims, as those of Request
+	faults    []fault             // claims of the wrong form
+	rules     map[string]StatementRule
+	signature signature // by which it was found good; zero for a stored one
+	once      *onceOnly // how often it may be used; nil for any number of times, and for a stored one
 }
 
 // Signer is the software that the statement is of: what [Request].Signer is of a
@@ -148,9 +149,12 @@ func (reg *Registration) recordStatement() {
 	if stored := reg.Client.Statement; stored != nil && len(claimed) == 0 {
 		claimed = stored.Members
 	}
-	reg.Client.Statement = &StatementRecord{
-		Issuer: reg.Statement.Issuer, ID: reg.Statement.ID, Text: text, Hash: hashText(text), Members: claimed,
+	own := strings.Clone // of a part of the body, which is not to be kept
+	record := &StatementRecord{Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text)}
+	for _, name := range claimed {
+		record.Members = append(record.Members, own(name))
 	}
+	reg.Client.Statement = record
 }
 
 // StatementRequirer is a [Validator], or part of one, that may demand a software
@@ -251,7 +255,7 @@ func (s *SoftwareStatement) checkKind(registered *jwt.Claims) error {
 // number too, whose text is what counts: 1.10 is not 1.1.
 func asClaimed(member string, value strictjson.Value) strictjson.Value {
 	if member == "software_version" && value.Kind() == strictjson.Number {
-		return strictjson.AppendString(nil, string(value))
+		return strictjson.Value(strictjson.AppendString(nil, string(value)))
 	}
 	return value
 }

@@ -118,7 +118,7 @@ func invalidStatement(rule, sentence string, args ...any) *Error {
 // [DefaultValidator.ValidateSoftwareStatement] goes by, short of what depends
 // on other requests.
 func (v *StatementVerifier) Verify(ctx context.Context, statement string, now time.Time) (*SoftwareStatement, error) {
-	verified, err := v.verify(ctx, statement, now, Limits{}.effective())
+	verified, err := v.verify(ctx, statement, now, Limits{}.effective(), signature{})
 	if err == nil && len(verified.faults) > 0 {
 		err = verified.faults[0].err
 	}
@@ -152,7 +152,7 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 	case stored != nil && !v.RequiredOnUpdate && (sent == "" || hashText(sent) == stored.Hash):
 		statement, err = v.held(stored, reg.Limits)
 	default:
-		statement, err = v.verify(reg.explained(ctx), sent, reg.Now(), reg.Limits)
+		statement, err = v.verify(reg.explained(ctx), sent, reg.Now(), reg.Limits, reg.Request.verified)
 	}
 	if err != nil {
 		return nil, err
@@ -232,9 +232,17 @@ func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatemen
 	return err
 }
 
+// signature is one that was found good: what all of it is about, to the byte.
+type signature struct {
+	text string             // the signed statement
+	by   *StatementVerifier // who found out, under its own rules
+	keys *jose.KeySet       // those of the issuer at that time
+}
+
 // verify returns a statement whose signature and registered claims are good.
-func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits) (*SoftwareStatement, error) {
-	statement, token, err := v.signed(ctx, text, limits)
+// known is a signature that was verified for the same request.
+func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits, known signature) (*SoftwareStatement, error) {
+	statement, token, err := v.signed(ctx, text, limits, known)
 	if err != nil {
 		return nil, err
 	}
@@ -258,8 +266,9 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 	return statement, nil
 }
 
-// signed returns a statement that was signed by its issuer, whatever its time.
-func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits) (*SoftwareStatement, *jwt.Token, error) {
+// signed returns a statement that was signed by its issuer, whatever its time. A
+// signature that is known is not verified again.
+func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits, known signature) (*SoftwareStatement, *jwt.Token, error) {
 	rules := jwt.Rules{
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
 		Type: v.acceptsType, Limits: claimLimits(limits),
@@ -293,8 +302,11 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	if err != nil {
 		return nil, nil, keysOutOfReach(err)
 	}
-	if _, fault := token.Verify(keys); fault != nil {
-		return nil, nil, statementFault(fault)
+	statement.signature = signature{text, v, keys}
+	if statement.signature != known {
+		if _, fault := token.Verify(keys); fault != nil {
+			return nil, nil, statementFault(fault)
+		}
 	}
 	return statement, token, nil
 }

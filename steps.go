@@ -227,7 +227,7 @@ func (reg *Registration) names() iter.Seq2[string, string] {
 			}
 		}
 		for _, name := range sortedKeys(c.Extra) {
-			if extension := declared(reg.extensions, name); extension == nil || !extension.localized() || isURIMember(name) {
+			if extension := reg.declaration(name); extension == nil || !extension.localized() || isURIMember(name) {
 				continue
 			}
 			for _, text := range appendTexts(nil, strictjson.Value(c.Extra[name])) {

@@ -119,6 +119,19 @@ type ClientLister interface {
 	ListClients(ctx context.Context, filter Filter, after string) iter.Seq2[*Client, error]
 }
 
+// ClientViewer is a store that can show a client without copying it, for endpoints
+// that ask for the same clients at every request.
+//
+// A store has it by a method of its own alone: [StoreAs] does not ask a wrapper
+// for it, since what is inside may show a client that the wrapper would not find,
+// or find changed. A store that embeds one which has it, and has a FindByClientID
+// of its own, needs a ViewClient too.
+type ClientViewer interface {
+	// ViewClient returns what FindByClientID finds, and fails as it does. The
+	// client is shared: read it, and never write to it or to what it holds.
+	ViewClient(ctx context.Context, clientID string) (*Client, error)
+}
+
 // RecentClientLister is a store that can list its clients newest first.
 type RecentClientLister interface {
 	// ListRecentClients returns up to limit clients that filter selects, the
@@ -293,7 +306,7 @@ type ReplayForgetter interface {
 // which sets target, a pointer to an interface, and reports whether it could. A
 // store that wraps another implements As by the stores that it can wrap and
 // leaves the rest to [StoreInto], so that it has the capabilities of the store
-// inside, and no others.
+// inside, and no others. [ClientViewer] is the exception: it is the store's own.
 func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 	ok = StoreInto(store, &capability)
 	return capability, ok
@@ -306,6 +319,9 @@ func StoreInto(store ClientConfigurationStore, target any) bool {
 	if reflect.TypeOf(store).Implements(into.Type()) {
 		into.Set(reflect.ValueOf(store))
 		return true
+	}
+	if _, view := target.(*ClientViewer); view {
+		return false
 	}
 	wrapper, ok := store.(interface{ As(target any) bool })
 	return ok && wrapper.As(target)

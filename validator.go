@@ -232,7 +232,7 @@ func (reg *Registration) measureBy(v Validator) {
 	reg.Capabilities = v.Capabilities()
 	reg.Capabilities.complete()
 	reg.on = reg.Capabilities.features()
-	reg.foundation, reg.extensions = v.sealed(), v.DeclaredExtensions()
+	reg.foundation, reg.extensions, reg.extensionsOf = v.sealed(), v.DeclaredExtensions(), nil
 	reg.measured = true
 }
 

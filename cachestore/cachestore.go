@@ -49,7 +49,7 @@ type Options struct {
 // hold ([dcr.CheckClientID]) is answered as missing, and not remembered.
 //
 // It has the optional capabilities of the store inside, by way of [dcr.StoreAs],
-// and no others.
+// and [dcr.ClientViewer], and no others.
 type Store struct {
 	store dcr.ClientConfigurationStore
 	opts  Options
@@ -96,11 +96,25 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 // FindByClientID returns a client, which may be as old as the TTL; see
 // [dcr.ClientConfigurationStore].
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return s.find(ctx, s.store, reading{clientID: clientID})
+	return copied(s.ViewClient(ctx, clientID))
 }
 
-// find returns what is cached, or reads it from inside.
-func (s *Store) find(ctx context.Context, inside dcr.ClientConfigurationStore, what reading) (*dcr.Client, error) {
+// ViewClient shows what FindByClientID finds without copying it; see
+// [dcr.ClientViewer].
+func (s *Store) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return s.view(ctx, s.store, reading{clientID: clientID})
+}
+
+// copied is a view as its caller may change it.
+func copied(client *dcr.Client, err error) (*dcr.Client, error) {
+	if err != nil {
+		return nil, err
+	}
+	return client.Clone(), nil
+}
+
+// view returns what is cached, or reads it from inside. It is shared.
+func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, what reading) (*dcr.Client, error) {
 	clientID := what.clientID
 	if dcr.CheckClientID(clientID) != nil {
 		return nil, dcr.ErrClientNotFound
@@ -111,7 +125,7 @@ func (s *Store) find(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	if entry := s.found.get(clientID, now); entry != nil && (what.known || !entry.known) {
 		client := entry.client
 		s.mu.Unlock()
-		return client.Clone(), nil
+		return client, nil
 	}
 	if s.missing.Has(clientID) {
 		s.mu.Unlock()
@@ -130,17 +144,14 @@ func (s *Store) find(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-current.done:
-		if current.err != nil {
-			return nil, current.err
-		}
-		return current.client.Clone(), nil
+		return current.client, current.err
 	}
 }
 
 // cacheLoad is one reading of the store.
 type cacheLoad struct {
 	done    chan struct{} // closed when client and err are set
-	client  *dcr.Client   // shared: whoever returns it clones it
+	client  *dcr.Client   // shared: nobody writes to it; nil with an error
 	err     error
 	overrun bool // something was written meanwhile: not to be kept
 }
@@ -153,7 +164,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	defer func() {
 		// A store that panics fails the callers who wait, not the program.
 		if panicked := recover(); panicked != nil {
-			l.err = fmt.Errorf("dcr: the store panicked: %v", panicked)
+			l.client, l.err = nil, fmt.Errorf("dcr: the store panicked: %v", panicked)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -239,6 +250,10 @@ func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Cli
 	return s.store.FindByClientID(ctx, clientID)
 }
 
+func (s uncached) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return s.FindByClientID(ctx, clientID)
+}
+
 // Known returns the same cache over what the store inside knows without the network,
 // where that is a cimd.Store, else s: what the token, revocation and introspection
 // endpoints have.
@@ -258,7 +273,11 @@ type knownOnly struct {
 }
 
 func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return k.find(ctx, k.inside, reading{clientID, true})
+	return copied(k.ViewClient(ctx, clientID))
+}
+
+func (k knownOnly) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return k.view(ctx, k.inside, reading{clientID, true})
 }
 
 // entry is what is known of one client.

@@ -329,3 +329,29 @@ func TestCacheIsBounded(t *testing.T) {
 		runtime.KeepAlive(cache)
 	}
 }
+
+// TestViewsAreOfTheirStore holds that what a view of the cache is for holds for
+// ViewClient too: the uncached one reads the store each time.
+func TestViewsAreOfTheirStore(t *testing.T) {
+	store := &watchedStore{Store: memstore.New()}
+	store.Add(t.Context(), &dcr.Client{ID: "there"})
+	cache := cachestore.New(store, nil)
+	for name, test := range map[string]struct {
+		of    dcr.ClientConfigurationStore
+		reads int64
+	}{"cached": {cache, 1}, "uncached": {cache.Uncached(), 3}} {
+		before := store.reads.Load()
+		viewer, ok := dcr.StoreAs[dcr.ClientViewer](test.of)
+		for range 3 {
+			if !ok {
+				t.Fatalf("the %s store is no ClientViewer", name)
+			}
+			if client, err := viewer.ViewClient(t.Context(), "there"); err != nil || client.ID != "there" {
+				t.Errorf("%s: %v, %v", name, client, err)
+			}
+		}
+		if reads := store.reads.Load() - before; reads != test.reads {
+			t.Errorf("%s: the store was read %d times, not %d", name, reads, test.reads)
+		}
+	}
+}

@@ -53,7 +53,7 @@ type Authenticator struct {
 
 // Authentication is who sent a request and how that was shown.
 type Authentication struct {
-	Client      *dcr.Client
+	Client      *dcr.Client       // a copy, also where the store shares its own
 	Method      string            // a token_endpoint_auth_method, as the request used it
 	Certificate *x509.Certificate // the one that was presented, to bind tokens to; nil if there was none
 }
@@ -130,6 +130,9 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 	case usable != nil:
 		return nil, refuse("status", usable)
 	}
+	if _, shared := a.Store.(dcr.ClientViewer); shared {
+		client = client.Clone()
+	}
 	return &Authentication{Client: client, Method: method, Certificate: cert}, nil
 }
 
@@ -157,12 +160,19 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 	return "", refuse("method", errors.New("the client registered a method by which it sends more"))
 }
 
-// find returns the client, or its stand-in.
+// find returns the client, or its stand-in; the client of a [dcr.ClientViewer] is
+// shared.
 func (a *Authenticator) find(ctx context.Context, clientID string) (*dcr.Client, error) {
 	if len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
 		return standIn(clientID), nil // no store has it, and some cannot say so
 	}
-	client, err := a.Store.FindByClientID(ctx, clientID)
+	var client *dcr.Client
+	var err error
+	if store, ok := a.Store.(dcr.ClientViewer); ok {
+		client, err = store.ViewClient(ctx, clientID)
+	} else {
+		client, err = a.Store.FindByClientID(ctx, clientID)
+	}
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		return standIn(clientID), nil

@@ -12,8 +12,9 @@ import (
 
 // BenchmarkAuthenticate compares the authentication of a client by its secret
 // with what it consists of, the floor: to find the client, to hash the secret and
-// to compare. Nothing is touched. "read" is a request whose form the host has
-// read before, "unread" one that Authenticate reads, and "form" that alone.
+// to compare. Nothing is touched. "view" is the floor without a copy of the
+// client, "read" a request whose form the host has read before, "unread" one that
+// Authenticate reads, and "form" that alone.
 func BenchmarkAuthenticate(b *testing.B) {
 	const clientID, secret = "0123456789abcdef0123456789abcdef", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg"
 	memory := newStore(b, newClient(clientID, "client_secret_basic", func(c *dcr.Client) {
@@ -42,6 +43,13 @@ func BenchmarkAuthenticate(b *testing.B) {
 		a := newAuthenticator(store)
 		a.DontTouch = true
 		authenticate := func() error { _, err := a.Authenticate(r); return err }
+		measure(name+"/view", func() error {
+			client, err := store.(dcr.ClientViewer).ViewClient(b.Context(), clientID)
+			if err == nil && !client.VerifySecret(secret, now) {
+				err = dcr.InvalidClient
+			}
+			return err
+		})
 		measure(name+"/floor", func() error {
 			client, err := store.FindByClientID(b.Context(), clientID)
 			if err == nil && !client.VerifySecret(secret, now) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ func (t *touches) due(clientID string, now time.Time) bool {
 	if last, known := t.last.Get(clientID); known && now.Sub(last) <= touchEvery {
 		return false
 	}
-	t.last.Put(clientID, now)
+	t.last.Put(strings.Clone(clientID), now) // it may be a part of the client as it is stored
 	return true
 }
 

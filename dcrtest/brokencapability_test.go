@@ -292,6 +292,17 @@ var brokenCapabilities = []damage{
 			return nil
 		}
 	}},
+	{"A view is of a client that was changed since.", "View", func(b *brokenStore, m *memstore.Store) {
+		first := map[string]*dcr.Client{}
+		b.view = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if first[id] == nil {
+				first[id] = client
+			}
+			return first[id], err
+		}
+	}},
+	{"A view is the client that the caller of FindByClientID changes.", "ViewIsOfNobody", func(b *brokenStore, m *memstore.Store) { b.find = m.ViewClient }},
 	{"Forget of what is not remembered is an error.", "Forget", func(b *brokenStore, m *memstore.Store) {
 		b.forget = func(ctx context.Context, key string) error {
 			fresh, err := m.Remember(ctx, key, day(10), day(1))

@@ -18,6 +18,7 @@ type brokenStore struct {
 	find     func(context.Context, string) (*dcr.Client, error)
 	update   func(context.Context, *dcr.Client) error
 	remove   func(context.Context, string) error
+	view     func(context.Context, string) (*dcr.Client, error)
 	touch    func(context.Context, string, time.Time) error
 	list     func(context.Context, dcr.Filter, string) iter.Seq2[*dcr.Client, error]
 	count    func(context.Context, dcr.Filter) (int64, error)
@@ -36,6 +37,9 @@ type brokenStore struct {
 func (s *brokenStore) Add(ctx context.Context, c *dcr.Client) error { return s.add(ctx, c) }
 func (s *brokenStore) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
 	return s.find(ctx, id)
+}
+func (s *brokenStore) ViewClient(ctx context.Context, id string) (*dcr.Client, error) {
+	return s.view(ctx, id)
 }
 func (s *brokenStore) Update(ctx context.Context, c *dcr.Client) error { return s.update(ctx, c) }
 func (s *brokenStore) Delete(ctx context.Context, id string) error     { return s.remove(ctx, id) }
@@ -83,7 +87,7 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 	whole := memstore.New()
 	broken := &brokenStore{
 		Store: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
-		touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
+		view: whole.ViewClient, touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
 		use: whole.UseInitialAccessToken, remember: whole.Remember,
 		removeAs: whole.DeleteRevision, forget: whole.Forget,
 		recent: whole.ListRecentClients, evict: whole.EvictClient, document: whole.NoteDocument, consent: whole.NoteConsent,

@@ -52,7 +52,7 @@ var storeCases []storeCase
 
 func init() {
 	for _, group := range [][]storeCase{
-		basicCases, revisionCases, fieldCases, concurrencyCases, listCases, recentCases, touchCases, noteCases, sweepCases, evictCases, tokenCases, replayCases, forgetCases,
+		basicCases, revisionCases, fieldCases, concurrencyCases, listCases, recentCases, touchCases, noteCases, viewCases, sweepCases, evictCases, tokenCases, replayCases, forgetCases,
 	} {
 		storeCases = append(storeCases, group...)
 	}

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dynreg/dcr"
 )
@@ -16,19 +17,18 @@ type byStatement struct {
 	statement map[string]statement   // of a client, by its id
 }
 
-// set notes the statement of a client, whatever it was before.
-func (b *byStatement) set(client *dcr.Client) {
-	b.forget(client.ID)
-	if client.Statement == nil {
+// set notes the statement of a client that has none noted, nil for none.
+func (b *byStatement) set(clientID string, record *dcr.StatementRecord) {
+	if record == nil {
 		return
 	}
 	if b.clients == nil {
 		b.clients, b.statement = make(map[statement][]string), make(map[string]statement)
 	}
-	of := statement{client.Statement.Issuer, client.Statement.ID}
+	of := statement{strings.Clone(record.Issuer), strings.Clone(record.ID)}
 	ids := b.clients[of]
-	at, _ := slices.BinarySearch(ids, client.ID)
-	b.clients[of], b.statement[client.ID] = slices.Insert(ids, at, client.ID), of
+	at, _ := slices.BinarySearch(ids, clientID)
+	b.clients[of], b.statement[clientID] = slices.Insert(ids, at, clientID), of
 }
 
 func (b *byStatement) forget(clientID string) {

@@ -33,7 +33,7 @@ const leastCandidates = 1024
 
 // add notes a client that is among clients already. As many candidates as
 // clients that are no more are no longer worth keeping.
-func (c *candidates) add(clientID string, stored storedClient, clients map[string]storedClient) {
+func (c *candidates) add(clientID string, stored *storedClient, clients map[string]*storedClient) {
 	switch {
 	case !c.wanted || !stored.evictable():
 	case len(c.places) < leastCandidates+2*len(clients):
@@ -44,7 +44,7 @@ func (c *candidates) add(clientID string, stored storedClient, clients map[strin
 }
 
 // gather finds all candidates.
-func (c *candidates) gather(clients map[string]storedClient) {
+func (c *candidates) gather(clients map[string]*storedClient) {
 	c.wanted, c.places = true, c.places[:0]
 	for id, stored := range clients {
 		if stored.evictable() {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +28,11 @@ type Store struct {
 	MaxBytes int64
 
 	mu      sync.RWMutex
-	clients map[string]storedClient
+	clients map[string]*storedClient
 	bytes   int64 // of the documents
 	byStatement
 	candidates
+	views
 	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
@@ -39,13 +41,18 @@ type Store struct {
 // storedClient is the stored form of a client and what a store keeps beside
 // it, so that a use is noted without writing the document anew.
 type storedClient struct {
-	document            []byte
+	document            string
 	revision            int64
 	created             int64 // as nanos says, like the next two
 	activated, lastUsed int64
-	activatedBy         string
-	about               *dcr.DocumentRecord // what was noted of its document; nil for nothing
-	mayGo               bool                // to make room, as long as it is not used
+	notes               *notes // nil for none
+	mayGo               bool   // to make room, as long as it is not used
+}
+
+// notes are what few clients have.
+type notes struct {
+	activatedBy string
+	about       *dcr.DocumentRecord // what was noted of its document; nil for nothing
 }
 
 const (
@@ -67,16 +74,16 @@ func (s *Store) OptionsWarnings(opts *dcr.Options) []string {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		clients:  make(map[string]storedClient),
+		clients:  make(map[string]*storedClient),
 		tokens:   make(map[string]dcr.InitialAccessToken),
 		seen:     make(map[string]time.Time),
 		forgetAt: leastForgetAt,
 	}
 }
 
-func (s storedClient) client() (*dcr.Client, error) {
+func (s *storedClient) client() (*dcr.Client, error) {
 	client := &dcr.Client{}
-	if err := client.UnmarshalJSON(s.document); err != nil {
+	if err := client.UnmarshalJSON([]byte(s.document)); err != nil {
 		return nil, err
 	}
 	client.Revision = s.revision
@@ -86,13 +93,22 @@ func (s storedClient) client() (*dcr.Client, error) {
 	if used := fromNanos(s.lastUsed); client.LastUsedAt.Before(used) {
 		client.LastUsedAt = used
 	}
-	if client.ActivatedBy == "" {
-		client.ActivatedBy = s.activatedBy
+	if s.notes != nil && client.ActivatedBy == "" {
+		client.ActivatedBy = s.notes.activatedBy
 	}
-	if s.about != nil {
-		client.Document = s.about.Clone()
+	if s.notes != nil && s.notes.about != nil {
+		client.Document = s.notes.about.Clone()
 	}
 	return client, nil
+}
+
+// key is the id of the client as a part of its document, so that it takes no room
+// of its own and keeps nothing alive that the caller's is a part of.
+func (s *storedClient) key(clientID string) string {
+	if at := strings.Index(s.document, clientID); at >= 0 {
+		return s.document[at : at+len(clientID)]
+	}
+	return strings.Clone(clientID) // it has characters that are escaped there
 }
 
 // holds takes over what is kept beside the document of a client. What was noted
@@ -101,12 +117,27 @@ func (s *storedClient) holds(client *dcr.Client) {
 	s.created = nanos(client.CreatedAt)
 	s.touch(client.ActivatedAt, client.LastUsedAt)
 	s.mayGo = client.Status == dcr.StatusActive && (client.Source == dcr.SourceDynamic || client.Source == dcr.SourceDocument)
-	if client.ActivatedBy != "" {
-		s.activatedBy = client.ActivatedBy
+	if s.notes == nil && client.ActivatedBy == "" {
+		return
 	}
-	if client.Document != nil && s.about != nil && !latest(s.about).After(latest(client.Document)) {
-		s.about = nil
+	s.note(func(n *notes) {
+		if client.ActivatedBy != "" {
+			n.activatedBy = strings.Clone(client.ActivatedBy)
+		}
+		if client.Document != nil && n.about != nil && !latest(n.about).After(latest(client.Document)) {
+			n.about = nil
+		}
+	})
+}
+
+// note changes the notes, in the place of those that a reader may have.
+func (s *storedClient) note(change func(*notes)) {
+	own := notes{}
+	if s.notes != nil {
+		own = *s.notes
 	}
+	change(&own)
+	s.notes = &own
 }
 
 // latest is when a document was looked at last.
@@ -174,7 +205,7 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 		return dcr.ErrStoreFull
 	}
 	client.Revision = dcr.NewRevision()
-	added := storedClient{document: document, revision: client.Revision}
+	added := &storedClient{document: string(document), revision: client.Revision}
 	added.holds(client)
 	s.put(client, added)
 	return nil
@@ -189,17 +220,20 @@ func (s *Store) fits(more int) bool {
 	return more <= 0 || s.bytes+int64(more) <= limit
 }
 
-// put stores a client, in the place of the one of its id if there is one.
-func (s *Store) put(client *dcr.Client, stored storedClient) {
-	s.bytes += int64(len(stored.document) - len(s.clients[client.ID].document))
-	s.clients[client.ID] = stored
-	s.byStatement.set(client)
-	s.candidates.add(client.ID, stored, s.clients)
+// put stores a client that is not there.
+func (s *Store) put(client *dcr.Client, stored *storedClient) {
+	key := stored.key(client.ID)
+	s.bytes += int64(len(stored.document))
+	s.clients[key] = stored
+	s.byStatement.set(key, client.Statement)
+	s.candidates.add(key, stored, s.clients)
 }
 
-// drop forgets a client.
+// drop forgets a client that is there.
 func (s *Store) drop(clientID string) {
-	s.bytes -= int64(len(s.clients[clientID].document))
+	stored := s.clients[clientID]
+	s.bytes -= int64(len(stored.document))
+	s.views.forget(clientID, stored)
 	delete(s.clients, clientID)
 	s.byStatement.forget(clientID)
 }
@@ -217,11 +251,13 @@ func (s *Store) ClientLimit() int64 {
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	s.mu.RLock()
 	stored, found := s.clients[clientID]
-	s.mu.RUnlock()
 	if !found {
+		s.mu.RUnlock()
 		return nil, dcr.ErrClientNotFound
 	}
-	return stored.client()
+	now := *stored
+	s.mu.RUnlock()
+	return now.client()
 }
 
 // Update replaces a client; see [dcr.ClientConfigurationStore].
@@ -243,7 +279,8 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 		return dcr.ErrStoreFull
 	}
 	client.Revision++
-	stored.document, stored.revision = document, client.Revision
+	s.drop(client.ID) // with its key, which is a part of the document
+	stored.document, stored.revision = string(document), client.Revision
 	stored.holds(client)
 	s.put(client, stored)
 	return nil
@@ -285,8 +322,8 @@ func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) 
 func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
 	return s.note(clientID, func(stored *storedClient) {
 		stored.use(at)
-		if stored.activatedBy == "" {
-			stored.activatedBy = person
+		if stored.notes == nil || stored.notes.activatedBy == "" {
+			stored.note(func(n *notes) { n.activatedBy = strings.Clone(person) })
 		}
 	})
 }
@@ -294,7 +331,9 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 // NoteDocument notes what is known of a client's metadata document; see
 // [dcr.DocumentNoter].
 func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
-	return s.note(clientID, func(stored *storedClient) { stored.about = record.Clone() })
+	return s.note(clientID, func(stored *storedClient) {
+		stored.note(func(n *notes) { n.about = record.Clone() })
+	})
 }
 
 // note changes what is kept beside the document of a client.
@@ -305,8 +344,8 @@ func (s *Store) note(clientID string, change func(*storedClient)) error {
 	if !found {
 		return dcr.ErrClientNotFound
 	}
-	change(&stored)
-	s.clients[clientID] = stored
+	change(stored)
+	s.views.forget(clientID, stored)
 	return nil
 }
 

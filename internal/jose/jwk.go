@@ -290,7 +290,7 @@ func coordinate(name string, value strictjson.Value, size int) ([]byte, error) {
 }
 
 func octets(name string, value strictjson.Value) ([]byte, error) {
-	if value == nil {
+	if value == "" {
 		return nil, wrong(name, "is required for the key type")
 	}
 	s, err := text(value)

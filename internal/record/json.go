@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"time"
 	"unsafe"
@@ -130,7 +129,7 @@ func (f *field) decode(record unsafe.Pointer, value strictjson.Value) error {
 		*at[*int64](f, record) = &number
 		return err
 	case Raw:
-		*at[json.RawMessage](f, record) = slices.Clone(json.RawMessage(value))
+		*at[json.RawMessage](f, record) = json.RawMessage(value)
 		return nil
 	case Duration:
 		seconds, err := strconv.ParseFloat(string(value), 64)
@@ -140,7 +139,7 @@ func (f *field) decode(record unsafe.Pointer, value strictjson.Value) error {
 		*at[time.Duration](f, record) = time.Duration(math.Round(seconds * float64(time.Second)))
 		return nil
 	case Time:
-		return at[time.Time](f, record).UnmarshalJSON(value)
+		return at[time.Time](f, record).UnmarshalJSON([]byte(value))
 	case Records:
 		return f.decodeRecords(f.value(record), value)
 	}
@@ -148,7 +147,7 @@ func (f *field) decode(record unsafe.Pointer, value strictjson.Value) error {
 }
 
 func (f *field) decodeOther(record unsafe.Pointer, value strictjson.Value) error {
-	if err := json.Unmarshal(value, f.value(record).Addr().Interface()); err != nil {
+	if err := json.Unmarshal([]byte(value), f.value(record).Addr().Interface()); err != nil {
 		return fmt.Errorf("is not of the stored form: %w", err)
 	}
 	return nil

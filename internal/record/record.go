@@ -59,7 +59,8 @@ type field struct {
 type Table[T any] struct {
 	Fields []Field[T]
 	byName map[string]int
-	shared []*Field[T] // those that a copied struct shares with the original
+	shared []*field // those that a copied struct shares with the original, lists of strings and records aside
+	lists  []*field // those of kind Strings
 
 	strings, others []*field // Fields, those of the most frequent kind apart
 }
@@ -77,8 +78,10 @@ func Describe[T any]() *Table[T] {
 		case String:
 			table.strings = append(table.strings, &f.field)
 			continue
-		case Strings, Int, Raw, Records:
-			table.shared = append(table.shared, f)
+		case Strings:
+			table.lists = append(table.lists, &f.field)
+		case Int, Raw:
+			table.shared = append(table.shared, &f.field)
 		}
 		table.others = append(table.others, &f.field)
 	}
@@ -133,12 +136,26 @@ func (t *Table[T]) Find(name string) (int, bool) {
 }
 
 // Unshare makes a struct that was copied by assignment share nothing with the
-// original, as far as its fields are of one of the kinds that this package
-// copies.
+// original in its fields of the kinds Strings, Int and Raw; those of the kinds
+// Records and Other are the caller's to copy. The lists of strings become parts of
+// one array, each without spare capacity.
 func (t *Table[T]) Unshare(record *T) {
+	own, count := unsafe.Pointer(record), 0
+	for _, f := range t.lists {
+		count += len(*at[[]string](f, own))
+	}
+	all := make([]string, 0, count)
+	for _, f := range t.lists {
+		list := at[[]string](f, own)
+		if start := len(all); len(*list) > 0 {
+			all = append(all, *list...)
+			*list = all[start:]
+		}
+		*list = slices.Clip(*list)
+	}
 	for _, f := range t.shared {
-		if !f.IsZero(record) {
-			f.Copy(record, record)
+		if !f.isZero(own) {
+			f.copy(own, own)
 		}
 	}
 }
@@ -146,11 +163,9 @@ func (t *Table[T]) Unshare(record *T) {
 // Clip leaves every list of strings without spare capacity, so that whoever
 // appends to one of a copied struct writes to a list of its own.
 func (t *Table[T]) Clip(record *T) {
-	for _, f := range t.shared {
-		if f.Kind == Strings {
-			list := at[[]string](&f.field, unsafe.Pointer(record))
-			*list = slices.Clip(*list)
-		}
+	for _, f := range t.lists {
+		list := at[[]string](f, unsafe.Pointer(record))
+		*list = slices.Clip(*list)
 	}
 }
 
@@ -178,7 +193,9 @@ func (f *Field[T]) ListAt(record *T) *[]string {
 	return at[[]string](&f.field, unsafe.Pointer(record))
 }
 
-// Copy makes the field of dst equal to that of src, sharing nothing with it.
+// Copy makes the field of dst equal to that of src, sharing nothing with it but
+// what is behind a field of kind Records or Other: texts are copied too, since
+// those of src may be parts of a large one.
 func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
 
 // Equal reports whether the field has the same value in both records.
@@ -230,9 +247,13 @@ func (f *field) isZero(record unsafe.Pointer) bool {
 func (f *field) copy(dst, src unsafe.Pointer) {
 	switch f.Kind {
 	case String:
-		*at[string](f, dst) = *at[string](f, src)
+		*at[string](f, dst) = strings.Clone(*at[string](f, src))
 	case Strings:
-		*at[[]string](f, dst) = slices.Clone(*at[[]string](f, src))
+		own := slices.Clone(*at[[]string](f, src))
+		for i, text := range own {
+			own[i] = strings.Clone(text)
+		}
+		*at[[]string](f, dst) = own
 	case Raw:
 		*at[json.RawMessage](f, dst) = slices.Clone(*at[json.RawMessage](f, src))
 	case Int:
@@ -242,27 +263,9 @@ func (f *field) copy(dst, src unsafe.Pointer) {
 			number = &own
 		}
 		*at[*int64](f, dst) = number
-	case Records:
-		f.copyRecords(f.value(dst), f.value(src))
 	default:
 		f.value(dst).Set(f.value(src))
 	}
-}
-
-func (f *field) copyRecords(dst, src reflect.Value) {
-	if src.IsNil() {
-		dst.SetZero()
-		return
-	}
-	own := reflect.MakeSlice(src.Type(), src.Len(), src.Len())
-	reflect.Copy(own, src)
-	for i := range own.Len() {
-		element := own.Index(i).Addr().UnsafePointer()
-		for j := range f.inner {
-			f.inner[j].copy(element, element)
-		}
-	}
-	dst.Set(own)
 }
 
 func (f *field) equal(a, b unsafe.Pointer) bool {

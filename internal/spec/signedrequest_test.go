@@ -359,3 +359,61 @@ func TestDecodersAreChecked(t *testing.T) {
 		}()
 	}
 }
+
+// TestAStatementInsideIsVerifiedOnce holds what the step takes over from the
+// Decoder: that a signature is good, as long as the statement, the verifier and
+// the keys of the issuer are still the same.
+func TestAStatementInsideIsVerifiedOnce(t *testing.T) {
+	good, other := signers()["RS256"], newSigner(signers()["RS256"].kid)
+	for _, test := range []struct {
+		sentence string
+		keys     func(asked int) *signer                     // those of the issuer when they are asked for
+		meddle   func(s *software, decoded *dcr.DecodedBody) // by the host, after the Decoder
+		status   int
+	}{
+		{"the same statement, verifier and keys", func(int) *signer { return good }, nil, 201},
+		{"the issuer's keys changed in between", func(asked int) *signer { return map[bool]*signer{true: good, false: other}[asked == 1] }, nil, 400},
+		{"the host's decoder put another statement in", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
+			was := s.claims()["software_statement"].(string)
+			forged := other.sign(s.statement())
+			decoded.JSON = []byte(strings.Replace(string(decoded.JSON), was, forged, 1))
+		}, 400},
+		{"the host's decoder made a body of its own", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
+			*decoded = dcr.DecodedBody{JSON: decoded.JSON, Signer: decoded.Signer}
+		}, 201},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			asked := 0
+			statements := &dcr.StatementVerifier{Required: true, Issuers: map[string]dcr.KeySource{directory: func(ctx context.Context, kid string) ([]byte, error) {
+				asked++
+				return test.keys(asked).keys()(ctx, kid)
+			}}, Algorithms: []string{"RS256", "ES256"}}
+			s := newSoftware(t, nil)
+			decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Statements: statements, Now: clock})
+			s.handler, s.store = trusting(t, statements, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+				o.Decoders = map[string]dcr.Decoder{joseType: func(ctx context.Context, r *http.Request, body []byte) (dcr.DecodedBody, error) {
+					decoded, err := decode(ctx, r, body)
+					if err == nil && test.meddle != nil {
+						test.meddle(s, &decoded)
+					}
+					return decoded, err
+				}}
+			})
+			code := dcr.Code("")
+			if test.status == 400 {
+				code = dcr.InvalidSoftwareStatement
+			}
+			answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims())), test.status, code)
+			if asked != 2 {
+				t.Errorf("the keys were asked for %d times", asked)
+			}
+		})
+	}
+	t.Run("another verifier judges for itself", func(t *testing.T) {
+		strict := &dcr.StatementVerifier{Required: true, Issuers: map[string]dcr.KeySource{directory: other.keys()}, Algorithms: []string{"RS256", "ES256"}}
+		s := newSoftware(t, nil)
+		decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Now: clock, Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: good.keys()}}})
+		s.handler, _ = trusting(t, strict, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Decoders = map[string]dcr.Decoder{joseType: decode} })
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims())), 400, dcr.InvalidSoftwareStatement)
+	})
+}

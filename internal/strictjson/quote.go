@@ -78,7 +78,7 @@ func appendEscaped(dst []byte, r rune) []byte {
 
 // appendUnescaped appends what inner, the text between the quotes of a valid
 // string without lone surrogates, stands for.
-func appendUnescaped(dst, inner []byte) []byte {
+func appendUnescaped(dst []byte, inner string) []byte {
 	for i := 0; i < len(inner); i++ {
 		if inner[i] != '\\' {
 			dst = append(dst, inner[i])
@@ -111,8 +111,13 @@ func appendUnescaped(dst, inner []byte) []byte {
 	return dst
 }
 
+// unescaped is what inner stands for.
+func unescaped(inner string) string {
+	return string(appendUnescaped(make([]byte, 0, len(inner)), inner))
+}
+
 // codeUnit is the value of the four hexadecimal digits that b begins with.
-func codeUnit(b []byte) rune {
+func codeUnit(b string) rune {
 	return unhex(b[0])<<12 | unhex(b[1])<<8 | unhex(b[2])<<4 | unhex(b[3])
 }
 
@@ -124,12 +129,12 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// plainPrefix returns how many plain characters b begins with.
-func plainPrefix(b []byte) int {
-	for i, c := range b {
-		if !plain[c] {
+// plainPrefix returns how many plain characters s begins with.
+func plainPrefix(s string) int {
+	for i := range len(s) {
+		if !plain[s[i]] {
 			return i
 		}
 	}
-	return len(b)
+	return len(s)
 }

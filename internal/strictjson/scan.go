@@ -4,15 +4,15 @@ package strictjson
 // (RFC 7493 section 2) adds: UTF-8, no lone surrogates, no duplicate names.
 
 import (
-	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
 // A scanner walks through one text. Its methods expect pos at the first byte
 // of what they read and leave it behind the last.
 type scanner struct {
-	data []byte
+	data string
 	pos  int
 	lim  Limits
 }
@@ -20,10 +20,10 @@ type scanner struct {
 // begin judges what can be said before the first byte is read, and leads to
 // the outermost object.
 func (s *scanner) begin() error {
-	if bytes.HasPrefix(s.data, []byte("\xef\xbb\xbf")) {
+	if strings.HasPrefix(s.data, "\xef\xbb\xbf") {
 		return whole("must not begin with a byte order mark")
 	}
-	if !utf8.Valid(s.data) {
+	if !utf8.ValidString(s.data) {
 		return whole("must be valid UTF-8")
 	}
 	if s.space(); s.peek() != '{' {
@@ -38,7 +38,7 @@ func (s *scanner) value(depth int) error {
 		_, _, err := s.text()
 		return err
 	case '{':
-		return s.object(depth, nil)
+		return s.object(depth, nil, nil)
 	case '[':
 		return s.array(depth, nil)
 	case 't':
@@ -51,7 +51,7 @@ func (s *scanner) value(depth int) error {
 	return s.number()
 }
 
-func (s *scanner) object(depth int, member func(name string, value Value) error) error {
+func (s *scanner) object(depth int, within func(name string) Member, member Member) error {
 	if depth <= 0 {
 		return s.tooDeep()
 	}
@@ -70,14 +70,26 @@ func (s *scanner) object(depth int, member func(name string, value Value) error)
 			return err
 		}
 		if !seen.add(name) {
-			return In(string(name), fail("must not appear twice"))
+			return In(name, fail("must not appear twice"))
+		}
+		var inner Member
+		if within != nil {
+			inner = within(name)
 		}
 		start := s.pos
-		if err := s.value(depth - 1); err != nil {
-			return In(string(name), err)
+		switch {
+		case inner == nil:
+			err = s.value(depth - 1)
+		case s.peek() == '{':
+			err = s.object(depth-1, nil, inner)
+		default:
+			err = fail("must be a JSON object")
 		}
-		if member != nil {
-			if err := member(string(name), s.since(start)); err != nil {
+		if err != nil {
+			return In(name, err)
+		}
+		if member != nil && inner == nil {
+			if err := member(name, s.since(start)); err != nil {
 				return err
 			}
 		}
@@ -125,19 +137,19 @@ func (s *scanner) more(n int, end byte) (bool, error) {
 }
 
 // name reads a member's name and the colon behind it, and leads to the value.
-func (s *scanner) name() ([]byte, error) {
+func (s *scanner) name() (string, error) {
 	if s.peek() != '"' {
-		return nil, s.unexpected()
+		return "", s.unexpected()
 	}
 	name, escaped, err := s.text()
 	if err != nil {
-		return nil, In("", err) // a name that cannot be read cannot be shown
+		return "", In("", err) // a name that cannot be read cannot be shown
 	}
 	if escaped {
-		name = appendUnescaped(make([]byte, 0, len(name)), name)
+		name = unescaped(name)
 	}
 	if s.space(); s.peek() != ':' {
-		return nil, s.unexpected()
+		return "", s.unexpected()
 	}
 	s.pos++
 	s.space()
@@ -148,15 +160,15 @@ func (s *scanner) name() ([]byte, error) {
 // for the usual few is quicker than a map and, since there is an end to it,
 // keeps reading linear in the text.
 type names struct {
-	few  [32][]byte
+	few  [32]string
 	n    int
 	rest map[string]struct{}
 }
 
 // add reports whether name is new, and notes it.
-func (s *names) add(name []byte) bool {
+func (s *names) add(name string) bool {
 	for _, other := range s.few[:s.n] {
-		if bytes.Equal(name, other) {
+		if name == other {
 			return false
 		}
 	}
@@ -165,19 +177,19 @@ func (s *names) add(name []byte) bool {
 		s.n++
 		return true
 	}
-	if _, ok := s.rest[string(name)]; ok {
+	if _, ok := s.rest[name]; ok {
 		return false
 	}
 	if s.rest == nil {
 		s.rest = make(map[string]struct{})
 	}
-	s.rest[string(name)] = struct{}{}
+	s.rest[name] = struct{}{}
 	return true
 }
 
 // text reads a string and returns what stands between its quotes, and whether
 // there are escapes in it.
-func (s *scanner) text() (inner []byte, escaped bool, err error) {
+func (s *scanner) text() (inner string, escaped bool, err error) {
 	s.pos++
 	start := s.pos
 	for ; s.pos < len(s.data); s.pos++ {
@@ -190,13 +202,28 @@ func (s *scanner) text() (inner []byte, escaped bool, err error) {
 		case c == '\\':
 			escaped = true
 			if err := s.escape(); err != nil {
-				return nil, false, err
+				return "", false, err
 			}
 		case c < ' ': // or the end of the text
-			return nil, false, s.unexpected()
+			return "", false, s.unexpected()
 		}
 	}
-	return nil, false, s.unexpected()
+	return "", false, s.unexpected()
+}
+
+// plainText reads a string of plain characters alone. Any other value it leaves
+// unread.
+func (s *scanner) plainText() (text string, ok bool) {
+	if s.peek() != '"' {
+		return "", false
+	}
+	rest := s.data[s.pos+1:]
+	end := plainPrefix(rest)
+	if end == len(rest) || rest[end] != '"' {
+		return "", false
+	}
+	s.pos += end + len(`""`)
+	return rest[:end], true
 }
 
 // escape reads an escape in a string, a surrogate pair as a whole, up to its
@@ -214,7 +241,7 @@ func (s *scanner) escape() error {
 	if err != nil || unit < 0xd800 || unit > 0xdfff {
 		return err
 	}
-	if unit > 0xdbff || !bytes.HasPrefix(s.data[s.pos+1:], []byte(`\u`)) {
+	if unit > 0xdbff || !strings.HasPrefix(s.data[s.pos+1:], `\u`) {
 		return fail("must not contain a lone surrogate")
 	}
 	s.pos += 2
@@ -303,9 +330,8 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// since returns the value that began at start. Its capacity ends with it, so
-// that appending to it leaves the text alone.
-func (s *scanner) since(start int) Value { return Value(s.data[start:s.pos:s.pos]) }
+// since returns the value that began at start.
+func (s *scanner) since(start int) Value { return Value(s.data[start:s.pos]) }
 
 func (s *scanner) unexpected() error {
 	if s.pos >= len(s.data) {

@@ -28,13 +28,24 @@ const maxDepth = 10_000
 // is; every other error is an *Error. The text behind a member is judged after
 // the call, so what member collected counts only once ReadObject returned nil.
 //
-// The value is a piece of data: clone it to keep it longer than data.
-func ReadObject(data []byte, lim Limits, member func(name string, value Value) error) error {
-	s := scanner{data: data, lim: lim}
+// The names, the values and their texts are parts of one copy of data: whoever
+// keeps one of them for long, and little else of data, clones it.
+func ReadObject(data []byte, lim Limits, member Member) error {
+	return ReadObjects(data, lim, nil, member)
+}
+
+// Member takes a member of an object.
+type Member = func(name string, value Value) error
+
+// ReadObjects is ReadObject where the values of some members must be objects, which
+// are read in the same pass: those for which within, called with their name,
+// returns who takes their members. They are not handed to member.
+func ReadObjects(data []byte, lim Limits, within func(name string) Member, member Member) error {
+	s := scanner{data: string(data), lim: lim}
 	if err := s.begin(); err != nil {
 		return err
 	}
-	if err := s.object(min(lim.Depth, maxDepth), member); err != nil {
+	if err := s.object(min(lim.Depth, maxDepth), within, member); err != nil {
 		return err
 	}
 	if s.space(); s.pos < len(s.data) {

@@ -324,3 +324,41 @@ func manyMembers(n int) string {
 	}
 	return b.String()
 }
+
+func TestReadObjects(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":1,"in":{"b":"x","c":{"d":2}},"e":{"f":3}}`: `a=1 in.b="x" in.c={"d":2} e={"f":3}`,
+		`{"in":{}}`:                      ``,
+		`{"in":null}`:                    `in must be a JSON object`,
+		`{"in":[]}`:                      `in must be a JSON object`,
+		`{"in":{"b":1,"b":2}}`:           `in.b must not appear twice`,
+		`{"in":{"b":1},"in":{"c":2}}`:    `in must not appear twice`,
+		`{"in":{"b":{"c":{"d":{}}}}}`:    `the body must not be nested more than 4 levels deep`,
+		`{"in":{"stop":1,"b":2}}`:        `in.stop must end it`,
+		`{"in":{"b":1,"c":2,"d":3,"e"4}`: `in must not have more than 3 members`,
+	} {
+		var read []string
+		take := func(prefix string) strictjson.Member {
+			return func(name string, value strictjson.Value) error {
+				if name == "stop" {
+					return &strictjson.Error{Path: name, Reason: "must end it"}
+				}
+				read = append(read, prefix+name+"="+string(value))
+				return nil
+			}
+		}
+		err := strictjson.ReadObjects([]byte(text), strictjson.Limits{Members: 3, Depth: 4}, func(name string) strictjson.Member {
+			if name == "in" {
+				return take("in.")
+			}
+			return nil
+		}, take(""))
+		got := strings.Join(read, " ")
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ package strictjson
 // objects and arrays for whoever looks deeper.
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ const (
 
 // Value is one syntactically valid JSON value without white space around it,
 // as ReadObject hands it out. A Value from elsewhere makes no method panic.
-type Value []byte
+type Value string
 
 // Kind tells the value's kind by its first byte.
 func (v Value) Kind() Kind {
@@ -71,7 +70,7 @@ func (v Value) textOf(clean func(string) string) (string, error) {
 	if v.Kind() != String {
 		return "", fail("must be a JSON string")
 	}
-	end := 1 + plainPrefix(v[1:])
+	end := 1 + plainPrefix(string(v[1:]))
 	if end == len(v)-1 && v[end] == '"' {
 		return string(v[1:end]), nil
 	}
@@ -80,20 +79,20 @@ func (v Value) textOf(clean func(string) string) (string, error) {
 
 // unusualText is textOf for strings with more than plain characters in them.
 func (v Value) unusualText(clean func(string) string) (string, error) {
-	s := scanner{data: v}
+	s := scanner{data: string(v)}
 	inner, escaped, err := s.text()
 	switch {
 	case err != nil && !err.(*Error).whole:
 		return "", err
 	case err != nil || s.pos != len(v):
 		return "", fail("must be a JSON string")
-	case !utf8.Valid(inner):
+	case !utf8.ValidString(inner):
 		return "", fail("must be valid UTF-8")
 	}
+	text := inner
 	if escaped {
-		inner = appendUnescaped(make([]byte, 0, len(inner)), inner)
+		text = unescaped(inner)
 	}
-	text := string(inner)
 	if clean != nil {
 		text = clean(text)
 	}
@@ -116,31 +115,52 @@ func (v Value) texts(dropBlank bool) ([]string, error) {
 		return nil, fail("must be a JSON array of strings")
 	}
 	texts := make([]string, 0, 4)
-	err := v.Elements(func(i int, value Value) error {
-		if value.Kind() != String || string(value) == `""` && !dropBlank {
-			return inElement(i, fail("must be a non-empty JSON string"))
+	s := scanner{data: string(v), pos: 1, lim: validated}
+	for i := 0; ; i++ {
+		more, err := s.more(i, ']')
+		if err != nil {
+			return nil, err
 		}
-		text, err := value.Text()
+		if !more {
+			return texts, nil
+		}
+		text, err := s.element(dropBlank)
+		if err != nil {
+			return nil, inElement(i, err)
+		}
 		if !dropBlank || strings.TrimSpace(text) != "" {
 			texts = append(texts, text)
 		}
-		return inElement(i, err)
-	})
-	if err != nil {
-		return nil, err
 	}
-	return texts, nil
+}
+
+// element reads an element of an array of strings.
+func (s *scanner) element(mayBeEmpty bool) (string, error) {
+	start := s.pos
+	text, plain := s.plainText()
+	if plain && (text != "" || mayBeEmpty) {
+		return text, nil
+	}
+	if !plain {
+		if err := s.value(maxDepth); err != nil {
+			return "", err
+		}
+		if value := s.since(start); value.Kind() == String {
+			return value.Text()
+		}
+	}
+	return "", fail("must be a non-empty JSON string")
 }
 
 // Int returns the integer that v is, be it written as 3600.0 or 36e2, as
 // serializers of decimal numbers do.
 func (v Value) Int() (int64, error) {
-	s := scanner{data: v}
+	s := scanner{data: string(v)}
 	if s.number() != nil || s.pos != len(v) {
 		return 0, fail("must be a JSON integer")
 	}
 	text := string(v)
-	if bytes.ContainsAny(v, ".eE") {
+	if strings.ContainsAny(text, ".eE") {
 		var whole bool
 		if text, whole = plainInteger(text); !whole {
 			return 0, fail("must be a JSON integer")
@@ -188,7 +208,7 @@ func plainInteger(number string) (text string, whole bool) {
 
 // Bool returns the boolean that v is.
 func (v Value) Bool() (bool, error) {
-	switch string(v) {
+	switch v {
 	case "true":
 		return true, nil
 	case "false":
@@ -206,8 +226,8 @@ func (v Value) Members(member func(name string, value Value) error) error {
 	if v.Kind() != Object {
 		return fail("must be a JSON object")
 	}
-	s := scanner{data: v, lim: validated}
-	return s.object(maxDepth, member)
+	s := scanner{data: string(v), lim: validated}
+	return s.object(maxDepth, nil, member)
 }
 
 // Elements calls element for each element of the array that v is. An error of
@@ -216,6 +236,6 @@ func (v Value) Elements(element func(i int, value Value) error) error {
 	if v.Kind() != Array {
 		return fail("must be a JSON array")
 	}
-	s := scanner{data: v, lim: validated}
+	s := scanner{data: string(v), lim: validated}
 	return s.array(maxDepth, element)
 }

@@ -1,0 +1,164 @@
+package dcrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/dynreg/dcr"
+)
+
+var viewCases = []storeCase{
+	{"View", "A view is what FindByClientID finds, after whatever was written or noted.", view},
+	{"ViewNothing", "A view of a client that is not there is ErrClientNotFound, also of one that was there.", viewNothing},
+	{"ViewIsOfNobody", "What callers do to the clients that they gave or found does not show in a view.", viewIsOfNobody},
+	{"ViewAtOnce", "A view stays as it is while the client is written.", viewAtOnce},
+}
+
+// wantViewed compares what a store shows with the client that it should have.
+func wantViewed(ctx context.Context, viewer dcr.ClientViewer, client *dcr.Client) error {
+	viewed, err := viewer.ViewClient(ctx, client.ID)
+	if err != nil {
+		return fmt.Errorf("ViewClient(%q) failed: %w", client.ID, err)
+	}
+	return sameClient(viewed, client)
+}
+
+func view(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	viewer, err := capability[dcr.ClientViewer](store)
+	if err != nil {
+		return err
+	}
+	client := fullClient("one")
+	steps := []struct {
+		name string
+		do   func() error
+	}{
+		{"Add", func() error { return store.Add(ctx, client) }},
+		{"nothing", func() error { return nil }},
+		{"Update", func() error { client.ClientName = "Renamed"; return store.Update(ctx, client) }},
+		{"TouchClient", func() error {
+			toucher, ok := dcr.StoreAs[dcr.ClientToucher](store)
+			if !ok {
+				return nil
+			}
+			return toucher.TouchClient(ctx, "one", day(900))
+		}},
+		{"NoteConsent", func() error {
+			noter, ok := dcr.StoreAs[dcr.ConsentNoter](store)
+			if !ok {
+				return nil
+			}
+			return noter.NoteConsent(ctx, "one", "somebody", day(901))
+		}},
+		{"NoteDocument", func() error {
+			noter, ok := dcr.StoreAs[dcr.DocumentNoter](store)
+			if !ok {
+				return nil
+			}
+			return noter.NoteDocument(ctx, "one", *record(902))
+		}},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s failed: %w", step.name, err)
+		}
+		found, err := store.FindByClientID(ctx, "one")
+		if err == nil {
+			err = wantViewed(ctx, viewer, found)
+		}
+		if err != nil {
+			return fmt.Errorf("after %s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+func viewNothing(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	viewer, err := capability[dcr.ClientViewer](store)
+	if err != nil {
+		return err
+	}
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	if err := wantViewed(ctx, viewer, client); err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, "one"); err != nil {
+		return err
+	}
+	for _, id := range append(oddIDs, "one") {
+		viewed, err := viewer.ViewClient(ctx, id)
+		if viewed != nil {
+			return fmt.Errorf("ViewClient of %.20q returned a client", id)
+		}
+		if err := want(fmt.Sprintf("ViewClient of %.20q", id), err, dcr.ErrClientNotFound); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func viewIsOfNobody(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	viewer, err := capability[dcr.ClientViewer](store)
+	if err != nil {
+		return err
+	}
+	client := fullClient("one")
+	original := client.Clone()
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	original.Revision = client.Revision
+	scribble(client)
+	if err := wantViewed(ctx, viewer, original); err != nil {
+		return fmt.Errorf("after the client that was added was changed: %w", err)
+	}
+	found, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	scribble(found)
+	if err := wantViewed(ctx, viewer, original); err != nil {
+		return fmt.Errorf("after a client that was found was changed: %w", err)
+	}
+	return nil
+}
+
+func viewAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	viewer, err := capability[dcr.ClientViewer](store)
+	if err != nil {
+		return err
+	}
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	viewed, err := viewer.ViewClient(ctx, "one")
+	if err != nil {
+		return err
+	}
+	before := viewed.Clone()
+	var all sync.WaitGroup
+	failed := make([]error, 4)
+	for i := range failed {
+		all.Go(func() {
+			for range 50 {
+				if seen, err := viewer.ViewClient(ctx, "one"); err != nil || len(seen.Clone().RedirectURIs) != 1 {
+					failed[i] = fmt.Errorf("ViewClient beside a writer returned %v and %v", seen, err)
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		client.ClientName = fmt.Sprint("Name ", i)
+		if err := store.Update(ctx, client); err != nil {
+			return err
+		}
+	}
+	all.Wait()
+	return errors.Join(append(failed, sameClient(viewed, before))...)
+}
