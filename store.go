@@ -226,7 +226,8 @@ var ErrKeepClient = errors.New("dcr: keep the client")
 type ClientSweeper interface {
 	// SweepClients deletes the clients that rule selects, in batches, and
 	// returns how many it deleted or, on a dry run, would delete. A client that
-	// was used meanwhile is kept.
+	// was used meanwhile is kept, and so is one that was changed since BeforeDelete
+	// saw it, until the next sweep.
 	SweepClients(ctx context.Context, rule SweepRule) (int64, error)
 }
 

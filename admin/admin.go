@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -25,7 +26,7 @@ import (
 type Admin struct {
 	Store       dcr.ClientConfigurationStore                        // required; where documents are taken, one that does not fetch
 	Handler     *dcr.Handler                                        // makes secrets as its options say; if nil, as the defaults of dcr.Options do
-	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; if nil, nothing
+	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; has 10 seconds, whether or not ctx ends; if nil, nothing
 	Events      func(ctx context.Context, event dcr.Event)          // is told of what was done, with Operator set; if nil, nobody
 	Now         func() time.Time                                    // if nil, time.Now
 }
@@ -145,13 +146,36 @@ func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) e
 		return err
 	}
 	a.tell(ctx, client, dcr.Event{Kind: dcr.ClientDeleted, Reason: reason})
-	if a.AfterDelete == nil {
-		return nil
-	}
-	if err := a.AfterDelete(ctx, client); err != nil {
+	if err := afterDelete(ctx, a.AfterDelete, client); err != nil {
 		return fmt.Errorf("admin: client %q is deleted, but %w: %w", client.ID, errAfterDelete, err)
 	}
 	return nil
+}
+
+// afterDeleteTimeout bounds what follows a deletion.
+const afterDeleteTimeout = 10 * time.Second
+
+// afterDelete runs a hook, which may be nil, for a client that is gone, whether or
+// not anybody waits still: nobody could run it later.
+func afterDelete(ctx context.Context, hook func(context.Context, *dcr.Client) error, client *dcr.Client) error {
+	if hook == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterDeleteTimeout)
+	defer cancel()
+	return safely(ctx, "AfterDelete", client, func() error { return hook(ctx, client) })
+}
+
+// safely calls a hook of the host's about a client. A panic is an error, and its
+// stack is logged.
+func safely(ctx context.Context, name string, client *dcr.Client, hook func() error) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			slog.ErrorContext(ctx, name+" panicked", "client_id", client.ID, "panic", panicked, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s panicked: %v", name, panicked)
+		}
+	}()
+	return hook()
 }
 
 // tell tells of what was done to a client.
@@ -167,12 +191,10 @@ func tell(ctx context.Context, sink func(context.Context, dcr.Event), store dcr.
 		return
 	}
 	event.At, event.ClientID, event.Policy, event.Source, event.Tenant = at, client.ID, client.Policy, client.Source, tenantOf(store)
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			slog.ErrorContext(ctx, "a sink of events panicked", "event", string(event.Kind), "client_id", event.ClientID, "panic", panicked)
-		}
-	}()
-	sink(ctx, event)
+	safely(ctx, "Events, of "+string(event.Kind)+",", client, func() error {
+		sink(ctx, event)
+		return nil
+	})
 }
 
 // tenantOf is the tenant whose clients a store keeps, "" if it does not say.

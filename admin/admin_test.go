@@ -279,6 +279,11 @@ func TestDenyDocument(t *testing.T) {
 		{"an id of the host's", of("", dcr.StatusActive), url, false, true},
 		{"what is no URL", nil, "calc", false, true},
 		{"what is in the clear", nil, "http://a.example/client", false, true},
+		{"a host alone", nil, "https://a.example", false, true},
+		{"what has a fragment", nil, "https://a.example/client#a", false, true},
+		{"what has a space in it", nil, "https://a.example/cli ent", false, true},
+		{"what has a person in it", nil, "https://a@a.example/client", false, true},
+		{"what begins in capitals", nil, "HTTPS://a.example/client", false, true},
 		{"what no store takes", nil, "https://a.example/\x00", false, true},
 	} {
 		o := newOffice(t, c.client)

@@ -56,7 +56,7 @@ func (s *search) filter() (dcr.Filter, error) {
 	}
 	if s.Idle != "" {
 		since, err := time.Parse(time.DateOnly, s.Idle)
-		if err != nil {
+		if err != nil || since.IsZero() {
 			return filter, fault{status: http.StatusBadRequest, sentence: "Idle since what day? Write it as 2026-01-31."}
 		}
 		filter.UsedBefore = since

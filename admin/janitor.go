@@ -73,11 +73,13 @@ type Janitor struct {
 	DryRun bool
 
 	// Keep is asked about each client before it is deleted, and keeps it where it
-	// returns true. An error keeps it too, and is logged. If nil, none is kept.
+	// returns true. An error, or a panic, keeps it too, and is logged. If nil, none is
+	// kept.
 	Keep func(ctx context.Context, client *dcr.Client) (bool, error)
 
 	// AfterDelete is told of each client that was deleted, as in dcr.Options. An
-	// error is logged. If nil, nothing.
+	// error, or a panic, is logged. It has 10 seconds, whether or not the sweep is
+	// ended. If nil, nothing.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
 	// Events is told of each client that was deleted: a dcr.ClientSwept with its
@@ -282,7 +284,11 @@ func (j *Janitor) keeps(ctx context.Context, client *dcr.Client, reason string) 
 	if j.Keep == nil {
 		return false
 	}
-	keep, err := j.Keep(ctx, client)
+	var keep bool
+	err := safely(ctx, "Janitor.Keep", client, func() (err error) {
+		keep, err = j.Keep(ctx, client)
+		return err
+	})
 	if err != nil {
 		slog.WarnContext(ctx, "Janitor.Keep failed; the client is kept", "client_id", client.ID, "error", err)
 	}
@@ -296,10 +302,7 @@ func (j *Janitor) told(ctx context.Context, store dcr.ClientConfigurationStore, 
 		sink = dcr.LogEvents(nil)
 	}
 	tell(ctx, sink, store, clock(j.Now)(), client, dcr.Event{Kind: dcr.ClientSwept, Reason: reason})
-	if j.AfterDelete == nil {
-		return
-	}
-	if err := j.AfterDelete(ctx, client); err != nil {
+	if err := afterDelete(ctx, j.AfterDelete, client); err != nil {
 		slog.ErrorContext(ctx, "AfterDelete failed", "client_id", client.ID, "error", err)
 	}
 }

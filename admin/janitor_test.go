@@ -332,6 +332,32 @@ func TestWhatIsUsedMeanwhileStays(t *testing.T) {
 	})
 }
 
+// TestHooksOfTheJanitor holds that a hook that panics keeps the client, or is no
+// hindrance, and that what follows a deletion does not end with the sweep.
+func TestHooksOfTheJanitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		fill(t, store)
+		ctx, end := context.WithCancel(t.Context())
+		j := admin.Janitor{Store: store, Expired: true, Events: func(context.Context, dcr.Event) { panic("the sink overflows") }}
+		j.Keep = func(context.Context, *dcr.Client) (bool, error) { panic("who knows") }
+		if swept, err := j.Sweep(ctx); swept != 0 || err != nil {
+			t.Errorf("Keep panics: swept %d, %v", swept, err)
+		}
+		j.Keep = nil
+		j.AfterDelete = func(ctx context.Context, client *dcr.Client) error {
+			end()
+			if ctx.Err() != nil {
+				t.Errorf("the sweep ends: so does the hook: %v", ctx.Err())
+			}
+			panic("grants are out of reach")
+		}
+		if swept, _ := j.Sweep(ctx); swept != 1 || ctx.Err() == nil || missing(t, store) != "expired" {
+			t.Errorf("AfterDelete panics: swept %d, %q", swept, missing(t, store))
+		}
+	})
+}
+
 // Nobody uses most of the clients that register themselves. A host that touches
 // those that are used lets the others go after a day.
 func ExampleJanitor() {

@@ -145,6 +145,29 @@ func TestWhatFollowsADeletionMayFail(t *testing.T) {
 	}
 }
 
+// TestADeletionIsFollowed holds that AfterDelete runs to its end where the operator
+// has gone away, and that a panic of it is answered.
+func TestADeletionIsFollowed(t *testing.T) {
+	d := newDesk(t, nil, nil)
+	gone, leave := context.WithCancel(t.Context())
+	d.AfterDelete = func(ctx context.Context, _ *dcr.Client) error {
+		leave()
+		if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+			t.Errorf("the context is bounded: %v, and over: %v", bounded, ctx.Err())
+		}
+		return nil
+	}
+	if err := d.Delete(gone, d.client.ID); err != nil || gone.Err() == nil {
+		t.Error(err)
+	}
+	d = newDesk(t, nil, nil)
+	d.AfterDelete = func(context.Context, *dcr.Client) error { panic("grants are out of reach") }
+	status, page := d.post("delete", d.form())
+	if status != 500 || !strings.Contains(page, "is deleted, but") || strings.Contains(page, "out of reach") || d.status(t) != "gone" {
+		t.Errorf("status %d:\n%s", status, page)
+	}
+}
+
 func TestDocumentsAreDenied(t *testing.T) {
 	d := newDesk(t, nil, nil)
 	const document = "https://evil.example/client.json"
@@ -159,7 +182,7 @@ func TestDocumentsAreDenied(t *testing.T) {
 	if _, list := d.get("denied"); !strings.Contains(list, "There are none.") {
 		t.Errorf("it is denied still:\n%s", list)
 	}
-	if status, _ := d.post("denied", url.Values{"url": {"https://calc"}}); status != 200 {
+	if status, _ := d.post("denied", url.Values{"url": {"https://calc/"}}); status != 200 {
 		t.Errorf("status %d", status)
 	}
 }

@@ -271,7 +271,7 @@ func (p *pages) explain(r *http.Request, err error) view {
 			shown.back = linkTo(id)
 		}
 		return shown.view()
-	case r.Context().Err() != context.Canceled:
+	case isDeleted || r.Context().Err() != context.Canceled:
 		slog.ErrorContext(r.Context(), "an operator's page failed", "path", r.URL.Path, "operator", operator(r.Context()), "error", err)
 	}
 	if isDeleted {

@@ -293,6 +293,7 @@ func TestRequests(t *testing.T) {
 		{"a cursor that is none", "GET", "?after=x", nil, 400, ""},
 		{"a cursor of tokens that is none", "GET", "tokens?after=x", nil, 400, ""},
 		{"a day that is none", "GET", "?idle=yesterday", nil, 400, ""},
+		{"a day before all others", "GET", "?idle=0001-01-01", nil, 400, ""},
 		{"a use that is none", "GET", "?used=often", nil, 400, ""},
 		{"a form that is too large", "POST", "disable", url.Values{"id": {strings.Repeat("x", 1<<20)}}, 413, ""},
 		{"what stands in the address is not the form's", "POST", "disable?id=calc", url.Values{}, 404, ""},

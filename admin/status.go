@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"strings"
 
 	"github.com/dynreg/dcr"
 )
@@ -100,11 +100,12 @@ func (a *Admin) set(ctx context.Context, clientID string, status dcr.Status, eve
 
 // DenyDocument keeps the URL of a metadata document as a disabled client, so that
 // it is never fetched; a client that came from it already is disabled, and so is a
-// pending one. No janitor deletes it. It refuses what is no https URL, and the id
-// of a client that did not come from a document.
+// pending one. No janitor deletes it. It refuses what can be the URL of no document,
+// such as that of a host alone, which would deny nothing, and the id of a client
+// that did not come from a document.
 func (a *Admin) DenyDocument(ctx context.Context, documentURL string) error {
-	parsed, err := url.Parse(documentURL)
-	if err != nil || parsed.Scheme != "https" || parsed.Host == "" {
+	parsed, err := dcr.ParseURI(documentURL)
+	if err != nil || !strings.HasPrefix(documentURL, "https://") || parsed.Path == "" || parsed.HasFragment {
 		return fmt.Errorf("admin: DenyDocument: %.100q %w", documentURL, errNotDocument)
 	}
 	for range maxConflicts {

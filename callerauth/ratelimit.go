@@ -3,6 +3,8 @@ package callerauth
 // How often one caller, or one address, may ask to register.
 
 import (
+	"crypto/sha256"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -20,23 +22,23 @@ import (
 // forwarding header is the client's own word, unless a proxy of the host's sets
 // it: a key made of one limits nobody.
 //
-// It remembers the last used keys alone, as many as keys says: one that comes back
-// after as many others has a full bucket. Each process counts by itself. It panics
-// on numbers below 1, and where key is nil.
+// It remembers the last used keys alone, as many as keys says, in the same room
+// however long they are: one that comes back after as many others has a full bucket.
+// Each process counts by itself. It panics on numbers below 1, and where key is nil.
 func RateLimit(perMinute, burst, keys int, key func(r *http.Request, caller *dcr.Caller) string) func(*http.Request, *dcr.Caller) error {
 	if perMinute < 1 || burst < 1 || keys < 1 || key == nil {
 		panic("callerauth: RateLimit: perMinute, burst and keys must be at least 1, and key must be set")
 	}
-	limit := &rateLimit{
-		each: time.Minute / time.Duration(perMinute), burst: time.Duration(burst),
-		full: lru.New[string, time.Time](keys),
+	limit := &rateLimit{each: time.Minute / time.Duration(perMinute), holds: math.MaxInt64, full: lru.New[[sha256.Size]byte, time.Time](keys)}
+	if burst := time.Duration(burst); limit.each == 0 || burst <= math.MaxInt64/limit.each {
+		limit.holds = burst * limit.each
 	}
 	return func(r *http.Request, caller *dcr.Caller) error {
 		of := key(r, caller)
 		if of == "" {
 			return nil
 		}
-		wait := limit.take(of, time.Now())
+		wait := limit.take(sha256.Sum256([]byte(of)), time.Now())
 		if wait <= 0 {
 			return nil
 		}
@@ -51,14 +53,14 @@ func RateLimit(perMinute, burst, keys int, key func(r *http.Request, caller *dcr
 // which it fills up again.
 type rateLimit struct {
 	each  time.Duration // what one request takes to come back
-	burst time.Duration // requests that a full bucket has
+	holds time.Duration // what an empty bucket takes to fill up
 
 	mu   sync.Mutex
-	full *lru.Cache[string, time.Time] // when each bucket is full again
+	full *lru.Cache[[sha256.Size]byte, time.Time] // by the hash of the key, when each bucket is full again
 }
 
 // take takes a request out of a bucket at now, or says how long there is none.
-func (l *rateLimit) take(key string, now time.Time) (wait time.Duration) {
+func (l *rateLimit) take(key [sha256.Size]byte, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until, _ := l.full.Get(key)
@@ -66,7 +68,7 @@ func (l *rateLimit) take(key string, now time.Time) (wait time.Duration) {
 		until = now
 	}
 	until = until.Add(l.each)
-	if wait = until.Sub(now) - l.burst*l.each; wait > 0 {
+	if wait = until.Sub(now) - l.holds; wait > 0 {
 		return wait
 	}
 	l.full.Put(key, until)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,26 @@ func TestRateLimit(t *testing.T) {
 			if err := admit(r, nil); err != nil {
 				t.Errorf("a stranger: %v", err)
 			}
+		}
+	})
+}
+
+// TestRateLimitOfAnySize holds that no numbers are too large to be counted with, and
+// that a key of any length is told from others.
+func TestRateLimitOfAnySize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, numbers := range [][2]int{{1, math.MaxInt}, {1, 200_000_000}, {math.MaxInt, 1}, {math.MaxInt, math.MaxInt}} {
+			admit := callerauth.RateLimit(numbers[0], numbers[1], 1, bySubject)
+			for range 3 {
+				if err := admit(nil, &dcr.Caller{Subject: "ann"}); err != nil {
+					t.Errorf("%d a minute, a burst of %d: %v", numbers[0], numbers[1], err)
+				}
+			}
+		}
+		admit, long := callerauth.RateLimit(1, 1, 2, bySubject), strings.Repeat("a", 10_000)
+		first, second, again := admit(nil, &dcr.Caller{Subject: long + "a"}), admit(nil, &dcr.Caller{Subject: long + "b"}), admit(nil, &dcr.Caller{Subject: long + "a"})
+		if first != nil || second != nil || again == nil {
+			t.Errorf("long keys: %v, %v, then %v", first, second, again)
 		}
 	})
 }

@@ -201,6 +201,23 @@ var brokenCapabilities = []damage{
 			return int64(len(ids)), nil
 		}
 	}},
+	{"A sweep deletes what it selects still, whatever it was changed to.", "SweepKeepsChanged", func(b *brokenStore, m *memstore.Store) {
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				if !rule.Selects(client) {
+					continue
+				}
+				if err := rule.BeforeDelete(ctx, client); err != nil {
+					return swept, err
+				}
+				if found, err := m.FindByClientID(ctx, client.ID); err == nil && rule.Selects(found) {
+					m.Delete(ctx, client.ID)
+					swept++
+				}
+			}
+			return swept, nil
+		}
+	}},
 	{"A sweep ends after its first batch.", "SweepInBatches", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {

@@ -21,6 +21,7 @@ var sweepCases = []storeCase{
 	{"SweepTells", "AfterDelete is told of each client that the sweep deleted, whole, and of no other; a dry run tells nothing.", sweepTells},
 	{"SweepTellsOnce", "Of sweeps at once, one tells of each client, and together they count each once.", sweepTellsOnce},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
+	{"SweepKeepsChanged", "A client that is changed between selection and deletion is kept until the next sweep.", sweepKeepsChanged},
 	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
 	{"SweepSources", "A sweep takes the clients of the sources that its rule names, and of no other.", sweepSources},
 	{"SweepWithdrawn", "A sweep deletes clients whose document was withdrawn before, as they were stored or by what was noted since, but none that is there again.", sweepWithdrawn},
@@ -256,6 +257,27 @@ func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) err
 	}
 	if swept != 0 || len(left) != 7 {
 		return fmt.Errorf("a sweep deleted %d clients that were used in BeforeDelete, and returned %d", 7-len(left), swept)
+	}
+	return nil
+}
+
+func sweepKeepsChanged(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	rule := sweepRule()
+	rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
+		changed, err := store.FindByClientID(ctx, client.ID)
+		if err != nil {
+			return err
+		}
+		changed.Notes = "in time"
+		return store.Update(ctx, changed)
+	}
+	clients := sweepable()
+	swept, left, err := sweeping(ctx, store, clients, rule)
+	if err != nil {
+		return err
+	}
+	if swept != 0 || len(left) != len(clients) {
+		return fmt.Errorf("a sweep deleted %d clients that were changed in BeforeDelete, and returned %d", len(clients)-len(left), swept)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 				return swept, err
 			}
 		}
-		if s.deleteIf(client.ID, rule.Selects) {
+		if s.deleteIf(client, rule.Selects) {
 			swept++
 			if rule.AfterDelete != nil {
 				rule.AfterDelete(ctx, client)
@@ -40,18 +40,19 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 	return swept, nil
 }
 
-// deleteIf deletes a client if it is still as selects wants it.
-func (s *Store) deleteIf(clientID string, selects func(*dcr.Client) bool) bool {
+// deleteIf deletes a client if nobody changed it since it was read, and it is still
+// as selects wants it.
+func (s *Store) deleteIf(read *dcr.Client, selects func(*dcr.Client) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, found := s.clients[clientID]
-	if !found {
+	stored, found := s.clients[read.ID]
+	if !found || stored.revision != read.Revision {
 		return false
 	}
 	client, err := stored.client()
 	if err != nil || !selects(client) {
 		return false
 	}
-	s.drop(clientID)
+	s.drop(read.ID)
 	return true
 }

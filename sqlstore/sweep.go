@@ -125,7 +125,7 @@ func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, reason reason) (s
 		}
 		ids, refused := accept(ctx, rule, batch)
 		var deleted int64
-		if rule.AfterDelete == nil {
+		if rule.BeforeDelete == nil && rule.AfterDelete == nil {
 			deleted, err = s.deleteBatch(ctx, reason.clause, ids)
 		} else {
 			deleted, err = s.deleteEach(ctx, rule, reason.clause, ids, batch)
@@ -169,8 +169,9 @@ func (s *Store) deletion(asked clause, ids []any) (remove, left *statement, args
 	return s.once("DELETE" + from), s.once("SELECT COUNT(*)" + from), slices.Concat([]any{s.tenant}, asked.args, some.args)
 }
 
-// deleteEach deletes the clients of a batch that may go one by one, and tells
-// AfterDelete of those that it deleted: of a batch no database says which.
+// deleteEach deletes the clients of a batch that may go one by one, as they were
+// read, and tells AfterDelete of those that it deleted: of a batch no database says
+// which.
 func (s *Store) deleteEach(ctx context.Context, rule dcr.SweepRule, asked clause, ids []any, batch []ordered) (count int64, err error) {
 	for i := range batch {
 		if len(ids) == 0 || ids[0] != any(batch[i].id) {
@@ -181,22 +182,27 @@ func (s *Store) deleteEach(ctx context.Context, rule dcr.SweepRule, asked clause
 		if err != nil {
 			return count, err
 		}
-		deleted, err := s.deleteOne(ctx, asked, batch[i].id)
+		deleted, err := s.deleteOne(ctx, asked, &batch[i].stored)
 		if err != nil {
 			return count, err
 		}
-		if deleted {
-			count++
+		if !deleted {
+			continue
+		}
+		count++
+		if rule.AfterDelete != nil {
 			rule.AfterDelete(ctx, client)
 		}
 	}
 	return count, nil
 }
 
-// deleteOne deletes a client that is selected still, and reports whether this call
-// did so.
-func (s *Store) deleteOne(ctx context.Context, asked clause, id string) (deleted bool, err error) {
-	remove, left, args := s.deletion(asked, []any{id})
+// deleteOne deletes a client that is selected still and that nobody changed, and
+// reports whether this call did so.
+func (s *Store) deleteOne(ctx context.Context, asked clause, client *stored) (deleted bool, err error) {
+	asked = clause{asked.text, slices.Clone(asked.args)}
+	asked.and("revision = ?", client.revision)
+	remove, left, args := s.deletion(asked, []any{client.id})
 	err = s.write(ctx,
 		func() (int64, error) {
 			touched, err := s.exec(ctx, step{remove, args})
@@ -205,13 +211,13 @@ func (s *Store) deleteOne(ctx context.Context, asked clause, id string) (deleted
 		},
 		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
 			if !unsure {
-				return settled(nil) // it was used, or is gone
+				return settled(nil) // it was used or changed, or is gone
 			}
 			var count int64
 			if err := read(ctx, left, args, &count); err != nil || count > 0 {
 				return verdict{}, err
 			}
-			_, err := s.lookup(ctx, id, read)
+			_, err := s.lookup(ctx, client.id, read)
 			if deleted = errors.Is(err, dcr.ErrClientNotFound); deleted {
 				err = nil // by the call that nobody answered
 			}
