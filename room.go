@@ -54,7 +54,7 @@ func (r *room) Take(ctx context.Context) error {
 		return outage(err)
 	}
 	if !evicted {
-		return full(next.Sub(r.now))
+		return r.takeRecounted(ctx, next.Sub(r.now))
 	}
 	var over bool
 	if r.giveBack, over = ceiling.Replace(); over { // others on this store let more in: two go for one
@@ -62,6 +62,22 @@ func (r *room) Take(ctx context.Context) error {
 			ceiling.Gone()
 		}
 	}
+	return nil
+}
+
+// takeRecounted takes a place that the count under way finds free, where the one
+// before was too old to know of it, and else answers that there is none.
+func (r *room) takeRecounted(ctx context.Context, next time.Duration) error {
+	ceiling := &r.handler.ceiling
+	ceiling.Await(ctx)
+	giveBack, ok, err := ceiling.Take(ctx, r.now)
+	if err != nil {
+		return outage(err)
+	}
+	if !ok {
+		return full(next)
+	}
+	r.giveBack = giveBack
 	return nil
 }
 

@@ -14,8 +14,12 @@ import (
 // itself.
 const recountEvery = 10 * time.Second
 
-// maxCount bounds one count in the background, which nobody waits for.
-const maxCount = time.Minute
+// maxCount bounds one count in the background, and maxWait how long somebody waits
+// for it.
+const (
+	maxCount = time.Minute
+	maxWait  = time.Second
+)
 
 // Ceiling is as exact as the last count: those that share a store may exceed it
 // together by what they add in between. Only the first count is waited for; later
@@ -30,10 +34,10 @@ type Ceiling struct {
 	count    int64     // as it was counted, with what was let in since
 	asked    time.Time // when it was counted last
 	first    chan struct{}
-	counting bool
-	added    int64 // since the count under way began
-	begun    int64 // counts in the background
-	ended    int64 // of them
+	counting chan struct{} // closed when the count under way has ended; nil where there is none
+	added    int64         // since the count under way began
+	begun    int64         // counts in the background
+	ended    int64         // of them
 }
 
 // Take makes room for one more at now, and reports whether there is some. giveBack
@@ -44,8 +48,8 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.counting && now.Sub(c.asked) >= recountEvery {
-		c.counting, c.asked, c.added = true, now, 0
+	if c.counting == nil && now.Sub(c.asked) >= recountEvery {
+		c.counting, c.asked, c.added = make(chan struct{}), now, 0
 		c.begun++
 		go c.recount(context.WithoutCancel(ctx))
 	}
@@ -69,6 +73,24 @@ func (c *Ceiling) add() (giveBack func()) {
 		if c.begun == begun {
 			c.added--
 		}
+	}
+}
+
+// Await waits for the count under way, a second at most: after a quiet time the last
+// one may be old, and what was full then may have room now.
+func (c *Ceiling) Await(ctx context.Context) {
+	c.mu.Lock()
+	counting := c.counting
+	c.mu.Unlock()
+	if counting == nil {
+		return
+	}
+	wait := time.NewTimer(maxWait)
+	defer wait.Stop()
+	select {
+	case <-counting:
+	case <-wait.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -143,7 +165,8 @@ func (c *Ceiling) recount(ctx context.Context) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counting = false
+	close(c.counting)
+	c.counting = nil
 	if err == nil {
 		c.count = count + c.added
 		c.ended++

@@ -124,3 +124,24 @@ func TestFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestAwait holds that the count under way is waited for, a second at most.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var takes time.Duration
+		c := &ceiling.Ceiling{Limit: 3, Logger: slog.Default(), Count: func(context.Context) (int64, error) {
+			time.Sleep(takes)
+			return 3, nil
+		}}
+		for _, want := range []struct{ takes, waits time.Duration }{{0, 0}, {100 * time.Millisecond, 100 * time.Millisecond}, {time.Minute, time.Second}} {
+			takes = want.takes
+			c.Take(t.Context(), time.Now())
+			began := time.Now()
+			c.Await(t.Context())
+			if waited := time.Since(began); waited != want.waits {
+				t.Errorf("for a count of %v it waited %v", want.takes, waited)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}

@@ -62,6 +62,7 @@ func newHandler(t testing.TB, store dcr.ClientConfigurationStore, opts dcr.Optio
 	if opts.Validator == nil {
 		opts.Validator = validator
 	}
+	watch.over(t, store, &opts)
 	handler, err := dcr.NewHandler(store, &opts)
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +200,7 @@ func dress(request *http.Request, contentType, token string) *http.Request {
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
+		watch.keep(token, "a token that was sent")
 	}
 	return request
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -108,6 +109,32 @@ func TestTheOldestUnusedMakesRoom(t *testing.T) {
 	stored(t, c.store, 3)
 }
 
+// Room that was made while nobody registered is there for the first who comes, whom
+// nobody could make room for.
+func TestRoomThatASweepMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, dcr.Options{})
+		var ids []string
+		for range 3 {
+			id, _ := c.register(t)
+			ids = append(ids, id)
+		}
+		c.now = c.now.Add(time.Minute)
+		synctest.Wait()
+		if id, _ := c.register(t); id != "" {
+			t.Fatal("there is no room yet")
+		}
+		synctest.Wait()
+		if err := c.store.Delete(t.Context(), ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		c.now = c.now.Add(time.Minute)
+		if id, _ := c.register(t); id == "" {
+			t.Error("who comes after a sweep is refused")
+		}
+	})
+}
+
 func TestWhoNeverMakesRoom(t *testing.T) {
 	for _, test := range []struct {
 		sentence string
@@ -143,37 +170,40 @@ func TestNobodyIsEvicted(t *testing.T) {
 
 // A document's client may make room, and its own never needs any.
 func TestDocumentsMakeRoom(t *testing.T) {
-	c := newCrowd(t, dcr.Options{EvictAfter: time.Minute})
-	c.register(t)
-	for i := range 5 {
-		client := dcr.NewClient()
-		client.ID, client.Source, client.CreatedAt = fmt.Sprintf("https://%d.example/client", i), dcr.SourceDocument, noon.Add(time.Duration(i-10)*time.Second)
-		if err := c.store.Add(t.Context(), client); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.now = noon.Add(11 * time.Second) // the count is made anew
-	for range 2 {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, dcr.Options{EvictAfter: time.Minute})
 		c.register(t)
-	}
-	c.now = noon.Add(time.Hour)
-	for c.deleted = nil; len(c.deleted) < 4; { // two go for one, until there are no more than three
-		if id, wait := c.register(t); id == "" {
-			t.Fatalf("told to wait %d seconds", wait)
+		for i := range 5 {
+			client := dcr.NewClient()
+			client.ID, client.Source, client.CreatedAt = fmt.Sprintf("https://%d.example/client", i), dcr.SourceDocument, noon.Add(time.Duration(i-10)*time.Second)
+			if err := c.store.Add(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if c.deleted[0] != "https://0.example/client" || c.deleted[1] != "https://1.example/client" {
-		t.Errorf("deleted %q", c.deleted)
-	}
-	for tries := 0; ; tries++ {
-		if count, err := c.store.CountClients(t.Context(), dcr.Filter{}); err != nil || tries == 100 {
-			t.Fatalf("%d clients stay, %v", count, err)
-		} else if count == 3 {
-			return
+		c.now = noon.Add(11 * time.Second) // the count is made anew
+		for range 2 {
+			c.register(t)
 		}
-		c.now = c.now.Add(time.Hour)
-		c.register(t)
-	}
+		c.now = noon.Add(time.Hour)
+		for c.deleted = nil; len(c.deleted) < 4; { // two go for one, until there are no more than three
+			if id, wait := c.register(t); id == "" {
+				t.Fatalf("told to wait %d seconds", wait)
+			}
+		}
+		if c.deleted[0] != "https://0.example/client" || c.deleted[1] != "https://1.example/client" {
+			t.Errorf("deleted %q", c.deleted)
+		}
+		for tries := 0; ; tries++ {
+			if count, err := c.store.CountClients(t.Context(), dcr.Filter{}); err != nil || tries == 100 {
+				t.Fatalf("%d clients stay, %v", count, err)
+			} else if count == 3 {
+				return
+			}
+			c.now = c.now.Add(time.Hour)
+			c.register(t)
+			synctest.Wait() // for the count
+		}
+	})
 }
 
 // Many that register at once at the ceiling evict as many, and exceed nothing.

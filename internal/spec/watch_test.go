@@ -1,0 +1,125 @@
+package spec_test
+
+// Secrets are impossible to log: with DCR_TEST_SECRETS set, every handler of the suite
+// has a sink and a logger at debug besides its own, and at the end everything that
+// these wrote, and every client as its store has it, is searched for every secret that
+// was issued or sent.
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"index/suffixarray"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dynreg/dcr"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("DCR_TEST_SECRETS") == "" {
+		os.Exit(m.Run())
+	}
+	watch = &vigil{secrets: map[string]string{}}
+	slog.SetDefault(slog.New(watch.handler()))
+	status := m.Run()
+	if !watch.report(os.Stdout) {
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// watch is what is watched, nil where nothing is.
+var watch *vigil
+
+// vigil is every secret, by what it is, and everything that was written.
+type vigil struct {
+	mu      sync.Mutex
+	secrets map[string]string
+	written bytes.Buffer
+}
+
+// shortest is the length of the shortest secret that is looked for: issued ones are
+// longer, and shorter ones that a test made up are words.
+const shortest = 16
+
+// keep keeps a secret to look for.
+func (w *vigil) keep(secret, what string) {
+	if w == nil || len(secret) < shortest {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets[secret] = what
+}
+
+// Write keeps what is written.
+func (w *vigil) Write(text []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written.Write(text)
+}
+
+func (w *vigil) handler() slog.Handler {
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug - 100})
+}
+
+// over watches a handler that is about to be made of these options.
+func (w *vigil) over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr.Options) {
+	if w == nil {
+		return
+	}
+	own := slog.Default().Handler()
+	if opts.Logger != nil {
+		own = opts.Logger.Handler()
+	}
+	opts.Logger = slog.New(slog.NewMultiHandler(own, w.handler()))
+	tell := opts.Events
+	if tell == nil {
+		tell = dcr.LogEvents(opts.Logger)
+	}
+	opts.Events = func(ctx context.Context, event dcr.Event) {
+		fmt.Fprintf(w, "%+v %s\n", event, encode(event))
+		tell(ctx, event)
+	}
+	modify := opts.ModifyResponse
+	opts.ModifyResponse = func(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
+		w.keep(res.ClientSecret.Reveal(), "a client secret")
+		w.keep(res.RegistrationAccessToken.Reveal(), "a registration access token")
+		if modify == nil {
+			return nil
+		}
+		return modify(ctx, reg, res)
+	}
+	if lister, ok := dcr.StoreAs[dcr.ClientLister](store); ok {
+		t.Cleanup(func() {
+			for client, err := range lister.ListClients(context.Background(), dcr.Filter{}, "") {
+				if err != nil {
+					return // a store that the test broke
+				}
+				fmt.Fprintf(w, "%s %+v\n", encode(client), client)
+			}
+		})
+	}
+}
+
+// report says what was found, and reports whether that was nothing.
+func (w *vigil) report(to *os.File) (clean bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintf(to, "%d secrets were looked for in %d KB\n", len(w.secrets), w.written.Len()>>10)
+	text := w.written.Bytes()
+	index := suffixarray.New(text)
+	clean = len(w.secrets) > 1000 && len(text) > 1<<20 // else nothing was watched
+	for secret, what := range w.secrets {
+		if at := index.Lookup([]byte(secret), 1); at != nil {
+			clean = false
+			around := text[max(0, at[0]-200):min(len(text), at[0]+len(secret)+200)]
+			fmt.Fprintf(to, "%s was written: %s\n", what, strings.ReplaceAll(string(around), secret, "<<"+secret+">>"))
+		}
+	}
+	return clean
+}

@@ -1,0 +1,116 @@
+package telemetry
+
+// How long the store takes.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/dynreg/dcr"
+)
+
+// Store returns store with the duration of each call measured. It has the
+// optional capabilities of the store inside: those of package dcr are measured,
+// others are handed on as they are. A listing is measured without what its reader
+// does between the clients, and a sweep with its hooks.
+//
+// Put it around the store that has the clients, and caches around it.
+func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientConfigurationStore, error) {
+	duration, err := meter.Float64Histogram("dcr.store.duration", metric.WithUnit("s"),
+		metric.WithDescription("Duration of the calls of the store."),
+		metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	if err != nil {
+		return nil, err
+	}
+	made := &measured{store, stopwatch{duration, new(labels)}}
+	if viewer, ok := store.(dcr.ClientViewer); ok { // StoreAs asks no wrapper for it
+		return &viewing{made, viewer}, nil
+	}
+	return made, nil
+}
+
+// stopwatch measures calls.
+type stopwatch struct {
+	duration metric.Float64Histogram
+	labels   *labels
+}
+
+// measure calls do, and notes how long that took.
+func (w stopwatch) measure(ctx context.Context, operation string, do func() error) error {
+	begun := time.Now()
+	err := do()
+	w.note(ctx, operation, time.Since(begun), err)
+	return err
+}
+
+func (w stopwatch) note(ctx context.Context, operation string, took time.Duration, err error) {
+	w.duration.Record(ctx, took.Seconds(), w.labels.of(label{"operation", operation}, label{"outcome", outcome(err)}))
+}
+
+// outcomes are the errors that say what a store found.
+var outcomes = []struct {
+	err  error
+	name string
+}{
+	{dcr.ErrClientNotFound, "not_found"},
+	{dcr.ErrTokenNotFound, "not_found"},
+	{dcr.ErrClientID, "invalid_id"},
+	{dcr.ErrClientExists, "exists"},
+	{dcr.ErrConflict, "conflict"},
+	{dcr.ErrStoreFull, "full"},
+	{dcr.ErrTokenUsedUp, "used_up"},
+	{context.Canceled, "canceled"},
+}
+
+// outcome is the attribute for what a call returned. What says nothing of what the
+// store found is an outage.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	for _, known := range outcomes {
+		if errors.Is(err, known.err) {
+			return known.name
+		}
+	}
+	return "error"
+}
+
+// measured is a store whose calls are measured.
+type measured struct {
+	inside dcr.ClientConfigurationStore
+	stopwatch
+}
+
+func (s *measured) Add(ctx context.Context, client *dcr.Client) error {
+	return s.measure(ctx, "add", func() error { return s.inside.Add(ctx, client) })
+}
+
+func (s *measured) FindByClientID(ctx context.Context, clientID string) (client *dcr.Client, err error) {
+	err = s.measure(ctx, "find", func() error {
+		client, err = s.inside.FindByClientID(ctx, clientID)
+		return err
+	})
+	return client, err
+}
+
+func (s *measured) Update(ctx context.Context, client *dcr.Client) error {
+	return s.measure(ctx, "update", func() error { return s.inside.Update(ctx, client) })
+}
+
+func (s *measured) Delete(ctx context.Context, clientID string) error {
+	return s.measure(ctx, "delete", func() error { return s.inside.Delete(ctx, clientID) })
+}
+
+// viewing is a measured store that shows clients.
+type viewing struct {
+	*measured
+	viewer dcr.ClientViewer
+}
+
+func (s *viewing) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return result(ctx, s.stopwatch, "find", func() (*dcr.Client, error) { return s.viewer.ViewClient(ctx, clientID) })
+}

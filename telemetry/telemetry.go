@@ -1,0 +1,118 @@
+// Package telemetry counts what happens to clients, as OpenTelemetry metrics.
+//
+//	dcr.registrations     counter    outcome: registered, refused; rule of a refusal
+//	dcr.stored_clients    gauge      source: dynamic, document, other; state: active, never_activated, pending, disabled
+//	dcr.ceiling.refusals  counter    registrations for which there was no room
+//	dcr.removed_clients   counter    kind: swept, evicted; reason
+//	dcr.document.fetches  counter    outcome: fetched, or why nothing came
+//	dcr.document.answers  counter    kind: received, changed, refused, unavailable; rule of a refusal
+//	dcr.store.duration    histogram  seconds; operation; outcome: ok, not_found, exists, conflict, full, used_up, invalid_id, canceled, error
+//
+// No attribute names a client, a caller or a tenant. Of the rules and reasons, which
+// a host's own validator may add to, no more than 256 each are told apart; the others
+// are "other". To tell tenants apart, give each a meter of its own, by
+// metric.WithInstrumentationAttributes.
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/dynreg/dcr"
+)
+
+// New returns the sink of events that counts, for Options.Events, and registers
+// the gauge of stored clients, which asks store at most once a minute, and whose
+// collection waits for it no longer than a second: until it has answered, the gauge
+// has what it said before. If store is nil, there is no gauge; one that is no
+// [dcr.ClientCounter] is an error. Chain the sink with one of the host's own by
+// calling both.
+//
+// Call it once for each meter and store: several of one meter would overwrite each
+// other's gauge.
+func New(meter metric.Meter, store dcr.ClientConfigurationStore) (func(ctx context.Context, event dcr.Event), error) {
+	var made maker
+	c := &counters{
+		registrations: made.counter(meter, "dcr.registrations", "{registration}", "Registrations that were answered."),
+		ceiling:       made.counter(meter, "dcr.ceiling.refusals", "{registration}", "Registrations for which there was no room."),
+		removed:       made.counter(meter, "dcr.removed_clients", "{client}", "Clients that were swept or evicted."),
+		fetches:       made.counter(meter, "dcr.document.fetches", "{fetch}", "Fetches of metadata documents."),
+		answers:       made.counter(meter, "dcr.document.answers", "{answer}", "What looking at metadata documents came to."),
+	}
+	if made.err != nil {
+		return nil, made.err
+	}
+	if store != nil {
+		if err := registerGauge(meter, store); err != nil {
+			return nil, err
+		}
+	}
+	return c.tell, nil
+}
+
+// maker makes instruments, and keeps the first error.
+type maker struct{ err error }
+
+func (m *maker) counter(meter metric.Meter, name, unit, description string) series {
+	counter, err := meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.err = cmp.Or(m.err, err)
+	return series{counter: counter}
+}
+
+// counters are the instruments that events move.
+type counters struct {
+	registrations, ceiling, removed, fetches, answers series
+
+	rules, reasons values
+}
+
+// tell counts an event.
+func (c *counters) tell(ctx context.Context, event dcr.Event) {
+	switch event.Kind {
+	case dcr.ClientRegistered:
+		c.registrations.add(ctx, label{"outcome", "registered"})
+	case dcr.RequestRefused:
+		if event.ClientID != "" { // a client that manages itself
+			return
+		}
+		rule := c.rule(event.Err)
+		c.registrations.add(ctx, label{"outcome", "refused"}, rule)
+		if rule.value == "store.full" {
+			c.ceiling.add(ctx)
+		}
+	case dcr.ClientSwept, dcr.ClientEvicted:
+		c.removed.add(ctx, label{"kind", string(event.Kind)}, label{"reason", c.reasons.bounded(event.Reason)})
+	case dcr.DocumentFetched:
+		c.fetches.add(ctx, label{"outcome", c.reasons.bounded(cmp.Or(event.Reason, "fetched"))})
+		if event.Reason == "" {
+			c.answers.add(ctx, label{"kind", "received"})
+		} else if !strings.Contains(event.Reason, ".") { // a rule is told as a refusal
+			c.answers.add(ctx, label{"kind", "unavailable"})
+		}
+	case dcr.DocumentChanged:
+		c.answers.add(ctx, label{"kind", "changed"})
+	case dcr.DocumentRefused:
+		c.answers.add(ctx, label{"kind", "refused"}, c.rule(event.Err))
+	}
+}
+
+// rule is the rule of a refusal, or the code of one that has none.
+func (c *counters) rule(refused *dcr.Error) label {
+	if refused == nil {
+		return label{"rule", "other"}
+	}
+	return label{"rule", c.rules.bounded(cmp.Or(refused.Rule, string(refused.Code), "other"))}
+}
+
+// series is a counter and the attributes that it was moved with.
+type series struct {
+	counter metric.Int64Counter
+	labels  labels
+}
+
+func (s *series) add(ctx context.Context, labels ...label) {
+	s.counter.Add(ctx, 1, s.labels.of(labels...))
+}
