@@ -14,10 +14,11 @@ import (
 // itself.
 const recountEvery = 10 * time.Second
 
-// maxCount bounds one count in the background, and maxWait how long somebody waits
-// for it.
+// maxCount bounds one count in the background. Where the one before it is of more
+// than oldAfter ago, it is worth to wait for, at most maxWait.
 const (
 	maxCount = time.Minute
+	oldAfter = 10 * time.Minute
 	maxWait  = time.Second
 )
 
@@ -35,6 +36,7 @@ type Ceiling struct {
 	asked    time.Time // when it was counted last
 	first    chan struct{}
 	counting chan struct{} // closed when the count under way has ended; nil where there is none
+	old      bool          // the count that is in force meanwhile is old
 	added    int64         // since the count under way began
 	begun    int64         // counts in the background
 	ended    int64         // of them
@@ -49,6 +51,7 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counting == nil && now.Sub(c.asked) >= recountEvery {
+		c.old = now.Sub(c.asked) >= oldAfter
 		c.counting, c.asked, c.added = make(chan struct{}), now, 0
 		c.begun++
 		go c.recount(context.WithoutCancel(ctx))
@@ -76,13 +79,14 @@ func (c *Ceiling) add() (giveBack func()) {
 	}
 }
 
-// Await waits for the count under way, a second at most: after a quiet time the last
-// one may be old, and what was full then may have room now.
+// Await waits for the count under way, a second at most, where the last one is old:
+// after a quiet time, what was full may have room. Where many come, the count is
+// never old, and nobody waits.
 func (c *Ceiling) Await(ctx context.Context) {
 	c.mu.Lock()
-	counting := c.counting
+	counting, old := c.counting, c.old
 	c.mu.Unlock()
-	if counting == nil {
+	if counting == nil || !old {
 		return
 	}
 	wait := time.NewTimer(maxWait)

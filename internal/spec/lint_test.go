@@ -129,8 +129,8 @@ func TestMaxClients(t *testing.T) {
 		}
 		register(503, 0) // until the store is asked again
 		time.Sleep(time.Minute)
-		register(503, time.Second) // which this one makes it
-		time.Sleep(2 * time.Second)
+		register(503, 0) // which this one makes it
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		register(201, 0)
 		register(503, 0)
@@ -139,6 +139,10 @@ func TestMaxClients(t *testing.T) {
 		register(503, 0) // and what failed changes nothing
 		synctest.Wait()
 		register(503, 0)
+		store.let = func() error { time.Sleep(3 * time.Second); return nil }
+		time.Sleep(time.Hour)
+		register(503, time.Second) // after a quiet time, the next count is waited for, and not for long
+		time.Sleep(3 * time.Second)
 	})
 }
 
