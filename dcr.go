@@ -74,8 +74,10 @@
 // Clients live in memstore, in package sqlstore, or in a store of your own, with
 // cachestore in front. Package policy has rules that stack and presets, for MCP,
 // OpenID Connect, FAPI 2.0 and open banking; package extension has the members of
-// other specifications. Package dcrtest tests your store, your validator and your
-// server.
+// other specifications. Package cimd finds clients that publish their metadata,
+// package admin is what operators do, with pages for it, and dcrtest tests your
+// store, your validator and your server. Modules of their own are telemetry and the
+// adapters for zitadel/oidc and ory/fosite.
 package dcr
 
 import (
