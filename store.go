@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -124,8 +125,8 @@ type ClientLister interface {
 //
 // A store has it by a method of its own alone: [StoreAs] does not ask a wrapper
 // for it, since what is inside may show a client that the wrapper would not find,
-// or find changed. A store that embeds one which has it, and has a FindByClientID
-// of its own, needs a ViewClient too.
+// or find changed. For the same reason it does not count where the store embeds one
+// that has it.
 type ClientViewer interface {
 	// ViewClient returns what FindByClientID finds, and fails as it does. The
 	// client is shared: read it, and never write to it or to what it holds.
@@ -317,15 +318,44 @@ func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 // non-nil pointer to an interface.
 func StoreInto(store ClientConfigurationStore, target any) bool {
 	into := reflect.ValueOf(target).Elem()
-	if reflect.TypeOf(store).Implements(into.Type()) {
+	_, view := target.(*ClientViewer)
+	if reflect.TypeOf(store).Implements(into.Type()) && !(view && embedsViewer(reflect.TypeOf(store))) {
 		into.Set(reflect.ValueOf(store))
 		return true
 	}
-	if _, view := target.(*ClientViewer); view {
+	if view {
 		return false
 	}
 	wrapper, ok := store.(interface{ As(target any) bool })
 	return ok && wrapper.As(target)
+}
+
+var viewerEmbedded sync.Map // by the type of a store, what findsViewer says
+
+// embedsViewer reports whether a store embeds one that is a [ClientViewer], whose
+// method it may have. It is asked at every request.
+func embedsViewer(store reflect.Type) bool {
+	embeds, known := viewerEmbedded.Load(store)
+	if !known {
+		embeds, _ = viewerEmbedded.LoadOrStore(store, findsViewer(store))
+	}
+	return embeds.(bool)
+}
+
+func findsViewer(store reflect.Type) bool {
+	viewer := reflect.TypeFor[ClientViewer]()
+	if store.Kind() == reflect.Pointer {
+		store = store.Elem()
+	}
+	if store.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range store.NumField() {
+		if f := store.Field(i); f.Anonymous && (f.Type.Implements(viewer) || reflect.PointerTo(f.Type).Implements(viewer)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Selects reports whether filter selects client: the meaning of a [Filter],

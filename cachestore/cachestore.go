@@ -242,17 +242,19 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 // Uncached returns the same store without the cache for reading, while what it
 // writes is forgotten by the cache. It is what a [dcr.Handler] should have: whoever
 // manages a client must see what other hosts wrote a moment ago.
-func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s} }
+func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s, s} }
 
-type uncached struct{ *Store }
+type uncached struct {
+	dcr.ClientConfigurationStore // the cache, to write through
+	cache                        *Store
+}
 
 func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return s.store.FindByClientID(ctx, clientID)
+	return s.cache.store.FindByClientID(ctx, clientID)
 }
 
-func (s uncached) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return s.FindByClientID(ctx, clientID)
-}
+// As is how [dcr.StoreAs] finds the optional capabilities of the store inside.
+func (s uncached) As(target any) bool { return s.cache.As(target) }
 
 // Known returns the same cache over what the store inside knows without the network,
 // where that is a cimd.Store, else s: what the token, revocation and introspection
@@ -264,20 +266,27 @@ func (s *Store) Known() dcr.ClientConfigurationStore {
 	if !ok {
 		return s
 	}
-	return knownOnly{s, inside.Known()}
+	return knownOnly{s, s, inside.Known()}
 }
 
 type knownOnly struct {
-	*Store
-	inside dcr.ClientConfigurationStore
+	dcr.ClientConfigurationStore // the cache, to write through
+	cache                        *Store
+	inside                       dcr.ClientConfigurationStore
 }
+
+// As is how [dcr.StoreAs] finds the optional capabilities of the store inside.
+func (k knownOnly) As(target any) bool { return k.cache.As(target) }
+
+// Known returns the same store.
+func (k knownOnly) Known() dcr.ClientConfigurationStore { return k }
 
 func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	return copied(k.ViewClient(ctx, clientID))
 }
 
 func (k knownOnly) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return k.view(ctx, k.inside, reading{clientID, true})
+	return k.cache.view(ctx, k.inside, reading{clientID, true})
 }
 
 // entry is what is known of one client.

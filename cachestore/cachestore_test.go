@@ -330,8 +330,15 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestViewsAreOfTheirStore holds that what a view of the cache is for holds for
-// ViewClient too: the uncached one reads the store each time.
+// embedding overrides what a cache finds, as hosts do.
+type embedding struct{ *cachestore.Store }
+
+func (embedding) FindByClientID(context.Context, string) (*dcr.Client, error) {
+	return nil, errors.New("the store is down")
+}
+
+// TestViewsAreOfTheirStore holds that the cache shows what it has, and that no view
+// passes by a store that finds in another way.
 func TestViewsAreOfTheirStore(t *testing.T) {
 	store := &watchedStore{Store: memstore.New()}
 	store.Add(t.Context(), &dcr.Client{ID: "there"})
@@ -342,16 +349,25 @@ func TestViewsAreOfTheirStore(t *testing.T) {
 	}{"cached": {cache, 1}, "uncached": {cache.Uncached(), 3}} {
 		before := store.reads.Load()
 		viewer, ok := dcr.StoreAs[dcr.ClientViewer](test.of)
+		if ok != (name == "cached") {
+			t.Errorf("that the %s store is a ClientViewer is %t", name, ok)
+		}
 		for range 3 {
-			if !ok {
-				t.Fatalf("the %s store is no ClientViewer", name)
+			find := test.of.FindByClientID
+			if ok {
+				find = viewer.ViewClient
 			}
-			if client, err := viewer.ViewClient(t.Context(), "there"); err != nil || client.ID != "there" {
+			if client, err := find(t.Context(), "there"); err != nil || client.ID != "there" {
 				t.Errorf("%s: %v, %v", name, client, err)
 			}
 		}
 		if reads := store.reads.Load() - before; reads != test.reads {
 			t.Errorf("%s: the store was read %d times, not %d", name, reads, test.reads)
+		}
+	}
+	for _, host := range []dcr.ClientConfigurationStore{embedding{cache}, &embedding{cache}} {
+		if _, ok := dcr.StoreAs[dcr.ClientViewer](host); ok {
+			t.Errorf("a %T shows what it does not find", host)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 	case usable != nil:
 		return nil, refuse("status", usable)
 	}
-	if _, shared := a.Store.(dcr.ClientViewer); shared {
+	if _, shared := dcr.StoreAs[dcr.ClientViewer](a.Store); shared {
 		client = client.Clone()
 	}
 	return &Authentication{Client: client, Method: method, Certificate: cert}, nil
@@ -168,7 +168,7 @@ func (a *Authenticator) find(ctx context.Context, clientID string) (*dcr.Client,
 	}
 	var client *dcr.Client
 	var err error
-	if store, ok := a.Store.(dcr.ClientViewer); ok {
+	if store, ok := dcr.StoreAs[dcr.ClientViewer](a.Store); ok {
 		client, err = store.ViewClient(ctx, clientID)
 	} else {
 		client, err = a.Store.FindByClientID(ctx, clientID)

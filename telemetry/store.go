@@ -26,7 +26,7 @@ func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientCo
 		return nil, err
 	}
 	made := &measured{store, stopwatch{duration, new(labels)}}
-	if viewer, ok := store.(dcr.ClientViewer); ok { // StoreAs asks no wrapper for it
+	if viewer, ok := dcr.StoreAs[dcr.ClientViewer](store); ok { // no wrapper is asked for it
 		return &viewing{made, viewer}, nil
 	}
 	return made, nil

@@ -312,7 +312,7 @@ func TestCapabilities(t *testing.T) {
 		{"InitialAccessTokenLister", has[dcr.InitialAccessTokenLister], false},
 		{"ReplayStore", has[dcr.ReplayStore], false},
 		{"ReplayForgetter", has[dcr.ReplayForgetter], false},
-		{"ClientViewer", has[dcr.ClientViewer], false},
+		{"ClientViewer", has[dcr.ClientViewer], true}, // tenantStore embeds one, and so is none
 		{"ClientLimiter", has[dcr.ClientLimiter], false},
 		{"Tenant", has[interface{ Tenant() string }], false},
 		{"a capability of nobody", has[interface{ Nobody() }], true},

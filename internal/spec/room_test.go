@@ -128,7 +128,7 @@ func TestRoomThatASweepMade(t *testing.T) {
 		if err := c.store.Delete(t.Context(), ids[0]); err != nil {
 			t.Fatal(err)
 		}
-		c.now = c.now.Add(time.Minute)
+		c.now = c.now.Add(time.Hour)
 		if id, _ := c.register(t); id == "" {
 			t.Error("who comes after a sweep is refused")
 		}
