@@ -114,7 +114,7 @@ func ExampleHandler() {
 	fmt.Println("a stranger registers:", send("POST", endpoint, "", metadata).Code)
 
 	registered := send("POST", endpoint, "with-the-scope", metadata)
-	fmt.Println("whom the guard lets registers:", registered.Code)
+	fmt.Println("a caller that the guard admits:", registered.Code)
 
 	var client struct {
 		URI   string `json:"registration_client_uri"`
@@ -130,7 +130,7 @@ func ExampleHandler() {
 	fmt.Println("and is gone:", send("GET", client.URI, client.Token, "").Code)
 	// Output:
 	// a stranger registers: 403
-	// whom the guard lets registers: 201
+	// a caller that the guard admits: 201
 	// the client reads itself: 200
 	// nobody else does: 401
 	// the client deletes itself: 204

@@ -115,7 +115,7 @@ func TestChangedPanics(t *testing.T) {
 }
 
 // TestNewestLookCounts: of two hosts that look at a document, the one that asked last
-// is right, whoever is done first.
+// is right, no matter who is done first.
 func TestNewestLookCounts(t *testing.T) {
 	renamed := strings.Replace(app, "App", "New", 1)
 	for _, c := range []struct {

@@ -40,7 +40,7 @@ const (
 )
 
 // judge makes a client of a document, or of the one that it was before. It is judged
-// as a registration or an update by the publisher, whom no answer reaches.
+// as a registration or an update by the publisher, which no answer reaches.
 func (s *settings) judge(ctx context.Context, id, policy string, document []byte, previous *dcr.Client) (*dcr.Client, error) {
 	request, err := s.read(id, document)
 	if err != nil {

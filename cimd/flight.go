@@ -30,7 +30,7 @@ const flightTime = 20 * time.Second
 type flight struct {
 	mode   mode
 	done   chan struct{} // closed when client and err are set
-	client *dcr.Client   // shared: whoever returns it clones it
+	client *dcr.Client   // shared: to return it, clone it
 	err    error
 }
 

@@ -28,7 +28,7 @@ func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, erro
 }
 
 // RefreshUsed fetches the documents of clients that are in use at the token endpoint
-// alone, which never fetches: else a client that its users do not authorize anew for
+// alone, which never fetches: else a client that its users do not authorize again for
 // MaxStale ends, although its document is there. Call it every few hours where MaxStale
 // has its default; one of the hosts that share a store is enough. It looks at the
 // active rows that were used since their document was fetched, and refreshes those of

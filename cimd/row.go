@@ -1,7 +1,7 @@
 package cimd
 
 // What becomes of a document that was taken: in memory at first, a row from the first
-// use on, noted or written anew at each refresh.
+// use on, noted or written at each refresh.
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// maxTries is how often a row is judged anew that others changed meanwhile.
+// maxTries is how often a row is judged again that others changed meanwhile.
 const maxTries = 3
 
 // take makes the client of a document, or what it is from now on. A hook that panics
@@ -138,7 +138,7 @@ func unchanged(before, after *dcr.Client) *dcr.Client {
 }
 
 // endsInStore reports whether the end that the row has is so far behind that the row
-// is written anew: once a day with the defaults, not at every refresh.
+// is written again: once a day with the defaults, not at every refresh.
 func (s *Store) endsInStore(before, after *dcr.Client) bool {
 	return before.ExpiresAt.Before(after.ExpiresAt.Add(-s.opts.MaxStale / 7))
 }

@@ -168,7 +168,7 @@ func formEncodedBasic(d *driver) error {
 
 var assertionCases = []hostCase{
 	{"AssertionAlgorithm", "clients need not register token_endpoint_auth_signing_alg (OpenID Connect Dynamic Client Registration 1.0 §2), and cannot get in", authenticate + " with its Algorithms", assertionAlgorithm},
-	{"AssertionTwice", "whoever reads an assertion in a log uses it again (RFC 7523 §3)", authenticate + ", which remembers assertions in the store", assertionTwice},
+	{"AssertionTwice", "who reads an assertion in a log uses it again (RFC 7523 §3)", authenticate + ", which remembers assertions in the store", assertionTwice},
 	{"AssertionAudience", "an assertion for another server, which may be an attacker's, opens this one (RFC 7523 §3)", authenticate + " with its Audience", assertionAudience},
 	{"AssertionExpired", "an assertion that has ended is in logs by then (RFC 7523 §3)", authenticate, assertionExpired},
 	{"AssertionSignature", "anybody can write an assertion that nobody verifies", authenticate, assertionSignature},

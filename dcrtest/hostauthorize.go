@@ -162,7 +162,7 @@ func unvalidatedRedirect(d *driver) error {
 const verifyCode = "ask Client.CheckAuthorization, keep the challenge with the code, and ask Client.VerifyCodeVerifier"
 
 var challengeCases = []hostCase{
-	{"NoChallenge", "whoever steals a code can redeem it, and codes are stolen from loopback and private-use redirects (RFC 9700 §2.1.1)", verifyCode, noChallenge},
+	{"NoChallenge", "who steals a code can redeem it, and codes are stolen from loopback and private-use redirects (RFC 9700 §2.1.1)", verifyCode, noChallenge},
 	{"NoVerifier", "a challenge that is not verified protects nobody (RFC 7636 §4.6)", verifyCode, noVerifier},
 	{"WrongVerifier", "a challenge that is not verified protects nobody (RFC 7636 §4.6)", verifyCode, wrongVerifier},
 	{"PlainChallenge", "the verifier stands in the authorization request, which is what leaks (RFC 9700 §2.1.1)", verifyCode, plainChallenge},

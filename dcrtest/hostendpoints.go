@@ -23,7 +23,7 @@ var tokenInfoCases = []hostCase{
 	{"TokenType", "a JWT that does not say what it is can be taken for another, such as an ID Token (RFC 9068 §2.1)", "write typ at+jwt into the header", tokenType},
 	{"IntrospectionAnonymous", "strangers try tokens until one is good, and read whose it is (RFC 7662 §4)", requireClient, introspectionAnonymous},
 	{"IntrospectionEnded", "a resource server that asks is told that the token of a client which is no more is good", "find the token's client and ask Client.CheckUsable", introspectionEnded},
-	{"RevocationAnonymous", "whoever saw a token ends the session of a client that has a secret (RFC 7009 §2.1)", requireClient, revocationAnonymous},
+	{"RevocationAnonymous", "who saw a token ends the session of a client that has a secret (RFC 7009 §2.1)", requireClient, revocationAnonymous},
 	{"RevocationOtherClient", "clients end each other's sessions (RFC 7009 §2.1)", "compare the token's client with Authentication.Client of clientauth", revocationOtherClient},
 }
 

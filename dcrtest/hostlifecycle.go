@@ -17,7 +17,7 @@ import (
 
 var scopeCases = []hostCase{
 	{"ScopeAtAuthorize", "the scope of a client is its ceiling, whatever a person consents to", "grant Authorization.Scopes of Client.CheckAuthorization, and say so in the token response (RFC 6749 §3.3)", scopeAtAuthorize},
-	{"ScopeWildcard", "a scope is a word and no pattern (RFC 6749 §3.3), and whoever may choose its scope may have any", "grant Authorization.Scopes of Client.CheckAuthorization", scopeWildcard},
+	{"ScopeWildcard", "a scope is a word and no pattern (RFC 6749 §3.3), and who may choose its scope may have any", "grant Authorization.Scopes of Client.CheckAuthorization", scopeWildcard},
 	{"ScopeAtRefresh", "a refresh must not give more than was granted (RFC 6749 §6)", "pass what is asked for at a refresh through what was granted and Client.GrantScopes", scopeAtRefresh},
 	{"ScopeNarrowed", "a scope that was taken from the client lives on in its refresh tokens", "pass what was granted through Client.GrantScopes at each refresh, and say so in the token response", scopeNarrowed},
 }

@@ -85,7 +85,7 @@ func (c *Clients) SetClientAssertionJWT(context.Context, string, time.Time) erro
 }
 
 // AuthenticateClient is the fosite.ClientAuthenticationStrategy that Configure sets. It
-// returns the client whom clientauth.Authenticator.Require has let in.
+// returns the client that clientauth.Authenticator.Require has let in.
 func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.Values) (fosite.Client, error) {
 	sender := clientauth.FromContext(r.Context())
 	if sender == nil {

@@ -83,7 +83,7 @@ func (c Client) RestrictAdditionalAccessTokenScopes() func(scopes []string) []st
 }
 
 // Clients has the methods of an op.Storage that ask about clients. Embed it in
-// yours in place of them. What authenticates a client lets in those alone whom
+// yours in place of them. What authenticates a client lets in only those that
 // [Server] has authenticated, so that nobody serves the op.Provider by itself.
 type Clients struct {
 	Store    dcr.ClientConfigurationStore // where clients are; where metadata documents are taken, what is Known

@@ -109,8 +109,8 @@ func TestTheOldestUnusedMakesRoom(t *testing.T) {
 	stored(t, c.store, 3)
 }
 
-// Room that was made while nobody registered is there for the first who comes, whom
-// nobody could make room for.
+// Room that was made while nobody registered is there for the first who comes,
+// although nobody could make room.
 func TestRoomThatASweepMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, dcr.Options{})
@@ -180,7 +180,7 @@ func TestDocumentsMakeRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.now = noon.Add(11 * time.Second) // the count is made anew
+		c.now = noon.Add(11 * time.Second) // it is counted again
 		for range 2 {
 			c.register(t)
 		}
@@ -243,7 +243,7 @@ func TestTheRoomOfAFailedRegistration(t *testing.T) {
 		}
 	}
 	register(201)
-	now = now.Add(2 * time.Second) // too early to count anew
+	now = now.Add(2 * time.Second) // too early to count again
 	store.add = dcr.ErrStoreFull
 	register(503)
 	store.add = nil

@@ -28,8 +28,8 @@ const maxDepth = 10_000
 // is; every other error is an *Error. The text behind a member is judged after
 // the call, so what member collected counts only once ReadObject returned nil.
 //
-// The names, the values and their texts are parts of one copy of data: whoever
-// keeps one of them for long, and little else of data, clones it.
+// The names, the values and their texts are parts of one copy of data. To keep
+// one of them for long, and little else of data, clone it.
 func ReadObject(data []byte, lim Limits, member Member) error {
 	return ReadObjects(data, lim, nil, member)
 }
