@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,9 +130,9 @@ func TestFirst(t *testing.T) {
 // a second at most.
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var takes time.Duration
+		var takes atomic.Int64
 		c := &ceiling.Ceiling{Limit: 3, Logger: slog.Default(), Count: func(context.Context) (int64, error) {
-			time.Sleep(takes)
+			time.Sleep(time.Duration(takes.Load()))
 			return 3, nil
 		}}
 		for _, want := range []struct{ since, takes, waits time.Duration }{
@@ -142,7 +143,7 @@ func TestAwait(t *testing.T) {
 			{20 * time.Minute, 0, 0},
 		} {
 			time.Sleep(want.since)
-			takes = want.takes
+			takes.Store(int64(want.takes))
 			c.Take(t.Context(), time.Now())
 			began := time.Now()
 			c.Await(t.Context())
