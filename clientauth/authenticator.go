@@ -110,7 +110,12 @@ func (a *Authenticator) authenticate(r *http.Request) (*Authentication, error) {
 
 // identify returns the client that sent these credentials, if it did.
 func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentication, error) {
-	client, err := a.find(r.Context(), sent.clientID)
+	viewer, shared := dcr.StoreAs[dcr.ClientViewer](a.Store)
+	find := a.Store.FindByClientID
+	if shared {
+		find = viewer.ViewClient
+	}
+	client, err := found(r.Context(), find, sent.clientID)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +135,7 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 	case usable != nil:
 		return nil, refuse("status", usable)
 	}
-	if _, shared := dcr.StoreAs[dcr.ClientViewer](a.Store); shared {
+	if shared {
 		client = client.Clone()
 	}
 	return &Authentication{Client: client, Method: method, Certificate: cert}, nil
@@ -160,19 +165,12 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 	return "", refuse("method", errors.New("the client registered a method by which it sends more"))
 }
 
-// find returns the client, or its stand-in; the client of a [dcr.ClientViewer] is
-// shared.
-func (a *Authenticator) find(ctx context.Context, clientID string) (*dcr.Client, error) {
+// found returns the client, or its stand-in.
+func found(ctx context.Context, find func(context.Context, string) (*dcr.Client, error), clientID string) (*dcr.Client, error) {
 	if len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
 		return standIn(clientID), nil // no store has it, and some cannot say so
 	}
-	var client *dcr.Client
-	var err error
-	if store, ok := dcr.StoreAs[dcr.ClientViewer](a.Store); ok {
-		client, err = store.ViewClient(ctx, clientID)
-	} else {
-		client, err = a.Store.FindByClientID(ctx, clientID)
-	}
+	client, err := find(ctx, clientID)
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		return standIn(clientID), nil
