@@ -240,8 +240,8 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 }
 
 // Uncached returns the same store without the cache for reading, while what it
-// writes is forgotten by the cache. It is what a [dcr.Handler] should have: whoever
-// manages a client must see what other hosts wrote a moment ago.
+// writes is forgotten by the cache. It is what a [dcr.Handler] should have: to
+// manage a client, it must see what other hosts wrote a moment ago.
 func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s, s} }
 
 type uncached struct {

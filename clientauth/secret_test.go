@@ -142,7 +142,7 @@ func TestRefreshKeepsTheMethod(t *testing.T) {
 	}
 }
 
-// The log says of whom and why, the answer does not.
+// The log says of which client and why, the answer does not.
 func TestLog(t *testing.T) {
 	var log strings.Builder
 	a := newAuthenticator(secretClients(t))
