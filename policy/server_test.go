@@ -11,12 +11,15 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/internal/watch"
 	"github.com/dynreg/dcr/memstore"
 )
 
 const endpoint = "https://id.example.com/connect/dcr"
 
 // quiet is a logger for handlers whose log is not looked at.
+func TestMain(m *testing.M) { watch.Main(m, 100) }
+
 var quiet = slog.New(slog.DiscardHandler)
 
 // server is a handler and its store.
@@ -29,6 +32,7 @@ func serve(t testing.TB, opts *dcr.Options) server {
 	t.Helper()
 	store := memstore.New()
 	opts.Logger = quiet
+	watch.Over(t, store, opts)
 	handler, err := dcr.NewHandler(store, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +49,7 @@ func (s server) send(method, url, token, body string) dcrtest.Answer {
 	r.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
+		watch.Keep(token, "a token that was sent")
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/internal/watch"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
@@ -35,8 +36,10 @@ func newUK(t *testing.T, bank policy.UKBank) *ukWorld {
 	}}
 	bank.Audience, bank.Keys = []string{ukAudience}, dcr.StaticKeys(w.party.jwks())
 	w.preset = policy.UKOpenBanking(server, bank)
+	opts := w.preset.Apply(ukOptions())
+	watch.Over(t, w.store, opts)
 	var err error
-	if w.bank, err = dcr.NewHandler(w.store, w.preset.Apply(ukOptions())); err != nil {
+	if w.bank, err = dcr.NewHandler(w.store, opts); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -40,7 +40,8 @@ type exchange struct {
 	}
 }
 
-// TestField replays them all.
+// TestField replays them all. At the end no file of a database and no line of the log
+// has a credential that was issued.
 func TestField(t *testing.T) {
 	text, err := os.ReadFile("testdata/field.json")
 	if err != nil {
@@ -50,11 +51,13 @@ func TestField(t *testing.T) {
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
-	programs := make(map[string]*program)
+	programs, directory := make(map[string]*program), t.TempDir()
+	var credentials []string
 	for _, c := range cases {
 		config := fmt.Sprintf("%s", c.Config)
 		if programs[config] == nil {
-			programs[config] = start(t, append([]string{"-db=memory:"}, c.flags(t)...)...)
+			file := filepath.Join(directory, fmt.Sprintf("%d.db", len(programs)))
+			programs[config] = start(t, append([]string{"-db=sqlite:" + file}, c.flags(t)...)...)
 		}
 		t.Run(c.ID, func(t *testing.T) {
 			steps := c.Steps
@@ -66,8 +69,38 @@ func TestField(t *testing.T) {
 				for _, fault := range step.replay(t, programs[config], issued) {
 					t.Errorf("%s (%s): %s\n%s", c.Kind, c.Source, fault, step.Request.Body)
 				}
+				for _, place := range []string{"{{RAT}}", "{{SECRET}}"} {
+					if issued[place] != "" {
+						credentials = append(credentials, issued[place])
+					}
+				}
 			}
 		})
+	}
+	if len(credentials) < 100 {
+		t.Errorf("%d credentials were issued", len(credentials))
+	}
+	files, err := filepath.Glob(filepath.Join(directory, "*"))
+	if err != nil || len(files) < len(programs) {
+		t.Fatalf("%q: %v", files, err)
+	}
+	written := make(map[string][]byte)
+	for _, file := range files {
+		if written[filepath.Base(file)], err = os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for config, program := range programs {
+		program.Process.Kill()
+		program.Wait()
+		written["the log of "+config] = program.log.Bytes()
+	}
+	for where, text := range written {
+		for _, credential := range credentials {
+			if bytes.Contains(text, []byte(credential)) {
+				t.Errorf("%s has a credential that was issued: %s", where, credential)
+			}
+		}
 	}
 }
 

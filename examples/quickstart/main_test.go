@@ -31,6 +31,7 @@ type program struct {
 
 	line    string // to paste
 	missing string // what a registration needs, where there is no line
+	log     bytes.Buffer
 }
 
 // start runs quickstart until it is ready.
@@ -43,8 +44,7 @@ func start(t *testing.T, flags ...string) *program {
 	p := &program{Cmd: exec.Command(executable, append([]string{"-addr=127.0.0.1:0"}, flags...)...)}
 	p.Env = append(os.Environ(), "RUN_QUICKSTART=1")
 	p.Dir = t.TempDir()
-	var log bytes.Buffer
-	p.Stderr = &log
+	p.Stderr = &p.log
 	output, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func start(t *testing.T, flags ...string) *program {
 		}
 	}
 	p.Wait()
-	t.Fatalf("quickstart %q ended before it was ready: %s", flags, &log)
+	t.Fatalf("quickstart %q ended before it was ready: %s", flags, &p.log)
 	return nil
 }
 

@@ -17,8 +17,11 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/watch"
 	"github.com/dynreg/dcr/memstore"
 )
+
+func TestMain(m *testing.M) { watch.Main(m, 1000) }
 
 const (
 	issuer      = "https://id.example.com"
@@ -62,7 +65,7 @@ func newHandler(t testing.TB, store dcr.ClientConfigurationStore, opts dcr.Optio
 	if opts.Validator == nil {
 		opts.Validator = validator
 	}
-	watch.over(t, store, &opts)
+	watch.Over(t, store, &opts)
 	handler, err := dcr.NewHandler(store, &opts)
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +203,7 @@ func dress(request *http.Request, contentType, token string) *http.Request {
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
-		watch.keep(token, "a token that was sent")
+		watch.Keep(token, "a token that was sent")
 	}
 	return request
 }

@@ -1,13 +1,13 @@
-package spec_test
-
-// Secrets are impossible to log: with DCR_TEST_SECRETS set, every handler of the suite
-// has a sink and a logger at debug besides its own, and at the end everything that
-// these wrote, and every client as its store has it, is searched for every secret that
-// was issued or sent.
+// Package watch is for tests: it finds secrets in what a suite writes. With
+// DCR_TEST_SECRETS set, every handler that is watched has a sink and a logger at debug
+// besides its own, and at the end everything that these wrote, and every client as its
+// store has it, is searched for every secret that was issued or sent.
+package watch
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"index/suffixarray"
 	"log/slog"
@@ -19,21 +19,31 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-func TestMain(m *testing.M) {
+// Main runs the tests of a package, a TestMain. It fails where a secret was written,
+// and where fewer than least were looked for: then nothing was watched.
+func Main(m *testing.M, least int) {
 	if os.Getenv("DCR_TEST_SECRETS") == "" {
 		os.Exit(m.Run())
 	}
-	watch = &vigil{secrets: map[string]string{}}
-	slog.SetDefault(slog.New(watch.handler()))
+	watched = &vigil{secrets: map[string]string{}}
+	slog.SetDefault(slog.New(watched.handler()))
 	status := m.Run()
-	if !watch.report(os.Stdout) {
+	if !watched.report(os.Stdout, least) {
 		status = 1
 	}
 	os.Exit(status)
 }
 
-// watch is what is watched, nil where nothing is.
-var watch *vigil
+// Keep keeps a secret to look for.
+func Keep(secret, what string) { watched.keep(secret, what) }
+
+// Over watches a handler that is about to be made of these options.
+func Over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr.Options) {
+	watched.over(t, store, opts)
+}
+
+// watched is what is watched, nil where nothing is.
+var watched *vigil
 
 // vigil is every secret, by what it is, and everything that was written.
 type vigil struct {
@@ -46,7 +56,6 @@ type vigil struct {
 // longer, and shorter ones that a test made up are words.
 const shortest = 16
 
-// keep keeps a secret to look for.
 func (w *vigil) keep(secret, what string) {
 	if w == nil || len(secret) < shortest {
 		return
@@ -67,7 +76,6 @@ func (w *vigil) handler() slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug - 100})
 }
 
-// over watches a handler that is about to be made of these options.
 func (w *vigil) over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr.Options) {
 	if w == nil {
 		return
@@ -107,13 +115,13 @@ func (w *vigil) over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr
 }
 
 // report says what was found, and reports whether that was nothing.
-func (w *vigil) report(to *os.File) (clean bool) {
+func (w *vigil) report(to *os.File, least int) (clean bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fmt.Fprintf(to, "%d secrets were looked for in %d KB\n", len(w.secrets), w.written.Len()>>10)
 	text := w.written.Bytes()
 	index := suffixarray.New(text)
-	clean = len(w.secrets) > 1000 && len(text) > 1<<20 // else nothing was watched
+	clean = len(w.secrets) >= least && len(text) > 0 // else nothing was watched
 	for secret, what := range w.secrets {
 		if at := index.Lookup([]byte(secret), 1); at != nil {
 			clean = false
@@ -122,4 +130,12 @@ func (w *vigil) report(to *os.File) (clean bool) {
 		}
 	}
 	return clean
+}
+
+func encode(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
