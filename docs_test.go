@@ -1,5 +1,7 @@
 package dcr_test
 
+//go:generate go run ./internal/reference
+
 import (
 	"os"
 	"path/filepath"
@@ -33,13 +35,9 @@ func TestStoredFormNamesEveryMember(t *testing.T) {
 }
 
 func TestPagesLinkToWhatIsThere(t *testing.T) {
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("there are no pages: %v", err)
-	}
-	for _, page := range pages {
+	for _, page := range pages(t) {
 		for _, link := range regexp.MustCompile(`\]\(([^):#]+)[^):]*\)`).FindAllStringSubmatch(read(t, page), -1) {
-			if _, err := os.Stat(filepath.Join("docs", link[1])); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
 			}
 		}
@@ -77,6 +75,16 @@ func TestREADMELinksToWhatIsThere(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// pages are the files of the documents.
+func pages(t *testing.T) []string {
+	chapters, err := filepath.Glob("docs/*.md")
+	reference, _ := filepath.Glob("docs/reference/*.md")
+	if err != nil || len(chapters) == 0 || len(reference) == 0 {
+		t.Fatalf("there are no pages: %v", err)
+	}
+	return append(chapters, reference...)
 }
 
 func read(t *testing.T, file string) string {

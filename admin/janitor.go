@@ -30,9 +30,9 @@ type Janitor struct {
 	// Store is a dcr.ClientSweeper. Required, unless Stores is set.
 	Store dcr.ClientConfigurationStore
 
-	// Stores stands in the place of Store: one for each tenant. They are swept one
-	// after the other, and one that fails is no hindrance to the others. An error
-	// ends the sequence.
+	// Stores takes the place of Store, with one for each tenant. They are swept one
+	// after the other; where one fails, the next is swept all the same. An error ends
+	// the sequence. If nil, Store alone is swept.
 	Stores func(ctx context.Context) iter.Seq2[dcr.ClientConfigurationStore, error]
 
 	// EvenIfNoneActivated lets NeverActivated and Idle delete clients of a store in
@@ -50,7 +50,7 @@ type Janitor struct {
 	Idle time.Duration
 
 	// RefreshTokens is the longest life of a refresh token at this server, so the
-	// longest dcr.Client.AbsoluteRefreshTokenLifetime.
+	// longest dcr.Client.AbsoluteRefreshTokenLifetime. Required for Idle.
 	RefreshTokens time.Duration
 
 	// Expired deletes what its ExpiresAt has ended. If false, it stays.
