@@ -59,7 +59,15 @@ func TestFlags(t *testing.T) {
 }
 
 func TestFlagsOfNoUse(t *testing.T) {
+	bad := write(t, `{"scopes_supported":`)
 	for _, c := range []struct{ sentence, flag, want string }{
+		{"a flag that there is none", "-nope", "-help lists the flags"},
+		{"a word that is no flag", "start", `"start" is none`},
+		{"a value of the wrong kind", "-max-clients=many", "-max-clients"},
+		{"a file of the wrong form is named", "-capabilities=" + bad, bad},
+		{"a key of the wrong length is named", "-secret-key=" + bad, bad},
+		{"a token that is easily guessed", "-token=admin", "16 characters"},
+		{"a kind of database that there is none", "-db=oracle:x", "want memory:"},
 		{"keys at a remote http URL", "-statement-issuer=directory=http://keys.example.com/jwks", "must use https"},
 		{"keys at a URL with a fragment", "-statement-issuer=directory=https://keys.example.com/jwks#1", "must not have a fragment"},
 		{"keys in a file that is not there", "-statement-issuer=directory=none.json", "no such file"},
@@ -77,6 +85,26 @@ func TestFlagsOfNoUse(t *testing.T) {
 				t.Errorf("exit code %d: %s", program.ProcessState.ExitCode(), said)
 			}
 		})
+	}
+}
+
+func TestWhatIsSaidAtStart(t *testing.T) {
+	const token = "sixteen-characters-at-least"
+	p := start(t, "-preset=mcp", "-token="+token, "-max-clients=7", "-v")
+	said := p.said.String()
+	for _, want := range []string{"listening on: 127.0.0.1:", "quickstart.db (SQLite)", "so that none of them gets in without -open", "bearer token: " + token} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said: %s", want, said)
+		}
+	}
+	p.register(t, plain)
+	p.Process.Kill()
+	p.Wait()
+	if logged := p.log.String(); strings.Count(logged, "client registered") != 1 {
+		t.Errorf("a registration is not one line: %s", logged)
+	}
+	if said := start(t, "-db=memory:", "-preset=mcp", "-open").said.String(); strings.Contains(said, "note:") {
+		t.Errorf("with -open, clients get in: %s", said)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"html/template"
 	"log"
@@ -26,7 +25,7 @@ import (
 )
 
 func (s *settings) documentFlags() {
-	flag.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(hosts string) error {
+	s.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(hosts string) error {
 		s.documents = strings.Split(hosts, ",")
 		return nil
 	})

@@ -13,17 +13,18 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -44,14 +45,26 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, parseFlags()); err != nil {
-		log.Fatal("quickstart: ", err)
+	log.SetFlags(log.Ltime)
+	s, err := parseFlags(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(ctx, s)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
 	}
 }
 
 // settings is what the flags say.
 type settings struct {
+	*flag.FlagSet
 	addr, database   string
+	token            string // "" for one that is made at start
+	verbose          bool
 	options          dcr.Options
 	validator        dcr.DefaultValidator
 	duende           bool
@@ -80,118 +93,11 @@ func clientCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-func parseFlags() *settings {
-	s := &settings{statements: dcr.StatementVerifier{Issuers: make(map[string]dcr.KeySource)}}
-	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address`")
-	flag.StringVar(&s.options.Endpoint, "endpoint", "", "the public `URL` of the registration endpoint (default from the bound address)")
-	flag.Var((*pages)(&s.options.CORS), "cors", "let web pages register: of every origin or, with -cors=`ORIGIN`, of that one (repeatable)")
-	flag.StringVar(&s.database, "db", "sqlite:quickstart.db", "keep clients in sqlite:FILE, postgres://…, mysql://… or memory:")
-	s.authorizationFlags()
-	s.policyFlags()
-	s.credentialFlags()
-	s.fetchFlags()
-	s.documentFlags()
-	flag.Parse()
-	return s
-}
-
-func (s *settings) authorizationFlags() {
-	flag.BoolVar(&s.options.AllowAnonymous, "open", false, "let anybody register, without a token")
-	flag.IntVar(&s.initialTokenUses, "initial-token", 0, "issue an initial access token that registers `N` clients")
-	flag.StringVar(&s.accessTokens.Issuer, "bearer", "", "let in who bears a JWT access token of this `issuer`")
-	flag.StringVar(&s.accessTokens.Audience, "audience", "", "the `audience` that such a token must have (default the endpoint)")
-	flag.Func("scope", "the `scopes` that such a token must have, separated by spaces", func(scopes string) error {
-		s.accessTokens.Scopes = strings.Fields(scopes)
-		return nil
-	})
-}
-
-func (s *settings) policyFlags() {
-	all := presets.All(clientCertificate)
-	flag.Func("preset", "register under a ready-made `policy`: "+all.Names(), func(name string) (err error) {
-		s.preset, err = all.Find(name)
-		return err
-	})
-	flag.Func("capabilities", "read what the server supports from a discovery document in `FILE`", func(file string) error {
-		return readFile(file, func(text []byte) error { return json.Unmarshal(text, &s.capabilities) })
-	})
-	flag.Func("default-scope", "give clients that ask for no scope these `scopes`, separated by spaces", func(scopes string) error {
-		s.validator.DefaultScopes = strings.Fields(scopes)
-		return nil
-	})
-	flag.BoolVar(&s.duende, "duende", false, "accept Duende IdentityServer's extension members")
-	flag.BoolVar(&believeClientCert, "client-cert", false, "believe the Client-Cert header, which a proxy in front must set or remove")
-	flag.BoolVar(&s.validator.AllowHTTPRedirects, "allow-http-redirects", false, "allow remote http redirect URIs to confidential clients")
-
-	flag.Func("statement-issuer", "trust software statements of an issuer: `ISS=FILE` or ISS=URL of its JWKS (repeatable)", func(pair string) (err error) {
-		issuer, keys, _ := strings.Cut(pair, "=")
-		if s.statements.Issuers[issuer], err = keySource(keys); err != nil {
-			log.Fatal("quickstart: -statement-issuer: ", err) // without all that -help says behind it
-		}
-		return nil
-	})
-	flag.BoolVar(&s.statements.Required, "require-statement", false, "register nobody without a software statement")
-}
-
-func (s *settings) credentialFlags() {
-	flag.DurationVar(&s.options.SecretLifetime, "secret-lifetime", 0, "let client secrets expire after this `duration` (default never)")
-	flag.BoolVar(&s.options.RotateSecret, "rotate-secret", false, "issue a new client secret with every update")
-	flag.BoolVar(&s.options.RotateRegistrationToken, "rotate-registration-token", false, "issue a new registration access token with every update")
-	flag.Func("secret-key", "keep secrets that the server must read encrypted with the 32 bytes in `FILE`", func(file string) error {
-		return readFile(file, func(key []byte) (err error) {
-			s.options.Sealer, err = dcr.NewAESSealer(key)
-			return err
-		})
-	})
-}
-
-func (s *settings) fetchFlags() {
-	fetch := &dcr.GuardedClient{}
-	s.validator.Fetch = fetch
-	flag.Func("fetch-allow", "also fetch what clients name from this network, a `CIDR` (repeatable)", func(cidr string) error {
-		network, err := netip.ParsePrefix(cidr)
-		fetch.AllowNetworks = append(fetch.AllowNetworks, network)
-		return err
-	})
-	flag.Func("fetch-ca", "trust the certificates in this PEM `FILE` when fetching what clients name", func(file string) error {
-		return readFile(file, func(pem []byte) error {
-			fetch.RootCAs = x509.NewCertPool()
-			if !fetch.RootCAs.AppendCertsFromPEM(pem) {
-				return errors.New("no PEM certificate in it")
-			}
-			return nil
-		})
-	})
-}
-
-func readFile(file string, use func(content []byte) error) error {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	return use(content)
-}
-
-// keySource is a JWKS at a URL, or in a file. JWKSURL panics on a URL that is
-// of no use, since it is the program that names one. Here its user does.
-func keySource(where string) (source dcr.KeySource, err error) {
-	if strings.Contains(where, "://") {
-		defer func() {
-			if wrong := recover(); wrong != nil {
-				err = fmt.Errorf("%v", wrong)
-			}
-		}()
-		return dcr.JWKSURL(where, nil), nil
-	}
-	jwks, err := os.ReadFile(where)
-	return dcr.StaticKeys(jwks), err
-}
-
 // run serves until ctx ends, then lets the requests under way finish.
 func run(ctx context.Context, s *settings) error {
 	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; -addr names another address, and 127.0.0.1:0 any free port", err)
 	}
 	defer listener.Close()
 	if s.options.Endpoint == "" {
@@ -203,7 +109,15 @@ func run(ctx context.Context, s *settings) error {
 	}
 	defer closeStore()
 
+	if s.verbose {
+		slog.SetLogLoggerLevel(slog.LevelDebug)
+	}
+	fmt.Println("listening on:", listener.Addr())
+	fmt.Println("clients are kept in:", place(s.database))
 	fmt.Println("registration endpoint:", s.options.Endpoint)
+	if s.preset.Name == "mcp" && !s.options.AllowAnonymous {
+		fmt.Println("note: clients of the Model Context Protocol have no token, so that none of them gets in without -open")
+	}
 	bearer, err := s.authorize(ctx, store)
 	if err != nil {
 		return err
@@ -286,7 +200,7 @@ func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationS
 		}
 		ways, curl = append(ways, s.accessTokens.Authenticate), `-H "Authorization: Bearer $TOKEN" `
 	case !s.options.AllowAnonymous:
-		token := rand.Text()
+		token := cmp.Or(s.token, rand.Text())
 		fmt.Println("bearer token:", token)
 		ways, curl = append(ways, callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "quickstart"})), "-H 'Authorization: Bearer "+token+"' "
 	}
@@ -303,6 +217,23 @@ func reachable(addr net.Addr) string {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), bound.Port()).String()
 	}
 	return bound.String()
+}
+
+// place says where a -db flag keeps clients, without a password.
+func place(database string) string {
+	switch scheme, rest, _ := strings.Cut(database, ":"); scheme {
+	case "memory":
+		return "memory, until this program ends"
+	case "sqlite":
+		if file, err := filepath.Abs(rest); err == nil {
+			return file + " (SQLite)"
+		}
+	default:
+		if named, err := url.Parse(database); err == nil {
+			return named.Redacted()
+		}
+	}
+	return database
 }
 
 // connections is how many the pool opens, and keeps, since opening one costs

@@ -32,6 +32,7 @@ type program struct {
 	line    string // to paste
 	missing string // what a registration needs, where there is no line
 	log     bytes.Buffer
+	said    strings.Builder // until it was ready
 }
 
 // start runs quickstart until it is ready.
@@ -55,6 +56,7 @@ func start(t *testing.T, flags ...string) *program {
 	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
+		p.said.WriteString(lines.Text() + "\n")
 		if line, found := strings.CutPrefix(lines.Text(), "  curl "); found {
 			p.line = line
 		}
