@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 
-	httphelper "github.com/zitadel/oidc/v3/pkg/http"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/dynreg/dcr"
@@ -47,6 +46,7 @@ type Server struct {
 	*op.LegacyServer
 	options Options
 	clients Clients
+	encoder issuerEncoder
 	mux     *http.ServeMux
 }
 
@@ -74,13 +74,13 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 		Userinfo: provider.UserinfoEndpoint(), Revocation: provider.RevocationEndpoint(), EndSession: provider.EndSessionEndpoint(),
 		JwksURI: provider.KeysEndpoint(),
 	})
-	encoder := issuerEncoder{provider.Encoder(), options.Issuer}
-	all := op.RegisterLegacyServer(s, op.AuthorizeCallbackHandler(answering{provider, encoder}), op.WithEncoder(encoder), op.WithServerCORSOptions(nil))
+	s.encoder = issuerEncoder{provider.Encoder(), options.Issuer}
+	all := op.RegisterLegacyServer(s, s.answer, op.WithEncoder(s.encoder), op.WithServerCORSOptions(nil))
 	s.mux.Handle("/", all)
 	s.mux.Handle(provider.TokenEndpoint().Relative(), options.CORS.Wrap(s.authenticate(onlyServed(all), s.began), "POST"))
 	s.mux.Handle(provider.RevocationEndpoint().Relative(), options.CORS.Wrap(s.authenticate(all, nil), "POST"))
 	s.mux.Handle(provider.IntrospectionEndpoint().Relative(), s.authenticate(all, nil))
-	s.mux.Handle(provider.UserinfoEndpoint().Relative(), options.CORS.Wrap(all, "GET, POST"))
+	s.mux.Handle(provider.UserinfoEndpoint().Relative(), options.CORS.Wrap(challenging(all), "GET, POST"))
 	s.mux.Handle(provider.KeysEndpoint().Relative(), options.CORS.Wrap(all, "GET"))
 	return s, nil
 }
@@ -101,22 +101,3 @@ func (s *Server) Metadata() map[string]any {
 	}
 	return members
 }
-
-// issuerEncoder adds iss to authorization responses (RFC 9207).
-type issuerEncoder struct {
-	httphelper.Encoder
-	issuer string
-}
-
-func (e issuerEncoder) Encode(response any, into map[string][]string) error {
-	into["iss"] = []string{e.issuer}
-	return e.Encoder.Encode(response, into)
-}
-
-// answering is a provider whose authorization responses have an encoder of their own.
-type answering struct {
-	op.OpenIDProvider
-	encoder httphelper.Encoder
-}
-
-func (a answering) Encoder() httphelper.Encoder { return a.encoder }

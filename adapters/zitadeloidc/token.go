@@ -4,11 +4,14 @@ package zitadeloidc
 // authenticate.
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -25,6 +28,13 @@ import (
 // refused, as clientauth.Authenticator.AuthenticateRefresh says.
 type MethodKeeper interface {
 	GetClientAuthMethod() string
+}
+
+// ResourceKeeper is an op.TokenRequest that knows for which resources the access
+// tokens are, those of AuthorizationFromContext: the aud of JWT access tokens (RFC 9068
+// §3). GetAudience, which is that of ID Tokens too, is then the client alone.
+type ResourceKeeper interface {
+	GetResources() []string
 }
 
 // authenticate lets authenticated clients through, an Authentication in the context.
@@ -202,7 +212,8 @@ func (s *Server) accessToken(ctx context.Context, client *dcr.Client, request op
 	return &oidc.AccessTokenResponse{AccessToken: token, TokenType: oidc.BearerToken, ExpiresIn: uint64(max(0, lifetime.Seconds())), Scope: request.GetScopes()}, err
 }
 
-// jwt is a JWT of op, signed once more under the typ of RFC 9068 §2.1.
+// jwt is a JWT of op, signed once more with what RFC 9068 §2 asks for besides: the
+// typ, the scope and the resources.
 func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest, id string, ends time.Time) (string, error) {
 	token, err := op.CreateJWT(ctx, op.IssuerFromContext(ctx), request, ends, id, client, s.Provider().Storage())
 	if err != nil {
@@ -212,7 +223,23 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	if err != nil {
 		return "", err
 	}
-	claims, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.SignatureAlgorithm()})
+	made, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.SignatureAlgorithm()})
+	if err != nil {
+		return "", err
+	}
+	var claims map[string]any
+	numbers := json.NewDecoder(bytes.NewReader(made.UnsafePayloadWithoutVerification()))
+	numbers.UseNumber()
+	if err := numbers.Decode(&claims); err != nil {
+		return "", err
+	}
+	if scopes := request.GetScopes(); len(scopes) > 0 {
+		claims["scope"] = strings.Join(scopes, " ")
+	}
+	if keeper, ok := request.(ResourceKeeper); ok && len(keeper.GetResources()) > 0 {
+		claims["aud"] = keeper.GetResources()
+	}
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
@@ -221,7 +248,7 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	if err != nil {
 		return "", err
 	}
-	signed, err := signer.Sign(claims.UnsafePayloadWithoutVerification())
+	signed, err := signer.Sign(payload)
 	if err != nil {
 		return "", err
 	}
