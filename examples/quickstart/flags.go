@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/examples/internal/database"
 	"github.com/dynreg/dcr/examples/internal/presets"
 )
 
@@ -27,7 +28,7 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address`")
 	flags.StringVar(&s.options.Endpoint, "endpoint", "", "the public `URL` of the registration endpoint (default from the bound address)")
 	flags.Var((*pages)(&s.options.CORS), "cors", "let web pages register: of every origin or, with -cors=`ORIGIN`, of that one (repeatable)")
-	flags.StringVar(&s.database, "db", "sqlite:quickstart.db", "keep clients in sqlite:FILE, postgres://…, mysql://… or memory:")
+	flags.StringVar(&s.database, "db", "sqlite:quickstart.db", database.Help)
 	flags.Int64Var(&s.options.MaxClients, "max-clients", 0, "hold at most `N` clients: the oldest that was never used makes room (default no bound)")
 	s.authorizationFlags()
 	s.policyFlags()

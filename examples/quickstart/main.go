@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"flag"
@@ -29,17 +28,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
-
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/examples/internal/database"
 	"github.com/dynreg/dcr/examples/internal/localhost"
 	"github.com/dynreg/dcr/examples/internal/presets"
-	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
-	"github.com/dynreg/dcr/sqlstore"
 )
 
 func main() {
@@ -103,7 +97,7 @@ func run(ctx context.Context, s *settings) error {
 	if s.options.Endpoint == "" {
 		s.options.Endpoint = "http://" + reachable(listener.Addr()) + "/connect/dcr"
 	}
-	store, closeStore, err := openStore(ctx, s.database)
+	store, closeStore, err := database.OpenStore(ctx, s.database)
 	if err != nil {
 		return fmt.Errorf("-db: %w", err)
 	}
@@ -234,64 +228,6 @@ func place(database string) string {
 		}
 	}
 	return database
-}
-
-// connections is how many the pool opens, and keeps, since opening one costs
-// more than a registration.
-const connections = 32
-
-// openStore opens the store that a -db flag names, and makes its tables.
-func openStore(ctx context.Context, name string) (store dcr.ClientConfigurationStore, closeStore func(), err error) {
-	scheme, rest, _ := strings.Cut(name, ":")
-	var db *sql.DB
-	var dialect sqlstore.Dialect
-	switch scheme {
-	case "memory":
-		return memstore.New(), func() {}, nil
-	case "sqlite":
-		dialect = sqlstore.SQLite
-		db, err = sql.Open("sqlite", sqlstore.SQLiteDSN(rest))
-	case "postgres", "postgresql":
-		dialect = sqlstore.PostgreSQL
-		db, err = sql.Open("pgx", name)
-	case "mysql":
-		dialect = sqlstore.MySQL
-		db, err = openMySQL(name)
-	default:
-		err = errors.New("want memory:, sqlite:FILE, postgres://… or mysql://…")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	clients := sqlstore.New(db, dialect, nil)
-	if err := clients.Migrate(ctx); err != nil {
-		db.Close()
-		return nil, nil, err
-	}
-	return clients, func() { clients.Close(); db.Close() }, nil
-}
-
-// openMySQL opens mysql://user:password@host:port/database, a form that the
-// driver does not read itself.
-func openMySQL(name string) (*sql.DB, error) {
-	parsed, err := url.Parse(name)
-	if err != nil {
-		return nil, err
-	}
-	host := net.JoinHostPort(parsed.Hostname(), cmp.Or(parsed.Port(), "3306"))
-	config, err := mysql.ParseDSN("tcp(" + host + ")" + cmp.Or(parsed.Path, "/") + "?" + parsed.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	config.User = parsed.User.Username()
-	config.Passwd, _ = parsed.User.Password()
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
 }
 
 // routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
