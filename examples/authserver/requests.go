@@ -1,0 +1,175 @@
+package main
+
+// The op.Storage: authorization requests, from /authorize to the code. tokens.go has
+// what becomes of them.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr/adapters/zitadeloidc"
+)
+
+const (
+	requestLifetime = 30 * time.Minute // for a person to sign in and to decide
+	backLifetime    = time.Minute      // for a browser to follow a redirect
+)
+
+// storage keeps in memory what belongs to people's sign-ins, so that all of it ends
+// with the process: they sign in again. What must outlive it, the clients, is in a
+// database. A server of several hosts keeps both there.
+type storage struct {
+	zitadeloidc.Clients
+	people  *people
+	key     signingKey
+	signOut func(session)
+
+	mu       sync.Mutex
+	requests bounded[*request]      // by id, while a person decides
+	decided  bounded[*request]      // by another id, on the way back to the client
+	codes    bounded[*request]      // by the digest, also of those that were redeemed
+	access   bounded[*accessToken]  // by id
+	refresh  bounded[*refreshToken] // by the digest, also of those that were used
+}
+
+func newStorage(clients zitadeloidc.Clients, people *people, key signingKey, signOut func(session)) *storage {
+	return &storage{
+		Clients: clients, people: people, key: key, signOut: signOut,
+		requests: newBounded[*request](10_000), decided: newBounded[*request](10_000), codes: newBounded[*request](10_000),
+		access: newBounded[*accessToken](100_000), refresh: newBounded[*refreshToken](100_000),
+	}
+}
+
+// request is an authorization request that the adapter found good. It is an
+// op.AuthRequest.
+type request struct {
+	id        string
+	asked     *oidc.AuthRequest // its Scopes are those that may be granted
+	resources []string
+	hinted    string // the person of the id_token_hint
+	began     time.Time
+
+	person       string // who agreed, once somebody did
+	signedIn     time.Time
+	codeLifetime time.Duration
+
+	redeemed bool
+	grant    *grant // that the code was redeemed for
+}
+
+func (r *request) GetID() string                      { return r.id }
+func (r *request) GetACR() string                     { return "" }
+func (r *request) GetAMR() []string                   { return []string{"pwd"} }
+func (r *request) GetAudience() []string              { return []string{r.asked.ClientID} }
+func (r *request) GetResources() []string             { return r.resources }
+func (r *request) GetAuthTime() time.Time             { return r.signedIn }
+func (r *request) GetClientID() string                { return r.asked.ClientID }
+func (r *request) GetNonce() string                   { return r.asked.Nonce }
+func (r *request) GetRedirectURI() string             { return r.asked.RedirectURI }
+func (r *request) GetResponseType() oidc.ResponseType { return r.asked.ResponseType }
+func (r *request) GetResponseMode() oidc.ResponseMode { return r.asked.ResponseMode }
+func (r *request) GetScopes() []string                { return r.asked.Scopes }
+func (r *request) GetState() string                   { return r.asked.State }
+func (r *request) GetSubject() string                 { return r.person }
+func (r *request) Done() bool                         { return r.person != "" }
+
+func (r *request) GetCodeChallenge() *oidc.CodeChallenge {
+	return &oidc.CodeChallenge{Challenge: r.asked.CodeChallenge, Method: r.asked.CodeChallengeMethod}
+}
+
+// CreateAuthRequest keeps a request for the sign-in page.
+func (s *storage) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest, hinted string) (op.AuthRequest, error) {
+	made := &request{id: rand.Text(), asked: asked, hinted: hinted, began: time.Now()}
+	made.resources = zitadeloidc.AuthorizationFromContext(ctx).Resources
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests.put(made.id, made, made.began.Add(requestLifetime))
+	return made, nil
+}
+
+// waiting is a request that its person has not decided yet.
+func (s *storage) waiting(id string) (*request, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests.get(id)
+}
+
+// agree ends the wait of a request, and returns it for the way back to the client. Its
+// id is known to everybody who saw the link to the sign-in page, such as the one who
+// sent it to this person; so it gets another one, which only the browser that decided
+// learns, and the code goes to no other.
+func (s *storage) agree(id string, by session, codeLifetime time.Duration) (*request, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting, ok := s.requests.take(id)
+	if !ok {
+		return nil, false
+	}
+	agreed := *waiting
+	agreed.id, agreed.person, agreed.signedIn, agreed.codeLifetime = rand.Text(), by.person, by.signedIn, codeLifetime
+	s.decided.put(agreed.id, &agreed, time.Now().Add(backLifetime))
+	return &agreed, true
+}
+
+// refuse ends the wait of a request, which the adapter then refuses to the client.
+func (s *storage) refuse(id string) (*request, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests.take(id)
+}
+
+var errUnknown = errors.New("it is unknown, or has ended")
+
+// AuthRequestByID is asked where the browser is on the way back.
+func (s *storage) AuthRequestByID(_ context.Context, id string) (op.AuthRequest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	agreed, ok := s.decided.get(id)
+	if !ok {
+		return nil, errUnknown
+	}
+	return agreed, nil
+}
+
+// SaveAuthCode makes the one code of a request.
+func (s *storage) SaveAuthCode(_ context.Context, id, code string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	agreed, ok := s.decided.take(id)
+	if !ok {
+		return errUnknown
+	}
+	s.codes.put(digest(code), agreed, time.Now().Add(agreed.codeLifetime))
+	return nil
+}
+
+// AuthRequestByCode redeems a code, once. Where it comes again somebody has stolen it,
+// and nobody knows who came first: what was issued for it ends (RFC 9700 §2.1.1).
+func (s *storage) AuthRequestByCode(_ context.Context, code string) (op.AuthRequest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	agreed, ok := s.codes.get(digest(code))
+	if !ok {
+		return nil, errUnknown
+	}
+	if agreed.redeemed {
+		if agreed.grant != nil {
+			agreed.grant.ended = true
+		}
+		return nil, errUnknown
+	}
+	agreed.redeemed = true
+	return agreed, nil
+}
+
+// DeleteAuthRequest has nothing to do: a code that was redeemed is known until it ends.
+func (s *storage) DeleteAuthRequest(context.Context, string) error { return nil }
+
+// Health says that the memory is there.
+func (s *storage) Health(context.Context) error { return nil }
