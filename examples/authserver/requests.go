@@ -26,6 +26,7 @@ const (
 // database. A server of several hosts keeps both there.
 type storage struct {
 	zitadeloidc.Clients
+	issuer  string
 	people  *people
 	key     signingKey
 	signOut func(session)
@@ -38,9 +39,9 @@ type storage struct {
 	refresh  bounded[*refreshToken] // by the digest, also of those that were used
 }
 
-func newStorage(clients zitadeloidc.Clients, people *people, key signingKey, signOut func(session)) *storage {
+func newStorage(clients zitadeloidc.Clients, issuer string, people *people, key signingKey, signOut func(session)) *storage {
 	return &storage{
-		Clients: clients, people: people, key: key, signOut: signOut,
+		Clients: clients, issuer: issuer, people: people, key: key, signOut: signOut,
 		requests: newBounded[*request](10_000), decided: newBounded[*request](10_000), codes: newBounded[*request](10_000),
 		access: newBounded[*accessToken](100_000), refresh: newBounded[*refreshToken](100_000),
 	}
@@ -86,7 +87,9 @@ func (r *request) GetCodeChallenge() *oidc.CodeChallenge {
 // CreateAuthRequest keeps a request for the sign-in page.
 func (s *storage) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest, hinted string) (op.AuthRequest, error) {
 	made := &request{id: rand.Text(), asked: asked, hinted: hinted, began: time.Now()}
-	made.resources = zitadeloidc.AuthorizationFromContext(ctx).Resources
+	if made.resources = zitadeloidc.AuthorizationFromContext(ctx).Resources; len(made.resources) == 0 {
+		made.resources = []string{s.issuer} // the token is for userinfo
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests.put(made.id, made, made.began.Add(requestLifetime))

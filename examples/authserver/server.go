@@ -100,6 +100,7 @@ func (s *settings) judge(options *dcr.Options) error {
 		SubjectTypes:             []string{"public"},
 		IDTokenSigningAlgs:       []string{string(s.algorithm())},
 		AuthorizationResponseIss: true,
+		EndSessionEndpoint:       s.issuer + "/end_session", // else nobody registers where to go from there
 	}}
 	v.DefaultScopes = v.Supports.Scopes
 	switch s.preset {
@@ -151,7 +152,7 @@ func (p *provider) serveOIDC() (err error) {
 		return err
 	}
 	clients := zitadeloidc.Clients{Store: p.known, LoginURL: func(id string) string { return "/login?id=" + url.QueryEscape(id) }}
-	p.storage = newStorage(clients, p.people, key, p.sessions.end)
+	p.storage = newStorage(clients, p.issuer, p.people, key, p.sessions.end)
 	config := &op.Config{CodeMethodS256: true, GrantTypeRefreshToken: true, DefaultLogoutRedirectURI: "/"}
 	rand.Read(config.CryptoKey[:])
 	var insecure []op.Option

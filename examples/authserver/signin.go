@@ -201,7 +201,7 @@ func (p *provider) showFor(w http.ResponseWriter, r *http.Request, status int, a
 	for _, scope := range asked.asked.Scopes {
 		shown.Scopes = append(shown.Scopes, cmp.Or(meanings[scope], scope))
 	}
-	shown.Resources = asked.resources
+	shown.Resources = slices.DeleteFunc(slices.Clone(asked.resources), func(resource string) bool { return resource == p.issuer })
 	shown.To, _, _ = strings.Cut(asked.asked.RedirectURI, ":")
 	p.show(w, status, shown)
 }
