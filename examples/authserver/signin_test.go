@@ -249,3 +249,25 @@ func TestAutoApprove(t *testing.T) {
 		t.Errorf("the answer is %s", to)
 	}
 }
+
+// A logo is shown where the operator says so, and from its own server alone.
+func TestLogos(t *testing.T) {
+	for _, shows := range []bool{false, true} {
+		issuer := serve(t, memstore.New(), func(s *settings) { s.logos = shows })
+		a := register(t, issuer, "none")
+		a.metadata["logo_uri"], a.metadata["client_uri"] = "https://app.example.com/logo.png?a=%22%3E%3Cscript%3E", "https://app.example.com/"
+		_, a.registered = send(t, "POST", issuer+registrationPath, "", a.metadata)
+		browser := newBrowser(issuer)
+		signIn(t, browser, issuer, "paula", password)
+		response, err := browser.Get(a.config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		policy := response.Header.Get("Content-Security-Policy")
+		if strings.Contains(string(text), "<img ") != shows || strings.HasSuffix(policy, "; img-src https://app.example.com") != shows || !strings.Contains(string(text), "asks for access") {
+			t.Errorf("-logos=%t: %s: %s", shows, policy, text)
+		}
+	}
+}
