@@ -12,29 +12,29 @@ import (
 	"github.com/dynreg/dcr/telemetry"
 )
 
-// A server that measures its store, and counts what happens besides logging it.
-func Example() {
+// measure makes a handler that measures its store, and counts what happens besides
+// logging it.
+func measure(clients dcr.ClientConfigurationStore, logger *slog.Logger, opts *dcr.Options) (*dcr.Handler, error) {
 	meter := otel.Meter("id.example.com")
-	store, err := telemetry.Store(meter, memstore.New())
+	store, err := telemetry.Store(meter, clients)
 	if err != nil {
-		fmt.Println(err)
-		return
+		return nil, err
 	}
 	count, err := telemetry.New(meter, store)
 	if err != nil {
-		fmt.Println(err)
-		return
+		return nil, err
 	}
-	logger := slog.New(slog.DiscardHandler)
 	log := dcr.LogEvents(logger)
-	handler, err := dcr.NewHandler(store, &dcr.Options{
-		Endpoint: "https://id.example.com/connect/dcr",
-		Logger:   logger,
-		Events: func(ctx context.Context, event dcr.Event) {
-			log(ctx, event)
-			count(ctx, event)
-		},
-	})
+	opts.Events = func(ctx context.Context, event dcr.Event) {
+		log(ctx, event)
+		count(ctx, event)
+	}
+	return dcr.NewHandler(store, opts)
+}
+
+// A server that measures its store, and counts what happens besides logging it.
+func Example() {
+	handler, err := measure(memstore.New(), slog.New(slog.DiscardHandler), &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
 	fmt.Println(handler.Endpoint(), err)
 	// Output:
 	// https://id.example.com/connect/dcr <nil>

@@ -1,0 +1,169 @@
+package guide
+
+// The code of docs/operating.md and of the pages that it leads to.
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/admin"
+	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/sqlstore"
+)
+
+type trail []dcr.Event
+
+func (t *trail) Add(event dcr.Event) { *t = append(*t, event) }
+
+func auditOf(logger *slog.Logger, audit *trail, opts *dcr.Options) {
+	log := dcr.LogEvents(logger)
+	opts.Events = func(ctx context.Context, event dcr.Event) {
+		log(ctx, event)
+		audit.Add(event)
+	}
+}
+
+func TestTheAudit(t *testing.T) {
+	var opts dcr.Options
+	var audit trail
+	auditOf(slog.New(slog.DiscardHandler), &audit, &opts)
+	post(handler(t, memstore.New(), &dcr.Caller{Subject: "x"}, opts), "", `{"redirect_uris":["https://app.example.com/a"]}`)
+	if len(audit) != 1 || audit[0].Kind != dcr.ClientRegistered {
+		t.Error(audit)
+	}
+}
+
+func janitorOf(ctx context.Context, store dcr.ClientConfigurationStore, endGrants func(context.Context, *dcr.Client) error, sink func(context.Context, dcr.Event)) {
+	janitor := &admin.Janitor{
+		Store:          store,
+		NeverActivated: 24 * time.Hour,
+		Idle:           90 * 24 * time.Hour,
+		RefreshTokens:  30 * 24 * time.Hour,
+		Expired:        true,
+		Withdrawn:      30 * 24 * time.Hour,
+		AfterDelete:    endGrants,
+		Events:         sink,
+	}
+	go janitor.Run(ctx)
+}
+
+func janitorOfTenants(store *sqlstore.Store) *admin.Janitor {
+	return &admin.Janitor{
+		Expired: true,
+		Stores: func(ctx context.Context) iter.Seq2[dcr.ClientConfigurationStore, error] {
+			return func(yield func(dcr.ClientConfigurationStore, error) bool) {
+				for tenant, err := range store.Tenants(ctx) {
+					if !yield(store.ForTenant(tenant), err) {
+						return
+					}
+				}
+			}
+		},
+	}
+}
+
+type session struct{ User string }
+
+func (s session) Has(role string) bool { return s.User != "" }
+
+type sessionStore struct{}
+
+func (sessionStore) Of(r *http.Request) session { return session{r.Header.Get("X-User")} }
+
+func pagesOf(mux *http.ServeMux, operations *admin.Admin, sessions sessionStore) error {
+	pages, err := admin.NewHandler(operations, &admin.PageOptions{
+		Path: "/admin/clients/",
+		Operator: func(r *http.Request) (string, error) {
+			session := sessions.Of(r)
+			if !session.Has("operator") {
+				return "", errors.New("not an operator")
+			}
+			return session.User, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/admin/clients/", pages)
+	return nil
+}
+
+func limitOf(opts *dcr.Options) {
+	opts.Admit = callerauth.RateLimit(10, 20, 10_000, func(r *http.Request, caller *dcr.Caller) string {
+		address, _, _ := net.SplitHostPort(r.RemoteAddr)
+		return address
+	})
+}
+
+func TestOperating(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	store := memstore.New()
+	janitorOf(ctx, store, nil, nil)
+	if janitorOfTenants(nil).Stores == nil {
+		t.Error("there are no stores")
+	}
+	if err := pagesOf(http.NewServeMux(), &admin.Admin{Store: store}, sessionStore{}); err != nil {
+		t.Error(err)
+	}
+	var opts dcr.Options
+	limitOf(&opts)
+	limited := handler(t, store, &dcr.Caller{Subject: "x"}, opts)
+	last := 0
+	for range 21 {
+		last, _ = post(limited, "", `{"redirect_uris":["https://app.example.com/a"]}`)
+	}
+	if last != http.StatusTooManyRequests {
+		t.Error(last)
+	}
+}
+
+func explain(ctx context.Context, handler *dcr.Handler, body []byte) (*dcr.Decision, error) {
+	decision, err := handler.Explain(ctx, "", body) // "" is Options.Validator; err is the server's fault
+	return decision, err
+}
+
+// known is what a server with a client table of its own has.
+type known struct {
+	ID, Name, BcryptHash string
+	RedirectURIs         []string
+	CreatedAt            time.Time
+}
+
+func importOne(ctx context.Context, store dcr.ClientConfigurationStore, old known) error {
+	client := dcr.NewClient() // with the defaults of every setting
+	client.ID = old.ID
+	client.ClientName = old.Name
+	client.RedirectURIs = old.RedirectURIs
+	client.GrantTypes = []string{"authorization_code"}
+	client.ResponseTypes = []string{"code"}
+	client.TokenEndpointAuthMethod = "client_secret_basic"
+	client.Secrets = []dcr.Secret{{Type: dcr.SecretBcrypt, Value: old.BcryptHash}}
+	client.Source = "import-2026"
+	client.CreatedAt = old.CreatedAt
+	if err := store.Add(ctx, client); err != nil && !errors.Is(err, dcr.ErrClientExists) {
+		return err
+	}
+	return nil
+}
+
+func TestImporting(t *testing.T) {
+	store := memstore.New()
+	for range 2 {
+		if err := importOne(t.Context(), store, known{ID: "old", RedirectURIs: []string{"https://app.example.com/a"}}); err != nil {
+			t.Error(err)
+		}
+	}
+	h := handler(t, store, nil, dcr.Options{AllowAnonymous: true})
+	if decision, err := explain(t.Context(), h, []byte(`{}`)); err != nil || decision.Status != http.StatusBadRequest {
+		t.Error(decision, err)
+	}
+}
