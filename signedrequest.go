@@ -225,7 +225,7 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 		case strictjson.String:
 			url, _ := claim.Text()
 			keys, err := d.cache.Keys(ctx, url, kid)
-			if errors.Is(err, ErrBusy) {
+			if errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreachable) {
 				return nil, keysOutOfReach(err)
 			}
 			if err != nil {
@@ -247,7 +247,10 @@ func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) e
 	}
 	if d.IssuerClaim != "" {
 		want, err := strictjson.Value(statement.Claims[d.IssuerClaim]).Text()
-		if err != nil || want == "" || token.Issuer != want {
+		if err != nil || want == "" {
+			return invalidStatement("claims", "must have the claim %s", d.IssuerClaim)
+		}
+		if token.Issuer != want {
 			return badRequestJWT("issuer", "must have as iss the %s of its software statement", d.IssuerClaim)
 		}
 	}

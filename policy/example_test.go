@@ -132,3 +132,29 @@ func ExampleDuendeMembers() {
 	// 8h0m0s
 	// invalid_client_metadata: access_token_lifetime must be from 1 to 86400 seconds
 }
+
+// A data holder of energy lets software products of the Register register, each
+// once, and manage themselves with access tokens of their own.
+func ExampleConsumerDataRight() {
+	register := dcr.JWKSURL("https://api.cdr.gov.au/cdr-register/v1/jwks", nil)
+	opts := policy.ConsumerDataRight(dcr.DefaultValidator{
+		Supports:   dcr.Capabilities{Scopes: []string{"openid", "profile", "energy:billing:read", policy.CDRRegistrationScope}},
+		Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"cdr-register": register}},
+	}, policy.CDRHolder{
+		Audience: []string{"https://dh.example.com"},
+	}).Apply(&dcr.Options{
+		Endpoint:       "https://dh.example.com/register",
+		AllowAnonymous: true, // behind mutual TLS
+	})
+	handler, err := dcr.NewHandler(memstore.New(), opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	discovery := handler.Capabilities().Discovery()
+	fmt.Println(discovery["token_endpoint_auth_methods_supported"], discovery["subject_types_supported"])
+	fmt.Println(opts.ClientURI)
+	// Output:
+	// [private_key_jwt] [pairwise]
+	// https://dh.example.com/register/{client_id}
+}

@@ -184,6 +184,21 @@ func TestProfilesHold(t *testing.T) {
 	})
 }
 
+// TestCDRHolds is the same for the Consumer Data Right.
+func TestCDRHolds(t *testing.T) {
+	w := newCDR(t, policy.CDRHolder{}, nil)
+	server := wideServer()
+	server.Supports.AuthorizationSigningAlgs = []string{"RS256", "PS256"}
+	server.Statements = &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"cdr-register": dcr.StaticKeys(w.register.jwks())}}
+	signer := (&dcr.SoftwareStatement{Issuer: "cdr-register", Metadata: dcr.Metadata{SoftwareID: cdrSoftware}}).Signer()
+	preset := policy.ConsumerDataRight(server, policy.CDRHolder{Audience: []string{cdrHolder}})
+	base := w.claims(t, object{"scope": "openid email", "redirect_uris": []string{"https://app.example.com/cb", "https://adr.example.com/cb2"}}, nil)
+	for _, claim := range []string{"iss", "aud", "iat", "exp", "jti", "redirect_uris"} {
+		delete(base, claim)
+	}
+	holdPreset(t, signedBy{preset, signer}, over(base), cdrHolds)
+}
+
 // signedBy stands for the decoder: it says who signed a request.
 type signedBy struct {
 	dcr.Validator
@@ -371,6 +386,21 @@ func brasilHolds(c *dcr.Client) string {
 		c.ClientName != "Raidiam Accounting" || c.JWKSURI != brKeys, "another name or key set than the statement's",
 		!slices.Contains([]string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}, c.TokenEndpointAuthMethod), "method "+c.TokenEndpointAuthMethod,
 		c.IDTokenSignedResponseAlg != "PS256" || c.TokenEndpointAuthSigningAlg != "" && c.TokenEndpointAuthSigningAlg != "PS256", "a weak algorithm",
+		!c.TLSClientCertificateBoundAccessTokens, "tokens that are not bound",
+		c.Scope == "" || strings.Contains(c.Scope, "mcp") || strings.Contains(c.Scope, "admin"), "scope "+c.Scope,
+	)
+}
+
+func cdrHolds(c *dcr.Client) string {
+	claimed := []string{"https://app.example.com/cb", "https://adr.example.com/cb2"}
+	strong := func(alg string) bool { return alg == "PS256" || alg == "ES256" }
+	return firstBroken(
+		len(c.RedirectURIs) == 0 || slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool { return !slices.Contains(claimed, redirect) }), "a redirect URI that the statement lacks",
+		c.ClientName != "Ledger Lens" || c.JWKSURI != "https://adr.example.com/jwks", "another name or key set than the statement's",
+		c.TokenEndpointAuthMethod != "private_key_jwt", "method "+c.TokenEndpointAuthMethod,
+		!c.HasGrant("authorization_code") || hasGrant(c, "implicit", "password"), "a forbidden grant",
+		!slices.Equal(c.ResponseTypes, []string{"code"}), "another response type",
+		!strong(c.IDTokenSignedResponseAlg) || !strong(c.RequestObjectSigningAlg) || !strong(c.TokenEndpointAuthSigningAlg) || !strong(c.AuthorizationSignedResponseAlg), "a weak algorithm",
 		!c.TLSClientCertificateBoundAccessTokens, "tokens that are not bound",
 		c.Scope == "" || strings.Contains(c.Scope, "mcp") || strings.Contains(c.Scope, "admin"), "scope "+c.Scope,
 	)

@@ -45,8 +45,12 @@ func (s server) send(method, url, token, body string) dcrtest.Answer {
 	if url == "" {
 		url = endpoint
 	}
+	return s.sendAs("application/json", method, url, token, body)
+}
+
+func (s server) sendAs(contentType, method, url, token, body string) dcrtest.Answer {
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Type", contentType)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 		watch.Keep(token, "a token that was sent")

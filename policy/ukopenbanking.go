@@ -118,9 +118,7 @@ func ukOptions(opts *dcr.Options) {
 		opts.ClientURI = ukClientURI(opts)
 	}
 	if opts.ManageAs == nil && !opts.DisableManagement {
-		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
-			return caller.ClientID != "" && caller.ClientID == client.ID
-		}
+		opts.ManageAs = manageOneself
 	}
 	if opts.NewClientSecret == nil {
 		opts.NewClientSecret = ukSecret
@@ -128,6 +126,11 @@ func ukOptions(opts *dcr.Options) {
 	if opts.WriteError == nil {
 		opts.WriteError = ukWriteError
 	}
+}
+
+// manageOneself is Options.ManageAs for clients that come with a token of their own.
+func manageOneself(caller *dcr.Caller, client *dcr.Client) bool {
+	return caller.ClientID != "" && caller.ClientID == client.ID
 }
 
 func ukClientURI(opts *dcr.Options) string {

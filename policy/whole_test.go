@@ -249,6 +249,9 @@ func TestPresetsAreWhole(t *testing.T) {
 	open := func(preset func(dcr.DefaultValidator) policy.Preset) func() policy.Preset {
 		return func() policy.Preset { return preset(dcr.DefaultValidator{}) }
 	}
+	cdr := func() policy.Preset {
+		return policy.ConsumerDataRight(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}, policy.CDRHolder{Audience: []string{cdrHolder}})
+	}
 	nobody := func(*dcr.Caller, *dcr.Client) bool { return false }
 	bare := plain{memstore.New()}
 	for _, c := range []struct {
@@ -272,6 +275,11 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"Brasil, without management", brasil, dcr.Options{DisableManagement: true}, nil, "DisableManagement", nil},
 		{"Brasil, managed by callers only", brasil, dcr.Options{ManageByCallerOnly: true, ManageAs: nobody}, nil, "ManageByCallerOnly", nil},
 		{"Brasil, with tokens that rotate", brasil, dcr.Options{RotateRegistrationToken: true}, nil, "RotateRegistrationToken", nil},
+		{"CDR, with what it needs", cdr, dcr.Options{ManageAs: nobody, OptionalClientID: true}, nil, "", []string{"ClientURI", "WriteError"}},
+		{"CDR, without ManageAs", cdr, dcr.Options{OptionalClientID: true}, nil, "ManageAs", nil},
+		{"CDR, without OptionalClientID", cdr, dcr.Options{ManageAs: nobody}, nil, "OptionalClientID", nil},
+		{"CDR, without management", cdr, dcr.Options{DisableManagement: true}, nil, "", []string{"WriteError"}},
+		{"CDR, with a store that remembers nothing", cdr, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
 		{"MCP, closed to pages", open(policy.MCP), dcr.Options{}, bare, "", []string{"CORS"}},
 		{"MCP, open to pages", open(policy.MCP), dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}}, bare, "", nil},
 		{"Matrix, closed to pages", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }), dcr.Options{}, bare, "", []string{"CORS"}},
@@ -324,16 +332,19 @@ func TestProfilesPassTestValidator(t *testing.T) {
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
 	dcrtest.TestValidator(t, policy.UKOpenBanking(server, policy.UKBank{}))
 	dcrtest.TestValidator(t, policy.OpenFinanceBrasil(server, policy.BrasilBank{}))
+	register := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
+	dcrtest.TestValidator(t, policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}))
 }
 
 // TestAppliedPresetsHaveNothingToWarnOf holds that Apply sets what is wise.
 func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
 	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}}
-	statements := scoped
-	statements.Statements = &dcr.StatementVerifier{}
+	statements, register := scoped, scoped
+	statements.Statements, register.Statements = &dcr.StatementVerifier{}, &dcr.StatementVerifier{}
 	for name, preset := range maps.All(map[string]policy.Preset{
 		"UKOpenBanking": policy.UKOpenBanking(statements, policy.UKBank{}), "OpenFinanceBrasil": policy.OpenFinanceBrasil(statements, policy.BrasilBank{}),
-		"MCP": policy.MCP(scoped), "Matrix": policy.Matrix(scoped), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
+		"ConsumerDataRight": policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}),
+		"MCP":               policy.MCP(scoped), "Matrix": policy.Matrix(scoped), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
 		"FAPI2": policy.FAPI2(scoped), "Duende": policy.Duende(scoped),
 	}) {
 		h, err := dcr.NewHandler(memstore.New(), preset.Apply(&dcr.Options{Endpoint: endpoint, Logger: quiet}))
