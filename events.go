@@ -76,7 +76,9 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		}
 		if level := event.level(); to.Enabled(ctx, level) {
 			var room [16]slog.Attr
-			to.LogAttrs(ctx, level, event.message(), event.attrs(room[:0])...)
+			line := slog.NewRecord(time.Now(), level, event.message(), 0) // whose source would always be this one
+			line.AddAttrs(event.attrs(room[:0])...)
+			_ = to.Handler().Handle(ctx, line)
 		}
 	}
 }
