@@ -194,35 +194,40 @@ func (h *Handler) refuseMethod(w http.ResponseWriter, below bool) error {
 	return notAllowed(h.allow(below))
 }
 
-// readRequest reads the body, under the policy of v, and notes what it uses up.
-func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, v Validator) (*Request, error) {
+// readRequest reads the body, under the policy of v, into a zero Request and notes
+// what it uses up.
+func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.Request, v Validator) error {
 	decode, err := h.decoder(r.Header, v)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	body, err := h.readBody(w, r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, emptyBody()
+		return emptyBody()
 	}
-	decoded, err := decode(context.WithValue(r.Context(), fetcherKey{}, v.sealed().fetch), r, body)
+	ctx := r.Context()
+	if fetch := v.sealed().fetch; fetch != nil {
+		ctx = context.WithValue(ctx, fetcherKey{}, fetch)
+	}
+	decoded, err := decode(ctx, r, body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	limits := h.opts.Limits
 	if r.Method == http.MethodPut {
 		limits.Members += len(members.Fields) // a client sends the answer back, and that has the defaults too
 	}
-	request, err := ParseRequest(decoded.JSON, limits)
-	if err == nil {
-		request.Signer, request.cost, request.verified = decoded.Signer, decoded.Cost, decoded.verified
-		if use, once := decoded.Cost.(*oneUse); once {
-			use.keepIn(h.store)
-		}
+	if err := request.parse(decoded.JSON, limits); err != nil {
+		return err
 	}
-	return request, err
+	request.Signer, request.cost, request.verified = decoded.Signer, decoded.Cost, decoded.verified
+	if use, once := decoded.Cost.(*oneUse); once {
+		use.keepIn(h.store)
+	}
+	return nil
 }
 
 // fetcherKey is where a Decoder finds the DefaultValidator's GuardedClient.

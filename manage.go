@@ -112,7 +112,10 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, 
 
 // answerRead answers what is stored of a client. Its policy decides what shows.
 func (h *Handler) answerRead(access *access) ([]byte, error) {
-	reg := &Registration{Client: access.client, Caller: access.caller, HTTP: access.http}
+	draft := drafts.Get().(*draft)
+	defer h.reuse(draft)
+	reg := &draft.reg
+	reg.Client, reg.Caller, reg.HTTP = access.client, access.caller, access.http
 	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
@@ -191,14 +194,14 @@ func (c *Client) continues(earlier *Client) bool {
 
 // update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
-	var request *Request
+	request := &Request{}
 	var reg *Registration
 	var answer []byte
 	letIn, err := h.authorize(r, clientID)
 	if err == nil {
 		r = letIn.http
 		event.about(letIn.client)
-		request, err = h.readRequest(w, r, letIn.validator)
+		err = h.readRequest(request, w, r, letIn.validator)
 	}
 	if err == nil {
 		reg, answer, err = h.replaceStored(r, letIn.client, request)

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -25,7 +26,10 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 		h.fail(w, r, event, err)
 		return
 	}
-	reg := &Registration{Caller: caller, HTTP: r}
+	draft := drafts.Get().(*draft)
+	defer h.reuse(draft)
+	reg := &draft.reg
+	reg.Caller, reg.HTTP = caller, r
 	choose := h.opts.ChoosePolicy
 	if choose == nil {
 		choose = CallerPolicy
@@ -37,7 +41,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 		validator, err = h.prepare(reg, policy)
 	}
 	if err == nil {
-		reg.Request, err = h.readRequest(w, r, validator)
+		reg.Request, err = &draft.request, h.readRequest(&draft.request, w, r, validator)
 	}
 	if err == nil {
 		err = Validate(r.Context(), validator, reg)
@@ -56,6 +60,24 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 		h.after(r.Context(), "AfterRegister", reg.Client, func(ctx context.Context) error { return h.opts.AfterRegister(ctx, reg) })
 	}
 	send(w, http.StatusCreated, answer)
+}
+
+// A draft is what a registration is judged in. It is large, and the next one uses
+// it again.
+type draft struct {
+	reg     Registration
+	request Request
+}
+
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+// reuse gives a draft back, unless code of the host's has seen it, which may have
+// kept it.
+func (h *Handler) reuse(d *draft) {
+	if _, plain := d.reg.validator.(DefaultValidator); plain && !h.hooked && h.opts.AfterRegister == nil {
+		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
+		drafts.Put(d)
+	}
 }
 
 // isOpen reports whether clients may register now.
@@ -133,7 +155,9 @@ func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 // prepare sets up a registration under a policy and returns its validator.
 func (h *Handler) prepare(reg *Registration, policy string) (Validator, error) {
 	reg.Limits, reg.Clock, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
-	reg.Items, reg.policy = make(map[string]any), policy
+	if reg.policy = policy; reg.Items == nil {
+		reg.Items = make(map[string]any)
+	}
 	validator, err := h.validator(policy)
 	reg.validator = validator
 	return validator, err

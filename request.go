@@ -112,6 +112,26 @@ func (r *Request) UnmarshalJSON(body []byte) error {
 	return err
 }
 
+// parse reads a request body into r, which is zero.
+func (r *Request) parse(body []byte, limits Limits) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return emptyBody()
+	}
+	limits, r.Raw = limits.effective(), body
+	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, r.member)
+	if err == nil {
+		return nil
+	}
+	if refused := asRefusal(err); refused != nil {
+		return refused
+	}
+	refused := refuse(InvalidClientMetadata, "", "body.json", "%s", err.Error())
+	if found := (*strictjson.Error)(nil); errors.As(err, &found) {
+		refused.Member = found.Path
+	}
+	return refused
+}
+
 // choiceMember finds the singular member that an RP Metadata Choices list
 // belongs to.
 var choiceMember = func() map[string]int {
@@ -129,23 +149,11 @@ var choiceMember = func() map[string]int {
 // members of the wrong form, and what exceeds the other limits, are reported by
 // [Validate]. The request keeps parts of body: do not change it afterwards.
 func ParseRequest(body []byte, limits Limits) (*Request, error) {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, emptyBody()
+	request := &Request{}
+	if err := request.parse(body, limits); err != nil {
+		return nil, err
 	}
-	limits = limits.effective()
-	request := &Request{Raw: body}
-	err := strictjson.ReadObject(body, strictjson.Limits{Members: limits.Members, Depth: limits.Depth}, request.member)
-	if err == nil {
-		return request, nil
-	}
-	if refused := asRefusal(err); refused != nil {
-		return nil, refused
-	}
-	refused := refuse(InvalidClientMetadata, "", "body.json", "%s", err.Error())
-	if found := (*strictjson.Error)(nil); errors.As(err, &found) {
-		refused.Member = found.Path
-	}
-	return nil, refused
+	return request, nil
 }
 
 func emptyBody() *Error {

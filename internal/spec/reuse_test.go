@@ -1,0 +1,79 @@
+package spec_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// fullBody registers with members that plainBody does not have.
+const fullBody = `{"redirect_uris":["https://first.example/cb"],"client_name":"First","client_name#de":"Erste","logo_uri":"https://first.example/logo.png",` +
+	`"contacts":["a@first.example"],"software_id":"first","unknown":"member"}`
+
+// What a registration is judged in is used again: nothing of one is in the next,
+// be the first refused or not.
+func TestNothingOfOneRegistrationIsInTheNext(t *testing.T) {
+	handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
+	alone := answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+	for _, before := range []string{fullBody, `{"client_name":"First","redirect_uris":["nowhere"]}`, `{"client_name":"First",`} {
+		for range 8 {
+			ask(t, handler, "POST", registerURL, "", before)
+			after := answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+			if len(after) != len(alone) || after["client_name"] != nil || after["software_id"] != nil {
+				t.Fatalf("after %s: %v, want the members of %v", before, after, alone)
+			}
+		}
+	}
+}
+
+// A hook may keep the Registration that it was shown: no other one is put there.
+func TestWhatAHookHasSeenIsNotUsedAgain(t *testing.T) {
+	var kept []*dcr.Registration
+	keep := func(reg *dcr.Registration) error {
+		kept = append(kept, reg)
+		return nil
+	}
+	hooks := map[string]dcr.Options{
+		"NewClientID": {NewClientID: func(ctx context.Context, reg *dcr.Registration) (string, error) {
+			keep(reg)
+			return dcr.RandomClientID(ctx, reg)
+		}},
+		"NewClientSecret": {NewClientSecret: func(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
+			keep(reg)
+			return dcr.RandomClientSecret(ctx, reg)
+		}},
+		"ModifyResponse": {ModifyResponse: func(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error { return keep(reg) }},
+		"AfterRegister":  {AfterRegister: func(ctx context.Context, reg *dcr.Registration) error { return keep(reg) }},
+		"a step":         {Validator: keeper{dcr.DefaultValidator{}, keep}},
+	}
+	for name, opts := range hooks {
+		t.Run(name, func(t *testing.T) {
+			kept = nil
+			opts.AllowAnonymous = true
+			handler := newHandler(t, memstore.New(), opts)
+			for range 8 {
+				answered(t, ask(t, handler, "POST", registerURL, "", fullBody), 201, "")
+				first := kept[len(kept)-1]
+				answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+				if first.Client == nil || first.Client.ClientName != "First" || first.Request.ClientName != "First" || first.HTTP == nil {
+					t.Fatalf("the registration that the hook kept has become %+v", first.Client)
+				}
+			}
+		})
+	}
+}
+
+// keeper is a policy that keeps the registrations that it judges.
+type keeper struct {
+	dcr.Validator
+	keep func(reg *dcr.Registration) error
+}
+
+func (k keeper) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if err := k.keep(reg); err != nil {
+		return err
+	}
+	return k.Validator.ValidateClient(ctx, reg)
+}
