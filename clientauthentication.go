@@ -185,7 +185,7 @@ func isTLSName(f *registered) bool {
 
 func (c *Client) clearTLSNames() {
 	for _, name := range tlsNames {
-		name.member.Clear(&c.Metadata)
+		name.member.SetText(&c.Metadata, "")
 	}
 }
 

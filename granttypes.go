@@ -123,10 +123,15 @@ func (reg *Registration) settleResponseTypes() error {
 // grantedResponseTypes are the supported response types whose grants the server
 // has: one with the strict defaults may grant no codes.
 func (reg *Registration) grantedResponseTypes() []string {
-	return slices.DeleteFunc(slices.Clone(reg.Capabilities.ResponseTypes), func(responseType string) bool {
+	supported := reg.Capabilities.ResponseTypes
+	lacking := func(responseType string) bool {
 		needs := responseTypeGrants(responseType, reg.foundation.hybridWithoutImplicit)
 		return !within(needs, reg.Capabilities.GrantTypes)
-	})
+	}
+	if !slices.ContainsFunc(supported, lacking) {
+		return supported
+	}
+	return slices.DeleteFunc(slices.Clone(supported), lacking)
 }
 
 // sendsCodeForDevice reports whether the response type code is what a device

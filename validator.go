@@ -230,7 +230,9 @@ func (reg *Registration) begin(v Validator) error {
 // measureBy notes what the steps measure against.
 func (reg *Registration) measureBy(v Validator) {
 	reg.Capabilities = v.Capabilities()
-	reg.Capabilities.complete()
+	if _, plain := v.(DefaultValidator); !plain {
+		reg.Capabilities.complete() // a decorator may have left a list out
+	}
 	reg.on = reg.Capabilities.features()
 	reg.foundation, reg.extensions, reg.extensionsOf = v.sealed(), v.DeclaredExtensions(), nil
 	reg.measured = true

@@ -62,7 +62,9 @@ type Table[T any] struct {
 	shared []*field // those that a copied struct shares with the original, lists of strings and records aside
 	lists  []*field // those of kind Strings
 
-	strings, others []*field // Fields, those of the most frequent kind apart
+	words  []mark[uintptr] // of the fields that are set where one word of theirs is not zero
+	flags  []mark[bool]    // of the booleans
+	others []*field        // the other ones
 }
 
 // Describe reads the description of T, which must be a struct.
@@ -75,15 +77,12 @@ func Describe[T any]() *Table[T] {
 	for i := range table.Fields {
 		f := &table.Fields[i]
 		switch f.Kind {
-		case String:
-			table.strings = append(table.strings, &f.field)
-			continue
 		case Strings:
 			table.lists = append(table.lists, &f.field)
 		case Int, Raw:
 			table.shared = append(table.shared, &f.field)
 		}
-		table.others = append(table.others, &f.field)
+		table.addMark(&f.field)
 	}
 	return table
 }

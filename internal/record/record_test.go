@@ -131,3 +131,23 @@ func TestCopySharesNothing(t *testing.T) {
 		t.Errorf("changing the copy changed the original: %+v", first)
 	}
 }
+
+// A field is in the set exactly where it is not zero, whatever its kind.
+func TestSetHasWhatIsNotZero(t *testing.T) {
+	number := int64(0)
+	records := map[string]sample{
+		"text": {Text: "a"}, "named": {Named: "red"}, "list": {List: []string{}}, "flag": {Flag: true}, "number": {Number: &number},
+		"exact": {Exact: json.RawMessage{}}, "span": {Span: 1}, "at": {At: time.Unix(0, 0)}, "any": {Any: map[string]int{}},
+	}
+	if len(records) != len(table.Fields) {
+		t.Fatalf("%d fields are tried, want %d", len(records), len(table.Fields))
+	}
+	for name, record := range records {
+		set := table.Set(of(&record))
+		for i := range table.Fields {
+			if f := &table.Fields[i]; set.Has(i) != (f.Name == name) || set.Has(i) == f.IsZero(of(&record)) {
+				t.Errorf("%s is set: %s is in the set: %t", name, f.Name, set.Has(i))
+			}
+		}
+	}
+}

@@ -32,14 +32,43 @@ func (s Set) Places() iter.Seq[int] {
 	}
 }
 
+// mark is where in a record a field says whether it is set, by what is not the
+// zero value of V.
+type mark[V comparable] struct {
+	offset uintptr
+	place  int
+}
+
+// addIf puts the fields into the set that the marks say are set.
+func addIf[V comparable](set *Set, marks []mark[V], record unsafe.Pointer) {
+	var unset V
+	for _, m := range marks {
+		if *(*V)(unsafe.Add(record, m.offset)) != unset {
+			set.Add(m.place)
+		}
+	}
+}
+
+// addMark notes how [Table.Set] finds out whether a field is set: of a string by its
+// length, of a list or a number by where it is.
+func (t *Table[T]) addMark(f *field) {
+	switch f.Kind {
+	case String:
+		t.words = append(t.words, mark[uintptr]{f.offset + unsafe.Sizeof(uintptr(0)), f.Place})
+	case Strings, Int, Raw, Records:
+		t.words = append(t.words, mark[uintptr]{f.offset, f.Place})
+	case Bool:
+		t.flags = append(t.flags, mark[bool]{f.offset, f.Place})
+	default:
+		t.others = append(t.others, f)
+	}
+}
+
 // Set returns the fields of record that are not zero.
 func (t *Table[T]) Set(record *T) (set Set) {
 	from := unsafe.Pointer(record)
-	for _, f := range t.strings {
-		if *at[string](f, from) != "" {
-			set.Add(f.Place)
-		}
-	}
+	addIf(&set, t.words, from)
+	addIf(&set, t.flags, from)
 	for _, f := range t.others {
 		if !f.isZero(from) {
 			set.Add(f.Place)
