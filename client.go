@@ -234,23 +234,24 @@ func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 func (c *Client) MarshalJSON() ([]byte, error) {
 	room := scratch.Get().(*[]byte)
 	defer scratch.Put(room)
-	text, err := c.appendJSON(*room)
+	text, err := c.AppendJSON(*room)
 	*room = text[:0]
 	return slices.Clone(text), err
 }
 
-// appendJSON writes the stored form into dst, which is empty.
-func (c *Client) appendJSON(dst []byte) ([]byte, error) {
-	object := objectWriter{dst: dst}
+// AppendJSON appends the stored form to dst, for a store that has room of its own
+// to write in.
+func (c *Client) AppendJSON(dst []byte) ([]byte, error) {
+	object := objectWriter{dst: append(dst, '{')}
 	object.text("client_id", c.ID)
-	object.name("metadata")
+	object.own("metadata")
 	metadata := objectWriter{dst: append(object.dst, '{')}
 	metadata.metadata(&c.Metadata, memberSet{})
 	metadata.extra(c.unknownMetadata)
 	metadata.dst = append(metadata.dst, '}')
 	object.dst = metadata.dst
 	if len(c.Extra) > 0 {
-		object.name("extensions")
+		object.own("extensions")
 		extensions := objectWriter{dst: append(object.dst, '{')}
 		extensions.extra(c.Extra)
 		object.dst = append(extensions.dst, '}')

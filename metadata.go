@@ -178,25 +178,36 @@ type objectWriter struct {
 	err error
 }
 
-func (w *objectWriter) name(name string) {
+func (w *objectWriter) begin() {
 	if len(w.dst) == 0 {
 		w.dst = append(w.dst, '{')
 	} else if w.dst[len(w.dst)-1] != '{' {
 		w.dst = append(w.dst, ',')
 	}
-	w.dst = strictjson.AppendString(w.dst, name)
-	w.dst = append(w.dst, ':')
 }
 
+// name writes a name that came from outside.
+func (w *objectWriter) name(name string) {
+	w.begin()
+	w.dst = append(strictjson.AppendString(w.dst, name), ':')
+}
+
+// own writes a name of ours, in which nothing is escaped.
+func (w *objectWriter) own(name string) {
+	w.begin()
+	w.dst = append(append(append(w.dst, '"'), name...), `":`...)
+}
+
+// text writes a member of ours, unless it is empty.
 func (w *objectWriter) text(name, text string) {
 	if text != "" {
-		w.name(name)
+		w.own(name)
 		w.dst = strictjson.AppendString(w.dst, text)
 	}
 }
 
 func (w *objectWriter) number(name string, number int64) {
-	w.name(name)
+	w.own(name)
 	w.dst = strconv.AppendInt(w.dst, number, 10)
 }
 
@@ -223,7 +234,10 @@ func (w *objectWriter) metadata(m *Metadata, shown memberSet) {
 		writeField(w, &members.Fields[i], m)
 	}
 	for _, name := range sortedKeys(m.Localized) {
-		w.text(name, m.Localized[name])
+		if text := m.Localized[name]; text != "" {
+			w.name(name)
+			w.dst = strictjson.AppendString(w.dst, text)
+		}
 	}
 }
 

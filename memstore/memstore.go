@@ -187,12 +187,24 @@ func (s *storedClient) use(at time.Time) {
 	s.touch(at, at)
 }
 
+// scratch is room to write a document in, whose size is known only then.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// documentOf is the stored form of a client, and takes no more room than it needs.
+func documentOf(client *dcr.Client) (string, error) {
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	text, err := client.AppendJSON((*room)[:0])
+	*room = text
+	return string(text), err
+}
+
 // Add stores a new client; see [dcr.ClientConfigurationStore].
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err := dcr.CheckClientID(client.ID); err != nil {
 		return err
 	}
-	document, err := client.MarshalJSON()
+	document, err := documentOf(client)
 	if err != nil {
 		return err
 	}
@@ -205,7 +217,7 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 		return dcr.ErrStoreFull
 	}
 	client.Revision = dcr.NewRevision()
-	added := &storedClient{document: string(document), revision: client.Revision}
+	added := &storedClient{document: document, revision: client.Revision}
 	added.holds(client)
 	s.put(client, added)
 	return nil
@@ -262,7 +274,7 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 
 // Update replaces a client; see [dcr.ClientConfigurationStore].
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
-	document, err := client.MarshalJSON()
+	document, err := documentOf(client)
 	if err != nil {
 		return err
 	}
@@ -280,7 +292,7 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	}
 	client.Revision++
 	s.drop(client.ID) // with its key, which is a part of the document
-	stored.document, stored.revision = string(document), client.Revision
+	stored.document, stored.revision = document, client.Revision
 	stored.holds(client)
 	s.put(client, stored)
 	return nil

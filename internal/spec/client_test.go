@@ -342,3 +342,17 @@ func TestAESSealer(t *testing.T) {
 		t.Error("a sealer with a short key")
 	}
 }
+
+// A store appends the stored form to what it has written already.
+func TestAppendJSONWritesTheStoredForm(t *testing.T) {
+	client := dcr.NewClient()
+	client.ID, client.Localized = "a client", map[string]string{"client_name#de": "Ä<"}
+	whole, err := client.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	appended, err := client.AppendJSON([]byte(`[1,`))
+	if err != nil || string(appended) != `[1,`+string(whole) {
+		t.Errorf("%s, %v; want %s behind what is there", appended, err, whole)
+	}
+}
