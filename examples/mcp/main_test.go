@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/dcrtest"
+)
+
+// TestBothClients runs the program.
+func TestBothClients(t *testing.T) {
+	if err := run(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHost drives the authorization server through the traps.
+func TestHost(t *testing.T) {
+	dcrtest.TestHost(t, dcrtest.Host{
+		Start: func(t *testing.T, store dcr.ClientConfigurationStore) string {
+			server := httptest.NewUnstartedServer(nil)
+			issuer := "http://" + server.Listener.Addr().String()
+			handler, err := newAuthServer(store, issuer, "secret", nil, []string{"greet", "shout"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Config.Handler = handler
+			server.Start()
+			t.Cleanup(server.Close)
+			return issuer
+		},
+		Authorize: func(t *testing.T, browser *http.Client, to string) *http.Response {
+			response, err := browser.Get(to)
+			if err == nil && response.StatusCode == http.StatusOK {
+				response.Body.Close()
+				response, err = browser.PostForm(to, url.Values{"answer": {"yes"}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response
+		},
+		Scopes: []string{"greet", "shout"},
+	})
+}
+
+// TestTokensOfOthers holds that the MCP server takes only tokens that are for it.
+func TestTokensOfOthers(t *testing.T) {
+	const resource = "http://127.0.0.1:1/mcp"
+	answers := map[string]map[string]any{
+		"its own":                {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other", resource}, "exp": 1},
+		"of another resource":    {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other"}, "exp": 1},
+		"for no resource":        {"active": true, "sub": "ann", "exp": 1},
+		"that is active nowhere": {"active": false, "aud": []string{resource}},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, secret, _ := r.BasicAuth(); secret != "secret" {
+			http.Error(w, "who asks?", http.StatusUnauthorized)
+			return
+		}
+		json.NewEncoder(w).Encode(answers[r.PostFormValue("token")])
+	}))
+	defer server.Close()
+	for token := range answers {
+		_, err := introspection{resource, server.URL, "secret"}.verify(t.Context(), token, nil)
+		if token == "its own" && err != nil || token != "its own" && !errors.Is(err, auth.ErrInvalidToken) {
+			t.Errorf("a token %s: %v", token, err)
+		}
+	}
+	if _, err := (introspection{resource, server.URL, "wrong"}).verify(t.Context(), "its own", nil); err == nil || errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("an outage makes a token bad: %v", err)
+	}
+}
+
+// TestForeignResource holds that nobody gets a token for a resource that the server
+// does not know.
+func TestForeignResource(t *testing.T) {
+	p, err := publish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.server.Close()
+	w, err := start(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	query := url.Values{
+		"client_id": {p.document}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"greet"}, "resource": {"http://127.0.0.1:1/mcp"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+	if _, err := consent(t.Context(), w.issuer+"/authorize?"+query.Encode(), http.DefaultTransport); err == nil || !strings.Contains(err.Error(), "invalid_target") {
+		t.Errorf("a resource of somebody else: %v", err)
+	}
+}
