@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/callerauth"
 	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
@@ -157,4 +158,69 @@ func ExampleConsumerDataRight() {
 	// Output:
 	// [private_key_jwt] [pairwise]
 	// https://dh.example.com/register/{client_id}
+}
+
+// A learning platform whose administrators hand out registration tokens, each for
+// one tool, and say yes to what registered.
+func ExampleLTI() {
+	store := memstore.New()
+	tokens := &callerauth.InitialAccessTokens{Store: store}
+	opts := policy.LTI(dcr.DefaultValidator{}, policy.LTIPlatform{}).
+		With(policy.Approval(nil)).
+		Apply(&dcr.Options{
+			Endpoint: "https://lms.example.com/register",
+			Caller:   tokens.Authenticate,
+		})
+	handler, err := dcr.NewHandler(store, opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, _, err := tokens.Issue(context.Background(), dcr.InitialAccessToken{MaxUses: 1, ExpiresAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	const tool = `{"client_name":"Herbarium","redirect_uris":["https://tool.example.org/launch"],"initiate_login_uri":"https://tool.example.org/login",
+		"jwks_uri":"https://tool.example.org/jwks","grant_types":["implict","client_credentials"],"response_types":["id_token"],
+		"https://purl.imsglobal.org/spec/lti-tool-configuration":{"domain":"tool.example.org","messages":[{"type":"LtiDeepLinkingRequest"}]}}`
+	for range 2 {
+		r := httptest.NewRequest(http.MethodPost, "/register", strings.NewReader(tool))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token.Reveal())
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, strings.Contains(w.Body.String(), `"registration_status":"pending"`))
+	}
+	// Output:
+	// 201 true
+	// 401 false
+}
+
+// The openid-configuration of a learning platform, for every tool to read.
+func ExampleLTIDiscovery() {
+	handler, err := dcr.NewHandler(memstore.New(), policy.LTI(dcr.DefaultValidator{}, policy.LTIPlatform{}).Apply(&dcr.Options{
+		Endpoint: "https://lms.example.com/register",
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	members := policy.LTIDiscovery(policy.LTIConfiguration{
+		ProductFamilyCode: "herbarium-lms",
+		Messages:          []policy.LTIMessage{{Type: "LtiResourceLinkRequest"}, {Type: "LtiDeepLinkingRequest", Placements: []string{"ContentArea"}}},
+		Variables:         []string{"Context.id.history"},
+	}, map[string]any{
+		"authorization_endpoint": "https://lms.example.com/authorize",
+		"token_endpoint":         "https://lms.example.com/token",
+		"jwks_uri":               "https://lms.example.com/jwks",
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/.well-known/", handler.ServeDiscovery("https://lms.example.com", members))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/.well-known/openid-configuration", nil))
+	fmt.Println(w.Code, strings.Contains(w.Body.String(), `"product_family_code":"herbarium-lms"`))
+	// Output:
+	// 200 true
 }

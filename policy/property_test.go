@@ -135,6 +135,7 @@ func TestPresetsHold(t *testing.T) {
 		"OIDC":   {policy.OIDC(wideServer()), randomRequest, oidcHolds},
 		"FAPI2":  {policy.FAPI2(wideServer()), randomRequest, fapi2Holds},
 		"Duende": {policy.Duende(wideServer()), randomRequest, duendeHolds},
+		"LTI":    {policy.LTI(wideServer(), policy.LTIPlatform{}), over(minimal(object{"scope": "openid email"}, nil)), ltiHolds},
 		"Matrix": {policy.Matrix(wideServer()), over(object{"client_uri": "https://example.com/", "redirect_uris": []string{"https://app.example.com/cb"}}), matrixHolds},
 	} {
 		t.Run(name, func(t *testing.T) { holdPreset(t, p.preset, p.draw, p.holds) })
@@ -403,5 +404,18 @@ func cdrHolds(c *dcr.Client) string {
 		!strong(c.IDTokenSignedResponseAlg) || !strong(c.RequestObjectSigningAlg) || !strong(c.TokenEndpointAuthSigningAlg) || !strong(c.AuthorizationSignedResponseAlg), "a weak algorithm",
 		!c.TLSClientCertificateBoundAccessTokens, "tokens that are not bound",
 		c.Scope == "" || strings.Contains(c.Scope, "mcp") || strings.Contains(c.Scope, "admin"), "scope "+c.Scope,
+	)
+}
+
+func ltiHolds(c *dcr.Client) string {
+	config := string(c.Extra[policy.LTIToolConfiguration])
+	return redirectsOnly(c, func(u *url.URL) bool { return u.Scheme == "https" }) + firstBroken(
+		len(c.RedirectURIs) == 0 || c.InitiateLoginURI == "" || c.JWKSURI == "" || c.ClientName == "", "a member is missing",
+		!slices.Equal(c.GrantTypes, []string{"implicit", "client_credentials"}), "other grants",
+		!slices.Equal(c.ResponseTypes, []string{"id_token"}), "another response type",
+		c.TokenEndpointAuthMethod != "private_key_jwt" || c.ApplicationType != "web", "another method or application type",
+		c.IDTokenSignedResponseAlg == "" || c.IDTokenSignedResponseAlg == "none" || strings.HasPrefix(c.IDTokenSignedResponseAlg, "HS"), "a weak algorithm",
+		!strings.Contains(config, `"domain":"www.example.org"`) || !strings.Contains(config, `"target_link_uri":"https://www.example.org/lti"`), "another configuration",
+		strings.Contains(c.Scope, "admin"), "a scope beyond the ceiling",
 	)
 }

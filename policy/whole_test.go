@@ -252,6 +252,10 @@ func TestPresetsAreWhole(t *testing.T) {
 	cdr := func() policy.Preset {
 		return policy.ConsumerDataRight(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}, policy.CDRHolder{Audience: []string{cdrHolder}})
 	}
+	lti := func(platform policy.LTIPlatform) func() policy.Preset {
+		return open(func(v dcr.DefaultValidator) policy.Preset { return policy.LTI(v, platform) })
+	}
+	subject := func(caller *dcr.Caller) string { return caller.Subject }
 	nobody := func(*dcr.Caller, *dcr.Client) bool { return false }
 	bare := plain{memstore.New()}
 	for _, c := range []struct {
@@ -280,6 +284,10 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"CDR, without OptionalClientID", cdr, dcr.Options{ManageAs: nobody}, nil, "OptionalClientID", nil},
 		{"CDR, without management", cdr, dcr.Options{DisableManagement: true}, nil, "", []string{"WriteError"}},
 		{"CDR, with a store that remembers nothing", cdr, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
+		{"LTI needs nothing", lti(policy.LTIPlatform{}), dcr.Options{}, bare, "", nil},
+		{"LTI, with ids from tokens", lti(policy.LTIPlatform{ClientID: subject}), dcr.Options{}, bare, "NewClientID", nil},
+		{"LTI, with access tokens", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{}, bare, "ManageAs", nil},
+		{"LTI, with access tokens and ManageAs", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{ManageAs: nobody}, bare, "", nil},
 		{"MCP, closed to pages", open(policy.MCP), dcr.Options{}, bare, "", []string{"CORS"}},
 		{"MCP, open to pages", open(policy.MCP), dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}}, bare, "", nil},
 		{"Matrix, closed to pages", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }), dcr.Options{}, bare, "", []string{"CORS"}},
@@ -332,6 +340,7 @@ func TestProfilesPassTestValidator(t *testing.T) {
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
 	dcrtest.TestValidator(t, policy.UKOpenBanking(server, policy.UKBank{}))
 	dcrtest.TestValidator(t, policy.OpenFinanceBrasil(server, policy.BrasilBank{}))
+	dcrtest.TestValidator(t, policy.LTI(dcr.DefaultValidator{}, policy.LTIPlatform{}))
 	register := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
 	dcrtest.TestValidator(t, policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}))
 }
@@ -344,6 +353,7 @@ func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
 	for name, preset := range maps.All(map[string]policy.Preset{
 		"UKOpenBanking": policy.UKOpenBanking(statements, policy.UKBank{}), "OpenFinanceBrasil": policy.OpenFinanceBrasil(statements, policy.BrasilBank{}),
 		"ConsumerDataRight": policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}),
+		"LTI":               policy.LTI(scoped, policy.LTIPlatform{}),
 		"MCP":               policy.MCP(scoped), "Matrix": policy.Matrix(scoped), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
 		"FAPI2": policy.FAPI2(scoped), "Duende": policy.Duende(scoped),
 	}) {

@@ -40,6 +40,7 @@ var makers = map[string]maker{
 	"policy.refuse":              {"policy.", 1, 2, ""},
 	"policy.destination.refuse":  {"policy.", 0, 1, "MEMBER "},
 	"policy.refuseStatement":     {"policy.require_statement", -1, 1, ""},
+	"policy.refuseTool":          {"policy.lti", -1, 0, "https://purl.imsglobal.org/spec/lti-tool-configuration "},
 	"policy.refuseSetting":       {"MEMBER.", 1, 2, ""},
 	"policy.hearing.refuse":      {"MEMBER.", 0, 1, "MEMBER "},
 	"cimd.refuse":                {"", 0, 1, ""},

@@ -1,0 +1,223 @@
+package policy
+
+// 1EdTech Learning Tools Interoperability: LTI Dynamic Registration 1.0.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr"
+)
+
+// The names of LTI Dynamic Registration.
+const (
+	LTIToolConfiguration  = "https://purl.imsglobal.org/spec/lti-tool-configuration" // the member with what a tool is
+	LTIRegistrationScope  = "https://purl.imsglobal.org/spec/lti-reg/scope/registration"
+	LTIRegistrationReader = LTIRegistrationScope + ".readonly" // the scope that reads alone
+)
+
+// LTIPlatform is what a learning platform decides about [LTI].
+type LTIPlatform struct {
+	// ClientID is the client id that a registration token is for, as that of
+	// Moodle names it in sub: "" for none, then one is drawn. The token registers
+	// no second client while there is one of that id. If nil, ids are drawn.
+	ClientID func(caller *dcr.Caller) string
+
+	// DeploymentID is the deployment of a tool that the platform deployed at once,
+	// "" for none. It is asked at each answer, before a new client is stored, and
+	// stands in no stored client. If nil, there are none.
+	DeploymentID func(ctx context.Context, client *dcr.Client) (string, error)
+
+	// AccessTokens lets a tool read and update itself with an access token of the
+	// platform too, by the scopes LTIRegistrationScope and, to read,
+	// LTIRegistrationReader. Options.Caller says whose token it is. If false, only
+	// the registration access token will do.
+	AccessTokens bool
+}
+
+// LTI is LTI Dynamic Registration, for learning platforms whose tools register
+// themselves. The numbers are of its sections. It panics where server.Supports
+// leaves out what no tool can do without: the grant types implicit and
+// client_credentials, the response type id_token, private_key_jwt and RS256.
+//
+// What it changes, and why:
+//
+//   - A tool has both grant types, implicit and client_credentials, whatever it
+//     asks for: the text's own example has "implict", and tools copied it (3.6). Of
+//     response_types id_token alone counts, and must be there if they are sent.
+//   - client_name, redirect_uris, initiate_login_uri, jwks_uri and the tool
+//     configuration must be sent. token_endpoint_auth_method is private_key_jwt,
+//     application_type web; both may be left out. Signatures are asymmetric.
+//   - The tool configuration is kept and answered whole, with the members of
+//     vendors and in other languages. Its domain is a host, maybe with a port; its
+//     target_link_uri is https://domain where it is left out; that and those of
+//     its messages are https URLs of the domain or one of secondary_domains, "www."
+//     or not. Each string and list in it has the bounds of Limits, and the
+//     characters of what people read. deployment_id is the platform's to say.
+//   - Scopes that the platform does not support are left out.
+//   - With platform.ClientID, the registration token says the client id (Apply sets
+//     Options.NewClientID); with platform.AccessTokens, access tokens manage the
+//     tool too (it sets ManageAs).
+//
+// Ceilings that the host leaves nil: besides what a tool needs, openid and the
+// scopes of Assignment and Grade Services and of Names and Role Provisioning.
+//
+// Registration tokens (3.4) are those of callerauth.InitialAccessTokens, for one
+// use and an hour, or the platform's own JWTs through Options.Caller. With(
+// [Approval](nil)) lets tools wait for an administrator, with each update too. See
+// [LTIDiscovery] for the platform's openid-configuration.
+func LTI(server dcr.DefaultValidator, platform LTIPlatform) Preset {
+	supports := &server.Supports
+	for _, need := range []struct {
+		list   *[]string
+		values []string
+	}{
+		{&supports.GrantTypes, ltiGrants},
+		{&supports.ResponseTypes, []string{"id_token"}},
+		{&supports.TokenEndpointAuthMethods, []string{"private_key_jwt"}},
+		{&supports.TokenEndpointAuthSigningAlgs, []string{"RS256"}},
+		{&supports.IDTokenSigningAlgs, []string{"RS256"}},
+	} {
+		fill(need.list, need.values...)
+		if missing := without(need.values, *need.list...); len(missing) > 0 {
+			panic("policy: LTI needs " + strings.Join(missing, " and ") + ", which Supports leaves out")
+		}
+	}
+	fill(&supports.Scopes, ltiScopes...)
+	server.AllowHTTPRedirects = false
+	return Preset{
+		Validator: Stack(lti{server, platform},
+			SigningAlgorithms("RS256", "PS256", "ES256", "EdDSA"),
+			AuthMethods(Values{Ceiling: []string{"private_key_jwt"}, Excess: Refuse}),
+			RequireMembers("client_name", "redirect_uris", "initiate_login_uri", "jwks_uri", LTIToolConfiguration),
+		),
+		options: func(opts *dcr.Options) { ltiOptions(opts, platform) },
+	}
+}
+
+var (
+	ltiGrants = []string{"implicit", "client_credentials"}
+	ltiScopes = []string{
+		"openid", "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem", "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly",
+		"https://purl.imsglobal.org/spec/lti-ags/scope/result.readonly", "https://purl.imsglobal.org/spec/lti-ags/scope/score",
+		"https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
+	}
+	toolConfiguration = dcr.NewField[tool](LTIToolConfiguration)
+)
+
+// ltiOptions sets what the platform's decisions need.
+func ltiOptions(opts *dcr.Options, platform LTIPlatform) {
+	if platform.ClientID != nil && opts.NewClientID == nil {
+		opts.NewClientID = func(ctx context.Context, reg *dcr.Registration) (string, error) {
+			id := ""
+			if reg.Caller != nil {
+				id = platform.ClientID(reg.Caller)
+			}
+			switch {
+			case id == "":
+				return dcr.RandomClientID(ctx, reg)
+			case id == reg.Client.ID: // and it is taken
+				return "", dcr.RefuseToken("used up", nil)
+			}
+			return id, nil
+		}
+	}
+	if platform.AccessTokens && opts.ManageAs == nil {
+		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
+			return caller.ClientID != "" && caller.ClientID == client.ID &&
+				(slices.Contains(caller.Scopes, LTIRegistrationScope) || slices.Contains(caller.Scopes, LTIRegistrationReader))
+		}
+	}
+}
+
+type lti struct {
+	dcr.Validator
+	platform LTIPlatform
+}
+
+// DeclaredExtensions adds the tool configuration.
+func (l lti) DeclaredExtensions() []dcr.Extension {
+	return append(slices.Clip(l.Validator.DeclaredExtensions()), toolConfiguration)
+}
+
+// CheckOptions wants what the platform's decisions need.
+func (l lti) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if l.platform.ClientID != nil && opts.NewClientID == nil {
+		return errors.New("LTI has the client id from the registration token; set Options.NewClientID, as Apply does")
+	}
+	if l.platform.AccessTokens && opts.ManageAs == nil && !opts.DisableManagement {
+		return errors.New("LTI has tools manage themselves with access tokens; set Options.ManageAs, as Apply does")
+	}
+	return l.Validator.CheckOptions(opts, store)
+}
+
+// AuthorizeManagement lets an access token that may only read do no more.
+func (l lti) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
+	caller := dcr.CallerFromContext(r.Context())
+	if l.platform.AccessTokens && r.Method != http.MethodGet && caller != nil && caller.ClientID == client.ID &&
+		slices.Contains(caller.Scopes, LTIRegistrationReader) && !slices.Contains(caller.Scopes, LTIRegistrationScope) {
+		return &dcr.Error{Code: dcr.InsufficientScope, Description: "the access token must have the scope " + LTIRegistrationScope, Scope: LTIRegistrationScope, Rule: "policy.lti"}
+	}
+	return l.Validator.AuthorizeManagement(r, client)
+}
+
+// ValidateGrantTypes gives each tool both grants and the one response type.
+func (l lti) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
+	c := reg.Client
+	if len(c.ResponseTypes) > 0 && !slices.Contains(c.ResponseTypes, "id_token") {
+		return refuse("response_types", "lti", "response_types must have id_token")
+	}
+	c.GrantTypes, c.ResponseTypes = slices.Clone(ltiGrants), []string{"id_token"}
+	return l.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// ValidateRedirectURIs knows web applications alone.
+func (l lti) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Client.ApplicationType == "" {
+		reg.Client.ApplicationType = "web"
+	}
+	if reg.Client.ApplicationType != "web" {
+		return refuse("application_type", "lti", "application_type must be web")
+	}
+	return l.Validator.ValidateRedirectURIs(ctx, reg)
+}
+
+// ValidateExtensions judges the tool configuration, and completes it.
+func (l lti) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
+	if err := l.Validator.ValidateExtensions(ctx, reg); err != nil {
+		return err
+	}
+	tool, _, err := toolConfiguration.Get(&reg.Client.Metadata)
+	if err != nil {
+		return err
+	}
+	if err := tool.judge(reg.Limits); err != nil {
+		return err
+	}
+	delete(tool, "deployment_id")
+	if tool.text("target_link_uri") == "" {
+		tool["target_link_uri"], _ = json.Marshal("https://" + tool.text("domain"))
+	}
+	return toolConfiguration.Set(&reg.Client.Metadata, tool)
+}
+
+// ShapeResponse tells the tool where it is deployed.
+func (l lti) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
+	if err := l.Validator.ShapeResponse(ctx, reg, res); err != nil || l.platform.DeploymentID == nil {
+		return err
+	}
+	tool, there, err := toolConfiguration.Get(&res.Metadata)
+	if err != nil || !there {
+		return err
+	}
+	deployment, err := l.platform.DeploymentID(ctx, reg.Client)
+	if err != nil || deployment == "" {
+		return err
+	}
+	tool["deployment_id"], _ = json.Marshal(deployment)
+	return toolConfiguration.Set(&res.Metadata, tool)
+}
