@@ -1,5 +1,6 @@
 // Command reference writes docs/reference from the code: members, rules, statuses and
-// options. A test fails while a page is not what it would write.
+// options; and in the README who the library is tested against. A test fails while a page
+// is not what it would write.
 package main
 
 import (
@@ -7,7 +8,6 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -18,7 +18,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for name, text := range pages {
-		if err := os.WriteFile(filepath.Join("docs", "reference", name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -26,7 +26,7 @@ func main() {
 
 const generated = "\n<!-- Written by go generate; edit the code, or internal/reference. -->\n"
 
-// write returns the pages by their file names; root is the directory of the module.
+// write returns the pages by the names of their files; root is the directory of the module.
 func write(root string) (map[string]string, error) {
 	all, err := rules(root)
 	if err != nil {
@@ -40,8 +40,13 @@ func write(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	readme, err := tested(root)
+	if err != nil {
+		return nil, err
+	}
 	return map[string]string{
-		"members.md": membersPage(members), "rules.md": rulesPage(all), "statuses.md": statusesPage(), "options.md": options,
+		"docs/reference/members.md": membersPage(members), "docs/reference/rules.md": rulesPage(all),
+		"docs/reference/statuses.md": statusesPage(), "docs/reference/options.md": options, "README.md": readme,
 	}, nil
 }
 
