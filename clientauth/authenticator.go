@@ -56,6 +56,22 @@ type Authentication struct {
 	Client      *dcr.Client       // a copy, also where the store shares its own
 	Method      string            // a token_endpoint_auth_method, as the request used it
 	Certificate *x509.Certificate // the one that was presented, to bind tokens to; nil if there was none
+
+	strict bool // as in the Authenticator
+}
+
+// GrantMethod is a word for Method by which to find again, at a refresh, how a grant
+// began, where the token is looked up after the client is authenticated: another word
+// is another method. Before it, call [Authenticator.AuthenticateRefresh].
+func (a *Authentication) GrantMethod() string {
+	return grantMethod(a.Method, a.strict)
+}
+
+func grantMethod(method string, strict bool) string {
+	if !strict && slices.Contains(secretMethods, method) {
+		return "client_secret"
+	}
+	return method
 }
 
 // Authenticate returns which client sends r, whose form it parses, up to 1 MiB of
@@ -138,7 +154,7 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 	if shared {
 		client = client.Clone()
 	}
-	return &Authentication{Client: client, Method: method, Certificate: cert}, nil
+	return &Authentication{Client: client, Method: method, Certificate: cert, strict: a.Strict}, nil
 }
 
 // prove returns the method by which the client showed that it is the one it
@@ -192,7 +208,7 @@ func (a *Authenticator) now() time.Time {
 
 // same reports whether two methods count as one.
 func (a *Authenticator) same(method, other string) bool {
-	return method == other || !a.Strict && slices.Contains(secretMethods, method) && slices.Contains(secretMethods, other)
+	return grantMethod(method, a.Strict) == grantMethod(other, a.Strict)
 }
 
 // methodOf is the method that a client registered (RFC 7591 §2).

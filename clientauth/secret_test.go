@@ -142,6 +142,28 @@ func TestRefreshKeepsTheMethod(t *testing.T) {
 	}
 }
 
+// A grant is found again by a word that basic and post share, unless they are two
+// methods.
+func TestGrantMethod(t *testing.T) {
+	for strict, want := range map[bool]bool{false: true, true: false} {
+		a := newAuthenticator(secretClients(t))
+		a.Strict = strict
+		basic, err := a.Authenticate(post("basic:its+secret", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		byPost := *basic
+		byPost.Method = "client_secret_post"
+		if same := basic.GrantMethod() == byPost.GrantMethod(); same != want {
+			t.Errorf("strict %t: basic and post are the same: %t", strict, same)
+		}
+		byPost.Method = "private_key_jwt"
+		if basic.GrantMethod() == byPost.GrantMethod() {
+			t.Errorf("strict %t: a secret and a key are the same", strict)
+		}
+	}
+}
+
 // The log says of which client and why, the answer does not.
 func TestLog(t *testing.T) {
 	var log strings.Builder

@@ -104,7 +104,11 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 		return refused, fosite.ErrInvalidRequest.WithWrap(err)
 	}
 	refused.Form, refused.State = r.Form, r.Form.Get("state")
-	refused.ResponseMode = fosite.ResponseModeType(r.Form.Get("response_mode"))
+	mode := fosite.ResponseModeType(r.Form.Get("response_mode"))
+	known := answers{}.ResponseModes().Has(mode)
+	if known {
+		refused.ResponseMode = mode
+	}
 	published := c.Published
 	if published == nil {
 		published = c.Store
@@ -131,6 +135,12 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 	}
 	if err != nil {
 		return refused, fosite.ErrServerError.WithWrap(err)
+	}
+	if !known {
+		if refused.RedirectURI, err = url.Parse(granted.RedirectURI); err == nil {
+			refused.Client, err = Client{client, granted.RedirectURI}, fosite.ErrUnsupportedResponseMode
+		}
+		return refused, err
 	}
 	r.Form.Set("scope", strings.Join(granted.Scopes, " "))
 	r.Form["audience"] = granted.Resources

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,7 +20,9 @@ import (
 
 	"github.com/dynreg/dcr"
 	adapter "github.com/dynreg/dcr/adapters/fosite"
+	"github.com/dynreg/dcr/cimd"
 	"github.com/dynreg/dcr/clientauth"
+	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
 )
 
@@ -40,16 +43,21 @@ type world struct {
 
 // newWorld has a confidential client, app-1.
 func newWorld(t *testing.T, clients adapter.Clients) *world {
-	w := &world{T: t, store: memstore.New()}
-	clients.Store = w.store
-	config := &fosite.Config{GlobalSecret: make([]byte, 32)}
+	store := memstore.New()
+	clients.Store = store
+	return newWorldOf(t, store, clients)
+}
+
+func newWorldOf(t *testing.T, store *memstore.Store, clients adapter.Clients) *world {
+	w := &world{T: t, store: store}
+	config := &fosite.Config{GlobalSecret: make([]byte, 32), IDTokenIssuer: issuer}
 	rand.Read(config.GlobalSecret)
 	w.server = server{issuer: issuer, clients: &clients}
 	w.server.provider = compose.Compose(config, &Storage{Kept{storage.NewMemoryStore()}, &clients}, compose.NewOAuth2HMACStrategy(config),
 		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2RefreshTokenGrantFactory,
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2PKCEFactory)
 	clients.Configure(config)
-	senders := &clientauth.Authenticator{Store: w.store}
+	senders := &clientauth.Authenticator{Store: clients.Store}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/authorize", w.server.authorize)
 	mux.Handle("/token", senders.Require(http.HandlerFunc(w.server.token)))
@@ -79,6 +87,16 @@ func (w *world) change(change func(client *dcr.Client)) {
 
 // authorize returns what is sent to the redirect URI.
 func (w *world) authorize(more url.Values) url.Values {
+	recorder := w.get(more)
+	to, err := recorder.Result().Location()
+	if err != nil {
+		w.Fatalf("the answer is a page of status %d: %s", recorder.Code, recorder.Body)
+	}
+	return to.Query()
+}
+
+// get sends an authorization request.
+func (w *world) get(more url.Values) *httptest.ResponseRecorder {
 	query := url.Values{
 		"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"files.read"}, "state": {"12345678"},
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
@@ -88,18 +106,18 @@ func (w *world) authorize(more url.Values) url.Values {
 	}
 	recorder := httptest.NewRecorder()
 	w.handler.ServeHTTP(recorder, httptest.NewRequest("GET", issuer+"/authorize?"+query.Encode(), nil))
-	to, err := recorder.Result().Location()
-	if err != nil {
-		w.Fatalf("the answer is a page of status %d: %s", recorder.Code, recorder.Body)
-	}
-	return to.Query()
+	return recorder
 }
 
 // post sends a form of the client and returns the members of the answer.
 func (w *world) post(path string, form url.Values) map[string]any {
 	form.Set("client_id", "app-1")
 	form.Set("client_secret", "secret")
-	request := httptest.NewRequest("POST", issuer+path, strings.NewReader(form.Encode()))
+	return w.send(httptest.NewRequest("POST", issuer+path, nil), form)
+}
+
+func (w *world) send(request *http.Request, form url.Values) map[string]any {
+	request.Body = io.NopCloser(strings.NewReader(form.Encode()))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	recorder := httptest.NewRecorder()
 	w.handler.ServeHTTP(recorder, request)
@@ -222,6 +240,114 @@ func TestRefreshTokensEnd(t *testing.T) {
 			t.Errorf("after an hour the answer is %v", granted)
 		}
 	})
+}
+
+// A code ends when the client's own lifetime says, and a short one is no less good.
+func TestCodesEnd(t *testing.T) {
+	for lifetime, wants := range map[time.Duration]any{time.Minute: "invalid_grant", 5 * time.Minute: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, adapter.Clients{})
+			w.change(func(client *dcr.Client) { client.AuthorizationCodeLifetime = lifetime })
+			code := w.authorize(nil).Get("code")
+			time.Sleep(2 * time.Minute)
+			if got := w.redeem(code); got["error"] != wants {
+				t.Errorf("after two minutes a code of %v is answered by %v", lifetime, got)
+			}
+		})
+	}
+}
+
+// A client that changed to a weaker method begins a new grant; basic and post are one.
+func TestRefreshWithAnotherMethod(t *testing.T) {
+	for method, wants := range map[string]any{"client_secret_basic": nil, "none": "invalid_client"} {
+		w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
+		granted := w.redeem(w.authorize(nil).Get("code"))
+		w.change(func(client *dcr.Client) { client.TokenEndpointAuthMethod = method })
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted["refresh_token"].(string)}, "client_id": {"app-1"}}
+		r := httptest.NewRequest("POST", issuer+"/token", nil)
+		if method == "client_secret_basic" {
+			r.SetBasicAuth("app-1", "secret")
+		}
+		got := w.send(r, form)
+		if got["error"] != wants {
+			t.Errorf("by %s a refresh is answered by %v", method, got)
+		}
+		w.change(func(client *dcr.Client) { client.TokenEndpointAuthMethod = "client_secret_post" })
+		if wants != nil {
+			if got := w.post("/token", form); got["access_token"] == nil {
+				t.Errorf("the refusal used up the refresh token: %v", got)
+			}
+		}
+	}
+}
+
+// Each authorization response has an iss (RFC 9207), in the mode that was asked for.
+func TestIss(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	for sentence, query := range map[string]url.Values{
+		"a code":                        nil,
+		"a refusal":                     {"code_challenge": {""}},
+		"an unknown response mode":      {"response_mode": {"jwt"}},
+		"a code that is posted":         {"response_mode": {"form_post"}},
+		"a refusal that is posted":      {"response_mode": {"form_post"}, "code_challenge": {""}},
+		"a refusal by fosite":           {"prompt": {"none"}, "state": {"short"}},
+		"a refusal without a state":     {"state": {""}, "code_challenge": {""}},
+		"a request object, not allowed": {"request": {"e30.e30."}, "scope": {"openid files.read"}},
+	} {
+		recorder := w.get(query)
+		to, err := recorder.Result().Location()
+		if query.Get("response_mode") == "form_post" {
+			body := recorder.Body.String()
+			if !strings.Contains(body, `name="iss" value="`+issuer+`"`) || !strings.Contains(body, `name="state" value="12345678"`) {
+				t.Errorf("%s: %d %s", sentence, recorder.Code, body)
+			}
+			continue
+		}
+		if err != nil || to.Query().Get("iss") != issuer || !strings.HasPrefix(to.String(), redirect+"?") {
+			t.Errorf("%s: %d %v", sentence, recorder.Code, to)
+		}
+		if states := to.Query()["state"]; len(states) > 1 || len(states) == 1 && states[0] == "" {
+			t.Errorf("%s: the state is %q", sentence, states)
+		}
+	}
+}
+
+// A client that publishes its metadata goes all the way; once its document says
+// otherwise, its code is refused.
+func TestDocument(t *testing.T) {
+	publisher := dcrtest.NewPublisher(t)
+	id := publisher.Publish("/client.json", []byte(`{"client_name":"Document","redirect_uris":["`+redirect+`"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"files.read"}`))
+	store := memstore.New()
+	published, err := cimd.New(store, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Validator: dcr.DefaultValidator{Supports: supports}, Fetch: publisher.Fetch()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, store, adapter.Clients{Store: published.Known(), Published: published, RefreshWithoutScope: true})
+	code := w.authorize(url.Values{"client_id": {id}}).Get("code")
+	ask := func(form url.Values) map[string]any {
+		form.Set("client_id", id)
+		return w.send(httptest.NewRequest("POST", issuer+"/token", nil), form)
+	}
+	granted := ask(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}})
+	refresh, _ := granted["refresh_token"].(string)
+	if granted = ask(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); granted["access_token"] == nil {
+		t.Fatalf("a refresh is answered by %v", granted)
+	}
+	client, err := store.FindByClientID(t.Context(), id)
+	if err != nil || client.Source != dcr.SourceDocument {
+		t.Fatalf("it has no row: %+v, %v", client, err)
+	}
+	client.Status = dcr.StatusDisabled
+	if err := store.Update(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	refresh, _ = granted["refresh_token"].(string)
+	if got := ask(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); got["error"] != "invalid_client" {
+		t.Errorf("disabled, it is answered by %v", got)
+	}
+	if recorder := w.get(url.Values{"client_id": {id}}); recorder.Code != http.StatusBadRequest {
+		t.Errorf("disabled, its authorization request is answered by %d", recorder.Code)
+	}
 }
 
 // What has changed since a person consented counts.

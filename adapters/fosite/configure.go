@@ -2,6 +2,7 @@ package fosite
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -9,22 +10,30 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
 )
 
-// Configure sets what fosite asks about clients, and adds a handler of token requests
-// and one of introspection. Call it after compose.Compose: its handlers come last.
+// maxCodeLifetime is what RFC 6749 §4.1.2 allows at most.
+const maxCodeLifetime = 10 * time.Minute
+
+// Configure sets what fosite asks about clients and how it refuses authorization
+// requests, and adds a handler of authorization requests, one of token requests and
+// one of introspection. Call it after compose.Compose: its handlers come last.
+// Authorization responses have the IDTokenIssuer of config as their iss (RFC 9207).
 func (c *Clients) Configure(config *fosite.Config) {
 	config.ClientAuthenticationStrategy = c.AuthenticateClient
 	config.ScopeStrategy = fosite.ExactScopeStrategy
 	config.AudienceMatchingStrategy = matchAudience
 	config.EnablePKCEPlainChallengeMethod = false
 	config.GrantTypeJWTBearerCanSkipClientAuth = false
-	config.AuthorizeCodeLifespan = dcr.NewClient().AuthorizationCodeLifetime
+	config.AuthorizeCodeLifespan = maxCodeLifetime                                      // grants has the client's own
 	config.RedirectSecureChecker = func(context.Context, *url.URL) bool { return true } // registration judged it
 	config.RefreshTokenScopes = []string{"offline_access"}
 	if c.RefreshWithoutScope {
 		config.RefreshTokenScopes = []string{}
 	}
+	config.ResponseModeHandlerExtension = answers{config}
+	config.AuthorizeEndpointHandlers.Append(answers{config})
 	config.TokenEndpointHandlers.Append(grants{})
 	config.TokenIntrospectionHandlers.Append(usable{c.Store})
 }
@@ -38,9 +47,56 @@ func matchAudience(resources, audience []string) error {
 	return fosite.ExactAudienceMatchingStrategy(resources, audience)
 }
 
-// grantBegan is when a grant began, among the times of a fosite.Session. It must keep
-// those of token types that it does not know, as fosite's own do.
-const grantBegan fosite.TokenType = "dcr_grant_began"
+// answers adds iss to authorization responses (RFC 9207).
+type answers struct{ *fosite.Config }
+
+// HandleAuthorizeEndpointRequest is of a request that fosite has granted.
+func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, _ fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
+	if a.IDTokenIssuer == "" {
+		return misused("set fosite.Config.IDTokenIssuer, which authorization responses have as iss")
+	}
+	response.AddParameter("iss", a.IDTokenIssuer)
+	return nil
+}
+
+// ResponseModes are those whose refusals fosite leaves to answers: all.
+func (answers) ResponseModes() fosite.ResponseModeTypes {
+	return append(Client{}.GetResponseModes(), fosite.ResponseModeDefault)
+}
+
+// WriteAuthorizeError sends a refusal to the client, where the redirect URI is known
+// to be its own, and else shows it as fosite does.
+func (a answers) WriteAuthorizeError(ctx context.Context, w http.ResponseWriter, request fosite.AuthorizeRequester, err error) {
+	plain := fosite.NewOAuth2Provider(nil, withoutAnswers(a))
+	if !request.IsRedirectURIValid() {
+		plain.WriteAuthorizeError(ctx, w, request, err)
+		return
+	}
+	response := fosite.NewAuthorizeResponse()
+	response.Parameters = fosite.ErrorToRFC6749Error(err).WithExposeDebug(a.GetSendDebugMessagesToClients(ctx)).ToValues()
+	response.AddParameter("iss", a.IDTokenIssuer)
+	if state := request.GetState(); state != "" {
+		response.AddParameter("state", state)
+	}
+	plain.WriteAuthorizeResponse(ctx, w, request, response)
+}
+
+// WriteAuthorizeResponse is never called: fosite knows the modes itself.
+func (answers) WriteAuthorizeResponse(context.Context, http.ResponseWriter, fosite.AuthorizeRequester, fosite.AuthorizeResponder) {
+}
+
+type withoutAnswers struct{ *fosite.Config }
+
+func (withoutAnswers) GetResponseModeHandlerExtension(context.Context) fosite.ResponseModeHandler {
+	return fosite.NewDefaultResponseModeHandler()
+}
+
+// grantBegan is when a grant began and how the client authenticated then, among the
+// times of a fosite.Session. It must keep those of token types that it does not know,
+// as fosite's own do.
+func grantBegan(sender *clientauth.Authentication) fosite.TokenType {
+	return fosite.TokenType("dcr_grant_began_by_" + sender.GrantMethod())
+}
 
 // grants holds token requests to what the client may have now, and refresh tokens to
 // Client.RefreshTokenEnd.
@@ -52,24 +108,31 @@ func (grants) CanHandleTokenEndpointRequest(_ context.Context, request fosite.Ac
 	return request.GetGrantTypes().ExactOne("authorization_code") || request.GetGrantTypes().ExactOne("refresh_token")
 }
 
-func (grants) HandleTokenEndpointRequest(_ context.Context, request fosite.AccessRequester) error {
-	client, ok := request.GetClient().(Client)
-	if !ok {
-		return misused("call Clients.Configure")
+func (grants) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
+	sender := clientauth.FromContext(ctx)
+	if sender == nil {
+		return misused("give NewAccessRequest the context of the request")
 	}
-	now, session := time.Now().UTC(), request.GetSession()
+	client, session, now := sender.Client, request.GetSession(), time.Now().UTC()
 	if request.GetGrantTypes().ExactOne("authorization_code") {
 		scopes, redirect := []string(request.GetRequestedScopes()), request.GetRequestForm().Get("redirect_uri")
-		if redirect != "" && !client.Registered.MatchRedirectURI(redirect) || !slices.Equal(client.Registered.GrantScopes(scopes), scopes) {
+		issued := session.GetExpiresAt(fosite.AuthorizeCode).Add(-maxCodeLifetime)
+		switch {
+		case !now.Before(issued.Add(client.AuthorizationCodeLifetime)):
+			return fosite.ErrInvalidGrant.WithHint("The code has expired.")
+		case redirect != "" && !client.MatchRedirectURI(redirect) || !slices.Equal(client.GrantScopes(scopes), scopes):
 			return fosite.ErrInvalidGrant.WithHint("The client has changed since the code was issued.")
 		}
-		session.SetExpiresAt(grantBegan, now)
+		session.SetExpiresAt(grantBegan(sender), now)
+		if session.GetExpiresAt(grantBegan(sender)).IsZero() {
+			return misused("the fosite.Session must keep the times of all token types")
+		}
 	}
-	began := session.GetExpiresAt(grantBegan)
+	began := session.GetExpiresAt(grantBegan(sender))
 	if began.IsZero() {
-		return misused("the fosite.Session must keep the times of all token types")
+		return fosite.ErrInvalidClient.WithDebug("The grant began with another method of authentication.")
 	}
-	session.SetExpiresAt(fosite.RefreshToken, client.Registered.RefreshTokenEnd(began, now))
+	session.SetExpiresAt(fosite.RefreshToken, client.RefreshTokenEnd(began, now))
 	return nil
 }
 

@@ -34,6 +34,7 @@ var supports = dcr.Capabilities{
 	Scopes:                   []string{"files.read", "files.write", "offline_access"},
 	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
 	TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+	AuthorizationResponseIss: true,
 }
 
 type server struct {
