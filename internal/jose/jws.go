@@ -36,7 +36,7 @@ const (
 var headerLimits = strictjson.Limits{Members: 64, Depth: 8}
 
 // Header is what the protected header says. Keys that come in the token itself
-// (jwk, jku, x5u, x5c) are never looked at.
+// (jwk, jku, x5u) are never looked at, and certificates by Token.Certificates alone.
 type Header struct {
 	Algorithm   string
 	KeyID       string // empty if absent
@@ -62,7 +62,8 @@ func MediaType(typ string) string {
 type Token struct {
 	Header Header
 
-	signed    string // header and payload as they were sent: what the signature is of
+	x5c       strictjson.Value // as it was sent; nil if absent
+	signed    string           // header and payload as they were sent: what the signature is of
 	payload   []byte
 	signature []byte
 }
@@ -86,7 +87,7 @@ func Parse(compact string) (*Token, error) {
 	if t.signature, err = decode(compact[last+1:]); err != nil {
 		return nil, err
 	}
-	if t.Header, err = readHeader(header); err != nil {
+	if err = t.readHeader(header); err != nil {
 		return nil, ErrMalformed
 	}
 	return t, nil
@@ -100,8 +101,9 @@ func decode(part string) ([]byte, error) {
 	return b, nil
 }
 
-func readHeader(data []byte) (h Header, err error) {
-	err = strictjson.ReadObject(data, headerLimits, func(name string, value strictjson.Value) (err error) {
+func (t *Token) readHeader(data []byte) error {
+	h := &t.Header
+	err := strictjson.ReadObject(data, headerLimits, func(name string, value strictjson.Value) (err error) {
 		switch name {
 		case "alg":
 			h.Algorithm, err = value.Text()
@@ -117,13 +119,15 @@ func readHeader(data []byte) (h Header, err error) {
 			var encoded bool
 			encoded, err = value.Bool()
 			h.Critical = h.Critical || !encoded
+		case "x5c":
+			t.x5c = value
 		}
 		return err
 	})
 	if err == nil && h.Algorithm == "" {
 		err = ErrMalformed
 	}
-	return h, err
+	return err
 }
 
 // Unverified returns the payload as anybody may have made it up: good for

@@ -5,6 +5,7 @@ package jwt
 // would not do anyway.
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,6 +100,10 @@ func (t *Token) Verify(keys *jose.KeySet) (payload []byte, wrong *Fault) {
 	}
 	return payload, nil
 }
+
+// Certificates are those that the token is sent with, its signer's first. They are
+// anybody's.
+func (t *Token) Certificates() ([]*x509.Certificate, error) { return t.signed.Certificates() }
 
 // VerifyMAC returns the claims as they were sent, if one of secrets authenticates
 // them.
