@@ -238,6 +238,20 @@ func TestStorageIsHeldToTheLifetime(t *testing.T) {
 	}
 }
 
+// Tokens that a client wants bound to itself are not given to it unbound.
+func TestBoundTokensAreNotServed(t *testing.T) {
+	for name, bind := range map[string]func(client *dcr.Client){
+		"DPoP": func(client *dcr.Client) { client.DPoPBoundAccessTokens = true },
+		"mTLS": func(client *dcr.Client) { client.TLSClientCertificateBoundAccessTokens = true },
+	} {
+		store := memstore.New()
+		register(t, store, bind)
+		if got := redeem(t, start(t, store), nil); got["error"] != "server_error" || got["access_token"] != nil {
+			t.Errorf("%s: the answer is %v", name, got)
+		}
+	}
+}
+
 // The op.Provider by itself authenticates nobody.
 func TestProviderIsNotServed(t *testing.T) {
 	store := memstore.New()

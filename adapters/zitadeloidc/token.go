@@ -195,8 +195,13 @@ func (s *Server) respond(ctx context.Context, client *dcr.Client, request op.IDT
 	return response, err
 }
 
-// accessToken holds the op.Storage to the lifetime of the client's tokens.
+// accessToken holds the op.Storage to the lifetime of the client's tokens. A client
+// whose tokens are bound to it gets none, for these would be anybody's.
 func (s *Server) accessToken(ctx context.Context, client *dcr.Client, request op.TokenRequest, id string, ends time.Time) (*oidc.AccessTokenResponse, error) {
+	if client.DPoPBoundAccessTokens || client.TLSClientCertificateBoundAccessTokens {
+		return nil, oidc.ErrServerError().WithParent(errors.New("zitadeloidc: no tokens are bound to their clients here; " +
+			"leave DPoPSigningAlgs and TLSClientCertificateBoundAccessTokens out of the Capabilities"))
+	}
 	lifetime := time.Until(ends)
 	if lifetime > client.AccessTokenLifetime {
 		return nil, oidc.ErrServerError().WithParent(fmt.Errorf("zitadeloidc: the op.Storage made a token that lives for %v, and those of the client live for %v; "+

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,7 +40,8 @@ func main() {
 	defer stop()
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := run(ctx, parseFlags()); err != nil {
-		log.Fatal("authserver: ", err)
+		fmt.Fprintln(os.Stderr, "authserver:", err)
+		os.Exit(1)
 	}
 }
 
@@ -65,7 +65,7 @@ func parseFlags() *settings {
 	flag.StringVar(&s.certificate, "certificate", "", "serve https with the certificate in this PEM `FILE`")
 	flag.StringVar(&s.key, "key", "", "and the key in this PEM `FILE`")
 	flag.StringVar(&s.database, "db", "sqlite:authserver.db", database.Help)
-	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp, oidc or fapi2 (default what the specifications allow)")
+	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp, oidc or fapi2, whose clients register only (default what the specifications allow)")
 	flag.Func("scopes", "also know these `scopes`, separated by commas, such as mcp,files.read", func(list string) error {
 		s.scopes = strings.Split(list, ",")
 		return nil
@@ -178,6 +178,9 @@ func (s *settings) settle(addr net.Addr) error {
 func (p *provider) instruct() {
 	if p.autoApprove {
 		fmt.Println("WARNING: everybody is signed in as paula, who agrees to everything")
+	}
+	if p.preset == "fapi2" {
+		fmt.Println("WARNING: clients of FAPI 2.0 register, but get no codes: zitadel/oidc takes no pushed requests, and binds no tokens")
 	}
 	fmt.Println("sign in as paula or, for the operators' pages, as olga; password:", p.password)
 	fmt.Println("operators' pages:", p.issuer+adminPath)

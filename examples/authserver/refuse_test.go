@@ -166,6 +166,18 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+// A client of FAPI 2.0 must push its requests, and gets no code without.
+func TestFAPI2RegistersOnly(t *testing.T) {
+	issuer := serve(t, memstore.New(), func(s *settings) { s.preset = "fapi2" })
+	a := register(t, issuer, "private_key_jwt")
+	if a.registered["require_pushed_authorization_requests"] != true || a.registered["dpop_bound_access_tokens"] != true {
+		t.Errorf("registered is %v", a.registered)
+	}
+	if answer, _ := a.code(newBrowser(issuer), oauth2.S256ChallengeOption(oauth2.GenerateVerifier())); answer.Get("error") != "invalid_request" || answer.Get("code") != "" {
+		t.Errorf("the answer is %v", answer)
+	}
+}
+
 // What comes a second time has been stolen, and ends what the first one got.
 func TestTheSecondTime(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
