@@ -49,15 +49,16 @@ var (
 	unitsUntil = time.Date(2022, 8, 31, 0, 0, 0, 0, time.UTC)
 )
 
-// belongsTo reports whether a certificate of Open Finance Brasil is that of
-// the software and its organisation that a statement names.
-func belongsTo(certificate *x509.Certificate, statement claims) bool {
+// belongsTo reports whether a certificate of Open Finance Brasil, or of the one
+// whose organisations have another prefix, is that of the software and its
+// organisation that a statement names.
+func belongsTo(certificate *x509.Certificate, statement claims, prefix string) bool {
 	software, organisation := statement.text("software_id"), statement.text("org_id")
 	if software == "" || organisation == "" || !names(certificate, oidUID, software) {
 		return false
 	}
-	return names(certificate, oidOrganisation, "OFBBR-"+organisation) ||
-		certificate.NotBefore.Before(unitsUntil) && names(certificate, oidUnit, organisation)
+	return names(certificate, oidOrganisation, prefix+organisation) ||
+		prefix == openFinance && certificate.NotBefore.Before(unitsUntil) && names(certificate, oidUnit, organisation)
 }
 
 // names reports whether the subject has an attribute of this type and value,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // BrasilBank is what an institution decides about [OpenFinanceBrasil].
@@ -24,9 +25,20 @@ type BrasilBank struct {
 	Certificate CertificateSource
 
 	// Roles are the scopes of each regulatory role. If nil, those of section
-	// 7.2.
+	// 7.2; Open Insurance must set them.
 	Roles map[string][]string
+
+	// OpenInsurance makes it the profile of Open Insurance Brasil, whose
+	// organisations are named by OPIBR- rather than OFBBR- in certificates. There is
+	// no implicit grant and no self_signed_tls_client_auth, and webhook_uris is a
+	// member: https URLs of public hosts of up to 255 bytes, else
+	// invalid_webhook_uris. If false, it is Open Finance Brasil.
+	OpenInsurance bool
 }
+
+// InvalidWebhookURIs is the code for webhook_uris that will not do in Open
+// Insurance Brasil.
+const InvalidWebhookURIs dcr.Code = "invalid_webhook_uris"
 
 // BrasilRoles returns the scopes of each regulatory role, of section 7.2.
 func BrasilRoles() map[string][]string {
@@ -39,8 +51,9 @@ func BrasilRoles() map[string][]string {
 }
 
 // OpenFinanceBrasil is Dynamic Client Registration of Open Finance Brasil, for
-// institutions. server.Statements names the directory and its keys; it panics
-// without. The numbers are of the profile's sections.
+// institutions, and with bank.OpenInsurance that of Open Insurance Brasil.
+// server.Statements names the directory and its keys; it panics without, and for
+// Open Insurance without bank.Roles. The numbers are of the profile's sections.
 //
 // What it changes, and why:
 //
@@ -79,11 +92,21 @@ func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	if bank.Certificate == nil {
 		bank.Certificate = PeerCertificate
 	}
-	if bank.Roles == nil {
+	grants := []string{"authorization_code", "client_credentials", "refresh_token", "implicit"}
+	methods := []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
+	prefix, rules := openFinance, []Rule(nil)
+	switch {
+	case bank.OpenInsurance && bank.Roles == nil:
+		panic("policy: OpenFinanceBrasil needs BrasilBank.Roles for Open Insurance: the scopes of each role")
+	case bank.OpenInsurance:
+		grants, methods, prefix = grants[:3], methods[:2], openInsurance
+		rules = []Rule{GrantTypes(Values{Ceiling: grants})}
+		server.Extensions = append(slices.Clip(server.Extensions), webhookURIs)
+	case bank.Roles == nil:
 		bank.Roles = BrasilRoles()
 	}
 	supports := &server.Supports
-	fill(&supports.GrantTypes, "authorization_code", "client_credentials", "refresh_token", "implicit")
+	fill(&supports.GrantTypes, grants...)
 	fill(&supports.ResponseTypes, "code id_token", "code")
 	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt", "tls_client_auth")
 	fill(&supports.Scopes, allScopes(bank.Roles)...)
@@ -94,10 +117,10 @@ func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	server.AllowHybridWithoutImplicit = true
 	server.AllowHTTPRedirects = false
 	return Preset{
-		Validator: Stack(brasil{server, bank},
+		Validator: Stack(Stack(brasil{server, bank, prefix}, rules...),
 			SigningAlgorithms("PS256"),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code", "id_token"}}),
-			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}, Excess: Refuse}),
+			AuthMethods(Values{Ceiling: methods, Excess: Refuse}),
 			publicHTTPS(0),
 			RequireMembers("token_endpoint_auth_method"),
 		),
@@ -105,9 +128,24 @@ func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	}
 }
 
+// webhookURIs are where an institution tells a client of Open Insurance what
+// happened.
+var webhookURIs = dcr.NewField[[]string]("webhook_uris").Check(func(uris []string) error {
+	for i, text := range uris {
+		if parsed, err := uri.Parse(text); err != nil || !isPublicHTTPS(&parsed) || len(text) > 255 {
+			return dcr.Errorf(InvalidWebhookURIs, "webhook_uris[%d] must be an https URL of a public host, of 255 bytes at most", i)
+		}
+	}
+	return nil
+})
+
+// What is before the id of an organisation in its certificates.
+const openFinance, openInsurance = "OFBBR-", "OPIBR-"
+
 type brasil struct {
 	dcr.Validator
-	bank BrasilBank
+	bank   BrasilBank
+	prefix string
 }
 
 // ValidateSoftwareStatement holds the verified statement against the
@@ -130,7 +168,7 @@ func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registra
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent")
 	}
 	foreign := refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
-	if err := b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return belongsTo(c, reg.Statement.Claims) }); err != nil {
+	if err := b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return belongsTo(c, reg.Statement.Claims, b.prefix) }); err != nil {
 		return err
 	}
 	return claims(reg.Statement.Claims).checkStanding()
@@ -157,7 +195,7 @@ func (b brasil) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	if err != nil {
 		return err
 	}
-	if certificate == nil || !belongsTo(certificate, storedClaims(client)) {
+	if certificate == nil || !belongsTo(certificate, storedClaims(client), b.prefix) {
 		return &dcr.Error{Code: dcr.InvalidToken, Description: "the token is taken over mutual TLS alone, with a certificate of this client", Rule: "policy.mutual_tls"}
 	}
 	return b.Validator.AuthorizeManagement(r, client)

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,16 +39,16 @@ type brazil struct {
 
 func newBrazil(t *testing.T) *brazil {
 	t.Helper()
-	return newBrazilBy(t, ways["applied"])
+	return newBrazilBy(t, policy.BrasilBank{}, ways["applied"])
 }
 
 // newBrazilBy is an institution that came to the preset in some way.
-func newBrazilBy(t *testing.T, way func(policy.Preset, *dcr.Options)) *brazil {
+func newBrazilBy(t *testing.T, bank policy.BrasilBank, way func(policy.Preset, *dcr.Options)) *brazil {
 	t.Helper()
 	b := &brazil{directory: newPS256()}
 	preset := policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"Open Banking Brasil SSA issuer": dcr.StaticKeys(b.directory.jwks())},
-	}}, policy.BrasilBank{})
+	}}, bank)
 	opts := &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: quiet}
 	opts.Caller = func(*http.Request) (*dcr.Caller, error) { return nil, nil }
 	way(preset, opts)
@@ -243,7 +244,7 @@ func TestBrasilRules(t *testing.T) {
 // good with a certificate of the client's software and organisation alone.
 func TestBrasilManagesByItsCertificate(t *testing.T) {
 	for _, way := range []string{"as Validator", "named by ChoosePolicy", "named by Caller.Policy", "applied", "inside the host's own"} {
-		t.Run(way, func(t *testing.T) { brasilManages(t, newBrazilBy(t, ways[way])) })
+		t.Run(way, func(t *testing.T) { brasilManages(t, newBrazilBy(t, policy.BrasilBank{}, ways[way])) })
 	}
 }
 
@@ -317,4 +318,73 @@ func TestBrasilWithoutACertificate(t *testing.T) {
 	if _, err := judge(t, preset, `{"redirect_uris":["https://www.example.com.br/cb"]}`, nil); err == nil {
 		t.Error("a client without a certificate registers")
 	}
+}
+
+// TestOpenInsuranceBrasil holds what differs from Open Finance, on registration and
+// on update.
+func TestOpenInsuranceBrasil(t *testing.T) {
+	insurer := policy.BrasilBank{OpenInsurance: true, Roles: map[string][]string{"PAGTO": {"openid", "customers", "consents"}}}
+	certificateOf := func(prefix string, issued time.Time) *x509.Certificate {
+		c := certificate(brSoftware, brOrganisation, issued)
+		c.Subject.Names[1].Value = prefix + brOrganisation
+		c.Subject.Names[2].Value = brOrganisation
+		return c
+	}
+	right := certificateOf("OPIBR-", time.Now())
+	hook := func(length int) string {
+		const start = "https://www.example.com.br/"
+		return start + strings.Repeat("x", length-len(start))
+	}
+	for _, c := range []struct {
+		name      string
+		members   object
+		presented *x509.Certificate
+		code      string // "" if it registers
+		has       object // members of the answer
+	}{
+		{"as it should be", nil, right, "", object{"scope": "openid customers consents", "grant_types": []any{"authorization_code", "refresh_token"}, "webhook_uris": nil}},
+		{"the prefix of Open Finance", nil, certificateOf("OFBBR-", time.Now()), "invalid_software_statement", nil},
+		{"no prefix", nil, certificateOf("", time.Now()), "invalid_software_statement", nil},
+		{"the organisation in the unit, long ago", nil, certificateOf("OFBBR-", time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)), "invalid_software_statement", nil},
+		{"the implicit grant alone", object{"grant_types": []string{"implicit"}}, right, "invalid_client_metadata", nil},
+		{"a self-signed certificate", object{"token_endpoint_auth_method": "self_signed_tls_client_auth"}, right, "invalid_client_metadata", nil},
+		{"webhooks", object{"webhook_uris": []string{hook(255)}}, right, "", object{"webhook_uris": []any{hook(255)}}},
+		{"a webhook that is too long", object{"webhook_uris": []string{hook(100), hook(256)}}, right, "invalid_webhook_uris", nil},
+		{"a webhook over http", object{"webhook_uris": []string{"http://www.example.com.br/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on a private address", object{"webhook_uris": []string{"https://10.0.0.1/hook"}}, right, "invalid_webhook_uris", nil},
+		{"webhooks that are no list", object{"webhook_uris": "https://www.example.com.br/hook"}, right, "invalid_client_metadata", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBrazilBy(t, insurer, ways["applied"])
+			update := newBrazilBy(t, insurer, ways["applied"])
+			client := decode(t, update.send(http.MethodPost, endpoint, "", update.request(t, nil, nil), right))
+			body := update.request(t, nil, with(object{"client_id": client["client_id"]}, c.members))
+			answers := map[string]dcrtest.Answer{
+				"registration": b.send(http.MethodPost, endpoint, "", b.request(t, nil, c.members), c.presented),
+				"update":       update.send(http.MethodPut, client["registration_client_uri"].(string), client["registration_access_token"].(string), body, c.presented),
+			}
+			for method, answer := range answers {
+				if c.code != "" {
+					code, err := dcrtest.Refusal(answer)
+					foreign := method == "update" && c.presented != right && code == "invalid_token"
+					if err != nil || code != c.code && !foreign {
+						t.Errorf("%s: %v, %d %s, want %s", method, err, answer.Status, answer.Body, c.code)
+					}
+					continue
+				}
+				members := decode(t, answer)
+				for name, want := range c.has {
+					if answer.Status > 201 || !reflect.DeepEqual(members[name], want) {
+						t.Errorf("%s: %d, %s is %v, want %v", method, answer.Status, name, members[name], want)
+					}
+				}
+			}
+		})
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic without roles")
+		}
+	}()
+	policy.OpenFinanceBrasil(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}, policy.BrasilBank{OpenInsurance: true})
 }
