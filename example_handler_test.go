@@ -219,3 +219,41 @@ func ExampleOptions_events() {
 	// registered dynamic
 	// refused redirect_uris.kind
 }
+
+// What else a host may set: web pages that may register, a team that manages its own
+// clients, secrets that are rotated, kept sealed where a method needs them, and grants
+// that end with their client.
+func ExampleOptions() {
+	sealer, err := dcr.NewAESSealer([]byte("the new key, which has 32 bytes!"), []byte("the old key, which has 32 bytes!"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr",
+		CORS:     dcr.CORS{Origins: []string{"https://portal.example.com"}},
+		ManageAs: func(caller *dcr.Caller, client *dcr.Client) bool {
+			return caller.Subject != "" && caller.Subject == client.RegisteredBy
+		},
+		SecretLifetime: 90 * 24 * time.Hour,
+		RotateSecret:   true,
+		RotationGrace:  24 * time.Hour,
+		Sealer:         sealer,
+		AfterDelete: func(ctx context.Context, client *dcr.Client) error {
+			return nil // end the client's grants and tokens
+		},
+	})
+	fmt.Println(handler.Endpoint(), err)
+	// Output: https://id.example.com/connect/dcr <nil>
+}
+
+// The keys of a client, from its jwks or its jwks_uri, for what is signed by it or
+// encrypted to it. One ClientKeys remembers for all.
+func ExampleClientKeys() {
+	client := dcr.NewClient()
+	client.JWKS = []byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`)
+	var keys dcr.ClientKeys
+	jwks, err := keys.Keys(context.Background(), client, "1")
+	fmt.Println(len(jwks) > 0, err)
+	// Output: true <nil>
+}

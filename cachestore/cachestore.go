@@ -1,4 +1,12 @@
-// Package cachestore remembers clients for the authorize and token endpoints.
+// Package cachestore remembers clients for the authorize and token endpoints, in front
+// of a store that is far away:
+//
+//	cache := cachestore.New(store, nil)                         // for the endpoints
+//	handler, err := dcr.NewHandler(cache.Uncached(), &dcr.Options{…}) // for registration
+//
+// What is changed through the cache, or its Uncached view, is seen at once; what another
+// process changed, after [Options].TTL at the latest. The cache can do besides what the
+// store inside can: count, list, sweep, touch.
 package cachestore
 
 import (

@@ -1,12 +1,16 @@
 package callerauth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/callerauth"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // A pipeline has one secret of its own, from its vault.
@@ -53,4 +57,51 @@ func ExampleIntrospectionVerifier() {
 	// Output:
 	// let in: pipeline
 	// invalid_token: the access token is not valid for this
+}
+
+// Access tokens of a Keycloak, say, for this endpoint and with a scope. The keys are
+// found by the issuer's discovery document.
+func ExampleAccessTokenVerifier() {
+	verifier := &callerauth.AccessTokenVerifier{
+		Issuer:   "https://login.example.com/realms/staff",
+		Audience: "https://id.example.com/connect/dcr",
+		Scopes:   []string{"client:register"},
+	}
+	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr",
+		Caller:   verifier.Authenticate,
+	})
+	fmt.Println(handler != nil, err)
+	// Output: true <nil>
+}
+
+// A token for one registration, which an operator hands out. Only its hash is kept.
+func ExampleInitialAccessTokens() {
+	store := memstore.New()
+	tokens := &callerauth.InitialAccessTokens{Store: store}
+	token, kept, err := tokens.Issue(context.Background(), dcr.InitialAccessToken{
+		Subject: "Partner Ltd", MaxUses: 1, ExpiresAt: time.Now().Add(24 * time.Hour),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler, err := dcr.NewHandler(store, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", Caller: tokens.Authenticate})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		r := httptest.NewRequest("POST", "/connect/dcr", strings.NewReader(`{"redirect_uris":["https://app.example.com/callback"]}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token.Reveal())
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	fmt.Println(tokens.Revoke(context.Background(), kept.Hash))
+	// Output:
+	// 201
+	// 401
+	// <nil>
 }

@@ -1,5 +1,16 @@
 // Package clientauth finds out which client sends a request to the token,
-// revocation, introspection and pushed authorization request endpoints.
+// revocation, introspection and pushed authorization request endpoints:
+//
+//	clients := &clientauth.Authenticator{Store: store, Audience: []string{issuer}}
+//	sender, err := clients.Authenticate(r)
+//	if err != nil {
+//		clientauth.WriteError(w, r, err)
+//		return
+//	}
+//
+// Where a refresh token is exchanged, AuthenticateRefresh holds the client to the method
+// that began the grant. Require is a middleware for endpoints that need no more. Both
+// note that the client is in use, where the store is a [dcr.ClientToucher].
 package clientauth
 
 // RFC 6749 §2.3, RFC 7523 §2.2 and §3, RFC 8705 §2: client authentication.

@@ -1,6 +1,7 @@
 package dcrtest_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -8,7 +9,43 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
 )
+
+// Which clients in the field would get in at this server. In a test of yours,
+// TestClients says it, a subtest a client.
+func ExampleClient_Register() {
+	handler, err := dcr.NewHandler(memstore.New(), policy.MCP(dcr.DefaultValidator{}).With(policy.HTTPSOnly()).Apply(&dcr.Options{
+		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 1000,
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, client := range dcrtest.Clients()[:4] {
+		fmt.Println(client.Name, client.Register(handler) == nil)
+	}
+	// Output:
+	// Claude true
+	// Claude Code false
+	// ChatGPT true
+	// Cursor false
+}
+
+// A store of your own is tested in one line, in its package's test.
+func ExampleTestStore() {
+	var t *testing.T // of func TestMyStore(t *testing.T)
+	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
+		return memstore.New() // a fresh one for each case
+	})
+}
+
+// So is a validator.
+func ExampleTestValidator() {
+	var t *testing.T // of func TestMyValidator(t *testing.T)
+	dcrtest.TestValidator(t, policy.Stack(dcr.DefaultValidator{}, policy.HTTPSOnly()))
+}
 
 // newServer stands for a host's own server, which finds its clients in store.
 func newServer(issuer string, store dcr.ClientConfigurationStore) http.Handler {

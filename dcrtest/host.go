@@ -1,3 +1,10 @@
+// Package dcrtest is what a host tests its own code with.
+//
+//   - [TestStore] tests a store of your own, and whatever it can do besides.
+//   - [TestValidator] finds mistakes in a validator of your own.
+//   - [TestClients] says which clients in the field would get in.
+//   - [TestHost] drives a whole server through the traps at its endpoints.
+//   - [Publisher] serves metadata documents, and misbehaves on demand.
 package dcrtest
 
 import (
