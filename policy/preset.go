@@ -22,6 +22,20 @@ func (p Preset) With(rules ...Rule) Preset {
 	return p
 }
 
+// WithOptions returns the preset with something more for Apply to set: it is how a
+// preset of the host's own says which options go with it. set leaves alone what is
+// not at zero, and sets nothing that is dangerous.
+func (p Preset) WithOptions(set func(opts *dcr.Options)) Preset {
+	inner := p.options
+	p.options = func(opts *dcr.Options) {
+		if inner != nil {
+			inner(opts)
+		}
+		set(opts)
+	}
+	return p
+}
+
 // Apply sets opts.Validator to the preset, and what else the preset says it
 // sets, as far as opts leaves it at zero. It returns opts. What is dangerous,
 // such as AllowAnonymous, it never sets.
