@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,22 +70,72 @@ func floor(keep func(registration) error) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusCreated)
-		w.Write(answer)
+		answered(w, http.StatusCreated, answer)
 	})
 }
 
+// kept are the floor's clients.
+type kept struct {
+	mu      sync.Mutex
+	clients map[string]registration
+}
+
 func openFloor(string) (http.Handler, func(), error) {
-	var mu sync.Mutex
-	clients := make(map[string]registration)
-	return floor(func(client registration) error {
-		mu.Lock()
-		defer mu.Unlock()
-		clients[client.ClientID] = client
-		return nil
-	}), func() {}, nil
+	k := &kept{clients: make(map[string]registration)}
+	mux := http.NewServeMux()
+	mux.Handle("POST /connect/dcr", floor(k.keep))
+	mux.HandleFunc("GET /connect/dcr", k.manage)
+	mux.HandleFunc("PUT /connect/dcr", k.manage)
+	return mux, func() {}, nil
+}
+
+func (k *kept) keep(client registration) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.clients[client.ClientID] = client
+	return nil
+}
+
+// manage answers what is kept of a client, on a PUT after it put the body there,
+// to whom knows its token.
+func (k *kept) manage(w http.ResponseWriter, r *http.Request) {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	hash := sha256.Sum256([]byte(token))
+	k.mu.Lock()
+	client, found := k.clients[r.URL.Query().Get("client_id")]
+	k.mu.Unlock()
+	if !found || subtle.ConstantTimeCompare(hash[:], client.tokenHash[:]) != 1 {
+		http.Error(w, "who is this?", http.StatusUnauthorized)
+		return
+	}
+	if r.Method == http.MethodPut {
+		text, err := io.ReadAll(r.Body)
+		update := client
+		if err == nil {
+			err = json.Unmarshal(text, &update)
+		}
+		if err != nil || update.ClientID != client.ClientID {
+			http.Error(w, "the body is of another client", http.StatusBadRequest)
+			return
+		}
+		client = update
+		k.keep(client)
+	}
+	client.RegistrationAccessToken = token
+	answer, err := json.Marshal(&client)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answered(w, http.StatusOK, answer)
+}
+
+// answered sends an answer.
+func answered(w http.ResponseWriter, status int, answer []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(answer)
 }
 
 func openEmpty(string) (http.Handler, func(), error) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 // turn is the load that one server gets without a break.
 type turn struct {
+	Method      string // POST, or GET and PUT of the client that the connection registered in the last turn of method prepare
 	Address     string
 	Requests    int
 	Connections int
@@ -60,13 +62,21 @@ func generate() error {
 func (t turn) run(connections []*connection) outcome {
 	var left atomic.Int64
 	left.Store(int64(t.Requests))
+	if t.Method == prepare {
+		for _, c := range connections {
+			if c.err = c.prepare(); c.err != nil {
+				return outcome{Error: c.err.Error()}
+			}
+		}
+		return outcome{}
+	}
 	var working sync.WaitGroup
 	started := time.Now()
 	for _, c := range connections {
 		c.latencies, c.err = c.latencies[:0], nil
 		working.Go(func() {
 			for left.Add(-1) >= 0 && c.err == nil {
-				c.err = c.register()
+				_, c.err = c.send(t.Method)
 			}
 		})
 	}
@@ -86,11 +96,15 @@ func (t turn) run(connections []*connection) outcome {
 	return out
 }
 
-// connection is a client that registers again and again.
+// prepare is the method of a turn in which every connection registers the client
+// that it reads and updates in later ones.
+const prepare = "prepare"
+
+// connection is a client that makes one request after the other.
 type connection struct {
 	conn      net.Conn
 	reader    *bufio.Reader
-	request   []byte
+	requests  map[string][]byte // by method
 	latencies []time.Duration
 	err       error
 }
@@ -100,28 +114,57 @@ func dial(address string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := fmt.Appendf(nil, "POST /connect/dcr HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		address, len(body), body)
-	return &connection{conn: conn, reader: bufio.NewReader(conn), request: request}, nil
+	post := wire(http.MethodPost, "/connect/dcr", "", body)
+	return &connection{conn: conn, reader: bufio.NewReader(conn), requests: map[string][]byte{http.MethodPost: post}}, nil
 }
 
-// register makes one request and notes how long it took.
-func (c *connection) register() error {
-	started := time.Now()
-	if _, err := c.conn.Write(c.request); err != nil {
+// wire is a request as it is sent.
+func wire(method, target, token, body string) []byte {
+	text := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: id.example.com\r\n", method, target)
+	if token != "" {
+		text = fmt.Appendf(text, "Authorization: Bearer %s\r\n", token)
+	}
+	if body != "" {
+		text = fmt.Appendf(text, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	return fmt.Appendf(text, "\r\n%s", body)
+}
+
+// prepare registers a client to read and to update.
+func (c *connection) prepare() error {
+	answer, err := c.send(http.MethodPost)
+	if err != nil {
 		return err
+	}
+	var client registration
+	if err := json.Unmarshal(answer, &client); err != nil {
+		return err
+	}
+	_, target, _ := strings.Cut(client.RegistrationClientURI, "id.example.com")
+	update := strings.Replace(body, "{", fmt.Sprintf(`{"client_id":%q,`, client.ClientID), 1)
+	c.requests[http.MethodGet] = wire(http.MethodGet, target, client.RegistrationAccessToken, "")
+	c.requests[http.MethodPut] = wire(http.MethodPut, target, client.RegistrationAccessToken, update)
+	return nil
+}
+
+// send makes one request, notes how long it took and returns the body of the
+// answer.
+func (c *connection) send(method string) ([]byte, error) {
+	started := time.Now()
+	if _, err := c.conn.Write(c.requests[method]); err != nil {
+		return nil, err
 	}
 	answer, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if answer.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the server answered %s: %s", answer.Status, text)
+	if answer.StatusCode > http.StatusCreated {
+		return nil, fmt.Errorf("the server answered a %s with %s: %s", method, answer.Status, text)
 	}
 	c.latencies = append(c.latencies, time.Since(started))
-	return nil
+	return text, nil
 }

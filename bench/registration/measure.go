@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -70,6 +71,7 @@ type server struct {
 	empty    uint64 // the heap without a client
 	clients  int
 	measured []stage // one for each of the sizes
+	managed  map[string][]sample
 }
 
 // stage is what was measured of a server on the way to one number of clients.
@@ -121,8 +123,10 @@ func measure() error {
 		b.reportStage(len(b.running[0].measured) - 1)
 		from = size
 	}
-	b.reportTargets()
-	return nil
+	if err := b.manage(); err != nil {
+		return err
+	}
+	return b.reportGoals()
 }
 
 func (b *bench) stop() {
@@ -151,7 +155,7 @@ func (b *bench) startServer(subject *subject, dir string) error {
 	if err := s.ask("reset", &used); err != nil {
 		return err
 	}
-	if _, err := b.turn(s, warmUp); err != nil {
+	if _, err := b.turn(s, http.MethodPost, warmUp); err != nil {
 		return err
 	}
 	if err := s.ask("reset", &used); err != nil {
@@ -162,21 +166,29 @@ func (b *bench) startServer(subject *subject, dir string) error {
 	return err
 }
 
-// grow registers clients at every server, in turns, until each has size.
+// grow registers clients at every server, in turns, until each has size; from the
+// beginning again, where that gave too few turns.
 func (b *bench) grow(from, size int) error {
-	rounds := max(1, min(b.rounds, (size-from)/shortestTurn))
 	for _, s := range b.running {
 		s.measured = append(s.measured, stage{})
 	}
-	for round := range rounds {
-		for i := range b.running {
-			s := b.running[(i+round)%len(b.running)]
-			sample, err := b.turn(s, (size-s.clients)/(rounds-round))
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+	rounds := max(1, min(b.rounds, (size-from)/shortestTurn))
+	for done := 0; done < b.rounds; done += rounds {
+		if done > 0 {
+			if err := b.regrow(from); err != nil {
+				return err
 			}
-			now := &s.measured[len(s.measured)-1]
-			now.turns = append(now.turns, sample)
+		}
+		for round := range rounds {
+			err := b.eachInTurn(round, func(s *server) error {
+				sample, err := b.turn(s, http.MethodPost, (size-s.clients)/(rounds-round))
+				now := &s.measured[len(s.measured)-1]
+				now.turns = append(now.turns, sample)
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	for _, s := range b.running {
@@ -189,11 +201,65 @@ func (b *bench) grow(from, size int) error {
 	return nil
 }
 
-// turn lets one server register clients.
-func (b *bench) turn(s *server, requests int) (sample, error) {
+// regrow empties every server and registers so many clients, which are not measured.
+func (b *bench) regrow(size int) error {
+	for _, s := range b.running {
+		var used usage
+		if err := s.ask("reset", &used); err != nil {
+			return err
+		}
+		if s.clients = 0; size > 0 {
+			if _, err := b.turn(s, http.MethodPost, size); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// eachInTurn lets every server work, another one first in each round.
+func (b *bench) eachInTurn(round int, work func(*server) error) error {
+	for i := range b.running {
+		s := b.running[(i+round)%len(b.running)]
+		if err := work(s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// manage reads and updates clients, in turns.
+func (b *bench) manage() error {
+	for _, s := range b.running {
+		if s.managed = make(map[string][]sample); s.manages {
+			if _, err := b.turn(s, prepare, 0); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	for round := range b.rounds {
+		for _, method := range []string{http.MethodGet, http.MethodPut} {
+			err := b.eachInTurn(round, func(s *server) error {
+				if !s.manages {
+					return nil
+				}
+				sample, err := b.turn(s, method, 2*shortestTurn)
+				s.managed[method] = append(s.managed[method], sample)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// turn lets one server answer requests.
+func (b *bench) turn(s *server, method string, requests int) (sample, error) {
 	var before, after usage
 	var out outcome
-	order, err := json.Marshal(turn{Address: s.address, Requests: requests, Connections: b.connections})
+	order, err := json.Marshal(turn{Method: method, Address: s.address, Requests: requests, Connections: b.connections})
 	if err != nil {
 		return sample{}, err
 	}
@@ -209,7 +275,9 @@ func (b *bench) turn(s *server, requests int) (sample, error) {
 	if out.Error != "" {
 		return sample{}, errors.New(out.Error)
 	}
-	s.clients += requests
+	if method == http.MethodPost {
+		s.clients += requests
+	}
 	return sample{
 		rate: float64(requests) / out.Elapsed.Seconds(),
 		cpu:  float64((after.CPU - before.CPU).Nanoseconds()) / 1e3 / float64(requests),

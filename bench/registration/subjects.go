@@ -24,15 +24,18 @@ type subject struct {
 	about string
 	floor string // the server that it is compared with
 	open  func(dir string) (http.Handler, func(), error)
+
+	manages bool // it answers GET and PUT
 }
 
 // subjects are the servers in the order of the report.
 var subjects = []subject{
-	{"floor", "net/http, encoding/json, two random values, two SHA-256, a map", "floor", openFloor},
-	{"empty", "net/http and nothing else", "floor", openEmpty},
-	{"memory", "dcr on MemoryStore", "floor", openMemory},
-	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor},
-	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite},
+	{"floor", "net/http, encoding/json, two random values, two SHA-256, a map", "floor", openFloor, true},
+	{"empty", "net/http and nothing else", "floor", openEmpty, false},
+	{"memory", "dcr on memstore", "floor", openMemory, true},
+	{"quiet", "dcr on memstore without events", "floor", openQuiet, true},
+	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor, false},
+	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite, false},
 }
 
 func find(name string) *subject {
@@ -52,27 +55,37 @@ func subjectNames() (names []string) {
 }
 
 // newHandler returns the library's handler as an OpenID Connect server has it.
-func newHandler(store dcr.ClientConfigurationStore) (http.Handler, error) {
+func newHandler(store dcr.ClientConfigurationStore, events func(context.Context, dcr.Event)) (http.Handler, error) {
 	return dcr.NewHandler(store, &dcr.Options{
+		Events:         events,
 		Endpoint:       "https://id.example.com/connect/dcr",
 		AllowAnonymous: true,
 		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Validator: dcr.DefaultValidator{
-			Supports: dcr.Capabilities{
-				GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
-				TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
-				Scopes:                   []string{"openid", "profile", "email", "offline_access"},
-				IDTokenSigningAlgs:       []string{"RS256"},
-			},
-			DefaultScopes: []string{"openid", "profile"},
-		},
+		Validator:      validator,
 	})
 }
 
-func openMemory(string) (http.Handler, func(), error) {
+// validator is the policy of an OpenID Connect server.
+var validator = dcr.DefaultValidator{
+	Supports: dcr.Capabilities{
+		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+		Scopes:                   []string{"openid", "profile", "email", "offline_access"},
+		IDTokenSigningAlgs:       []string{"RS256"},
+	},
+	DefaultScopes: []string{"openid", "profile"},
+}
+
+func openMemory(string) (http.Handler, func(), error) { return inMemory(nil) }
+
+func openQuiet(string) (http.Handler, func(), error) {
+	return inMemory(func(context.Context, dcr.Event) {})
+}
+
+func inMemory(events func(context.Context, dcr.Event)) (http.Handler, func(), error) {
 	store := memstore.New()
 	store.Limit = 1 << 30
-	handler, err := newHandler(store)
+	handler, err := newHandler(store, events)
 	return handler, func() {}, err
 }
 
@@ -85,6 +98,6 @@ func openSQLite(dir string) (http.Handler, func(), error) {
 	if err := store.Migrate(context.Background()); err != nil {
 		return nil, nil, err
 	}
-	handler, err := newHandler(store)
+	handler, err := newHandler(store, nil)
 	return handler, func() { store.Close(); db.Close() }, err
 }
