@@ -21,8 +21,8 @@ import (
 //     503 and a Retry-After, since an outage is never taken for a refusal.
 //
 // It serves as Options.Caller, or in front of a [Handler] by [Require].
-// Package callerauth has some, and what a
-// session, a client certificate or a gateway vouches for takes five lines:
+// Package callerauth has some. One for a session, a client certificate or a gateway
+// takes five lines:
 //
 //	func gateway(r *http.Request) (*dcr.Caller, error) {
 //		if user := r.Header.Get("X-Authenticated-User"); user != "" {
@@ -105,7 +105,7 @@ func (reg *Registration) charged(ctx context.Context, costs []Allowance) []Allow
 	return costs
 }
 
-// AnyOf is the Authenticator of whoever one of the given ones lets in, tried
+// AnyOf is the Authenticator that lets in what one of the given ones does, tried
 // in order. A bearer token that none of them recognises is invalid; one that
 // one of them could not judge, for an outage, is not, but is no hindrance to
 // the others either. AnyOf panics on nil.
@@ -173,14 +173,14 @@ func weight(err error) int {
 	return 3
 }
 
-// Require returns a middleware that lets through whom the Authenticator lets
-// in, with the [Caller] in the context for the handler behind it. Anybody else
+// Require returns a middleware that lets through those that the Authenticator
+// admits, with the [Caller] in the context for the handler behind it. Anybody else
 // is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
 // 6750 §3. Put it in front of POST alone: the registration access tokens of
-// the other methods are none of the host's. Where what it is put in front of is
-// a [Handler] itself, Options.CORS of that lets pages read the refusals too, its
-// Options.Events is told of them, and Options.Open is asked first; elsewhere
-// [LogEvents] tells slog.Default.
+// the other methods are not the host's. Directly in front of a [Handler], it answers
+// refusals under that handler's Options.CORS, tells them to its Options.Events, and asks
+// its Options.Open first; elsewhere refusals are logged to slog.Default, as [LogEvents]
+// has it.
 //
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 //	mux.Handle("/connect/dcr", handler)

@@ -38,7 +38,7 @@ type Capabilities struct {
 	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code; none where GrantTypes lacks authorization_code.
 	TokenEndpointAuthMethods     []string `json:"token_endpoint_auth_methods_supported"`            // If nil, client_secret_basic and none.
 	Scopes                       []string `json:"scopes_supported"`                                 // If nil, none. AnyScope admits any.
-	ResponseModes                []string `json:"response_modes_supported"`                         // Switches response_modes on.
+	ResponseModes                []string `json:"response_modes_supported"`                         // What response_modes may list; if nil, that member is off.
 	TokenEndpointAuthSigningAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported"` // If nil, RS256, PS256, ES256, EdDSA, and HS256 for client_secret_jwt.
 
 	// OpenID Connect. Either of the first two switches OpenID Connect on.

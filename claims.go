@@ -367,7 +367,7 @@ func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent 
 	switch {
 	case f.Name == "scope":
 		return within(strings.Fields(c.Scope), strings.Fields(s.Scope))
-	case f.Name == "jwks" && !absent: // what is beside its keys is not kept
+	case f.Name == "jwks" && !absent: // nothing but its keys is kept
 		keys, err := jose.CheckClientKeys(s.JWKS, reg.Limits.effective().Keys)
 		return err == nil && bytes.Equal(keys.Set, c.JWKS)
 	case f.Name == "response_types":

@@ -73,7 +73,7 @@ const (
 type Client struct {
 	ID                 string   `json:"client_id"`
 	Metadata                    // the effective metadata
-	Secrets            []Secret `json:"secrets"`             // hashes; more than one only during a rotation's grace window, or beside a sealed form
+	Secrets            []Secret `json:"secrets"`             // hashes; more than one only during a rotation's grace window, or next to a sealed form
 	RegistrationTokens []Secret `json:"registration_tokens"` // hashes; more than one only during a rotation's grace window
 
 	// Settings that the server owns, in the terms of Duende IdentityServer. A
@@ -84,7 +84,7 @@ type Client struct {
 	AllowRememberConsent                  bool                   `json:"allow_remember_consent"`          // default true
 	ConsentLifetime                       time.Duration          `json:"consent_lifetime"`                // zero: as long as it is remembered
 	AllowOfflineAccess                    bool                   `json:"allow_offline_access"`            // whether refresh tokens are issued; only with the refresh_token grant
-	OfflineAccessRefused                  bool                   `json:"offline_access_refused"`          // the host took offline access away, which an update must not bring back
+	OfflineAccessRefused                  bool                   `json:"offline_access_refused"`          // the host took offline access away: no update brings it back
 	AccessTokenType                       AccessTokenType        `json:"access_token_type"`               // default AccessTokenJWT
 	AccessTokenLifetime                   time.Duration          `json:"access_token_lifetime"`           // default 1 hour
 	IdentityTokenLifetime                 time.Duration          `json:"identity_token_lifetime"`         // default 5 minutes
@@ -173,7 +173,7 @@ func NewClient() *Client {
 
 var clientDefaults = *NewClient()
 
-// clientFields is the description of the stored form beside the metadata.
+// clientFields is the description of the stored form, less the metadata.
 var clientFields = record.Describe[Client]()
 
 // Clone returns a copy that shares nothing with c.

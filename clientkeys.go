@@ -38,7 +38,7 @@ var (
 // objects, and to which the server encrypts. A set behind jwks_uri is fetched
 // through the guarded client, by one request however many ask at once, kept for
 // as long as its server says (from a minute to a day, else for 15 minutes), and
-// fetched anew for an unknown key id, though not again within Floor once that
+// fetched again for an unknown key id, though not again within Floor once that
 // found nothing. While its server is down it serves on for an hour. So is a set
 // behind a declared key source, see [Field.KeySource]. The zero value is ready to
 // use; do not change it after the first use.
@@ -55,7 +55,7 @@ type ClientKeys struct {
 	Verify func(ctx context.Context, url string, document []byte) (jwks []byte, err error)
 
 	Fetch   *GuardedClient   // if nil, that of Validator, else one with the defaults
-	Floor   time.Duration    // between two fetches that do not find the key id they were made for; if zero, 1 minute
+	Floor   time.Duration    // least time before a set is fetched again after a fetch that did not find its key id; if zero, 1 minute
 	Entries int              // sets kept, those used last; if zero, 1,024
 	MaxKeys int              // in one set; if zero, 32
 	Now     func() time.Time // if nil, time.Now
@@ -67,7 +67,7 @@ type ClientKeys struct {
 }
 
 // Keys returns the client's JSON Web Key Set. kid is the key that is looked
-// for, so that a set which lacks it can be fetched anew; "" asks for any. The
+// for, so that a set which lacks it can be fetched again; "" asks for any. The
 // set may still lack it: that key is then unknown. The error is
 // [ErrNoClientKeys], [ErrClientKeysUnavailable] or that of ctx.
 func (k *ClientKeys) Keys(ctx context.Context, client *Client, kid string) (jwks []byte, err error) {

@@ -15,14 +15,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// RandomClientID returns 32 hexadecimal digits, the default of Options.NewClientID:
-// a UUID of version 8 (RFC 9562 §5.8) without hyphens, which some clients encode and
-// some hosts do not decode (RFC 6749 §2.3.1). It has five random bits, the time in milliseconds, and 74 random
-// bits. A client id is public and need not be unguessable, only unique; this one
-// tells no more than client_id_issued_at does. In the index of a database, new
-// ids land in 32 places that are always at hand: not all in one, where those who
-// write at once wait for each other, and not anywhere, which reads a page of the
-// disk for each.
+// RandomClientID returns 32 hexadecimal digits: a UUID of version 8 (RFC 9562 §5.8)
+// without its hyphens. It is the default of Options.NewClientID.
+//
+// The id has five random bits, the time in milliseconds, and 74 random bits. It is
+// unique, and like every client id it is public; the time in it is that of
+// client_id_issued_at. There are no hyphens because some clients percent-encode them and
+// some servers do not decode that (RFC 6749 §2.3.1). The five bits in front spread new
+// ids over 32 places of a database index, which stay in memory: with one place, writers
+// would wait for each other, and with random ones, each write would read a page.
 func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
 	const timeBits = 43 // until the year 2248
 	id, err := uuid.NewRandom()

@@ -91,8 +91,8 @@ import (
 // Registration is one registration or update in progress: what the steps of a
 // [Validator] and the hooks of [Options] work on.
 type Registration struct {
-	Request      *Request           // as sent; steps read it and never change it; nil on a read or delete
-	Client       *Client            // the effective client under construction: steps judge and correct it
+	Request      *Request           // as sent, for what is in no member; steps never change it, and judge Client instead; nil on a read or delete
+	Client       *Client            // the client as it will be, with defaults and a statement's claims: what steps judge and correct
 	Previous     *Client            // the stored client on an update, nil on a registration
 	Capabilities Capabilities       // what the outermost validator supports: the one thing steps measure against; its lists are the host's, never written to
 	Statement    *SoftwareStatement // the verified software statement, nil if there is none

@@ -38,7 +38,7 @@ func isStatic(source KeySource) bool {
 // http.DefaultClient.
 //
 // The set is kept for as long as its server says, within a minute and a day,
-// or for 15 minutes. A kid that it lacks fetches it anew, so that a rotation
+// or for 15 minutes. A kid that it lacks fetches it again, so that a rotation
 // shows at once; once that was in vain, not again for a minute, whatever kids
 // strangers make up. Any number of requests share one fetch, and while the
 // server is down the last set serves on for an hour.

@@ -159,7 +159,7 @@ func unwritten(err error) error {
 // that is authorised against that. Where another write wins the race, so it is
 // against what that one left. letIn is the client for which the request was let
 // in before its body was read, nil where it has none; another client that has
-// the id by now is none of its business, whoever may manage both.
+// the id by now is none of its business, no matter who may manage both.
 func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
 	for attempt := 0; ; attempt++ {
 		access, err := h.authorize(r, clientID)

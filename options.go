@@ -11,8 +11,11 @@ import (
 	"time"
 )
 
-// Options configures a [Handler]. Everything but Endpoint has a default.
+// Options configures a [Handler]. Everything but Endpoint has a default. The fields stand
+// in five groups: the endpoint, who may register and manage, credentials, hooks, bounds.
 type Options struct {
+	// The endpoint: where it is, and what it speaks.
+
 	// Endpoint is the absolute public URL of the registration endpoint, e.g.
 	// https://id.example.com/connect/dcr: what clients see, whatever path the
 	// handler is mounted at. Required; https unless its host is loopback,
@@ -38,34 +41,21 @@ type Options struct {
 	// registered with. If nil, CallerPolicy.
 	ChoosePolicy func(r *http.Request, caller *Caller) (string, error)
 
-	// AllowAnonymous lets clients register without a Caller. If false, they
-	// get 401.
-	AllowAnonymous bool
+	// Decoders turn bodies into JSON, by media type; a body of any other type
+	// gets 415, application/json among them unless PlainJSON is here for it. If
+	// nil, only application/json is taken. A policy that has Decoders of its own
+	// takes bodies by those alone.
+	Decoders map[string]Decoder
 
-	// Caller says who asks for a registration, as an [Authenticator] does: nil
-	// for nobody, an [*Error] to refuse; any other error is an outage and gets 503.
-	// A bearer token that it does not recognise is refused too. The Caller is in the
-	// context of the hooks and the store. If nil, CallerFromContext.
-	Caller func(*http.Request) (*Caller, error)
+	// CORS says which web pages may call the endpoints. The zero value lets
+	// none. Require answers by it too, where it is right in front.
+	CORS CORS
 
-	// ManageAs lets a Caller read, update and delete a client without its
-	// registration access token, where it returns true. If nil, no Caller may.
-	ManageAs func(caller *Caller, client *Client) bool
-
-	// ManageClient is asked about every GET, PUT and DELETE that a registration
-	// access token or ManageAs let through, before anything is answered or
-	// written: whether, say, the certificate of the connection is the client's. An
-	// [*Error] refuses; any other error is the server's. It is asked about a PUT
-	// before the body is read, which it does not do, and again about the client
-	// as it is stored then. If nil, it lets all through.
-	ManageClient func(r *http.Request, client *Client) error
-
-	// ManageByCallerOnly issues no registration access tokens and takes none,
-	// not even those of clients that have one from before: clients are managed by
-	// the Callers that ManageAs lets, and by nobody else. Answers have no
-	// registration_client_uri either. DefaultValidator has the same switch for
-	// the clients of one policy.
-	ManageByCallerOnly bool
+	// Documents says whether clients that publish their metadata (OAuth Client ID
+	// Metadata Document) are taken now, as cimd.Store.Advertised does: while it
+	// does, Discovery has client_id_metadata_document_supported. If nil, as
+	// Capabilities say.
+	Documents func(ctx context.Context) bool
 
 	// DisableManagement takes RFC 7592 away: no registration access tokens,
 	// 405 for everything but POST. Nothing can be rotated then.
@@ -80,6 +70,18 @@ type Options struct {
 	// client_secret_expires_at and client_id_issued_at), where each has the value
 	// that the client was answered. If false, they are refused.
 	TolerantUpdate bool
+
+	// Who may register, and manage.
+
+	// AllowAnonymous lets clients register without a Caller. If false, they
+	// get 401.
+	AllowAnonymous bool
+
+	// Caller says who asks for a registration, as an [Authenticator] does: nil
+	// for nobody, an [*Error] to refuse; any other error is an outage and gets 503.
+	// A bearer token that it does not recognise is refused too. The Caller is in the
+	// context of the hooks and the store. If nil, CallerFromContext.
+	Caller func(*http.Request) (*Caller, error)
 
 	// Open is asked at every POST, before anything else is looked at, and by
 	// Discovery, whether clients may register now. While they may not, everybody
@@ -102,44 +104,26 @@ type Options struct {
 	// unless the host's proxy sets it. If nil, nothing is kept.
 	Origin func(r *http.Request) string
 
-	// CORS says which web pages may call the endpoints. The zero value lets
-	// none. Require answers by it too, where it is right in front.
-	CORS CORS
+	// ManageAs lets a Caller read, update and delete a client without its
+	// registration access token, where it returns true. If nil, no Caller may.
+	ManageAs func(caller *Caller, client *Client) bool
 
-	// Documents says whether clients that publish their metadata (OAuth Client ID
-	// Metadata Document) are taken now, as cimd.Store.Advertised does: while it
-	// does, Discovery has client_id_metadata_document_supported. If nil, as
-	// Capabilities say.
-	Documents func(ctx context.Context) bool
+	// ManageClient is asked about every GET, PUT and DELETE that a registration
+	// access token or ManageAs let through, before anything is answered or
+	// written: whether, say, the certificate of the connection is the client's. An
+	// [*Error] refuses; any other error is the server's. It is asked about a PUT
+	// before the body is read, which it does not do, and again about the client
+	// as it is stored then. If nil, it lets all through.
+	ManageClient func(r *http.Request, client *Client) error
 
-	// SecretLifetime is how long a client secret is valid. If zero, forever,
-	// and client_secret_expires_at is 0. An update renews an expired secret.
-	SecretLifetime time.Duration
+	// ManageByCallerOnly issues no registration access tokens and takes none,
+	// not even those of clients that have one from before: clients are managed by
+	// the Callers that ManageAs lets, and by nobody else. Answers have no
+	// registration_client_uri either. DefaultValidator has the same switch for
+	// the clients of one policy.
+	ManageByCallerOnly bool
 
-	// RotateRegistrationToken gives a client a new registration access token
-	// with every update. The old one is valid until the new one is used, or
-	// for RotationGrace; an update by it rotates nothing again.
-	RotateRegistrationToken bool
-
-	// RotateSecret gives a client a new secret with every update, but not with
-	// one by a registration access token that was rotated away. The old one is
-	// valid for RotationGrace.
-	RotateSecret bool
-
-	// RotationGrace is how long what was rotated away stays valid, so that a
-	// lost answer locks nobody out. If zero, 1 hour.
-	RotationGrace time.Duration
-
-	// Sealer keeps client secrets themselves, encrypted, for clients whose
-	// method or algorithms need them (client_secret_jwt, HS256 …). If nil,
-	// such registrations are refused.
-	Sealer Sealer
-
-	// SealAllSecrets keeps every client secret sealed beside its hash, for hosts
-	// that compare or answer secrets themselves: Client.OpenSecrets returns them. It
-	// needs Sealer, and changes nothing about secrets that were issued before. If
-	// false, only the secrets that symmetric algorithms need are kept.
-	SealAllSecrets bool
+	// Credentials.
 
 	// NewClientID makes a client's identifier, of printable ASCII (RFC 6749 A.1),
 	// without a slash where ClientURI has it in the path. It is none that begins
@@ -153,6 +137,37 @@ type Options struct {
 	// NewClientSecret makes a client's secret and the form in which it is
 	// kept. If nil, RandomClientSecret.
 	NewClientSecret func(ctx context.Context, reg *Registration) (Plaintext, Secret, error)
+
+	// SecretLifetime is how long a client secret is valid. If zero, forever,
+	// and client_secret_expires_at is 0. An update renews an expired secret.
+	SecretLifetime time.Duration
+
+	// RotateSecret gives a client a new secret with every update, but not with
+	// one by a registration access token that was rotated away. The old one is
+	// valid for RotationGrace.
+	RotateSecret bool
+
+	// RotateRegistrationToken gives a client a new registration access token
+	// with every update. The old one is valid until the new one is used, or
+	// for RotationGrace; an update by it rotates nothing again.
+	RotateRegistrationToken bool
+
+	// RotationGrace is how long what was rotated away stays valid, so that a
+	// lost answer locks nobody out. If zero, 1 hour.
+	RotationGrace time.Duration
+
+	// Sealer keeps client secrets themselves, encrypted, for clients whose
+	// method or algorithms need them (client_secret_jwt, HS256 …). If nil,
+	// such registrations are refused.
+	Sealer Sealer
+
+	// SealAllSecrets keeps every client secret sealed next to its hash, for hosts
+	// that compare or answer secrets themselves: Client.OpenSecrets returns them. It
+	// needs Sealer, and changes nothing about secrets that were issued before. If
+	// false, only the secrets that symmetric algorithms need are kept.
+	SealAllSecrets bool
+
+	// Hooks.
 
 	// ModifyResponse may edit an answer of status 200 or 201. It runs before
 	// the client is stored, so that refusing here leaves nothing. It may edit
@@ -185,6 +200,16 @@ type Options struct {
 	// function WriteError.
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
+	// Logger gets what went wrong on our side and, at debug level, requests whose
+	// client went away; never a body or a secret. What else happens, Events is told,
+	// which logs here too if it is nil. If nil, slog.Default.
+	Logger *slog.Logger
+
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+
+	// Bounds.
+
 	// MaxClients bounds how many clients the store holds: beyond it, the oldest
 	// client that was never used makes room, as EvictAfter says, or a registration
 	// gets 503. Nothing but registration asks it. The store must be a ClientCounter.
@@ -203,12 +228,6 @@ type Options struct {
 	// is no ClientEvictor evicts nobody, and a positive EvictAfter is refused there.
 	EvictAfter time.Duration
 
-	// Decoders turn bodies into JSON, by media type; a body of any other type
-	// gets 415, application/json among them unless PlainJSON is here for it. If
-	// nil, only application/json is taken. A policy that has Decoders of its own
-	// takes bodies by those alone.
-	Decoders map[string]Decoder
-
 	// MaxBodyBytes bounds a request's body. If zero, 64 KiB.
 	MaxBodyBytes int64
 
@@ -218,14 +237,6 @@ type Options struct {
 	// StoreTimeout bounds a read of the store, and a write to it, which outlives
 	// a cancelled request. If zero, 10 seconds.
 	StoreTimeout time.Duration
-
-	// Logger gets what went wrong on our side and, at debug level, requests whose
-	// client went away; never a body or a secret. What else happens, Events is told,
-	// which logs here too if it is nil. If nil, slog.Default.
-	Logger *slog.Logger
-
-	// Now is the clock. If nil, time.Now.
-	Now func() time.Time
 }
 
 const (

@@ -379,7 +379,7 @@ func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
 	return nil
 }
 
-// keepSingle takes a client back that was stored beside another one of its
+// keepSingle takes a client back that was stored next to another one of its
 // statement.
 func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	refused := h.checkSingle(ctx, reg)

@@ -20,7 +20,7 @@ import (
 type Request struct {
 	Metadata                              // every member that was understood; unknown ones are in Extra
 	SoftwareStatement string              // compact JWS (RFC 7591 §2.3), not yet verified
-	ClientID          string              // sent back on an update (RFC 7592 §2.2); ignored on a registration
+	ClientID          string              // as sent: an update must send it back (RFC 7592 §2.2), a registration leaves it to NewClientID
 	ClientSecret      Plaintext           // sent back on an update; ignored on a registration
 	Choices           map[string][]string // RP Metadata Choices: lists of alternatives by member name
 	Raw               json.RawMessage     // the whole body

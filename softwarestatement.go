@@ -158,7 +158,7 @@ func (reg *Registration) recordStatement() {
 }
 
 // StatementRequirer is a [Validator], or part of one, that may demand a software
-// statement in a way of its own, beside StatementVerifier.Required: then no
+// statement in a way of its own, besides StatementVerifier.Required: then no
 // stranger registers, and [Handler.Warnings] says nothing of strangers.
 type StatementRequirer interface {
 	// RequiresStatement reports whether no client registers without a statement.
@@ -209,7 +209,7 @@ func (c *statementClaims) read(name string, value strictjson.Value) error {
 	return c.request.member(name, asClaimed(name, value))
 }
 
-// statement returns what was read, with the registered claims beside it.
+// statement returns what was read, with the registered claims with it.
 func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement, error) {
 	request := c.request
 	if err := c.verifier.readMapped(c.all, request); err != nil {

@@ -318,7 +318,7 @@ func (h *Handler) Warnings() []string {
 	return warnings
 }
 
-// letsStrangersIn reports whether somebody registers of whom nobody knows
+// letsStrangersIn reports whether somebody may register who is not known to anybody
 // anything.
 func (h *Handler) letsStrangersIn() bool {
 	if !h.opts.AllowAnonymous {

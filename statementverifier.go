@@ -30,7 +30,7 @@ type StatementVerifier struct {
 	Required bool
 
 	// RequiredOnUpdate refuses updates without a statement, and judges one that
-	// is sent back anew. If false, the stored one stays in force.
+	// is sent back again. If false, the stored one stays in force.
 	RequiredOnUpdate bool
 
 	// Algorithms are the signature algorithms to accept; none and the

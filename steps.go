@@ -337,7 +337,9 @@ func (reg *Registration) checkRequestObjects() error {
 	return nil
 }
 
-// ValidateTokens settles sender constraining and authorization details types.
+// ValidateTokens refuses sender-constrained tokens with a response type that sends tokens
+// through the browser, and authorization_details_types that the server does not support.
+// Token types and lifetimes are settings of the server: a policy judges them here.
 func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration) error {
 	if err := reg.checkSenderConstraint(); err != nil {
 		return err

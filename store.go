@@ -157,10 +157,10 @@ type ClientCounter interface {
 // as never used, and SweepRule.NeverActivatedBefore deletes those that are in use
 // every day.
 type ClientToucher interface {
-	// TouchClient notes that the client was used at the given time: it moves
-	// LastUsedAt forward and sets ActivatedAt on the first use, without a new
-	// Revision. A store may leave out a move shorter than its throttle, and
-	// takes a time in the future, from a host whose clock is fast, for now.
+	// TouchClient notes that the client was used at the given time. It moves
+	// LastUsedAt forward, never back, and sets ActivatedAt on the first use. The
+	// client gets no new Revision, so that no Update fails for it. A store may skip a
+	// move that is shorter than its throttle; it takes a time in the future for now.
 	// ErrClientNotFound says that there is no such client.
 	TouchClient(ctx context.Context, clientID string, at time.Time) error
 }
@@ -195,9 +195,10 @@ func NoteConsent(ctx context.Context, store ClientConfigurationStore, clientID, 
 }
 
 // SweepRule says which clients a sweep deletes: those to which any of its
-// conditions applies. A zero condition applies to none. The first two ask when a
-// client was used, which a store knows from [ClientToucher] and [ConsentNoter]
-// alone: set them only where the host's endpoints call one of these.
+// conditions applies; a zero one applies to none. NeverActivatedBefore and IdleBefore
+// ask when a client was used. A store knows that from [ClientToucher] and [ConsentNoter]
+// alone: without their calls from the host's endpoints, every client looks unused, and
+// these two delete clients that are in use.
 type SweepRule struct {
 	NeverActivatedBefore time.Time // active, created before this time and never touched
 	IdleBefore           time.Time // last touched before this time
@@ -408,7 +409,7 @@ var (
 	ErrTokenUsedUp   = errors.New("dcr: initial access token is used up or expired")
 )
 
-// InitialAccessToken is an initial access token at rest: what whoever bears it
+// InitialAccessToken is an initial access token at rest: what its bearer
 // may register, and how often.
 type InitialAccessToken struct {
 	Hash      string    `json:"hash"`                // SHA-256 of the token, base64url; names the token

@@ -22,7 +22,7 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// AccessTokenVerifier lets in whoever bears a JWT access token (RFC 9068) of
+// AccessTokenVerifier lets in the bearers of a JWT access token (RFC 9068) of
 // one authorization server. Its method Authenticate is an [dcr.Authenticator]. Set
 // Issuer and Audience; do not copy or change it after the first use.
 //
@@ -245,7 +245,7 @@ func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
 	return err
 }
 
-// rfc9068Claims are those that RFC 9068 §2.2 requires beside iss, aud and exp.
+// rfc9068Claims are those that RFC 9068 §2.2 requires besides iss, aud and exp.
 var rfc9068Claims = []string{"sub", "client_id", "iat", "jti"}
 
 // bearer finishes the caller.

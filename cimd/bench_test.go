@@ -10,7 +10,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// BenchmarkFind: what a look-up of a fresh document costs, beside that of a client
+// BenchmarkFind: what a look-up of a fresh document costs, next to that of a client
 // that registered.
 func BenchmarkFind(b *testing.B) {
 	publisher := dcrtest.NewPublisher(b)

@@ -297,7 +297,7 @@ var brokenStores = []damage{
 	{"Times are kept to the second.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.CreatedAt = c.CreatedAt.Truncate(time.Second) })
 	}},
-	{"A key set is sorted anew.", "EveryField", func(b *brokenStore, m *memstore.Store) {
+	{"A key set is sorted again.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[{"crv":"Ed25519","kty":"OKP"}]}`) })
 	}},
 	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *memstore.Store) {
@@ -357,7 +357,7 @@ var brokenStores = []damage{
 			return nil
 		}
 	}},
-	{"An Update beside a Delete brings the client back.", "UpdateAndDelete", func(b *brokenStore, m *memstore.Store) {
+	{"An Update during a Delete brings the client back.", "UpdateAndDelete", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			if _, err := m.FindByClientID(ctx, client.ID); err != nil {
 				return err

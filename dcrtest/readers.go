@@ -49,7 +49,7 @@ func (a Answer) refusal() error {
 
 // ReadOAuth4webapi reads an answer as strictly as oauth4webapi does, and
 // openid-client on top of it: 201 exactly, no null and no empty string where a
-// string belongs, and a number beside a secret.
+// string belongs, and a number next to a secret.
 func ReadOAuth4webapi(a Answer) error {
 	if a.Status != http.StatusCreated {
 		switch {

@@ -44,7 +44,7 @@ const caseTimeout = time.Minute
 // storeCase is one rule of the contract.
 type storeCase struct {
 	name     string
-	sentence string // what the rule is, for whoever broke it
+	sentence string // what the rule is, for the author of a store that broke it
 	check    func(ctx context.Context, store dcr.ClientConfigurationStore) error
 }
 

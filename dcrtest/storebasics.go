@@ -216,7 +216,7 @@ func distinctIDs(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	ids := []string{"client", "Client", "CLIENT", "cliént", "client ", " client", "clıent", "straße", "strasse", "客户", "🔑", "1", "01", "1.0", "1e0", "%", "c_ient", long(100)}
 	for _, id := range ids {
 		if err := store.Add(ctx, newClient(id)); err != nil {
-			return fmt.Errorf("Add(%q) failed beside ids that only look alike: %w", id, err)
+			return fmt.Errorf("Add(%q) failed next to ids that only look alike: %w", id, err)
 		}
 	}
 	for _, id := range ids {

@@ -154,7 +154,7 @@ func updateAndDelete(ctx context.Context, store dcr.ClientConfigurationStore) er
 			if err == nil || errors.Is(err, dcr.ErrClientNotFound) || errors.Is(err, dcr.ErrConflict) {
 				return nil
 			}
-			return fmt.Errorf("Update beside a Delete failed: %w", err)
+			return fmt.Errorf("Update during a Delete failed: %w", err)
 		})
 		if err != nil {
 			return err

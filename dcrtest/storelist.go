@@ -13,7 +13,7 @@ var listCases = []storeCase{
 	{"ListInOrder", "A listing yields every client once, whole, in the byte order of the ids, beyond any page.", listInOrder},
 	{"ListAfter", "A listing starts behind the given id, whether a client has it or not.", listAfter},
 	{"ListFiltered", "A listing and a count select by each condition of the filter and by all together.", listFiltered},
-	{"ListFollows", "Updates, deletes and adding anew change by what a client is listed, counted and found.", listFollows},
+	{"ListFollows", "Updates, deletes and adding again change by what a client is listed, counted and found.", listFollows},
 	{"ListStops", "A listing ends when the loop does, and with an error when its context is cancelled.", listStops},
 	{"ListWhileWriting", "The body of a listing may itself use the store.", listWhileWriting},
 	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},

@@ -135,7 +135,7 @@ func deleteRevisionAtOnce(ctx context.Context, store dcr.ClientConfigurationStor
 			return err
 		}
 		updated := client.Clone()
-		winner, err := oneWinner("DeleteRevision beside an Update", dcr.ErrConflict, func(i int) error {
+		winner, err := oneWinner("DeleteRevision during an Update", dcr.ErrConflict, func(i int) error {
 			if i == 0 {
 				return gone(store.Update(ctx, updated))
 			}

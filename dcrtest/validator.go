@@ -16,7 +16,7 @@ import (
 //     ValidateRedirectUris, and so would never be called;
 //   - a step of an embedded rule that is never called, because a validator that
 //     is embedded less deep has it too;
-//   - an embedded validator that is nil, or a DefaultValidator{} beside a field
+//   - an embedded validator that is nil, or a DefaultValidator{} next to a field
 //     that holds the validator which was meant;
 //   - what [dcr.NewHandler] refuses, such as capabilities that contradict each
 //     other, or are wider than those of the DefaultValidator at the bottom;

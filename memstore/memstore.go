@@ -38,8 +38,8 @@ type Store struct {
 	forgetAt int                  // the size of seen at which it is cleaned next
 }
 
-// storedClient is the stored form of a client and what a store keeps beside
-// it, so that a use is noted without writing the document anew.
+// storedClient is the stored form of a client and what a store keeps next to
+// it, so that a use is noted without writing the document again.
 type storedClient struct {
 	document            string
 	revision            int64
@@ -111,7 +111,7 @@ func (s *storedClient) key(clientID string) string {
 	return strings.Clone(clientID) // it has characters that are escaped there
 }
 
-// holds takes over what is kept beside the document of a client. What was noted
+// holds takes over what is kept next to the document of a client. What was noted
 // of its own document stays only where that is newer.
 func (s *storedClient) holds(client *dcr.Client) {
 	s.created = nanos(client.CreatedAt)
@@ -348,7 +348,7 @@ func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.Do
 	})
 }
 
-// note changes what is kept beside the document of a client.
+// note changes what is kept next to the document of a client.
 func (s *Store) note(clientID string, change func(*storedClient)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

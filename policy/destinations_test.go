@@ -41,7 +41,7 @@ var goodClient = object{
 	"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": "client_secret_basic",
 }
 
-// sends is goodClient with a URI for a member beside the good one, if any.
+// sends is goodClient with a URI for a member besides the good one, if any.
 func sends(member string, list bool, uri string) object {
 	if list {
 		return with(goodClient, object{member: []string{"https://app.good.example/cb", uri}})

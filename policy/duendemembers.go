@@ -106,7 +106,7 @@ func (d duendeMembers) ValidateDisplay(ctx context.Context, reg *dcr.Registratio
 }
 
 // ValidateTokens reads the members about tokens. Refresh tokens of a public
-// client may not be used twice, whoever chose it, unless they are
+// client may not be used twice, no matter who chose that, unless they are
 // sender-constrained (RFC 9700 §2.2.2).
 func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	if err := d.Validator.ValidateTokens(ctx, reg); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Lifetimes limits the lifetimes of what a client gets. A ceiling of zero is
-// none; of absolute refresh tokens, a lifetime of zero is unlimited and thus
-// beyond any ceiling.
+// Lifetimes limits how long what a client gets lives. A zero Ceiling means no ceiling. A
+// client whose AbsoluteRefreshTokenLifetime is zero has refresh tokens that never end,
+// which is beyond any ceiling.
 type Lifetimes struct {
 	AccessToken          Lifetime
 	IdentityToken        Lifetime
@@ -20,7 +20,7 @@ type Lifetimes struct {
 	SlidingRefreshToken  Lifetime
 }
 
-// LimitLifetimes limits lifetimes, whoever chose them: a registrant through
+// LimitLifetimes limits lifetimes, no matter who chose them: a registrant through
 // [DuendeMembers], or a hook of the host. A default is for new clients,
 // and for those whose update no longer asks for what they asked for before. Where
 // a client asked for more than it gets, the member it asked with says what it

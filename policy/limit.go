@@ -19,8 +19,9 @@ type Limit[T any] struct {
 	Excess  Excess // what happens to what is beyond the ceiling
 }
 
-// Values limits a member that has values out of a list. Of a member that has
-// one value, the default is the first entry that the server supports.
+// Values limits a member whose values come from a list, such as grant_types. Where the
+// member has a single value, such as token_endpoint_auth_method, the default is the first
+// entry of Default that the server supports.
 type Values = Limit[[]string]
 
 // Lifetime limits a lifetime.
@@ -38,8 +39,9 @@ func Scopes(limit Values) Rule { return limited(scope, limit) }
 // AuthMethods limits token_endpoint_auth_method.
 func AuthMethods(limit Values) Rule { return limited(authMethod, limit) }
 
-// Algorithm limits one member that names an algorithm, such as
-// id_token_signed_response_alg. It panics on a name that is none of these.
+// Algorithm limits a member that names an algorithm, such as
+// id_token_signed_response_alg. It panics where dcr.AlgorithmMembers does not have the
+// member.
 func Algorithm(member string, limit Values) Rule {
 	for _, known := range dcr.AlgorithmMembers() {
 		if known.Name == member {

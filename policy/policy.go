@@ -57,19 +57,19 @@ func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
 	return v
 }
 
-// Excess says what happens to what goes beyond a ceiling.
+// Excess says what a rule does with what is beyond its ceiling. The zero value is Drop.
 type Excess int
 
 const (
-	// Drop leaves out what is beyond: the values of a list that the ceiling
-	// does not have, the part of a lifetime that exceeds it. Where nothing is
-	// left, the default stands in; without one, the registration is refused.
+	// Drop removes what is beyond: of a list, the values that are not in the ceiling;
+	// a lifetime becomes the ceiling. Where nothing is left, the client gets the
+	// default; without a default, the registration is refused.
 	Drop Excess = iota
 
 	// Refuse refuses the registration.
 	Refuse
 
-	// Replace puts the default in the place of the whole member.
+	// Replace gives the client the default instead of what it sent, all of it.
 	Replace
 )
 

@@ -166,7 +166,7 @@ func TestFieldRules(t *testing.T) {
 			request: object{"scope": "openid admin"}, want: object{"scope": "openid admin"}},
 		{name: "always these scopes", rule: policy.AlwaysScopes("email", "unsupported"),
 			request: object{"scope": "profile"}, want: object{"scope": "profile email"}},
-		{name: "always these scopes, beside the default", rule: policy.AlwaysScopes("email", "openid"),
+		{name: "always these scopes, besides the default", rule: policy.AlwaysScopes("email", "openid"),
 			want: object{"scope": "openid email"}},
 		{name: "a dropped method becomes the default", rule: policy.AuthMethods(values(policy.Drop, []string{"none"}, "none", "private_key_jwt")),
 			want: object{"token_endpoint_auth_method": "none"}},

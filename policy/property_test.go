@@ -324,7 +324,7 @@ func fapi2Holds(c *dcr.Client) string {
 		!c.RequirePushedAuthorizationRequests, "no pushed requests",
 		!c.DPoPBoundAccessTokens && !c.TLSClientCertificateBoundAccessTokens, "tokens that are not sender-constrained",
 		hasGrant(c, "implicit", "password"), "a forbidden grant",
-		slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool { return responseType != "code" }), "a response type beside code",
+		slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool { return responseType != "code" }), "a response type besides code",
 		!among(c.IDTokenSignedResponseAlg, "PS256", "ES256", "EdDSA") || !among(c.TokenEndpointAuthSigningAlg, "PS256", "ES256", "EdDSA") ||
 			!among(c.RequestObjectSigningAlg, "PS256", "ES256", "EdDSA"), "a weak algorithm",
 		c.IDTokenEncryptedResponseAlg == "RSA1_5", "RSA1_5",

@@ -6,7 +6,7 @@
 //	go run ./examples/encryptedstore -rotate
 //
 // The second brings in a new key and encrypts all clients with it; start the
-// server anew afterwards, since it knows the new key only then.
+// server again afterwards, since it knows the new key only then.
 package main
 
 import (
@@ -59,7 +59,7 @@ func readKeys(file string) (k keys, err error) {
 	return k, err
 }
 
-// write replaces the file at once, when all of it is on the disk: whoever loses
+// write replaces the file at once, when all of it is on the disk: one who loses
 // the keys loses the clients.
 func (k keys) write(file string) error {
 	text, err := json.MarshalIndent(k, "", "  ")

@@ -21,11 +21,11 @@ import (
 //     policy, the times, the revision and what is known of a metadata document;
 //   - as keyed hashes, what is searched for by equality alone: the software id,
 //     the caller who registered the client, the person who activated it, and the
-//     issuer and id of its software statement. Whoever sees two hashes learns whether they are of the
+//     issuer and id of its software statement. A reader of two hashes learns whether they are of the
 //     same text, and without the key nothing else.
 //
 // What is decrypted is believed, and of what is in the clear only the revision,
-// the uses and what is known of a document. Whoever can write the database can still delete a client, bring
+// the uses and what is known of a document. One who can write the database can still delete a client, bring
 // back what it was before, or say that it was used. The length of a ciphertext
 // tells that of the client. Initial access tokens are kept as the store inside
 // keeps them, with their subjects and notes in the clear, and so are used
@@ -62,7 +62,7 @@ func (s *encryptedStore) hash(kind, text string) string {
 // sealed is the extension member that holds the ciphertext.
 var sealed = dcr.NewField[string]("sealed")
 
-// bind is what the ciphertext of a client is bound to. Beside the id it says
+// bind is what the ciphertext of a client is bound to. Besides the id it says
 // that it is a client's: a host may seal client secrets with the same key.
 func bind(clientID string) string { return "client " + clientID }
 
@@ -141,7 +141,7 @@ func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*
 
 // reencrypt encrypts the clients that are encrypted with another key than the
 // first, and returns how many. Hosts may work meanwhile: what they write while
-// it does is read again and not overwritten. A client that is encrypted anew
+// it does is read again and not overwritten. A client that is encrypted again
 // has a new revision.
 func (s *encryptedStore) reencrypt(ctx context.Context) (count int64, err error) {
 	lister, ok := dcr.StoreAs[dcr.ClientLister](s.ClientConfigurationStore)

@@ -89,7 +89,7 @@ func (s Store) change(ctx context.Context, clientID string, revision int64, writ
 		err = write(same)
 	}
 	if err == dcr.ErrConflict {
-		return s.change(ctx, clientID, revision, write) // by whom, or is it gone?
+		return s.change(ctx, clientID, revision, write) // who did, or is it gone?
 	}
 	return err
 }

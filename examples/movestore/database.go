@@ -163,7 +163,7 @@ func (d *database) number(text string) string {
 // moved of it.
 type table struct {
 	name    string
-	key     string   // the column that, beside tenant, names a row
+	key     string   // the column that, with tenant, names a row
 	columns []string // up to three numbers, then the document, if there is one
 	where   string   // what every row must fulfil, after AND
 }

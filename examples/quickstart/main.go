@@ -232,7 +232,7 @@ func place(database string) string {
 
 // routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
 // Discovery 1.0 §4) and, where registration is not there itself, the page at /. The
-// endpoints beside registration stand for those of the authorization server around
+// endpoints besides registration stand for those of the authorization server around
 // it, which this program is with -documents alone; clients want to find them.
 func routes(registration *dcr.Handler, login *login, page http.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
