@@ -392,6 +392,22 @@ func TestCDRKeysOutOfReach(t *testing.T) {
 	}
 }
 
+// TestCDRAlgorithms holds that nothing is taken that RS256 signed.
+func TestCDRAlgorithms(t *testing.T) {
+	weak := newPS256()
+	weak.alg = "RS256"
+	for name, change := range map[string]func(w *cdrWorld){
+		"invalid_client_metadata":    func(w *cdrWorld) { w.recipient = weak },
+		"invalid_software_statement": func(w *cdrWorld) { w.register = weak },
+	} {
+		w := newCDR(t, policy.CDRHolder{}, nil)
+		change(w)
+		if answer := w.send(http.MethodPost, "", "", w.request(t, nil, nil)); answer.Status != 400 || code(t, answer) != name {
+			t.Errorf("%d %s, want %s", answer.Status, answer.Body, name)
+		}
+	}
+}
+
 func TestCDRNeeds(t *testing.T) {
 	statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"cdr-register": dcr.StaticKeys(newPS256().jwks())}}
 	for name, build := range map[string]func(){
