@@ -72,6 +72,7 @@ type CertifiedToken struct {
 	Issuer, Subject, ID string    // iss, sub and jti
 	Audience            []string  // aud
 	IssuedAt, Expires   time.Time // iat and exp; zero if absent
+	NotBefore           time.Time // nbf; zero if absent
 	Claims              map[string]json.RawMessage
 }
 
@@ -122,7 +123,7 @@ func (v *ChainVerifier) Verify(ctx context.Context, compact string, now time.Tim
 	return &CertifiedToken{
 		Community: community, Chain: chain, URIs: jose.CertificateURIs(sent[0]),
 		Issuer: token.Issuer, Subject: token.Subject, ID: token.ID, Audience: token.Audience,
-		IssuedAt: token.IssuedAt, Expires: token.Expiry, Claims: claims,
+		IssuedAt: token.IssuedAt, Expires: token.Expiry, NotBefore: token.NotBefore, Claims: claims,
 	}, nil
 }
 

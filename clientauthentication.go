@@ -129,7 +129,8 @@ func (reg *Registration) checkAuthentication() error {
 	}
 	switch method {
 	case "private_key_jwt", "self_signed_tls_client_auth":
-		if !reg.namesKeys() && !reg.keys.Sig {
+		known := reg.foundation.keysByCertificate && method == "private_key_jwt"
+		if !known && !reg.namesKeys() && !reg.keys.Sig {
 			return refuseMember("token_endpoint_auth_method", "keys", "%s needs a signing key in jwks, or jwks_uri", method)
 		}
 	}

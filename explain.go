@@ -122,7 +122,7 @@ func (h *Handler) rehearse(ctx context.Context, reg *Registration, trace *trace,
 	if err := h.checkSingle(ctx, reg); err != nil {
 		return nil, err
 	}
-	return (&told{}).appendJSON(nil, res.SoftwareStatement, &res.Metadata, reg.on)
+	return (&told{onlySet: res.OnlySet}).appendJSON(nil, res.SoftwareStatement, &res.Metadata, reg.on)
 }
 
 // Assume says, in a sentence for Decision.Assumed, what a step took as good. Where

@@ -201,6 +201,7 @@ func (reg *Registration) checkFixedRules() error {
 	standard := DefaultValidator{
 		Supports: reg.Capabilities, Extensions: reg.extensions, Fetch: reg.foundation.fetch, AllowHTTPRedirects: reg.foundation.httpRedirects,
 		AllowPushedRedirectURIs: reg.foundation.pushedRedirectURIs, AllowHybridWithoutImplicit: reg.foundation.hybridWithoutImplicit,
+		KeysByCertificate: reg.foundation.keysByCertificate,
 	}
 	refused, brokenRule := asRefusal(Validate(context.Background(), standard, plain)), asRefusal(broken)
 	if refused != nil && brokenRule != nil && refused.Rule == brokenRule.Rule {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr/internal/ceiling"
 )
@@ -31,6 +32,7 @@ type Handler struct {
 	endpointPath string
 	pathForm     bool
 	teller
+	turns
 	ceiling    ceiling.Ceiling
 	evictor    ClientEvictor // nil where nobody is evicted
 	closed     *Error        // the answer while Options.Open says no
@@ -212,6 +214,9 @@ func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.R
 	if fetch := v.sealed().fetch; fetch != nil {
 		ctx = context.WithValue(ctx, fetcherKey{}, fetch)
 	}
+	if h.given.Now != nil {
+		ctx = context.WithValue(ctx, clockKey{}, h.given.Now)
+	}
 	decoded, err := decode(ctx, r, body)
 	if err != nil {
 		return err
@@ -224,6 +229,7 @@ func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.R
 		return err
 	}
 	request.Signer, request.cost, request.verified = decoded.Signer, decoded.Cost, decoded.verified
+	request.stand(&decoded)
 	if use, once := decoded.Cost.(*oneUse); once {
 		use.keepIn(h.store)
 	}
@@ -238,6 +244,18 @@ func fetcherOf(ctx context.Context) *GuardedClient {
 	return fetch
 }
 
+// clockKey is where a Decoder finds Options.Now.
+type clockKey struct{}
+
+// Now is the time by the clock of the [Handler] whose [Decoder] has ctx,
+// Options.Now; anywhere else it is time.Now.
+func Now(ctx context.Context) time.Time {
+	if clock, ok := ctx.Value(clockKey{}).(func() time.Time); ok {
+		return clock()
+	}
+	return time.Now()
+}
+
 const jsonType = "application/json"
 
 // Decoder turns a body into a client registration request. Its [*Error] refuses
@@ -249,7 +267,22 @@ type Decoder func(ctx context.Context, r *http.Request, body []byte) (DecodedBod
 type DecodedBody struct {
 	JSON   []byte    // the client registration request
 	Signer string    // who signed it, as SoftwareStatement.Signer names software, "" for nobody; becomes Request.Signer
-	Cost   Allowance // what it uses up, such as a jti that may be used once; nil for nothing
+	Cost   Allowance // what it uses up, such as a jti that may be used once ([UseOnce]); nil for nothing
+
+	// Statement is the software statement that the Decoder verified; it becomes
+	// Registration.Statement. If nil, ValidateSoftwareStatement looks for one.
+	Statement *SoftwareStatement
+
+	// Standing says that Statement has one client at a time, by its Issuer and ID,
+	// and speaks for it: a POST replaces the metadata of the client that there is,
+	// as a PUT does, also where nobody may manage it otherwise, and answers 200.
+	// Options.ManageClient and Validator.AuthorizeManagement are asked then. The
+	// handler's store must be a StatementFinder.
+	Standing bool
+
+	// Cancels has a POST delete that client; where there is none, it is refused.
+	// The body is not judged further. It needs Standing; a PUT is never one.
+	Cancels bool
 
 	verified signature // of the software statement in it
 }

@@ -210,6 +210,11 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 		h.fail(w, r, event, err)
 		return
 	}
+	h.answerUpdate(w, r, event, reg, answer)
+}
+
+// answerUpdate tells of an update and answers it.
+func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Event, reg *Registration, answer []byte) {
 	h.tellUpdate(r.Context(), event, reg)
 	if h.opts.AfterUpdate != nil {
 		h.after(r.Context(), "AfterUpdate", reg.Client, func(ctx context.Context) error { return h.opts.AfterUpdate(ctx, reg) })
@@ -239,7 +244,7 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	reg = &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http}
+	reg = &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http, Statement: request.statement}
 	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
 		return nil, nil, err
@@ -296,7 +301,7 @@ func (h *Handler) checkUpdate(access *access, request *Request) error {
 		return request.ownFaults[0]
 	}
 	switch {
-	case request.ClientID == "" && !h.opts.OptionalClientID:
+	case request.ClientID == "" && !h.opts.OptionalClientID && !request.standing:
 		return refuse(InvalidClientMetadata, "client_id", "update.client_id", "client_id must be sent in an update")
 	case request.ClientID != "" && request.ClientID != client.ID:
 		return refuse(InvalidClientMetadata, "client_id", "update.client_id", "client_id must be the one that was issued to this client")

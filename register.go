@@ -12,11 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/dynreg/dcr/internal/jwt"
 )
 
 // register answers POST. The caller is settled before the body is read.
@@ -43,13 +40,36 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 	if err == nil {
 		reg.Request, err = &draft.request, h.readRequest(&draft.request, w, r, validator)
 	}
-	if err == nil {
-		err = Validate(r.Context(), validator, reg)
+	if err == nil && reg.Request.standing {
+		h.stand(w, r, event, reg)
+		return
 	}
 	var answer []byte
 	if err == nil {
-		answer, err = h.add(r.Context(), reg)
+		answer, err = h.judgeAndAdd(r.Context(), validator, reg)
 	}
+	h.answerNew(w, r, event, reg, answer, err)
+}
+
+// judgeAndAdd registers the client of a request that was read.
+func (h *Handler) judgeAndAdd(ctx context.Context, v Validator, reg *Registration) (answer []byte, err error) {
+	reg.Statement = reg.Request.statement
+	if err := Validate(ctx, v, reg); err != nil {
+		return nil, err
+	}
+	if !reg.Statement.single() || reg.Request.standing {
+		return h.add(ctx, reg)
+	}
+	leave, err := h.turn(ctx, reg.Statement)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return h.add(ctx, reg)
+}
+
+// answerNew tells of a registration and answers it.
+func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event, reg *Registration, answer []byte, err error) {
 	if err != nil {
 		h.fail(w, r, event, err)
 		return
@@ -320,85 +340,7 @@ func (h *Handler) settle(ctx context.Context, request *Request) {
 			h.opts.Logger.WarnContext(ctx, "what a registration cost is lost, although nothing was stored", "error", err)
 		}
 	}
-	bill.paid = nil
-}
-
-// onceOnly says how a statement is bounded in what it may be used for.
-type onceOnly struct {
-	key    string    // under which the store remembers that it was used; "" if it may be used again
-	until  time.Time // when it would have expired anyway
-	single bool      // it has one client at a time
-}
-
-// usedOnce reports whether the statement may be used but once. A stored one was.
-func (s *SoftwareStatement) usedOnce() bool {
-	return s != nil && s.once != nil && s.once.key != ""
-}
-
-// forever is how long a statement without an end is remembered.
-const forever = 100 * 365 * 24 * time.Hour
-
-// onceOnly bounds the use of a statement as the verifier says.
-func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.Claims, now time.Time) *onceOnly {
-	once := &onceOnly{single: v.OneClient}
-	if !v.Once {
-		return once
-	}
-	once.key = "statement:" + hashText(claims.Issuer+"\x00"+claims.ID)
-	once.until = now.Add(forever)
-	if !claims.Expiry.IsZero() {
-		once.until = claims.Expiry.Add(jwt.Skew(v.Skew))
-	} else if v.MaxAge > 0 {
-		once.until = claims.IssuedAt.Add(v.MaxAge + jwt.Skew(v.Skew))
-	}
-	return once
-}
-
-// checkSingle refuses a statement that has another client already. It is asked
-// before the client is written and again after it: of two that are written at
-// once, one at least finds the other and is taken back, on whatever hosts.
-func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
-	if reg.Statement == nil || reg.Statement.assumed || reg.Statement.once == nil || !reg.Statement.once.single {
-		return nil // an assumed one may be anybody's, who is not told of other clients
-	}
-	store, ok := StoreAs[StatementFinder](h.store)
-	if !ok {
-		return errors.New("dcr: StatementVerifier.OneClient needs a store that is a StatementFinder")
-	}
-	var ids []string
-	err := h.uncancelled(ctx, func(ctx context.Context) (err error) {
-		ids, err = store.FindByStatement(ctx, reg.Statement.Issuer, reg.Statement.ID)
-		return err
-	})
-	if err != nil {
-		return outage(err)
-	}
-	if slices.ContainsFunc(ids, func(id string) bool { return id != reg.Client.ID }) {
-		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.single", "this software statement has a client already")
-	}
-	return nil
-}
-
-// keepSingle takes a client back that was stored next to another one of its
-// statement.
-func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
-	refused := h.checkSingle(ctx, reg)
-	if refused == nil {
-		return nil
-	}
-	var err error
-	if reg.Previous == nil {
-		err = h.remove(ctx, reg.Client)
-	} else {
-		previous := reg.Previous.Clone()
-		previous.Revision = reg.Client.Revision
-		err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
-	}
-	if err != nil && !errors.Is(err, ErrClientNotFound) {
-		return outage(errors.Join(refused, err))
-	}
-	reg.Request.bill.kept = false
-	return refused
+	bill.paid, bill.body, bill.statement = nil, false, false
 }
 
 // remove deletes a client as it was read, where the store can.
@@ -409,46 +351,4 @@ func (h *Handler) remove(ctx context.Context, client *Client) error {
 		}
 		return h.store.Delete(ctx, client.ID)
 	})
-}
-
-// oneUse is the [Allowance] of what may be used once: a value that a
-// [ReplayStore] remembers.
-type oneUse struct {
-	store     ReplayStore     // nil: that of the handler
-	forgetter ReplayForgetter // the same store, nil if it cannot forget
-	key       string
-	until     time.Time // when it would have expired anyway
-	now       time.Time
-	used      error // says that it was used before
-}
-
-// keepIn has the handler's store remember what has no store of its own.
-func (u *oneUse) keepIn(store ClientConfigurationStore) {
-	if u.store == nil {
-		u.store, _ = StoreAs[ReplayStore](store)
-		u.forgetter, _ = StoreAs[ReplayForgetter](store)
-	}
-}
-
-// Take uses the value up.
-func (u *oneUse) Take(ctx context.Context) error {
-	if u.store == nil {
-		return errors.New("dcr: StatementVerifier.Once needs a Handler whose store is a ReplayStore, SignedRequestVerifier.Once that or Replay")
-	}
-	fresh, err := u.store.Remember(ctx, u.key, u.until, u.now)
-	switch {
-	case err != nil:
-		return outage(err)
-	case !fresh:
-		return u.used
-	}
-	return nil
-}
-
-// GiveBack makes the value new again, where its store can forget.
-func (u *oneUse) GiveBack(ctx context.Context) error {
-	if u.forgetter == nil {
-		return nil
-	}
-	return u.forgetter.Forget(ctx, u.key)
 }

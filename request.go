@@ -34,6 +34,9 @@ type Request struct {
 	cost      Allowance // what the body uses up, as its Decoder says
 	bill      bill      // what it has used up
 	verified  signature // of the software statement, as its Decoder found out
+
+	statement         *SoftwareStatement // that its Decoder verified
+	standing, cancels bool               // as in DecodedBody
 }
 
 // Format writes that there is a request, whatever the verb: its body holds the
@@ -394,7 +397,7 @@ func (reg *Registration) checkForm() error {
 	if err := reg.formFaults(); err != nil {
 		return err
 	}
-	if len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
+	if reg.Request.statement == nil && len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
 		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
 			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
 	}

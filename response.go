@@ -27,6 +27,10 @@ type Response struct {
 	SoftwareStatement       string    // as it was sent, if it was verified
 	Metadata                          // every effective member; Extra holds the extensions
 
+	// OnlySet leaves the lists and booleans out that are answered although they
+	// are unset, such as redirect_uris.
+	OnlySet bool
+
 	on features
 }
 
@@ -90,7 +94,7 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	if !reg.measured {
 		reg.measureBy(v)
 	}
-	metadata, statement := &reg.Client.Metadata, reg.Client.statementText()
+	metadata, statement, onlySet := &reg.Client.Metadata, reg.Client.statementText(), false
 	if _, plain := v.(DefaultValidator); !plain || h.hooked {
 		res, issued := newResponse(reg, v), reg.Client.newestSecret()
 		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
@@ -99,9 +103,10 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 		if err := reg.checkIssued(secret, issued, token); err != nil {
 			return nil, err
 		}
-		metadata, statement = &res.Metadata, res.SoftwareStatement
+		metadata, statement, onlySet = &res.Metadata, res.SoftwareStatement, res.OnlySet
 	}
 	told := tell(reg.Client, secret, token)
+	told.onlySet = onlySet
 	if token != "" {
 		told.uri = h.opts.clientURI(told.id)
 	}
@@ -203,6 +208,7 @@ type told struct {
 	secretExpiresAt *int64 // nil where there is no secret
 	issuedAt        int64  // 0 where that is not known
 	status          string // registration_status
+	onlySet         bool   // as in Response
 }
 
 // tell is what there is to tell of a client, with what was just issued or
@@ -262,7 +268,13 @@ func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on f
 	}
 	object.text(statusMember, t.status)
 	object.text("software_statement", statement)
-	object.metadata(metadata, shown(metadata, on))
+	var unset memberSet
+	if t.onlySet {
+		metadata = metadata.withoutEmpty()
+	} else {
+		unset = shown(metadata, on)
+	}
+	object.metadata(metadata, unset)
 	for _, name := range sortedKeys(metadata.Extra) {
 		if _, tagged := taggedMember(name); !tagged && !serverSays(name) && member(name) == nil {
 			object.raw(name, metadata.Extra[name])
@@ -275,7 +287,7 @@ func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on f
 func (res *Response) appendJSON(dst []byte) ([]byte, error) {
 	t := told{
 		id: res.ClientID, secret: res.ClientSecret, token: res.RegistrationAccessToken, uri: res.RegistrationClientURI,
-		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt, status: res.RegistrationStatus,
+		secretExpiresAt: res.ClientSecretExpiresAt, issuedAt: res.ClientIDIssuedAt, status: res.RegistrationStatus, onlySet: res.OnlySet,
 	}
 	return t.appendJSON(dst, res.SoftwareStatement, &res.Metadata, res.on)
 }
@@ -308,6 +320,17 @@ func shown(metadata *Metadata, on features) memberSet {
 		}
 	}
 	return shown
+}
+
+// withoutEmpty is a copy, to be read alone, in which no list is there and empty.
+func (m *Metadata) withoutEmpty() *Metadata {
+	own := *m
+	for i := range members.Set(m).Places() {
+		if f := &members.Fields[i]; f.Kind == record.Strings && len(f.List(&own)) == 0 {
+			f.Clear(&own)
+		}
+	}
+	return &own
 }
 
 var alwaysShown = func() (set memberSet) {

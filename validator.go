@@ -136,6 +136,7 @@ type DefaultValidator struct {
 	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
 	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred, which it is of a metadata document
 	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them; of a metadata document, where none is left
+	KeysByCertificate          bool // private_key_jwt without jwks and jwks_uri: the host knows a client's keys otherwise, as a ChainVerifier does
 	ManageByCallerOnly         bool // as Options.ManageByCallerOnly, for the clients of this policy
 }
 
@@ -149,13 +150,14 @@ type foundation struct {
 	hybridWithoutImplicit bool
 	defaultScopes         []string
 	manageByCallerOnly    bool
+	keysByCertificate     bool
 }
 
 func (d DefaultValidator) sealed() foundation {
 	return foundation{
 		statements: d.Statements, fetch: d.Fetch, httpRedirects: d.AllowHTTPRedirects,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
-		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly,
+		defaultScopes: d.DefaultScopes, manageByCallerOnly: d.ManageByCallerOnly, keysByCertificate: d.KeysByCertificate,
 	}
 }
 
