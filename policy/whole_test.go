@@ -256,6 +256,7 @@ func TestPresetsAreWhole(t *testing.T) {
 		return open(func(v dcr.DefaultValidator) policy.Preset { return policy.LTI(v, platform) })
 	}
 	subject := func(caller *dcr.Caller) string { return caller.Subject }
+	udap := func() policy.Preset { return policy.UDAP(dcr.DefaultValidator{}, udapServer(nil)) }
 	nobody := func(*dcr.Caller, *dcr.Client) bool { return false }
 	bare := plain{memstore.New()}
 	for _, c := range []struct {
@@ -288,6 +289,10 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"LTI, with ids from tokens", lti(policy.LTIPlatform{ClientID: subject}), dcr.Options{}, bare, "NewClientID", nil},
 		{"LTI, with access tokens", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{}, bare, "ManageAs", nil},
 		{"LTI, with access tokens and ManageAs", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{ManageAs: nobody}, bare, "", nil},
+		{"UDAP, with what it needs", udap, dcr.Options{DisableManagement: true}, nil, "", nil},
+		{"UDAP, managed by callers", udap, dcr.Options{ManageAs: nobody}, nil, "", nil},
+		{"UDAP, with management of nobody's", udap, dcr.Options{}, nil, "ManageAs", nil},
+		{"UDAP, with a store that finds no statements", udap, dcr.Options{DisableManagement: true}, bare, "StatementFinder", nil},
 		{"MCP, closed to pages", open(policy.MCP), dcr.Options{}, bare, "", []string{"CORS"}},
 		{"MCP, open to pages", open(policy.MCP), dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}}, bare, "", nil},
 		{"Matrix, closed to pages", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }), dcr.Options{}, bare, "", []string{"CORS"}},
@@ -354,6 +359,7 @@ func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
 		"UKOpenBanking": policy.UKOpenBanking(statements, policy.UKBank{}), "OpenFinanceBrasil": policy.OpenFinanceBrasil(statements, policy.BrasilBank{}),
 		"ConsumerDataRight": policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}),
 		"LTI":               policy.LTI(scoped, policy.LTIPlatform{}),
+		"UDAP":              policy.UDAP(scoped, udapServer(nil)),
 		"MCP":               policy.MCP(scoped), "Matrix": policy.Matrix(scoped), "OIDC": policy.OIDC(dcr.DefaultValidator{}),
 		"FAPI2": policy.FAPI2(scoped), "Duende": policy.Duende(scoped),
 	}) {

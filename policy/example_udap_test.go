@@ -1,0 +1,52 @@
+package policy_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+	"github.com/dynreg/dcr/policy"
+)
+
+// anchor makes the certificate of a trust community, which publishes its own.
+func anchor() *x509.Certificate {
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	of := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Example Root"}, NotAfter: time.Now().AddDate(10, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, _ := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
+	cert, _ := x509.ParseCertificate(der)
+	return cert
+}
+
+// A server of one trust community. Its token endpoint uses the same chains, for the
+// certificates of client assertions.
+func ExampleUDAP() {
+	chains := &dcr.ChainVerifier{Communities: []dcr.Community{{Name: "https://community.example", Anchors: []*x509.Certificate{anchor()}}}}
+	const endpoint = "https://as.example.net/register"
+	opts := policy.UDAP(dcr.DefaultValidator{
+		Supports: dcr.Capabilities{Scopes: []string{"openid", "udap", "system/Patient.rs"}},
+	}, policy.UDAPServer{Endpoint: endpoint, Chains: chains}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true})
+	handler, err := dcr.NewHandler(memstore.New(), opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := httptest.NewRequest("POST", endpoint, strings.NewReader(`{"udap":"1","software_statement":"anybody"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
+	// Output:
+	// 400 {"error":"invalid_software_statement","error_description":"software_statement must be a compact JWS"}
+}
