@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,6 +45,46 @@ func BenchmarkUKRegister(b *testing.B) {
 		recorder := httptest.NewRecorder()
 		if bank.ServeHTTP(recorder, r); recorder.Code != http.StatusCreated {
 			b.Fatal(recorder.Code, recorder.Body)
+		}
+	}
+}
+
+// BenchmarkUDAPRegister registers by a statement with two certificates, ES256: one
+// signature and a chain to verify. What the same client costs with its keys in the
+// request is BenchmarkInlineKeys.
+func BenchmarkUDAPRegister(b *testing.B) {
+	w := newUDAP(b, func(s *policy.UDAPServer, _ *dcr.Options) { s.Replay = forgetful{} })
+	w.now = udapNow
+	body := w.body(w.statement(b, w.app, w.claims("client_credentials", nil)))
+	cancel := w.body(w.statement(b, w.app, w.claims("client_credentials", object{"grant_types": []string{}})))
+	b.ReportAllocs()
+	for b.Loop() {
+		if a := w.send(http.MethodPost, "", "", body); a.Status != http.StatusCreated {
+			b.Fatal(a.Status, string(a.Body))
+		}
+		b.StopTimer()
+		w.send(http.MethodPost, "", "", cancel)
+		b.StartTimer()
+	}
+}
+
+func BenchmarkInlineKeys(b *testing.B) {
+	store := memstore.New()
+	store.Limit = 1 << 40
+	h, err := dcr.NewHandler(store, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: quiet, Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{
+		GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethods: []string{"private_key_jwt"}, Scopes: []string{"system/Patient.rs"},
+	}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := jsonText(object{
+		"client_name": "Cardio Viewer", "contacts": []string{"ops@apps.example.com"}, "grant_types": []string{"client_credentials"}, "scope": "system/Patient.rs",
+		"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(newES256("a").jwks()),
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		if a := (server{h, store}).send(http.MethodPost, "", "", body); a.Status != http.StatusCreated {
+			b.Fatal(a.Status, string(a.Body))
 		}
 	}
 }
