@@ -69,6 +69,8 @@ type UDAPServer struct {
 //     is refused (IG 7.3).
 //   - Answers leave out what is unset (IG 3.2.3).
 //
+// [UDAPDiscovery] is the document that registrants read first.
+//
 // Registrants are strangers until their statement is verified, so set
 // Options.AllowAnonymous. Among Options.Policies it needs ManageAs, or
 // DisableManagement, which Apply sets where ManageAs is nil.

@@ -8,6 +8,8 @@ package jose
 
 import (
 	"crypto"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -206,7 +208,24 @@ func SignCompact(key crypto.Signer, alg, kid, typ string, payload []byte) (strin
 	if typ != "" {
 		header = strictjson.AppendString(append(header, `,"typ":`...), typ)
 	}
-	header = append(header, '}')
+	return sign(key, alg, append(header, '}'), payload)
+}
+
+// SignWithChain returns payload signed with the key of the first certificate of
+// chain, which goes along in x5c.
+func SignWithChain(key crypto.Signer, alg string, chain []*x509.Certificate, payload []byte) (string, error) {
+	header := append(strictjson.AppendString([]byte(`{"alg":`), alg), `,"x5c":[`...)
+	for i, cert := range chain {
+		if i > 0 {
+			header = append(header, ',')
+		}
+		header = strictjson.AppendString(header, base64.StdEncoding.EncodeToString(cert.Raw))
+	}
+	return sign(key, alg, append(header, `]}`...), payload)
+}
+
+// sign returns payload signed under a header that names alg.
+func sign(key crypto.Signer, alg string, header, payload []byte) (string, error) {
 	if alg == "Ed25519" {
 		alg = "EdDSA" // jwx knows the older name
 	}
