@@ -73,7 +73,7 @@ func TestDebianOIDCAgent(t *testing.T) {
 	needs(t, "oidc-agent", "oidc-gen", "oidc-token")
 	for _, preset := range []string{"", "mcp"} {
 		t.Run("preset "+preset, func(t *testing.T) {
-			issuer, home := provider(t, dcrtest.NewPublisher(t), "-preset="+preset), t.TempDir()
+			issuer, home := provider(t, "authserver", dcrtest.NewPublisher(t), "-preset="+preset), t.TempDir()
 			environment := append(os.Environ(), "HOME="+home, "OIDC_CONFIG_DIR="+home, "XDG_RUNTIME_DIR="+home, "TMPDIR="+home, "OIDC_ENCRYPTION_PW=a password")
 			command := func(name string, args ...string) *exec.Cmd {
 				made := exec.Command(name, args...)
@@ -202,7 +202,7 @@ func TestDebianApache(t *testing.T) {
 			certificate, key := certify(t, folder)
 			port := freePort(t)
 			host := fmt.Sprintf("localhost:%d", port)
-			provider(t, dcrtest.NewPublisher(t), "-addr=127.0.0.1:"+fmt.Sprint(port), "-issuer=https://"+host, "-certificate="+certificate, "-key="+key, "-preset="+preset)
+			provider(t, "authserver", dcrtest.NewPublisher(t), "-addr=127.0.0.1:"+fmt.Sprint(port), "-issuer=https://"+host, "-certificate="+certificate, "-key="+key, "-preset="+preset)
 
 			pool, text := x509.NewCertPool(), []byte(nil)
 			if text, err = os.ReadFile(certificate); err != nil || !pool.AppendCertsFromPEM(text) {

@@ -115,8 +115,8 @@ async function withOAuth4webapi(kind, clientID) {
   assert.equal((await oauth.processUserInfoResponse(server, client, sub, await oauth.userInfoRequest(server, client, tokens.access_token, insecure))).name, 'Paula Person')
   const refresh = async (token) => oauth.processRefreshTokenResponse(server, client, await oauth.refreshTokenGrantRequest(server, client, authentication, token, insecure))
   const refreshed = await refresh(tokens.refresh_token)
-  const asked = new Request('https://api.example.com/', { headers: { authorization: `Bearer ${refreshed.access_token}` } })
-  assert.equal((await oauth.validateJwtAccessToken(server, asked, issuer, insecure)).scope, scope, 'the access token is one of RFC 9068')
+  const asked = process.env.ACCESS_TOKENS === 'jwt' && new Request('https://api.example.com/', { headers: { authorization: `Bearer ${refreshed.access_token}` } })
+  if (asked) assert.equal((await oauth.validateJwtAccessToken(server, asked, issuer, insecure)).scope, scope, 'the access token is one of RFC 9068')
   if (!clientID) await lose(client, kind, authorize, () => refresh(refreshed.refresh_token))
 }
 

@@ -1,6 +1,6 @@
 package interop
 
-// SDKs at examples/authserver, from discovery to a client that is deleted.
+// SDKs at examples/authserver and examples/fositeserver, from discovery to a client that is deleted.
 
 import (
 	"bufio"
@@ -18,19 +18,19 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// provider starts examples/authserver, which is a module of its own.
-func provider(t *testing.T, publisher *dcrtest.Publisher, flags ...string) (issuer string) {
+// provider starts an example, which is a module of its own.
+func provider(t *testing.T, example string, publisher *dcrtest.Publisher, flags ...string) (issuer string) {
 	folder := t.TempDir()
-	certificate, authserver := filepath.Join(folder, "publisher.pem"), filepath.Join(folder, "authserver")
+	certificate, server := filepath.Join(folder, "publisher.pem"), filepath.Join(folder, example)
 	if err := os.WriteFile(certificate, publisher.Certificate(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-C", "../examples/authserver", "-o", authserver, ".")
+	build := exec.Command("go", "build", "-C", "../examples/"+example, "-o", server, ".")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	program := exec.Command(authserver, append([]string{"-addr=127.0.0.1:0", "-db=memory:", "-auto-approve",
+	program := exec.Command(server, append([]string{"-addr=127.0.0.1:0", "-db=memory:", "-auto-approve",
 		"-documents=" + publisher.Host(), "-fetch-allow=127.0.0.0/8", "-fetch-allow=::1/128", "-fetch-ca=" + certificate}, flags...)...)
 	output, err := program.StdoutPipe()
 	if err != nil {
@@ -45,7 +45,7 @@ func provider(t *testing.T, publisher *dcrtest.Publisher, flags ...string) (issu
 			return issuer
 		}
 	}
-	t.Fatal("authserver did not start")
+	t.Fatal(example + " did not start")
 	return ""
 }
 
@@ -87,13 +87,18 @@ func TestJavaScriptLivesAtAProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.CommandContext(t.Context(), "node", "provider.mjs")
-	node.Dir = directory
-	node.Env = append(os.Environ(), "ISSUER="+provider(t, publisher), "KEY="+string(key), "JWKS_URI="+publisher.Publish("/keys", keys),
-		"CLIENT_ID="+publisher.Publish("/client.json", []byte(`{"client_name":"An SDK","application_type":"native","redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"openid profile"}`)))
-	output, err := node.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, output)
+	document := publisher.Publish("/client.json", []byte(`{"client_name":"An SDK","application_type":"native","redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"openid profile"}`))
+	keysURI := publisher.Publish("/keys", keys)
+	for example, tokens := range map[string]string{"authserver": "jwt", "fositeserver": "opaque"} {
+		t.Run(example, func(t *testing.T) {
+			node := exec.CommandContext(t.Context(), "node", "provider.mjs")
+			node.Dir = directory
+			node.Env = append(os.Environ(), "ISSUER="+provider(t, example, publisher), "KEY="+string(key), "JWKS_URI="+keysURI, "CLIENT_ID="+document, "ACCESS_TOKENS="+tokens)
+			output, err := node.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, output)
+			}
+			t.Logf("%s", output)
+		})
 	}
-	t.Logf("%s", output)
 }
