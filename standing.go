@@ -48,6 +48,9 @@ func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, fir
 		var reg *Registration
 		var answer []byte
 		client, err = h.standing(r.Context(), request.statement, first.policy)
+		if err == nil && client != nil && client.CheckUsable(h.opts.Now()) == ErrClientExpired && !request.cancels {
+			client, err = nil, h.sweepStanding(r.Context(), client)
+		}
 		switch {
 		case err != nil:
 		case client == nil && request.cancels:
@@ -114,7 +117,7 @@ func (h *Handler) standing(ctx context.Context, statement *SoftwareStatement, po
 // changeStanding updates or deletes the client of a statement and answers that.
 func (h *Handler) changeStanding(w http.ResponseWriter, r *http.Request, event Event, client *Client, request *Request) error {
 	barred := client.CheckUsable(h.opts.Now())
-	if barred == ErrClientPending && request.cancels {
+	if request.cancels && (barred == ErrClientPending || barred == ErrClientExpired) {
 		barred = nil
 	}
 	if barred != nil {
@@ -141,6 +144,19 @@ func (h *Handler) changeStanding(w http.ResponseWriter, r *http.Request, event E
 		h.answerUpdate(w, r, event, reg, answer)
 	}
 	return err
+}
+
+// sweepStanding deletes a client that has expired, so that its registrant may have
+// another one.
+func (h *Handler) sweepStanding(ctx context.Context, client *Client) error {
+	if err := h.remove(ctx, client); err != nil {
+		return unwritten(err)
+	}
+	event := Event{Tenant: h.tenant, Reason: "expired"}
+	event.about(client)
+	h.tell(ctx, event, ClientSwept)
+	h.afterDelete(ctx, client)
+	return nil
 }
 
 // cancel deletes the client of a statement.

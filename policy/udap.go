@@ -24,7 +24,9 @@ type UDAPServer struct {
 	Replay   dcr.ReplayStore    // remembers the jti of statements until their exp; if nil, the handler's store
 
 	// Certifications says which of the certifications of a registration are
-	// accepted, each a compact JWS; those are answered. A ChainVerifier of the
+	// accepted, each a compact JWS; those are answered. It is asked about every
+	// registration and update, also one without any, which it may refuse where the
+	// server requires one. A ChainVerifier of the
 	// anchors of certifiers is what judges them. An [*dcr.Error], such as of code
 	// unapproved_certification, refuses; any other error is the server's. If
 	// nil, certifications are ignored.
@@ -250,13 +252,13 @@ func (u udap) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) err
 	case credentials && slices.Contains(c.GrantTypes, "refresh_token"):
 		return refuse("grant_types", "udap", "grant_types must have refresh_token with authorization_code alone")
 	case code && len(c.RedirectURIs) == 0:
-		return refuse("redirect_uris", "udap", "redirect_uris must be sent with authorization_code")
+		return udapRedirects("redirect_uris must be sent with authorization_code")
 	case code && len(c.ResponseTypes) == 0:
 		return refuse("response_types", "udap", "response_types must be sent with authorization_code")
 	case code && c.LogoURI == "":
 		return refuse("logo_uri", "udap", "logo_uri must be sent with authorization_code")
 	case credentials && len(c.RedirectURIs) > 0:
-		return refuse("redirect_uris", "udap", "redirect_uris must be left out with client_credentials")
+		return udapRedirects("redirect_uris must be left out with client_credentials")
 	case credentials && len(c.ResponseTypes) > 0:
 		return refuse("response_types", "udap", "response_types must be left out with client_credentials")
 	case c.LogoURI != "" && !strings.HasPrefix(strings.ToLower(c.LogoURI), "https:"):
@@ -265,6 +267,14 @@ func (u udap) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) err
 		return refuse("contacts", "udap", "contacts must be URIs, one of them mailto")
 	}
 	return u.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// udapRedirects refuses redirect_uris that are there and must not be, or the other way
+// round: none of them is wrong itself.
+func udapRedirects(sentence string) *dcr.Error {
+	err := refuse("redirect_uris", "udap", "%s", sentence)
+	err.Code = dcr.InvalidClientMetadata
+	return err
 }
 
 // reachable reports whether contacts are URIs, and one leads to a mailbox.
@@ -280,15 +290,16 @@ func reachable(contacts []string) bool {
 // ValidateExtensions keeps the certifications that the server accepts.
 func (u udap) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
 	sent, came, err := certifications.Get(&reg.Client.Metadata)
+	asks := u.server.Certifications != nil
 	switch {
 	case err != nil:
 		return err
-	case came && reg.Explaining && u.server.Certifications != nil:
+	case asks && reg.Explaining:
 		reg.Assume("the certifications are taken as accepted")
-	case came:
+	case asks || came:
 		delete(reg.Client.Extra, certifications.Name())
 		var accepted []string
-		if u.server.Certifications != nil {
+		if asks {
 			accepted, err = u.server.Certifications(ctx, reg, sent)
 		}
 		if err == nil && len(accepted) > 0 {

@@ -307,11 +307,11 @@ func TestUDAPRefuses(t *testing.T) {
 		"both grants":                  {w.app, "", object{"grant_types": []string{"client_credentials", "authorization_code"}}, metadata},
 		"refresh alone":                {w.app, "", object{"grant_types": []string{"refresh_token"}}, metadata},
 		"refresh with credentials":     {w.app, "", object{"grant_types": []string{"client_credentials", "refresh_token"}}, metadata},
-		"redirects with credentials":   {w.app, "", object{"redirect_uris": []string{udapURI}}, dcr.InvalidRedirectURI},
+		"redirects with credentials":   {w.app, "", object{"redirect_uris": []string{udapURI}}, metadata},
 		"response types, credentials":  {w.app, "", object{"response_types": []string{"code"}}, metadata},
 		"no logo with the code":        {w.app, "authorization_code", object{"logo_uri": nil}, metadata},
 		"a logo in the clear":          {w.app, "authorization_code", object{"logo_uri": "http://apps.example.com/logo.png"}, metadata},
-		"no redirects with the code":   {w.app, "authorization_code", object{"redirect_uris": nil}, dcr.InvalidRedirectURI},
+		"no redirects with the code":   {w.app, "authorization_code", object{"redirect_uris": nil}, metadata},
 		"redirects in the clear":       {w.app, "authorization_code", object{"redirect_uris": []string{"http://apps.example.com/cb"}}, dcr.InvalidRedirectURI},
 		"no response types, the code":  {w.app, "authorization_code", object{"response_types": nil}, metadata},
 		"another response type":        {w.app, "authorization_code", object{"response_types": []string{"token"}}, metadata},
@@ -510,3 +510,60 @@ func TestUDAPAssertions(t *testing.T) {
 const udapVectorAnchor = "MIIBXzCCAQWgAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDEwxFeGFtcGxlIFJvb3QwHhcNMjYwMTAxMDAwMDAwWhcNMzYwMTAxMDAwMDAwWjAXMRUwEwYDVQQDEwxFeGFtcGxlIFJvb3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASYSOokI+gN0t9HQJswVSj6ZCYhifKNDuAyRW/2I6QK5zgXB9jF2DNwP6WiuDF4Yv9rlNHDSuG95pQhBkkohT1bo0IwQDAOBgNVHQ8BAf8EBAMCAQYwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUForUYGdoOHo6QlHmWscMhCUsyjQwCgYIKoZIzj0EAwIDSAAwRQIhAJqEQ44BCHjD7+zc8Awo8KfQ0yiWmJZ65kc8eYuC2Bu8AiBlTOiwEXB4MgSRvshns3VspcKaUHfRpg4EZoE8nOVDHg=="
 
 const udapVector = "eyJhbGciOiJFUzI1NiIsIng1YyI6WyJNSUlCeGpDQ0FXeWdBd0lCQWdJQkF6QUtCZ2dxaGtqT1BRUURBakFmTVIwd0d3WURWUVFERXhSRmVHRnRjR3hsSUVsdWRHVnliV1ZrYVdGMFpUQWVGdzB5TmpBeE1ERXdNREF3TURCYUZ3MHpOakF4TURFd01EQXdNREJhTUJneEZqQVVCZ05WQkFNVERVTmhjbVJwYnlCV2FXVjNaWEl3V1RBVEJnY3Foa2pPUFFJQkJnZ3Foa2pPUFFNQkJ3TkNBQVRnTWNXV3ViQi9ZbGk3WFNwWEtsV3NpS1E4NkI4dnZwcGNFRGRxNGZ1Q0EyVzZueGluaUxWek5VN0gxT2dHMTdJV2kvNENzTjZtcVlIV3pEYjZOZ3pZbzRHZk1JR2NNQTRHQTFVZER3RUIvd1FFQXdJSGdEQU1CZ05WSFJNQkFmOEVBakFBTUI4R0ExVWRJd1FZTUJhQUZJeC9WT2hENGJwR3VOdjBjQllWbDJXQytoeTRNRnNHQTFVZEVRUlVNRktHSm1oMGRIQnpPaTh2WVhCd2N5NWxlR0Z0Y0d4bExtTnZiUzlqWVhKa2FXOHRkbWxsZDJWeWhpaG9kSFJ3Y3pvdkwyRndjSE11WlhoaGJYQnNaUzVqYjIwdlkyRnlaR2x2TFhacFpYZGxjaTB5TUFvR0NDcUdTTTQ5QkFNQ0EwZ0FNRVVDSUhlandZUkZJN1pyRUtseC93VWp5NnloMVBobzZZZG91NWJPQzNOZkxYSm5BaUVBcDVHUlovTi9hVjI3cU5YQ1RiVVpZdmlrZHd1MmEvOWUyUnFEdUJuMjJKOD0iLCJNSUlCaURDQ0FTNmdBd0lCQWdJQkFqQUtCZ2dxaGtqT1BRUURBakFYTVJVd0V3WURWUVFERXd4RmVHRnRjR3hsSUZKdmIzUXdIaGNOTWpZd01UQXhNREF3TURBd1doY05Nell3TVRBeE1EQXdNREF3V2pBZk1SMHdHd1lEVlFRREV4UkZlR0Z0Y0d4bElFbHVkR1Z5YldWa2FXRjBaVEJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSEEwSUFCSzBpNEV3UzhNMmFCTWpROWN4Ym8xTnJXSjZtZWdWNElKSDZOay9UVUw1WC96SnJqdEVORFV0aUhxNGRBWVpQdkxUcE8yY2kyS1kxRDdtMkNWSWZ1YmFqWXpCaE1BNEdBMVVkRHdFQi93UUVBd0lCQmpBUEJnTlZIUk1CQWY4RUJUQURBUUgvTUIwR0ExVWREZ1FXQkJTTWYxVG9RK0c2UnJqYjlIQVdGWmRsZ3ZvY3VEQWZCZ05WSFNNRUdEQVdnQlFXaXRSZ1oyZzRlanBDVWVaYXh3eUVKU3pLTkRBS0JnZ3Foa2pPUFFRREFnTklBREJGQWlFQS9RL1Q3TFg3clJuQmlwS1htSW1rSmlSdW5qcHlLbmNHeU1hT0RVeEhIM01DSUNWUS8xa2NyaFM2Mm5zc0h3RzRCTjlQWGFGSlhFWHJXZ3dLWEZacUJNYlUiXX0.eyJpc3MiOiJodHRwczovL2FwcHMuZXhhbXBsZS5jb20vY2FyZGlvLXZpZXdlciIsInN1YiI6Imh0dHBzOi8vYXBwcy5leGFtcGxlLmNvbS9jYXJkaW8tdmlld2VyIiwiYXVkIjoiaHR0cHM6Ly9hcy5leGFtcGxlLm5ldC9yZWdpc3RlciIsImlhdCI6MTc4MDMxNTIwMCwiZXhwIjoxNzgwMzE1NTAwLCJqdGkiOiJrMy0wMDAxIiwiY2xpZW50X25hbWUiOiJDYXJkaW8gVmlld2VyIiwiY29udGFjdHMiOlsibWFpbHRvOm9wc0BhcHBzLmV4YW1wbGUuY29tIl0sImdyYW50X3R5cGVzIjpbImNsaWVudF9jcmVkZW50aWFscyJdLCJ0b2tlbl9lbmRwb2ludF9hdXRoX21ldGhvZCI6InByaXZhdGVfa2V5X2p3dCIsInNjb3BlIjoic3lzdGVtL1BhdGllbnQucnMifQ.ywsY4Anmv3b7HpRZM_VT37T-VarBce7zrkqBrBm-8-h4bgiGY-2qpOwG5AddOV0SOqs9nRCN2r1Fdnxw7mHo6g"
+
+// TestUDAPWantsCertifications holds that a server may require a certification: its
+// hook is asked where none comes.
+func TestUDAPWantsCertifications(t *testing.T) {
+	w := newUDAP(t, func(server *policy.UDAPServer, _ *dcr.Options) {
+		server.Certifications = func(_ context.Context, _ *dcr.Registration, sent []string) ([]string, error) {
+			if len(sent) == 0 {
+				return nil, dcr.Errorf("unapproved_certification", "certifications must have one of an approved certifier")
+			}
+			return sent, nil
+		}
+	})
+	send := func(certifications []string) dcrtest.Answer {
+		body := object{"software_statement": w.statement(t, w.app, w.claims("client_credentials", nil)), "udap": "1"}
+		if certifications != nil {
+			body["certifications"] = certifications
+		}
+		return w.send(http.MethodPost, "", "", jsonText(body))
+	}
+	w.answered(t, "none", send(nil), 400, "unapproved_certification")
+	w.answered(t, "an empty list", send([]string{}), 400, "unapproved_certification")
+	w.answered(t, "one", send([]string{"a"}), 201, "")
+	w.answered(t, "an update without", send(nil), 400, "unapproved_certification")
+}
+
+// TestUDAPExpiredClient holds that a client that has expired does not keep its
+// registrant out until it is swept: it goes, and another one comes.
+func TestUDAPExpiredClient(t *testing.T) {
+	var deleted []string
+	w := newUDAP(t, func(_ *policy.UDAPServer, opts *dcr.Options) {
+		opts.AfterDelete = func(_ context.Context, client *dcr.Client) error {
+			deleted = append(deleted, client.ID)
+			return nil
+		}
+	})
+	expire := func(id string) {
+		client, err := w.store.FindByClientID(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.ExpiresAt = w.now.Add(-time.Hour)
+		if err := w.store.Update(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := w.answered(t, "first", w.post(t, w.app, w.claims("client_credentials", nil)), 201, "")["client_id"].(string)
+	expire(first)
+	second := w.answered(t, "expired", w.post(t, w.app, w.claims("client_credentials", nil)), 201, "")["client_id"].(string)
+	if second == first || len(deleted) != 1 || deleted[0] != first {
+		t.Errorf("%s became %s, deleted %v", first, second, deleted)
+	}
+	expire(second)
+	w.answered(t, "cancelled", w.post(t, w.app, w.claims("client_credentials", object{"grant_types": []string{}})), 200, "")
+	if len(deleted) != 2 {
+		t.Errorf("deleted %v", deleted)
+	}
+}
