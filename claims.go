@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// mergeStatement puts the claims that are in force into the client, whoever
+// mergeStatement puts the claims that are in force into the client, no matter who
 // verified them.
 func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 	if reg.statementMerged {

@@ -366,10 +366,10 @@ func (e *Error) status() int {
 // not do that, for it would register again forever: ErrClientPending gets 400
 // access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
 // [Client.MatchSecret], or for a public client, so that strangers are not told.
-// So does an [*Error] of InvalidClient, as of a metadata document that is refused;
-// an [*Error] of another code is written as it is. Any other err is an outage: it
-// gets 503 temporarily_unavailable, so that no client forgets a registration that
-// is still there.
+// An [*Error] of InvalidClient, such as that of a metadata document that is refused,
+// gets the same 401, and an [*Error] of another code is written as it is. Any other
+// err is an outage: it gets 503 temporarily_unavailable, so that no client forgets a
+// registration that is still there.
 //
 // At the authorization endpoint there is nobody to send back to: show the
 // person a page with this status instead.

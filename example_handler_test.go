@@ -187,7 +187,7 @@ func Example_operating() {
 	// 0 <nil>
 }
 
-// A sink of the host's own beside the log: it is called in the request, after what
+// A sink of the host's own next to the log: it is called in the request, after what
 // happened, and cannot undo it.
 func ExampleOptions_events() {
 	logger := slog.New(slog.DiscardHandler)

@@ -363,7 +363,7 @@ func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	return kept
 }
 
-// rotateToken gives a client a new registration access token beside the one it
+// rotateToken gives a client a new registration access token next to the one it
 // presented, which stays until the new one is used or its window ends.
 func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
 	old := c.RegistrationTokens

@@ -27,7 +27,7 @@ func freshDefault(v reflect.Value) bool {
 	return found && field.Anonymous && len(field.Index) == 1 && field.Type == reflect.TypeFor[dcr.DefaultValidator]() && v.FieldByIndex(field.Index).IsZero()
 }
 
-// deadFaults judges the rules that a struct embeds beside its validator: Go
+// deadFaults judges the rules that a struct embeds next to its validator: Go
 // calls the method that is embedded less deep, and says nothing of the other.
 func deadFaults(typ reflect.Type) (faults []string) {
 	if typ.Kind() != reflect.Struct {

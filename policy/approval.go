@@ -12,18 +12,17 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Approval lets clients register, and wait: a new client is pending until the
-// host calls [Approve]. The answers that it gets have a registration_status of
-// "pending". It has its credentials, but cannot authenticate with them, nor update
-// itself; by its registration access token it can read itself, and so find out
-// when the wait is over, and delete itself.
+// Approval makes new clients wait for a person: each is pending until the host
+// calls [Approve]. A pending client has its credentials, but cannot authenticate
+// with them or update itself. With its registration access token it can read
+// itself, which shows a registration_status of "pending" until the wait is over,
+// and delete itself.
 //
-// What was approved is what the client was then. An update that changes its
-// metadata makes it wait again, so that nobody registers one thing and becomes
-// another.
+// A client is approved as it is at that time. An update that changes its metadata
+// makes it wait again, so that nobody registers one thing and becomes another.
 //
-// waives, if not nil, says which registrations need no approval, such as those
-// with a software statement.
+// waives says which registrations need no approval, such as those with a software
+// statement. If nil, all need it.
 func Approval(waives func(reg *dcr.Registration) bool) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return approval{inner, waives} }
 }

@@ -48,7 +48,7 @@ const CDRRegistrationScope = "cdr:registration"
 //     hours at most: the store must be a [dcr.ReplayStore], unless holder.Replay is
 //     set.
 //   - A statement of the Register is required, signed with PS256, with all that the
-//     text demands of it, and judged anew with every update. software_id, org_id
+//     text demands of it, and judged again with every update. software_id, org_id
 //     and the legal entity stay as they are (Registration Update).
 //   - What the statement says of the software is the client's, also scope and the
 //     eight members of the Register, such as org_name. Of a request count only the
@@ -280,8 +280,8 @@ func (c cdr) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	return c.Validator.ValidateTokens(ctx, reg)
 }
 
-// AuthorizeManagement wants the scope of registration, whoever the host lets
-// manage a client.
+// AuthorizeManagement wants the scope of registration of each caller that the
+// host lets manage a client.
 func (c cdr) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	caller := dcr.CallerFromContext(r.Context())
 	if caller == nil || !slices.Contains(caller.Scopes, CDRRegistrationScope) {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -38,6 +39,7 @@ type UDAPDiscovery struct {
 	Algorithms []string         // in which statements are signed, as ChainVerifier.Algorithms; if nil, RS256, RS384, ES256 and ES384
 	Identities []UDAPIdentity   // one for each community; the first for who names none; required
 	Now        func() time.Time // the clock; if nil, time.Now
+	Logger     *slog.Logger     // says why nothing could be signed; if nil, slog.Default
 
 	mu     sync.Mutex
 	signed map[string]signedUDAP // by community
@@ -84,6 +86,9 @@ func NewUDAPDiscovery(d *UDAPDiscovery) (*UDAPDiscovery, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
 	d.signed = make(map[string]signedUDAP)
 	return d, nil
 }
@@ -101,6 +106,7 @@ func (d *UDAPDiscovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	signed, err := d.sign(identity)
 	if err != nil {
+		d.Logger.ErrorContext(r.Context(), "the metadata of UDAP could not be signed", "community", identity.Community, "error", err)
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}

@@ -70,7 +70,9 @@ func SQLiteDSN(file string) string {
 		"&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1"
 }
 
-// Class is what an error of the database means for the statement that failed.
+// Class is what an error of the database means for the statement that failed:
+// whether it had an effect, and whether to try again. The zero Class, Failed, is
+// the answer to an error that a classifier does not know.
 type Class int
 
 // The classes of errors.

@@ -33,7 +33,7 @@ type selection struct {
 	given    string // what the index fulfils
 	givenArg []any
 	asked    clause
-	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, beside given
+	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, besides given
 	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
 	counted  []clause               // the same for counting; nil where no time is asked
 	index    string                 // the one that knows all that is asked of all clients; empty where none does

@@ -92,13 +92,15 @@ func newMigration(names names, version int, name, text string) Migration {
 	return migration
 }
 
-// Migrate brings the tables of all tenants to the schema of this version. It
-// may run in several processes at once, changes nothing that is up to date,
-// and refuses a newer schema with ErrNewerSchema, unless that says that programs
-// of this version run on it still. It refuses a database that would not keep
-// texts as they are, and tables that are not those of this package. It warns
-// where the database is a Galera node whose reads do not wait for the other
-// nodes.
+// Migrate creates the tables, or brings them to the schema of this version, for
+// all tenants. Call it at every start: it changes nothing that is up to date, and
+// several processes may call it at once.
+//
+// It fails with ErrNewerSchema where a newer version of this package has changed
+// the tables so that this version cannot use them; with other errors where the
+// database would not keep texts as they are, or where tables of these names are
+// not those of this package. It warns, in Options.Logger, where the database is a
+// Galera node whose reads do not wait for the other nodes.
 func (s *Store) Migrate(ctx context.Context) error {
 	tries := s.tries()
 	for {

@@ -9,7 +9,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// What is noted of a client has columns of its own beside the document, which
+// What is noted of a client has columns of its own next to the document, which
 // stays as it is: a note rewrites no document and makes no new Revision.
 
 // NoteDocument notes what is known of a client's metadata document in one
@@ -80,7 +80,7 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 	return err
 }
 
-// bring is what writes beside its document what a client brings along, where it
+// bring writes next to its document what a client brings along, where it
 // does. What was noted of its metadata document since it was read stays.
 func (s *Store) bring(client *dcr.Client) []step {
 	if client.Document == nil && client.ActivatedBy == "" {

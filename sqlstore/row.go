@@ -14,7 +14,7 @@ type stored struct {
 	revision            int64
 	document            string
 	activated, lastUsed int64
-	documentRecord      sql.NullString // as it was noted beside the document
+	documentRecord      sql.NullString // as it was noted next to the document
 	activatedBy         sql.NullString
 }
 
@@ -23,8 +23,8 @@ func (r *stored) columns() []any {
 	return []any{&r.id, &r.revision, &r.document, &r.activated, &r.lastUsed, &r.documentRecord, &r.activatedBy}
 }
 
-// client decodes the document and lays over it what was noted beside it: uses
-// are counted without writing the document anew. The document's own times are
+// client decodes the document and lays over it what was noted next to it: uses
+// are counted without writing the document again. The document's own times are
 // finer, so they stay unless the columns know of a use that it does not.
 func (r *stored) client() (*dcr.Client, error) {
 	client := &dcr.Client{}

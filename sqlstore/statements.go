@@ -27,7 +27,7 @@ type statements struct {
 // row are the columns that make a client, in the order of stored.columns.
 const row = "c.client_id AS client_id, c.revision, c.document, c.activated_at, c.last_used_at, c.document_record, c.activated_by"
 
-// setNotes are the statements that write beside a document.
+// setNotes are the statements that write next to a document.
 func (s *statements) setNotes(set func(*statement, string), t *traits, one string) {
 	used := "?"
 	if t.now != "" { // a host whose clock is fast does not move a use into the future of the others

@@ -76,7 +76,7 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-// TestOneFails holds that a write which fails harms none of those beside it.
+// TestOneFails holds that a write which fails harms none of those next to it.
 func TestOneFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, proceed, add := stall(t, func(id string) (int64, error) {

@@ -99,7 +99,7 @@ const (
 var errSecret = errors.New("the secret does not match")
 
 // finding measures a look-up, and the authentication of a client by its secret at
-// the token endpoint, beside a map and a SHA-256.
+// the token endpoint, against a map and a SHA-256.
 func finding() ([]goal, error) {
 	ctx, memory := context.Background(), memstore.New()
 	client := dcr.NewClient()

@@ -1,5 +1,5 @@
 // Registration measures what a registration costs, and reading and updating a
-// client: the library's handler on memstore and, for registrations, on SQLite, beside
+// client: the library's handler on memstore and, for registrations, on SQLite, against
 // the least that any server would do. It ends with a table of the project's goals.
 //
 //	go run ./bench/registration

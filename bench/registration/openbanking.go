@@ -65,7 +65,7 @@ func (s signer) verify(token string) error {
 }
 
 // openBanking measures a registration in the United Kingdom, which is a signed
-// request with a signed statement in it, beside the check of the two signatures.
+// request with a signed statement in it, against the check of the two signatures.
 func openBanking() ([]goal, error) {
 	directory, err := newSigner()
 	if err != nil {

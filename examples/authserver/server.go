@@ -212,7 +212,7 @@ func (p *provider) routes(registration *dcr.Handler, operators http.Handler) {
 	p.handler = mux
 }
 
-// afterDelete is told of each client that is gone, whoever deleted it.
+// afterDelete is told of each client that is gone, no matter who deleted it.
 func (p *provider) afterDelete(ctx context.Context, client *dcr.Client) error {
 	p.sessions.forget(client.ID)
 	return p.storage.afterDelete(ctx, client)

@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// Rules say what a token must be like, whoever signed it.
+// Rules say what a token must be like, no matter who signed it.
 type Rules struct {
 	MaxBytes   int                         // of the compact form; if zero, any number
 	Algorithms []string                    // one of which it is signed with

@@ -2,7 +2,7 @@ package strictjson
 
 // The values of RFC 8259 section 3, read as what RFC 7591 section 2 and its
 // extensions make of them: strings, lists of strings, integers, booleans, and
-// objects and arrays for whoever looks deeper.
+// objects and arrays for a reader that looks deeper.
 
 import (
 	"math"

@@ -34,7 +34,7 @@ func (u *URI) Kind() Kind {
 }
 
 // IsLoopback reports whether the host is exactly 127.0.0.1, [::1] or
-// localhost. What stands in 127.0.0.0/8 beside it, or below localhost, is
+// localhost. What else stands in 127.0.0.0/8, or below localhost, is
 // whatever a resolver says.
 func (u *URI) IsLoopback() bool { return u.loopback }
 
@@ -58,7 +58,7 @@ func (u *URI) effectivePort() string {
 
 // MatchRedirect reports whether a client that registered the one redirect URI
 // may be sent to the requested one: if they are equal, byte for byte. Only the
-// port of an http loopback redirect is the client's choice anew each time,
+// port of an http loopback redirect is the client's choice each time,
 // since it listens on whichever is free (RFC 8252 section 7.3), be it registered
 // as 0; a requested 0 matches nothing, for nobody listens there. The host is
 // still the one that it registered, for localhost, 127.0.0.1 and [::1] need
