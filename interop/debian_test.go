@@ -45,11 +45,11 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
-// waitFor asks until there is an answer, for ten seconds.
+// waitFor asks until there is an answer, for half a minute.
 func waitFor[T comparable](t *testing.T, what string, ask func() T) (answer T) {
 	t.Helper()
 	var none T
-	for range 100 {
+	for range 300 {
 		if answer = ask(); answer != none {
 			return answer
 		}
@@ -71,9 +71,9 @@ func freePort(t *testing.T) int {
 
 func TestDebianOIDCAgent(t *testing.T) {
 	needs(t, "oidc-agent", "oidc-gen", "oidc-token")
-	for _, preset := range []string{"", "mcp"} {
-		t.Run("preset "+preset, func(t *testing.T) {
-			issuer, home := provider(t, "authserver", dcrtest.NewPublisher(t), "-preset="+preset), t.TempDir()
+	for _, at := range [][2]string{{"authserver", ""}, {"authserver", "mcp"}, {"fositeserver", ""}, {"fositeserver", "mcp"}} {
+		t.Run(at[0]+", preset "+at[1], func(t *testing.T) {
+			issuer, home := provider(t, at[0], dcrtest.NewPublisher(t), "-preset="+at[1]), t.TempDir()
 			environment := append(os.Environ(), "HOME="+home, "OIDC_CONFIG_DIR="+home, "XDG_RUNTIME_DIR="+home, "TMPDIR="+home, "OIDC_ENCRYPTION_PW=a password")
 			command := func(name string, args ...string) *exec.Cmd {
 				made := exec.Command(name, args...)
