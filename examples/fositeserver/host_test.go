@@ -83,7 +83,7 @@ func visit(browser *http.Client, address, decision string) (*http.Response, erro
 		if err != nil {
 			return nil, err
 		}
-		filled := url.Values{}
+		var filled url.Values
 		if client := hidden.FindSubmatch(text); client != nil {
 			filled = url.Values{"client": {string(client[1])}, "decision": {decision}}
 		} else if strings.Contains(string(text), `name="password"`) {
