@@ -177,7 +177,7 @@ func TestLeaderKilled(t *testing.T) {
 	for at := killed; at.Before(killed.Add(10 * time.Second)); last = at {
 		select {
 		case at = <-done:
-		case at = <-time.After(30 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("no write was acknowledged for 30 seconds")
 		}
 		gap = max(gap, at.Sub(last))
