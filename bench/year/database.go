@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,10 @@ func createSQLite(dir string) (*database, error) {
 
 func createPostgreSQL(ctx context.Context) (*database, error) {
 	of := cmp.Or(os.Getenv("DCR_TEST_POSTGRES"), "postgres://root@127.0.0.1:5432/test")
+	address, err := url.Parse(of)
+	if err != nil {
+		return nil, err
+	}
 	server, err := sql.Open("pgx", of)
 	if err != nil {
 		return nil, err
@@ -62,8 +67,8 @@ func createPostgreSQL(ctx context.Context) (*database, error) {
 		server.Close()
 		return nil, err
 	}
-	before, _, _ := strings.Cut(of, "?")
-	return &database{sqlstore.PostgreSQL, "pgx", before[:strings.LastIndex(before, "/")+1] + name, func(ctx context.Context) (size int64, err error) {
+	address.Path = "/" + name
+	return &database{sqlstore.PostgreSQL, "pgx", address.String(), func(ctx context.Context) (size int64, err error) {
 		return size, server.QueryRowContext(ctx, "SELECT pg_database_size($1)", name).Scan(&size)
 	}, func() {
 		if _, err := server.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
