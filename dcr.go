@@ -4,7 +4,8 @@
 // statements, and the client metadata of the specifications around them. Clients
 // that publish their metadata instead, under the URL that is their client id, are
 // judged by the same policy: package cimd finds them. Clients of the Model Context
-// Protocol do either; whatever needs a secret, or somebody's word, registers.
+// Protocol do either; a client that needs a secret, or that someone must vouch
+// for, registers.
 //
 // It is a library for a server you already have. You mount a [Handler] on your
 // own mux, put your own authorization in front of it, choose what may be
@@ -24,10 +25,11 @@
 // it, in the order of their methods: each judges, corrects and completes one
 // aspect of the complete effective client. The RFCs' fixed rules come last, and
 // no step can skip them. Then the client gets its identifier and credentials, a
-// [Response] is made of it, your ModifyResponse hook may edit that, what the
-// registration costs its caller is taken, the client is stored, and the answer
-// goes out. An update takes the same way over the client as it would become, so
-// nothing can be reached by updating that registration refuses.
+// [Response] is made from it, your ModifyResponse hook may edit that response,
+// the caller is charged what the registration costs, the client is stored, and
+// the answer goes out. An update runs the same steps over the client as it
+// would become, so an update can never reach what a registration would be
+// refused.
 //
 // # How to change a rule
 //
@@ -45,9 +47,9 @@
 //		return v.DefaultValidator.ValidateRedirectURIs(ctx, reg)
 //	}
 //
-// A step refuses in one of two ways: an [*Error] is shown to the registrant,
-// any other error is logged and answered with a bare 500. Where a store, a key
-// set or an [Authenticator] is out of reach, the answer is a bare 503, and never
+// A step refuses by returning an error. An [*Error] is shown to the registrant;
+// any other error is logged and answered with a bare 500. If a store, a key set
+// or an [Authenticator] is out of reach, the answer is a bare 503: it never says
 // that a client does not exist.
 //
 // # Who may register
@@ -58,16 +60,17 @@
 // a middleware, of any [Authenticator]: those of package callerauth for the
 // access tokens of an authorization server and for initial access tokens, a
 // function of your own, or [AnyOf] them. A [StatementVerifier] lets software
-// register by the word of a directory. Reading, updating and deleting are
-// authorised by the registration access token that each client got when it
-// registered.
+// register with a statement that a directory signed for it. Reading, updating
+// and deleting are authorised by the registration access token that each client
+// got when it registered.
 //
 // # At the authorize and token endpoints
 //
-// [Client.CheckAuthorization] answers what an authorization request may have,
-// under the same rules as registration, and [Client.ConsentView] what a person is
-// shown of the client. Package clientauth finds out which client sends a request
-// to the token endpoint, by every method, and notes that it is in use.
+// [Client.CheckAuthorization] judges an authorization request under the same
+// rules as registration, and [Client.ConsentView] is what to show a person about
+// the client. Package clientauth finds out which client sends a request to the
+// token endpoint, whatever its authentication method, and notes that the client
+// is in use.
 //
 // # The other packages
 //
@@ -75,9 +78,9 @@
 // cachestore in front. Package policy has rules that stack and presets, for MCP,
 // OpenID Connect, FAPI 2.0 and open banking; package extension has the members of
 // other specifications. Package cimd finds clients that publish their metadata,
-// package admin is what operators do, with pages for it, and dcrtest tests your
-// store, your validator and your server. Modules of their own are telemetry and the
-// adapters for zitadel/oidc and ory/fosite.
+// package admin has what operators do, with web pages for it, and dcrtest tests
+// your store, your validator and your server. Telemetry and the adapters for
+// zitadel/oidc and ory/fosite are modules of their own.
 package dcr
 
 import (
@@ -91,39 +94,39 @@ import (
 // Registration is one registration or update in progress: what the steps of a
 // [Validator] and the hooks of [Options] work on.
 type Registration struct {
-	Request      *Request           // as sent, for what is in no member; steps never change it, and judge Client instead; nil on a read or delete
+	Request      *Request           // as the client sent it; steps never change it, and judge Client instead; nil on a read or delete
 	Client       *Client            // the client as it will be, with defaults and a statement's claims: what steps judge and correct
 	Previous     *Client            // the stored client on an update, nil on a registration
-	Capabilities Capabilities       // what the outermost validator supports: the one thing steps measure against; its lists are the host's, never written to
+	Capabilities Capabilities       // what the outermost validator supports, and all that steps may rely on; never write to its lists, which are the host's
 	Statement    *SoftwareStatement // the verified software statement, nil if there is none
 	Caller       *Caller            // who asked, nil if anonymous
 	HTTP         *http.Request      // the request, its body already read; nil outside a Handler
 	Items        map[string]any     // notes that hooks leave for later hooks; never nil
 	Limits       Limits             // the bounds in force; zero fields mean the defaults
-	Readable     func(r rune) bool  // what the names that people read may hold; if nil, ReadableRune; a first step may set it
-	Explaining   bool               // nothing will be registered, as [Handler.Explain] asks; see Assume
+	Readable     func(r rune) bool  // which characters the names that people read may have; if nil, ReadableRune; an early step may set it
+	Explaining   bool               // nothing will be registered: [Handler.Explain] asked; see Assume
 
-	// ExactDefaults refuses a registration where the server does not support what
-	// a specification says an absent member means, rather than put something it
-	// does support in its place: for clients that no answer tells of that, such as
-	// those that publish their metadata. An absent token_endpoint_auth_method then
-	// means none; alternatives without it are read by what they list, the strongest
-	// first. If false, the answer tells what was put there.
+	// ExactDefaults is for clients that never see an answer, such as those that
+	// publish their metadata. If true, a registration is refused if the server does
+	// not support the default that a specification gives an absent member. An
+	// absent token_endpoint_auth_method then means none, unless the request lists
+	// alternatives without none: then the strongest of those. If false, the server
+	// uses a value that it supports, and the answer says which.
 	ExactDefaults bool
 
 	Clock func() time.Time // what Now asks: Options.Now in a Handler; if nil, time.Now
 
-	at              time.Time           // what Clock said, zero before it was asked
+	at              time.Time           // what Clock said; zero until it is asked
 	on              features            // the features that Capabilities turns on
 	statementMerged bool                // the statement's claims are in Client
-	claims          *SoftwareStatement  // what is claimed of the client, and the rules for it; nil where it is held to nothing
-	alternatives    map[string][]string // the lists of Request.Choices that a statement has the say about, as they count
+	claims          *SoftwareStatement  // what is claimed about the client, and the rules for it; nil if nothing is
+	alternatives    map[string][]string // the lists of Request.Choices that a statement decides about, as they count
 	canSeal         bool                // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
 	keysJudged      []byte    // the jwks that keys describes
 	redirects       redirects // the redirect URIs that were read last
 	sector          sector    // the sector document of the client
-	assumed         []string  // what was taken as good, since Explaining fetches nothing
+	assumed         []string  // what was assumed to be good, since Explaining fetches nothing
 	inSteps         bool      // Validate runs the steps
 	plain           bool      // this is the default pipeline's own judgement
 	policy          string    // the name in Options.Policies that this runs under
@@ -134,8 +137,8 @@ type Registration struct {
 	validator       Validator              // under which a Handler judges
 }
 
-// Now is the time of the registration: what Clock showed when it was first asked
-// for.
+// Now is the time of the registration: what Clock returned when Now was first
+// called.
 func (reg *Registration) Now() time.Time {
 	if reg.at.IsZero() {
 		now := reg.Clock
@@ -156,9 +159,9 @@ type Caller struct {
 	Scopes   []string       // what the caller's token allows
 	Claims   map[string]any // everything else that is known of the caller
 	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
-	Notes    string         // kept with the clients that it registers
+	Notes    string         // kept with the clients that the caller registers
 
-	Allowance Allowance // what one registration costs it, taken by the Handler; nil for nothing
+	Allowance Allowance // what one registration costs the caller; the Handler takes it; nil for nothing
 }
 
 type callerKey struct{}
@@ -169,8 +172,8 @@ func ContextWithCaller(ctx context.Context, caller *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// CallerFromContext returns the caller that ContextWithCaller put there, nil
-// if there is none.
+// CallerFromContext returns the caller that [ContextWithCaller] put into ctx,
+// nil if there is none.
 func CallerFromContext(ctx context.Context) *Caller {
 	caller, _ := ctx.Value(callerKey{}).(*Caller)
 	return caller

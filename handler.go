@@ -21,7 +21,7 @@ import (
 // Handler is the registration endpoint and the client configuration endpoint:
 // POST registers (RFC 7591 §3); GET, PUT and DELETE with a client id read,
 // update and delete that client (RFC 7592 §2). The client id is taken from the
-// path parameter client_id (http.Request.PathValue), from the query, or, where
+// path parameter client_id (http.Request.PathValue), from the query or, if
 // Options.ClientURI has it in the path, from what follows Endpoint's path.
 //
 // Make one with [NewHandler]; it is safe for concurrent use, and cheap enough
@@ -34,18 +34,19 @@ type Handler struct {
 	teller
 	turns
 	ceiling    ceiling.Ceiling
-	evictor    ClientEvictor // nil where nobody is evicted
+	evictor    ClientEvictor // nil if no client is evicted
 	closed     *Error        // the answer while Options.Open says no
 	given      *Options      // as the host set them
 	asksCaller bool          // Options.Caller is the host's
-	hooked     bool          // a hook of the host's runs between Validate and the store
+	hooked     bool          // a hook of the host runs between Validate and the store
 }
 
-// NewHandler returns the handler of the given store. It refuses options that
-// contradict each other with an error that says what to change.
+// NewHandler returns a handler that keeps clients in store. If options
+// contradict each other, its error says what to change. A nil opts lacks
+// Endpoint, which is required.
 func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error) {
 	if store == nil {
-		return nil, errors.New("dcr: NewHandler: the store is nil")
+		return nil, errors.New("dcr: NewHandler: the store is nil; use memstore.New, or a store that keeps clients for good")
 	}
 	if opts == nil {
 		opts = &Options{}
@@ -130,9 +131,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// clientID finds which client the request names. below says that the request
-// is not for the registration endpoint itself, also where it names no client:
-// such a request never registers anyone, however the host mounted the handler.
+// clientID finds which client the request names. below reports that the request
+// is not for the registration endpoint itself, even if it names no client: such
+// a request never registers a client, however the host mounted the handler.
 func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 	id = r.PathValue("client_id")
 	if id == "" && r.URL.Path != h.endpointPath {
@@ -155,9 +156,9 @@ func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 	return id, below || sent || id != "", nil
 }
 
-// belowEndpoint reads what follows the registration endpoint in the path that
-// was requested, before the host's mux took a prefix away. Where a proxy changed
-// the path, a subtree that the handler is mounted at stands for the endpoint.
+// belowEndpoint returns what follows the registration endpoint in the path that
+// was requested, before the host's mux stripped a prefix. If a proxy changed the
+// path, the subtree that the handler is mounted at is taken for the endpoint.
 func (h *Handler) belowEndpoint(r *http.Request) (id string, below bool) {
 	path := r.URL.Path
 	if target, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -196,8 +197,8 @@ func (h *Handler) refuseMethod(w http.ResponseWriter, below bool) error {
 	return notAllowed(h.allow(below))
 }
 
-// readRequest reads the body, under the policy of v, into a zero Request and notes
-// what it uses up.
+// readRequest reads the body, under the policy of v, into a zero Request, and
+// notes what the body uses up.
 func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.Request, v Validator) error {
 	decode, err := h.decoder(r.Header, v)
 	if err != nil {
@@ -223,7 +224,7 @@ func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.R
 	}
 	limits := h.opts.Limits
 	if r.Method == http.MethodPut {
-		limits.Members += len(members.Fields) // a client sends the answer back, and that has the defaults too
+		limits.Members += len(members.Fields) // a client sends back the answer, which has the defaults too
 	}
 	if err := request.parse(decoded.JSON, limits); err != nil {
 		return err
@@ -247,8 +248,8 @@ func fetcherOf(ctx context.Context) *GuardedClient {
 // clockKey is where a Decoder finds Options.Now.
 type clockKey struct{}
 
-// Now is the time by the clock of the [Handler] whose [Decoder] has ctx,
-// Options.Now; anywhere else it is time.Now.
+// Now returns the time for a [Decoder] that was called with ctx: that of the
+// Handler's Options.Now. With any other context it returns time.Now.
 func Now(ctx context.Context) time.Time {
 	if clock, ok := ctx.Value(clockKey{}).(func() time.Time); ok {
 		return clock()
@@ -258,30 +259,31 @@ func Now(ctx context.Context) time.Time {
 
 const jsonType = "application/json"
 
-// Decoder turns a body into a client registration request. Its [*Error] refuses
-// the request and is shown; any other error is the server's. The body of r has
-// been read already.
+// Decoder turns a body into a client registration request. An [*Error] refuses
+// the request and is shown; any other error is logged and answered with 500.
+// The body of r has already been read.
 type Decoder func(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error)
 
 // DecodedBody is what a [Decoder] made of a body.
 type DecodedBody struct {
 	JSON   []byte    // the client registration request
-	Signer string    // who signed it, as SoftwareStatement.Signer names software, "" for nobody; becomes Request.Signer
-	Cost   Allowance // what it uses up, such as a jti that may be used once ([UseOnce]); nil for nothing
+	Signer string    // who signed it, named as in SoftwareStatement.Signer, "" for nobody; becomes Request.Signer
+	Cost   Allowance // what the body uses up, such as a jti that may be used once ([UseOnce]); nil for nothing
 
 	// Statement is the software statement that the Decoder verified; it becomes
 	// Registration.Statement. If nil, ValidateSoftwareStatement looks for one.
 	Statement *SoftwareStatement
 
-	// Standing says that Statement has one client at a time, by its Issuer and ID,
-	// and speaks for it: a POST replaces the metadata of the client that there is,
-	// as a PUT does, also where nobody may manage it otherwise, and answers 200.
-	// Options.ManageClient and Validator.AuthorizeManagement are asked then. The
+	// Standing says that Statement, by its Issuer and ID, has at most one client
+	// and may manage it: if there is one, a POST replaces its metadata as a PUT
+	// does, even if management is off, and is answered with 200.
+	// Options.ManageClient and Validator.AuthorizeManagement are called then. The
 	// handler's store must be a StatementFinder.
 	Standing bool
 
-	// Cancels has a POST delete that client; where there is none, it is refused.
-	// The body is not judged further. It needs Standing; a PUT is never one.
+	// Cancels makes a POST delete that client; if there is none, the POST is
+	// refused. The body is not judged further. It needs Standing, and has no
+	// effect on a PUT.
 	Cancels bool
 
 	verified signature // of the software statement in it
@@ -313,8 +315,8 @@ func (h *Handler) decoder(header http.Header, v Validator) (Decoder, error) {
 	return nil, refused
 }
 
-// mediaTypeOf is a Content-Type without its parameters, sound or not, "" where
-// it is none.
+// mediaTypeOf returns a Content-Type without its parameters, well-formed or
+// not, and "" if it is not a media type.
 func mediaTypeOf(contentType string) string {
 	if contentType == jsonType {
 		return jsonType
@@ -327,7 +329,7 @@ func mediaTypeOf(contentType string) string {
 	return mediaType
 }
 
-// sentAs says what a refused body came as.
+// sentAs says, for a refusal, which type the body had.
 func sentAs(types []string, mediaType string, plain bool) string {
 	switch {
 	case len(types) == 0:
@@ -356,7 +358,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	return body, nil
 }
 
-// fail tells of an error and writes it.
+// fail reports an error to Events and writes it.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, event Event, err error) {
 	h.refused(r, event, err)
 	h.opts.WriteError(w, r, err)

@@ -16,7 +16,7 @@ import (
 type access struct {
 	http   *http.Request // with its caller in the context, if there is one
 	client *Client
-	caller *Caller   // where the host lets its own callers manage
+	caller *Caller   // who manages the client, nil if its own token does
 	token  Plaintext // the registration access token presented, "" with a caller
 
 	validator Validator // of the client's policy
@@ -26,10 +26,10 @@ type access struct {
 // hashed and compared all the same.
 var unknownClient = &Client{Status: StatusDisabled, RegistrationTokens: []Secret{HashSecret("no client")}}
 
-// authorize lets a request at a client. Wrong token, unknown, deleted and
-// disabled client are one answer, after the same work. So is a pending one that
-// would update itself: what waits is what was registered. It may read and delete
-// itself.
+// authorize decides whether a request may manage a client. A wrong token and an
+// unknown, deleted or disabled client get the same answer after the same work,
+// so that nobody can tell them apart. A pending client may read and delete
+// itself, but not update itself: an operator is to approve what was registered.
 func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	token, err := BearerToken(r)
 	if err != nil {
@@ -53,7 +53,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 		return nil, outage(err)
 	}
 	now := h.opts.Now()
-	validator, err := h.validator(client.Policy) // an error is for who has the token alone
+	validator, err := h.validator(client.Policy) // the error is returned below, to those who have the token alone
 	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now) && (err != nil || h.issuesTokens(validator))
 	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
 	barred := client.CheckUsable(now)
@@ -85,7 +85,7 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	return &access{http: r, client: client, caller: caller, token: token, validator: validator}, nil
 }
 
-// find reads the store, within the time that a write has.
+// find reads the store, within StoreTimeout.
 func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.opts.StoreTimeout)
 	defer cancel()
@@ -110,7 +110,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, 
 	send(w, http.StatusOK, answer)
 }
 
-// answerRead answers what is stored of a client. Its policy decides what shows.
+// answerRead makes the answer to a read. The client's policy decides what it
+// shows.
 func (h *Handler) answerRead(access *access) ([]byte, error) {
 	draft := drafts.Get().(*draft)
 	defer h.reuse(draft)
@@ -122,8 +123,8 @@ func (h *Handler) answerRead(access *access) ([]byte, error) {
 	return h.respond(access.http.Context(), reg, "", access.token)
 }
 
-// forgetRetiredTokens ends the grace of the tokens that were rotated away, now
-// that the newest is in use. If it fails, their window ends it.
+// forgetRetiredTokens removes the tokens that were rotated away, now that the
+// newest is in use. If that fails, they expire at the end of their grace.
 func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 	if access.token == "" || !dropRetiredTokens(access.client, access.token, h.opts.Now()) {
 		return
@@ -134,17 +135,18 @@ func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 	}
 }
 
-// maxConflicts is how often a write is tried again after another one won.
+// maxConflicts is how often a write is tried again after a conflict.
 const maxConflicts = 3
 
-// How the store settled a race between two requests. Only its own word counts:
-// the error of a hook, or what lies behind one, may be the same.
+// How a race between two requests ended. These errors are made only of what the
+// store returned: the error of a hook may wrap ErrConflict or ErrClientNotFound
+// too.
 var (
 	errOutrun = errors.New("dcr: another update won")
 	errGone   = errors.New("dcr: the client was deleted meanwhile")
 )
 
-// unwritten is why a client was not written, by the error of the store.
+// unwritten says why a client was not written, given the error of the store.
 func unwritten(err error) error {
 	switch {
 	case errors.Is(err, ErrConflict):
@@ -155,11 +157,11 @@ func unwritten(err error) error {
 	return outage(err)
 }
 
-// onStored does work on a client as it is stored at that moment, for a request
-// that is authorised against that. Where another write wins the race, so it is
-// against what that one left. letIn is the client for which the request was let
-// in before its body was read, nil where it has none; another client that has
-// the id by now is none of its business, no matter who may manage both.
+// onStored runs work on a client as it is stored now, and authorises the
+// request against that. After a conflict it does both again, on what the other
+// write left. letIn is the client that the request was authorised for before
+// its body was read, nil if it has no body; if another client has the id by
+// now, the request is refused, even if its caller may manage both.
 func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
 	for attempt := 0; ; attempt++ {
 		access, err := h.authorize(r, clientID)
@@ -186,8 +188,9 @@ func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work
 // maxVersions is how many versions of a client may come between two looks at it.
 const maxVersions = 1 << 20
 
-// continues reports whether c is the client that earlier was, and not another one
-// under its id: that one's Revision would have begun anywhere.
+// continues reports whether c is a later version of earlier, and not another
+// client with its id: the Revision of another client would begin at a random
+// number.
 func (c *Client) continues(earlier *Client) bool {
 	return c.Revision >= earlier.Revision && c.Revision-earlier.Revision < maxVersions
 }
@@ -213,7 +216,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 	h.answerUpdate(w, r, event, reg, answer)
 }
 
-// answerUpdate tells of an update and answers it.
+// answerUpdate reports an update to Events and the hook, and answers it.
 func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Event, reg *Registration, answer []byte) {
 	h.tellUpdate(r.Context(), event, reg)
 	if h.opts.AfterUpdate != nil {
@@ -222,7 +225,7 @@ func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Eve
 	send(w, http.StatusOK, answer)
 }
 
-// replaceStored updates the client that a request was let in for.
+// replaceStored updates the client that a request was authorised for.
 func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request) (reg *Registration, answer []byte, err error) {
 	defer h.settle(r.Context(), request)
 	r = r.WithContext(fetchOnce(r.Context()))
@@ -233,8 +236,8 @@ func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request
 	return reg, answer, err
 }
 
-// replace makes one attempt to update a client; errOutrun and errGone say that
-// another request came first.
+// replace makes one attempt to update a client. Its error is errOutrun or
+// errGone if another request came first.
 func (h *Handler) replace(access *access, request *Request) (reg *Registration, answer []byte, err error) {
 	ctx := access.http.Context()
 	if err := h.checkUpdate(access, request); err != nil {
@@ -256,7 +259,7 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 		return nil, nil, errors.New("dcr: a step replaced the client or its id")
 	}
 	if !h.issuesTokens(validator) {
-		reg.Client.RegistrationTokens = nil // of a time when it was managed by token
+		reg.Client.RegistrationTokens = nil // from a time when it was managed by token
 	}
 	reg.Client.UpdatedAt = reg.Now()
 	answer, err = h.renew(ctx, reg, access.token)
@@ -272,9 +275,10 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 	return reg, answer, h.keepSingle(ctx, reg)
 }
 
-// renew issues what an update needs, rotates what is to be rotated and writes the
-// answer. A token that was rotated away works on in its window and rotates
-// nothing: who has it, and it may have leaked, gets nothing that outlives it.
+// renew issues what an update needs, rotates what is to be rotated and makes the
+// answer. A token that was rotated away is valid until its grace ends, but
+// rotates nothing: it may have leaked, and must not give its holder anything that
+// outlives it.
 func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext) ([]byte, error) {
 	rotates := token == "" || isNewestToken(reg.Client, token, reg.Now())
 	secret, err := h.issue(ctx, reg, h.opts.RotateSecret && rotates)
@@ -290,8 +294,8 @@ func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext)
 	return h.respond(ctx, reg, secret, token)
 }
 
-// checkUpdate holds what an update says of the client's own credentials to RFC
-// 7592 §2.2.
+// checkUpdate checks what an update says about the client's own credentials
+// against RFC 7592 §2.2.
 func (h *Handler) checkUpdate(access *access, request *Request) error {
 	client := access.client
 	if faults := h.issuedFaults(access, request); len(faults) > 0 {
@@ -312,8 +316,8 @@ func (h *Handler) checkUpdate(access *access, request *Request) error {
 	return nil
 }
 
-// issuedFaults names the members of an update that only the server issues, less,
-// with TolerantUpdate, those that have the value which the client was answered.
+// issuedFaults names the members of an update that only the server issues; with
+// TolerantUpdate, only those that differ from what the client was given.
 func (h *Handler) issuedFaults(access *access, request *Request) []string {
 	faults := request.IssuedMembers()
 	if !h.opts.TolerantUpdate || len(faults) == 0 {
@@ -351,8 +355,8 @@ func enumerate(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// hadSecret reports whether secret is the client's, be it expired: an update
-// is how a client renews it.
+// hadSecret reports whether secret is the client's, even if it has expired: an
+// update is how a client renews it.
 func (c *Client) hadSecret(secret string) bool {
 	return slices.ContainsFunc(c.Secrets, func(s Secret) bool { return s.matches(secret, time.Time{}) })
 }

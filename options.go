@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// Options configures a [Handler]. Everything but Endpoint has a default. The fields stand
+// Options configures a [Handler]. Every field but Endpoint has a default. The fields are
 // in five groups: the endpoint, who may register and manage, credentials, hooks, bounds.
 type Options struct {
-	// The endpoint: where it is, and what it speaks.
+	// The endpoint: where it is, and what it accepts.
 
 	// Endpoint is the absolute public URL of the registration endpoint, e.g.
-	// https://id.example.com/connect/dcr: what clients see, whatever path the
-	// handler is mounted at. Required; https unless its host is loopback,
-	// without a fragment, and without client_id in its query.
+	// https://id.example.com/connect/dcr. It is what clients see, whatever path
+	// the handler is mounted at. Required. It must be https, unless its host is
+	// loopback, and have no fragment and no client_id in its query.
 	Endpoint string
 
 	// ClientURI is the template of registration_client_uri (RFC 7592 §3), e.g.
@@ -31,34 +31,34 @@ type Options struct {
 	Validator Validator
 
 	// Policies are named alternatives to Validator, chosen by ChoosePolicy. A
-	// client remembers the name and is updated under it; a name that is not
-	// here fails closed.
+	// client remembers the name and is updated under it; a name that is missing
+	// here refuses the request.
 	Policies map[string]Validator
 
 	// ChoosePolicy names the policy, out of Policies, that a registration runs
-	// under, or "" for Validator. caller is nil for a stranger. It is asked
-	// before the body is read; an update runs under the policy that the client
-	// registered with. If nil, CallerPolicy.
+	// under, or "" for Validator. caller is nil for a stranger. ChoosePolicy is
+	// called before the body is read; an update runs under the policy that the
+	// client registered with. If nil, CallerPolicy.
 	ChoosePolicy func(r *http.Request, caller *Caller) (string, error)
 
-	// Decoders turn bodies into JSON, by media type; a body of any other type
-	// gets 415, application/json among them unless PlainJSON is here for it. If
-	// nil, only application/json is taken. A policy that has Decoders of its own
-	// takes bodies by those alone.
+	// Decoders turn bodies into JSON, by media type. A body of any other type
+	// gets 415, and so does application/json unless it is listed here, with
+	// PlainJSON. If nil, only application/json is accepted. A policy that has
+	// Decoders of its own uses those alone.
 	Decoders map[string]Decoder
 
-	// CORS says which web pages may call the endpoints. The zero value lets
-	// none. Require answers by it too, where it is right in front.
+	// CORS says which web pages may call the endpoints. The zero value allows
+	// none. [Require] follows it too, if it is directly in front of the handler.
 	CORS CORS
 
-	// Documents says whether clients that publish their metadata (OAuth Client ID
-	// Metadata Document) are taken now, as cimd.Store.Advertised does: while it
-	// does, Discovery has client_id_metadata_document_supported. If nil, as
-	// Capabilities say.
+	// Documents reports whether the server accepts clients that publish their
+	// metadata (OAuth Client ID Metadata Document) now; cimd.Store.Advertised is
+	// such a function. While it returns true, Discovery has
+	// client_id_metadata_document_supported. If nil, Capabilities decide.
 	Documents func(ctx context.Context) bool
 
-	// DisableManagement takes RFC 7592 away: no registration access tokens,
-	// 405 for everything but POST. Nothing can be rotated then.
+	// DisableManagement turns RFC 7592 off: no registration access tokens, and
+	// 405 for everything but POST. No secret or token can be rotated then.
 	DisableManagement bool
 
 	// OptionalClientID accepts an update without client_id, which RFC 7592
@@ -66,9 +66,9 @@ type Options struct {
 	OptionalClientID bool
 
 	// TolerantUpdate lets a PUT send back the four members that RFC 7592 §2.2
-	// keeps out of it (registration_access_token, registration_client_uri,
-	// client_secret_expires_at and client_id_issued_at), where each has the value
-	// that the client was answered. If false, they are refused.
+	// forbids in it (registration_access_token, registration_client_uri,
+	// client_secret_expires_at and client_id_issued_at), if each has the value
+	// that the client was given. If false, they are refused.
 	TolerantUpdate bool
 
 	// Who may register, and manage.
@@ -77,83 +77,87 @@ type Options struct {
 	// get 401.
 	AllowAnonymous bool
 
-	// Caller says who asks for a registration, as an [Authenticator] does: nil
-	// for nobody, an [*Error] to refuse; any other error is an outage and gets 503.
-	// A bearer token that it does not recognise is refused too. The Caller is in the
-	// context of the hooks and the store. If nil, CallerFromContext.
+	// Caller finds out who asks for a registration. It is an [Authenticator]: it
+	// returns nil for nobody, and an [*Error] to refuse; any other error is an
+	// outage and gets 503. A bearer token that it does not recognise is refused too.
+	// Hooks and the store find the Caller in their context. If nil,
+	// CallerFromContext.
 	Caller func(*http.Request) (*Caller, error)
 
-	// Open is asked at every POST, before anything else is looked at, and by
-	// Discovery, whether clients may register now. While they may not, everybody
-	// gets ClosedStatus, and registration_endpoint is missing from discovery;
-	// management and registered clients are not affected. If nil, they may.
+	// Open reports whether clients may register now. It is called for every
+	// POST, before anything else, and by Discovery. While it returns false,
+	// every registration gets ClosedStatus, and registration_endpoint is missing
+	// from discovery; management and registered clients are not affected. If
+	// nil, clients may register.
 	Open func(ctx context.Context) bool
 
-	// ClosedStatus is the answer while Open says no: 403 or 404. If zero, 403.
+	// ClosedStatus is the HTTP status while Open returns false: 403 or 404. If
+	// zero, 403.
 	ClosedStatus int
 
-	// Admit is asked about every POST once its Caller is settled, nil for a
-	// stranger, and before its body is read. An [*Error], such as one of status 429
-	// with a RetryAfter, refuses; any other error is the server's.
-	// callerauth.RateLimit is one. If nil, all are admitted.
+	// Admit is called for every POST, once its Caller is known and before its body
+	// is read; caller is nil for a stranger. An [*Error], such as one of status 429
+	// with a RetryAfter, refuses; any other error is logged and gets 500.
+	// callerauth.RateLimit makes one. If nil, all are admitted.
 	Admit func(r *http.Request, caller *Caller) error
 
 	// Origin says where a registration comes from, such as the address of the
-	// connection; it is kept as Client.RegisteredFrom, without control characters
-	// and at most 255 bytes of it. A forwarding header is the client's own word
-	// unless the host's proxy sets it. If nil, nothing is kept.
+	// connection. It is kept as Client.RegisteredFrom, without control characters
+	// and cut to 255 bytes. Trust a forwarding header only if your proxy sets it:
+	// otherwise the client can write anything there. If nil, nothing is kept.
 	Origin func(r *http.Request) string
 
 	// ManageAs lets a Caller read, update and delete a client without its
 	// registration access token, where it returns true. If nil, no Caller may.
 	ManageAs func(caller *Caller, client *Client) bool
 
-	// ManageClient is asked about every GET, PUT and DELETE that a registration
+	// ManageClient is called for every GET, PUT and DELETE that a registration
 	// access token or ManageAs let through, before anything is answered or
-	// written: whether, say, the certificate of the connection is the client's. An
-	// [*Error] refuses; any other error is the server's. It is asked about a PUT
-	// before the body is read, which it does not do, and again about the client
-	// as it is stored then. If nil, it lets all through.
+	// written. It may check, say, that the certificate of the connection is the
+	// client's. An [*Error] refuses; any other error is logged and gets 500. For a
+	// PUT it is called before the body is read, and again after it with the client
+	// as it is then stored; it must not read the body. If nil, all are let
+	// through.
 	ManageClient func(r *http.Request, client *Client) error
 
-	// ManageByCallerOnly issues no registration access tokens and takes none,
-	// not even those of clients that have one from before: clients are managed by
-	// the Callers that ManageAs lets, and by nobody else. Answers have no
-	// registration_client_uri either. DefaultValidator has the same switch for
-	// the clients of one policy.
+	// ManageByCallerOnly issues no registration access tokens and accepts none,
+	// not even from clients that got one earlier: only the Callers that ManageAs
+	// allows manage clients. Answers have no registration_client_uri either.
+	// DefaultValidator has the same switch for the clients of one policy.
 	ManageByCallerOnly bool
 
 	// Credentials.
 
-	// NewClientID makes a client's identifier, of printable ASCII (RFC 6749 A.1),
-	// without a slash where ClientURI has it in the path. It is none that begins
-	// with https://: such a one belongs to a client that publishes its metadata. An
-	// [*Error] refuses the registration and is shown. Where the store has a
-	// client of that id, it is asked again, up to three times in all, with the
-	// taken id in reg.Client.ID, which is empty at first; then that is an error
-	// of the server's. If nil, RandomClientID.
+	// NewClientID makes a client's identifier, of printable ASCII (RFC 6749 A.1).
+	// It must not have a slash if ClientURI has the identifier in its path, and
+	// must not begin with https://, as the identifiers of clients that publish
+	// their metadata do. An [*Error] refuses the registration and is shown. If the
+	// store already has a client of that id, NewClientID is called again, at most
+	// three times in all, with the taken id in reg.Client.ID, which is empty at
+	// first; if the third is taken too, the answer is 500. If nil, RandomClientID.
 	NewClientID func(ctx context.Context, reg *Registration) (string, error)
 
-	// NewClientSecret makes a client's secret and the form in which it is
-	// kept. If nil, RandomClientSecret.
+	// NewClientSecret makes a client's secret, and the form in which the store
+	// keeps it. If nil, RandomClientSecret.
 	NewClientSecret func(ctx context.Context, reg *Registration) (Plaintext, Secret, error)
 
 	// SecretLifetime is how long a client secret is valid. If zero, forever,
 	// and client_secret_expires_at is 0. An update renews an expired secret.
 	SecretLifetime time.Duration
 
-	// RotateSecret gives a client a new secret with every update, but not with
-	// one by a registration access token that was rotated away. The old one is
-	// valid for RotationGrace.
+	// RotateSecret gives a client a new secret with every update, unless the
+	// update uses a registration access token that was rotated away. The old
+	// secret is valid for RotationGrace.
 	RotateSecret bool
 
 	// RotateRegistrationToken gives a client a new registration access token
 	// with every update. The old one is valid until the new one is used, or
-	// for RotationGrace; an update by it rotates nothing again.
+	// for RotationGrace; an update that uses the old one rotates nothing.
 	RotateRegistrationToken bool
 
-	// RotationGrace is how long what was rotated away stays valid, so that a
-	// lost answer locks nobody out. If zero, 1 hour.
+	// RotationGrace is how long an old secret or token stays valid after a
+	// rotation, so that a client that never got the answer is not locked out. If
+	// zero, 1 hour.
 	RotationGrace time.Duration
 
 	// Sealer keeps client secrets themselves, encrypted, for clients whose
@@ -161,47 +165,46 @@ type Options struct {
 	// such registrations are refused.
 	Sealer Sealer
 
-	// SealAllSecrets keeps every client secret sealed next to its hash, for hosts
-	// that compare or answer secrets themselves: Client.OpenSecrets returns them. It
-	// needs Sealer, and changes nothing about secrets that were issued before. If
-	// false, only the secrets that symmetric algorithms need are kept.
+	// SealAllSecrets keeps every client secret sealed, next to its hash, for hosts
+	// that must have the secret itself: Client.OpenSecrets returns it. It needs
+	// Sealer, and does not affect secrets that were issued before. If false, only
+	// the secrets that symmetric algorithms need are kept.
 	SealAllSecrets bool
 
 	// Hooks.
 
 	// ModifyResponse may edit an answer of status 200 or 201. It runs before
-	// the client is stored, so that refusing here leaves nothing. It may edit
-	// reg.Client too, within the fixed rules; members that the server issues
-	// are written after it. reg.Request is nil on a read. If nil,
-	// KeepResponse.
+	// the client is stored: if it refuses, nothing is stored. It may edit
+	// reg.Client too, within the fixed rules; members that the server issues are
+	// written after it. reg.Request is nil on a read. If nil, KeepResponse.
 	ModifyResponse func(ctx context.Context, reg *Registration, res *Response) error
 
-	// AfterRegister and AfterUpdate are told of what was stored, as reg.Client is,
-	// before the answer goes out. An error, or a panic, is logged and changes
-	// nothing. They have StoreTimeout, whether or not the client waits. If nil,
-	// nothing.
+	// AfterRegister and AfterUpdate are called once reg.Client is stored, before
+	// the answer goes out. An error, or a panic, is logged and changes nothing.
+	// They have StoreTimeout to finish, even if the client has gone away. If nil,
+	// nothing happens.
 	AfterRegister func(ctx context.Context, reg *Registration) error
 	AfterUpdate   func(ctx context.Context, reg *Registration) error
 
-	// AfterDelete is told of a client that was deleted, by itself or to make room
-	// at MaxClients, so that its grants and tokens die with it (RFC 7592 §2.3). An
-	// error, or a panic, is logged. Deletions by package admin have an AfterDelete
-	// of their own. If nil, nothing.
+	// AfterDelete is called with a client that was deleted, by itself or to make
+	// room at MaxClients, so that the host can revoke its grants and tokens (RFC
+	// 7592 §2.3). An error, or a panic, is logged. Package admin has an
+	// AfterDelete of its own for what it deletes. If nil, nothing happens.
 	AfterDelete func(ctx context.Context, client *Client) error
 
-	// Events is told of everything that happens to clients, after it happened:
-	// what is stored stays stored, and the answer goes out, whatever becomes of the
-	// sink. It runs in the request, whose context it gets; a panic is recovered and
-	// logged; what may block is the sink's to queue. Every answer that is not a
-	// success is a RequestRefused. See [Event]. If nil, LogEvents(Logger).
+	// Events is called with everything that happens to clients, after it happened:
+	// it cannot change what is stored or answered. It runs in the request, with the
+	// context of the request, so that a function that may block should queue the
+	// event; a panic is recovered and logged. Every answer that is not a success is
+	// a RequestRefused. See [Event]. If nil, LogEvents(Logger).
 	Events func(ctx context.Context, event Event)
 
 	// WriteError writes every answer that is not a success. If nil, the
 	// function WriteError.
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
-	// Logger gets what went wrong on our side and, at debug level, requests whose
-	// client went away; never a body or a secret. What else happens, Events is told,
+	// Logger gets the errors of the server and, at debug level, requests whose
+	// client went away; never a body or a secret. Everything else goes to Events,
 	// which logs here too if it is nil. If nil, slog.Default.
 	Logger *slog.Logger
 
@@ -210,32 +213,32 @@ type Options struct {
 
 	// Bounds.
 
-	// MaxClients bounds how many clients the store holds: beyond it, the oldest
-	// client that was never used makes room, as EvictAfter says, or a registration
-	// gets 503. Nothing but registration asks it. The store must be a ClientCounter.
-	// It is asked at the first registration, which waits, and then in the background, every ten
-	// seconds at most: hosts that share it may exceed the bound a little, and room
-	// that others made is seen by the registrations after the count.
-	// If zero, only the store itself may have a bound.
+	// MaxClients bounds how many clients the store holds. Beyond it, a registration deletes the
+	// oldest client that was never used, as EvictAfter says, or gets 503. Only registration
+	// observes it. The store must be a ClientCounter. It is counted at the first registration,
+	// which waits, and after that in the background, at most every ten seconds: hosts that
+	// share a store may exceed the bound a little, and see the room that others made only at
+	// the next count. If zero, only the store itself may have a bound.
 	MaxClients int64
 
-	// EvictAfter is how old an active client that was never used must be to make
-	// room at MaxClients, if it registered itself or came from a document. It is
-	// deleted; AfterDelete and Events are told. Where none is that old, the 503 says
-	// in Retry-After when the next one will be. Which clients are in use the store
-	// knows from [ClientToucher] alone: make it negative where the host's endpoints
-	// touch no client. If zero, 24 hours; if negative, nobody is evicted. A store that
-	// is no ClientEvictor evicts nobody, and a positive EvictAfter is refused there.
+	// EvictAfter is how old an active client that was never used must be before it may
+	// be deleted to make room at MaxClients. Only clients that registered themselves
+	// or came from a document are deleted; AfterDelete and Events are called. If none
+	// is that old, the 503 says in Retry-After when one will be. The store knows which
+	// clients are in use from [ClientToucher] alone, so make EvictAfter negative if
+	// your endpoints do not touch clients. If zero, 24 hours; if negative, no client
+	// is evicted. A store that is no ClientEvictor evicts none, and NewHandler refuses
+	// a positive EvictAfter with one.
 	EvictAfter time.Duration
 
-	// MaxBodyBytes bounds a request's body. If zero, 64 KiB.
+	// MaxBodyBytes bounds the body of a request, in bytes. If zero, 64 KiB.
 	MaxBodyBytes int64
 
 	// Limits bound what a body may hold. Zero fields mean the defaults.
 	Limits Limits
 
-	// StoreTimeout bounds a read of the store, and a write to it, which outlives
-	// a cancelled request. If zero, 10 seconds.
+	// StoreTimeout bounds each read of the store and each write to it; a write
+	// goes on when the request is cancelled. If zero, 10 seconds.
 	StoreTimeout time.Duration
 }
 
@@ -301,7 +304,7 @@ func (o *Options) withDefaults() Options {
 
 const clientIDPlace = "{client_id}"
 
-// clientURI is the registration_client_uri of a client.
+// clientURI returns the registration_client_uri of a client.
 func (o *Options) clientURI(clientID string) string {
 	if o.ClientURI != "" {
 		return strings.Replace(o.ClientURI, clientIDPlace, url.PathEscape(clientID), 1)

@@ -1,7 +1,7 @@
 package dcr
 
-// RFC 7591 §3: a registration, from the caller to the stored client: what it
-// costs, and what is given back when it fails.
+// RFC 7591 §3: a registration, from its caller to the stored client; what it
+// costs, and what is given back if it fails.
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"unicode/utf8"
 )
 
-// register answers POST. The caller is settled before the body is read.
+// register answers POST. Who calls is known before the body is read.
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) {
 	r, caller, err := h.admit(r)
 	if err != nil {
@@ -68,7 +68,7 @@ func (h *Handler) judgeAndAdd(ctx context.Context, v Validator, reg *Registratio
 	return h.add(ctx, reg)
 }
 
-// answerNew tells of a registration and answers it.
+// answerNew reports a registration to Events and the hook, and answers it.
 func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event, reg *Registration, answer []byte, err error) {
 	if err != nil {
 		h.fail(w, r, event, err)
@@ -82,8 +82,7 @@ func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event,
 	send(w, http.StatusCreated, answer)
 }
 
-// A draft is what a registration is judged in. It is large, and the next one uses
-// it again.
+// A draft is what a registration is judged in. It is large, so drafts are reused.
 type draft struct {
 	reg     Registration
 	request Request
@@ -91,8 +90,8 @@ type draft struct {
 
 var drafts = sync.Pool{New: func() any { return new(draft) }}
 
-// reuse gives a draft back, unless code of the host's has seen it, which may have
-// kept it.
+// reuse puts a draft back, unless code of the host has seen it and may have kept
+// it.
 func (h *Handler) reuse(d *draft) {
 	if _, plain := d.reg.validator.(DefaultValidator); plain && !h.hooked && h.opts.AfterRegister == nil {
 		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
@@ -103,9 +102,9 @@ func (h *Handler) reuse(d *draft) {
 // isOpen reports whether clients may register now.
 func (h *Handler) isOpen(ctx context.Context) bool { return h.opts.Open == nil || h.opts.Open(ctx) }
 
-// admit settles whether clients register now, who asks, and whether the host
-// lets this one in, before anything is read. The request that it returns has the
-// caller in its context.
+// admit decides, before anything is read, whether clients may register now, who
+// asks, and whether the host admits this request. The request that it returns
+// has the caller in its context.
 func (h *Handler) admit(r *http.Request) (*http.Request, *Caller, error) {
 	if !h.isOpen(r.Context()) {
 		return r, nil, h.closed
@@ -127,8 +126,8 @@ func (h *Handler) admit(r *http.Request) (*http.Request, *Caller, error) {
 	return r, caller, err
 }
 
-// after tells a hook of what is stored. Nothing that becomes of the hook can undo
-// it, so that the answer goes out all the same.
+// after calls a hook once the client is stored. The hook cannot undo that, so its
+// error or panic is only logged, and the answer goes out.
 func (h *Handler) after(ctx context.Context, name string, client *Client, hook func(context.Context) error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -140,11 +139,11 @@ func (h *Handler) after(ctx context.Context, name string, client *Client, hook f
 	}
 }
 
-// maxOrigin bounds what is kept of where a registration came from, in bytes.
+// maxOrigin bounds Client.RegisteredFrom, in bytes.
 const maxOrigin = 255
 
-// origin is where a request comes from, as the host says, fit to be kept and
-// shown: valid UTF-8 without control characters.
+// origin returns what Options.Origin says, made safe to keep and show: valid
+// UTF-8 without control characters.
 func (h *Handler) origin(r *http.Request) string {
 	if h.opts.Origin == nil {
 		return ""
@@ -161,10 +160,10 @@ func (h *Handler) origin(r *http.Request) string {
 	return strings.ToValidUTF8(text[:maxOrigin], "")
 }
 
-// CallerPolicy names the policy that the caller brings with it, "" for a
-// stranger: the default of Options.ChoosePolicy. A host that treats strangers
-// differently sets a function that ends with this one, so that the policy of an
-// initial access token stays in force.
+// CallerPolicy returns caller.Policy, or "" for a stranger, whose caller is
+// nil. It is the default of Options.ChoosePolicy. A host that wants another
+// policy for strangers sets a function that ends by calling this one, so that
+// the policy of an initial access token stays in force.
 func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 	if caller == nil {
 		return "", nil
@@ -183,7 +182,7 @@ func (h *Handler) prepare(reg *Registration, policy string) (Validator, error) {
 	return validator, err
 }
 
-// validator is the one of a policy, "" for Options.Validator.
+// validator returns the validator of a policy; "" names Options.Validator.
 func (h *Handler) validator(policy string) (Validator, error) {
 	if policy == "" {
 		return h.opts.Validator, nil
@@ -195,13 +194,13 @@ func (h *Handler) validator(policy string) (Validator, error) {
 	return validator, nil
 }
 
-// maxIDs is how often a client id is drawn until one is free.
+// maxIDs is how many client ids are tried until one is free.
 const maxIDs = 3
 
 // add gives the client its identifier and credentials, and stores it. It
-// returns the answer, which goes out only once the client is stored. An id that
-// is taken is drawn again, and all that goes with it: for the client as the
-// steps left it, but that its ID is the one that is taken.
+// returns the answer, which goes out only once the client is stored. If the id
+// is taken, add makes another one and new credentials, for the client as the
+// steps left it, with the taken id in ID.
 func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	c := reg.Client
 	reg.record()
@@ -228,14 +227,14 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 			*c = *judged.Clone()
 			c.ID = taken
 		case errors.Is(err, ErrClientExists):
-			return nil, fmt.Errorf("dcr: the store has a client of each of the %d ids that Options.NewClientID made, %q the last; let it make unique ones, or refuse by an *Error when it is asked again: %w", maxIDs, c.ID, err)
+			return nil, fmt.Errorf("dcr: each of the %d ids that Options.NewClientID made is taken, the last being %q; make it return unique ids, or an *Error when reg.Client.ID says that one is taken: %w", maxIDs, c.ID, err)
 		default:
 			return nil, outage(err)
 		}
 	}
 }
 
-// record keeps with the client how it came to be.
+// record notes in the client how it was registered.
 func (reg *Registration) record() {
 	c, now := reg.Client, reg.Now()
 	c.Source, c.Policy = SourceDynamic, reg.policy
@@ -245,7 +244,8 @@ func (reg *Registration) record() {
 	}
 }
 
-// answer issues what the client needs and writes the answer to a registration.
+// answer issues the client's credentials and makes the answer to a
+// registration.
 func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error) {
 	secret, err := h.issue(ctx, reg, h.opts.RotateSecret)
 	if err != nil {
@@ -254,8 +254,8 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	return h.respond(ctx, reg, secret, h.issueToken(reg))
 }
 
-// uncancelled runs a write to the store that outlives a cancelled request by a
-// bounded time, so that an answer and the store never disagree.
+// uncancelled runs a write to the store that goes on, for a bounded time, if
+// the request is cancelled, so that an answer and the store never disagree.
 func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
 	defer cancel()
@@ -265,12 +265,12 @@ func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) e
 // bill is what a request has used up.
 type bill struct {
 	paid            []Allowance
-	body, statement bool // what the body and its statement use up is among it
+	body, statement bool // paid has what the body, or its statement, uses up
 	kept            bool // the client is stored, or may be: nothing is given back
 }
 
-// spend uses up what a registration or an update costs, right before its client
-// is stored. An update that is tried again has paid already. Where one cost is
+// spend takes what a registration or an update costs, right before its client
+// is stored. An update that is tried again has already paid. If one cost is
 // refused, settle gives the others back; those that the store may be unable to
 // give back come last.
 func (h *Handler) spend(ctx context.Context, reg *Registration) error {
@@ -314,8 +314,8 @@ func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 	return costs
 }
 
-// keep stores the client. Unless the store says that it stored nothing, it may
-// have stored it, and what it cost is gone.
+// keep stores the client. Unless the store says that it stored nothing, the
+// client may be stored, and nothing is given back.
 func (h *Handler) keep(ctx context.Context, reg *Registration, store func(context.Context, *Client) error) error {
 	bill := &reg.Request.bill
 	bill.kept = true
@@ -328,8 +328,8 @@ func (h *Handler) keep(ctx context.Context, reg *Registration, store func(contex
 	return err
 }
 
-// settle gives back, the last first, what a request has used up in vain, also
-// where a hook panics.
+// settle gives back what a request paid, the last first, if nothing was stored,
+// even if a hook panicked.
 func (h *Handler) settle(ctx context.Context, request *Request) {
 	bill := &request.bill
 	if bill.kept {
@@ -337,13 +337,13 @@ func (h *Handler) settle(ctx context.Context, request *Request) {
 	}
 	for _, cost := range slices.Backward(bill.paid) {
 		if err := h.uncancelled(ctx, cost.GiveBack); err != nil {
-			h.opts.Logger.WarnContext(ctx, "what a registration cost is lost, although nothing was stored", "error", err)
+			h.opts.Logger.WarnContext(ctx, "nothing was stored, but what the registration cost could not be given back", "error", err)
 		}
 	}
 	bill.paid, bill.body, bill.statement = nil, false, false
 }
 
-// remove deletes a client as it was read, where the store can.
+// remove deletes a client; only the revision that was read, if the store can.
 func (h *Handler) remove(ctx context.Context, client *Client) error {
 	return h.uncancelled(ctx, func(ctx context.Context) error {
 		if store, ok := StoreAs[RevisionDeleter](h.store); ok {

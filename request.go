@@ -1,6 +1,6 @@
 package dcr
 
-// RFC 7591 §2 and §3.1: the client registration request as it comes in.
+// RFC 7591 §2 and §3.1: the client registration request as it was sent.
 
 import (
 	"bytes"
@@ -18,17 +18,17 @@ import (
 
 // Request is a registration or update request as it was sent.
 type Request struct {
-	Metadata                              // every member that was understood; unknown ones are in Extra
+	Metadata                              // the members that the library knows, as sent; all others are in Extra
 	SoftwareStatement string              // compact JWS (RFC 7591 §2.3), not yet verified
-	ClientID          string              // as sent: an update must send it back (RFC 7592 §2.2), a registration leaves it to NewClientID
-	ClientSecret      Plaintext           // sent back on an update; ignored on a registration
+	ClientID          string              // what an update must repeat (RFC 7592 §2.2); ignored on a registration, whose id Options.NewClientID makes
+	ClientSecret      Plaintext           // what an update may repeat; ignored on a registration
 	Choices           map[string][]string // RP Metadata Choices: lists of alternatives by member name
 	Raw               json.RawMessage     // the whole body
-	Signer            string              // who signed the request, as its Decoder found out, "" for nobody; never read from JSON
+	Signer            string              // who signed the request, from DecodedBody; "" for nobody; never read from JSON
 
-	present   memberSet       // members that the body named, null and "" aside
+	present   memberSet       // members that the body has, except null and ""
 	tags      map[string]bool // the names in Localized, in lower case
-	issued    []sent          // members of the body that RFC 7592 §2.2 forbids to send
+	issued    []sent          // members of the body that RFC 7592 §2.2 forbids in an update
 	faults    []fault
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
@@ -39,8 +39,8 @@ type Request struct {
 	standing, cancels bool               // as in DecodedBody
 }
 
-// Format writes that there is a request, whatever the verb: its body holds the
-// client's secret on an update.
+// Format writes only how large the request is, whatever the verb: the body of
+// an update may have the client's secret.
 func (r Request) Format(f fmt.State, verb rune) { io.WriteString(f, r.describe()) }
 
 // LogValue returns what Format writes.
@@ -56,10 +56,11 @@ type sent struct {
 	value strictjson.Value
 }
 
-// IssuedMembers names the members of the body that the server alone issues and
-// that RFC 7592 §2.2 keeps out of an update, in their order, null ones included:
-// registration_access_token, registration_client_uri, client_secret_expires_at
-// and client_id_issued_at. A registration ignores them.
+// IssuedMembers names the members of the body that only the server issues and
+// that RFC 7592 §2.2 forbids in an update: registration_access_token,
+// registration_client_uri, client_secret_expires_at and client_id_issued_at.
+// They are in the order of the body, null ones included. A registration ignores
+// them.
 func (r *Request) IssuedMembers() []string {
 	var names []string
 	for _, member := range r.issued {
@@ -68,13 +69,14 @@ func (r *Request) IssuedMembers() []string {
 	return names
 }
 
-// fault is a member of the wrong form. It counts only where the member is on.
+// fault is a member of the wrong form. It counts only if the member's feature
+// is on.
 type fault struct {
 	member int // its place in members.Fields; -1 for software_statement
 	err    *Error
 }
 
-// Limits bound what a request may hold. A zero field means its default.
+// Limits bound what a request may have. A zero field means its default.
 type Limits struct {
 	Members        int // members of the body or of any object in it; if zero, 128
 	Depth          int // levels of nesting; if zero, 16
@@ -105,8 +107,8 @@ func (l Limits) effective() Limits {
 }
 
 // UnmarshalJSON reads a request body under the default [Limits]. It fails
-// with an [*Error] where the body is not one JSON object; members of the wrong
-// form are reported by [Validate], which knows which members count.
+// with an [*Error] if the body is not one JSON object. [Validate] reports
+// members of the wrong form, since it knows which members count.
 func (r *Request) UnmarshalJSON(body []byte) error {
 	request, err := ParseRequest(body, Limits{})
 	if err == nil {
@@ -135,8 +137,8 @@ func (r *Request) parse(body []byte, limits Limits) error {
 	return refused
 }
 
-// choiceMember finds the singular member that an RP Metadata Choices list
-// belongs to.
+// choiceMember is the single member that each list of RP Metadata Choices is
+// for.
 var choiceMember = func() map[string]int {
 	lists := make(map[string]int)
 	for i, f := range members.Fields {
@@ -147,10 +149,10 @@ var choiceMember = func() map[string]int {
 	return lists
 }()
 
-// ParseRequest reads a request body. Its error is an [*Error] where the body is
-// not one JSON object within the limits, of which Members and Depth count here;
-// members of the wrong form, and what exceeds the other limits, are reported by
-// [Validate]. The request keeps parts of body: do not change it afterwards.
+// ParseRequest reads a request body. It returns an [*Error] if the body is not
+// one JSON object, or exceeds limits.Members or limits.Depth. [Validate]
+// reports members of the wrong form and what exceeds the other limits. The
+// request keeps parts of body: do not change body afterwards.
 func ParseRequest(body []byte, limits Limits) (*Request, error) {
 	request := &Request{}
 	if err := request.parse(body, limits); err != nil {
@@ -232,8 +234,8 @@ func (r *Request) registered(i int, value strictjson.Value) {
 	r.present.Add(i)
 }
 
-// decode reads a member, and leaves out what forms and templates put around what
-// they mean.
+// decode reads a member, without the spaces and blank entries that forms and
+// templates leave in it.
 func (r *Request) decode(f *registered, value strictjson.Value) error {
 	into := &r.Metadata
 	var err error
@@ -262,8 +264,8 @@ var readable = func() (set memberSet) {
 	return set
 }()
 
-// keepsEmpty says for which lists an empty one is not an absent one: a machine
-// client has no redirect URIs and no response types.
+// keepsEmpty reports whether an empty list of that name differs from an absent
+// one: a machine client has no redirect URIs and no response types.
 func keepsEmpty(name string) bool {
 	return name == "redirect_uris" || name == "response_types"
 }
@@ -287,7 +289,8 @@ func (r *Request) localized(i int, name string, value strictjson.Value) error {
 	return nil
 }
 
-// note keeps the fault that err is and reports whether there is none.
+// note records err, unless it is nil, as a fault of a member, and reports
+// whether err is nil.
 func (r *Request) note(i int, name string, err error) bool {
 	if err != nil {
 		r.faults = append(r.faults, fault{member: i, err: memberError(name, err)})
@@ -295,7 +298,7 @@ func (r *Request) note(i int, name string, err error) bool {
 	return err == nil
 }
 
-// memberError says of a member that its value is not of the right form.
+// memberError says that the value of a member is not of the right form.
 func memberError(name string, err error) *Error {
 	return refuse(memberCode(name), name, name+".type", "%s", strictjson.In(name, err))
 }
@@ -360,9 +363,9 @@ func wellFormedTag(tag string) bool {
 	return len(tag) <= 64
 }
 
-// admit copies the request's metadata into the client without the members that
-// count as unknown. No text stays a part of the body: a store that keeps Clients
-// would keep bodies.
+// admit copies the request's metadata into the client, without the members that
+// count as unknown. It copies strings too: a store that keeps Clients would
+// otherwise keep whole bodies in memory.
 func (reg *Registration) admit() {
 	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
@@ -380,8 +383,8 @@ func (reg *Registration) admit() {
 	}
 }
 
-// trimmed is the value of an extension member, without the line break at the end
-// where it is text for people.
+// trimmed returns the value of an extension member; text for people is without
+// the line break at its end.
 func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
 	if extension.localized() && !isURIMember(extension.Name()) && strictjson.Value(raw).Kind() == strictjson.String {
 		if text, err := strictjson.Value(raw).Line(); err == nil {
@@ -391,8 +394,8 @@ func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
 	return slices.Clone(raw)
 }
 
-// checkForm refuses members of the wrong JSON type and beyond the bounds,
-// among those that are on.
+// checkForm refuses members that are of the wrong JSON type or beyond the
+// bounds, if their features are on.
 func (reg *Registration) checkForm() error {
 	if err := reg.formFaults(); err != nil {
 		return err
@@ -404,11 +407,11 @@ func (reg *Registration) checkForm() error {
 	return reg.checkBounds()
 }
 
-// maxFaults is how many members of the wrong form a refusal tells of.
+// maxFaults is how many members of the wrong form a refusal names.
 const maxFaults = 5
 
-// formFaults tells of all members of the wrong JSON type at once. The error is
-// that of the first.
+// formFaults reports the members of the wrong JSON type in one error, up to
+// maxFaults of them. Its code, member and rule are those of the first.
 func (reg *Registration) formFaults() error {
 	var first *Error
 	count := 0
@@ -467,7 +470,7 @@ func (reg *Registration) checkList(name string, list []string) error {
 	return nil
 }
 
-// longest is how many bytes a string of the member may have.
+// longest returns how many bytes a string of the member may have.
 func (reg *Registration) longest(member string) int {
 	switch {
 	case member == "scope":
