@@ -4,45 +4,62 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+	"time"
 )
 
-// The floor keeps the same document by the same means and does nothing else:
-// no columns to search by, no tenant, no retry.
+// The floors keep the same document by the same means and do nothing else: no
+// statement of their own for each kind of client, no retry. One has a table of two
+// columns and no index but its key; the other inserts into the store's table,
+// with the columns and indexes that the store needs to list, count and sweep.
 
 // inserter keeps one document and returns when it is durable.
 type inserter func(ctx context.Context, id, document string) error
 
-// newFloor returns the floor's way of adding a document, on the same pool as the
+// floorTable is where a floor inserts.
+type floorTable struct {
+	create  string // "" where it is there
+	name    string
+	columns string
+	row     func(id, document string) []any
+}
+
+var (
+	ownTable = floorTable{"CREATE TABLE floor (id varchar(64) PRIMARY KEY, document text NOT NULL)", "floor", "id, document",
+		func(id, document string) []any { return []any{id, document} }}
+	sameTable = floorTable{"", "dcr_clients", "tenant, client_id, revision, created_at, document",
+		func(id, document string) []any { return []any{"", id, 1, micros(time.Now()), document} }}
+)
+
+// inserter returns the floor's way of adding a document, on the same pool as the
 // store's, and how to end it.
-func newFloor(ctx context.Context, k *kind, db *sql.DB) (inserter, func(), error) {
-	table, insert := "CREATE TABLE floor (id varchar(64) PRIMARY KEY, document text NOT NULL)", "INSERT INTO floor (id, document) VALUES (?, ?)"
-	if k.name == "postgresql" {
-		insert = "INSERT INTO floor (id, document) VALUES ($1, $2)"
-	}
-	if _, err := db.ExecContext(ctx, table); err != nil {
-		return nil, nil, err
+func (t *floorTable) inserter(ctx context.Context, k *kind, db *sql.DB) (inserter, func(), error) {
+	insert := "INSERT INTO " + t.name + " (" + t.columns + ") VALUES (" + k.placeholders(0, len(t.row("", ""))) + ")"
+	if t.create != "" {
+		if _, err := db.ExecContext(ctx, t.create); err != nil {
+			return nil, nil, err
+		}
 	}
 	if k.name == "sqlite" {
-		return groupCommitter(ctx, db, insert)
+		return t.groupCommitter(ctx, db, insert)
 	}
 	prepared, err := db.PrepareContext(ctx, insert)
 	if err != nil {
 		return nil, nil, err
 	}
 	return func(ctx context.Context, id, document string) error {
-		_, err := prepared.ExecContext(ctx, id, document)
+		_, err := prepared.ExecContext(ctx, t.row(id, document)...)
 		return err
 	}, func() { prepared.Close() }, nil
 }
 
 type insertion struct {
-	id, document string
-	done         chan error
+	row  []any
+	done chan error
 }
 
 // groupCommitter is the floor on SQLite: a goroutine with a connection of its
 // own commits together what came during the last commit.
-func groupCommitter(ctx context.Context, db *sql.DB, insert string) (inserter, func(), error) {
+func (t *floorTable) groupCommitter(ctx context.Context, db *sql.DB, insert string) (inserter, func(), error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -67,7 +84,7 @@ func groupCommitter(ctx context.Context, db *sql.DB, insert string) (inserter, f
 	})
 	add := func(ctx context.Context, id, document string) error {
 		done := make(chan error, 1)
-		insertions <- insertion{id, document, done}
+		insertions <- insertion{t.row(id, document), done}
 		return <-done
 	}
 	return add, func() {
@@ -86,7 +103,7 @@ func commit(conn *sql.Conn, prepared *sql.Stmt, group []insertion) error {
 	defer tx.Rollback()
 	inside := tx.StmtContext(ctx, prepared)
 	for _, one := range group {
-		if _, err := inside.ExecContext(ctx, one.id, one.document); err != nil {
+		if _, err := inside.ExecContext(ctx, one.row...); err != nil {
 			return err
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// throughput compares the store with the floor.
+// throughput compares the store with the two floors.
 func throughput(ctx context.Context, s *settings) error {
-	fmt.Printf("%-12s %11s %12s %12s %8s   %s\n", "database", "connections", "floor/s", "store/s", "ratio", "p50, p99 of the store (floor)")
+	fmt.Printf("%-12s %11s %9s %9s %9s %12s %12s  %-15s %s\n", "database", "connections", "floor/s", "table/s", "store/s", "store/floor", "store/table", "goal", "p50, p99 of the store (floor)")
 	for _, k := range s.kinds {
 		for _, connections := range s.connections {
 			if err := k.compare(ctx, s, connections); err != nil {
@@ -31,7 +31,7 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 		return err
 	}
 	defer drop()
-	db, err := k.open(dsn, connections+1) // on SQLite the floor keeps one
+	db, err := k.open(dsn, connections+2) // on SQLite each floor keeps one
 	if err != nil {
 		return err
 	}
@@ -41,37 +41,49 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 	if err := store.Migrate(ctx); err != nil {
 		return err
 	}
-	insert, closeFloor, err := newFloor(ctx, k, db)
-	if err != nil {
-		return err
-	}
-	defer closeFloor()
-	floor, measured := s.level.floor(insert), s.level.store(store)
-	defer floor.close()
+	measured := s.level.store(store)
 	defer measured.close()
+	subjects := []*subject{nil, nil, measured}
+	for i, table := range []*floorTable{&ownTable, &sameTable} {
+		insert, end, err := table.inserter(ctx, k, db)
+		if err != nil {
+			return err
+		}
+		defer end()
+		subjects[i] = s.level.floor(insert)
+		defer subjects[i].close()
+	}
+	floor, table := subjects[0], subjects[1]
 	if err := k.fill(ctx, s, db, floor, measured); err != nil {
 		return err
 	}
 
-	var ratios []float64
+	var toFloor, toTable []float64
 	for round := range s.rounds + 1 {
-		before, err := floor.turn(ctx, s.turn, connections)
-		if err != nil {
-			return fmt.Errorf("floor: %w", err)
+		for i := range subjects { // each is the first in its turn
+			if err := subjects[(round+i)%len(subjects)].turn(ctx, s.turn, connections); err != nil {
+				return err
+			}
 		}
-		after, err := measured.turn(ctx, s.turn, connections)
-		if err != nil {
-			return err
-		}
-		if round == 0 { // both are warm now
-			floor.forget()
-			measured.forget()
+		if round == 0 { // all are warm now
+			for _, s := range subjects {
+				s.forget()
+			}
 			continue
 		}
-		ratios = append(ratios, after/before)
+		toFloor = append(toFloor, measured.rate()/floor.rate())
+		toTable = append(toTable, measured.rate()/table.rate())
 	}
-	fmt.Printf("%-12s %11d %12.0f %12.0f %8.2f   %v, %v (%v, %v)\n", k.name, connections,
-		median(floor.rates), median(measured.rates), median(ratios),
+	ratio, goal := median(toTable), 0.97
+	if k.name == "sqlite" && connections == 1 {
+		goal = 0.9
+	}
+	verdict := "met"
+	if ratio < goal {
+		verdict = "MISSED"
+	}
+	fmt.Printf("%-12s %11d %9.0f %9.0f %9.0f %12.2f %12.2f  ≥ %.2f %-8s %v, %v (%v, %v)\n", k.name, connections,
+		median(floor.rates), median(table.rates), median(measured.rates), median(toFloor), ratio, goal, verdict,
 		measured.quantile(0.5), measured.quantile(0.99), floor.quantile(0.5), floor.quantile(0.99))
 	return nil
 }
@@ -138,12 +150,15 @@ func (s *subject) quantile(q float64) time.Duration {
 	return s.times[min(len(s.times)-1, int(q*float64(len(s.times))))].Round(10 * time.Microsecond)
 }
 
-// turn adds clients for a while and returns how many a second.
-func (s *subject) turn(ctx context.Context, length time.Duration, connections int) (rate float64, err error) {
+// rate is that of the last turn.
+func (s *subject) rate() float64 { return s.rates[len(s.rates)-1] }
+
+// turn adds clients for a while and notes how many a second.
+func (s *subject) turn(ctx context.Context, length time.Duration, connections int) (err error) {
 	for len(s.workers) < connections {
 		add, err := s.worker()
 		if err != nil {
-			return 0, err
+			return err
 		}
 		s.workers = append(s.workers, add)
 	}
@@ -169,7 +184,6 @@ func (s *subject) turn(ctx context.Context, length time.Duration, connections in
 		})
 	}
 	all.Wait()
-	rate = float64(done) / time.Since(start).Seconds()
-	s.rates = append(s.rates, rate)
-	return rate, err
+	s.rates = append(s.rates, float64(done)/time.Since(start).Seconds())
+	return err
 }
