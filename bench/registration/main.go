@@ -53,7 +53,7 @@ func main() {
 func readSettings() (*settings, error) {
 	var s settings
 	sizes := flag.String("clients", "1000,10000,100000", "numbers of clients to measure at")
-	servers := flag.String("servers", strings.Join(subjectNames(), ","), "servers to measure")
+	servers := flag.String("servers", strings.Join(ownNames(), ","), "servers to measure")
 	flag.IntVar(&s.rounds, "rounds", 30, "turns that each server gets, at each number of clients at least")
 	flag.IntVar(&s.connections, "connections", 32, "connections that register at the same time")
 	flag.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")

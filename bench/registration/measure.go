@@ -27,12 +27,17 @@ type child struct {
 	out     *bufio.Reader
 }
 
+// start starts this program again, with other arguments.
 func start(arguments ...string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{command: exec.Command(program, arguments...)}
+	return startCommand(exec.Command(program, arguments...))
+}
+
+func startCommand(command *exec.Cmd) (_ *child, err error) {
+	c := &child{command: command}
 	c.command.Stderr = os.Stderr
 	if c.in, err = c.command.StdinPipe(); err != nil {
 		return nil, err
@@ -140,7 +145,13 @@ func (b *bench) stop() {
 
 // startServer starts a server, warms it up and empties it again.
 func (b *bench) startServer(subject *subject, dir string) error {
-	process, err := start("serve", subject.name, dir)
+	var process *child
+	var err error
+	if subject.process != nil {
+		process, err = startCommand(subject.process())
+	} else {
+		process, err = start("serve", subject.name, dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 
 	_ "modernc.org/sqlite"
 
@@ -26,16 +30,21 @@ type subject struct {
 	open  func(dir string) (http.Handler, func(), error)
 
 	manages bool // it answers GET and PUT
+
+	// process is the command of a peer, which is a program of its own; nil for those
+	// of this program.
+	process func() *exec.Cmd
 }
 
 // subjects are the servers in the order of the report.
 var subjects = []subject{
-	{"floor", "net/http, encoding/json, two random values, two SHA-256, a map", "floor", openFloor, true},
-	{"empty", "net/http and nothing else", "floor", openEmpty, false},
-	{"memory", "dcr on memstore", "floor", openMemory, true},
-	{"quiet", "dcr on memstore without events", "floor", openQuiet, true},
-	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor, false},
-	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite, false},
+	{"floor", "net/http, encoding/json, two random values, two SHA-256, a map", "floor", openFloor, true, nil},
+	{"empty", "net/http and nothing else", "floor", openEmpty, false, nil},
+	{"memory", "dcr on memstore", "floor", openMemory, true, nil},
+	{"quiet", "dcr on memstore without events", "floor", openQuiet, true, nil},
+	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor, false, nil},
+	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite, false, nil},
+	{"node-oidc-provider", "a peer, on Node.js, which keeps clients in a Map", "floor", nil, true, nodeProvider},
 }
 
 func find(name string) *subject {
@@ -47,11 +56,21 @@ func find(name string) *subject {
 	return nil
 }
 
+// nodeProvider needs a directory in which `npm install oidc-provider` was run.
+func nodeProvider() *exec.Cmd {
+	return exec.Command("node", "--expose-gc", "registration/node-oidc-provider.mjs", cmp.Or(os.Getenv("DCR_BENCH_NODE"), "."))
+}
+
 func subjectNames() (names []string) {
 	for _, subject := range subjects {
 		names = append(names, subject.name)
 	}
 	return names
+}
+
+// ownNames are those of the servers that need nothing but this program.
+func ownNames() []string {
+	return slices.DeleteFunc(subjectNames(), func(name string) bool { return find(name).process != nil })
 }
 
 // newHandler returns the library's handler as an OpenID Connect server has it.
