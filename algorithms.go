@@ -15,8 +15,8 @@ import (
 
 const standardEnc = "A128CBC-HS256" // the default of every *_enc member
 
-// lists are, by the place of each member that has one, the name of its list of
-// alternatives and the discovery member of that name.
+// lists has, at the place of each member that has a list of alternatives, the
+// name of that list and the discovery member of the same name.
 var lists = func() []listed {
 	found := make([]listed, len(members.Fields))
 	for i := range members.Fields {
@@ -33,8 +33,8 @@ type listed struct {
 	ceiling *record.Field[Capabilities]
 }
 
-// ceiling is what the server supports of a member that has a list: the
-// discovery member of the list's own name.
+// ceiling returns what the server supports for a member that has a list: the
+// discovery member of that name.
 func (c *Capabilities) ceiling(f *registered) []string {
 	supported := lists[f.Place].ceiling.List(c)
 	if supported == nil {
@@ -43,22 +43,23 @@ func (c *Capabilities) ceiling(f *registered) []string {
 	return supported
 }
 
-// AlgorithmMember is a registered member that names an algorithm (RFC 7518), and
-// the discovery member that lists what the server supports of it. A rule about
-// algorithms ranges over [AlgorithmMembers], and so misses none.
+// AlgorithmMember is a registered member that names an algorithm (RFC 7518),
+// together with the discovery member that lists which algorithms the server
+// supports for it. A rule about algorithms that ranges over [AlgorithmMembers]
+// covers all of them.
 type AlgorithmMember struct {
-	Name      string // of the member, such as id_token_signed_response_alg
-	List      string // of the discovery member, such as id_token_signing_alg_values_supported; a key of Request.Choices too
-	Signature bool   // a signature algorithm is named; if false, one of encryption (*_alg or *_enc)
+	Name      string // the member's name, such as id_token_signed_response_alg
+	List      string // the discovery member's name, such as id_token_signing_alg_values_supported; also its key in Request.Choices
+	Signature bool   // it names a signature algorithm; if false, one for encryption (*_alg or *_enc)
 
 	member  *registered
 	ceiling *record.Field[Capabilities]
 }
 
-// Value returns where the member is in m.
+// Value returns a pointer to the member in m.
 func (a AlgorithmMember) Value(m *Metadata) *string { return a.member.TextAt(m) }
 
-// Ceiling returns where the discovery member is in c.
+// Ceiling returns a pointer to the discovery member in c.
 func (a AlgorithmMember) Ceiling(c *Capabilities) *[]string { return a.ceiling.ListAt(c) }
 
 // AlgorithmMembers returns every registered member that names an algorithm, in
@@ -78,9 +79,9 @@ var algorithmMembers = func() (found []AlgorithmMember) {
 	return found
 }()
 
-// settle gives a member its effective value: the one asked for, one that the
-// registrant listed as an alternative, or the fallback ("" for none), always
-// within the server's ceiling.
+// settle sets a member to its effective value, which the server always
+// supports: the value asked for, an alternative that the registrant listed, or
+// the fallback ("" for none).
 func (reg *Registration) settle(f *registered, fallback string) error {
 	if !reg.on.has(f.Place) {
 		return nil
@@ -95,9 +96,9 @@ func (reg *Registration) settle(f *registered, fallback string) error {
 // pick finds the effective value of a member without setting it: the one asked
 // for, else one of the registrant's list, else the fallback, else what the
 // server supports. The order of the registrant's list is no preference (RP
-// Metadata Choices §2), so the server's order decides. With ExactDefaults the
-// fallback is all that an absent member means, and of the methods that are listed
-// the strongest is taken.
+// Metadata Choices §2), so the server's order decides. With ExactDefaults an
+// absent member can only mean the fallback, and the strongest of the listed
+// methods is chosen.
 func (reg *Registration) pick(f *registered, fallback string, supported []string) (string, error) {
 	asked := f.Text(&reg.Client.Metadata)
 	name, list := f.Name, lists[f.Place].name
@@ -111,7 +112,7 @@ func (reg *Registration) pick(f *registered, fallback string, supported []string
 	case choices == nil:
 		blamed, sentence = name, "must be one of: %s"
 	}
-	exact := reg.ExactDefaults && name != "subject_type" // of which no specification names a default
+	exact := reg.ExactDefaults && name != "subject_type" // for which no specification has a default
 	if asked == "" && choices == nil && !exact {
 		choices = supported
 	}
@@ -132,7 +133,7 @@ func (reg *Registration) pick(f *registered, fallback string, supported []string
 	return choices[max(i, 0)], nil
 }
 
-// weakness orders methods of authentication, the strongest first.
+// weakness orders authentication methods, the strongest first.
 func weakness(method string) int {
 	switch method {
 	case "private_key_jwt":
@@ -143,10 +144,11 @@ func weakness(method string) int {
 	return 1
 }
 
-// Choices returns the alternatives to a member that count, of the list of that name
-// (OpenID Connect RP Metadata Choices 1.0): those of the request or, where a software
-// statement has the say about them, what that leaves; nil if there are none. It is
-// known once ValidateSoftwareStatement has run.
+// Choices returns the alternatives for a member, by the name of its list, such as
+// token_endpoint_auth_methods_supported (OpenID Connect RP Metadata Choices 1.0).
+// They are those of the request or, if a software statement decides about the member,
+// those that the statement allows; nil if there are none. Call it once
+// ValidateSoftwareStatement has run.
 func (reg *Registration) Choices(list string) []string {
 	if settled, claimed := reg.alternatives[list]; claimed {
 		return settled
@@ -154,8 +156,8 @@ func (reg *Registration) Choices(list string) []string {
 	return reg.Request.Choices[list]
 }
 
-// serves reports whether a client that left the choice to the server can live
-// with a value.
+// serves reports whether a value works for a client that left the choice to the
+// server.
 func (reg *Registration) serves(name, value string) bool {
 	if name == "token_endpoint_auth_method" {
 		return true
@@ -163,8 +165,8 @@ func (reg *Registration) serves(name, value string) bool {
 	return value != "none" && (!jose.Symmetric(value) || reg.canSeal && reg.Client.TokenEndpointAuthMethod != "none")
 }
 
-// settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and has
-// its default where alg is set.
+// settleEncryption settles a pair of *_alg and *_enc: enc needs alg, and gets
+// its default if alg is set.
 func (reg *Registration) settleEncryption(alg, enc *registered) error {
 	if !reg.on.has(alg.Place) {
 		return nil
@@ -190,7 +192,8 @@ func (reg *Registration) checkEncPair(alg, enc *registered) error {
 }
 
 // encryptionPairs are the members that name a JWE algorithm, each with its
-// content encryption. needsKeys: the server encrypts to the client's key.
+// content encryption. needsKeys says that the server encrypts to the client's
+// key.
 var encryptionPairs = []struct {
 	alg, enc  *registered
 	needsKeys bool
@@ -202,7 +205,8 @@ var encryptionPairs = []struct {
 	{member("request_object_encryption_alg"), member("request_object_encryption_enc"), false},
 }
 
-// clientSigns are the members that name an algorithm the client signs with.
+// clientSigns are the members that name an algorithm that the client signs
+// with.
 var clientSigns = []*registered{
 	member("token_endpoint_auth_signing_alg"), member("request_object_signing_alg"), member("backchannel_authentication_request_signing_alg"),
 }
@@ -217,8 +221,8 @@ var algMembers = func() (algs []*registered) {
 	return algs
 }()
 
-// symmetricNeed returns the first member by which the server needs the client
-// secret itself, "" if none does, and how many bytes the secret must have.
+// symmetricNeed returns the first member for which the server needs the client
+// secret itself, "" if there is none, and how many bytes the secret must have.
 func (c *Client) symmetricNeed() (name string, bytes int) {
 	from := &c.Metadata
 	for _, f := range algMembers {
@@ -243,8 +247,8 @@ func (c *Client) symmetricNeed() (name string, bytes int) {
 	return name, bytes
 }
 
-// checkSymmetric holds symmetric algorithms to clients that have a secret and
-// servers that can keep one (OpenID Connect Core 1.0 §10.1).
+// checkSymmetric refuses symmetric algorithms if the client has no secret or
+// the server cannot keep the secret itself (OpenID Connect Core 1.0 §10.1).
 func (reg *Registration) checkSymmetric() error {
 	name, _ := reg.Client.symmetricNeed()
 	switch {
@@ -258,7 +262,8 @@ func (reg *Registration) checkSymmetric() error {
 	return nil
 }
 
-// checkKeyNeeds holds asymmetric algorithms to clients whose keys are known.
+// checkKeyNeeds refuses asymmetric algorithms that need a key of the client if
+// its keys are not known.
 func (reg *Registration) checkKeyNeeds() error {
 	c := reg.Client
 	if reg.namesKeys() {

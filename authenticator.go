@@ -1,6 +1,6 @@
 package dcr
 
-// RFC 7591 §3, RFC 6750: the host's own authorization of registrations.
+// RFC 7591 §3 and RFC 6750: how the host authorises registrations.
 
 import (
 	"context"
@@ -13,16 +13,16 @@ import (
 
 // Authenticator finds out who sends a request. It returns
 //
-//   - the Caller, where the request carries a credential that will do;
-//   - nil and no error, where it carries none of the Authenticator's kind;
-//   - an [*Error] of the code InvalidToken or InsufficientScope, where it
-//     carries one that will not do;
-//   - any other error, where that cannot be told: it is logged and answered with
-//     503 and a Retry-After, since an outage is never taken for a refusal.
+//   - the Caller, if the request has a valid credential;
+//   - nil and no error, if it has no credential of the Authenticator's kind;
+//   - an [*Error] of the code InvalidToken or InsufficientScope, if its
+//     credential is not valid, or not enough;
+//   - any other error, if the Authenticator cannot tell: that is logged and
+//     answered with 503 and a Retry-After, since an outage is not a refusal.
 //
-// It serves as Options.Caller, or in front of a [Handler] by [Require].
-// Package callerauth has some. One for a session, a client certificate or a gateway
-// takes five lines:
+// Set it as Options.Caller, or put it in front of a [Handler] with [Require].
+// Package callerauth has several. One for a session, a client certificate or a
+// gateway takes five lines:
 //
 //	func gateway(r *http.Request) (*dcr.Caller, error) {
 //		if user := r.Header.Get("X-Authenticated-User"); user != "" {
@@ -34,27 +34,27 @@ type Authenticator func(r *http.Request) (*Caller, error)
 
 // Allowance is what a registration costs, such as a use of an initial access
 // token. The [Handler] takes it right before the client is stored, and gives it
-// back where nothing was stored. Both calls outlive a request that is cancelled,
-// by up to Options.StoreTimeout. A server with an endpoint of its own does the
-// same with Caller.Allowance and DecodedBody.Cost.
+// back if nothing was stored. Both calls may run for up to Options.StoreTimeout,
+// even if the request is cancelled. A server with an endpoint of its own does
+// the same with Caller.Allowance and DecodedBody.Cost.
 type Allowance interface {
 	// Take uses it up. An [*Error], such as that of [RefuseToken], says that
-	// nothing is left; any other error is the server's.
+	// nothing is left; any other error is logged and answered with 500.
 	Take(ctx context.Context) error
 
 	// GiveBack undoes Take. An error is logged.
 	GiveBack(ctx context.Context) error
 }
 
-// Charge notes what a registration costs in the request that [Require] or
-// Options.Caller is asked about, so that it is taken even where the host
+// Charge notes what a registration costs, so that it is taken even if the host
 // replaces the [Caller]. An [Authenticator] calls it with the context of its
-// request once it lets somebody in, and sets Caller.Allowance to the same, for
-// hosts that call it by themselves: elsewhere Charge does nothing, and such a
-// host keeps the Allowance when it makes a Caller of its own.
+// request once it has admitted the caller, and sets Caller.Allowance to the
+// same cost. Charge works for requests that [Require] or Options.Caller passes
+// on, and does nothing elsewhere: a host that calls an Authenticator itself
+// must keep the Allowance if it makes a Caller of its own.
 //
-// Equal costs are one and are taken once, so cost must be comparable, such as a
-// pointer or a struct of strings; Charge panics otherwise. A nil cost is none.
+// Equal costs are taken once, so cost must be comparable, such as a pointer or
+// a struct of strings; Charge panics otherwise. A nil cost costs nothing.
 func Charge(ctx context.Context, cost Allowance) {
 	if cost == nil {
 		return
@@ -79,7 +79,7 @@ func (c *charges) count() int {
 	return len(c.costs)
 }
 
-// forgetFrom drops what an Authenticator noted that then let nobody in.
+// forgetFrom drops what an Authenticator noted before it admitted nobody.
 func (c *charges) forgetFrom(count int) {
 	if c != nil {
 		c.costs = c.costs[:count]
@@ -94,7 +94,8 @@ func chargeable(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), chargesKey{}, &charges{}))
 }
 
-// charged adds what the caller of the registration is charged, each once.
+// charged appends what the caller of the registration is charged, each cost
+// once.
 func (reg *Registration) charged(ctx context.Context, costs []Allowance) []Allowance {
 	if noted, _ := ctx.Value(chargesKey{}).(*charges); noted != nil {
 		costs = append(costs, noted.costs...)
@@ -105,10 +106,11 @@ func (reg *Registration) charged(ctx context.Context, costs []Allowance) []Allow
 	return costs
 }
 
-// AnyOf is the Authenticator that lets in what one of the given ones does, tried
-// in order. A bearer token that none of them recognises is invalid; one that
-// one of them could not judge, for an outage, is not, but is no hindrance to
-// the others either. AnyOf panics on nil.
+// AnyOf returns an Authenticator that tries the given ones in order and returns
+// the first Caller that one of them finds. It refuses a bearer token that none
+// of them recognises as invalid. If one of them has an outage, the others are
+// still tried; if none of those admits or refuses the caller, AnyOf reports the
+// outage. AnyOf panics on nil.
 func AnyOf(authenticators ...Authenticator) Authenticator {
 	for _, authenticate := range authenticators {
 		if authenticate == nil {
@@ -136,8 +138,8 @@ func AnyOf(authenticators ...Authenticator) Authenticator {
 	}
 }
 
-// callerOf asks who sends a request. An error by which an Authenticator does not
-// refuse becomes an outage.
+// callerOf finds out who sends a request. An error that is no *Error becomes an
+// outage.
 func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
 	caller, err := authenticate(r)
 	if err == nil || asRefusal(err) != nil {
@@ -148,8 +150,8 @@ func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
 	return nil, unavailable
 }
 
-// withCaller returns the request with its caller in the context, as the store and
-// the hooks see it. nil changes nothing.
+// withCaller returns the request with its caller in the context, for the store
+// and the hooks. A nil caller changes nothing.
 func withCaller(r *http.Request, caller *Caller) *http.Request {
 	if caller == nil || CallerFromContext(r.Context()) == caller {
 		return r
@@ -157,9 +159,8 @@ func withCaller(r *http.Request, caller *Caller) *http.Request {
 	return r.WithContext(ContextWithCaller(r.Context(), caller))
 }
 
-// weight orders what authenticators say of one request: who knows the
-// credential and refuses it outweighs who could not tell, and that outweighs
-// who does not know it.
+// weight orders the errors of several authenticators: a refusal by one that
+// knows the credential outweighs an outage, which outweighs an invalid token.
 func weight(err error) int {
 	shown := asRefusal(err)
 	switch {
@@ -173,14 +174,14 @@ func weight(err error) int {
 	return 3
 }
 
-// Require returns a middleware that lets through those that the Authenticator
-// admits, with the [Caller] in the context for the handler behind it. Anybody else
-// is answered by [WriteError], with 401, 403 or 503 and the challenge of RFC
-// 6750 §3. Put it in front of POST alone: the registration access tokens of
-// the other methods are not the host's. Directly in front of a [Handler], it answers
-// refusals under that handler's Options.CORS, tells them to its Options.Events, and asks
-// its Options.Open first; elsewhere refusals are logged to slog.Default, as [LogEvents]
-// has it.
+// Require returns a middleware that passes on the requests that the Authenticator
+// admits, with the [Caller] in the context. All others are answered by [WriteError],
+// with 401, 403 or 503 and the challenge of RFC 6750 §3. Put it in front of POST only:
+// with the other methods, clients send registration access tokens, which the
+// Authenticator does not know. Directly in front of a [Handler], Require follows that
+// handler's Options.CORS, reports refusals to its Options.Events and calls its
+// Options.Open first. In front of anything else, refusals are logged to slog.Default by
+// [LogEvents].
 //
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 //	mux.Handle("/connect/dcr", handler)
@@ -216,8 +217,8 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	}
 }
 
-// bearer returns the token of the Authorization header, and whether the
-// header is of the Bearer scheme at all (RFC 6750 §2.1).
+// bearer returns the token of the Authorization header, and whether the header
+// uses the Bearer scheme (RFC 6750 §2.1).
 func bearer(authorization string) (token string, isBearer bool) {
 	scheme, rest, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -233,7 +234,8 @@ func sentToken(r *http.Request) bool {
 }
 
 // BearerToken returns the bearer token of a request, "" if there is none. A
-// token sent twice, or in the query besides, is refused (RFC 6750 §2).
+// request with two Authorization headers, or with a token in the query too, is
+// refused (RFC 6750 §2).
 func BearerToken(r *http.Request) (Plaintext, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) > 1 || len(headers) == 1 && strings.Contains(r.URL.RawQuery, "access_token=") {

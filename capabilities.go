@@ -22,7 +22,7 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// AnyScope among Capabilities.Scopes admits any scope. It is never published.
+// AnyScope in Capabilities.Scopes allows any scope. It is never published.
 const AnyScope = "*"
 
 // Capabilities says what the authorization server supports, field by field in
@@ -30,18 +30,18 @@ const AnyScope = "*"
 // member names, both ways. Validation, defaults, the checks of [NewHandler]
 // and discovery read this one value.
 //
-// Lists are ceilings: a registration may choose from them. Nil means that the
-// member is absent, which switches a feature off or, for the first four, means
-// the strict default said there; an empty list admits nothing.
+// A registration may choose from the lists, and from nothing else. A nil list
+// is an absent member: that turns a feature off or, where a field says "If
+// nil", means the strict default given there. An empty list allows nothing.
 type Capabilities struct {
 	GrantTypes                   []string `json:"grant_types_supported"`                            // If nil, authorization_code and refresh_token.
-	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code; none where GrantTypes lacks authorization_code.
+	ResponseTypes                []string `json:"response_types_supported"`                         // If nil, code; none if GrantTypes lacks authorization_code.
 	TokenEndpointAuthMethods     []string `json:"token_endpoint_auth_methods_supported"`            // If nil, client_secret_basic and none.
-	Scopes                       []string `json:"scopes_supported"`                                 // If nil, none. AnyScope admits any.
+	Scopes                       []string `json:"scopes_supported"`                                 // If nil, none. AnyScope allows any.
 	ResponseModes                []string `json:"response_modes_supported"`                         // What response_modes may list; if nil, that member is off.
 	TokenEndpointAuthSigningAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported"` // If nil, RS256, PS256, ES256, EdDSA, and HS256 for client_secret_jwt.
 
-	// OpenID Connect. Either of the first two switches OpenID Connect on.
+	// OpenID Connect. Either of the first two turns OpenID Connect on.
 	SubjectTypes             []string `json:"subject_types_supported"` // If nil, public.
 	IDTokenSigningAlgs       []string `json:"id_token_signing_alg_values_supported"`
 	IDTokenEncryptionAlgs    []string `json:"id_token_encryption_alg_values_supported"`
@@ -65,9 +65,9 @@ type Capabilities struct {
 	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens"`
 
 	// RFC 7636, RFC 9207, OAuth Client ID Metadata Document, Identity Assertion
-	// Authorization Grant. What the server does there is the host's; clients look for
-	// it, and those of the Model Context Protocol refuse a server that says nothing of
-	// PKCE.
+	// Authorization Grant. The host implements these; clients look for them in the
+	// discovery document, and those of the Model Context Protocol refuse a server that
+	// does not mention PKCE.
 	CodeChallengeMethods       []string `json:"code_challenge_methods_supported"` // If nil, S256.
 	AuthorizationResponseIss   bool     `json:"authorization_response_iss_parameter_supported"`
 	ClientIDMetadataDocument   bool     `json:"client_id_metadata_document_supported"`
@@ -103,7 +103,7 @@ type Capabilities struct {
 // capabilityMembers is the description of every discovery member.
 var capabilityMembers = record.Describe[Capabilities]()
 
-// The strict defaults of absent ceilings; see [Capabilities].
+// The strict defaults of absent lists; see [Capabilities].
 var (
 	defaultGrantTypes    = []string{"authorization_code", "refresh_token"}
 	defaultResponseTypes = []string{"code"}
@@ -114,19 +114,19 @@ var (
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 
-// WithDefaults returns c with its strict defaults in the place of absent
-// ceilings, as every step measures against them: those of the first four lists, of
-// the code challenge methods, of the signing algorithms and, with OpenID Connect, of the subject types and
-// ID Token algorithms. An empty list stays empty. The lists are shared with c and
-// with other callers: clone one before changing it.
+// WithDefaults returns c with the strict defaults in place of nil lists, which is what
+// every step judges by: GrantTypes, ResponseTypes, TokenEndpointAuthMethods,
+// CodeChallengeMethods, TokenEndpointAuthSigningAlgs and, with OpenID Connect,
+// SubjectTypes and IDTokenSigningAlgs. An empty list stays empty. The lists are shared
+// with c and with other callers: clone one before changing it.
 func (c Capabilities) WithDefaults() Capabilities {
 	c.complete()
 	return c
 }
 
-// complete puts the strict defaults in the place of absent ceilings, so that
-// every reader sees the same lists. What a reader appends to one of them stays
-// its own.
+// complete puts the strict defaults in place of nil lists, so that every reader
+// sees the same lists. It clips the lists, so that appending to one does not
+// change another reader's.
 func (c *Capabilities) complete() {
 	fill := func(list *[]string, absent []string) {
 		if *list == nil {
@@ -159,9 +159,8 @@ func (c *Capabilities) openID() bool { return c.IDTokenSigningAlgs != nil || c.S
 // features is a set of features, each of which turns members on.
 type features uint32
 
-// allFeatures names each feature, as the on tags of [Metadata] do, and says which
-// discovery members turn it on. It is the whole of "what turns a member
-// on".
+// allFeatures has the name of each feature, as in the on tags of [Metadata], and
+// which discovery members turn it on. Nothing else turns a member on.
 var allFeatures = []struct {
 	name string
 	on   func(c *Capabilities) bool
@@ -214,7 +213,8 @@ var allFeatures = []struct {
 	{"backchannel_logout", func(c *Capabilities) bool { return c.BackchannelLogout }},
 }
 
-// memberFeature is the feature of each registered member, zero for core ones.
+// memberFeature is the feature of each registered member, zero for those that
+// are always on.
 var memberFeature = func() []features {
 	needs := make([]features, len(members.Fields))
 	for i, f := range members.Fields {
@@ -225,8 +225,8 @@ var memberFeature = func() []features {
 	return needs
 }()
 
-// memberForm is the feature by which each registered member has the right form
-// or is refused: that of memberFeature, unless another is named.
+// memberForm is the feature that makes the form of each registered member
+// count: that of memberFeature, unless its form tag names another.
 var memberForm = func() []features {
 	needs := slices.Clone(memberFeature)
 	for i, f := range members.Fields {
@@ -260,17 +260,18 @@ func (c *Capabilities) features() features {
 // has reports whether the i-th registered member is on.
 func (on features) has(i int) bool { return memberFeature[i]&^on == 0 }
 
-// judges reports whether the form of the i-th registered member counts.
+// judges reports whether the i-th registered member is refused if its form is
+// wrong.
 func (on features) judges(i int) bool { return memberForm[i]&^on == 0 }
 
-// anyScope reports whether the ceiling of scopes admits any.
+// anyScope reports whether any scope is allowed.
 func (c *Capabilities) anyScope() bool { return slices.Contains(c.Scopes, AnyScope) }
 
 // Discovery returns the members of c for the host's discovery document (RFC
-// 8414 §2, OpenID Connect Discovery 1.0 §3), the strict defaults included. Empty
-// lists are left out (RFC 8414 §3.2). The host adds the members it alone knows:
-// issuer, the endpoints, and registration_endpoint, which is Options.Endpoint.
-// [Handler.ServeDiscovery] serves the whole document.
+// 8414 §2, OpenID Connect Discovery 1.0 §3), including the strict defaults.
+// Empty lists are left out (RFC 8414 §3.2). The host adds the members that only
+// it knows: issuer, the endpoints, and registration_endpoint, which is
+// Options.Endpoint. [Handler.ServeDiscovery] serves the whole document.
 func (c Capabilities) Discovery() map[string]any {
 	c = c.WithDefaults()
 	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return scope == AnyScope })
@@ -295,17 +296,17 @@ func (c Capabilities) Discovery() map[string]any {
 		document[f.Name] = value
 	}
 	if c.openID() {
-		document["request_uri_parameter_supported"] = c.RequestURIParameter // absent, it would mean true
+		document["request_uri_parameter_supported"] = c.RequestURIParameter // if it were absent, that would mean true
 	}
 	return document
 }
 
 const documentsMember = "client_id_metadata_document_supported"
 
-// Discovery returns what this package knows of the discovery document:
+// Discovery returns the members of the discovery document that this package knows:
 // [Capabilities.Discovery], registration_endpoint while Options.Open lets clients
 // register, and client_id_metadata_document_supported as Options.Documents says. Each
-// call computes it for its caller to change.
+// call returns a new map, which the caller may change.
 func (h *Handler) Discovery(ctx context.Context) map[string]any {
 	document := h.Capabilities().Discovery()
 	if h.isOpen(ctx) {
@@ -320,11 +321,11 @@ func (h *Handler) Discovery(ctx context.Context) map[string]any {
 	return document
 }
 
-// ServeDiscovery serves the document of issuer, which is [Handler.Discovery] with
-// members, to GET, HEAD and the preflights of web pages of every origin. members
-// are those that the host alone knows, above all its endpoints; they replace what
-// Discovery has, and nil takes a member out. issuer is the host's own, whatever
-// members say. The document is computed at each request.
+// ServeDiscovery returns a handler that serves the discovery document of issuer
+// to GET and HEAD, and to web pages of every origin. The document is
+// [Handler.Discovery] together with members, which the host alone knows, above
+// all its endpoints. members replace what Discovery has; a nil value removes a
+// member. The document's issuer is always issuer. It is computed at each request.
 //
 // It answers at the path of RFC 8414 §3.1, which puts the well-known part before
 // the issuer's path, and, where ID Tokens are supported, at those of OpenID Connect
@@ -360,11 +361,11 @@ func (h *Handler) ServeDiscovery(issuer string, members map[string]any) http.Han
 	return &discovery{h, issuer, strings.TrimSuffix(parsed.EscapedPath(), "/"), maps.Clone(members)}
 }
 
-// discovery is the document of an issuer at its paths.
+// discovery serves the document of an issuer at its paths.
 type discovery struct {
 	handler *Handler
 	issuer  string
-	path    string // of the issuer, escaped, without the slash at its end
+	path    string // the issuer's path, escaped, without a slash at its end
 	members map[string]any
 }
 
@@ -377,7 +378,7 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	header := w.Header()
 	CORS{AnyOrigin: true}.answer(header, r, discoveryMethods)
-	header.Set("Access-Control-Allow-Origin", "*") // also without an Origin: a cache may keep the answer for a page
+	header.Set("Access-Control-Allow-Origin", "*") // even without an Origin: a cache may keep the answer for a page
 	switch r.Method {
 	case http.MethodOptions:
 		header.Set("Allow", discoveryMethods)
@@ -397,7 +398,7 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, document)
 }
 
-// isAt reports whether the document is at a path of the server.
+// isAt reports whether path is one of the document's.
 func (d *discovery) isAt(path string) bool {
 	if path == "/.well-known/oauth-authorization-server"+d.path {
 		return true
@@ -433,8 +434,8 @@ func (c Capabilities) MarshalJSON() ([]byte, error) {
 // capabilityLimits bound a discovery document, which the host itself wrote.
 var capabilityLimits = strictjson.Limits{Members: 1024, Depth: 32}
 
-// UnmarshalJSON reads the known members of a discovery document and leaves
-// the others alone; null counts as absent.
+// UnmarshalJSON reads the known members of a discovery document and ignores the
+// others; null counts as absent.
 func (c *Capabilities) UnmarshalJSON(text []byte) error {
 	var read Capabilities
 	err := strictjson.ReadObject(text, capabilityLimits, func(name string, value strictjson.Value) error {

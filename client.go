@@ -1,7 +1,7 @@
 package dcr
 
-// What is stored of a registered client, and what the authorize and token
-// endpoints ask of it.
+// What is stored for a registered client, and what the authorize and token
+// endpoints ask about it.
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// Status says whether a client may be used. The zero value is active.
+// Status says whether a client may be used. The zero value is StatusActive.
 type Status string
 
 // The statuses of a client.
@@ -26,12 +26,12 @@ const (
 	StatusDisabled Status = "disabled" // switched off by the host; cannot authenticate
 )
 
-// Source says how a client came to be.
+// Source says where a client comes from.
 type Source string
 
-// The sources of a client. Only clients of SourceDynamic are managed over the
-// wire. A client with a source that is not here, also the empty one, belongs to
-// the host, which may name its own sources.
+// The sources of a client. Only clients of SourceDynamic can manage themselves
+// (RFC 7592). A client with any other source, or with none, belongs to the
+// host, which may name sources of its own.
 const (
 	SourceDynamic  Source = "dynamic"  // the client registered itself
 	SourceDocument Source = "document" // its id is the URL of its metadata
@@ -46,45 +46,46 @@ const (
 	AccessTokenReference AccessTokenType = "Reference"
 )
 
-// RefreshTokenExpiration says how refresh tokens end.
+// RefreshTokenExpiration says how refresh tokens expire.
 type RefreshTokenExpiration string
 
-// The ways in which refresh tokens end.
+// The ways in which refresh tokens expire.
 const (
 	RefreshTokenAbsolute RefreshTokenExpiration = "Absolute" // at AbsoluteRefreshTokenLifetime
-	RefreshTokenSliding  RefreshTokenExpiration = "Sliding"  // after SlidingRefreshTokenLifetime without use, at AbsoluteRefreshTokenLifetime at the latest
+	RefreshTokenSliding  RefreshTokenExpiration = "Sliding"  // after SlidingRefreshTokenLifetime without use, and no later than AbsoluteRefreshTokenLifetime
 )
 
-// RefreshTokenUsage says whether a refresh token outlives its use.
+// RefreshTokenUsage says whether a refresh token may be used more than once.
 type RefreshTokenUsage string
 
-// The usages of refresh tokens (RFC 9700 §2.2.2 wants the first for public
-// clients).
+// The usages of refresh tokens. RFC 9700 §2.2.2 requires the first for public
+// clients whose tokens are not sender-constrained.
 const (
 	RefreshTokenOneTimeOnly RefreshTokenUsage = "OneTimeOnly"
 	RefreshTokenReUse       RefreshTokenUsage = "ReUse"
 )
 
-// Client is a registered client as it is stored: never a secret in the clear.
-// Its JSON is the documented stored form (docs/stored-form.md): the metadata
-// under "metadata" in its registered names, the declared extensions under
-// "extensions", and everything else by the names below; what has its default
-// is left out, and what a newer version wrote is kept.
+// Client is a registered client as it is stored. It never has a secret in the
+// clear. Its JSON is the documented stored form (docs/stored-form.md): the
+// metadata under "metadata" with its registered names, the declared extensions
+// under "extensions", and everything else under the names below. Fields that
+// have their default are left out, and members that a newer version wrote are
+// kept.
 type Client struct {
 	ID                 string   `json:"client_id"`
 	Metadata                    // the effective metadata
-	Secrets            []Secret `json:"secrets"`             // hashes; more than one only during a rotation's grace window, or next to a sealed form
-	RegistrationTokens []Secret `json:"registration_tokens"` // hashes; more than one only during a rotation's grace window
+	Secrets            []Secret `json:"secrets"`             // hashes, the newest first; more than one only during a rotation's grace, or next to a sealed form
+	RegistrationTokens []Secret `json:"registration_tokens"` // hashes, the newest first; more than one only during a rotation's grace
 
-	// Settings that the server owns, in the terms of Duende IdentityServer. A
-	// request reaches none of them but where a policy lets it, as
-	// policy.DuendeMembers does up to the host's ceilings.
+	// Settings that the server owns, named as in Duende IdentityServer. A
+	// request cannot set them, unless a policy lets it, as policy.DuendeMembers
+	// does within the host's limits.
 	RequirePKCE                           bool                   `json:"require_pkce"`                    // RFC 7636; default true
 	RequireConsent                        bool                   `json:"require_consent"`                 // default true
 	AllowRememberConsent                  bool                   `json:"allow_remember_consent"`          // default true
-	ConsentLifetime                       time.Duration          `json:"consent_lifetime"`                // zero: as long as it is remembered
+	ConsentLifetime                       time.Duration          `json:"consent_lifetime"`                // zero: until it is revoked
 	AllowOfflineAccess                    bool                   `json:"allow_offline_access"`            // whether refresh tokens are issued; only with the refresh_token grant
-	OfflineAccessRefused                  bool                   `json:"offline_access_refused"`          // the host took offline access away: no update brings it back
+	OfflineAccessRefused                  bool                   `json:"offline_access_refused"`          // the host does not allow this client refresh tokens; no update changes that
 	AccessTokenType                       AccessTokenType        `json:"access_token_type"`               // default AccessTokenJWT
 	AccessTokenLifetime                   time.Duration          `json:"access_token_lifetime"`           // default 1 hour
 	IdentityTokenLifetime                 time.Duration          `json:"identity_token_lifetime"`         // default 5 minutes
@@ -99,50 +100,51 @@ type Client struct {
 	IdentityProviderRestrictions          []string               `json:"identity_provider_restrictions"` // nil: any
 	CoordinateLifetimeWithUserSession     bool                   `json:"coordinate_lifetime_with_user_session"`
 	AllowedIdentityTokenSigningAlgorithms []string               `json:"allowed_identity_token_signing_algorithms"` // nil: any that the server supports
-	Resources                             []string               `json:"resources"`                                 // the resources (RFC 8707) that its tokens may be for; nil: those of the server
+	Resources                             []string               `json:"resources"`                                 // the resources that its tokens may be for (RFC 8707); nil: those of the server
 
 	// Record.
-	Status         Status           `json:"status"`        // zero is active
-	Revision       int64            `json:"-"`             // of this version, below 2^53: random at first, then counting up; the store keeps it, and it never recurs for an id
+	Status         Status           `json:"status"`        // zero: active
+	Revision       int64            `json:"-"`             // the version, below 2^53: random at first, one more with each update; the store sets it, and never uses one twice for an id
 	Source         Source           `json:"source"`        // SourceDynamic for a client that registered itself
 	Policy         string           `json:"policy"`        // the name in Options.Policies that it registered under, "" for Options.Validator
 	RegisteredBy   string           `json:"registered_by"` // the caller's subject, "" for a stranger
-	Notes          string           `json:"notes"`         // what the initial access token or the host noted
-	Statement      *StatementRecord `json:"statement"`     // the software statement it registered with, nil if none
+	Notes          string           `json:"notes"`         // notes of the initial access token or the host
+	Statement      *StatementRecord `json:"statement"`     // the software statement that it registered with, nil if none
 	CreatedAt      time.Time        `json:"created_at"`
 	UpdatedAt      time.Time        `json:"updated_at"`      // default CreatedAt
 	ActivatedAt    time.Time        `json:"activated_at"`    // when it was first used; zero: never
 	LastUsedAt     time.Time        `json:"last_used_at"`    // zero: never
-	ExpiresAt      time.Time        `json:"expires_at"`      // when the client itself ends; zero: never
+	ExpiresAt      time.Time        `json:"expires_at"`      // when the client itself expires; zero: never
 	RegisteredFrom string           `json:"registered_from"` // where the registration came from, as the host says; "" if it says nothing
-	ActivatedBy    string           `json:"activated_by"`    // the first person who consented to it, as the host names people; "" if nobody is known
-	Document       *DocumentRecord  `json:"document"`        // what is known of its metadata document; nil if it has none
+	ActivatedBy    string           `json:"activated_by"`    // the first person who consented to it, as the host names people; "" if not known
+	Document       *DocumentRecord  `json:"document"`        // about its metadata document; nil if it has none
 
-	// What a newer version of this library stored and this one does not know.
+	// Members that a newer version of this library stored and that this one does
+	// not know.
 	unknown         map[string]json.RawMessage
 	unknownMetadata map[string]json.RawMessage
 }
 
-// StatementRecord is what is kept of a verified software statement.
+// StatementRecord is what is stored about a verified software statement.
 type StatementRecord struct {
 	Issuer  string   `json:"issuer"`
-	ID      string   `json:"id,omitempty"`      // its jti, or its software_id where it has none
+	ID      string   `json:"id,omitempty"`      // its jti, or its software_id if it has no jti
 	Hash    string   `json:"sha256,omitempty"`  // of the statement as it was sent, base64url
-	Members []string `json:"members,omitempty"` // the names of the members that it claims, to which updates are held
+	Members []string `json:"members,omitempty"` // the names of the members that it claims, which updates must not change
 	Text    string   `json:"text,omitempty"`    // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
 }
 
-// DocumentRecord is what is kept of a client's metadata document (OAuth Client
-// ID Metadata Document).
+// DocumentRecord is what is stored about a client's metadata document (OAuth
+// Client ID Metadata Document).
 type DocumentRecord struct {
 	FetchedAt   time.Time `json:"fetched_at,omitzero"`    // when it was fetched last
-	FreshUntil  time.Time `json:"fresh_until,omitzero"`   // until when it need not be fetched again
+	FreshUntil  time.Time `json:"fresh_until,omitzero"`   // when it must be fetched again
 	SHA256      string    `json:"sha256,omitempty"`       // of the exact octets, base64url without padding
-	AuthMethods []string  `json:"auth_methods,omitempty"` // by which the client may authenticate, the settled one among them
-	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // since when its server says that there is none; zero: it does not
+	AuthMethods []string  `json:"auth_methods,omitempty"` // the methods by which the client may authenticate, including the effective one
+	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // when its server first said that there is none; zero: it does not say so
 }
 
-// Clone returns a copy that shares nothing with d, nil of nil.
+// Clone returns a copy that shares nothing with d; nil if d is nil.
 func (d *DocumentRecord) Clone() *DocumentRecord {
 	if d == nil {
 		return nil
@@ -152,8 +154,8 @@ func (d *DocumentRecord) Clone() *DocumentRecord {
 	return &own
 }
 
-// NewClient returns a client with every default of the server-owned settings,
-// as a registration starts from it.
+// NewClient returns a client with the default of every server-owned setting. A
+// registration starts from it.
 func NewClient() *Client {
 	return &Client{
 		RequirePKCE:                  true,
@@ -173,7 +175,7 @@ func NewClient() *Client {
 
 var clientDefaults = *NewClient()
 
-// clientFields is the description of the stored form, less the metadata.
+// clientFields is the description of the stored form, without the metadata.
 var clientFields = record.Describe[Client]()
 
 // Clone returns a copy that shares nothing with c.
@@ -193,18 +195,18 @@ func (c *Client) Clone() *Client {
 	return &own
 }
 
-// The reasons of [Client.CheckUsable].
+// The errors of [Client.CheckUsable].
 var (
 	ErrClientPending  = errors.New("dcr: the client waits for approval")
 	ErrClientDisabled = errors.New("dcr: the client is disabled")
 	ErrClientExpired  = errors.New("dcr: the client has expired")
 )
 
-// CheckUsable returns why the client may not act at now: ErrClientDisabled, also
-// for a status that this version does not know, ErrClientExpired or
-// ErrClientPending, in this order. It returns nil if the client may act.
+// CheckUsable returns nil if the client may be used at now. Otherwise it returns
+// the first that applies of ErrClientDisabled, which also stands for a status
+// that this version does not know, ErrClientExpired and ErrClientPending.
 // [Client.Usable], [Client.VerifySecret], [Client.OpenSecrets],
-// [Client.CheckAuthorization] and [Client.MatchRedirectURI] ask it too.
+// [Client.CheckAuthorization] and [Client.MatchRedirectURI] call it too.
 func (c *Client) CheckUsable(now time.Time) error {
 	switch {
 	case c.Status != StatusActive && c.Status != StatusPending:
@@ -217,20 +219,20 @@ func (c *Client) CheckUsable(now time.Time) error {
 	return nil
 }
 
-// Usable reports whether the client may act at now. For a client that presents
-// no secret the token endpoint asks it itself.
+// Usable reports whether the client may be used at now. [Client.VerifySecret]
+// calls it; for a client that presents no secret, the token endpoint must.
 func (c *Client) Usable(now time.Time) bool { return c.CheckUsable(now) == nil }
 
 // HasGrant reports whether the client registered the grant type; refresh_token
-// counts only with AllowOfflineAccess. Whether the client may act at all is for
-// [Client.Usable] to say.
+// counts only with AllowOfflineAccess. It does not check whether the client may
+// be used: [Client.Usable] does.
 func (c *Client) HasGrant(grantType string) bool {
 	return slices.Contains(c.GrantTypes, grantType) && (grantType != "refresh_token" || c.AllowOfflineAccess)
 }
 
 func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
-// MarshalJSON writes the stored form, in a slice of its size.
+// MarshalJSON returns the stored form, in a slice of exactly its size.
 func (c *Client) MarshalJSON() ([]byte, error) {
 	room := scratch.Get().(*[]byte)
 	defer scratch.Put(room)
@@ -239,8 +241,7 @@ func (c *Client) MarshalJSON() ([]byte, error) {
 	return slices.Clone(text), err
 }
 
-// AppendJSON appends the stored form to dst, for a store that has room of its own
-// to write in.
+// AppendJSON appends the stored form to dst, for a store that reuses its buffers.
 func (c *Client) AppendJSON(dst []byte) ([]byte, error) {
 	object := objectWriter{dst: append(dst, '{')}
 	object.text("client_id", c.ID)
@@ -266,7 +267,7 @@ func (c *Client) AppendJSON(dst []byte) ([]byte, error) {
 	return text, errors.Join(metadata.err, err)
 }
 
-// hasDefault reports whether f has the value that is left out.
+// hasDefault reports whether f has its default, which is left out.
 func (c *Client) hasDefault(f *record.Field[Client]) bool {
 	if f.Name == "updated_at" {
 		return c.UpdatedAt.Equal(c.CreatedAt)
@@ -277,8 +278,9 @@ func (c *Client) hasDefault(f *record.Field[Client]) bool {
 // storedLimits bound a stored document, which this library wrote.
 var storedLimits = strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}
 
-// UnmarshalJSON reads the stored form. Revision is the store's to set. Where it
-// fails, c is a disabled client that has nothing.
+// UnmarshalJSON reads the stored form. It leaves Revision, which the store
+// sets, as it is. If it fails, c becomes a disabled client with nothing else
+// set.
 func (c *Client) UnmarshalJSON(text []byte) error {
 	revision, updated := c.Revision, false
 	*c = clientDefaults
@@ -317,8 +319,8 @@ func (c *Client) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// readMetadata reads a member of the metadata in the stored form. What a
-// registration would refuse today is read all the same: it was accepted once.
+// readMetadata reads a member of the metadata in the stored form. It accepts
+// what a registration would refuse today, since it was accepted once.
 func (c *Client) readMetadata(name string, value strictjson.Value) error {
 	i, known := members.Find(name)
 	if known {
@@ -347,7 +349,7 @@ func (c *Client) Touch(at time.Time) {
 	}
 }
 
-// neverUsed reports whether nobody is known to have used the client.
+// neverUsed reports whether no use of the client is known.
 func (c *Client) neverUsed() bool { return c.ActivatedAt.IsZero() && c.LastUsedAt.IsZero() }
 
 // hasRedirectHost reports whether a redirect URI of the client is on the host,

@@ -22,19 +22,20 @@ var authenticatedGrants = []string{"client_credentials", grantCIBA}
 
 var authMethod = member("token_endpoint_auth_method")
 
-// authMethod is the effective token_endpoint_auth_method, also before it is
-// settled.
+// authMethod returns the effective token_endpoint_auth_method, even before it
+// is settled.
 func (reg *Registration) authMethod() string {
 	method, err := reg.pick(authMethod, reg.standardMethod(), reg.Capabilities.TokenEndpointAuthMethods)
 	if err != nil {
-		return "none" // it will be refused; until then it is trusted least
+		return "none" // it will be refused; until then, trust it as little as possible
 	}
 	return method
 }
 
-// standardMethod is the method of a client that names none: none with
-// ExactDefaults, else that of RFC 7591 §2 or, where the server lacks it, the one that a confidential client has already,
-// which does not become public by what an update leaves out.
+// standardMethod returns the method of a client that does not name one. With
+// ExactDefaults it is "none". Otherwise it is that of RFC 7591 §2 or, if the server
+// does not support that, the one that a confidential client already has: it must not
+// become public because an update leaves the member out.
 func (reg *Registration) standardMethod() string {
 	if reg.ExactDefaults {
 		return "none"
@@ -68,8 +69,8 @@ func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg 
 
 var jwksURI = uriMemberNamed("jwks_uri")
 
-// settleAuthAlg settles token_endpoint_auth_signing_alg, whose ceiling is what
-// the method can use.
+// settleAuthAlg settles token_endpoint_auth_signing_alg, out of the algorithms
+// that the method can use.
 func (reg *Registration) settleAuthAlg() error {
 	c, alg := reg.Client, member("token_endpoint_auth_signing_alg")
 	if !reg.on.has(alg.Place) {
@@ -91,11 +92,11 @@ func (reg *Registration) settleAuthAlg() error {
 	return err
 }
 
-// isOfAnotherMethod reports whether an algorithm fits a method that was sent,
-// alone or as an alternative, and was not the one chosen: it went with it.
+// isOfAnotherMethod reports whether an algorithm fits a method that was sent
+// but not chosen. The algorithm is then dropped together with that method.
 func (reg *Registration) isOfAnotherMethod(alg string) bool {
 	if reg.ExactDefaults && reg.Client.TokenEndpointAuthMethod == "none" {
-		return true // nobody is told, and none has no use for it
+		return true // no answer tells the client, and none does not use it
 	}
 	sent := append(slices.Clone(reg.Request.Choices[lists[authMethod.Place].name]), reg.Request.TokenEndpointAuthMethod)
 	if reg.Statement != nil {
@@ -109,8 +110,8 @@ func fitsAuthMethod(alg, method string) bool {
 	return method == "private_key_jwt" && jose.Asymmetric(alg) || method == "client_secret_jwt" && jose.Symmetric(alg)
 }
 
-// checkAuthentication holds the method to what it needs, and the keys to what
-// keys may be.
+// checkAuthentication checks that the client has what its method needs, and
+// that its keys are allowed.
 func (reg *Registration) checkAuthentication() error {
 	c := reg.Client
 	method := c.TokenEndpointAuthMethod
@@ -122,7 +123,7 @@ func (reg *Registration) checkAuthentication() error {
 		}
 	}
 	if alg := c.TokenEndpointAuthSigningAlg; alg != "" && !fitsAuthMethod(alg, method) {
-		return refuseMember("token_endpoint_auth_signing_alg", "method", "does not fit token_endpoint_auth_method")
+		return refuseMember("token_endpoint_auth_signing_alg", "method", "must fit token_endpoint_auth_method: an asymmetric algorithm for private_key_jwt, HS256 or its like for client_secret_jwt")
 	}
 	if err := reg.checkKeys(); err != nil {
 		return err
@@ -137,8 +138,8 @@ func (reg *Registration) checkAuthentication() error {
 	return c.checkTLSNames()
 }
 
-// checkKeys judges jwks and jwks_uri. Of a set, only its keys are kept. The document behind jwks_uri is never
-// fetched at registration.
+// checkKeys judges jwks and jwks_uri. It keeps the keys of a set and drops its other
+// members. The document at jwks_uri is never fetched at registration.
 func (reg *Registration) checkKeys() error {
 	c := reg.Client
 	if c.JWKS != nil && c.JWKSURI != "" {
@@ -190,8 +191,8 @@ func (c *Client) clearTLSNames() {
 	}
 }
 
-// checkTLSNames wants exactly one name to recognise the certificate by, of a
-// client that authenticates with one.
+// checkTLSNames requires, of a client that uses tls_client_auth, exactly one
+// name to recognise its certificate by.
 func (c *Client) checkTLSNames() error {
 	from := &c.Metadata
 	set := 0
@@ -217,7 +218,8 @@ func isDNSName(text string) bool {
 	return err == nil && parsed.Port == "" && parsed.Path == "/" && parsed.Host == strings.ToLower(strings.TrimPrefix(text, "*."))
 }
 
-// isURI judges a name, which nobody follows: a urn is one too.
+// isURI judges a URI that is only a name and is never fetched, so that a urn
+// will do.
 func isURI(text string) bool {
 	_, err := uri.Parse(strings.Replace(text, "urn:", "x-urn:", 1))
 	return err == nil

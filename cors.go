@@ -12,9 +12,9 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// CORS says which web pages may call the endpoints. The zero value lets none.
-// Cookies and other credentials of the browser are never let through: a page
-// that manages a client sends its registration access token itself.
+// CORS says which web pages may call the endpoints. The zero value allows none.
+// Cookies and other credentials of the browser are never allowed: a page that
+// manages a client sends its registration access token itself.
 //
 // An answer that has an Access-Control-Allow-Origin already, set by the host's
 // own middleware, is left as it is.
@@ -22,10 +22,10 @@ type CORS struct {
 	AnyOrigin       bool     // pages of every origin
 	LoopbackOrigins bool     // pages of http and https origins on 127.0.0.1, [::1] and localhost, on any port
 	Origins         []string // pages of these origins, e.g. https://app.example.com
-	Headers         []string // request headers to let through besides Authorization, Content-Type and MCP-Protocol-Version
+	Headers         []string // request headers to allow in addition to Authorization, Content-Type and MCP-Protocol-Version
 }
 
-// Off reports whether no page may call.
+// Off reports whether no web page may call the endpoints.
 func (c CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Origins) == 0 }
 
 // check refuses origins that no browser sends.
@@ -44,14 +44,14 @@ func (c CORS) check() error {
 }
 
 // Wrap lets the web pages that c names call next, one of the host's own endpoints,
-// by methods such as "GET, POST", and answers their preflights with 204. Mount it
-// for every method, since a preflight is an OPTIONS:
+// with methods such as "GET, POST", and answers their preflights with 204. Mount
+// it for every method, since a preflight is an OPTIONS request:
 //
 //	mux.Handle("/connect/token", cors.Wrap(tokenEndpoint, "POST"))
 //
-// A [Handler] needs no Wrap, but Options.CORS. The authorization endpoint needs
-// none either: no page may read what a person sees there. Where c is Off, Wrap returns
-// next. It panics on an origin that no browser sends.
+// For a [Handler], set Options.CORS instead. Do not wrap the authorization endpoint:
+// no page may read what a person sees there. If c is Off, Wrap returns next. It panics
+// on an origin that no browser sends.
 func (c CORS) Wrap(next http.Handler, methods string) http.Handler {
 	if err := c.check(); err != nil {
 		panic("dcr: Wrap: " + strings.ReplaceAll(err.Error(), "Options.CORS", "CORS"))
@@ -69,12 +69,13 @@ func (c CORS) Wrap(next http.Handler, methods string) http.Handler {
 	})
 }
 
-// isPreflight reports whether a browser asks what a page may send (Fetch §3.3.2).
+// isPreflight reports whether the request asks, for a browser, what a page may
+// send (Fetch §3.3.2).
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// allows reports whether pages of an origin may call.
+// allows reports whether pages of an origin may call the endpoints.
 func (c CORS) allows(origin string) bool {
 	if c.AnyOrigin || slices.Contains(c.Origins, origin) {
 		return true
@@ -90,7 +91,7 @@ const (
 	corsMaxAge  = "3600" // seconds that a browser may remember a preflight's answer
 )
 
-// answer adds to every answer what lets a page read it. methods are those of
+// answer sets the headers that let a page read the answer. methods are those of
 // the resource.
 func (c CORS) answer(header http.Header, r *http.Request, methods string) {
 	if c.Off() || header.Get("Access-Control-Allow-Origin") != "" {
@@ -116,7 +117,7 @@ func (c CORS) answer(header http.Header, r *http.Request, methods string) {
 	header.Set("Access-Control-Max-Age", corsMaxAge)
 }
 
-// vary names a request header that the answer depends on, once.
+// vary adds the name of a request header to Vary, unless it is there already.
 func vary(header http.Header, name string) {
 	for _, line := range header.Values("Vary") {
 		for _, field := range strings.Split(line, ",") {

@@ -64,16 +64,16 @@ type Error struct {
 	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
 	Member      string        // the metadata member at fault, for logs
 	Rule        string        // a stable id of the rule that refused, for logs
-	Scope       string        // with InsufficientScope, the scopes that are needed: a part of the challenge (RFC 6750 §3)
-	Status      int           // the HTTP status, 400 to 599; if zero, or anything else, the one that belongs to Code
+	Scope       string        // with InsufficientScope, the scopes that are needed, for the challenge (RFC 6750 §3)
+	Status      int           // the HTTP status, 400 to 599; if zero or outside that range, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
-	Err         error         // what lies behind: logged and unwrapped to, never shown
+	Err         error         // the cause: logged and returned by Unwrap, never shown
 }
 
 // Errorf makes an [*Error] with a description, which the registrant sees. An
-// error formatted with %w becomes Err, several are joined: they are logged, and
-// nothing of them is shown, nor the brackets, quotes, colon or comma that they
-// stand in. A nil error is left out in the same way.
+// error formatted with %w becomes Err; several are joined. They are logged and
+// cut out of the description, together with the brackets, quotes, colon or
+// comma around them. A nil error is cut out in the same way.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	shown, behind := err.Error(), wrappedBy(err)
@@ -106,12 +106,12 @@ func isError(arg any) bool {
 	return is || arg == nil
 }
 
-// operand stands for an argument while it is found out which ones %w wraps.
+// operand stands in for an argument, to find out which ones %w wraps.
 type operand struct{ place int }
 
 func (operand) Error() string { return "" }
 
-// hidden stands for what %w wraps, whatever the flags, until it is cut out.
+// hidden stands in for what %w wraps, whatever the flags, until it is cut out.
 type hidden struct{}
 
 const hiddenMark = "\x00error\x00"
@@ -120,7 +120,7 @@ func (hidden) Error() string { return hiddenMark }
 
 func (hidden) Format(f fmt.State, verb rune) { io.WriteString(f, hiddenMark) }
 
-// hiddenErrors finds the marks, with what only made sense around an error.
+// hiddenErrors finds the marks, with the punctuation around them.
 var hiddenErrors = func() *regexp.Regexp {
 	const before, marks = `\s*[:,;]?\s*`, hiddenMark + `(?:\s*[:,;]?\s*` + hiddenMark + `)*`
 	return regexp.MustCompile(before + `(?:\(` + marks + `\)|\[` + marks + `\]|"` + marks + `"|'` + marks + `'|` + marks + `)`)
@@ -145,9 +145,9 @@ func withoutWrapped(format string, args []any) string {
 	return strings.Trim(text, " :,;")
 }
 
-// Error returns the code and the description. A nil *Error, which a hook returns
-// that declares one and forgets to return nil, refuses nothing: it is an error of
-// the server's.
+// Error returns the code and the description. A nil *Error that a hook returns by
+// mistake, in place of nil, refuses nothing: it is a server error, and the text
+// says so.
 func (e *Error) Error() string {
 	if e == nil {
 		return "a nil *dcr.Error; return nil itself for no error"
@@ -169,7 +169,7 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// asRefusal returns the *Error that err is shown as, nil if it is none.
+// asRefusal returns the *Error in err, nil if there is none.
 func asRefusal(err error) *Error {
 	refused := (*Error)(nil)
 	errors.As(err, &refused)
@@ -229,19 +229,20 @@ var (
 	errBadToken = RefuseToken("invalid", nil)
 )
 
-// RefuseToken is the refusal of a bearer token that will not do: InvalidToken,
-// in the same words whatever the reason. The rule, which "token." precedes, and
-// err are for logs.
+// RefuseToken makes the error for a bearer token that is not valid:
+// InvalidToken, in the same words whatever the reason. "token." and rule, as
+// Error.Rule, and err are for logs.
 func RefuseToken(rule string, err error) *Error {
 	refused := refuse(InvalidToken, "", "token."+rule, "the access token is not valid for this")
 	refused.Err = err
 	return refused
 }
 
-// Unavailable is the answer where something that is needed is out of order, be
-// it the store, a key set or another server: TemporarilyUnavailable, 503 with a
-// Retry-After of 5 seconds. The sentence says what; "; try again later" follows
-// it. err is for logs. Nobody takes this answer for a refusal.
+// Unavailable makes the error for an outage of something that the answer needs,
+// such as the store, a key set or another server: TemporarilyUnavailable, 503
+// with a Retry-After of 5 seconds. sentence says what is out of order; "; try
+// again later" is appended to it. err is for logs. Clients do not take this
+// answer for a refusal.
 func Unavailable(sentence string, err error) *Error {
 	unavailable := Errorf(TemporarilyUnavailable, "%s; try again later", sentence)
 	unavailable.RetryAfter, unavailable.Err = retryAfter, err
@@ -265,7 +266,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// writeError writes an error with the challenge that belongs to it, if any.
+// writeError writes an error, with a challenge unless it is "".
 func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 	header := w.Header()
 	keepFromCaches(header)
@@ -282,7 +283,8 @@ func writeError(w http.ResponseWriter, shown *Error, challenge string) {
 	write(w, shown.status(), body)
 }
 
-// scopeParameter names the scopes that are needed, if the error does.
+// scopeParameter returns the challenge's scope parameter, "" if the error names
+// no scopes.
 func (e *Error) scopeParameter() string {
 	if e.Scope == "" {
 		return ""
@@ -290,9 +292,9 @@ func (e *Error) scopeParameter() string {
 	return `, scope="` + printable(e.Scope) + `"`
 }
 
-// logFault logs an error that is about to be written, if it is ours and not the
-// registrant's. What is out of order, which every stranger can find out, is
-// tallied.
+// logFault logs an error that is about to be written, if it is the server's and
+// not the registrant's. Outages, which any stranger can provoke log lines for,
+// are tallied.
 func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
 	refused := asRefusal(err)
 	switch {
@@ -308,14 +310,14 @@ func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err er
 	}
 }
 
-// abandoned reports whether an error comes of the client going away before its
-// answer, which is nobody's fault. A deadline that passed is the host's, and so
-// is what went wrong for another reason while the client gave up.
+// abandoned reports whether an error is only because the client went away
+// before its answer. A deadline that passed is an error of the host, and so is
+// one with another cause that happened while the client gave up.
 func abandoned(r *http.Request, err error) bool {
 	return r.Context().Err() == context.Canceled && errors.Is(err, context.Canceled)
 }
 
-// codeOf is the code that WriteError shows for err, whatever lies behind it.
+// codeOf returns the code that WriteError shows for err.
 func codeOf(err error) Code {
 	if shown := asRefusal(err); shown != nil {
 		return shown.code()
@@ -323,7 +325,7 @@ func codeOf(err error) Code {
 	return ServerError
 }
 
-// code is the code that is shown.
+// code returns the code that is shown.
 func (e *Error) code() Code {
 	switch {
 	case e.Code != "":
@@ -334,8 +336,8 @@ func (e *Error) code() Code {
 	return InvalidRequest
 }
 
-// status is the HTTP status of the error. One that is no error status would tell
-// the registrant of a success, or break the connection.
+// status returns the HTTP status of the error. It ignores a Status that is no
+// error status: that would look like a success, or break the connection.
 func (e *Error) status() int {
 	if http.StatusBadRequest <= e.Status && e.Status <= 599 {
 		return e.Status
@@ -353,26 +355,24 @@ func (e *Error) status() int {
 	return http.StatusBadRequest
 }
 
-// WriteInvalidClient is for the token endpoint and the others that
-// authenticate clients (revocation, introspection, pushed requests): it
-// answers when a client could not be found or authenticated. err is what
-// FindByClientID returned or, once the client proved who it is,
-// [Client.CheckUsable]; nil where the client was found and its authentication
-// failed.
+// WriteInvalidClient is for the token endpoint and the others that authenticate
+// clients (revocation, introspection, pushed requests). It answers a request
+// whose client could not be found or authenticated. err is what FindByClientID
+// returned or, once the client has proved who it is, what [Client.CheckUsable]
+// returned; it is nil if the client was found but failed to authenticate.
 //
-// The client that is not there, that fails to prove who it is, that is disabled or
-// has expired, gets 401 invalid_client with a challenge, which makes clients in the field forget
-// their registration and register again. A client that waits for approval must
-// not do that, for it would register again forever: ErrClientPending gets 400
-// access_denied, a departure from RFC 6749 §5.2. Ask CheckUsable only after
-// [Client.MatchSecret], or for a public client, so that strangers are not told.
-// An [*Error] of InvalidClient, such as that of a metadata document that is refused,
-// gets the same 401, and an [*Error] of another code is written as it is. Any other
-// err is an outage: it gets 503 temporarily_unavailable, so that no client forgets a
-// registration that is still there.
+// A client that does not exist, fails to authenticate, is disabled or has expired gets 401
+// invalid_client with a challenge. Clients in the field then forget their registration and
+// register again. A client that waits for approval must not do that, or it would register again
+// forever: ErrClientPending gets 400 access_denied, a departure from RFC 6749 §5.2. Call
+// CheckUsable only after [Client.MatchSecret], or for a public client, so that strangers do not
+// learn the status of a client. An [*Error] of InvalidClient, such as that of a metadata
+// document that is refused, gets the same 401, and an [*Error] of another code is written as it
+// is. Any other err is an outage: it gets 503 temporarily_unavailable, so that no client forgets
+// a registration that is still there.
 //
-// At the authorization endpoint there is nobody to send back to: show the
-// person a page with this status instead.
+// At the authorization endpoint, show the person a page with this status
+// instead: without a client, there is no redirect URI to send the error to.
 func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, ErrClientPending) {
 		pending := Errorf(AccessDenied, "the registration of this client waits for approval; it need not register again")
@@ -393,9 +393,9 @@ func WriteInvalidClient(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, refused, clientChallenge(r))
 }
 
-// clientChallenge is the challenge to a client that failed to authenticate, in
-// the scheme of its Authorization header, or Basic: 401 never comes without one
-// (RFC 9110 §15.5.2).
+// clientChallenge returns the challenge to a client that failed to
+// authenticate, in the scheme of its Authorization header, or Basic. Every 401
+// needs one (RFC 9110 §15.5.2).
 func clientChallenge(r *http.Request) string {
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !isToken(scheme) || strings.EqualFold(scheme, "Basic") {

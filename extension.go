@@ -15,33 +15,34 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// issued are the members that the server alone issues (RFC 7591 §3.2.1, RFC
-// 7592 §3): a request cannot set them and no extension may bear their names.
+// issued are the members that only the server issues (RFC 7591 §3.2.1, RFC 7592
+// §3): a request cannot set them, and no extension may have their names.
 var issued = []string{
 	"client_id", "client_secret", "client_id_issued_at", "client_secret_expires_at",
 	"registration_access_token", "registration_client_uri",
 }
 
-// statusMember tells a client that it is pending. Like software_statement, it is
-// the server's to say; sent back in an update, it means nothing.
+// statusMember tells a client that it is pending. Only the server sets it; an
+// update may send it back, which has no effect.
 const statusMember = "registration_status"
 
-// serverSays reports whether a member of the answer is the server's to say, so
-// that no extension can bear the name.
+// serverSays reports whether only the server may set a member of the answer, so
+// that no extension can have that name.
 func serverSays(name string) bool {
 	return slices.Contains(issued, name) || name == "software_statement" || name == statusMember
 }
 
-// Extension is a declared extension member: a [Field] of any type. Declared
-// in [DefaultValidator], its member is read, checked against the field's
-// type, stored and echoed; undeclared members are ignored.
+// Extension is a declared extension member: a [Field] of any type. If it is
+// listed in DefaultValidator.Extensions, the member is read, checked against
+// the field's type, stored and echoed. Members that are not declared are
+// ignored.
 type Extension interface {
 	// Name is the member's name.
 	Name() string
 	// check reports whether raw is a value of the field's type.
 	check(name string, raw json.RawMessage) error
 
-	// localized reports whether the member may carry a language tag.
+	// localized reports whether the member may have a language tag.
 	localized() bool
 
 	// keySource reports whether the member says where the client's keys are.
@@ -52,17 +53,18 @@ type Extension interface {
 // registered one.
 type Field[T any] struct {
 	name   string
-	rule   func(value T) error // what a value must be beyond its type; nil for nothing
-	tagged bool                // the member may carry a language tag
+	rule   func(value T) error // checks a value in addition to its type; nil for no check
+	tagged bool                // the member may have a language tag
 	keys   bool                // the member says where the client's keys are
 }
 
-// NewField names a field. It panics on an empty name and on a name that the
-// server issues, such as client_id. A registered name reads through to the
-// typed member of [Metadata].
+// NewField returns a field for the member of that name. It panics on an empty
+// name and on a name that the server issues, such as client_id. With the name
+// of a registered member, the field reads and writes the typed member of
+// [Metadata].
 func NewField[T any](name string) Field[T] {
 	if name == "" || serverSays(name) {
-		panic("dcr: " + name + " cannot be an extension member: the server itself answers with it")
+		panic("dcr: " + name + " cannot be an extension member: only the server sets it")
 	}
 	return Field[T]{name: name}
 }
@@ -70,13 +72,13 @@ func NewField[T any](name string) Field[T] {
 // Name returns the member's name.
 func (f Field[T]) Name() string { return f.name }
 
-// Check returns the field with a rule that its values are held to, beyond their
-// type and the rules that it has already. It is asked only where the member was
-// sent, in ValidateExtensions and once more at the end of [Validate]. An [*Error]
-// refuses; any other error is the server's. A refusal without Code, Member or Rule
-// gets InvalidClientMetadata and those of the field, and the name of the member
-// at the beginning of its Description becomes the name that was sent, with its
-// language tag. A nil rule adds nothing.
+// Check returns the field with a rule for its values, in addition to their type
+// and the rules that it already has. The rule runs only if the member was sent: in
+// ValidateExtensions, and once more at the end of [Validate]. An [*Error] refuses;
+// any other error is logged and answered with 500. A refusal without Code, Member
+// or Rule gets InvalidClientMetadata and the member and rule of the field. If its
+// Description begins with the name of the member, a language tag that was sent is
+// added to the name. A nil rule adds nothing.
 func (f Field[T]) Check(rule func(value T) error) Field[T] {
 	earlier := f.rule
 	switch {
@@ -94,24 +96,24 @@ func (f Field[T]) Check(rule func(value T) error) Field[T] {
 	return f
 }
 
-// Localized returns the field as one whose member may carry a language tag (RFC
-// 7591 §2.2).
+// Localized returns a copy of the field whose member may have a language tag
+// (RFC 7591 §2.2).
 func (f Field[T]) Localized() Field[T] {
 	f.tagged = true
 	return f
 }
 
-// KeySource returns the field as one that says where the client's keys are, so
-// that its presence satisfies the rules that ask for jwks or jwks_uri. Where its
-// value is an https URL, [ClientKeys] fetches the key set from there; any other,
-// such as certificates, is the host's to read.
+// KeySource returns a copy of the field whose member says where the client's
+// keys are, so that its presence satisfies the rules that ask for jwks or
+// jwks_uri. If its value is an https URL, [ClientKeys] fetches the key set from
+// there. The host must read any other value, such as certificates.
 func (f Field[T]) KeySource() Field[T] {
 	f.keys = true
 	return f
 }
 
-// Get reads the member. ok is false where it is absent; err says that what is
-// there is not a T.
+// Get returns the value of the member. ok is false if the member is absent, or
+// if it is not a T, which err then says.
 func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	raw, ok := m.Extra[f.name]
 	if registered := member(f.name); registered != nil {
@@ -130,8 +132,8 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	return value, err == nil, err
 }
 
-// unmarshal reads an integer whichever way it is written, and everything else as
-// encoding/json does.
+// unmarshal reads an integer however it is written, such as 1e3, and everything
+// else as encoding/json does.
 func unmarshal[T any](raw json.RawMessage, into *T) error {
 	err := json.Unmarshal(raw, into)
 	if err == nil {
@@ -143,8 +145,8 @@ func unmarshal[T any](raw json.RawMessage, into *T) error {
 	return err
 }
 
-// Set writes the member. Setting a registered member fails where value is not
-// of its JSON type.
+// Set sets the member to value. It returns an error if value cannot be encoded
+// as JSON or, for a registered member, is not of its JSON type.
 func (f Field[T]) Set(m *Metadata, value T) error {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -165,8 +167,8 @@ func (reg *Registration) declares(name string) bool {
 	return reg.declaration(name) != nil
 }
 
-// namesKeys reports whether the client says where its keys are: by jwks_uri, or
-// by an extension member.
+// namesKeys reports whether the client says where its keys are, in jwks_uri or
+// in an extension member.
 func (reg *Registration) namesKeys() bool {
 	return reg.Client.JWKSURI != "" || slices.ContainsFunc(reg.extensions, func(e Extension) bool {
 		_, sent := reg.Client.Extra[e.Name()]
@@ -174,8 +176,8 @@ func (reg *Registration) namesKeys() bool {
 	})
 }
 
-// keysBySource finds the declared key source of the client that is an https URL,
-// "" if none is.
+// keysBySource returns the first declared key source of the client that is an
+// https URL, and its value; "" if there is none.
 func keysBySource(extensions []Extension, client *Client) (member, url string) {
 	for _, e := range extensions {
 		text, err := strictjson.Value(client.Extra[e.Name()]).Text()
@@ -189,7 +191,7 @@ func keysBySource(extensions []Extension, client *Client) (member, url string) {
 	return "", ""
 }
 
-// declared is the first declaration of a member, nil if there is none.
+// declared returns the first declaration of a member, nil if there is none.
 func declared(extensions []Extension, name string) Extension {
 	for _, e := range extensions {
 		if declaresName(e, name) {
@@ -199,7 +201,7 @@ func declared(extensions []Extension, name string) Extension {
 	return nil
 }
 
-// declaration is the first declaration of a member, nil if there is none.
+// declaration returns the first declaration of a member, nil if there is none.
 func (reg *Registration) declaration(name string) Extension {
 	for _, e := range reg.candidates(name) {
 		if declaresName(e, name) {
@@ -209,7 +211,7 @@ func (reg *Registration) declaration(name string) Extension {
 	return nil
 }
 
-// declarations are all declarations of a member.
+// declarations returns all declarations of a member.
 func (reg *Registration) declarations(name string) (all []Extension) {
 	for _, e := range reg.candidates(name) {
 		if declaresName(e, name) {
@@ -219,11 +221,11 @@ func (reg *Registration) declarations(name string) (all []Extension) {
 	return all
 }
 
-// fewExtensions are found by going over all of them.
+// fewExtensions is how many extensions are searched without an index.
 const fewExtensions = 16
 
-// candidates are the declared extensions among which those of a member are: the
-// ones of its name without the language tag, where that is quicker than all.
+// candidates returns the declared extensions to search for those of a member:
+// all of them if they are few, or those of its name without the language tag.
 func (reg *Registration) candidates(name string) []Extension {
 	if len(reg.extensions) <= fewExtensions {
 		return reg.extensions
@@ -245,8 +247,9 @@ func declaresName(e Extension, name string) bool {
 	return e.Name() == name || tagged && e.Name() == base && e.localized() && wellFormedTag(tag)
 }
 
-// ValidateExtensions holds every declared extension member to its field, type and
-// [Field.Check], and to each of them where several declare it.
+// ValidateExtensions checks every declared extension member against the type and
+// the [Field.Check] of its field. If several fields declare it, it must satisfy
+// all of them.
 func (d DefaultValidator) ValidateExtensions(ctx context.Context, reg *Registration) error {
 	return reg.checkExtensions()
 }
@@ -285,7 +288,7 @@ func (reg *Registration) checkKeySource() error {
 	})
 }
 
-// foldTag is a name with its language tag in lower case.
+// foldTag returns a name with its language tag in lower case.
 func foldTag(name string) string {
 	base, tag, tagged := strings.Cut(name, "#")
 	if !tagged {
@@ -361,7 +364,7 @@ func readableTexts(value strictjson.Value) error {
 	return nil
 }
 
-// appendTexts appends every string within a value that can be read as one.
+// appendTexts appends every well-formed string within a value.
 func appendTexts(texts []string, value strictjson.Value) []string {
 	switch value.Kind() {
 	case strictjson.String:
@@ -382,7 +385,7 @@ func appendTexts(texts []string, value strictjson.Value) []string {
 	return texts
 }
 
-// jsonForm says what JSON a Go value is read from.
+// jsonForm says, for a sentence, which JSON a Go value is read from.
 func jsonForm(kind reflect.Kind) string {
 	switch kind {
 	case reflect.Bool:

@@ -1,9 +1,9 @@
 package dcr
 
-// The rules that no policy loosens: those of the RFCs, and the ceilings of
-// [Capabilities]. The steps of DefaultValidator apply them where they belong;
-// here they are applied once more to the finished client, so that no step and no
-// hook can skip or undo them.
+// The rules that no policy can loosen: those of the RFCs, and that nothing
+// exceeds [Capabilities]. The steps of DefaultValidator apply them first; here
+// they are applied once more to the finished client, so that no step and no hook
+// can skip or undo them.
 
 import (
 	"cmp"
@@ -44,7 +44,7 @@ var fixedRules = []func(reg *Registration) error{
 	(*Registration).checkSettings,
 }
 
-// fixedRules returns the first rule that the client breaks.
+// fixedRules returns the error of the first rule that the client breaks.
 func (reg *Registration) fixedRules() error {
 	for _, rule := range fixedRules {
 		if err := rule(reg); err != nil {
@@ -54,8 +54,8 @@ func (reg *Registration) fixedRules() error {
 	return nil
 }
 
-// ValidateClient holds the complete effective client to the rules that span
-// its members: which algorithms need a secret, and which need keys.
+// ValidateClient checks the rules that span several members of the complete
+// effective client: which algorithms need a secret, and which need keys.
 func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration) error {
 	if err := reg.checkSymmetric(); err != nil {
 		return err
@@ -63,14 +63,14 @@ func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration)
 	return reg.checkKeyNeeds()
 }
 
-// checkMembers goes over every member that is set: it must be on, its URIs must
-// be what they are for, and of a choice it must name what the server supports.
+// checkMembers checks every member that is set: its feature must be on, its
+// URIs must keep their rule, and a value of a list must be supported.
 func (reg *Registration) checkMembers() error {
 	from := &reg.Client.Metadata
 	for i := range members.Set(from).Places() {
 		f := &members.Fields[i]
 		if !reg.on.has(i) {
-			return refuseMember(f.Name, "off", "belongs to what this server does not support")
+			return refuseMember(f.Name, "off", "must be left out: this server does not support it")
 		}
 		if m := uriMembers[i]; m != nil {
 			if err := m.check(reg); err != nil {
@@ -90,7 +90,8 @@ func (reg *Registration) checkMembers() error {
 	return nil
 }
 
-// checkSubsets holds the lists of values to their ceilings.
+// checkSubsets checks that the server supports all values of the members that
+// are lists.
 func (reg *Registration) checkSubsets() error {
 	c, supported := reg.Client, &reg.Capabilities
 	if err := reg.checkSubset("default_acr_values", c.DefaultACRValues, supported.ACRValues); err != nil {
@@ -102,8 +103,8 @@ func (reg *Registration) checkSubsets() error {
 	return reg.checkSubset("authorization_details_types", c.AuthorizationDetailsTypes, supported.AuthorizationDetailsTypes)
 }
 
-// checkGrants holds grant types and response types to their ceilings; a client
-// must have a grant type that it can begin with.
+// checkGrants checks that the server supports the grant types and response
+// types, and that the client has a grant type that it can start with.
 func (reg *Registration) checkGrants() error {
 	c, supported := reg.Client, &reg.Capabilities
 	begins := false
@@ -124,7 +125,8 @@ func (reg *Registration) checkGrants() error {
 	return nil
 }
 
-// checkScope holds scope to its syntax (RFC 6749 §3.3) and its ceiling.
+// checkScope checks the syntax of scope (RFC 6749 §3.3), and that the server
+// supports every scope.
 func (reg *Registration) checkScope() error {
 	if reg.Client.Scope == "" {
 		return nil
@@ -150,8 +152,9 @@ func (reg *Registration) checkEncPairs() error {
 	return nil
 }
 
-// checkLocalizedNames keeps everything but language-tagged forms out of them, so
-// that none is written as another member, such as one that the server issues.
+// checkLocalizedNames refuses names in Localized that are not language-tagged
+// forms, which would be written as other members, such as one that the server
+// issues.
 func (reg *Registration) checkLocalizedNames() error {
 	for name := range reg.Client.Localized {
 		if _, tagged := taggedMember(name); !tagged {
@@ -161,8 +164,8 @@ func (reg *Registration) checkLocalizedNames() error {
 	return nil
 }
 
-// checkExtensionNames keeps what the server issues, and every member of another
-// place, out of the extensions.
+// checkExtensionNames refuses extensions with the name of a member that the
+// server issues or that has a field of its own.
 func (reg *Registration) checkExtensionNames() error {
 	for name, raw := range reg.Client.Extra {
 		if !json.Valid(raw) {
@@ -175,8 +178,7 @@ func (reg *Registration) checkExtensionNames() error {
 	return nil
 }
 
-// checkSettings holds the server-owned settings, which only hooks set, to what
-// they can mean.
+// checkSettings refuses lifetimes that make no sense. Only hooks set them.
 func (reg *Registration) checkSettings() error {
 	c := reg.Client
 	if c.AccessTokenLifetime <= 0 || c.IdentityTokenLifetime <= 0 || c.AuthorizationCodeLifetime <= 0 ||
@@ -186,9 +188,9 @@ func (reg *Registration) checkSettings() error {
 	return nil
 }
 
-// checkFixedRules applies the fixed rules after the steps. What the default
-// pipeline refuses for the same reason is the registrant's fault; what only a
-// hook can have done is the server's.
+// checkFixedRules applies the fixed rules after the steps. If the default
+// pipeline would refuse the request for the same reason, the registrant is
+// refused. Otherwise a hook broke the rule, which is a server error.
 func (reg *Registration) checkFixedRules() error {
 	broken := reg.fixedRules()
 	if broken == nil || reg.plain {
@@ -210,14 +212,15 @@ func (reg *Registration) checkFixedRules() error {
 	return hookFault(broken)
 }
 
-// hookFault says in the log that a hook broke a fixed rule.
+// hookFault makes the server error for a fixed rule that a hook broke.
 func hookFault(broken error) error {
 	return fmt.Errorf("dcr: a hook left a client that no policy may accept: %s", broken.Error())
 }
 
-// What the URIs of each member may be (RFC 7591 §5), by what they are for. The
-// steps hold members to these rules, and the fixed rules do so once more, by the
-// uri tags of [Metadata]: a member that has the tag cannot be forgotten.
+// What the URIs of each member may be (RFC 7591 §5), by their purpose, which is
+// the uri tag of [Metadata]. The steps check members against these rules, and
+// the fixed rules do so once more for every member with the tag, so that none
+// can be forgotten.
 
 // A uriRule says what a URI may be.
 type uriRule struct {
@@ -241,14 +244,14 @@ var (
 
 const returnSchemes = "an https URL, an http URL on 127.0.0.1, [::1] or localhost, or a URI of the application's own scheme"
 
-// uriRules are the rules by what a URI is for, the value of the uri tag. nil:
-// the member is judged by checkRedirects or checkTLSNames.
+// uriRules are the rules by the purpose of a URI, the value of the uri tag. nil
+// means that checkRedirects or checkTLSNames judges the member.
 var uriRules = map[string]func(reg *Registration) uriRule{
 	"redirect": nil, // where codes and tokens go
-	"name":     nil, // a name, which nobody follows
+	"name":     nil, // a name, which is never fetched
 
-	"page":  func(*Registration) uriRule { return pageRule },  // where a person may be led
-	"https": func(*Registration) uriRule { return httpsRule }, // whatever else a specification wants https for
+	"page":  func(*Registration) uriRule { return pageRule },  // what a person may be shown
+	"https": func(*Registration) uriRule { return httpsRule }, // other URLs for which a specification requires https
 
 	// Where a browser goes after logout, back to an application of any kind.
 	"return": func(reg *Registration) uriRule {
@@ -275,8 +278,7 @@ var uriRules = map[string]func(reg *Registration) uriRule{
 	},
 }
 
-// mayLogOutByHTTP reports whether the host allows remote http to this client,
-// for logout.
+// mayLogOutByHTTP reports whether this client's logout URIs may be remote http.
 func (reg *Registration) mayLogOutByHTTP() bool {
 	return reg.foundation.httpRedirects && reg.authMethod() != "none"
 }
@@ -285,10 +287,11 @@ func (reg *Registration) mayLogOutByHTTP() bool {
 type uriMember struct {
 	*registered
 	rule    func(reg *Registration) uriRule
-	visited bool // this server itself goes there
+	visited bool // this server itself sends requests there
 }
 
-// uriMembers are the members that hold URIs, by their place; nil for the others.
+// uriMembers are the members that hold URIs, at their places; nil for other
+// members.
 var uriMembers = func() []*uriMember {
 	found := make([]*uriMember, len(members.Fields))
 	for i := range members.Fields {
@@ -305,10 +308,11 @@ var uriMembers = func() []*uriMember {
 	return found
 }()
 
-// uriMemberNamed is the member of a name that stands in this package.
+// uriMemberNamed returns the member of a name, which must be that of a member
+// with URIs.
 func uriMemberNamed(name string) *uriMember { return uriMembers[member(name).Place] }
 
-// check holds the member to its rule.
+// check checks the member against its rule.
 func (m *uriMember) check(reg *Registration) error {
 	from := &reg.Client.Metadata
 	if m.IsZero(from) {
@@ -326,7 +330,7 @@ func (m *uriMember) check(reg *Registration) error {
 	return nil
 }
 
-// judge judges one URI of the member; shown is what to call it.
+// judge judges one URI of the member; shown is its name in the sentence.
 func (m *uriMember) judge(reg *Registration, rule *uriRule, shown, text string) error {
 	parsed, err := uri.Parse(text)
 	fault := func(rule, sentence string, args ...any) error {
@@ -345,8 +349,9 @@ func (m *uriMember) judge(reg *Registration, rule *uriRule, shown, text string) 
 	return nil
 }
 
-// checkReach refuses what g would never reach: it would be accepted, and then
-// unavailable forever. http, where a host allows it, is the host's own to send.
+// checkReach refuses a URL that g would never fetch: if it were accepted, it
+// could never be used. For http, which g never fetches, only the host is
+// checked: the host itself sends such requests, where it allows them.
 func (g *GuardedClient) checkReach(to *uri.URI, fault func(rule, sentence string, args ...any) error) error {
 	switch {
 	case !g.reaches(to.Host):
@@ -357,7 +362,7 @@ func (g *GuardedClient) checkReach(to *uri.URI, fault func(rule, sentence string
 	return nil
 }
 
-// checkURIs holds the named members to their rules, in this order.
+// checkURIs checks members against their rules, in the given order.
 func (reg *Registration) checkURIs(all ...*uriMember) error {
 	for _, m := range all {
 		if err := m.check(reg); err != nil {
@@ -367,8 +372,8 @@ func (reg *Registration) checkURIs(all ...*uriMember) error {
 	return nil
 }
 
-// checkLocalizedURIs holds the language-tagged forms of members that hold URIs to
-// the rules of those.
+// checkLocalizedURIs checks the language-tagged forms of members with URIs
+// against the rules of those members.
 func (reg *Registration) checkLocalizedURIs() error {
 	for _, name := range sortedKeys(reg.Client.Localized) {
 		base, _, _ := strings.Cut(name, "#")

@@ -1,7 +1,7 @@
 package dcr
 
 // RFC 7591 §2.1 and OpenID Connect Dynamic Client Registration 1.0 §2:
-// grant_types, response_types and how they belong together.
+// grant_types, response_types and which of them go together.
 
 import (
 	"context"
@@ -15,7 +15,7 @@ const (
 )
 
 // ValidateGrantTypes fills in the defaults, drops what the server does not
-// support and holds the rest to the correspondence of RFC 7591 §2.1.
+// support and checks that the rest corresponds as RFC 7591 §2.1 says.
 func (d DefaultValidator) ValidateGrantTypes(ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	if err := reg.settleGrantTypes(); err != nil {
@@ -58,7 +58,7 @@ func unusableGrants(supported []string) *Error {
 		orNone(slices.DeleteFunc(slices.Clone(supported), func(grant string) bool { return grant == "refresh_token" })))
 }
 
-// among returns the entries of asked that supported has too, each once.
+// among returns the entries of asked that are in supported, each once.
 func among(asked, supported []string) []string {
 	kept := make([]string, 0, len(asked))
 	for _, entry := range asked {
@@ -77,10 +77,10 @@ func orNone(values []string) string {
 	return strings.Join(values, ", ")
 }
 
-// standardResponseTypes is the default of response_types: code (RFC 7591 §2)
-// where the client uses the authorization endpoint, the first supported type
-// that its grants allow where the server has no code (not with ExactDefaults), and
-// none elsewhere.
+// standardResponseTypes returns the default of response_types. For a client that
+// uses the authorization endpoint it is code (RFC 7591 §2) or, if the server does
+// not support code and ExactDefaults is off, the first supported type that its
+// grants allow. For any other client it is none.
 func (reg *Registration) standardResponseTypes() []string {
 	grants, supported := reg.Client.GrantTypes, reg.Capabilities.ResponseTypes
 	if !slices.Contains(grants, "authorization_code") && !slices.Contains(grants, "implicit") {
@@ -99,8 +99,8 @@ func (reg *Registration) standardResponseTypes() []string {
 }
 
 // settleResponseTypes keeps the response types that the server supports and has
-// the grants for, in the server's spelling: the words of one have no order. The
-// rest goes as the grant types do, unless a grant that is left needs it.
+// the grants for, in the server's order of words. It drops the rest as
+// settleGrantTypes does, unless none is left and the client needs one.
 func (reg *Registration) settleResponseTypes() error {
 	c, supported := reg.Client, reg.grantedResponseTypes()
 	asked := c.ResponseTypes
@@ -120,8 +120,9 @@ func (reg *Registration) settleResponseTypes() error {
 	return nil
 }
 
-// grantedResponseTypes are the supported response types whose grants the server
-// has: one with the strict defaults may grant no codes.
+// grantedResponseTypes returns the supported response types whose grants the
+// server supports too: a server with the default response types may grant no
+// codes.
 func (reg *Registration) grantedResponseTypes() []string {
 	supported := reg.Capabilities.ResponseTypes
 	lacking := func(responseType string) bool {
@@ -134,14 +135,15 @@ func (reg *Registration) grantedResponseTypes() []string {
 	return slices.DeleteFunc(slices.Clone(supported), lacking)
 }
 
-// sendsCodeForDevice reports whether the response type code is what a device
-// client (RFC 8628) left in a template of the code flow, redirect URIs and all,
-// although it asks for the other grant.
+// sendsCodeForDevice reports whether the client is a device client (RFC 8628)
+// that sends the response type code and redirect URIs although it does not use
+// the code flow, as clients do that start from a template.
 func (c *Client) sendsCodeForDevice() bool {
 	return len(c.RedirectURIs) > 0 && slices.Contains(c.GrantTypes, grantDevice) && !slices.Contains(c.GrantTypes, "authorization_code")
 }
 
-// sameWords compares space-separated words without regard to their order.
+// sameWords reports whether a and b are the same space-separated words in any
+// order.
 func sameWords(a, b string) bool {
 	if a == b {
 		return true
@@ -180,15 +182,15 @@ var (
 	grantsOfImplicit = []string{"implicit"}
 )
 
-// checkCorrespondence holds grant types and response types together (RFC 7591
-// §2.1): what a response type needs must be granted, and a grant that goes
-// through the authorization endpoint must have a response type that uses it.
+// checkCorrespondence checks that grant types and response types correspond
+// (RFC 7591 §2.1): each response type must have the grants that it needs, and a
+// grant that uses the authorization endpoint must have a response type.
 func (reg *Registration) checkCorrespondence() error {
 	c := reg.Client
 	used := false
 	for _, responseType := range c.ResponseTypes {
 		needs := responseTypeGrants(responseType, reg.foundation.hybridWithoutImplicit)
-		used = used || len(needs) == 0 // as none and vp_token: no grant corresponds to them
+		used = used || len(needs) == 0 // such as none and vp_token, to which no grant corresponds
 		for _, grant := range needs {
 			if !slices.Contains(c.GrantTypes, grant) {
 				return refuse(InvalidClientMetadata, "response_types", "response_types.grant",
@@ -208,15 +210,15 @@ func (reg *Registration) checkCorrespondence() error {
 	return nil
 }
 
-// frontChannel reports whether what word names, a token or an id_token, passes
-// through the browser.
+// frontChannel reports whether a token or an id_token, whichever word names,
+// passes through the browser.
 func (c *Client) frontChannel(word string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
 		return responseType == word || strings.Contains(responseType, " ") && slices.Contains(strings.Fields(responseType), word)
 	})
 }
 
-// implicitOrHybrid reports whether either passes through the browser.
+// implicitOrHybrid reports whether a token or an ID Token passes through the browser.
 func (c *Client) implicitOrHybrid() bool {
 	return c.frontChannel("token") || c.frontChannel("id_token")
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// Metadata is the client metadata of a registration: every registered member,
-// typed. Each member is described once, by its line here; decoding, encoding,
-// cloning, storing and echoing follow from the line's tags:
+// Metadata is the client metadata of a registration, with a typed field for
+// every registered member. Each member is described once, by its line here;
+// decoding, encoding, cloning, storing and echoing follow the tags:
 //
 //	json     the member's name
 //	on       the feature of [Capabilities] that turns the member on; a member
@@ -28,8 +28,8 @@ import (
 //	uri      what its URIs are for, and so what they may be (fixedrules.go)
 //	visited  "yes" where this server itself goes to its URIs
 //
-// A zero field is an absent member. An empty, non-nil list is kept apart from
-// nil for redirect_uris and response_types alone.
+// A zero field is an absent member. Only for redirect_uris and response_types
+// does an empty list differ from nil.
 type Metadata struct {
 	// RFC 7591 §2.
 	RedirectURIs            []string        `json:"redirect_uris" uri:"redirect"`
@@ -39,12 +39,12 @@ type Metadata struct {
 	ClientName              string          `json:"client_name" lang:"yes"`
 	ClientURI               string          `json:"client_uri" lang:"yes" uri:"page"`
 	LogoURI                 string          `json:"logo_uri" lang:"yes" uri:"page"`
-	Scope                   string          `json:"scope"` // of a Client, the ceiling of what its tokens may have; "" grants nothing
+	Scope                   string          `json:"scope"` // in a Client, the scopes that its tokens may have; "" grants none
 	Contacts                []string        `json:"contacts"`
 	TOSURI                  string          `json:"tos_uri" lang:"yes" uri:"page"`
 	PolicyURI               string          `json:"policy_uri" lang:"yes" uri:"page"`
 	JWKSURI                 string          `json:"jwks_uri" uri:"https" visited:"yes"`
-	JWKS                    json.RawMessage `json:"jwks"` // its keys are kept to the byte, and nothing else of the set
+	JWKS                    json.RawMessage `json:"jwks"` // the keys of the set, each as it was sent; other members of the set are dropped
 	SoftwareID              string          `json:"software_id"`
 	SoftwareVersion         string          `json:"software_version"`
 
@@ -107,11 +107,11 @@ type Metadata struct {
 	BackchannelAuthenticationRequestSigningAlg string `json:"backchannel_authentication_request_signing_alg" on:"ciba" list:"backchannel_authentication_request_signing_alg_values_supported"`
 	BackchannelUserCodeParameter               bool   `json:"backchannel_user_code_parameter" on:"ciba_user_code" with:"backchannel_token_delivery_mode"`
 
-	// Localized holds the language-tagged forms of the human-readable members
-	// (RFC 7591 §2.2) by their whole name, as in "client_name#ja-Jpan-JP".
+	// Localized has the language-tagged forms of the human-readable members (RFC
+	// 7591 §2.2) by their full name, as in "client_name#ja-Jpan-JP".
 	Localized map[string]string
 
-	// Extra holds declared extension members by name; see [Field].
+	// Extra has the declared extension members by name; see [Field].
 	Extra map[string]json.RawMessage
 }
 
@@ -133,8 +133,7 @@ func member(name string) *registered {
 	return nil
 }
 
-// unshare makes m, which was copied by assignment, share nothing with the
-// original.
+// unshare makes m, a copy by assignment, share nothing with the original.
 func (m *Metadata) unshare() {
 	members.Unshare(m)
 	m.Localized = maps.Clone(m.Localized)
@@ -158,8 +157,8 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 	return object.finish()
 }
 
-// UnmarshalJSON reads members under the rules of a registration request; what
-// is not a registered member goes to Extra.
+// UnmarshalJSON reads members under the rules of a registration request.
+// Members that are not registered go to Extra.
 func (m *Metadata) UnmarshalJSON(text []byte) error {
 	var request Request
 	if err := request.UnmarshalJSON(text); err != nil {
@@ -192,13 +191,13 @@ func (w *objectWriter) name(name string) {
 	w.dst = append(strictjson.AppendString(w.dst, name), ':')
 }
 
-// own writes a name of ours, in which nothing is escaped.
+// own writes a name that this package knows, and that needs no escaping.
 func (w *objectWriter) own(name string) {
 	w.begin()
 	w.dst = append(append(append(w.dst, '"'), name...), `":`...)
 }
 
-// text writes a member of ours, unless it is empty.
+// text writes a member of such a name, unless its text is empty.
 func (w *objectWriter) text(name, text string) {
 	if text != "" {
 		w.own(name)
@@ -226,8 +225,7 @@ func writeField[T any](w *objectWriter, f *record.Field[T], from *T) {
 	}
 }
 
-// metadata writes the set members of m and those that are shown even though
-// they are unset.
+// metadata writes the members of m that are set or in shown.
 func (w *objectWriter) metadata(m *Metadata, shown memberSet) {
 	set := members.Set(m)
 	for i := range set.Or(shown).Places() {

@@ -39,7 +39,7 @@ func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration)
 	}
 	for _, pair := range encryptionPairs {
 		if !pair.needsKeys {
-			continue // of request objects: in their own step
+			continue // those of request objects have their own step
 		}
 		if err := reg.settleEncryption(pair.alg, pair.enc); err != nil {
 			return err
@@ -85,8 +85,8 @@ func (reg *Registration) checkSubset(name string, list, supported []string) erro
 	return nil
 }
 
-// neverNone are the members that name an algorithm and may not say none (JARM
-// §3, RFC 9701 §6, OpenID Connect Dynamic Client Registration 1.0 §2, CIBA §4).
+// neverNone are the members whose algorithm must not be none (JARM §3, RFC 9701
+// §6, OpenID Connect Dynamic Client Registration 1.0 §2, CIBA §4).
 var neverNone = []*registered{
 	member("authorization_signed_response_alg"), member("introspection_signed_response_alg"),
 	member("token_endpoint_auth_signing_alg"), member("backchannel_authentication_request_signing_alg"),
@@ -96,12 +96,12 @@ var neverNone = []*registered{
 // (RFC 7493 §2.2).
 const maxSafeInteger = 1<<53 - 1
 
-// checkOpenID holds the rules between members (OpenID Connect Core 1.0 §2,
+// checkOpenID checks the rules between members (OpenID Connect Core 1.0 §2,
 // Back-Channel Logout 1.0 §2.6 and those above).
 func (reg *Registration) checkOpenID() error {
 	c := reg.Client
 	if c.IDTokenSignedResponseAlg == "none" && c.frontChannel("id_token") {
-		return refuseMember("id_token_signed_response_alg", "none", "must not be none where an ID Token passes through the authorization endpoint")
+		return refuseMember("id_token_signed_response_alg", "none", "must not be none with a response type that has id_token")
 	}
 	if c.IDTokenSignedResponseAlg == "none" && c.BackchannelLogoutURI != "" {
 		return refuseMember("id_token_signed_response_alg", "logout", "must not be none with backchannel_logout_uri, since it signs Logout Tokens too")
@@ -118,7 +118,7 @@ func (reg *Registration) checkOpenID() error {
 	return nil
 }
 
-// checkCIBA holds the members of CIBA to its §4.
+// checkCIBA checks the members of CIBA against its §4.
 func (reg *Registration) checkCIBA() error {
 	c := reg.Client
 	if !reg.on.has(notificationEndpoint.Place) {
@@ -144,7 +144,7 @@ func (reg *Registration) checkCIBA() error {
 	return nil
 }
 
-// checkSubject wants of a client with pairwise subjects that it has one sector
+// checkSubject requires a client with pairwise subjects to have one sector
 // (OpenID Connect Core 1.0 §8.1, CIBA §4).
 func (reg *Registration) checkSubject() error {
 	switch c := reg.Client; {
@@ -158,16 +158,16 @@ func (reg *Registration) checkSubject() error {
 
 // sector is a sector document.
 type sector struct {
-	uri     string         // where it is; "" if no step has seen to it
-	fetcher *GuardedClient // who fetches it
+	uri     string         // where it is; "" if readSector has not run
+	fetcher *GuardedClient // fetches it
 	read    bool           // it was fetched
 	listed  []string       // what it contains
 }
 
-// readSector sees to it that the sector document is read, whatever the subject
-// type (OpenID Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it
-// last: what is refused anyway opens no connection. A step that the host calls by
-// itself fetches it at once.
+// readSector has the sector document read, whatever the subject type (OpenID
+// Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it last, so
+// that a client that is refused anyway opens no connection. If the host calls the
+// step outside Validate, it is fetched at once.
 func (d DefaultValidator) readSector(ctx context.Context, reg *Registration) error {
 	from := reg.Client.SectorIdentifierURI
 	if from == "" || reg.plain {
@@ -180,14 +180,14 @@ func (d DefaultValidator) readSector(ctx context.Context, reg *Registration) err
 	return reg.fetchSector(ctx)
 }
 
-// fetchSector fetches the sector document that readSector saw to, and holds the
-// client to it.
+// fetchSector fetches the sector document that readSector noted, and checks the
+// client against it.
 func (reg *Registration) fetchSector(ctx context.Context) error {
 	if reg.sector.uri == "" || reg.Client.SectorIdentifierURI == "" {
 		return nil
 	}
 	if reg.Explaining {
-		reg.Assume("sector_identifier_uri leads to a document that was not fetched: it is taken to contain what it must")
+		reg.Assume("sector_identifier_uri leads to a document that was not fetched: it is assumed to contain what it must")
 		return nil
 	}
 	document, err := reg.sector.fetcher.Get(ctx, reg.sector.uri, "application/json")
@@ -205,15 +205,15 @@ func (reg *Registration) fetchSector(ctx context.Context) error {
 	return reg.checkSector()
 }
 
-// checkSector holds the client to the sector document that it names. Where that
-// is still to be fetched, it holds the step to having seen to it.
+// checkSector checks the client against the sector document that it names or,
+// if that is still to be fetched, checks that readSector noted it.
 func (reg *Registration) checkSector() error {
 	c := reg.Client
 	if c.SectorIdentifierURI == "" || reg.plain {
 		return nil
 	}
 	if reg.sector.uri != c.SectorIdentifierURI {
-		return refuseMember("sector_identifier_uri", "unread", "leads to a document that DefaultValidator.ValidateOpenID has not seen to")
+		return refuseMember("sector_identifier_uri", "unread", "leads to a document that was not read; call DefaultValidator.ValidateOpenID, which reads it")
 	}
 	if !reg.sector.read {
 		return nil
@@ -228,7 +228,7 @@ func (reg *Registration) checkSector() error {
 
 type sectorEntry struct{ uri, member string }
 
-// sectorEntries are the URIs that the sector document must contain.
+// sectorEntries returns the URIs that the sector document must contain.
 func (c *Client) sectorEntries() []sectorEntry {
 	var entries []sectorEntry
 	for _, redirect := range c.RedirectURIs {
@@ -245,9 +245,9 @@ func (c *Client) sectorEntries() []sectorEntry {
 	return entries
 }
 
-// checkPairwise wants one sector: all redirect URIs, and with CIBA what stands
-// for the client there, on one host, where no sector_identifier_uri says
-// otherwise.
+// checkPairwise requires one sector of a client without sector_identifier_uri:
+// all redirect URIs, and with CIBA the keys or the notification endpoint, must
+// be on one host.
 func (reg *Registration) checkPairwise() error {
 	hosts := make(map[string]bool)
 	for _, entry := range reg.Client.sectorEntries() {
@@ -256,7 +256,8 @@ func (reg *Registration) checkPairwise() error {
 			continue
 		}
 		if kind := parsed.Kind(); kind != uri.HTTPS && kind != uri.HTTP {
-			// Every application on every machine has this host, or none.
+			// Such a host is not the client's own: every machine has it, or it is
+			// empty.
 			return refuseMember("sector_identifier_uri", "missing", "is required for subject_type pairwise with a loopback redirect or a scheme of the application's own")
 		}
 		hosts[parsed.Host] = true
@@ -267,8 +268,8 @@ func (reg *Registration) checkPairwise() error {
 	return reg.checkPairwiseCIBA()
 }
 
-// checkPairwiseCIBA wants, of a client that polls or is pinged, keys by
-// reference and a proof of them (CIBA §4): they are its sector.
+// checkPairwiseCIBA requires a client that polls or is pinged to have jwks_uri,
+// which is its sector, and a method that proves its keys (CIBA §4).
 func (reg *Registration) checkPairwiseCIBA() error {
 	c := reg.Client
 	if mode := c.BackchannelTokenDeliveryMode; mode != "poll" && mode != "ping" {

@@ -30,22 +30,23 @@ var uriKinds = map[uri.Kind]URIKind{
 	uri.LoopbackHTTP: LoopbackHTTPURI, uri.LoopbackHTTPS: LoopbackHTTPSURI,
 }
 
-// URI is a URI under the rules of this package: absolute, without user
-// information, control characters and dot segments, its host a name or an
-// address in one spelling, so that Go and every browser read the same in it.
+// URI is a URI that keeps the rules of this package: it is absolute, has no
+// user information, control characters or dot segments, and its host is a name
+// or an address in its only spelling, so that Go and every browser read it in
+// the same way.
 type URI struct {
 	Kind        URIKind
 	Scheme      string // in lower case
-	Host        string // in lower case, an IPv6 address without brackets; "" where there is none
-	Port        string // as written, "" where there is none
+	Host        string // in lower case, an IPv6 address without brackets; "" if there is none
+	Port        string // as written, "" if there is none
 	Path        string // as written
 	HasQuery    bool
 	HasFragment bool
 }
 
-// ParseURI judges any URI that a registrant names, be it a page, a redirect or a
-// document. Its error is a sentence without a subject, which follows the name of
-// a member: "must not contain a space". The URI is then the zero one.
+// ParseURI judges any URI that a registrant names, such as that of a page, a
+// redirect or a document. Its error is a sentence without a subject, to put
+// after the name of a member: "must not contain a space".
 func ParseURI(text string) (URI, error) {
 	parsed, err := uri.Parse(text)
 	if err != nil {
@@ -54,10 +55,10 @@ func ParseURI(text string) (URI, error) {
 	return publicURI(parsed), nil
 }
 
-// ParseRedirectURI is ParseURI, and refuses what no redirect URI may have: a
-// fragment, and a wildcard. The port of http on a loopback host may be 0, which
-// stands for any. Whether a client may have a redirect URI of its Kind
-// is for [Validate] to say.
+// ParseRedirectURI is like ParseURI, and also refuses what no redirect URI may
+// have: a fragment, and a wildcard. The port of http on a loopback host may be
+// 0, which stands for any port. Whether a client may have a redirect URI of
+// that Kind is decided by [Validate].
 func ParseRedirectURI(text string) (URI, error) {
 	parsed, err := uri.ParseRedirect(text)
 	switch {
@@ -78,29 +79,31 @@ func publicURI(parsed uri.URI) URI {
 	}
 }
 
-// What is wrong with a redirect URI that is sound as a URI (RFC 6749 §3.1.2).
+// What may be wrong with a redirect URI that is well-formed as a URI (RFC 6749
+// §3.1.2).
 var (
 	errFragment = errors.New("must not have a fragment")
 	errWildcard = errors.New("must not have a wildcard: redirect URIs are compared exactly")
 )
 
-// MatchRedirectURI reports whether requested is the registered redirect URI:
-// byte for byte, but for the port of an http redirect to 127.0.0.1, [::1] or
-// localhost (RFC 8252 §7.3). A registered port 0 stands for any; a requested one
-// is never a match, since nobody listens there.
+// MatchRedirectURI reports whether requested is the registered redirect URI,
+// byte for byte, except for the port of an http redirect to 127.0.0.1, [::1] or
+// localhost (RFC 8252 §7.3). A registered port 0 stands for any port; a
+// requested port 0 never matches, since no program can listen on it.
 func MatchRedirectURI(registered, requested string) bool {
 	return uri.MatchRedirect(registered, requested)
 }
 
-// MatchRedirectURI is what the authorize endpoint asks: whether requested is
-// one of the client's redirect URIs. The port of a loopback redirect is free
-// for native clients only. It is false for a client that may not act now, by
-// the clock of this machine.
+// MatchRedirectURI reports, for the authorize endpoint, whether requested is
+// one of the client's redirect URIs. A native client may use any port of a
+// loopback redirect. MatchRedirectURI returns false for a client that may not
+// be used now ([Client.CheckUsable]), by the clock of this machine.
 func (c *Client) MatchRedirectURI(requested string) bool {
 	return c.CheckUsable(time.Now()) == nil && c.hasRedirectURI(requested)
 }
 
-// hasRedirectURI is MatchRedirectURI, whatever the status of the client.
+// hasRedirectURI is MatchRedirectURI without regard to the status of the
+// client.
 func (c *Client) hasRedirectURI(requested string) bool {
 	if slices.Contains(c.RedirectURIs, requested) {
 		return uri.MatchRedirect(requested, requested)
@@ -110,8 +113,8 @@ func (c *Client) hasRedirectURI(requested string) bool {
 	})
 }
 
-// native reports whether the client is a native application: because it says
-// so or, where it says nothing, because of its redirect URIs.
+// native reports whether the client is a native application, by
+// application_type or, if that is absent, by its redirect URIs.
 func (c *Client) native() bool {
 	if c.ApplicationType != "" {
 		return c.ApplicationType == "native"
@@ -125,7 +128,8 @@ func (c *Client) native() bool {
 func nativeKind(kind uri.Kind) bool { return kind == uri.LoopbackHTTP || kind == uri.PrivateUse }
 
 // ValidateRedirectURIs judges every redirect URI by its kind and settles
-// application_type. Redirect URIs are taken whole or refused, never changed.
+// application_type. It never changes or drops a redirect URI: it accepts all of
+// them, or refuses.
 func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	if c.RedirectURIs == nil {
@@ -147,8 +151,8 @@ func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registr
 	return nil
 }
 
-// checkRedirectURIs holds the redirect URIs to the rules that know no
-// exception, and returns the kind of each.
+// checkRedirectURIs checks the redirect URIs against the rules that have no
+// exceptions, and returns the kind of each.
 func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 	c := reg.Client
 	if len(c.RedirectURIs) == 0 && c.redirects() && !reg.mayPushRedirectURI() {
@@ -174,15 +178,15 @@ func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
 	return kinds, nil
 }
 
-// redirects are redirect URIs that hold to the rules without exception, and what
-// each leads to.
+// redirects are redirect URIs that passed checkRedirectURIs, and the kind of
+// each.
 type redirects struct {
 	read  []string
 	kinds []uri.Kind
 }
 
-// checkRedirects is checkRedirectURIs, and keeps remote http away where the host
-// does not allow it, and from clients that no host may give it to.
+// checkRedirects is checkRedirectURIs, and also refuses remote http, unless the
+// host allows it and the client may have it.
 func (reg *Registration) checkRedirects() error {
 	kinds, err := reg.checkRedirectURIs()
 	if err != nil {
@@ -206,8 +210,8 @@ func (reg *Registration) mayPushRedirectURI() bool {
 }
 
 // settleApplicationType judges application_type, or infers it, and returns the
-// one that every redirect URI is held to: "" where each is judged by its own
-// kind. The member is set where it was sent, and always with OpenID Connect.
+// type that every redirect URI must fit, or "" if each is judged by its own
+// kind. The member is set if it was sent, and always with OpenID Connect.
 func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.Kind) (string, error) {
 	c := reg.Client
 	switch c.ApplicationType {
@@ -218,7 +222,7 @@ func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.K
 		return "", refuseMember("application_type", "value", "must be web or native")
 	}
 	inferred := "web"
-	literal := d.LiteralApplicationType && c.Source != SourceDocument // whose client was written for many servers
+	literal := d.LiteralApplicationType && c.Source != SourceDocument // a document is written for many servers
 	if !literal {
 		inferred = applicationTypeOf(kinds)
 	}
@@ -232,9 +236,9 @@ func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.K
 	return "", nil
 }
 
-// applicationTypeOf infers application_type: native because of an http
-// loopback redirect or a private-use scheme, web where there is neither, or
-// where only a web application may have the others.
+// applicationTypeOf infers application_type from redirect URIs: native if one
+// has a private-use scheme, or is http on a loopback host and none of the
+// others is for web applications only; web otherwise.
 func applicationTypeOf(kinds []uri.Kind) string {
 	switch {
 	case slices.Contains(kinds, uri.PrivateUse):
@@ -249,13 +253,13 @@ func applicationTypeOf(kinds []uri.Kind) string {
 
 const remoteHTTP = "must use https unless it leads to 127.0.0.1, [::1] or localhost"
 
-// mayUseHTTP reports whether a client that authenticates by method is one that a
-// host may allow remote http: a confidential client of the code flow, which gets
-// nothing through the browser that is of use to others.
+// mayUseHTTP reports whether a host may allow remote http to a client that
+// authenticates by method: only to a confidential client of the code flow, which
+// gets nothing through the browser that others could use.
 func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.implicitOrHybrid() }
 
-// checkKind says why a redirect URI of this kind is refused to an application
-// of this type, "" if it is not.
+// checkKind says why an application of this type may not have a redirect URI of
+// this kind, "" if it may.
 func (d DefaultValidator) checkKind(reg *Registration, kind uri.Kind, application string) string {
 	c := reg.Client
 	front := c.implicitOrHybrid()

@@ -227,7 +227,7 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 			*c = *judged.Clone()
 			c.ID = taken
 		case errors.Is(err, ErrClientExists):
-			return nil, fmt.Errorf("dcr: each of the %d ids that Options.NewClientID made is taken, the last being %q; make it return unique ids, or an *Error when reg.Client.ID says that one is taken: %w", maxIDs, c.ID, err)
+			return nil, fmt.Errorf("dcr: the %d ids that Options.NewClientID made, %q the last, are all taken; make it return unique ids, or an *Error when reg.Client.ID says that one is taken: %w", maxIDs, c.ID, err)
 		default:
 			return nil, outage(err)
 		}

@@ -14,21 +14,21 @@ import (
 	"github.com/dynreg/dcr/internal/record"
 )
 
-// Response is the answer to a registration, a read or an update: copies of its
-// own, so that a hook can edit it without touching what is stored.
+// Response is the answer to a registration, a read or an update. It has its own
+// copies, so that a hook can edit it without changing what is stored.
 type Response struct {
 	ClientID                string
-	ClientSecret            Plaintext // only when it was just issued: it is answered once, since only its hash is kept
-	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil where the client has no secret
-	ClientIDIssuedAt        int64     // seconds since 1970, 0 where Client.CreatedAt says nothing
-	RegistrationAccessToken Plaintext // "" where management is off or authorised otherwise
+	ClientSecret            Plaintext // only if it was just issued: it is shown once, since only its hash is kept
+	ClientSecretExpiresAt   *int64    // seconds since 1970, 0 for never; nil if the client has no secret
+	ClientIDIssuedAt        int64     // seconds since 1970, 0 if Client.CreatedAt is zero
+	RegistrationAccessToken Plaintext // "" if management is off, or authorised in another way
 	RegistrationClientURI   string    // likewise
 	RegistrationStatus      string    // "pending" for a client that waits for approval, "" for every other
-	SoftwareStatement       string    // as it was sent, if it was verified
+	SoftwareStatement       string    // as the client sent it, if it was verified
 	Metadata                          // every effective member; Extra holds the extensions
 
-	// OnlySet leaves the lists and booleans out that are answered although they
-	// are unset, such as redirect_uris.
+	// OnlySet leaves out the lists and booleans that are otherwise answered even
+	// if they are unset, such as redirect_uris.
 	OnlySet bool
 
 	on features
@@ -38,16 +38,17 @@ type Response struct {
 // Options.ModifyResponse.
 func KeepResponse(ctx context.Context, reg *Registration, res *Response) error { return nil }
 
-// NewResponse makes the answer that tells of reg.Client, shaped by v: of a
-// registration or update that [Validate] accepted or, where reg.Request is nil,
-// of a client as it is. secret and token are what was just issued or presented,
-// "" for none. A client_secret_expires_at is that of the first of
-// Client.Secrets, and 0 where there is a secret but none is listed;
-// client_id_issued_at is Client.CreatedAt or, where that is zero, the time of the
-// registration. Where there is a token, the caller sets RegistrationClientURI.
+// NewResponse makes the answer about reg.Client, shaped by v: to a registration
+// or update that [Validate] accepted or, if reg.Request is nil, to a read. secret
+// is the client secret if it was just issued, and token the registration access
+// token that was just issued or presented; both may be "".
+// client_secret_expires_at is that of the first of Client.Secrets, or 0 if secret
+// is set and Client.Secrets is empty. client_id_issued_at is Client.CreatedAt or,
+// if that is zero, the time of the registration. If there is a token, the caller
+// sets RegistrationClientURI.
 //
-// The response shares nothing with reg. Its errors are those of ShapeResponse,
-// and one that says that ShapeResponse broke a fixed rule.
+// The response shares nothing with reg. NewResponse returns the error of
+// ShapeResponse, or one that says that ShapeResponse broke a fixed rule.
 func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, token Plaintext) (*Response, error) {
 	if reg.Client == nil {
 		return nil, errors.New("dcr: NewResponse: Registration.Client is nil; Validate sets it")
@@ -65,9 +66,9 @@ func NewResponse(ctx context.Context, v Validator, reg *Registration, secret, to
 }
 
 // WriteResponse writes a client information response with its secrets in the
-// clear: status 201 to a registration, 200 to a read or an update. Its error
-// says what the response lacks that a client relies on; then nothing was
-// written.
+// clear. status is 201 for a registration and 200 for a read or an update. If
+// the response lacks what clients rely on, WriteResponse returns an error that
+// says so, and writes nothing.
 func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
 	switch {
 	case res.ClientID == "":
@@ -75,7 +76,7 @@ func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
 	case res.ClientSecret != "" && res.ClientSecretExpiresAt == nil:
 		return errors.New("dcr: WriteResponse: the response has a ClientSecret, but no ClientSecretExpiresAt; set it, to 0 for never")
 	case (res.RegistrationAccessToken == "") != (res.RegistrationClientURI == ""):
-		return errors.New("dcr: WriteResponse: RegistrationAccessToken and RegistrationClientURI go together; set both, or none")
+		return errors.New("dcr: WriteResponse: RegistrationAccessToken and RegistrationClientURI go together; set both or neither")
 	}
 	answer, err := res.appendJSON(nil)
 	if err != nil {
@@ -86,9 +87,9 @@ func WriteResponse(w http.ResponseWriter, status int, res *Response) error {
 	return nil
 }
 
-// respond makes the answer that tells of reg.Client, lets the hooks edit it and
-// holds the client to the fixed rules once more. What the server issues is
-// written whatever a hook made of it.
+// respond makes the answer about reg.Client, lets the hooks edit it and checks
+// the client against the fixed rules once more. Hooks cannot change the members
+// that the server issues.
 func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token Plaintext) ([]byte, error) {
 	v := reg.validator
 	if !reg.measured {
@@ -113,8 +114,8 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	return told.appendJSON(*scratch.Get().(*[]byte), statement, metadata, reg.on)
 }
 
-// shape runs hooks over an answer of their own, and the fixed rules over what
-// they left of the client.
+// shape runs hooks over an answer, and then checks the client, which they may
+// have changed, against the fixed rules.
 func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func(context.Context, *Registration, *Response) error) error {
 	client, id := reg.Client, reg.Client.ID
 	res.Metadata.unshare()
@@ -148,10 +149,9 @@ func (reg *Registration) shape(ctx context.Context, res *Response, hooks ...func
 	return nil
 }
 
-// checkIssued holds what the hooks left of the client to what the answer will say
-// of its credentials: a client that is told of a secret or a token which nobody
-// stored, or that has none and needs one, could never use them. issued is the form
-// in which secret is kept.
+// checkIssued checks that the client, as the hooks left it, has the credentials
+// that the answer will show, and the secret that it needs: otherwise the client
+// could never use them. issued is the form in which secret is kept.
 func (reg *Registration) checkIssued(secret Plaintext, issued string, token Plaintext) error {
 	c := reg.Client
 	switch {
@@ -167,8 +167,7 @@ func (reg *Registration) checkIssued(secret Plaintext, issued string, token Plai
 	return nil
 }
 
-// newestSecret is the form in which the newest secret is kept, "" if there is
-// none.
+// newestSecret returns the newest secret as it is kept, "" if there is none.
 func (c *Client) newestSecret() string {
 	for _, secret := range c.Secrets { // the newest comes first
 		if secret.Type != SecretJWK {
@@ -178,11 +177,11 @@ func (c *Client) newestSecret() string {
 	return ""
 }
 
-// scratch is room to write JSON in, whose size is known only then.
+// scratch has buffers to write answers in.
 var scratch = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
 
-// newResponse makes the answer that tells of reg.Client, as hooks see it. It
-// shares lists with the client still.
+// newResponse makes the answer about reg.Client, as hooks see it. It still
+// shares lists with the client.
 func newResponse(reg *Registration, v Validator) *Response {
 	if !reg.measured {
 		reg.measureBy(v)
@@ -192,7 +191,8 @@ func newResponse(reg *Registration, v Validator) *Response {
 	return res
 }
 
-// statementText is the software statement as it was sent, "" if there is none.
+// statementText returns the software statement as it was sent, "" if there is
+// none.
 func (c *Client) statementText() string {
 	if c.Statement == nil {
 		return ""
@@ -200,19 +200,19 @@ func (c *Client) statementText() string {
 	return c.Statement.Text
 }
 
-// told is what the server alone issues.
+// told has the members that only the server issues.
 type told struct {
 	id              string
 	secret, token   Plaintext
 	uri             string // registration_client_uri
-	secretExpiresAt *int64 // nil where there is no secret
-	issuedAt        int64  // 0 where that is not known
+	secretExpiresAt *int64 // nil if there is no secret
+	issuedAt        int64  // 0 if it is not known
 	status          string // registration_status
 	onlySet         bool   // as in Response
 }
 
-// tell is what there is to tell of a client, with what was just issued or
-// presented.
+// tell returns the members that the server issues for a client; secret and
+// token are what was just issued or presented.
 func tell(c *Client, secret, token Plaintext) told {
 	t := told{id: c.ID, secret: secret, token: token, secretExpiresAt: c.secretExpiry()}
 	if secret != "" && t.secretExpiresAt == nil {
@@ -227,7 +227,7 @@ func tell(c *Client, secret, token Plaintext) told {
 	return t
 }
 
-// secretExpiry is when the newest secret expires, 0 for never; nil where the
+// secretExpiry returns when the newest secret expires, 0 for never; nil if the
 // client has none.
 func (c *Client) secretExpiry() *int64 {
 	for _, secret := range c.Secrets { // the newest comes first
@@ -243,15 +243,15 @@ func (c *Client) secretExpiry() *int64 {
 	return nil
 }
 
-// say writes what the server issues over what hooks made of it.
+// say sets the members that the server issues, whatever hooks set them to.
 func (res *Response) say(t told) {
 	res.ClientID, res.ClientSecret, res.ClientSecretExpiresAt = t.id, t.secret, t.secretExpiresAt
 	res.ClientIDIssuedAt, res.RegistrationAccessToken, res.RegistrationClientURI = t.issuedAt, t.token, t.uri
 	res.RegistrationStatus = t.status
 }
 
-// appendJSON writes an answer. Members that the server issues are written from
-// their fields alone; an extension cannot bear their names.
+// appendJSON writes an answer. Members that the server issues come from t
+// alone: an extension of the same name is left out.
 func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on features) ([]byte, error) {
 	object := objectWriter{dst: dst}
 	object.text("client_id", t.id)
@@ -310,7 +310,7 @@ func (res Response) MarshalJSON() ([]byte, error) {
 	return res.appendJSON(nil)
 }
 
-// shown are the members that are answered even where they are unset: the three
+// shown returns the members that are answered even if they are unset: the three
 // lists that clients rely on, and the booleans of features that are on.
 func shown(metadata *Metadata, on features) memberSet {
 	shown := alwaysShown
@@ -322,7 +322,7 @@ func shown(metadata *Metadata, on features) memberSet {
 	return shown
 }
 
-// withoutEmpty is a copy, to be read alone, in which no list is there and empty.
+// withoutEmpty returns a copy without empty lists. The copy is only to be read.
 func (m *Metadata) withoutEmpty() *Metadata {
 	own := *m
 	for i := range members.Set(m).Places() {
@@ -357,7 +357,7 @@ type flag struct {
 
 var _ json.Marshaler = Response{}
 
-// keepFromCaches says that an answer is for its client alone.
+// keepFromCaches forbids caches to store an answer.
 func keepFromCaches(header http.Header) {
 	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
 }

@@ -30,16 +30,16 @@ import (
 	"github.com/dynreg/dcr/internal/base62"
 )
 
-// The types of [Secret].
+// The values of Secret.Type.
 const (
 	SecretSHA256   = "sha256"   // ours: SHA-256 of the secret's bytes, base64url without padding
-	SecretBcrypt   = "bcrypt"   // of an imported client, as in $2b$10$…
-	SecretArgon2id = "argon2id" // of an imported client, as in $argon2id$v=19$m=65536,t=3,p=4$salt$hash
+	SecretBcrypt   = "bcrypt"   // a bcrypt hash of an imported client, as in $2b$10$…
+	SecretArgon2id = "argon2id" // an argon2id hash of an imported client, as in $argon2id$v=19$m=65536,t=3,p=4$salt$hash
 	SecretSealed   = "sealed"   // the secret itself, encrypted by Options.Sealer
-	SecretJWK      = "jwk"      // a public key, kept for the host; never matches a presented secret
+	SecretJWK      = "jwk"      // a public key, kept for the host; no presented secret matches it
 )
 
-// Secret is a client secret or a registration access token at rest.
+// Secret is a client secret or a registration access token as it is stored.
 type Secret struct {
 	Type      string    `json:"type"`
 	Value     string    `json:"value"`
@@ -47,7 +47,7 @@ type Secret struct {
 }
 
 // Plaintext is a secret in the clear. Formatting, logging and encoding it
-// show a placeholder; Reveal is for the one place that sends it.
+// show a placeholder; call Reveal where it is sent.
 type Plaintext string
 
 const redacted = "[redacted]"
@@ -73,16 +73,16 @@ func (p Plaintext) MarshalText() ([]byte, error) { return []byte(redacted), nil 
 // newPlaintext returns random letters and digits of at least size bytes.
 func newPlaintext(size int) Plaintext { return Plaintext(base62.Text(base62.Length(size))) }
 
-// HashSecret returns the form in which a generated secret is kept: its
-// SHA-256. A secret of 256 random bits needs no slow hash; one that a person
-// chose does, and is none of ours.
+// HashSecret returns the form in which a generated secret is stored: its
+// SHA-256. A secret of 256 random bits needs no slow hash. One that a person
+// chose does: do not use HashSecret for it.
 func HashSecret(secret Plaintext) Secret {
 	digest := digestOf(string(secret))
 	return Secret{Type: SecretSHA256, Value: string(digest[:])}
 }
 
-// digestOf is the SHA-256 of a secret as [Secret] keeps it. It allocates nothing
-// for secrets of the usual length.
+// digestOf returns the SHA-256 of a secret as [Secret] keeps it. It allocates
+// nothing for secrets of the usual length.
 func digestOf(secret string) (digest [43]byte) {
 	var room [128]byte
 	sum := sha256.Sum256(append(room[:0], secret...))
@@ -90,8 +90,8 @@ func digestOf(secret string) (digest [43]byte) {
 	return digest
 }
 
-// matches reports whether presented is the secret, in a time that tells
-// nothing of the secret. An expired secret matches nothing.
+// matches reports whether presented is the secret, in a time that does not
+// depend on the secret. An expired secret matches nothing.
 func (s *Secret) matches(presented string, now time.Time) bool {
 	if expired(s.ExpiresAt, now) {
 		return false
@@ -121,21 +121,21 @@ func matchAny(secrets []Secret, presented string, now time.Time) bool {
 	return match
 }
 
-// VerifySecret is what the token endpoint asks: whether the client may
+// VerifySecret reports, for the token endpoint, whether the client may
 // authenticate at now by presenting this secret. It compares in constant time.
-// It is false for an expired secret, for a pending, disabled or expired client,
-// and for one that registered a method by which no secret is presented, such as
-// none, private_key_jwt and client_secret_jwt: true is left for
-// client_secret_basic, client_secret_post, no method, and methods that only the
-// host knows.
+// It returns false for an expired secret, for a pending, disabled or expired
+// client, and for a client whose method presents no secret, such as none,
+// private_key_jwt and client_secret_jwt. So it can return true for
+// client_secret_basic, client_secret_post, no method at all, and methods that
+// only the host knows.
 func (c *Client) VerifySecret(presented string, now time.Time) bool {
 	return c.MatchSecret(Plaintext(presented), now) && c.presentsSecret() && c.CheckUsable(now) == nil
 }
 
 // MatchSecret reports whether presented is a secret of the client that has not
-// expired at now, whatever the status and the method of the client are: for an
-// endpoint that must tell a pending client from a stranger. It compares in
-// constant time. A token endpoint asks [Client.VerifySecret].
+// expired at now, whatever the status and the method of the client. It compares
+// in constant time. It is for endpoints that must tell a pending client from a
+// stranger; a token endpoint calls [Client.VerifySecret].
 func (c *Client) MatchSecret(presented Plaintext, now time.Time) bool {
 	return matchAny(c.Secrets, presented.Reveal(), now)
 }
@@ -153,11 +153,11 @@ func (c *Client) presentsSecret() bool {
 }
 
 // BasicCredentials returns the client id and secret of the Authorization header
-// (client_secret_basic), form-decoded as RFC 6749 §2.3.1 has it: clients encode
-// what is not a letter, a digit or one of a few signs, so that what
-// [http.Request.BasicAuth] returns is not yet what they were issued. ok is false
-// where there are none, where the id is empty or sent in two headers, and where
-// they are malformed or hold control characters. The secret may be empty.
+// (client_secret_basic). It form-decodes them, as RFC 6749 §2.3.1 requires and
+// [http.Request.BasicAuth] does not: clients encode all but letters, digits and
+// a few signs. ok is false if there are none, if the id is empty, if there are
+// two headers, and if they are malformed or have control characters. The secret
+// may be empty.
 func BasicCredentials(r *http.Request) (clientID string, secret Plaintext, ok bool) {
 	id, password, ok := r.BasicAuth()
 	if !ok || len(r.Header["Authorization"]) > 1 {
@@ -171,7 +171,7 @@ func BasicCredentials(r *http.Request) (clientID string, secret Plaintext, ok bo
 	return id, Plaintext(password), true
 }
 
-// formDecode decodes a value of a form. ok is false where it is malformed, is not
+// formDecode decodes a value of a form. ok is false if it is malformed, is not
 // UTF-8 or has control characters.
 func formDecode(encoded string) (text string, ok bool) {
 	if isPlainValue(encoded) {
@@ -181,8 +181,8 @@ func formDecode(encoded string) (text string, ok bool) {
 	return text, err == nil && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// isPlainValue reports whether text is ASCII that stands for itself in a form, as
-// the ids and secrets of this library are.
+// isPlainValue reports whether text is ASCII that means the same without
+// decoding, like the ids and secrets of this library.
 func isPlainValue(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '+' {
@@ -192,11 +192,12 @@ func isPlainValue(text string) bool {
 	return true
 }
 
-// maxBcrypt is how many bytes of a password bcrypt looks at.
+// maxBcrypt is how many bytes of a password bcrypt uses.
 const maxBcrypt = 72
 
-// matchBcrypt refuses what bcrypt would not read to its end: what follows 72
-// bytes, and in many implementations what follows a NUL.
+// matchBcrypt refuses secrets that bcrypt would not read to the end: those
+// longer than 72 bytes and, since many implementations stop there, those with a
+// NUL.
 func matchBcrypt(encoded, presented string) bool {
 	if len(presented) > maxBcrypt || strings.IndexByte(presented, 0) >= 0 {
 		return false
@@ -204,18 +205,18 @@ func matchBcrypt(encoded, presented string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(encoded), []byte(presented)) == nil
 }
 
-// The most that a stored argon2id hash may ask for, so that a damaged one
-// cannot exhaust the machine.
+// The most memory and time that a stored argon2id hash may ask for, so that a
+// damaged one cannot exhaust the machine.
 const (
 	argon2MaxMemory = 256 << 10 // KiB
 	argon2MaxTime   = 64
 )
 
-// argon2Slots bounds how many argon2id hashes are computed at once, for anyone
-// can send a wrong secret.
+// argon2Slots bounds how many argon2id hashes are computed at once, since
+// anyone can send a wrong secret.
 var argon2Slots = make(chan struct{}, 2)
 
-// matchArgon2id reads the PHC string format of argon2id.
+// matchArgon2id compares with a hash in the PHC string format of argon2id.
 func matchArgon2id(encoded, presented string) bool {
 	parts := strings.Split(encoded, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != "v=19" {
@@ -243,14 +244,14 @@ func matchArgon2id(encoded, presented string) bool {
 	return subtle.ConstantTimeCompare(have, want) == 1
 }
 
-// Sealer encrypts client secrets at rest. bind is the client's id: a sealed
-// secret must not open under another.
+// Sealer encrypts client secrets for the store. bind is the client's id: a
+// sealed secret must not open with another id.
 type Sealer interface {
 	// Seal encrypts a secret into printable text.
 	Seal(secret Plaintext, bind string) (string, error)
 
-	// Open decrypts what Seal made, under any key that was ever in use and is
-	// still known.
+	// Open decrypts what Seal returned, also if it was sealed with an older key
+	// that is still known.
 	Open(sealed, bind string) (Plaintext, error)
 }
 
@@ -260,17 +261,18 @@ type AESSealer struct {
 	keys    map[string]cipher.AEAD
 }
 
-// NewAESSealer returns a Sealer of 32-byte keys. The first one seals; all
-// open, so that a new key goes in front and the old one stays until nothing is
-// sealed with it. It fails without a key and for one of another length.
+// NewAESSealer returns a Sealer with keys of 32 bytes. The first key seals; all
+// of them open. To change the key, put a new one first and keep the old one
+// until nothing is sealed with it. NewAESSealer returns an error without a key,
+// or if a key is not 32 bytes long.
 func NewAESSealer(keys ...[]byte) (*AESSealer, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("dcr: a sealer needs a key")
+		return nil, errors.New("dcr: NewAESSealer needs at least one key of 32 bytes")
 	}
 	sealer := &AESSealer{keys: make(map[string]cipher.AEAD)}
 	for i, key := range keys {
 		if len(key) != 32 {
-			return nil, errors.New("dcr: a sealer's key must have 32 bytes")
+			return nil, errors.New("dcr: NewAESSealer: each key must have 32 bytes")
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
@@ -299,12 +301,12 @@ func (s *AESSealer) Seal(secret Plaintext, bind string) (string, error) {
 	return s.current + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// Open decrypts with the key that sealed.
+// Open decrypts with the key that sealed the secret.
 func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 	id, text, _ := strings.Cut(sealed, ".")
 	aead, known := s.keys[id]
 	if !known {
-		return "", errors.New("dcr: the secret is sealed with a key that is not known")
+		return "", errors.New("dcr: the secret is sealed with a key that is not known; pass that key to NewAESSealer too")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(raw) < aead.NonceSize() {
@@ -312,15 +314,16 @@ func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 	}
 	secret, err := aead.Open(nil, raw[:aead.NonceSize()], raw[aead.NonceSize():], []byte(bind))
 	if err != nil {
-		return "", errors.New("dcr: the sealed secret is damaged or another client's")
+		return "", errors.New("dcr: the sealed secret is damaged, or belongs to another client")
 	}
 	return Plaintext(secret), nil
 }
 
-// OpenSecrets returns the client's valid secrets themselves, for verifying
-// client_secret_jwt assertions, for symmetric algorithms and, with
-// Options.SealAllSecrets, for hosts that compare secrets themselves. It returns
-// none for a client that may not be used at now.
+// OpenSecrets returns the client's sealed secrets that are valid at now, in the
+// clear: to verify client_secret_jwt assertions, for symmetric algorithms and,
+// with Options.SealAllSecrets, for hosts that compare secrets themselves. It
+// returns none for a client that may not be used at now. Its error is that of
+// sealer.
 func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	if c.CheckUsable(now) != nil {
 		return nil, nil
@@ -328,7 +331,7 @@ func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) 
 	return c.openSecrets(sealer, now)
 }
 
-// openSecrets opens the valid secrets whatever the client's status is.
+// openSecrets opens the valid secrets whatever the client's status.
 func (c *Client) openSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	var secrets []Plaintext
 	for _, secret := range c.Secrets {
@@ -344,10 +347,10 @@ func (c *Client) openSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) 
 	return secrets, nil
 }
 
-// maxRetired bounds how many secrets a client can pile up by rotating.
+// maxRetired bounds how many old secrets a client can have by rotating often.
 const maxRetired = 4
 
-// retire gives valid secrets an end, no later than they had.
+// retire makes valid secrets expire after grace, unless they expire earlier.
 func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	var kept []Secret
 	end := now.Add(grace)
@@ -363,8 +366,8 @@ func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	return kept
 }
 
-// rotateToken gives a client a new registration access token next to the one it
-// presented, which stays until the new one is used or its window ends.
+// rotateToken gives a client a new registration access token. The one that it
+// presented stays valid until the new one is used or the grace ends.
 func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
 	old := c.RegistrationTokens
 	token := newPlaintext(32)
@@ -372,8 +375,8 @@ func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Pla
 	return token
 }
 
-// dropRetiredTokens forgets the tokens that were rotated away, once the newest
-// is in use, and reports whether there were any.
+// dropRetiredTokens removes the tokens that were rotated away, if the newest
+// was presented, and reports whether there were any.
 func dropRetiredTokens(c *Client, presented Plaintext, now time.Time) bool {
 	if len(c.RegistrationTokens) < 2 || !isNewestToken(c, presented, now) {
 		return false
@@ -382,7 +385,7 @@ func dropRetiredTokens(c *Client, presented Plaintext, now time.Time) bool {
 	return true
 }
 
-// isNewestToken reports whether a token of the client's was not rotated away.
+// isNewestToken reports whether a token of the client was not rotated away.
 func isNewestToken(c *Client, presented Plaintext, now time.Time) bool {
 	return len(c.RegistrationTokens) > 0 && c.RegistrationTokens[0].matches(presented.Reveal(), now)
 }

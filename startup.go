@@ -1,8 +1,8 @@
 package dcr
 
-// What NewHandler refuses: options, and capabilities that contradict each other
-// (RFC 8414 §2). What is merely unwise it warns of. How a Validator is put together
-// is judged in validator.go.
+// What NewHandler refuses: options, and capabilities (RFC 8414 §2), that contradict
+// each other; and what it only warns of. How a Validator is put together is judged
+// in validator.go.
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// checkURLs refuses URLs that clients could not use.
+// checkURLs refuses an Endpoint and a ClientURI that clients could not use.
 func (o *Options) checkURLs() error {
 	if o.Endpoint == "" {
 		return errors.New("Options.Endpoint is empty; set it to the public URL of the registration endpoint")
@@ -29,7 +29,7 @@ func (o *Options) checkURLs() error {
 	_, text, _ := strings.Cut(o.Endpoint, "?")
 	query, err := url.ParseQuery(text)
 	if err != nil {
-		return errors.New("Options.Endpoint has a malformed query, which every request would be refused for; leave the query out")
+		return errors.New("Options.Endpoint has a malformed query, so that every request would be refused; leave the query out")
 	}
 	if query.Has("client_id") {
 		return errors.New("Options.Endpoint has client_id in its query, so that nobody could register; leave client_id out")
@@ -55,19 +55,19 @@ func (o *Options) check(store ClientConfigurationStore) error {
 		return err
 	}
 	if o.DisableManagement && (o.RotateRegistrationToken || o.RotateSecret) {
-		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement takes away; leave them false, or management on")
+		return errors.New("Options.RotateRegistrationToken and RotateSecret rotate with updates, which DisableManagement turns off; leave them false, or DisableManagement")
 	}
 	if o.ManageByCallerOnly && (o.DisableManagement || o.RotateRegistrationToken) {
-		return errors.New("Options.ManageByCallerOnly leaves management to callers, without registration access tokens; leave DisableManagement and RotateRegistrationToken false, or ManageByCallerOnly")
+		return errors.New("Options.ManageByCallerOnly leaves management to callers, without registration access tokens; leave either ManageByCallerOnly false, or both DisableManagement and RotateRegistrationToken")
 	}
 	if o.ManageByCallerOnly && o.ManageAs == nil {
-		return errors.New("Options.ManageByCallerOnly leaves management to the callers that ManageAs lets, and it is nil, so that nobody could manage a client; set ManageAs")
+		return errors.New("Options.ManageByCallerOnly leaves management to the callers that ManageAs allows, but ManageAs is nil, so that nobody could manage a client; set ManageAs")
 	}
 	if o.SealAllSecrets && o.Sealer == nil {
-		return errors.New("Options.SealAllSecrets needs a Sealer to seal them with; set Options.Sealer, or leave SealAllSecrets false")
+		return errors.New("Options.SealAllSecrets needs a Sealer; set Options.Sealer, or leave SealAllSecrets false")
 	}
 	if o.ClosedStatus != 0 && o.ClosedStatus != http.StatusForbidden && o.ClosedStatus != http.StatusNotFound {
-		return fmt.Errorf("Options.ClosedStatus is %d, which would tell clients something else; set it to 403 or 404", o.ClosedStatus)
+		return fmt.Errorf("Options.ClosedStatus is %d, which does not say that registration is closed; set it to 403 or 404", o.ClosedStatus)
 	}
 	if err := o.checkEviction(store); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (o *Options) check(store ClientConfigurationStore) error {
 	}
 	for _, name := range sortedKeys(o.Policies) {
 		if name == "" {
-			return errors.New(`Options.Policies[""] would never run, for "" is the name of Options.Validator; give it another name`)
+			return errors.New(`Options.Policies[""] would never run, since "" is the name of Options.Validator; give it another name`)
 		}
 		if err := o.checkValidator(o.Policies[name], store); err != nil {
 			return fmt.Errorf("Options.Policies[%q]: %w", name, err)
@@ -103,7 +103,7 @@ func (o *Options) checkValidator(v Validator, store ClientConfigurationStore) er
 		return err
 	}
 	if v.sealed().manageByCallerOnly && !o.DisableManagement && o.ManageAs == nil {
-		return errors.New("it leaves management to the callers that Options.ManageAs lets, and that is nil, so that nobody could manage a client; set ManageAs, or DisableManagement")
+		return errors.New("it leaves management to the callers that Options.ManageAs allows, but ManageAs is nil, so that nobody could manage a client; set ManageAs, or DisableManagement")
 	}
 	own := *o
 	return v.CheckOptions(&own, store)
@@ -111,7 +111,7 @@ func (o *Options) checkValidator(v Validator, store ClientConfigurationStore) er
 
 func checkDecoders(decoders map[string]Decoder) error {
 	if decoders != nil && len(decoders) == 0 {
-		return errors.New("Decoders is empty, so that no body is taken; name a media type, or leave it nil")
+		return errors.New("Decoders is empty, so that no body is accepted; name a media type, or leave it nil")
 	}
 	for mediaType, decode := range decoders {
 		parsed, _, err := mime.ParseMediaType(mediaType)
@@ -122,8 +122,8 @@ func checkDecoders(decoders map[string]Decoder) error {
 	return nil
 }
 
-// usable reports why v cannot serve: because it wraps nothing, or because what
-// it supports contradicts itself.
+// usable returns an error if v cannot serve, because it wraps nil, or because
+// its capabilities contradict each other.
 func usable(v Validator, canSeal bool) error {
 	if err := ready(v); err != nil {
 		return err
@@ -142,7 +142,7 @@ func usable(v Validator, canSeal bool) error {
 	return contradiction(v, canSeal)
 }
 
-// checkExtensions refuses declarations that would never be asked.
+// checkExtensions refuses declarations that would have no effect.
 func checkExtensions(extensions []Extension) error {
 	for _, extension := range extensions {
 		switch {
@@ -155,8 +155,9 @@ func checkExtensions(extensions []Extension) error {
 	return nil
 }
 
-// contradiction says what is wrong with what v supports, and what to change;
-// nil if nothing is. canSeal says whether client secrets can be kept themselves.
+// contradiction returns an error if the capabilities of v contradict each other,
+// which says what to change. canSeal says whether the server can keep client
+// secrets themselves.
 func contradiction(v Validator, canSeal bool) error {
 	c, foundation := v.Capabilities().WithDefaults(), v.sealed()
 	for _, check := range []func() error{
@@ -173,18 +174,18 @@ func contradiction(v Validator, canSeal bool) error {
 	return nil
 }
 
-// contradictoryGrants holds grant types and response types together, as
-// registration will.
+// contradictoryGrants checks that grant types and response types fit together,
+// as registration will.
 func (c *Capabilities) contradictoryGrants(foundation *foundation) error {
 	if !slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return grant != "refresh_token" }) {
-		return errors.New("grant_types_supported has no grant type that a client can begin with; add one, such as authorization_code")
+		return errors.New("grant_types_supported has no grant type that a client can start with; add one, such as authorization_code")
 	}
 	usesCode := false
 	for _, responseType := range c.ResponseTypes {
 		needs := responseTypeGrants(responseType, foundation.hybridWithoutImplicit)
 		usesCode = usesCode || len(needs) == 0 || slices.Contains(needs, "authorization_code")
 		if slices.Equal(c.ResponseTypes, defaultResponseTypes) {
-			continue // what servers that grant no codes say all the same
+			continue // the default, which servers have even if they grant no codes
 		}
 		for _, grant := range needs {
 			if !slices.Contains(c.GrantTypes, grant) {
@@ -198,7 +199,8 @@ func (c *Capabilities) contradictoryGrants(foundation *foundation) error {
 	return nil
 }
 
-// contradictoryCIBA holds the CIBA grant and its delivery modes together.
+// contradictoryCIBA checks that the CIBA grant and its delivery modes fit
+// together.
 func (c *Capabilities) contradictoryCIBA() error {
 	granted := slices.Contains(c.GrantTypes, grantCIBA)
 	if granted && len(c.BackchannelTokenDeliveryModes) == 0 {
@@ -222,7 +224,7 @@ func (c *Capabilities) contradictoryMethods(canSeal bool) error {
 	})
 	switch {
 	case slices.Equal(methods, []string{"none"}) && !forPublic:
-		return errors.New("every entry of grant_types_supported needs client authentication, but token_endpoint_auth_methods_supported has none alone; add a method")
+		return errors.New("every entry of grant_types_supported needs client authentication, but token_endpoint_auth_methods_supported has only none; add a method with credentials")
 	case secretJWT && !canSeal:
 		return errors.New("token_endpoint_auth_methods_supported has client_secret_jwt, which needs the client secret itself; set Options.Sealer, or take the method out")
 	case secretJWT && !slices.ContainsFunc(c.TokenEndpointAuthSigningAlgs, jose.Symmetric):
@@ -233,8 +235,8 @@ func (c *Capabilities) contradictoryMethods(canSeal bool) error {
 	return nil
 }
 
-// contradictoryLists refuses lists of values, most of them algorithms, of which
-// registration would accept none.
+// contradictoryLists refuses lists, most of them of algorithms, from which
+// registration would accept no value.
 func (c *Capabilities) contradictoryLists(canSeal bool) error {
 	on := c.features()
 	for i, f := range members.Fields {
@@ -250,7 +252,7 @@ func (c *Capabilities) contradictoryLists(canSeal bool) error {
 			continue
 		}
 		if !slices.ContainsFunc(supported, func(alg string) bool { return c.canBe(f.Name, alg, canSeal) }) {
-			return fmt.Errorf("%s has only %s, which registration refuses; add an asymmetric algorithm, or, where symmetric ones are meant, set Options.Sealer", list, strings.Join(supported, ", "))
+			return fmt.Errorf("%s has only %s, which registration refuses; add an asymmetric algorithm, or set Options.Sealer to support symmetric ones", list, strings.Join(supported, ", "))
 		}
 	}
 	return nil
@@ -267,7 +269,7 @@ func (c *Capabilities) canBe(name, alg string, canSeal bool) bool {
 	return true
 }
 
-// contradictoryScopes refuses default scopes beyond the ceiling.
+// contradictoryScopes refuses default scopes that are not supported.
 func (c *Capabilities) contradictoryScopes(defaults []string) error {
 	for _, scope := range defaults {
 		if !isScopeToken(scope) {
@@ -280,29 +282,32 @@ func (c *Capabilities) contradictoryScopes(defaults []string) error {
 	return nil
 }
 
-// Warner is a [Validator], or part of one, that knows what a host may have
-// configured by mistake.
+// Warner is a [Validator], or part of one, that finds likely mistakes in its
+// own configuration.
 type Warner interface {
-	// Warnings returns one sentence for each suspicion, which says what to
-	// change.
+	// Warnings returns one sentence for each likely mistake. The sentence says
+	// what to change.
 	Warnings() []string
 }
 
-// OptionsWarner is a [Validator], or part of one, that knows which options go
-// with it. What it cannot do without is for Validator.CheckOptions to refuse. A
-// store may be one too, and is then asked where strangers register.
+// OptionsWarner is a [Validator], or part of one, that finds options that do
+// not go well with it. Options that it cannot work with are for
+// Validator.CheckOptions to refuse. A store may be an OptionsWarner too; it is
+// then asked if strangers may register.
 type OptionsWarner interface {
 	// OptionsWarnings returns one sentence for each option that is not as it
-	// should be, which says what to set. opts are as the host set them.
+	// should be. The sentence says what to set. opts are as the host set them:
+	// nil and zero still mean the defaults.
 	OptionsWarnings(opts *Options) []string
 }
 
-// Warnings says, one sentence each, what is allowed and probably not meant:
-// what to change stands in each. [NewHandler] logs them at level Warn.
+// Warnings returns one sentence for each setting that is allowed but probably a
+// mistake. The sentence says what to change. [NewHandler] logs them at level
+// Warn.
 func (h *Handler) Warnings() []string {
 	warnings := h.openWarnings()
 	if h.opts.SecretLifetime > 0 && h.opts.DisableManagement {
-		warnings = append(warnings, "Options.SecretLifetime ends client secrets, and with DisableManagement no client can renew its own; leave SecretLifetime at zero, or management on")
+		warnings = append(warnings, "Options.SecretLifetime makes client secrets expire, and with DisableManagement no client can renew its own; leave SecretLifetime at zero, or DisableManagement false")
 	}
 	if h.opts.ManageAs != nil && h.opts.DisableManagement {
 		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
@@ -318,8 +323,8 @@ func (h *Handler) Warnings() []string {
 	return warnings
 }
 
-// letsStrangersIn reports whether somebody may register who is not known to anybody
-// anything.
+// letsStrangersIn reports whether anyone may register without a Caller and without
+// a software statement.
 func (h *Handler) letsStrangersIn() bool {
 	if !h.opts.AllowAnonymous {
 		return false
@@ -344,7 +349,7 @@ func (h *Handler) openWarnings() []string {
 		}
 	}
 	if !h.bounded() {
-		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no ceiling; set Options.MaxClients")
+		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no bound; set Options.MaxClients")
 	}
 	for _, grant := range []string{"client_credentials", "password"} {
 		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().WithDefaults().GrantTypes, grant) {
@@ -352,13 +357,13 @@ func (h *Handler) openWarnings() []string {
 		}
 	}
 	if h.opts.SecretLifetime > 0 {
-		warnings = append(warnings, "Options.SecretLifetime ends the secrets of clients that register themselves, and most of them never renew one; leave it at zero with AllowAnonymous")
+		warnings = append(warnings, "Options.SecretLifetime makes the secrets of clients that register themselves expire, and most such clients never renew one; leave it at zero with AllowAnonymous")
 	}
 	return warnings
 }
 
 // documentWarnings are about what clients that publish their metadata look for in
-// the discovery document, and pass a server by that lacks it.
+// the discovery document. They do not use a server that lacks it.
 func (h *Handler) documentWarnings() []string {
 	if h.opts.Documents == nil {
 		return nil
@@ -366,10 +371,10 @@ func (h *Handler) documentWarnings() []string {
 	var warnings []string
 	c := h.Capabilities().WithDefaults()
 	if !slices.Contains(c.TokenEndpointAuthMethods, "none") && !slices.Contains(c.TokenEndpointAuthMethods, "private_key_jwt") {
-		warnings = append(warnings, "Options.Documents is set, and Options.Validator supports no method that a client with a metadata document can have; add none or private_key_jwt to TokenEndpointAuthMethods")
+		warnings = append(warnings, "Options.Documents is set, but Options.Validator supports no method that a client with a metadata document can have; add none or private_key_jwt to TokenEndpointAuthMethods")
 	}
 	if !slices.Contains(c.CodeChallengeMethods, "S256") {
-		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document need PKCE with S256; add it to CodeChallengeMethods")
+		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document need PKCE with S256; add S256 to CodeChallengeMethods")
 	}
 	if !c.AuthorizationResponseIss {
 		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document look for iss in authorization responses (RFC 9207); send it, and set AuthorizationResponseIss")
@@ -382,10 +387,10 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	var warnings []string
 	supported := v.Capabilities().WithDefaults()
 	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
-		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take it out", of, strings.Join(symmetric, ", ")))
+		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep the client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take that out", of, strings.Join(symmetric, ", ")))
 	}
 	if supported.Scopes == nil {
-		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to admit any, or set an empty list where there are none", of))
+		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to allow any, or set an empty list if there are none", of))
 	}
 	for inner := v; inner != nil; inner = embedded(inner) {
 		var suspicions []string
@@ -402,8 +407,8 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	return warnings
 }
 
-// embedded returns the Validator that a decorator embeds, nil if v is none. A
-// struct that embeds DefaultValidator has its Warnings already.
+// embedded returns the Validator that a decorator embeds, nil if v is no
+// decorator. A struct that embeds DefaultValidator already has its Warnings.
 func embedded(v Validator) Validator {
 	value := reflect.Indirect(reflect.ValueOf(v))
 	if value.Kind() != reflect.Struct {
@@ -417,8 +422,8 @@ func embedded(v Validator) Validator {
 	return found
 }
 
-// symmetricAlgs are the algorithms on the list by which a client would need a
-// secret that the server itself can read.
+// symmetricAlgs returns the supported algorithms for which the server must know
+// the client's secret itself.
 func (c *Capabilities) symmetricAlgs() []string {
 	var symmetric []string
 	for _, list := range [][]string{c.IDTokenSigningAlgs, c.UserinfoSigningAlgs, c.RequestObjectSigningAlgs, c.IntrospectionSigningAlgs, c.AuthorizationSigningAlgs} {
@@ -431,9 +436,9 @@ func (c *Capabilities) symmetricAlgs() []string {
 	return symmetric
 }
 
-// unadvertised says what a policy registers and the discovery document, which
-// is made of Options.Validator, does not mention: a client that reads it will
-// not use that, and an endpoint that follows it will refuse it.
+// unadvertised says what a policy registers but the discovery document, which
+// is made from Options.Validator, does not mention: clients that read the
+// document will not use that, and endpoints that follow it will refuse it.
 func unadvertised(of string, registers, advertised Capabilities) []string {
 	var warnings []string
 	for _, list := range []struct {
@@ -453,7 +458,7 @@ func unadvertised(of string, registers, advertised Capabilities) []string {
 	return warnings
 }
 
-// ready reports why v cannot be used, such as a decorator around nil.
+// ready returns an error if v cannot be used, such as a decorator around nil.
 func ready(v Validator) (err error) {
 	defer func() {
 		if recover() != nil {

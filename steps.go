@@ -1,7 +1,7 @@
 package dcr
 
-// The order of the steps, and the short ones of DefaultValidator. The long ones
-// have files of their own.
+// The order of the steps, and the short steps of DefaultValidator. The long
+// ones have files of their own.
 
 import (
 	"context"
@@ -35,9 +35,9 @@ var steps = []step{
 	Validator.ValidateClient,
 }
 
-// settleScope runs the two steps about scope. A client whose scope is for a
-// software statement to say gets no default in the place of what that does not
-// claim, or what the server does not support of it.
+// settleScope runs the two steps about scope. If a software statement decides
+// about scope, the client gets no default scopes, even if the statement claims
+// none, or none that the server supports.
 func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	if blankScope("scope", c.Scope) {
@@ -55,24 +55,24 @@ func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	return nil
 }
 
-// blankScope reports whether a member is a scope of white space alone, which asks
-// for nothing and does not say so.
+// blankScope reports whether a member is a scope of nothing but white space,
+// which is likely a mistake.
 func blankScope(name, text string) bool {
 	return name == "scope" && text != "" && strings.TrimSpace(text) == ""
 }
 
 func isSpace(r rune) bool { return r == ' ' }
 
-// ValidateScopes drops the scopes that the server does not support, or
-// refuses them where RefuseUnsupportedScopes says so: of a metadata document,
-// where none is left.
+// ValidateScopes drops the scopes that the server does not support. With
+// RefuseUnsupportedScopes it refuses them; for a metadata document, only if
+// none is left.
 func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration) error {
 	c := reg.Client
-	refuses := d.RefuseUnsupportedScopes && c.Source != SourceDocument // which was written for many servers
+	refuses := d.RefuseUnsupportedScopes && c.Source != SourceDocument // a document is written for many servers
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
 		if scope == AnyScope {
-			return refuseMember("scope", "any", "must name each scope that is asked for; * names none")
+			return refuseMember("scope", "any", "must name each scope that is asked for, not *")
 		}
 		if !isScopeToken(scope) {
 			return errScopeForm()
@@ -110,8 +110,8 @@ func isScopeToken(scope string) bool {
 	return scope != "" && scope != AnyScope
 }
 
-// SetDefaultScopes gives the client d.DefaultScopes, as far as the server
-// supports them.
+// SetDefaultScopes gives the client those of d.DefaultScopes that the server
+// supports.
 func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registration) error {
 	kept := d.DefaultScopes
 	if !reg.Capabilities.anyScope() {
@@ -121,13 +121,12 @@ func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registratio
 	return nil
 }
 
-// displayURIs are the members that lead a person to a web page.
+// displayURIs are the members with web pages and pictures for people.
 var displayURIs = []*uriMember{uriMemberNamed("client_uri"), uriMemberNamed("logo_uri"), uriMemberNamed("tos_uri"), uriMemberNamed("policy_uri")}
 
-// ValidateDisplay holds the pages that a person may be led to, in every
-// language, to http and https, what a person reads to characters that show
-// what they are, and contacts to ways to reach somebody where OpenID Connect is
-// on.
+// ValidateDisplay accepts only http and https for web pages, in every language,
+// and refuses deceptive characters in what a person reads. With OpenID Connect,
+// contacts must be e-mail addresses, or https, mailto or tel URIs.
 func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
 	if err := reg.checkURIs(displayURIs...); err != nil {
 		return err
@@ -148,11 +147,11 @@ func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration
 	return nil
 }
 
-// ReadableRune reports whether a character may stand in what a person reads of
-// a client: any but bidirectional embeddings, overrides and isolates, by which
-// a name reads as another one, line and paragraph separators, and tag
-// characters, which nobody sees. Joiners, variation selectors and the marks of
-// direction stay; scripts and emoji need them.
+// ReadableRune reports whether a character may be in what a person reads about
+// a client. Bidirectional embeddings, overrides and isolates, which make a name
+// look like another one, may not, nor may line and paragraph separators and the
+// invisible tag characters. Joiners, variation selectors and directional marks
+// may, since scripts and emoji need them.
 func ReadableRune(r rune) bool {
 	switch {
 	case '\u202A' <= r && r <= '\u202E', '\u2066' <= r && r <= '\u2069':
@@ -165,8 +164,8 @@ func ReadableRune(r rune) bool {
 
 const unreadable = "must not contain bidirectional embeddings, overrides or isolates, line separators or tag characters"
 
-// checkReadable judges what people read of the client: users its names, in
-// every language, and operators the rest.
+// checkReadable judges what people read about the client: users read its names,
+// in every language, and operators the rest.
 func (reg *Registration) checkReadable() error {
 	accepted, sentence := isReadable, unreadable
 	if allowed := reg.Readable; allowed != nil {
@@ -193,7 +192,7 @@ func (reg *Registration) checkReadable() error {
 	return nil
 }
 
-// isReadable reports whether all characters of text are readable, as those of ASCII
+// isReadable reports whether all characters of text are readable. Those of ASCII
 // are.
 func isReadable(text string) bool {
 	for i := range len(text) {
@@ -213,8 +212,8 @@ func all(text string, allowed func(r rune) bool) bool {
 	return true
 }
 
-// names yields the members that users read, by name, and each of their texts:
-// client_name and the extensions that may carry a language tag, less URIs.
+// names yields the name and each text of the members that users read:
+// client_name and the extensions that may have a language tag, except URIs.
 func (reg *Registration) names() iter.Seq2[string, string] {
 	c := reg.Client
 	return func(yield func(name, text string) bool) {
@@ -245,8 +244,8 @@ func isURIMember(name string) bool {
 	return strings.HasSuffix(base, "_uri")
 }
 
-// isEmail reports whether address looks like an addr-spec (RFC 5322 §3.4.1):
-// whether anyone reads it, only a message can tell.
+// isEmail reports whether address looks like an addr-spec (RFC 5322 §3.4.1).
+// Only sending a message could tell more.
 func isEmail(address string) bool {
 	local, domain, found := strings.Cut(address, "@")
 	return found && local != "" && domain != "" && !strings.ContainsAny(address, " ,;<>()") && !strings.Contains(domain, "@")
@@ -255,8 +254,8 @@ func isEmail(address string) bool {
 // logoutURIs are the members about logout, in the order of [Metadata].
 var logoutURIs = []*uriMember{uriMemberNamed("post_logout_redirect_uris"), uriMemberNamed("frontchannel_logout_uri"), uriMemberNamed("backchannel_logout_uri")}
 
-// isContact reports whether text is a way to reach somebody: an e-mail address, or
-// a URI of a page, an address or a telephone number (RFC 6068, RFC 3966).
+// isContact reports whether text is an e-mail address, or the URI of a page, an
+// e-mail address or a telephone number (RFC 6068, RFC 3966).
 func isContact(text string) bool {
 	scheme, rest, hasScheme := strings.Cut(text, ":")
 	switch {
@@ -273,8 +272,9 @@ func isContact(text string) bool {
 	return err == nil && parsed.Scheme == "https" || isEmail(text)
 }
 
-// ValidateLogout judges the logout URIs: https, http only for a confidential
-// client where the host allows it, native schemes for RP-initiated logout.
+// ValidateLogout judges the logout URIs: https; http only for confidential
+// clients and if the host allows it; native schemes only for RP-initiated
+// logout.
 func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	if err := reg.checkURIs(logoutURIs...); err != nil {
@@ -289,8 +289,9 @@ func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration)
 	return reg.checkFrontchannelLogout()
 }
 
-// checkFrontchannelLogout wants the origin of a redirect URI, since the
-// browser loads the page in a frame of ours (Front-Channel Logout 1.0 §2).
+// checkFrontchannelLogout requires the origin of a redirect URI, since the
+// browser loads the page in a frame of the server's (Front-Channel Logout 1.0
+// §2).
 func (reg *Registration) checkFrontchannelLogout() error {
 	if reg.Client.FrontchannelLogoutURI == "" {
 		return nil
@@ -305,8 +306,8 @@ func (reg *Registration) checkFrontchannelLogout() error {
 }
 
 // ValidateRequestObjects settles signed and encrypted request objects,
-// request_uris and pushed requests. What the server requires of all clients,
-// it registers for each.
+// request_uris and pushed requests. It registers what the server requires of
+// all clients for each of them.
 func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Registration) error {
 	c := reg.Client
 	if err := reg.settle(member("request_object_signing_alg"), ""); err != nil {
@@ -337,9 +338,10 @@ func (reg *Registration) checkRequestObjects() error {
 	return nil
 }
 
-// ValidateTokens refuses sender-constrained tokens with a response type that sends tokens
-// through the browser, and authorization_details_types that the server does not support.
-// Token types and lifetimes are settings of the server: a policy judges them here.
+// ValidateTokens refuses sender-constrained tokens together with a response type that
+// sends tokens through the browser, and authorization_details_types that the server does
+// not support. It leaves token types and lifetimes as they are; a policy that has rules
+// for them judges them in this step.
 func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration) error {
 	if err := reg.checkSenderConstraint(); err != nil {
 		return err
@@ -347,8 +349,8 @@ func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration)
 	return reg.checkSubset("authorization_details_types", reg.Client.AuthorizationDetailsTypes, reg.Capabilities.AuthorizationDetailsTypes)
 }
 
-// checkSenderConstraint keeps bound tokens away from the browser, where
-// nothing binds them.
+// checkSenderConstraint refuses bound tokens that would pass through the
+// browser, where nothing binds them.
 func (reg *Registration) checkSenderConstraint() error {
 	c := reg.Client
 	if !c.frontChannel("token") {

@@ -14,36 +14,37 @@ import (
 	"github.com/dynreg/dcr/internal/record"
 )
 
-// Validator judges registrations and updates, one aspect a step, in the order
-// that [Validate] runs. Each step reads Registration.Request, judges, corrects
-// and completes Registration.Client, measures against
-// Registration.Capabilities, and keeps no state of its own. It refuses with an
-// [*Error]; any other error is the server's fault.
+// Validator judges registrations and updates. It has a step for each aspect;
+// [Validate] runs them in order. A step judges, corrects and completes
+// Registration.Client against Registration.Capabilities, may read
+// Registration.Request, and keeps no state of its own. It refuses with an
+// [*Error]; any other error is logged and answered with 500.
 //
 // The interface is sealed, so that a later version may add a step: implement
 // it by embedding [DefaultValidator], or another Validator in a decorator.
 type Validator interface {
-	// Capabilities says what the server supports. A decorator narrows what
-	// the inner Validator supports; NewHandler refuses one that widens it. The
-	// lists of that are shared: it clones the ones that it changes.
+	// Capabilities says what the server supports. A decorator may only narrow
+	// what the inner Validator supports; NewHandler refuses one that widens it.
+	// The lists are shared, so a decorator clones each list that it changes.
 	Capabilities() Capabilities
 
 	// ValidateSoftwareStatement verifies the software statement and sets
 	// Registration.Statement; its claims override the client's metadata.
 	ValidateSoftwareStatement(ctx context.Context, reg *Registration) error
 
-	// ValidateGrantTypes settles grant_types and response_types;
-	// AllowOfflineAccess follows.
+	// ValidateGrantTypes settles grant_types, response_types and, with them,
+	// AllowOfflineAccess.
 	ValidateGrantTypes(ctx context.Context, reg *Registration) error
 
 	// ValidateRedirectURIs settles redirect_uris and application_type.
 	ValidateRedirectURIs(ctx context.Context, reg *Registration) error
 
-	// ValidateScopes settles the scopes asked for; it is skipped when none were.
+	// ValidateScopes settles the scopes that the client asked for; it is skipped
+	// if it asked for none.
 	ValidateScopes(ctx context.Context, reg *Registration) error
 
-	// SetDefaultScopes is called when no scopes were asked for or none remain,
-	// unless scope is for a software statement to say.
+	// SetDefaultScopes is called if the client asked for no scopes or none
+	// remain, unless a software statement decides about scope.
 	SetDefaultScopes(ctx context.Context, reg *Registration) error
 
 	// ValidateClientAuthentication settles token_endpoint_auth_method and its
@@ -61,63 +62,63 @@ type Validator interface {
 	// ValidateOpenID settles subject_type, sector_identifier_uri, the ID
 	// Token, UserInfo, authorization response and introspection algorithms,
 	// default_max_age, require_auth_time, default_acr_values,
-	// initiate_login_uri and CIBA. What sector_identifier_uri leads to is
-	// fetched at the end of Validate, once nothing else refuses the client.
+	// initiate_login_uri and CIBA. The document at sector_identifier_uri is
+	// fetched at the end of Validate, if nothing else has refused the client.
 	ValidateOpenID(ctx context.Context, reg *Registration) error
 
 	// ValidateRequestObjects settles request_object_*, request_uris,
 	// require_signed_request_object and require_pushed_authorization_requests.
 	ValidateRequestObjects(ctx context.Context, reg *Registration) error
 
-	// ValidateTokens settles sender constraining and authorization details
-	// types: what a policy says of token types and lifetimes belongs here too.
+	// ValidateTokens judges sender-constrained tokens and
+	// authorization_details_types. A policy that has rules for token types and
+	// lifetimes judges them here.
 	ValidateTokens(ctx context.Context, reg *Registration) error
 
 	// ValidateExtensions settles the declared extension members.
 	ValidateExtensions(ctx context.Context, reg *Registration) error
 
-	// SetClientDefaults is a hook for the host's own settings of every client.
+	// SetClientDefaults is a hook for the host's own settings for every client.
 	SetClientDefaults(ctx context.Context, reg *Registration) error
 
-	// ValidateClient judges the complete effective client, last.
+	// ValidateClient is the last step: it judges the complete effective client.
 	ValidateClient(ctx context.Context, reg *Registration) error
 
-	// DeclaredExtensions are the extension members that are accepted: those of
-	// the DefaultValidator and of every decorator. A decorator adds its own to
-	// those of the inner Validator.
+	// DeclaredExtensions returns the extension members that are accepted. A
+	// decorator adds its own to those of the inner Validator.
 	DeclaredExtensions() []Extension
 
 	// ShapeResponse edits the answer to a registration, a read or an update,
-	// before Options.ModifyResponse. reg.Request is nil on a read. What it does
-	// to reg.Client is stored, except on a read, and must stay within the fixed
+	// before Options.ModifyResponse. reg.Request is nil on a read. Its changes
+	// to reg.Client are stored, except on a read, and must stay within the fixed
 	// rules.
 	ShapeResponse(ctx context.Context, reg *Registration, res *Response) error
 
-	// Decoders are the bodies that this policy takes, by media type, each time
-	// the same; nil: those of Options.Decoders. An empty map is refused by
-	// NewHandler.
+	// Decoders returns the decoders for the bodies that this policy accepts, by
+	// media type, or nil to use Options.Decoders. It always returns the same
+	// ones. NewHandler refuses an empty map.
 	Decoders() map[string]Decoder
 
-	// AuthorizeManagement is asked about every GET, PUT and DELETE of a client
-	// of this policy that a token or Options.ManageAs, and Options.ManageClient,
-	// let through, before anything is answered or written. An [*Error] refuses;
-	// any other error is the server's. It is asked about a PUT before the body
-	// is read, which it does not do, and again about the client as it is stored
-	// then, which it must not change.
+	// AuthorizeManagement is called for every GET, PUT and DELETE of a client of
+	// this policy that its token or Options.ManageAs, and then
+	// Options.ManageClient, let through, before anything is answered or written.
+	// An [*Error] refuses; any other error is logged and gets 500. For a PUT it
+	// is called before the body is read, and again after it with the client as
+	// it is then stored; it must neither read the body nor change the client.
 	AuthorizeManagement(r *http.Request, client *Client) error
 
-	// CheckOptions reports what the policy needs of the options and the store
-	// and does not find there, as an error that says what to set. NewHandler
-	// asks it of Options.Validator and of every one of Options.Policies, with a
-	// copy of the options as the host set them: nil and zero still mean the
-	// defaults.
+	// CheckOptions returns an error that says what to set if the options or the
+	// store lack something that the policy needs. NewHandler calls it for
+	// Options.Validator and all of Options.Policies, with a copy of the options
+	// as the host set them: nil and zero still mean the defaults.
 	CheckOptions(opts *Options, store ClientConfigurationStore) error
 
-	// sealed returns what Validate must know of the DefaultValidator below.
+	// sealed returns what Validate must know about the DefaultValidator at the
+	// bottom.
 	sealed() foundation
 
-	// supported is Supports of the DefaultValidator below, which no decorator
-	// widens.
+	// supported returns Supports of the DefaultValidator at the bottom, which no
+	// decorator may widen.
 	supported() Capabilities
 }
 
@@ -129,18 +130,18 @@ type DefaultValidator struct {
 	DefaultScopes []string           // for a client that asks for no scope, or none that is supported
 	Statements    *StatementVerifier // if nil, software statements are ignored
 	Extensions    []Extension        // extension members to accept
-	Fetch         *GuardedClient     // fetches what clients name, and what it never reaches is refused; if nil, one with the defaults, and any port passes
+	Fetch         *GuardedClient     // fetches what clients name; a URL that it would not fetch is refused; if nil, one with the defaults, and URLs may have any port
 
-	AllowHTTPRedirects         bool // remote http in the redirect URIs of confidential clients of the code flow, and the logout URIs of confidential clients
-	AllowPushedRedirectURIs    bool // no redirect_uris for confidential clients that must push their requests (RFC 9126 §2.4)
-	AllowHybridWithoutImplicit bool // the response type "code id_token" without the implicit grant, as UK Open Banking has it
-	LiteralApplicationType     bool // an absent application_type is web, as OpenID Connect says, rather than inferred, which it is of a metadata document
-	RefuseUnsupportedScopes    bool // refuse scopes beyond the ceiling rather than drop them; of a metadata document, where none is left
-	KeysByCertificate          bool // private_key_jwt without jwks and jwks_uri: the host knows a client's keys otherwise, as a ChainVerifier does
+	AllowHTTPRedirects         bool // allow http to other hosts than loopback in redirect URIs of confidential clients of the code flow, and in logout URIs of confidential clients
+	AllowPushedRedirectURIs    bool // allow confidential clients that must push their requests to have no redirect_uris (RFC 9126 §2.4)
+	AllowHybridWithoutImplicit bool // allow the response type "code id_token" without the implicit grant, as UK Open Banking does
+	LiteralApplicationType     bool // treat an absent application_type as web, as OpenID Connect says, rather than infer it; that of a metadata document is always inferred
+	RefuseUnsupportedScopes    bool // refuse scopes that are not supported rather than drop them; for a metadata document, only if none is left
+	KeysByCertificate          bool // allow private_key_jwt without jwks and jwks_uri: the host knows the client's keys in another way, as with a ChainVerifier
 	ManageByCallerOnly         bool // as Options.ManageByCallerOnly, for the clients of this policy
 }
 
-// foundation is what Validate itself must know of the DefaultValidator at the
+// foundation is what Validate must know about the DefaultValidator at the
 // bottom of a Validator.
 type foundation struct {
 	statements            *StatementVerifier
@@ -171,23 +172,24 @@ func (d DefaultValidator) ShapeResponse(ctx context.Context, reg *Registration, 
 	return nil
 }
 
-// Decoders returns nil: those of Options.Decoders.
+// Decoders returns nil, for those of Options.Decoders.
 func (d DefaultValidator) Decoders() map[string]Decoder { return nil }
 
-// AuthorizeManagement lets all through.
+// AuthorizeManagement allows everything.
 func (d DefaultValidator) AuthorizeManagement(r *http.Request, client *Client) error { return nil }
 
 // Capabilities returns d.Supports with its strict defaults filled in.
 func (d DefaultValidator) Capabilities() Capabilities { return d.Supports.WithDefaults() }
 
-// Validate runs the steps of v over a registration, or over an update where
-// reg.Previous is set. It starts from the metadata of reg.Request, less
+// Validate runs the steps of v over a registration, or over an update if
+// reg.Previous is set. It starts from the metadata of reg.Request, without
 // undeclared extensions and members of features that are off, and from the
-// server-owned settings of a new client or of the previous one; it ends with
-// the fixed rules, which no step can skip: those of the RFCs, for every member,
-// and the ceilings of reg.Capabilities. Then the client is held to what a software
-// statement claims and, last, to what must be fetched for it. reg.Client is then
-// the effective client. Refusals are [*Error]s; any other error is the server's.
+// server-owned settings of a new client or of the previous one. It ends with the
+// fixed rules, which no step can skip: those of the RFCs, for every member, and
+// that nothing exceeds reg.Capabilities. Then the client is checked against the
+// claims of its software statement and, last, against what must be fetched for it.
+// After that, reg.Client is the effective client. A refusal is an [*Error]; any
+// other error is a fault of the server.
 func Validate(ctx context.Context, v Validator, reg *Registration) error {
 	if err := reg.begin(v); err != nil {
 		return err
@@ -229,7 +231,7 @@ func (reg *Registration) begin(v Validator) error {
 	return reg.checkForm()
 }
 
-// measureBy notes what the steps measure against.
+// measureBy notes what the steps judge by.
 func (reg *Registration) measureBy(v Validator) {
 	reg.Capabilities = v.Capabilities()
 	if _, plain := v.(DefaultValidator); !plain {
@@ -240,13 +242,12 @@ func (reg *Registration) measureBy(v Validator) {
 	reg.measured = true
 }
 
-// StartingClient is the client that [Validate] starts from where
-// Registration.Client is nil: the defaults of the server-owned settings, or
-// previous with its metadata still to be replaced; it shares nothing with
-// previous. What the steps of v make of the settings comes later. A caller
-// without a [Handler] may set its ID and Source, for steps to read, and put it
-// into Registration.Client; on an update, Registration.Previous is still
-// previous.
+// StartingClient returns the client that [Validate] starts from if
+// Registration.Client is nil: one with the default settings or, on an update, a
+// copy of previous, whose metadata Validate replaces. The steps of v may change
+// the settings later. Code without a [Handler] may set the client's ID and
+// Source, for steps to read, and put it into Registration.Client; on an update,
+// it sets Registration.Previous to previous as well.
 func StartingClient(v Validator, previous *Client) *Client {
 	if previous == nil {
 		client := NewClient()
@@ -257,30 +258,29 @@ func StartingClient(v Validator, previous *Client) *Client {
 	if slices.Contains(client.GrantTypes, "refresh_token") {
 		client.OfflineAccessRefused = !client.AllowOfflineAccess
 	} else {
-		client.AllowOfflineAccess = !client.OfflineAccessRefused // it may be off only for want of the grant
+		client.AllowOfflineAccess = !client.OfflineAccessRefused // it may be off only because the grant was missing
 	}
 	return client
 }
 
-// settleOfflineAccess holds AllowOfflineAccess to clients that have the grant. It
-// only ever takes it away, so that a host's refusal stands whatever the order.
+// settleOfflineAccess clears AllowOfflineAccess for clients without the grant. It
+// never sets it, so that a refusal by the host stands whatever the order.
 func (reg *Registration) settleOfflineAccess() {
 	if !slices.Contains(reg.Client.GrantTypes, "refresh_token") {
 		reg.Client.AllowOfflineAccess = false
 	}
 }
 
-// SetClientDefaults does nothing: it is the host's.
+// SetClientDefaults does nothing; it is for hosts to override.
 func (d DefaultValidator) SetClientDefaults(ctx context.Context, reg *Registration) error { return nil }
 
-// How a Validator is put together, and which mistakes in that NewHandler refuses:
-// those by which a rule would never run, or a capability would be promised that
-// no step knows of.
+// How a Validator is put together. NewHandler refuses mistakes by which a rule
+// would never run, or a capability would be promised that no step knows.
 
 var validatorType = reflect.TypeFor[Validator]()
 
-// misassembled says what is wrong with how v is put together, and what to change;
-// nil if nothing is.
+// misassembled returns an error if v is put together wrongly, which says what to
+// change.
 func misassembled(v Validator) error {
 	if _, plain := v.(DefaultValidator); plain {
 		return nil
@@ -291,8 +291,8 @@ func misassembled(v Validator) error {
 	return widened(v)
 }
 
-// shadowed refuses a struct that embeds two Validators: only the steps of the one
-// that is less deep are called.
+// shadowed refuses a struct that embeds two Validators: Go calls only the steps
+// of the less deeply embedded one.
 func shadowed(v reflect.Value) error {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		v = v.Elem()
@@ -326,7 +326,7 @@ func isValidator(typ reflect.Type) bool {
 	return typ.Implements(validatorType) || reflect.PointerTo(typ).Implements(validatorType)
 }
 
-// depth is how deep in an embedded type its steps are.
+// depth returns how deeply the steps are embedded in a type.
 func depth(typ reflect.Type) int {
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
@@ -343,20 +343,20 @@ func depth(typ reflect.Type) int {
 }
 
 // widened refuses capabilities that the DefaultValidator at the bottom does not
-// have: a decorator narrows.
+// have: a decorator may only narrow.
 func widened(v Validator) error {
 	claimed, supported := v.Capabilities().WithDefaults(), v.supported().WithDefaults()
 	for i := range capabilityMembers.Fields {
 		f := &capabilityMembers.Fields[i]
 		if value := beyond(f, &claimed, &supported); value != "" {
-			return fmt.Errorf("Capabilities has %s in %s, which Supports of the DefaultValidator at the bottom does not have; add it there, for a decorator only narrows", value, f.Name)
+			return fmt.Errorf("Capabilities has %s in %s, which Supports of the DefaultValidator at the bottom does not have; add it there: a decorator may only narrow", value, f.Name)
 		}
 	}
 	return nil
 }
 
-// beyond is what claimed has of a member and supported has not, "" if nothing. A
-// requirement is no capability.
+// beyond returns a value of a member that claimed has and supported does not, ""
+// if there is none. A requirement is no capability.
 func beyond(f *record.Field[Capabilities], claimed, supported *Capabilities) string {
 	switch {
 	case f.Kind == record.Strings:

@@ -266,7 +266,7 @@ func TestWriteResponseRefusesWhatNoClientCanUse(t *testing.T) {
 	for says, res := range map[string]*dcr.Response{
 		"no ClientID":             {},
 		"set it, to 0 for never":  {ClientID: "a", ClientSecret: "s"},
-		"set both, or none":       {ClientID: "a", RegistrationAccessToken: "t"},
+		"set both or neither":     {ClientID: "a", RegistrationAccessToken: "t"},
 		"RegistrationAccessToken": {ClientID: "a", RegistrationClientURI: "https://id.example.com/a"},
 	} {
 		recorder := httptest.NewRecorder()

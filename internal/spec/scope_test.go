@@ -30,7 +30,7 @@ func TestScope(t *testing.T) {
 		{sentence: "tab, CR and LF separate scopes too (ltijs#230)", request: `{"scope":"\n    openid\temail\r\n"}`, answer: `{"scope":"openid email"}`},
 		{sentence: "white space alone is no scope", request: `{"scope":" \n"}`, code: dcrMetadata, says: "scope must be"},
 		{sentence: "nor is a control character", request: `{"scope":"openid\u000bemail"}`, code: dcrMetadata, says: "scope must not contain control characters"},
-		{sentence: "nobody registers for every scope", request: `{"scope":"*"}`, code: dcrMetadata, says: "scope must name each scope that is asked for; * names none"},
+		{sentence: "nobody registers for every scope", request: `{"scope":"*"}`, code: dcrMetadata, says: "scope must name each scope that is asked for, not *"},
 		{sentence: "4,097 bytes are too many", request: `{"scope":"` + strings.Repeat("a", 4097) + `"}`, code: dcrMetadata, says: "scope must not be longer than 4096 bytes"},
 	})
 	r := start(t, closedScopes)
