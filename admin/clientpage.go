@@ -93,7 +93,11 @@ func settingsOf(client *dcr.Client) (settings []member) {
 	value := reflect.ValueOf(client).Elem()
 	for i := range value.NumField() {
 		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
-		if name != "" && name != "-" && !slices.Contains(apart, name) {
+		switch {
+		case name == "" || name == "-" || slices.Contains(apart, name):
+		case name == "allowed_cors_origins" && len(client.AllowedCORSOrigins) == 0: // here alone, no list means none
+			settings = append(settings, member{name, "none"})
+		default:
 			settings = append(settings, member{name, said(value.Field(i).Interface())})
 		}
 	}

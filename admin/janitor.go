@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Janitor deletes clients that nobody uses, batch by batch. Which clients are in
@@ -37,7 +38,7 @@ type Janitor struct {
 
 	// EvenIfNoneActivated lets NeverActivated and Idle delete clients of a store in
 	// which no client was ever used. If false, they do nothing there, for its host
-	// may not touch clients.
+	// may not touch clients, and a warning is logged where they would delete some.
 	EvenIfNoneActivated bool
 
 	// NeverActivated is how long an active client may stay that was never used,
@@ -69,7 +70,8 @@ type Janitor struct {
 	// If zero, 10 minutes.
 	Every time.Duration
 
-	// DryRun counts what would be deleted, and deletes and tells nothing.
+	// DryRun counts what would be deleted, and deletes and tells nothing: Sweep returns
+	// the number, and Run logs it at info.
 	DryRun bool
 
 	// Keep is asked about each client before it is deleted, and keeps it where it
@@ -134,6 +136,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 		every = defaultEvery
 	}
 	now := clock(j.Now)
+	held := new(tally.Tally)
 	for turn := now().Truncate(every); ; turn = turn.Add(every) {
 		moment := turn.Add(rand.N(every))
 		if behind := now().Sub(moment); behind > every { // the last sweep took long
@@ -145,7 +148,11 @@ func (j *Janitor) Run(ctx context.Context) error {
 			if mine, err := j.claim(ctx, store, turn, every); err != nil || !mine {
 				return 0, err
 			}
-			return j.sweep(ctx, store)
+			count, err := j.sweep(ctx, store, held)
+			if j.DryRun && err == nil {
+				slog.InfoContext(ctx, "clients would be swept", inTenant(store, "clients", count)...)
+			}
+			return count, err
 		})
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -186,7 +193,8 @@ func (j *Janitor) Sweep(ctx context.Context) (int64, error) {
 	if err := j.check(); err != nil {
 		return 0, err
 	}
-	return j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) { return j.sweep(ctx, store) })
+	held := new(tally.Tally)
+	return j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) { return j.sweep(ctx, store, held) })
 }
 
 // each does work on every store.
@@ -213,15 +221,19 @@ func (j *Janitor) each(ctx context.Context, work func(dcr.ClientConfigurationSto
 	return total, errors.Join(failed...)
 }
 
-// sweep sweeps one store.
-func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore) (int64, error) {
+// sweep sweeps one store. held has what was logged of stores that nobody uses.
+func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore, held *tally.Tally) (int64, error) {
 	sweeper, err := sweeperOf(store)
 	if err != nil {
 		return 0, err
 	}
-	rule, err := j.rule(ctx, sweeper)
+	rule, kept, err := j.rule(ctx, sweeper)
 	if err != nil {
 		return 0, err
+	}
+	if kept > 0 {
+		held.Log(ctx, slog.Default(), slog.LevelWarn, "", "clients that were never used are not swept, since no client of this store ever was; touch clients at the token endpoint, or set Janitor.EvenIfNoneActivated",
+			inTenant(store, "clients", kept)...)
 	}
 	var counted int64 // on a dry run, which asks what is kept too
 	selects := rule
@@ -242,10 +254,19 @@ func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore)
 	return swept + counted, err
 }
 
-// rule says what goes now.
-func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (dcr.SweepRule, error) {
+// inTenant appends whose clients a line of the log is about.
+func inTenant(store dcr.ClientConfigurationStore, about ...any) []any {
+	if tenant := tenantOf(store); tenant != "" {
+		about = append(about, "tenant", tenant)
+	}
+	return about
+}
+
+// rule says what goes now, and how many clients stay that were never used, because no
+// client ever was.
+func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (rule dcr.SweepRule, kept int64, err error) {
 	now := clock(j.Now)()
-	rule := dcr.SweepRule{Sources: j.Sources}
+	rule.Sources = j.Sources
 	if rule.Sources == nil {
 		rule.Sources = sweptByDefault
 	}
@@ -256,15 +277,19 @@ func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (dcr.Swee
 		rule.WithdrawnBefore = now.Add(-j.Withdrawn)
 	}
 	if j.NeverActivated == 0 && j.Idle == 0 {
-		return rule, nil
+		return rule, 0, nil
 	}
 	if !j.EvenIfNoneActivated {
 		used, err := sweeper.SweepClients(ctx, dcr.SweepRule{ // counts those that were ever used
 			IdleBefore: now.AddDate(100, 0, 0), DryRun: true,
 			Sources: slices.Compact(slices.Sorted(slices.Values(slices.Concat(rule.Sources, sweptByDefault)))),
 		})
-		if err != nil || used == 0 {
-			return rule, err
+		if err != nil || used == 0 && j.NeverActivated == 0 {
+			return rule, 0, err
+		}
+		if used == 0 {
+			kept, err = sweeper.SweepClients(ctx, dcr.SweepRule{NeverActivatedBefore: now.Add(-j.NeverActivated), DryRun: true, Sources: rule.Sources})
+			return rule, kept, err
 		}
 	}
 	if j.NeverActivated > 0 {
@@ -273,7 +298,7 @@ func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (dcr.Swee
 	if j.Idle > 0 {
 		rule.IdleBefore = now.Add(-j.Idle)
 	}
-	return rule, nil
+	return rule, 0, nil
 }
 
 // keeps reports whether a client that was selected stays all the same.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -284,6 +285,44 @@ func TestRunTriesAgain(t *testing.T) {
 			t.Errorf("it deleted %q and logged %s", gone, lines.String())
 		}
 	})
+}
+
+func TestWhatASweepThatDeletesNothingLogs(t *testing.T) {
+	for _, c := range []struct {
+		sentence string
+		change   func(*admin.Janitor)
+		want     string
+	}{
+		{"a dry run logs how many would go", func(j *admin.Janitor) { j.DryRun, j.EvenIfNoneActivated = true, true }, `level=INFO msg="clients would be swept" clients=2`},
+		{"clients stay where none was ever used, and a warning says how many", func(*admin.Janitor) {}, "level=WARN msg=.* clients=2"},
+		{"nothing is said of clients that are too young", func(j *admin.Janitor) { j.NeverActivated = 90 * aDay }, "^$"},
+		{"nor where only idle ones go", func(j *admin.Janitor) { j.NeverActivated, j.Idle, j.RefreshTokens = 0, aDay, aDay }, "^$"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer func(before *slog.Logger) { slog.SetDefault(before) }(slog.Default())
+				var lines bytes.Buffer
+				slog.SetDefault(slog.New(slog.NewTextHandler(&lines, nil)))
+				store := memstore.New()
+				for _, id := range []string{"one", "two"} {
+					client := dcr.NewClient()
+					client.ID, client.Source, client.CreatedAt = id, dcr.SourceDynamic, time.Now().Add(-9*aDay)
+					if err := store.Add(t.Context(), client); err != nil {
+						t.Fatal(err)
+					}
+				}
+				j := &admin.Janitor{Store: store, NeverActivated: aDay, Every: time.Minute, Events: new(sink).tell}
+				c.change(j)
+				running(t, 2*time.Minute, j)
+				if logged := lines.String(); !regexp.MustCompile(c.want).MatchString(logged) {
+					t.Errorf("it logged %q", logged)
+				}
+				if left, _ := store.CountClients(t.Context(), dcr.Filter{}); left != 2 {
+					t.Errorf("%d clients are left", left)
+				}
+			})
+		})
+	}
 }
 
 // A tenant that fails is no hindrance to the others, and each event says whose
