@@ -303,7 +303,7 @@ func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err er
 	case refused == nil:
 		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
-		tallied.Log(r.Context(), logger, slog.LevelWarn, "store.full", "client registration unavailable", "error", refused.Err)
+		tallied.Log(r.Context(), logger, slog.LevelWarn, "store.full", "client registration unavailable", "rule", refused.Rule, "error", refused.Err)
 	case refused.status() >= http.StatusInternalServerError && refused.Err != nil:
 		tallied.Log(r.Context(), logger, slog.LevelError, refused.Rule+" "+refused.Description,
 			"client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)

@@ -293,6 +293,9 @@ func TestLog(t *testing.T) {
 			t.Errorf("%s is missing in\n%s", want, &log)
 		}
 	}
+	if strings.Contains(log.String(), "<nil>") {
+		t.Errorf("an error that is none is logged\n%s", &log)
+	}
 	if strings.Count(log.String(), "level=INFO") != 1 {
 		t.Errorf("strangers fill\n%s", &log)
 	}

@@ -248,11 +248,13 @@ func (s *Store) told(ctx context.Context, clientID string, err error) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.As(err, &failed):
-		s.opts.Logger.DebugContext(ctx, "client metadata document unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
-		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata documents are unavailable", "client_id", shortened(clientID), "reason", failed.reason, "error", failed.cause)
+		about := withCause(failed.cause, "client_id", shortened(clientID), "reason", failed.reason)
+		s.opts.Logger.DebugContext(ctx, "client metadata document unavailable", about...)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata documents are unavailable", about...)
 	case errors.As(err, &refused):
-		s.opts.Logger.DebugContext(ctx, "client metadata document refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
-		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata documents are refused", "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		about := withCause(refused.Err, "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description)
+		s.opts.Logger.DebugContext(ctx, "client metadata document refused", about...)
+		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata documents are refused", about...)
 		s.event(ctx, dcr.Event{Kind: dcr.DocumentRefused, ClientID: shortened(clientID), Source: dcr.SourceDocument, Err: refused, Reason: refused.Rule})
 	default:
 		s.opts.Logger.ErrorContext(ctx, "client metadata document failed", "client_id", shortened(clientID), "error", err)
@@ -262,3 +264,11 @@ func (s *Store) told(ctx context.Context, clientID string, err error) error {
 
 // shortened is a client id for the log, which a stranger sent.
 func shortened(clientID string) string { return clientID[:min(len(clientID), maxID)] }
+
+// withCause appends what lay behind an outage or a refusal, if anything did.
+func withCause(cause error, about ...any) []any {
+	if cause != nil {
+		about = append(about, "error", cause)
+	}
+	return about
+}
