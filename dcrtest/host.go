@@ -138,7 +138,7 @@ var (
 
 	// errUnclear says that what is right did not work either, so that a refusal
 	// of what is wrong says nothing.
-	errUnclear = errors.New("this case needs it, and cannot be judged")
+	errUnclear = errors.New("this case depends on it, so it cannot be judged")
 )
 
 // judge returns what is to be said of the server, or why there is nothing.

@@ -11,14 +11,14 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-const authenticate = "authenticate by clientauth.Authenticator"
+const authenticate = "authenticate clients with clientauth.Authenticator"
 
 var authenticationCases = []hostCase{
-	{"StrongerMethod", "a client that registered keys is not to be had by a secret, or by its id (RFC 9700 §2.5)", authenticate, strongerMethod},
-	{"NoCredentials", "a client id is no secret, and a stolen code is enough then (RFC 6749 §3.2.1)", authenticate, noCredentials},
-	{"WrongSecret", "a secret that is not compared is none, and clients that lost theirs wait for invalid_client (RFC 6749 §5.2)", authenticate, wrongSecret},
-	{"ExpiredSecret", "client_secret_expires_at has told the client and everybody who kept the secret that it is over", authenticate + ", or ask Client.VerifySecret", expiredSecret},
-	{"FormEncodedBasic", "clients form-encode both halves (RFC 6749 §2.3.1), and http.Request.BasicAuth does not decode them", "read them by dcr.BasicCredentials", formEncodedBasic},
+	{"StrongerMethod", "a client that registered keys must not be accepted with a secret, or with its id alone (RFC 9700 §2.5)", authenticate, strongerMethod},
+	{"NoCredentials", "a client id is public, so a stolen code would be enough (RFC 6749 §3.2.1)", authenticate, noCredentials},
+	{"WrongSecret", "a wrong secret must be rejected, and a client that lost its secret finds out by invalid_client (RFC 6749 §5.2)", authenticate, wrongSecret},
+	{"ExpiredSecret", "client_secret_expires_at said that the secret would stop working", authenticate + ", or check the secret with Client.VerifySecret", expiredSecret},
+	{"FormEncodedBasic", "clients form-encode both the id and the secret (RFC 6749 §2.3.1), and http.Request.BasicAuth does not decode them", "read them with dcr.BasicCredentials", formEncodedBasic},
 }
 
 func strongerMethod(d *driver) error {
@@ -36,13 +36,13 @@ func strongerMethod(d *driver) error {
 			by   credentials
 			what string
 		}{
-			{byBasic(p.ID, secret), "by a secret in the header"}, {byPost(p.ID, secret), "by a secret in the form"}, {byBasic(p.ID, ""), "by its id in the header"}, {byID(p.ID), "by its id"},
+			{byBasic(p.ID, secret), "with a secret in the header"}, {byPost(p.ID, secret), "with a secret in the form"}, {byBasic(p.ID, ""), "with its id in the header"}, {byID(p.ID), "with its id alone"},
 		} {
 			bought, err := d.ticket(p, nil)
 			if err != nil {
 				return err
 			}
-			if err := d.refusedBy(attempt.by, bought.form(), "let in %s %s", p.what, attempt.what); err != nil {
+			if err := d.refusedBy(attempt.by, bought.form(), "accepted %s %s", p.what, attempt.what); err != nil {
 				return err
 			}
 		}
@@ -93,7 +93,7 @@ func noCredentials(d *driver) error {
 		if err != nil {
 			return err
 		}
-		if err := d.refusedBy(by, bought.form(), "let in %s by %s", p.what, what); err != nil {
+		if err := d.refusedBy(by, bought.form(), "accepted %s with %s", p.what, what); err != nil {
 			return err
 		}
 	}
@@ -140,7 +140,7 @@ func expiredSecret(d *driver) error {
 	if err != nil {
 		return err
 	}
-	return d.refused(p, bought.form(), "let in %s by a secret that has expired", p.what)
+	return d.refused(p, bought.form(), "accepted %s with a secret that has expired", p.what)
 }
 
 func formEncodedBasic(d *driver) error {
@@ -161,19 +161,19 @@ func formEncodedBasic(d *driver) error {
 	}
 	got, err := d.call(d.document.Token, byBasic(p.ID, secret), bought.form())
 	if err == nil && !got.issued() {
-		return fmt.Errorf("the token endpoint answered %s to a client whose id and secret have signs that are form-encoded", got)
+		return fmt.Errorf("the token endpoint answered %s to a client whose id and secret have characters that must be form-encoded", got)
 	}
 	return err
 }
 
 var assertionCases = []hostCase{
-	{"AssertionAlgorithm", "clients need not register token_endpoint_auth_signing_alg (OpenID Connect Dynamic Client Registration 1.0 §2), and cannot get in", authenticate + " with its Algorithms", assertionAlgorithm},
-	{"AssertionTwice", "who reads an assertion in a log uses it again (RFC 7523 §3)", authenticate + ", which remembers assertions in the store", assertionTwice},
-	{"AssertionAudience", "an assertion for another server, which may be an attacker's, opens this one (RFC 7523 §3)", authenticate + " with its Audience", assertionAudience},
-	{"AssertionExpired", "an assertion that has ended is in logs by then (RFC 7523 §3)", authenticate, assertionExpired},
-	{"AssertionSignature", "anybody can write an assertion that nobody verifies", authenticate, assertionSignature},
-	{"AssertionIssuer", "iss and sub must both be the client (RFC 7523 §3)", authenticate, assertionIssuer},
-	{"GuardedFetch", "a stranger who registers has the server send requests within its own network", "fetch nothing that a client names but through dcr.GuardedClient, as dcr.ClientKeys does", guardedFetch},
+	{"AssertionAlgorithm", "a client need not register token_endpoint_auth_signing_alg (OpenID Connect Dynamic Client Registration 1.0 §2)", authenticate + ", and set its Algorithms", assertionAlgorithm},
+	{"AssertionTwice", "someone who finds an assertion in a log can use it again (RFC 7523 §3)", authenticate + ", which records used assertions in the store", assertionTwice},
+	{"AssertionAudience", "an assertion that a client sent to another server, perhaps an attacker's, works here too (RFC 7523 §3)", authenticate + ", and set its Audience", assertionAudience},
+	{"AssertionExpired", "expired assertions can be found in logs (RFC 7523 §3)", authenticate, assertionExpired},
+	{"AssertionSignature", "anybody can write an assertion whose signature is not verified", authenticate, assertionSignature},
+	{"AssertionIssuer", "iss and sub must both be the client id (RFC 7523 §3)", authenticate, assertionIssuer},
+	{"GuardedFetch", "anyone who registers a client can make the server send requests inside its own network", "fetch URLs that a client names only with dcr.GuardedClient, as dcr.ClientKeys does", guardedFetch},
 }
 
 func assertionAlgorithm(d *driver) error {
@@ -194,7 +194,7 @@ func assertionAlgorithm(d *driver) error {
 	}
 	got, err := d.call(d.document.Token, by, bought.form())
 	if err == nil && !got.issued() {
-		return fmt.Errorf("the token endpoint answered %s to an assertion by %s of a client that registered no algorithm", got, p.key.alg)
+		return fmt.Errorf("the token endpoint answered %s to an %s assertion from a client that registered no algorithm", got, p.key.alg)
 	}
 	return err
 }
@@ -209,7 +209,7 @@ func (d *driver) asserts(p *party, did string, make func() (string, error)) erro
 	if err != nil {
 		return err
 	}
-	return d.refusedBy(byAssertion(p.ID, assertion), bought.form(), "took an assertion %s", did)
+	return d.refusedBy(byAssertion(p.ID, assertion), bought.form(), "accepted an assertion %s", did)
 }
 
 func assertionTwice(d *driver) error {
@@ -226,7 +226,7 @@ func assertionTwice(d *driver) error {
 		return err
 	}
 	if got, err := d.call(d.document.Token, byAssertion(p.ID, once), bought.form()); err != nil || !got.issued() {
-		return fmt.Errorf("the token endpoint did not take an assertion: %s: %w", got, errUnclear)
+		return fmt.Errorf("the token endpoint did not accept an assertion: %s: %w", got, errUnclear)
 	}
 	return d.asserts(p, "a second time", func() (string, error) { return once, nil })
 }
@@ -246,7 +246,7 @@ func assertionExpired(d *driver) error {
 	if err != nil {
 		return err
 	}
-	return d.asserts(p, "that ended an hour ago", func() (string, error) { return p.key.assertion(p.ID, d.audience, -time.Hour) })
+	return d.asserts(p, "that expired an hour ago", func() (string, error) { return p.key.assertion(p.ID, d.audience, -time.Hour) })
 }
 
 func assertionSignature(d *driver) error {
@@ -315,7 +315,7 @@ func guardedFetch(d *driver) error {
 	if err := d.change(p, func(client *dcr.Client) { client.JWKS, client.JWKSURI = nil, within }); err != nil {
 		return err
 	}
-	err = d.refused(p, bought.form(), "let in a client without keys")
+	err = d.refused(p, bought.form(), "accepted a client without keys")
 	if dialled.Load() {
 		return fmt.Errorf("the server fetched the jwks_uri of a client from 127.0.0.1")
 	}

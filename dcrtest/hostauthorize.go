@@ -12,15 +12,15 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-const askClient = "ask Client.CheckAuthorization, which registration and authorization agree by"
+const askClient = "call Client.CheckAuthorization, which applies the same rules as registration"
 
 var redirectCases = []hostCase{
-	{"LoopbackPort", "a native application listens on a port that the system gave it (RFC 8252 §7.3), and cannot get in", askClient, loopbackPort},
-	{"LoopbackLookalike", "what listens there need not be the application, and gets its code", askClient, loopbackLookalike},
-	{"LoopbackWeb", "the port is free for native applications only: on a server with many users, other ports are other people's", askClient, loopbackWeb},
-	{"WebLookalike", "redirect URIs are compared exactly (RFC 9700 §2.1), or codes go astray", askClient, webLookalike},
-	{"ResponseMode", "clients may say what is the default anyway, and cannot get in", askClient, responseMode},
-	{"UnvalidatedRedirect", "the server is an open redirector, and phishing begins at its address (RFC 9700 §4.11)", "send an AuthorizationError nowhere but to its RedirectURI", unvalidatedRedirect},
+	{"LoopbackPort", "a native application listens on whatever port the operating system assigns (RFC 8252 §7.3), so it cannot sign in", askClient, loopbackPort},
+	{"LoopbackLookalike", "another program may listen at that address and receive the code", askClient, loopbackLookalike},
+	{"LoopbackWeb", "only native applications may use any port: on a machine with many users, another port may belong to somebody else", askClient, loopbackWeb},
+	{"WebLookalike", "unless redirect URIs are compared exactly (RFC 9700 §2.1), codes go to the wrong place", askClient, webLookalike},
+	{"ResponseMode", "a client that sends the default response_mode cannot sign in", askClient, responseMode},
+	{"UnvalidatedRedirect", "an open redirector lets a phishing link start with the address of the server (RFC 9700 §4.11)", "send an AuthorizationError only to its RedirectURI", unvalidatedRedirect},
 }
 
 // loopbackAtPort is where nobody listens.
@@ -96,7 +96,7 @@ func responseMode(d *driver) error {
 			return err
 		}
 		if landed.code == "" {
-			return fmt.Errorf("the server answered %s to %s that says response_mode=query", landed, p.what)
+			return fmt.Errorf("the server answered %s to %s that sent response_mode=query", landed, p.what)
 		}
 	}
 	return nil
@@ -152,21 +152,21 @@ func unvalidatedRedirect(d *driver) error {
 				return err
 			}
 			if landed.to == evil {
-				return fmt.Errorf("the server answered a request with %s by %s, where nobody's redirect URI is", what, landed)
+				return fmt.Errorf("the server answered a request with %s with %s, which no client registered as a redirect URI", what, landed)
 			}
 		}
 	}
 	return nil
 }
 
-const verifyCode = "ask Client.CheckAuthorization, keep the challenge with the code, and ask Client.VerifyCodeVerifier"
+const verifyCode = "call Client.CheckAuthorization, store the challenge with the code, and call Client.VerifyCodeVerifier"
 
 var challengeCases = []hostCase{
-	{"NoChallenge", "who steals a code can redeem it, and codes are stolen from loopback and private-use redirects (RFC 9700 §2.1.1)", verifyCode, noChallenge},
-	{"NoVerifier", "a challenge that is not verified protects nobody (RFC 7636 §4.6)", verifyCode, noVerifier},
-	{"WrongVerifier", "a challenge that is not verified protects nobody (RFC 7636 §4.6)", verifyCode, wrongVerifier},
-	{"PlainChallenge", "the verifier stands in the authorization request, which is what leaks (RFC 9700 §2.1.1)", verifyCode, plainChallenge},
-	{"PKCEDowngrade", "an attacker who takes the challenge out of a request makes the client redeem a foreign code (RFC 9700 §4.8.2)", verifyCode, pkceDowngrade},
+	{"NoChallenge", "someone who steals a code can redeem it, and codes are stolen from loopback and private-use redirects (RFC 9700 §2.1.1)", verifyCode, noChallenge},
+	{"NoVerifier", "a challenge protects a code only if the verifier is checked (RFC 7636 §4.6)", verifyCode, noVerifier},
+	{"WrongVerifier", "a challenge protects a code only if the verifier is checked (RFC 7636 §4.6)", verifyCode, wrongVerifier},
+	{"PlainChallenge", "a plain challenge is the verifier itself, and authorization requests leak (RFC 9700 §2.1.1)", verifyCode, plainChallenge},
+	{"PKCEDowngrade", "an attacker who removes the challenge from a request can make the client redeem somebody else's code (RFC 9700 §4.8.2)", verifyCode, pkceDowngrade},
 }
 
 // misredeems reports a code that was redeemed where it must not.
@@ -220,12 +220,12 @@ func noVerifier(d *driver) error {
 }
 
 func wrongVerifier(d *driver) error {
-	return d.eachMisredeems("by a wrong verifier", func(_, form url.Values) { form.Set("code_verifier", strings.Repeat("wrong-", 8)) })
+	return d.eachMisredeems("with a wrong verifier", func(_, form url.Values) { form.Set("code_verifier", strings.Repeat("wrong-", 8)) })
 }
 
 func plainChallenge(d *driver) error {
 	for _, method := range []string{"plain", ""} {
-		err := d.eachMisredeems(fmt.Sprintf("by a plain challenge (code_challenge_method %q)", method), func(query, form url.Values) {
+		err := d.eachMisredeems(fmt.Sprintf("with a plain challenge (code_challenge_method %q)", method), func(query, form url.Values) {
 			query.Set("code_challenge", form.Get("code_verifier"))
 			query.Set("code_challenge_method", method)
 			if method == "" {
@@ -250,13 +250,13 @@ func pkceDowngrade(d *driver) error {
 	query, ticket := d.request(p)
 	query.Del("code_challenge")
 	query.Del("code_challenge_method")
-	return d.misredeems(p, query, ticket.form(), "that had no challenge by a verifier")
+	return d.misredeems(p, query, ticket.form(), "that had no challenge, with a verifier")
 }
 
 var codeCases = []hostCase{
-	{"CodeTwice", "a code is good once, or a log and a browser history are full of them (RFC 6749 §4.1.2)", "take the code out of where it is kept before it is redeemed, in one step", codeTwice},
-	{"CodeOtherClient", "a code that another client can redeem is worth stealing (RFC 6749 §4.1.3)", "compare the code's client with Authentication.Client of clientauth", codeOtherClient},
-	{"CodeOtherRedirect", "where there is no challenge, the redirect URI alone shows that a code was not stolen (RFC 6749 §4.1.3)", "keep Authorization.RedirectURI with the code, and compare", codeOtherRedirect},
+	{"CodeTwice", "a code must work only once, because logs and browser histories contain used codes (RFC 6749 §4.1.2)", "remove the code from storage in one atomic step before you redeem it", codeTwice},
+	{"CodeOtherClient", "another client can redeem a stolen code (RFC 6749 §4.1.3)", "compare the client that the code was issued to with Authentication.Client of clientauth", codeOtherClient},
+	{"CodeOtherRedirect", "without a challenge, only the redirect URI shows that a code was not stolen (RFC 6749 §4.1.3)", "store Authorization.RedirectURI with the code, and compare it with redirect_uri", codeOtherRedirect},
 }
 
 func codeTwice(d *driver) error {

@@ -230,7 +230,7 @@ func (t ticket) form() url.Values {
 	return form
 }
 
-// request is a right authorization request of the client, and what will redeem
+// request is a valid authorization request of the client, and what will redeem
 // its code.
 func (d *driver) request(p *party) (url.Values, ticket) {
 	verifier := rand.Text() + rand.Text()
@@ -257,7 +257,7 @@ func (d *driver) ticket(p *party, change func(query url.Values)) (ticket, error)
 		return bought, err
 	}
 	if bought.code = landed.code; bought.code == "" {
-		return bought, fmt.Errorf("the server answered %s to a right authorization request of %s: %w", landed, p.what, errUnclear)
+		return bought, fmt.Errorf("the server answered %s to a valid authorization request of %s: %w", landed, p.what, errUnclear)
 	}
 	return bought, nil
 }
@@ -279,7 +279,7 @@ func (d *driver) right(p *party, form url.Values) (answer, error) {
 	}
 	got, err := d.call(d.document.Token, by, form)
 	if err == nil && !got.issued() {
-		err = fmt.Errorf("the token endpoint answered %s to a right request (%s) of %s: %w", got, form.Get("grant_type"), p.what, errUnclear)
+		err = fmt.Errorf("the token endpoint answered %s to a valid request (%s) of %s: %w", got, form.Get("grant_type"), p.what, errUnclear)
 	}
 	return got, err
 }

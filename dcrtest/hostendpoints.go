@@ -16,15 +16,15 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-const requireClient = "put clientauth.Authenticator.Require in front"
+const requireClient = "wrap the endpoint with clientauth.Authenticator.Require"
 
 var tokenInfoCases = []hostCase{
-	{"TokenLifetime", "an operator who shortens the lifetime of a client's tokens is not heard", "issue tokens for Client.AccessTokenLifetime", tokenLifetime},
-	{"TokenType", "a JWT that does not say what it is can be taken for another, such as an ID Token (RFC 9068 §2.1)", "write typ at+jwt into the header", tokenType},
-	{"IntrospectionAnonymous", "strangers try tokens until one is good, and read whose it is (RFC 7662 §4)", requireClient, introspectionAnonymous},
-	{"IntrospectionEnded", "a resource server that asks is told that the token of a client which is no more is good", "find the token's client and ask Client.CheckUsable", introspectionEnded},
-	{"RevocationAnonymous", "who saw a token ends the session of a client that has a secret (RFC 7009 §2.1)", requireClient, revocationAnonymous},
-	{"RevocationOtherClient", "clients end each other's sessions (RFC 7009 §2.1)", "compare the token's client with Authentication.Client of clientauth", revocationOtherClient},
+	{"TokenLifetime", "the server ignores the token lifetime that an operator set for the client", "take the lifetime of each token from Client.AccessTokenLifetime", tokenLifetime},
+	{"TokenType", "a JWT that does not state its type can be mistaken for another kind, such as an ID Token (RFC 9068 §2.1)", "set typ in the header to at+jwt", tokenType},
+	{"IntrospectionAnonymous", "a stranger can try tokens until one is valid, and read who it belongs to (RFC 7662 §4)", requireClient, introspectionAnonymous},
+	{"IntrospectionEnded", "resource servers go on accepting tokens of a client that was deleted or disabled", "look up the client that the token was issued to, and call Client.CheckUsable", introspectionEnded},
+	{"RevocationAnonymous", "someone who has seen a token can end the session of a client that has a secret (RFC 7009 §2.1)", requireClient, revocationAnonymous},
+	{"RevocationOtherClient", "one client can end the sessions of another (RFC 7009 §2.1)", "compare the client that the token was issued to with Authentication.Client of clientauth", revocationOtherClient},
 }
 
 func tokenLifetime(d *driver) error {
@@ -135,7 +135,7 @@ func introspectionEnded(d *driver) error {
 			return err
 		}
 		if !active {
-			return fmt.Errorf("%w: it tells one confidential client nothing about the tokens of another", errNotOffered)
+			return fmt.Errorf("%w: it tells a confidential client nothing about the tokens of another", errNotOffered)
 		}
 		if err := end(p); err != nil {
 			return err
@@ -144,7 +144,7 @@ func introspectionEnded(d *driver) error {
 			return err
 		}
 		if active {
-			return fmt.Errorf("the introspection endpoint says that a token is active whose client is %s", how)
+			return fmt.Errorf("the introspection endpoint says that a token of a %s client is active", how)
 		}
 	}
 	return nil
@@ -206,28 +206,28 @@ func (d *driver) survives(attempts func(p *party) (map[string]credentials, error
 	return nil
 }
 
-const serveDocument = "serve Handler.ServeDiscovery"
+const serveDocument = "serve the document with Handler.ServeDiscovery"
 
 var discoveryCases = []hostCase{
-	{"DiscoveryIssuer", "clients refuse a document of another issuer (RFC 8414 §3.3)", serveDocument, discoveryIssuer},
-	{"DiscoveryPath", "clients that know OAuth alone look nowhere else (RFC 8414 §3)", serveDocument, discoveryPath},
-	{"DiscoveryPKCE", "clients refuse a server that does not say code_challenge_methods_supported, and plain invites what must be refused (RFC 9700 §2.1.1)", serveDocument, discoveryPKCE},
-	{"DiscoveryMethods", "clients take a server that says nothing to know client_secret_basic alone (RFC 8414 §2)", serveDocument, discoveryMethods},
-	{"DiscoveryRegistration", "clients cannot register where they do not find registration_endpoint", serveDocument, discoveryRegistration},
-	{"CORS", "clients that are web pages, such as the MCP Inspector, cannot read the answers", "wrap the endpoints by CORS.Wrap, set Options.CORS, and " + serveDocument, corsMissing},
-	{"CORSCredentials", "any page that a person opens acts with the person's cookies", "wrap the endpoints by CORS.Wrap, which lets no cookies through", corsCredentials},
+	{"DiscoveryIssuer", "clients reject a document that names a different issuer (RFC 8414 §3.3)", serveDocument, discoveryIssuer},
+	{"DiscoveryPath", "clients that implement only OAuth look for the document at /.well-known/oauth-authorization-server (RFC 8414 §3)", serveDocument, discoveryPath},
+	{"DiscoveryPKCE", "clients reject a server without code_challenge_methods_supported, and plain challenges must be refused (RFC 9700 §2.1.1)", serveDocument, discoveryPKCE},
+	{"DiscoveryMethods", "clients assume that a server that lists no methods supports only client_secret_basic (RFC 8414 §2)", serveDocument, discoveryMethods},
+	{"DiscoveryRegistration", "clients cannot register at a server without a registration_endpoint", serveDocument, discoveryRegistration},
+	{"CORS", "clients that run in a web page, such as the MCP Inspector, cannot read the answers", "wrap the endpoints with CORS.Wrap, set Options.CORS, and " + serveDocument, corsMissing},
+	{"CORSCredentials", "any web page that a person opens can act with that person's cookies", "wrap the endpoints with CORS.Wrap, which never allows credentials", corsCredentials},
 }
 
 func discoveryIssuer(d *driver) error {
 	if d.document.Issuer != d.issuer {
-		return fmt.Errorf("the document says the issuer %q, and the server is %s", d.document.Issuer, d.issuer)
+		return fmt.Errorf("the document names the issuer %q, but the server is %s", d.document.Issuer, d.issuer)
 	}
 	return nil
 }
 
 func discoveryPath(d *driver) error {
 	if !strings.Contains(d.at, oauthDocument) {
-		return fmt.Errorf("the document is at %s, and none at %s", d.at, oauthDocument)
+		return fmt.Errorf("the document is at %s, but not at %s", d.at, oauthDocument)
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func discoveryPath(d *driver) error {
 func discoveryPKCE(d *driver) error {
 	methods := d.document.ChallengeMethods
 	if !slices.Contains(methods, "S256") || slices.Contains(methods, "plain") {
-		return fmt.Errorf("code_challenge_methods_supported is %q, not S256 alone", methods)
+		return fmt.Errorf("code_challenge_methods_supported is %q, not just S256", methods)
 	}
 	return nil
 }
@@ -287,7 +287,7 @@ func corsMissing(d *driver) error {
 			allowed = allowed || allows
 		}
 		if !allowed {
-			return fmt.Errorf("%s lets no page read its answers", endpoint[0])
+			return fmt.Errorf("%s does not let web pages read its answers", endpoint[0])
 		}
 	}
 	return nil

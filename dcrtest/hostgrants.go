@@ -10,12 +10,12 @@ import (
 )
 
 var grantCases = []hostCase{
-	{"ClientCredentials", "a client that people sign in to becomes a service that needs nobody (RFC 6749 §4.4)", "ask Client.HasGrant for each grant type", clientCredentials},
-	{"JWTBearer", "a stranger who signs a JWT gets a token, with the scope that it asks for (RFC 7523 §3.1)", "ask Client.HasGrant for each grant type, and switch off those that nobody may use", jwtBearerStranger},
-	{"RefreshOtherClient", "a refresh token that another client can use is worth stealing (RFC 6749 §6)", "compare the token's client with Authentication.Client of clientauth", refreshOtherClient},
-	{"RefreshWrongSecret", "the refresh grant authenticates nobody (RFC 6749 §6)", "begin every grant by clientauth.Authenticator.AuthenticateRefresh", refreshWrongSecret},
-	{"RefreshNoSecret", "the refresh grant authenticates nobody (RFC 6749 §6)", "begin every grant by clientauth.Authenticator.AuthenticateRefresh", refreshNoSecret},
-	{"RefreshWithdrawn", "who took refresh tokens from a client expects that it has none", "ask Client.HasGrant(\"refresh_token\") at each refresh", refreshWithdrawn},
+	{"ClientCredentials", "a client that was registered for people to sign in to gets tokens without anybody signed in (RFC 6749 §4.4)", "check Client.HasGrant for each grant type", clientCredentials},
+	{"JWTBearer", "anyone who signs a JWT gets a token with any scope they ask for (RFC 7523 §3.1)", "check Client.HasGrant for each grant type, and disable grant types that no client may use", jwtBearerStranger},
+	{"RefreshOtherClient", "another client can use a stolen refresh token (RFC 6749 §6)", "compare the client that the token was issued to with Authentication.Client of clientauth", refreshOtherClient},
+	{"RefreshWrongSecret", "the refresh grant does not authenticate the client (RFC 6749 §6)", "start every grant with clientauth.Authenticator.AuthenticateRefresh", refreshWrongSecret},
+	{"RefreshNoSecret", "the refresh grant does not authenticate the client (RFC 6749 §6)", "start every grant with clientauth.Authenticator.AuthenticateRefresh", refreshNoSecret},
+	{"RefreshWithdrawn", "an operator who removes refresh_token from a client expects its refresh tokens to stop working", "check Client.HasGrant(\"refresh_token\") at each refresh", refreshWithdrawn},
 }
 
 func clientCredentials(d *driver) error {

@@ -16,10 +16,10 @@ import (
 )
 
 var scopeCases = []hostCase{
-	{"ScopeAtAuthorize", "the scope of a client is its ceiling, whatever a person consents to", "grant Authorization.Scopes of Client.CheckAuthorization, and say so in the token response (RFC 6749 §3.3)", scopeAtAuthorize},
-	{"ScopeWildcard", "a scope is a word and no pattern (RFC 6749 §3.3), and who may choose its scope may have any", "grant Authorization.Scopes of Client.CheckAuthorization", scopeWildcard},
-	{"ScopeAtRefresh", "a refresh must not give more than was granted (RFC 6749 §6)", "pass what is asked for at a refresh through what was granted and Client.GrantScopes", scopeAtRefresh},
-	{"ScopeNarrowed", "a scope that was taken from the client lives on in its refresh tokens", "pass what was granted through Client.GrantScopes at each refresh, and say so in the token response", scopeNarrowed},
+	{"ScopeAtAuthorize", "a client must not get more than its registered scope, whatever the person consents to", "grant Authorization.Scopes, which Client.CheckAuthorization returns, and return the granted scope in the token response (RFC 6749 §3.3)", scopeAtAuthorize},
+	{"ScopeWildcard", "scopes are plain strings, not patterns (RFC 6749 §3.3), and a client that may choose its own scope could register a pattern that matches all", "grant Authorization.Scopes, which Client.CheckAuthorization returns", scopeWildcard},
+	{"ScopeAtRefresh", "a refresh must not give more than was granted (RFC 6749 §6)", "limit the requested scope to the scope granted before, and pass it through Client.GrantScopes", scopeAtRefresh},
+	{"ScopeNarrowed", "a scope that was removed from the client is still granted through its refresh tokens", "pass the granted scope through Client.GrantScopes at each refresh, and return the result in the token response", scopeNarrowed},
 }
 
 // standardScopes are those of OpenID Connect Core 1.0 §5.4 and §11, which some
@@ -98,7 +98,7 @@ func scopeWildcard(d *driver) error {
 	if err := d.grants(p, own, []string{beyond}); errors.Is(err, errUnclear) {
 		return err
 	} else if err != nil {
-		return fmt.Errorf("%w: it needs no pattern to grant what a client does not have, as ScopeAtAuthorize says", errNotOffered)
+		return fmt.Errorf("%w: it grants a scope that the client does not have even without a pattern, as ScopeAtAuthorize says", errNotOffered)
 	}
 	patterns := []string{"*", "**"}
 	if i := strings.LastIndexAny(beyond, ".:/"); i >= 0 {
@@ -164,19 +164,19 @@ func scopeNarrowed(d *driver) error {
 			return err
 		}
 		if has := got.exceeds([]string{lost}); has != nil {
-			return fmt.Errorf("the server granted %s at a refresh to %s, which has lost it", lost, p.what)
+			return fmt.Errorf("the server granted %s at a refresh to %s, from which it was removed", lost, p.what)
 		}
 	}
 	return nil
 }
 
-const askUsable = "ask Client.CheckUsable of a client that is read at each request; clientauth and Client.CheckAuthorization do"
+const askUsable = "read the client from the store at each request, and call Client.CheckUsable; clientauth and Client.CheckAuthorization call it for you"
 
 var statusCases = []hostCase{
-	{"ClientDeleted", "a client that is gone gets nothing more, and is told so by invalid_client", "read the client at each request; clientauth does", clientDeleted},
-	{"ClientDisabled", "a client that was switched off for what it did goes on doing it", askUsable, clientDisabled},
-	{"ClientPending", "a client acts that nobody approved", askUsable, clientPending},
-	{"ClientExpired", "a client acts whose time is over", askUsable, clientExpired},
+	{"ClientDeleted", "a deleted client must get nothing more, and must be told invalid_client", "read the client from the store at each request, as clientauth does", clientDeleted},
+	{"ClientDisabled", "a client that was disabled for misuse can continue", askUsable, clientDisabled},
+	{"ClientPending", "a client works before anybody has approved it", askUsable, clientPending},
+	{"ClientExpired", "a client works after it has expired", askUsable, clientExpired},
 }
 
 func clientDeleted(d *driver) error {
@@ -248,12 +248,12 @@ func (d *driver) ended(how string, end func(p *party) error) error {
 	return nil
 }
 
-const outage = "an outage is not to look as if the client were gone: clients then throw their registration away"
+const outage = "an outage must not look as if the client were deleted, because clients then discard their registration"
 
 var outageCases = []hostCase{
-	{"OutageAtAuthorize", outage, "show a page of status 503 for any error of the store but ErrClientNotFound", outageAtAuthorize},
-	{"OutageAtCode", outage, "answer by clientauth.WriteError, which says 503 and Retry-After", outageAtCode},
-	{"OutageAtRefresh", outage, "answer by clientauth.WriteError, which says 503 and Retry-After, before the refresh token is used up", outageAtRefresh},
+	{"OutageAtAuthorize", outage, "show an error page with status 503 for every store error except ErrClientNotFound", outageAtAuthorize},
+	{"OutageAtCode", outage, "answer with clientauth.WriteError, which sends 503 and Retry-After", outageAtCode},
+	{"OutageAtRefresh", outage, "answer with clientauth.WriteError, which sends 503 and Retry-After, before the refresh token is used up", outageAtRefresh},
 }
 
 func outageAtAuthorize(d *driver) error {

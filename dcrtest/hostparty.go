@@ -170,7 +170,7 @@ func (d *driver) settleAudience(p *party) error {
 			}
 		}
 	}
-	return fmt.Errorf("the token endpoint lets no assertion in, of the issuer as audience or its own URL: %w", errUnclear)
+	return fmt.Errorf("the token endpoint accepts no assertion, whether aud is the issuer or its own URL: %w", errUnclear)
 }
 
 // policy is what the clients are registered under: that of an OpenID provider
