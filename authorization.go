@@ -2,7 +2,7 @@ package dcr
 
 // RFC 6749 §4.1, OAuth 2.0 Multiple Response Type Encoding Practices, RFC 7636,
 // RFC 8707, RFC 9101 and RFC 9126: what the authorization and token endpoints ask
-// of a registered client.
+// about a registered client.
 
 import (
 	"crypto/subtle"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// AuthorizationRequest is what an authorization request asks for, as the host
-// read it from the query, a pushed request or a request object.
+// AuthorizationRequest has the parameters of an authorization request, as the
+// host read them from the query, a pushed request or a request object.
 type AuthorizationRequest struct {
 	RedirectURI         string   // "" if it was left out
 	ResponseType        string   // its words in any order
@@ -22,15 +22,15 @@ type AuthorizationRequest struct {
 	Resources           []string // RFC 8707; nil if none were asked for
 	CodeChallenge       string   // RFC 7636; "" if there is none
 	CodeChallengeMethod string   // "" is plain, as RFC 7636 §4.3 has it, and refused
-	Pushed              bool     // it was pushed (RFC 9126) by the client, which authenticated
+	Pushed              bool     // the client pushed it (RFC 9126), and authenticated
 	RequestObjectAlg    string   // the verified algorithm of its request object (RFC 9101); "" if it has none
 }
 
 // Authorization is what may be granted.
 type Authorization struct {
-	RedirectURI  string   // where to answer: the one requested, or the only one registered
-	ResponseMode string   // the one requested, or the default of the response type
-	Scopes       []string // of those requested, the client's
+	RedirectURI  string   // where to send the answer: the URI requested, or the only one registered
+	ResponseMode string   // the mode requested, or the default of the response type
+	Scopes       []string // those requested that the client has
 	Resources    []string // those requested or, if none were, the client's own; empty: those of the server
 }
 
@@ -40,7 +40,7 @@ type AuthorizationError struct {
 	Description string // shown as error_description: printable ASCII
 	Rule        string // a stable id of the rule that refused, for logs
 	RedirectURI string // where to send the refusal; "" if it must be shown on a page of the server's own
-	Err         error  // what lies behind, such as ErrClientPending: for logs, never shown
+	Err         error  // the cause, such as ErrClientPending: for logs, never shown
 }
 
 // Error returns the code and the description.
@@ -52,8 +52,8 @@ func (e *AuthorizationError) Is(target error) bool { return target == error(e.Co
 // Unwrap returns Err.
 func (e *AuthorizationError) Unwrap() error { return e.Err }
 
-// refuseAuthorization makes the refusal of a rule. Where it may be sent,
-// CheckAuthorization alone says.
+// refuseAuthorization makes the refusal of a rule. CheckAuthorization sets its
+// RedirectURI.
 func refuseAuthorization(code Code, rule, sentence string) *AuthorizationError {
 	return &AuthorizationError{Code: code, Rule: "authorization." + rule, Description: sentence}
 }
@@ -64,12 +64,13 @@ func refuseAuthorization(code Code, rule, sentence string) *AuthorizationError {
 // [*AuthorizationError], whose RedirectURI is set only once the redirect URI is
 // known to be the client's.
 //
-// Scopes beyond the client's are left out; if none of those asked for is left,
-// the request is refused with InvalidScope. A resource beyond the client's is
-// refused with InvalidTarget. What the server supports is for the host to judge.
+// Scopes that the client does not have are left out; if none of those requested
+// is left, the request is refused with InvalidScope. A resource that the client
+// does not have is refused with InvalidTarget. The host must judge what the
+// server supports.
 //
-// A host that takes pushed requests asks at both endpoints, each time with
-// Pushed set.
+// A host that accepts pushed requests calls it at both endpoints, with Pushed
+// set each time.
 func (c *Client) CheckAuthorization(request AuthorizationRequest, now time.Time) (*Authorization, error) {
 	if err := c.CheckUsable(now); err != nil {
 		refused := refuseAuthorization(UnauthorizedClient, "status", "this client may not be used at the moment")
@@ -92,8 +93,8 @@ func (c *Client) CheckAuthorization(request AuthorizationRequest, now time.Time)
 	return granted, nil
 }
 
-// settleRedirectURI returns where to answer. RFC 6749 §3.1.2.3 lets a request
-// leave it out, OpenID Connect Core 1.0 §3.1.2.1 does not.
+// settleRedirectURI returns where to send the answer. RFC 6749 §3.1.2.3 lets a
+// request leave redirect_uri out, OpenID Connect Core 1.0 §3.1.2.1 does not.
 func (c *Client) settleRedirectURI(request *AuthorizationRequest) (string, *AuthorizationError) {
 	redirectURI := request.RedirectURI
 	switch {
@@ -123,7 +124,8 @@ func (c *Client) mayPush(request *AuthorizationRequest) bool {
 	return err == nil
 }
 
-// hasPortZero reports whether a URI has the port 0, on which nobody listens.
+// hasPortZero reports whether a URI has the port 0, on which no program can
+// listen.
 func hasPortZero(text string) bool {
 	parsed, err := url.Parse(text)
 	return err == nil && parsed.Port() != "" && strings.Trim(parsed.Port(), "0") == ""
@@ -133,8 +135,9 @@ func hasPortZero(text string) bool {
 // OAuth 2.0 Form Post Response Mode and JARM.
 var responseModes = []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"}
 
-// settleResponse judges response_type and response_mode. A client that
-// registered response_modes is held to them, by the default too.
+// settleResponse judges response_type and response_mode. If the client
+// registered response_modes, the mode must be one of them, even if it is the
+// default.
 func (c *Client) settleResponse(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
 	if request.ResponseType == "" {
 		return refuseAuthorization(InvalidRequest, "response_type.missing", "response_type must be sent")
@@ -162,8 +165,8 @@ func (c *Client) settleResponse(request *AuthorizationRequest, granted *Authoriz
 	return nil
 }
 
-// checkChallenge holds the request to PKCE by S256 (RFC 9700 §2.1.1). What is
-// not a code has no challenge.
+// checkChallenge requires PKCE with S256 (RFC 9700 §2.1.1) for a response type
+// with a code.
 func (c *Client) checkChallenge(request *AuthorizationRequest, _ *Authorization) *AuthorizationError {
 	switch {
 	case request.CodeChallenge == "" && request.CodeChallengeMethod != "":
@@ -178,8 +181,9 @@ func (c *Client) checkChallenge(request *AuthorizationRequest, _ *Authorization)
 
 func hasCode(responseType string) bool { return slices.Contains(strings.Fields(responseType), "code") }
 
-// checkTransport holds the request to the way that the client registered:
-// pushed (RFC 9126 §6), in a request object (RFC 9101 §10.5), by its algorithm.
+// checkTransport checks that the request came as the client registered: pushed
+// (RFC 9126 §6), in a request object (RFC 9101 §10.5), and signed by the
+// registered algorithm.
 func (c *Client) checkTransport(request *AuthorizationRequest, _ *Authorization) *AuthorizationError {
 	switch alg := request.RequestObjectAlg; {
 	case c.RequirePushedAuthorizationRequests && !request.Pushed:
@@ -194,8 +198,8 @@ func (c *Client) checkTransport(request *AuthorizationRequest, _ *Authorization)
 	return nil
 }
 
-// settleScopes leaves out what the client may not have. Without a code there is
-// no offline access (OpenID Connect Core 1.0 §11).
+// settleScopes leaves out the scopes that the client may not have. Without a
+// code there is no offline access (OpenID Connect Core 1.0 §11).
 func (c *Client) settleScopes(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
 	granted.Scopes = c.GrantScopes(request.Scopes)
 	if !hasCode(request.ResponseType) {
@@ -207,8 +211,8 @@ func (c *Client) settleScopes(request *AuthorizationRequest, granted *Authorizat
 	return nil
 }
 
-// settleResources refuses what is not the client's, where it has resources of
-// its own, and what is none (RFC 8707 §2).
+// settleResources refuses a resource that is not among the client's, if the
+// client has any, and one that is malformed (RFC 8707 §2).
 func (c *Client) settleResources(request *AuthorizationRequest, granted *Authorization) *AuthorizationError {
 	for _, resource := range request.Resources {
 		switch {
@@ -239,10 +243,10 @@ func (c *Client) HasResponseType(responseType string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(registered string) bool { return sameWords(registered, responseType) })
 }
 
-// GrantScopes returns the scopes of requested that the client's Scope has, in
-// their order and each once; offline_access only with [Client.HasGrant] of
-// refresh_token. A client without Scope gets none. It bounds every grant, a
-// refresh too.
+// GrantScopes returns the scopes of requested that are in the client's Scope,
+// in their order and each once; offline_access only if the client may have
+// refresh tokens ([Client.HasGrant]). A client without Scope gets none. Call it
+// for every grant, including a refresh.
 func (c *Client) GrantScopes(requested []string) []string {
 	granted := among(requested, strings.Fields(c.Scope))
 	if !c.HasGrant("refresh_token") {
@@ -255,13 +259,14 @@ func withoutOfflineAccess(scopes []string) []string {
 	return slices.DeleteFunc(scopes, func(scope string) bool { return scope == "offline_access" })
 }
 
-// NeedsConsent reports whether the person must be asked at now. remembered is
-// when they consented to these scopes, zero if they did not. If RequireConsent
-// is false, nobody is asked. Otherwise a public client with a loopback or
-// private-use redirect always asks, for another application can take its place
-// (RFC 8252 §8.6), and so does one whose metadata document lets it come without
-// credentials; any other client asks once, or again after ConsentLifetime,
-// or each time without AllowRememberConsent.
+// NeedsConsent reports whether the person must be asked for consent at now.
+// remembered is when they consented to these scopes, zero if they did not. If
+// RequireConsent is false, the person is never asked. Otherwise they are asked
+// each time for a public client with a loopback or private-use redirect, since
+// another application can pose as it (RFC 8252 §8.6); a client whose metadata
+// document lets it come without credentials counts as public. For any other
+// client they are asked once, and again after ConsentLifetime, or each time if
+// AllowRememberConsent is false.
 func (c *Client) NeedsConsent(remembered, now time.Time) bool {
 	if !c.RequireConsent {
 		return false
@@ -271,7 +276,8 @@ func (c *Client) NeedsConsent(remembered, now time.Time) bool {
 }
 
 // impersonable reports whether another application on the person's machine can
-// pose as the client. One of whose redirect URIs nothing is known may be.
+// pose as the client. A redirect URI that cannot be parsed counts as one on
+// that machine.
 func (c *Client) impersonable() bool {
 	return c.mayBePublic() && slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
 		parsed, err := ParseRedirectURI(redirect)
@@ -279,27 +285,29 @@ func (c *Client) impersonable() bool {
 	})
 }
 
-// mayBePublic reports whether the client may come without credentials: because
-// it is public, or because none is among the methods of its metadata document.
+// mayBePublic reports whether the client may come without credentials: it is
+// public, or its metadata document lists the method none.
 func (c *Client) mayBePublic() bool {
 	return c.Public() || c.Document != nil && slices.Contains(c.Document.AuthMethods, "none")
 }
 
 // MatchPostLogoutRedirectURI reports whether requested is registered, byte for
-// byte (OpenID Connect RP-Initiated Logout 1.0 §3). It is false for a client
-// that may not act now, by the clock of this machine.
+// byte (OpenID Connect RP-Initiated Logout 1.0 §3). It returns false for a
+// client that may not be used now ([Client.CheckUsable]), by the clock of this
+// machine.
 func (c *Client) MatchPostLogoutRedirectURI(requested string) bool {
 	return c.CheckUsable(time.Now()) == nil && slices.Contains(c.PostLogoutRedirectURIs, requested)
 }
 
-// VerifyCodeVerifier holds a token request to the challenge of its authorization
-// request (RFC 7636 §4.6): it returns nil or an [*Error] of InvalidGrant. A
-// verifier without a challenge is refused (RFC 9700 §4.8.2), and so is any
-// method but S256, and no challenge where RequirePKCE is set.
+// VerifyCodeVerifier checks the code_verifier of a token request against the
+// challenge and the method of its authorization request (RFC 7636 §4.6). It
+// returns nil or an [*Error] of InvalidGrant. It refuses a verifier without a
+// challenge (RFC 9700 §4.8.2), any method but S256 and, if RequirePKCE is set, a
+// request without a challenge.
 func (c *Client) VerifyCodeVerifier(challenge, method, verifier string) error {
 	switch {
 	case challenge == "" && verifier != "":
-		return refuse(InvalidGrant, "", "code_verifier.unexpected", "code_verifier must not be sent, for the authorization request had no code_challenge")
+		return refuse(InvalidGrant, "", "code_verifier.unexpected", "code_verifier must not be sent, since the authorization request had no code_challenge")
 	case challenge == "" && c.RequirePKCE:
 		return refuse(InvalidGrant, "", "code_verifier.unprotected", "the authorization request must have had a code_challenge (RFC 7636)")
 	case challenge == "":
@@ -311,21 +319,22 @@ func (c *Client) VerifyCodeVerifier(challenge, method, verifier string) error {
 	}
 	digest := digestOf(verifier)
 	if subtle.ConstantTimeCompare(digest[:], []byte(challenge)) != 1 {
-		return refuse(InvalidGrant, "", "code_verifier.mismatch", "code_verifier must be the one that code_challenge was made of")
+		return refuse(InvalidGrant, "", "code_verifier.mismatch", "code_verifier must be the one that code_challenge was made from")
 	}
 	return nil
 }
 
-// RefreshTokenEnd returns when a refresh token that is issued at now ends, zero
-// if never. first is when the first one of its grant was issued, zero if this
-// is the first. A sliding token ends SlidingRefreshTokenLifetime after now; no
-// token outlives AbsoluteRefreshTokenLifetime after first, unless that is zero.
+// RefreshTokenEnd returns when a refresh token that is issued at now expires,
+// zero if never. first is when the first refresh token of its grant was issued,
+// zero if this is the first. A sliding token expires
+// SlidingRefreshTokenLifetime after now. No token lives longer than
+// AbsoluteRefreshTokenLifetime after first, unless that is zero.
 func (c *Client) RefreshTokenEnd(first, now time.Time) time.Time {
 	if first.IsZero() {
 		first = now
 	}
 	var end time.Time
-	if c.AbsoluteRefreshTokenLifetime != 0 { // one below zero, of an imported client, has ended
+	if c.AbsoluteRefreshTokenLifetime != 0 { // a negative one, of an imported client, is over already
 		end = first.Add(c.AbsoluteRefreshTokenLifetime)
 	}
 	if c.RefreshTokenExpiration != RefreshTokenSliding {

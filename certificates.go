@@ -1,7 +1,8 @@
 package dcr
 
-// RFC 7515 §4.1.6 and RFC 5280, as UDAP has them: tokens whose signer is known by a
-// chain of certificates (x5c), and named by a URI in the first one.
+// RFC 7515 §4.1.6 and RFC 5280, as UDAP uses them: tokens whose signer is
+// identified by a chain of certificates (x5c), and named by a URI in the first of
+// them.
 
 import (
 	"cmp"
@@ -18,20 +19,20 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// Community is a trust community: who vouches for the names of its members.
+// Community is a trust community. It vouches for the names of its members.
 type Community struct {
-	Name          string              // its URI, under which a registration is kept: SoftwareStatement.Issuer
+	Name          string              // its URI, which becomes SoftwareStatement.Issuer
 	Anchors       []*x509.Certificate // where a chain must end
-	Intermediates []*x509.Certificate // that complete chains, besides those that come with a token
+	Intermediates []*x509.Certificate // certificates to complete chains with, in addition to those in a token
 }
 
-// ChainVerifier verifies tokens that bring the certificates of their signer. It
-// judges who signed: what a token claims is for the caller to judge. The same one
-// serves software statements, and client assertions at the token endpoint. Do not
-// copy or change it after the first use.
+// ChainVerifier verifies tokens that carry the certificates of their signer. It
+// judges only who signed; the caller must judge the claims. One ChainVerifier can
+// serve both software statements and, at the token endpoint, client assertions.
+// Do not copy or change it after the first use.
 type ChainVerifier struct {
-	// Communities are those whose members are trusted. A chain that ends at
-	// anchors of several is of the first. Required.
+	// Communities are the trusted communities. A chain that ends at anchors of
+	// several belongs to the first of them. Required.
 	Communities []Community
 
 	// Algorithms are the signature algorithms to accept; none and the symmetric
@@ -41,33 +42,33 @@ type ChainVerifier struct {
 	// MaxBytes bounds a token. If zero, 32 KiB: room for a chain of 4,096-bit keys.
 	MaxBytes int
 
-	// Check is asked about a chain that ends at an anchor, the signer's certificate
-	// first: whether one of them was revoked, say. An [*Error] refuses as it is;
-	// any other error, also that a source of revocations is out of reach, refuses
-	// with unapproved_software_statement and is logged. If nil, nobody is asked: the
-	// library fetches no revocation lists, which are at plain http addresses that
-	// a certificate names.
+	// Check is called with a chain that ends at an anchor, the signer's certificate
+	// first, to check, for example, that none was revoked. An [*Error] refuses as it
+	// is; any other error, even an outage of the source of revocations, is logged
+	// and refuses with unapproved_software_statement. If nil, nothing is checked:
+	// the library fetches no revocation lists, since they are at plain http
+	// addresses that a certificate names.
 	Check func(ctx context.Context, chain []*x509.Certificate) error
 
-	// Complete finds intermediate certificates that are neither in the token nor
-	// in Communities, such as by authority information access. The certificates that
-	// it is called with are anybody's: never follow what they name but through a
-	// client that is guarded. An error is as if nothing were found. If nil,
-	// nobody is asked.
+	// Complete finds intermediate certificates that are neither in the token nor in
+	// Communities, for example by authority information access. It is called with
+	// certificates that anybody may have made: fetch what they name only through a
+	// guarded client. An error means that nothing was found. If nil, none are looked
+	// for.
 	Complete func(ctx context.Context, sent []*x509.Certificate) ([]*x509.Certificate, error)
 
 	once  sync.Once
 	pools []communityPools
 }
 
-// communityPools are the certificates of a community, ready for use.
+// communityPools are the certificates of a community as pools.
 type communityPools struct{ anchors, intermediates *x509.CertPool }
 
-// CertifiedToken is a token whose signature and chain are good.
+// CertifiedToken is a token whose signature and chain were verified.
 type CertifiedToken struct {
-	Community string              // the name of the one that vouches for the signer
+	Community string              // the name of the community that vouches for the signer
 	Chain     []*x509.Certificate // the signer's first, the anchor last
-	URIs      []string            // the names in the signer's certificate, to the byte: not as package url rewrites them
+	URIs      []string            // the URIs in the signer's certificate, byte for byte: package url would rewrite them
 
 	Issuer, Subject, ID string    // iss, sub and jti
 	Audience            []string  // aud
@@ -76,22 +77,21 @@ type CertifiedToken struct {
 	Claims              map[string]json.RawMessage
 }
 
-// IsOf reports whether the signer is the one that registered client: by its URI
-// and its community, whatever the key, so that it stays so with a renewed
-// certificate. The token endpoint asks this of a client assertion.
+// IsOf reports whether the signer is the one that registered client. It
+// compares its URI and its community but not its key, so that a renewed
+// certificate will do. The token endpoint calls it for a client assertion.
 func (t *CertifiedToken) IsOf(client *Client) bool {
 	return client.Statement != nil && client.Statement.Issuer == t.Community && slices.Contains(t.URIs, client.Statement.ID)
 }
 
-// uncertified says what is wrong with a chain that is sound and not trusted.
+// uncertified makes the refusal of a well-formed chain that is not trusted.
 func uncertified(sentence string) *Error {
 	return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.chain", "software_statement %s", sentence)
 }
 
-// Verify returns a token, in compact form, whose certificates are good at now. Its
-// error is an [*Error]: of invalid_software_statement where the form, a
-// certificate or the signature is not sound, of unapproved_software_statement where
-// no community vouches for the signer.
+// Verify verifies a token in compact form at now. Its error is an [*Error]:
+// invalid_software_statement if the token, a certificate or the signature is not
+// valid, and unapproved_software_statement if no community vouches for the signer.
 func (v *ChainVerifier) Verify(ctx context.Context, compact string, now time.Time) (*CertifiedToken, error) {
 	claims := make(map[string]json.RawMessage, 24)
 	rules := jwt.Rules{
@@ -162,7 +162,7 @@ func (v *ChainVerifier) trusted(ctx context.Context, sent []*x509.Certificate, n
 	return "", nil, err
 }
 
-// chains are the chains of the first community that has any.
+// chains returns the chains to the anchors of the first community that has any.
 func (v *ChainVerifier) chains(sent []*x509.Certificate, now time.Time) (community string, chains [][]*x509.Certificate) {
 	v.once.Do(v.pool)
 	for i, pools := range v.pools {

@@ -1,8 +1,8 @@
 package dcr
 
-// RFC 7591 §2.3: what a software statement claims of a client. Claims are merged
-// into the client before the other steps, and the finished client is held to
-// them: whatever those steps made of it, it has what is claimed, or less of it.
+// RFC 7591 §2.3: what a software statement claims about a client. Claims are
+// merged into the client before the other steps, and the finished client is
+// checked against them: it must have what is claimed, or less of it.
 
 import (
 	"bytes"
@@ -18,8 +18,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// mergeStatement puts the claims that are in force into the client, no matter who
-// verified them.
+// mergeStatement puts the claims in force into the client, whoever verified them.
 func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 	if reg.statementMerged {
 		return nil
@@ -41,10 +40,11 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 	return reg.checkBounds()
 }
 
-// claimsInForce are the claims that the client is held to, with their rules: of
-// the statement that came, or of the one that the client registered with, where
-// the host verified that in a way that leaves nothing to read again. Without a
-// statement nothing is claimed, of which ClaimOnly has its say. nil: none of it.
+// claimsInForce returns the claims that the client is checked against, with
+// their rules. They are those of the statement that was sent or, if there is
+// none, of the one that the client registered with, if the host verified that in
+// a way that cannot be read again. Without a statement there are no claims, but
+// ClaimOnly still applies. It returns nil if there is nothing to check.
 func (reg *Registration) claimsInForce() *SoftwareStatement {
 	var rules map[string]StatementRule
 	if v := reg.foundation.statements; v != nil {
@@ -68,7 +68,8 @@ func (reg *Registration) claimsInForce() *SoftwareStatement {
 	return inForce
 }
 
-// reclaim claims what the statement of a client claimed, as the client has it.
+// reclaim makes claims of the members that the statement of a client claimed,
+// with the values that the client has.
 func (s *SoftwareStatement) reclaim(c *Client) {
 	for _, name := range c.Statement.Members {
 		if f := member(name); f != nil {
@@ -85,7 +86,7 @@ func (s *SoftwareStatement) reclaim(c *Client) {
 	}
 }
 
-// claimed are the names of the members that the statement claims.
+// claimed returns the names of the members that the statement claims.
 func (s *SoftwareStatement) claimed() []string {
 	var names []string
 	for i := range members.Fields {
@@ -102,11 +103,11 @@ func (s *SoftwareStatement) claims(f *registered) bool {
 	return s.present.Has(f.Place) || !f.IsZero(&s.Metadata)
 }
 
-// Claimed reports whether a software statement has the say about a member: the
-// one that came, or the one that the client registered with. A step that would
-// correct or complete the member leaves it alone then, since [Validate] refuses a
-// client that is not as claimed. It is known once ValidateSoftwareStatement has
-// run; name may have a language tag.
+// Claimed reports whether a software statement decides about a member: the one
+// that was sent, or the one that the client registered with. A step must not
+// correct or complete such a member, since [Validate] refuses a client that is
+// not as claimed. name may have a language tag. Call Claimed once
+// ValidateSoftwareStatement has run.
 func (reg *Registration) Claimed(name string) bool {
 	s := reg.claims
 	if s == nil {
@@ -152,16 +153,16 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 	return nil
 }
 
-// localize puts a claimed language-tagged form in the place of the request's,
-// however that one spells the tag.
+// localize replaces a language-tagged form of the request by the claimed one,
+// even if the two spell the tag differently.
 func (m *Metadata) localize(name, text string) {
 	maps.DeleteFunc(m.Localized, func(own, _ string) bool { return strings.EqualFold(own, name) })
 	put(&m.Localized, strings.Clone(name), strings.Clone(text))
 }
 
-// dropTagged removes the language-tagged forms that the request has of a
-// claimed member: they would put another name in the place of the one that is
-// vouched for.
+// dropTagged removes the language-tagged forms of a claimed member that the
+// request has: people would be shown those in place of the name that is vouched
+// for.
 func (m *Metadata) dropTagged(f *registered) {
 	if f.Tag.Get("lang") == "" {
 		return
@@ -174,8 +175,8 @@ func (m *Metadata) dropTagged(f *registered) {
 }
 
 // dropTaggedExtra does for a claimed extension member what dropTagged does for a
-// registered one. Of a claimed name that has a tag itself, other spellings of the
-// tag go. Those in kept are claimed too.
+// registered one. If the claimed name has a tag itself, it removes other
+// spellings of that tag. Names in kept are claimed too, and stay.
 func (m *Metadata) dropTaggedExtra(name string, kept map[string]json.RawMessage) {
 	maps.DeleteFunc(m.Extra, func(own string, _ json.RawMessage) bool {
 		base, _, tagged := strings.Cut(own, "#")
@@ -215,9 +216,9 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 	return nil
 }
 
-// settle decides about a member that the request has too: whether what is
-// claimed replaces it. What is chosen from a claimed list of alternatives is
-// judged where the member is settled.
+// settle decides, for a member that the request has too, whether the claim
+// replaces it. A choice from a claimed list of alternatives is judged when the
+// member is settled.
 func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err error) {
 	rule := s.rules[f.Name]
 	if !s.claims(f) {
@@ -239,9 +240,9 @@ func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err
 	return rule.choose(f.Name, strictjson.Value(plain), strictjson.Value(claim))
 }
 
-// settleAlternatives settles the list of alternatives to a member (OpenID Connect
-// RP Metadata Choices 1.0), which says something of the member as well. Where the
-// member itself is claimed, there are none.
+// settleAlternatives settles the list of alternatives for a member (OpenID
+// Connect RP Metadata Choices 1.0), which restricts the member as well. If the
+// member itself is claimed, there are no alternatives.
 func (s *SoftwareStatement) settleAlternatives(reg *Registration, f *registered) error {
 	list := lists[f.Place].name
 	if list == "" {
@@ -267,8 +268,8 @@ func (s *SoftwareStatement) settleAlternatives(reg *Registration, f *registered)
 	return nil
 }
 
-// choose compares what a request says with what is claimed, and says whether
-// what is claimed takes its place.
+// choose compares the value in a request with the claimed one, and reports
+// whether the claimed one replaces it.
 func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (take bool, err error) {
 	said, ok := entries(name, plain)
 	listed, claimedOK := entries(name, claimed)
@@ -286,10 +287,10 @@ func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (
 }
 
 func notClaimed(name string) error {
-	return refuseMember(name, "claim", "must come from a software statement, and none claims it")
+	return refuseMember(name, "claim", "must come from a software statement, and no statement claims it")
 }
 
-// entries are the elements of a list of strings, or the scopes of scope.
+// entries returns the elements of a list of strings, or the scopes of scope.
 func entries(name string, value strictjson.Value) (list []string, ok bool) {
 	if name == "scope" {
 		text, err := value.Text()
@@ -308,8 +309,8 @@ func sameJSON(a, b []byte) bool {
 	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)
 }
 
-// checkClaims holds the finished client to the claims in force, over every
-// member.
+// checkClaims checks every member of the finished client against the claims in
+// force.
 func (reg *Registration) checkClaims() error {
 	s := reg.claims
 	if s == nil {
@@ -344,9 +345,9 @@ func notAsClaimed(name string) error {
 		"%s cannot be as the software statement has it: this server does not support that, or has a rule against it", name)
 }
 
-// allows reports whether the client has of a member what it may have: what is
-// claimed, or less of a list. What every client must have is there, claimed or
-// not.
+// allows reports whether the client's value of a member is allowed: the claimed
+// one, or fewer entries of a claimed list. Members that every client has are
+// allowed even if they are not claimed.
 func (s *SoftwareStatement) allows(reg *Registration, f *registered) bool {
 	client := &reg.Client.Metadata
 	switch absent := f.IsZero(client); {
@@ -360,14 +361,14 @@ func (s *SoftwareStatement) allows(reg *Registration, f *registered) bool {
 	return s.rules[f.Name] != ClaimOnly || reg.everyClientHas(f)
 }
 
-// allowsLess reports whether the server may have made of a claimed member what
-// the client has.
+// allowsLess reports whether the server may have changed a claimed member into
+// what the client has.
 func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent bool) bool {
 	c, client := reg.Client, &reg.Client.Metadata
 	switch {
 	case f.Name == "scope":
 		return within(strings.Fields(c.Scope), strings.Fields(s.Scope))
-	case f.Name == "jwks" && !absent: // nothing but its keys is kept
+	case f.Name == "jwks" && !absent: // only its keys are kept
 		keys, err := jose.CheckClientKeys(s.JWKS, reg.Limits.effective().Keys)
 		return err == nil && bytes.Equal(keys.Set, c.JWKS)
 	case f.Name == "response_types":
@@ -382,10 +383,10 @@ func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent 
 		return false
 	}
 	if with := member(f.Tag.Get("with")); with != nil && with.IsZero(client) {
-		return true // it means nothing
+		return true // it has no effect
 	}
-	// What people read may be left out, and so are names of certificates that
-	// are not asked for.
+	// What people read may be left out, and so may the names of certificates,
+	// unless the method needs them.
 	return f.Tag.Get("lang") != "" || isTLSName(f) && c.TokenEndpointAuthMethod != "tls_client_auth"
 }
 
@@ -402,8 +403,8 @@ func (reg *Registration) everyClientHas(f *registered) bool {
 	return lists[f.Place].name != ""
 }
 
-// allowsTagged reports whether a language-tagged form is the one that is claimed,
-// or one of a member that is not.
+// allowsTagged reports whether a language-tagged form is as claimed, or belongs
+// to a member that is not claimed.
 func (s *SoftwareStatement) allowsTagged(name, text string) bool {
 	for own, claim := range s.Localized {
 		if strings.EqualFold(own, name) {
@@ -415,8 +416,8 @@ func (s *SoftwareStatement) allowsTagged(name, text string) bool {
 	return f == nil || s.rules[base] != ClaimOnly && !s.claims(f)
 }
 
-// allowsExtra reports whether the client may have an extension member, which is
-// as claimed where it is.
+// allowsExtra reports whether the client's value of an extension member is
+// allowed: the claimed one, if it is claimed.
 func (s *SoftwareStatement) allowsExtra(name string) bool {
 	base, _, _ := strings.Cut(name, "#")
 	if _, claimed := s.Extra[name]; claimed {
@@ -433,7 +434,7 @@ func (s *SoftwareStatement) allowsExtra(name string) bool {
 	return true
 }
 
-// sameOrLess reports whether a value is what is claimed, or a list with fewer of
+// sameOrLess reports whether a value is the claimed one, or a list with some of
 // its entries.
 func sameOrLess(name string, raw, claimed json.RawMessage) bool {
 	if bytes.Equal(raw, claimed) || sameJSON(raw, claimed) {

@@ -1,7 +1,7 @@
 package dcr
 
-// RFC 7517 §5: the keys of clients, and the one way in which what a stranger
-// names is fetched (RFC 7591 §5).
+// RFC 7517 §5: the keys of clients, and the only client that fetches URLs which
+// strangers name (RFC 7591 §5).
 
 import (
 	"bytes"
@@ -23,41 +23,41 @@ import (
 
 // The errors of [ClientKeys].
 var (
-	// ErrNoClientKeys says that the client registered no keys, none that can be
-	// fetched, or may not be used: its assertion is refused.
+	// ErrNoClientKeys says that the client registered no keys, or none that can
+	// be fetched, or that it may not be used: refuse its assertion.
 	ErrNoClientKeys = errors.New("dcr: the client has no keys")
 
-	// ErrClientKeysUnavailable says that the client's keys could not be
-	// fetched, or are not as a client's keys must be. Whether its assertion is
-	// good cannot be told; the reason is in the log of the GuardedClient or
-	// behind this error.
+	// ErrClientKeysUnavailable says that the client's keys could not be fetched,
+	// or are not what a client's keys must be, so that its assertion can be
+	// neither accepted nor refused. The reason is in the log of the
+	// GuardedClient, or wrapped in this error.
 	ErrClientKeysUnavailable = errors.New("dcr: the client's keys are unavailable")
 )
 
-// ClientKeys finds the keys by which a client signs its assertions and request
-// objects, and to which the server encrypts. A set behind jwks_uri is fetched
-// through the guarded client, by one request however many ask at once, kept for
-// as long as its server says (from a minute to a day, else for 15 minutes), and
-// fetched again for an unknown key id, though not again within Floor once that
-// found nothing. While its server is down it serves on for an hour. So is a set
-// behind a declared key source, see [Field.KeySource]. The zero value is ready to
-// use; do not change it after the first use.
+// ClientKeys finds the keys with which a client signs its assertions and request
+// objects, and to which the server encrypts. The set at jwks_uri, or at a
+// declared key source ([Field.KeySource]), is fetched through the guarded client
+// and cached for as long as its server says, from a minute to a day; for 15
+// minutes if it does not say. Concurrent calls share one fetch. An unknown key id
+// makes it fetch the set again but, once that found nothing, not within Floor.
+// While the server is down, the last set is used for up to an hour. The zero
+// value is ready to use; do not change it after the first use.
 type ClientKeys struct {
-	// Validator is that of the Options: its DefaultValidator's Fetch is taken
-	// where Fetch is nil, and the key sources that it declares are followed
-	// where a client has neither jwks nor jwks_uri. If nil, neither.
+	// Validator is Options.Validator. If Fetch is nil, that of its
+	// DefaultValidator is used, and for a client with neither jwks nor jwks_uri
+	// the key sources that it declares are used. If nil, neither.
 	Validator Validator
 
-	// Verify takes the JSON Web Key Set out of what is behind a key source and
-	// is none, such as the signed one behind signed_jwks_uri (OpenID Federation
-	// 1.0 §5.2.1), whose signature only the host can judge. An error makes the
-	// keys unavailable. If nil, so does any such document.
+	// Verify returns the JSON Web Key Set in a document at a key source that is
+	// not itself one, such as the signed set at signed_jwks_uri (OpenID
+	// Federation 1.0 §5.2.1), whose signature only the host can judge. An error
+	// makes the keys unavailable. If nil, so does any such document.
 	Verify func(ctx context.Context, url string, document []byte) (jwks []byte, err error)
 
 	Fetch   *GuardedClient   // if nil, that of Validator, else one with the defaults
-	Floor   time.Duration    // least time before a set is fetched again after a fetch that did not find its key id; if zero, 1 minute
-	Entries int              // sets kept, those used last; if zero, 1,024
-	MaxKeys int              // in one set; if zero, 32
+	Floor   time.Duration    // how long an unknown key id does not make it fetch a set again, once a fetch did not find one; if zero, 1 minute
+	Entries int              // how many sets are cached, the last used ones; if zero, 1,024
+	MaxKeys int              // the most keys in one set; if zero, 32
 	Now     func() time.Time // if nil, time.Now
 
 	once  sync.Once
@@ -66,9 +66,9 @@ type ClientKeys struct {
 	cache *keycache.Cache
 }
 
-// Keys returns the client's JSON Web Key Set. kid is the key that is looked
-// for, so that a set which lacks it can be fetched again; "" asks for any. The
-// set may still lack it: that key is then unknown. The error is
+// Keys returns the client's JSON Web Key Set. kid is the id of the key that is
+// needed, so that a set that lacks it is fetched again; "" means any key. If
+// the set still lacks it, the key does not exist. The error is
 // [ErrNoClientKeys], [ErrClientKeysUnavailable] or that of ctx.
 func (k *ClientKeys) Keys(ctx context.Context, client *Client, kid string) (jwks []byte, err error) {
 	k.once.Do(k.init)
@@ -102,7 +102,7 @@ func (k *ClientKeys) init() {
 	k.cache = keycache.New(k.fetch, keycache.Options{Floor: k.Floor, Entries: k.Entries, Now: k.now})
 }
 
-// fetch gets a set and holds it to the rules of jwks.
+// fetch fetches a set and checks it against the rules of jwks.
 func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge time.Duration, err error) {
 	accept := "application/jwk-set+json, application/json"
 	if k.Verify != nil {
@@ -124,60 +124,62 @@ func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge
 	return jwks, fetched.fresh.MaxAge(), nil
 }
 
-// GuardedClient fetches documents that a registrant named: over https, without
-// redirects, from publicly reachable addresses alone, the address that is
-// dialled being the one that was judged, bounded in size, time and number. A
-// name that resolves to any address which is refused is refused whole. The zero
-// value is ready to use; do not change it after the first use.
+// GuardedClient fetches documents that a registrant named. It uses https only,
+// follows no redirects, connects to public addresses only, and dials the very
+// address that it judged. Fetches are bounded in size, time and number. If a
+// name resolves to several addresses and any of them is refused, the name is
+// refused. The zero value is ready to use; do not change it after the first
+// use.
 type GuardedClient struct {
-	AllowNetworks []netip.Prefix // networks to reach although they are not public, on any port
-	PrivateHosts  []string       // the only hosts, whatever the case, whose names may resolve into AllowNetworks; if nil, every host; if empty, none
-	AllowPorts    []uint16       // ports to reach besides 443
+	AllowNetworks []netip.Prefix // networks that may be reached although they are not public, on any port
+	PrivateHosts  []string       // the hosts, in any case of letters, whose names may resolve into AllowNetworks; if nil, every host; if empty, none
+	AllowPorts    []uint16       // ports that may be reached in addition to 443
 	RootCAs       *x509.CertPool // if nil, the system's
 	Timeout       time.Duration  // of one fetch; if zero, 5 seconds
 	MaxBytes      int64          // of one document; if zero, 256 KiB
-	Concurrent    int            // fetches in flight; if zero, 32; beyond them a fetch fails with ErrBusy
-	PerHost       int            // fetches in flight to one host; if zero, 4; ErrBusy beyond them too
-	Logger        *slog.Logger   // for why a fetch failed, which no registrant is told; if nil, slog.Default
+	Concurrent    int            // the most fetches at once; if zero, 32; more fail with ErrBusy
+	PerHost       int            // the most fetches at once from one host; if zero, 4; more fail with ErrBusy
+	Logger        *slog.Logger   // gets the reason why a fetch failed, which no registrant is told; if nil, slog.Default
 
 	once   sync.Once
 	client *guard.Client
 }
 
-// Fetched is a document that a [GuardedClient] fetched, or the answer that took
-// its place.
+// Fetched is a document that a [GuardedClient] fetched, or an answer that was
+// no document.
 type Fetched struct {
-	Status      int       // of the answer; 200 where the error is nil
-	Body        []byte    // whole, within MaxBytes; nil where the error is not nil
+	Status      int       // the HTTP status; 200 if the error is nil
+	Body        []byte    // complete, within MaxBytes; nil if the error is not nil
 	ContentType string    // the media type alone, in lower case
-	FreshUntil  time.Time // by Cache-Control, Age and Expires; zero where the server does not say
-	NoStore     bool      // no-store or no-cache was said
+	FreshUntil  time.Time // by Cache-Control, Age and Expires; zero if the server does not say
+	NoStore     bool      // Cache-Control has no-store or no-cache
 
 	fresh keycache.Freshness
 }
 
-// The errors of [GuardedClient], for logs and for deciding whether to try again;
-// none of them goes to a registrant.
+// The errors of [GuardedClient], for logs and for deciding whether to try again.
+// Do not show them to a registrant.
 var (
 	// ErrAddressRefused says that the scheme, the port or an address is not one
-	// to fetch from, such as a special-use address. Trying again is in vain.
+	// to fetch from, such as a special-use address. Do not try again.
 	ErrAddressRefused = guard.ErrAddressRefused
 
 	// ErrAnswerRefused says that the server answered with another status than
-	// 200, a redirect among them, or with a document that is too large or
-	// compressed. Fetched.Status says which.
+	// 200, such as a redirect, or with a document that is too large or
+	// compressed. Fetched.Status has the status.
 	ErrAnswerRefused = guard.ErrAnswerRefused
 
-	// ErrUnreachable says that DNS, the connection, TLS or time failed.
+	// ErrUnreachable says that DNS, the connection or TLS failed, or that it
+	// took too long.
 	ErrUnreachable = guard.ErrUnreachable
 
-	// ErrBusy says that too many fetches are under way: try again.
+	// ErrBusy says that too many fetches are under way: try again later.
 	ErrBusy = guard.ErrBusy
 )
 
 var defaultGuardedClient GuardedClient
 
-// guarded returns the client within, that of the defaults for a nil g.
+// guarded returns the client inside g, or one with the defaults if g is nil.
 func (g *GuardedClient) guarded() *guard.Client {
 	if g == nil {
 		g = &defaultGuardedClient
@@ -191,8 +193,8 @@ func (g *GuardedClient) guarded() *guard.Client {
 	return g.client
 }
 
-// reaches reports whether g may go to host, as far as host itself says: for what
-// a registrant names and g would never reach.
+// reaches reports whether g may connect to host, as far as that can be told from
+// host itself.
 func (g *GuardedClient) reaches(host string) bool {
 	if g == nil {
 		g = &defaultGuardedClient
@@ -200,9 +202,9 @@ func (g *GuardedClient) reaches(host string) bool {
 	return (&guard.Config{AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts}).Reaches(host)
 }
 
-// connects reports whether g may go to a port of a host that it reaches. Of a
-// fetcher that the host did not set it is not known: there may be others for keys
-// and for logout.
+// connects reports whether g may connect to a port of a host that it reaches. If
+// the host set no GuardedClient, every port will do, since it may use others for
+// keys and logout.
 func (g *GuardedClient) connects(host, port string) bool {
 	return g == nil || (&guard.Config{AllowNetworks: g.AllowNetworks, PrivateHosts: g.PrivateHosts, AllowPorts: g.AllowPorts}).Connects(host, port)
 }
@@ -216,13 +218,13 @@ func (g *GuardedClient) ports() string {
 	return list
 }
 
-// Get fetches a document; accept is the Accept header. Its error is one of those
-// above, compared by ==, and its reason is logged; the end of ctx is
-// ErrUnreachable. Fetched is not nil where the server answered. A nil
-// GuardedClient is one with the defaults, here and in HTTPClient.
+// Get fetches a document; accept is the Accept header. Its error is exactly one
+// of those above, and the reason is logged; if ctx ends, it is ErrUnreachable.
+// Fetched is not nil if the server answered. A nil GuardedClient has the
+// defaults, in Get and in HTTPClient.
 //
-// With the context of a step that judges an update, a document is fetched once,
-// however often the update is judged again because others won the race for the
+// With the context that a step gets for an update, a document is fetched once,
+// even if the update is judged again because another request changed the
 // client.
 func (g *GuardedClient) Get(ctx context.Context, url, accept string) (*Fetched, error) {
 	known, _ := ctx.Value(fetchesKey{}).(*fetches)
@@ -239,7 +241,7 @@ func fetchOnce(ctx context.Context) context.Context {
 	return context.WithValue(ctx, fetchesKey{}, &fetches{of: make(map[fetch]outcome)})
 }
 
-// fetches are what was fetched for one request.
+// fetches are the documents that were fetched for one request.
 type fetches struct {
 	mu sync.Mutex
 	of map[fetch]outcome
@@ -286,18 +288,19 @@ func (g *GuardedClient) get(ctx context.Context, url, accept string) (*Fetched, 
 	return fetched, err
 }
 
-// Check says, without the network, that no fetch from a URL would ever succeed:
-// it does not use https, its port is refused, or its host is localhost or an
-// address that is refused. The error wraps [ErrAddressRefused], and its text is
-// for logs. What a name resolves to, only a fetch finds out. Registration asks it
-// about every URL that the server is to follow.
+// Check returns an error if no fetch from a URL could ever succeed: if it does
+// not use https, its port is refused, or its host is localhost or an address that
+// is refused. The error wraps [ErrAddressRefused], and its text is for logs.
+// Check does not use the network; only a fetch finds out what a name resolves to.
+// Registration calls it for every URL that the server will fetch from.
 func (g *GuardedClient) Check(url string) error { return g.guarded().Judge(url) }
 
-// HTTPClient returns an [http.Client] under the same rules, for hosts that post
-// (back-channel logout) or hand a client to another library, which may take its
-// Transport alone. It follows no redirects, and answers of any status come back.
-// Timeout bounds each exchange, its body included, and reading a body beyond
-// MaxBytes fails with ErrAnswerRefused. errors.Is finds the errors above in its
-// errors, which name addresses: they are for logs. Close the bodies: an exchange
-// counts as one of Concurrent until its body ends, or its time.
+// HTTPClient returns an [http.Client] with the same rules, for hosts that send
+// POST requests (back-channel logout) or pass a client to another library; using
+// only its Transport is safe too. It follows no redirects, and returns answers
+// of any status. Timeout bounds each exchange, including its body, and reading a
+// body beyond MaxBytes fails with ErrAnswerRefused. errors.Is finds the errors
+// above in its errors, which contain addresses and are for logs. Close the
+// bodies: an exchange counts as one of Concurrent until its body is closed or
+// read to its end, or Timeout is over.
 func (g *GuardedClient) HTTPClient() *http.Client { return g.guarded().HTTP() }

@@ -1,7 +1,7 @@
 package dcr
 
 // RFC 7591 §5, RFC 8252 §8.6 and OAuth Client ID Metadata Document: what a person
-// is shown of a client that asks for consent.
+// is shown about a client that asks for consent.
 
 import (
 	"fmt"
@@ -16,22 +16,23 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// ConsentView is what a consent page shows of a client: plain text, cleaned of
-// control, bidirectional and invisible characters. A page escapes it, keeps Name
-// apart from what stands around it (in HTML, bdi), and shows Identity before it.
+// ConsentView is what a consent page shows about a client: plain text, without
+// control, bidirectional and invisible characters. The page must escape it,
+// isolate Name from the text around it (in HTML, with bdi), and show Identity
+// before Name.
 //
-// Who a host is, its end says. A page cuts a long one from the left, and never
-// hides the end: in CSS, direction: rtl with text-overflow: ellipsis, around a
-// bdi. Nothing here is cut but Name.
+// The end of a host name says whose it is. A page must cut a long one from the
+// left, so that its end is never hidden: in CSS, direction: rtl with
+// text-overflow: ellipsis, around a bdi. Only Name is cut here.
 type ConsentView struct {
 	Name         string    // as the client calls itself, in the first of Languages that it has, at most 100 characters; "" if it gives none
-	Identity     string    // what it cannot choose: the host of its document, or those of its redirects in their order, with "this computer" for loopback and private-use; its id if it has neither
+	Identity     string    // what the client cannot choose: the host of its document, or the hosts of its redirects in order, with "this computer" for loopback and private-use; its id if it has neither
 	RedirectHost string    // where the answer goes: a host, "this computer" for loopback, the scheme for private-use; "" if that is not known, or not the client's
 	Trust        Trust     // who vouches for it
-	Vouched      string    // the issuer of its statement, the caller's subject or the document's host; "" for the host itself and for strangers
+	Vouched      string    // the issuer of its statement, the caller's subject or the document's host; "" for TrustHost and TrustStranger
 	Since        time.Time // when it registered or was first seen
 	Warnings     []string  // sentences for the person, in English
-	PolicyURI    string    // https pages that the client names, "" where there are none
+	PolicyURI    string    // https pages that the client names, "" if there are none
 	TOSURI       string
 	ClientURI    string
 	LogoURI      string   // "" unless Logos is set: its server sees that the person is here
@@ -41,7 +42,7 @@ type ConsentView struct {
 // Trust says who vouches for a client.
 type Trust string
 
-// Who may vouch for a client. Of several, the last one here counts.
+// The values of Trust. If several apply, the last one here counts.
 const (
 	TrustStranger  Trust = "stranger"  // nobody: it registered itself
 	TrustDocument  Trust = "document"  // the host that its metadata document is on
@@ -50,13 +51,13 @@ const (
 	TrustHost      Trust = "host"      // the host itself made it
 )
 
-// ConsentOptions say how a ConsentView is made. The zero value shows a client
-// with one redirect URI as it calls itself without a language.
+// ConsentOptions say how a ConsentView is made. The zero value is for a client
+// with one redirect URI, and shows the name that has no language.
 type ConsentOptions struct {
 	RedirectURI string              // of this request, as CheckAuthorization returned it; "" for the only one registered
-	Languages   []string            // BCP 47, the preferred first; if nil, what has no language comes first
-	Reserved    map[string][]string // names and the hosts they belong to, as policy.ReservedNames has them: nothing is refused, but the person is warned; an entry that is no host is nobody's
-	Logos       bool                // let LogoURI and ImageSources through
+	Languages   []string            // BCP 47, the preferred first; if nil, the forms without a language come first
+	Reserved    map[string][]string // names and the hosts that they belong to, as in policy.ReservedNames: the person is warned, but nothing is refused; an entry that is no host matches none
+	Logos       bool                // set LogoURI and ImageSources
 }
 
 const (
@@ -65,13 +66,14 @@ const (
 	thisComputer = "this computer"
 )
 
-// ConsentView returns what to show of the client. Whether it may be used, and
-// what it may have, [Client.CheckAuthorization] says first; whether the person
-// is asked at all, [Client.NeedsConsent].
+// ConsentView returns what to show about the client. Call
+// [Client.CheckAuthorization] first, which says whether the client may be used
+// and what it may have, and [Client.NeedsConsent], which says whether to ask
+// the person at all.
 //
-// A RedirectURI that is not the client's, by the rules of CheckAuthorization, is
-// not shown: RedirectHost is "", and the first of Warnings says so. RedirectHost
-// is "" also where RedirectURI is, unless exactly one is registered.
+// If opts.RedirectURI is not the client's, by the rules of CheckAuthorization,
+// RedirectHost is "" and the first of Warnings says so. RedirectHost is also ""
+// if opts.RedirectURI is "", unless the client registered exactly one.
 func (c *Client) ConsentView(opts ConsentOptions) ConsentView {
 	page := func(name, untagged string) string {
 		text := c.localized(name, untagged, opts.Languages)
@@ -104,10 +106,10 @@ func (c *Client) ConsentView(opts ConsentOptions) ConsentView {
 	return view
 }
 
-// IsAt reports whether the client is on these hosts: its metadata document is
-// there, or it has redirect URIs and all are web addresses there, on any port.
-// "*.example.com" stands for the hosts below example.com, at any depth; an entry
-// that is no host matches nothing.
+// IsAt reports whether the client is on one of these hosts: whether its metadata
+// document is, or all of its redirect URIs, of which it must have one, are web
+// addresses there, on any port. "*.example.com" stands for the hosts below
+// example.com, at any depth; an entry that is no host matches nothing.
 func (c *Client) IsAt(hosts []string) bool {
 	var list []string
 	for _, host := range hosts {
@@ -131,7 +133,7 @@ func (c *Client) documentHost() string {
 	return parsed.Host
 }
 
-// identity is what the client cannot choose.
+// identity returns ConsentView.Identity.
 func (c *Client) identity() string {
 	if host := c.documentHost(); host != "" {
 		return host
@@ -149,8 +151,8 @@ func (c *Client) identity() string {
 	return strings.Join(places, ", ")
 }
 
-// place is where a redirect URI leads to, "" for the zero one, of which nothing
-// is known.
+// place says where a redirect URI leads to, "" for the zero URI, which stands
+// for an unknown one.
 func place(to URI) string {
 	switch {
 	case to.Scheme == "":
@@ -164,7 +166,7 @@ func place(to URI) string {
 func isLocal(to URI) bool { return to.Scheme != "" && to.Kind != HTTPSURI && to.Kind != HTTPURI }
 
 // answerTo returns where the answer goes, the zero URI if that is not known or
-// is not the client's.
+// not the client's.
 func (c *Client) answerTo(requested string) (to URI) {
 	switch {
 	case requested == "" && len(c.RedirectURIs) == 1:
@@ -192,7 +194,7 @@ func (c *Client) voucher() (Trust, string) {
 	return TrustStranger, ""
 }
 
-// warnOfRedirect says what is wrong with where the answer goes.
+// warnOfRedirect returns warnings about where the answer goes.
 func (c *Client) warnOfRedirect(requested string, to URI) []string {
 	document := c.documentHost()
 	switch {
@@ -211,8 +213,8 @@ func (c *Client) warnOfRedirect(requested string, to URI) []string {
 	return warnings
 }
 
-// onlyLocal reports whether every redirect URI of the client, and there is one,
-// leads to the person's own machine.
+// onlyLocal reports whether the client has redirect URIs and all of them lead
+// to the person's own machine.
 func (c *Client) onlyLocal() bool {
 	return len(c.RedirectURIs) > 0 && !slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
 		parsed, err := ParseRedirectURI(redirect)
@@ -220,8 +222,9 @@ func (c *Client) onlyLocal() bool {
 	})
 }
 
-// warnOfName says which names of others the name has in it, or what looks like
-// them. The whole of it counts, also what Name cuts off.
+// warnOfName warns about reserved names of others that are in the name, or that
+// parts of it look like. It looks at the whole name, including what Name cuts
+// off.
 func (c *Client) warnOfName(name string, reserved map[string][]string) (warnings []string) {
 	look, written := confusable.Of(name), strings.ToLower(plain(name))
 	for _, of := range slices.Sorted(maps.Keys(reserved)) {
@@ -242,9 +245,10 @@ func (c *Client) warnOfName(name string, reserved map[string][]string) (warnings
 	return warnings
 }
 
-// localized returns a member in the first of languages that the client has it
-// in, in a wider one by RFC 4647 §3.4 or else in a narrower one; then without a
-// language; then in any. What shows nothing does not count.
+// localized returns a member in the first of languages in which the client has
+// it. A wider language counts too (RFC 4647 §3.4), then a narrower one.
+// Otherwise it returns the form without a language, then any form. Forms that
+// show nothing do not count.
 func (c *Client) localized(name, untagged string, languages []string) string {
 	type version struct{ tag, text string }
 	var versions []version
@@ -274,8 +278,9 @@ func (c *Client) localized(name, untagged string, languages []string) string {
 	return untagged
 }
 
-// logo returns the page of a logo, and the origin that it is loaded from. A
-// Content-Security-Policy cannot name an IPv6 address.
+// logo returns the URL of a logo, and the origin that it is loaded from. It
+// returns nothing for an IPv6 address, which a Content-Security-Policy cannot
+// name.
 func logo(page string) (string, []string) {
 	parsed, err := ParseURI(page)
 	if err != nil || strings.Contains(parsed.Host, ":") {
@@ -288,12 +293,13 @@ func logo(page string) (string, []string) {
 	return page, []string{origin}
 }
 
-// plain returns a text as one line of what can be seen: without control, format
-// and other invisible characters, those that set the direction among them,
-// unassigned ones, and more marks on a character than a script needs.
+// plain returns the visible characters of a text in one line: without control,
+// format and other invisible characters, such as those that set the direction,
+// without unassigned characters, and without more marks on a character than a
+// script needs.
 func plain(text string) string {
 	var b strings.Builder
-	marks, blank := maxMarks, false // a mark at the beginning has nothing to stand on
+	marks, blank := maxMarks, false // a mark at the beginning has no character to go on
 	for _, r := range text {
 		switch {
 		case unicode.IsSpace(r) || r == '\u2800': // a Braille pattern without dots
@@ -322,7 +328,8 @@ func isVisible(r rune) bool {
 		!unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// shorten cuts a text to a number of characters, the last of which says so.
+// shorten cuts a text to at most that many characters, the last of which is
+// then an ellipsis.
 func shorten(text string, most int) string {
 	if utf8.RuneCountInString(text) <= most {
 		return text

@@ -19,11 +19,11 @@ import (
 // without its hyphens. It is the default of Options.NewClientID.
 //
 // The id has five random bits, the time in milliseconds, and 74 random bits. It is
-// unique, and like every client id it is public; the time in it is that of
-// client_id_issued_at. There are no hyphens because some clients percent-encode them and
+// unique and, like every client id, public; the time in it is that of
+// client_id_issued_at. It has no hyphens because some clients percent-encode them and
 // some servers do not decode that (RFC 6749 §2.3.1). The five bits in front spread new
-// ids over 32 places of a database index, which stay in memory: with one place, writers
-// would wait for each other, and with random ones, each write would read a page.
+// ids over 32 places of a database index, which stay in memory. With one place, writers
+// would wait for each other; with random places, each write would read a page.
 func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
 	const timeBits = 43 // until the year 2248
 	id, err := uuid.NewRandom()
@@ -35,18 +35,18 @@ func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
 	return hex.EncodeToString(id[:]), err
 }
 
-// RandomClientSecret returns 256 random bits in letters and digits alone, more where a symmetric algorithm
-// of the client needs more, and their SHA-256: the default of
-// Options.NewClientSecret.
+// RandomClientSecret returns a secret of 256 random bits in letters and digits, or more
+// if a symmetric algorithm of the client needs more, and its SHA-256. It is the default
+// of Options.NewClientSecret.
 func RandomClientSecret(ctx context.Context, reg *Registration) (Plaintext, Secret, error) {
 	_, need := reg.Client.symmetricNeed()
 	secret := newPlaintext(max(32, need))
 	return secret, HashSecret(secret), nil
 }
 
-// NeedsSecret reports whether the client has a use for a client secret: because
-// of its method, or of a symmetric algorithm that it registered (OpenID Connect
-// Dynamic Client Registration 1.0 §3.2).
+// NeedsSecret reports whether the client needs a client secret, for its method
+// or for a symmetric algorithm that it registered (OpenID Connect Dynamic
+// Client Registration 1.0 §3.2).
 func (c *Client) NeedsSecret() bool {
 	if strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
 		return true
@@ -55,10 +55,9 @@ func (c *Client) NeedsSecret() bool {
 	return symmetric != ""
 }
 
-// issue gives the client of reg what it needs and lacks: an identifier on a
-// registration, a secret where its method or algorithms need one. It returns
-// the secret that was issued, "" if none was. rotate replaces a secret that
-// would do.
+// issue gives the client of reg what it lacks: an identifier on a registration,
+// and a secret if it needs one. It returns the secret that was issued, "" if
+// none was. rotate replaces a secret even if it is still valid.
 func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Plaintext, error) {
 	c, now := reg.Client, reg.Now()
 	if reg.Previous == nil {
@@ -88,13 +87,13 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 }
 
 // RotateSecret gives a client a new secret, made and kept as the options say, and
-// returns it in the clear. The old ones are valid for grace, and no longer than
-// before; if it is zero or negative, they end at once. It is for operators: a client
-// that has no use for a secret is an error. It changes client alone: store that
-// by Update, and only then hand out the secret.
+// returns it in the clear. The old ones are valid for grace, but not longer than
+// before; if grace is zero or negative, they expire at once. It is for operators. It
+// returns an error if the client needs no secret. It changes only client: store that
+// with Update, and only then hand out the secret.
 func (h *Handler) RotateSecret(ctx context.Context, client *Client, grace time.Duration) (Plaintext, error) {
 	if !client.NeedsSecret() {
-		return "", errors.New("dcr: RotateSecret: the client has no use for a secret")
+		return "", errors.New("dcr: RotateSecret: the client needs no secret")
 	}
 	if symmetric, _ := client.symmetricNeed(); symmetric != "" && h.opts.Sealer == nil {
 		return "", fmt.Errorf("dcr: RotateSecret: %s needs the secret itself to be kept; set Options.Sealer", symmetric)
@@ -110,12 +109,13 @@ func (h *Handler) RotateSecret(ctx context.Context, client *Client, grace time.D
 	return h.newSecret(ctx, reg, kept)
 }
 
-// keysAlone are the keys among secrets.
+// keysAlone returns the keys among secrets.
 func keysAlone(secrets []Secret) []Secret {
 	return slices.DeleteFunc(slices.Clone(secrets), func(s Secret) bool { return s.Type != SecretJWK })
 }
 
-// checkID says why no client can have an id, or be managed by it.
+// checkID returns an error if a client cannot have an id, or could not be
+// managed with it.
 func (h *Handler) checkID(id string) error {
 	switch {
 	case id == "":
@@ -123,9 +123,9 @@ func (h *Handler) checkID(id string) error {
 	case len(id) >= len("https://") && strings.EqualFold(id[:len("https://")], "https://"):
 		return errors.New("an https URL is the id of a client that publishes its metadata there")
 	case !isPrintable(id):
-		return errors.New("a client id has printable ASCII alone (RFC 6749 A.1)")
+		return errors.New("a client id must be printable ASCII (RFC 6749 A.1)")
 	case h.pathForm && (id == "." || id == ".." || strings.Contains(id, "/")):
-		return errors.New("it cannot stand in the path of Options.ClientURI; make ids without a slash, or leave ClientURI empty")
+		return errors.New("it cannot be in the path of Options.ClientURI; make ids without a slash, or leave ClientURI empty")
 	}
 	return nil
 }
@@ -139,7 +139,8 @@ func isPrintable(text string) bool {
 	return true
 }
 
-// hasSecret reports whether a valid secret of the client serves its needs.
+// hasSecret reports whether the client has a valid secret of the kind that it
+// needs.
 func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 	valid := slices.ContainsFunc(c.Secrets, func(s Secret) bool {
 		return s.Type != SecretSealed && s.Type != SecretJWK && !expired(s.ExpiresAt, now)
@@ -155,7 +156,7 @@ func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 	return err == nil && slices.ContainsFunc(opened, func(secret Plaintext) bool { return len(secret) >= need })
 }
 
-// newSecret puts a new secret in front of those that are kept of the old ones.
+// newSecret puts a new secret in front of the old ones that are kept.
 func (h *Handler) newSecret(ctx context.Context, reg *Registration, old []Secret) (Plaintext, error) {
 	c, now := reg.Client, reg.Now()
 	secret, kept, err := h.opts.NewClientSecret(ctx, reg)
@@ -165,7 +166,7 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, old []Secret
 	if secret == "" || kept.Value == "" {
 		return "", errors.New("dcr: NewClientSecret returned an empty secret")
 	}
-	if h.hooked && !kept.matches(secret.Reveal(), now) { // that of RandomClientSecret does
+	if h.hooked && !kept.matches(secret.Reveal(), now) { // that of RandomClientSecret always matches
 		return "", errors.New("dcr: NewClientSecret returned a form that its secret does not match")
 	}
 	if h.opts.SecretLifetime > 0 {
@@ -187,8 +188,8 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, old []Secret
 	return secret, nil
 }
 
-// issuesTokens reports whether the clients of v get registration access tokens,
-// and are managed by them.
+// issuesTokens reports whether the clients of v get registration access tokens
+// and may manage themselves with them.
 func (h *Handler) issuesTokens(v Validator) bool {
 	return !h.opts.DisableManagement && !h.opts.ManageByCallerOnly && !v.sealed().manageByCallerOnly
 }

@@ -1,6 +1,6 @@
 package dcr
 
-// What happened to clients, for the operator's logs, metrics and audits.
+// What happened to clients, for the operator's logs, metrics and audit trails.
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ type EventKind string
 const (
 	ClientRegistered   EventKind = "registered"
 	ClientRead         EventKind = "read"
-	ClientUpdated      EventKind = "updated"             // by a PUT; Members is empty where nothing changed
+	ClientUpdated      EventKind = "updated"             // by a PUT; Members is empty if nothing changed
 	CredentialsRotated EventKind = "credentials_rotated" // Members says which
 	ClientDeleted      EventKind = "deleted"
 	ClientApproved     EventKind = "approved"
@@ -39,12 +39,12 @@ const (
 )
 
 // Event is something that happened to a client. It never has a secret in it.
-// What does not apply, or is not known, is zero. A sink keeps what Caller, Err and
-// Members point to as it is: others read it too.
+// Fields that do not apply, or are not known, are zero. Do not change what Caller,
+// Err and Members point to: others read it too.
 type Event struct {
 	Kind     EventKind
 	At       time.Time
-	ClientID string // of a refusal: the one that the request named, be there such a client or not
+	ClientID string // for a refusal: the id that the request named, whether or not there is such a client
 	Tenant   string // as the store says, "" for none
 	Policy   string // the name in Options.Policies, "" for Options.Validator
 	Source   Source
@@ -53,13 +53,13 @@ type Event struct {
 	Members  []string      // that were changed
 	Err      *Error        // the refusal
 	Reason   string        // of a sweep, an eviction, a denial or a fetch: never_activated, idle, expired, withdrawn, ceiling, denied, blocked_address …
-	Duration time.Duration // of the request until then
+	Duration time.Duration // from the beginning of the request until the event
 }
 
-// LogEvents is the sink that logs what changes a client at info, what reads one
-// at debug, and refusals at debug, each with its reason, and at info once a minute
-// with their number, by rule. Strangers can bring about as many refusals as they
-// like: no more than 256 rules are told apart. If logger is nil, slog.Default.
+// LogEvents returns a function for Options.Events that logs events: changes of
+// clients at level info, reads and refusals at level debug. Since strangers can
+// cause any number of refusals, it also logs at level info, once a minute, how
+// many there were by rule, for at most 256 rules. If logger is nil, slog.Default.
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 	refusals := new(tally.Tally)
 	return func(ctx context.Context, event Event) {
@@ -76,7 +76,7 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		}
 		if level := event.level(); to.Enabled(ctx, level) {
 			var room [16]slog.Attr
-			line := slog.NewRecord(time.Now(), level, event.message(), 0) // whose source would always be this one
+			line := slog.NewRecord(time.Now(), level, event.message(), 0) // without a source, which would always be this line
 			line.AddAttrs(event.attrs(room[:0])...)
 			_ = to.Handler().Handle(ctx, line)
 		}
@@ -148,7 +148,7 @@ func (e *Event) about(client *Client) {
 	e.ClientID, e.Policy, e.Source = client.ID, client.Policy, client.Source
 }
 
-// teller tells the sink what happened, and the log what is the server's fault.
+// teller reports events to Options.Events, and faults of the server to the log.
 type teller struct {
 	sink   func(ctx context.Context, event Event)
 	logger *slog.Logger // nil: slog.Default
@@ -157,11 +157,12 @@ type teller struct {
 	faults tally.Tally
 }
 
-// begin begins the event of a request: At is when it came, until it is told.
+// begin returns the event of a request. Its At is when the request came, until
+// tell sets it.
 func (t *teller) begin() Event { return Event{At: t.now(), Tenant: t.tenant} }
 
-// tell tells of an event, which began with begin if it is of a request. What becomes of the sink changes
-// nothing of what happened.
+// tell reports an event; that of a request was made by begin. A panic of the sink is
+// recovered, since it must not change what happened.
 func (t *teller) tell(ctx context.Context, event Event, kind EventKind) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -169,15 +170,15 @@ func (t *teller) tell(ctx context.Context, event Event, kind EventKind) {
 		}
 	}()
 	now := t.now()
-	if !event.At.IsZero() { // of a request, and who sent it
+	if !event.At.IsZero() { // the event of a request: set its caller
 		event.Duration, event.Caller = now.Sub(event.At), CallerFromContext(ctx)
 	}
 	event.Kind, event.At = kind, now
 	t.sink(ctx, event)
 }
 
-// refused tells of an error that is about to be answered, unless nobody waits for
-// the answer any more.
+// refused reports an error that is about to be answered, unless the client has
+// gone away.
 func (t *teller) refused(r *http.Request, event Event, err error) {
 	logFault(r, t.log(), &t.faults, err)
 	if abandoned(r, err) {
@@ -194,7 +195,7 @@ func (t *teller) log() *slog.Logger {
 	return t.logger
 }
 
-// tellUpdate tells of an update, and of the credentials that it renewed.
+// tellUpdate reports an update, and the credentials that it renewed.
 func (t *teller) tellUpdate(ctx context.Context, event Event, reg *Registration) {
 	event.about(reg.Client)
 	event.Members = changedMembers(reg.Previous, reg.Client)
@@ -233,7 +234,8 @@ func appendChanged[V any](changed []string, before, after map[string]V, same fun
 	return changed
 }
 
-// rotated names the credentials that after has and before had not.
+// rotated names the kinds of credentials that after has and before did not
+// have.
 func rotated(before, after *Client) (names []string) {
 	if fresh := after.newestSecret(); fresh != "" && fresh != before.newestSecret() {
 		names = append(names, "client_secret")

@@ -163,7 +163,7 @@ func ExampleClient_VerifyCodeVerifier() {
 	fmt.Println(client.VerifyCodeVerifier(challenge, "S256", "a guess"))
 	// Output:
 	// <nil>
-	// invalid_grant: code_verifier must be the one that code_challenge was made of
+	// invalid_grant: code_verifier must be the one that code_challenge was made from
 }
 
 // A refresh gives what was granted, as far as the client may still have it.

@@ -18,27 +18,27 @@ import (
 // Decision says what a registration would do and why.
 type Decision struct {
 	Status  int              // what would be answered
-	Err     error            // the refusal, nil where it would be registered
-	Client  *Client          // as it would be stored, without an id and credentials; nil where refused
+	Err     error            // the refusal, nil if it would be registered
+	Client  *Client          // as it would be stored, without an id and credentials; nil if refused
 	Members []MemberDecision // in the order of Metadata; then language-tagged forms, then all others, each by name
-	Assumed []string         // sentences about what was taken as good, since finding out would fetch something
+	Assumed []string         // sentences about what was assumed to be good, since nothing is fetched
 }
 
-// MemberDecision is what became of one member.
+// MemberDecision says what a registration would do with one member.
 type MemberDecision struct {
 	Name      string
-	Sent      json.RawMessage // nil where it was not sent
-	Effective json.RawMessage // as it would be answered; nil where the client has none
+	Sent      json.RawMessage // nil if it was not sent
+	Effective json.RawMessage // as it would be answered; nil if the client has none
 	Verdict   Verdict
-	Step      string // the step that settled it, such as ValidateScopes; Validate itself, for what comes before and after the steps; "" where none came that far
-	Rule      string // the rule's id, "" where none has a say
-	Switch    string // the field of DefaultValidator, Options or policy that would change it; "" where none is known
+	Step      string // the step that settled it, such as ValidateScopes, or Validate for what it does itself; "" if none got that far
+	Rule      string // the rule's id, "" if no rule decided
+	Switch    string // the field of DefaultValidator, Options or policy that would change the decision; "" if none is known
 }
 
-// Verdict is what became of a member.
+// Verdict says what a registration would do with a member.
 type Verdict string
 
-// What may become of a member.
+// The verdicts about a member.
 const (
 	Kept      Verdict = "kept"
 	Defaulted Verdict = "defaulted" // not sent, and set by the server
@@ -48,31 +48,32 @@ const (
 	Ignored   Verdict = "ignored"   // unknown, or its feature is off
 )
 
-// Explain judges a body under a policy, "" for Options.Validator, fetches
-// nothing, uses nothing up and stores nothing. Its error is the server's, such as
-// a policy that there is none of, or an outage; a refusal is in the Decision.
+// Explain judges a body under a policy, "" for Options.Validator, and says what
+// registering it would do. It fetches nothing, uses nothing up and stores
+// nothing. A refusal is in the Decision; the error is for faults of the server,
+// such as a policy that does not exist, or an outage.
 //
-// All that judges a registration judges here too: the limits, every step of the
+// Explain applies the same rules as a registration: the limits, every step of the
 // policy, its ShapeResponse, the fixed rules, and whether a software statement has a
-// client already. It judges no caller: one in ctx (ContextWithCaller) is taken as
-// the one who registers, and is charged nothing. Options.Admit, Open,
-// NewClientID, NewClientSecret, ModifyResponse and WriteError are not called, nor is
-// room made for the client. Steps find Registration.Explaining set, and as Registration.HTTP a
-// POST to Options.Endpoint without headers and a connection.
+// client already. It does not judge the caller: one in ctx ([ContextWithCaller]) counts
+// as the one who registers, and is charged nothing. Options.Admit, Open, NewClientID,
+// NewClientSecret, ModifyResponse and WriteError are not called, and no room is made
+// for the client. For steps, Registration.Explaining is set, and Registration.HTTP is a
+// POST to Options.Endpoint without headers or a connection.
 //
-// What must be fetched is taken as good, and Decision.Assumed says so: the document
-// behind sector_identifier_uri, and the signature of a software statement whose keys
-// are not [StaticKeys]; its claims are judged, but anybody may have written them, so
-// that neither StatementVerifier.Deny nor the store is asked about it. Whether a
-// statement, or a signed body, was used before is not asked. See [Registration.Assume] for steps of your
-// own.
+// What would have to be fetched is assumed to be good, and Decision.Assumed says so:
+// the document at sector_identifier_uri, and the signature of a software statement
+// whose keys are not [StaticKeys]. The claims of such a statement are judged, but since
+// anybody may have written them, neither StatementVerifier.Deny nor the store is asked
+// about it. Explain does not check whether a statement or a signed body was used
+// before. See [Registration.Assume] for steps of your own.
 //
-// body is JSON: what a Decoder makes of a body of another media type. The policies
-// that take signed bodies alone, or want a client certificate, take the one as signed
-// by the software of its statement, and the other as presented.
+// body is JSON; for another media type, it is what the Decoder returns. Policies that
+// require a signed body, or a client certificate, assume that the body was signed by
+// the software of its statement, and that the certificate was presented.
 //
-// Where the registration is refused, the other members are as the steps left them
-// that ran until then.
+// If the registration is refused, the other members are as the steps that ran
+// before left them.
 func (h *Handler) Explain(ctx context.Context, policy string, body []byte) (*Decision, error) {
 	reg := &Registration{Explaining: true, Caller: CallerFromContext(ctx)}
 	validator, err := h.prepare(reg, policy)
@@ -99,8 +100,8 @@ func (h *Handler) Explain(ctx context.Context, policy string, body []byte) (*Dec
 	return decision, nil
 }
 
-// rehearse registers without anything that costs, issues or stores. It returns the
-// answer, without what the server issues.
+// rehearse registers without charging, issuing or storing anything. It returns the
+// answer, without the members that the server issues.
 func (h *Handler) rehearse(ctx context.Context, reg *Registration, trace *trace, body []byte) (answer []byte, err error) {
 	switch {
 	case int64(len(body)) > h.opts.MaxBodyBytes:
@@ -125,9 +126,9 @@ func (h *Handler) rehearse(ctx context.Context, reg *Registration, trace *trace,
 	return (&told{onlySet: res.OnlySet}).appendJSON(nil, res.SoftwareStatement, &res.Metadata, reg.on)
 }
 
-// Assume says, in a sentence for Decision.Assumed, what a step took as good. Where
-// Explaining is set, a step that would fetch something, use something up, or judge
-// who sent the request leaves that alone, and says so here.
+// Assume appends a sentence to Decision.Assumed. If Explaining is set, a step must
+// not fetch anything, use anything up or judge who sent the request; it calls
+// Assume to say what it assumed to be good instead.
 func (reg *Registration) Assume(sentence string) {
 	if !slices.Contains(reg.assumed, sentence) {
 		reg.assumed = append(reg.assumed, sentence)
@@ -136,8 +137,8 @@ func (reg *Registration) Assume(sentence string) {
 
 type explainedKey struct{}
 
-// explained returns a context in which a statement is verified by the keys at hand,
-// where nothing is to be fetched.
+// explained returns a context in which, if Explaining is set, a statement is
+// verified only if its keys need no fetching.
 func (reg *Registration) explained(ctx context.Context) context.Context {
 	if !reg.Explaining {
 		return ctx
@@ -145,25 +146,26 @@ func (reg *Registration) explained(ctx context.Context) context.Context {
 	return context.WithValue(ctx, explainedKey{}, reg)
 }
 
-// explainedBy is the registration that explained was called on, nil if none was.
+// explainedBy returns the registration that explained was called on, nil if
+// there is none.
 func explainedBy(ctx context.Context) *Registration {
 	reg, _ := ctx.Value(explainedKey{}).(*Registration)
 	return reg
 }
 
 // A trace is a decorator around the outermost Validator that notes which step
-// changed which member. A registration that nobody explains runs without it.
+// changed which member. Only Explain uses it.
 type trace struct {
 	Validator
 	at     string                     // the step that runs, or ran last
 	failed string                     // the step that refused
-	was    map[string]json.RawMessage // the members of the client, as noted last
+	was    map[string]json.RawMessage // the members of the client when they were last noted
 	by     map[string]string          // the step that changed a member last
 	ran    map[string]bool            // the steps that ran
 }
 
-// step runs a step. What changed before it, Validate itself did: after the first
-// step, it merged what the statement claims.
+// step runs a step. Changes before it are those of Validate itself, which merges
+// the claims of a statement after the first step.
 func (t *trace) step(name string, ctx context.Context, reg *Registration, run func(context.Context, *Registration) error) error {
 	if t.at != "ValidateSoftwareStatement" {
 		t.at = validateStep
@@ -213,7 +215,7 @@ func (t *trace) note(metadata *Metadata) error {
 	return nil
 }
 
-// membersOf are the members of a JSON object, nil of anything else.
+// membersOf returns the members of a JSON object, nil for anything else.
 func membersOf(object []byte) map[string]json.RawMessage {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(object, &all) != nil {
@@ -278,14 +280,15 @@ func (t *trace) ValidateClient(ctx context.Context, reg *Registration) error {
 	return t.step("ValidateClient", ctx, reg, t.Validator.ValidateClient)
 }
 
-// What would change a decision, for the refusals and drops that people meet most.
+// Which setting would change a decision, for the most frequent refusals and
+// drops.
 
-// A setting is what would change a decision, of a rule or of a verdict and a member.
+// A setting is a field that would change a decision.
 type setting struct {
-	of      string                                // the rule of a refusal; else the verdict and the member, "*" for any
+	of      string                                // the rule of a refusal, or the verdict and the member, "*" for any
 	field   string                                // of DefaultValidator, Options or package policy
-	when    func(reg *Registration) bool          // which of the refusals by that rule; nil: all
-	ceiling func(supported Capabilities) []string // where the DefaultValidator supports what was sent, another validator took it away; nil: it has no say
+	when    func(reg *Registration) bool          // to which refusals by that rule it applies; nil: all
+	ceiling func(supported Capabilities) []string // what the DefaultValidator supports: if that has what was sent, a decorator removed it; nil: does not matter
 }
 
 var settings = []setting{
@@ -328,7 +331,8 @@ var settings = []setting{
 	{of: "ignored *", field: "DefaultValidator.Extensions"},
 }
 
-// switchOf is the setting that would change a decision, "" where none is known.
+// switchOf returns the setting that would change a decision, "" if none is
+// known.
 func (v *verdicts) switchOf(d *MemberDecision) string {
 	of := string(d.Verdict) + " " + d.Name
 	switch {
@@ -345,14 +349,14 @@ func (v *verdicts) switchOf(d *MemberDecision) string {
 	return ""
 }
 
-// isUnknown reports whether an ignored member is of no feature, and one that an
-// extension could declare.
+// isUnknown reports whether an ignored member belongs to no feature and could
+// be declared as an extension.
 func (v *verdicts) isUnknown(d *MemberDecision) bool {
 	_, list := choiceMember[d.Name]
 	return member(d.Name) == nil && !list && !serverSays(d.Name) && v.reg.Request.Extra[d.Name] != nil
 }
 
-// exceeds reports whether something was sent that a ceiling does not have.
+// exceeds reports whether something was sent that is not in ceiling.
 func exceeds(name string, sent json.RawMessage, ceiling []string) bool {
 	asked, isList := entries(name, strictjson.Value(sent))
 	if text, err := strictjson.Value(sent).Text(); !isList && err == nil {
@@ -370,14 +374,14 @@ func scopesOf(c Capabilities) []string        { return c.Scopes }
 func idTokenAlgsOf(c Capabilities) []string   { return c.IDTokenSigningAlgs }
 func subjectTypesOf(c Capabilities) []string  { return c.SubjectTypes }
 
-// redirectsByHTTP reports whether a client is refused for remote http that a host
-// may allow it.
+// redirectsByHTTP reports whether a client is refused for remote http that the
+// host could allow.
 func redirectsByHTTP(reg *Registration) bool {
 	return reg.hasKind(uri.HTTP) && !reg.foundation.httpRedirects && reg.Client.ApplicationType != "native" && reg.Client.mayUseHTTP(reg.authMethod())
 }
 
-// mistakesType reports whether the redirect URIs of a client are those of another
-// application_type than it says.
+// mistakesType reports whether the redirect URIs of a client fit another
+// application_type than the one that it sent.
 func mistakesType(reg *Registration) bool {
 	return reg.Client.ApplicationType != "" && !reg.hasKind(uri.HTTP) && !reg.Client.implicitOrHybrid()
 }
@@ -393,8 +397,8 @@ func pushes(reg *Registration) bool {
 	return (c.RequirePushedAuthorizationRequests || reg.Capabilities.RequirePushedAuthorizationRequests) && reg.authMethod() != "none"
 }
 
-// isHybrid reports whether the one response type that lacks its grant is the one
-// that UK Open Banking has without it.
+// isHybrid reports whether only the response type that UK Open Banking allows
+// without the implicit grant lacks its grant.
 func isHybrid(reg *Registration) bool {
 	return !slices.ContainsFunc(reg.Client.ResponseTypes, func(responseType string) bool {
 		return strings.Contains(responseType, "token") && !sameWords(responseType, "code id_token")

@@ -1,6 +1,7 @@
 package dcr
 
-// The room for one more client under Options.MaxClients, and who makes it.
+// The room for one more client under Options.MaxClients, and which client is
+// evicted for it.
 
 import (
 	"context"
@@ -22,10 +23,10 @@ func (o *Options) checkEviction(store ClientConfigurationStore) error {
 		return nil
 	}
 	if o.MaxClients <= 0 {
-		return errors.New("Options.EvictAfter says who makes room at MaxClients, which is not set; set it, or leave EvictAfter at zero")
+		return errors.New("Options.EvictAfter says which clients make room at MaxClients, which is not set; set MaxClients, or leave EvictAfter at zero")
 	}
 	if _, evicts := StoreAs[ClientEvictor](store); !evicts {
-		return errors.New("Options.EvictAfter needs a store that can evict; the store is no ClientEvictor: use one that is, or leave EvictAfter at zero, and nobody is evicted")
+		return errors.New("Options.EvictAfter needs a store that is a ClientEvictor, which this one is not; use one that is, or leave EvictAfter at zero, so that no client is evicted")
 	}
 	return nil
 }
@@ -37,8 +38,8 @@ type room struct {
 	giveBack func()
 }
 
-// Take takes a free place, or that of a client which was never used. It answers
-// that there is none, and when the next one may come free.
+// Take takes a free place, or that of a client that was never used. If there is
+// none, its error says so and when the next one may become free.
 func (r *room) Take(ctx context.Context) error {
 	ceiling := &r.handler.ceiling
 	giveBack, ok, err := ceiling.Take(ctx, r.now)
@@ -57,7 +58,7 @@ func (r *room) Take(ctx context.Context) error {
 		return r.takeRecounted(ctx, next.Sub(r.now))
 	}
 	var over bool
-	if r.giveBack, over = ceiling.Replace(); over { // others on this store let more in: two go for one
+	if r.giveBack, over = ceiling.Replace(); over { // others on this store admitted more: evict two for one
 		if _, evicted, _ := r.handler.evict(ctx, r.now); evicted {
 			ceiling.Gone()
 		}
@@ -65,8 +66,9 @@ func (r *room) Take(ctx context.Context) error {
 	return nil
 }
 
-// takeRecounted takes a place that the count under way finds free, where the one
-// before was too old to know of it, and else answers that there is none.
+// takeRecounted waits for the count under way, since the last one may be too
+// old, and takes a place that it finds free. Otherwise it returns that there is
+// none.
 func (r *room) takeRecounted(ctx context.Context, next time.Duration) error {
 	ceiling := &r.handler.ceiling
 	ceiling.Await(ctx)
@@ -81,7 +83,8 @@ func (r *room) takeRecounted(ctx context.Context, next time.Duration) error {
 	return nil
 }
 
-// full says that there is no room, and when a place comes free if that is known.
+// full makes the error for no room, which says when a place becomes free if that
+// is known.
 func full(until time.Duration) error {
 	refused := asRefusal(outage(ErrStoreFull))
 	if until > 0 {
@@ -96,8 +99,9 @@ func (r *room) GiveBack(context.Context) error {
 	return nil
 }
 
-// evict deletes the oldest client that was never used within Options.EvictAfter.
-// Where there is none, next is when one falls due, zero if none will.
+// evict deletes the oldest client that was never used and is older than
+// Options.EvictAfter. If there is none, next is when there will be one, zero if
+// never.
 func (h *Handler) evict(ctx context.Context, now time.Time) (next time.Time, evicted bool, err error) {
 	if h.evictor == nil {
 		return time.Time{}, false, nil

@@ -1,8 +1,8 @@
 package dcr
 
-// Registration requests that are a JWT themselves, as UK Open Banking Dynamic
-// Client Registration has them: RFC 7515, RFC 7519, signed with a key that the
-// software statement inside vouches for.
+// RFC 7515, RFC 7519 and UK Open Banking Dynamic Client Registration:
+// registration requests that are JWTs, signed with a key that the software
+// statement in them vouches for.
 
 import (
 	"bytes"
@@ -21,25 +21,25 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// SignedRequestVerifier says which signed requests [SignedRequests] takes.
+// SignedRequestVerifier says which signed requests [SignedRequests] accepts.
 type SignedRequestVerifier struct {
-	// Statements finds out whether the statement inside was signed by an issuer
-	// that is trusted, before its claims are followed to the signer's keys. All
-	// else about the statement is judged by the handler's Validator, which
-	// should have the same verifier and demand a statement. Required.
+	// Statements checks that the statement in the request was signed by a
+	// trusted issuer, before its claims are used to find the signer's keys. The
+	// handler's Validator judges everything else about the statement; it should
+	// have the same verifier and require a statement. Required.
 	Statements *StatementVerifier
 
 	// KeyClaims are the claims of the statement that hold the signer's key set
-	// or its URL; the first that is there counts. If nil,
+	// or its URL; the first that is present counts. If nil,
 	// software_jwks_endpoint, software_jwks, jwks_uri and jwks.
 	KeyClaims []string
 
-	// Fetch fetches the signer's keys. If nil, that of the DefaultValidator in
-	// the handler, else one with the defaults.
+	// Fetch fetches the signer's keys. If nil, the Fetch of the handler's
+	// DefaultValidator, or one with the defaults.
 	Fetch *GuardedClient
 
-	// Keys are the keys of every signer, whatever the statement says: for
-	// tests. If nil, KeyClaims.
+	// Keys are the keys of every signer, whatever the statement says. They are
+	// for tests. If nil, KeyClaims are used.
 	Keys KeySource
 
 	// Algorithms are the signature algorithms to accept; none and the symmetric
@@ -55,7 +55,7 @@ type SignedRequestVerifier struct {
 	IssuerClaim string
 
 	// RequiredClaims are claims that a request must have. If nil, exp, so that
-	// no request is good forever; if empty, none.
+	// no request is valid forever; if empty, none.
 	RequiredClaims []string
 
 	// Types are the values of typ to accept, "" among them for a request without
@@ -63,40 +63,40 @@ type SignedRequestVerifier struct {
 	// the software signs (dpop+jwt, oauth-authz-req+jwt …) passes for a request.
 	Types []string
 
-	// MaxAge is how long after its iat a request is good. If zero, for as long
-	// as it says itself.
+	// MaxAge is how long after its iat a request is valid. If zero, only its exp
+	// counts.
 	MaxAge time.Duration
 
-	// MaxLifetime bounds how long a request may be good for, from its iat, or
-	// from now where it has none, to its exp. If zero, 2 hours; if negative, it
-	// is not bounded. If positive, exp is required.
+	// MaxLifetime bounds how long a request may be valid, from its iat, or from
+	// now if it has none, to its exp. If zero, 2 hours; if negative, it is not
+	// bounded. If positive, exp is required.
 	MaxLifetime time.Duration
 
-	// Skew is by how much the signers' clocks may differ. If zero, 1 minute; if
+	// Skew is how much the signers' clocks may differ. If zero, 1 minute; if
 	// negative, not at all.
 	Skew time.Duration
 
-	// Once lets a request be used but once, by its jti, which is then required.
-	// The jti is used up right before the client is stored, and is free again
-	// where nothing was stored and the store that remembers it is a
-	// [ReplayForgetter].
+	// Once accepts a request only once. It is recognised by its jti, which is
+	// then required. The jti is used up right before the client is stored; if
+	// nothing was stored, and the store that remembers it is a
+	// [ReplayForgetter], it may be used again.
 	Once bool
 
-	// Replay remembers what was used once. If not nil, Once is implied; if nil,
-	// that is the handler's store, which must be a [ReplayStore] for Once.
+	// Replay remembers the used jti, and implies Once. If nil, the handler's
+	// store does, which must be a [ReplayStore] for Once.
 	Replay ReplayStore
 
-	// Limits bound what a request may hold, as Options.Limits do.
+	// Limits bound what a request may have, as Options.Limits do.
 	Limits Limits
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
 }
 
-// SignedRequests is the [Decoder] of requests that are a compact JWS, or a JSON
-// string that holds one, signed by the software that registers. Its claims are
+// SignedRequests returns a [Decoder] for requests that are a compact JWS, or a
+// JSON string with one, signed by the software that registers. Its claims are
 // the members of the request; the registered claims of a JWT (iss, aud, exp …)
-// are judged and go no further. It panics without Statements.
+// are only judged. SignedRequests panics if Statements is nil.
 //
 //	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Statements: statements})
 //	opts.Decoders = map[string]dcr.Decoder{"application/jose": decode, "application/jwt": decode}
@@ -104,7 +104,7 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	v := verifier
 	switch {
 	case v.Statements == nil:
-		panic("dcr: SignedRequests: Statements is nil; set it to who verifies the software statement inside a request")
+		panic("dcr: SignedRequests: Statements is nil; set it to the StatementVerifier for the software statement in a request")
 	case jose.CheckAccepted(v.Algorithms) != nil:
 		panic("dcr: SignedRequests: " + jose.CheckAccepted(v.Algorithms).Error())
 	}
@@ -149,12 +149,12 @@ type signedRequests struct {
 	ring  issuer.Ring     // of Keys
 }
 
-// badRequestJWT says what is wrong with a signed request.
+// badRequestJWT makes the refusal of a signed request.
 func badRequestJWT(rule, sentence string, args ...any) error {
 	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
 }
 
-// requestFault makes a fault of the token one of the request.
+// requestFault turns a fault of the token into one of the request.
 func requestFault(fault *jwt.Fault) error {
 	rule := fault.Rule
 	if rule == "terms" {
@@ -187,7 +187,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return DecodedBody{}, err
 	}
 	if err := d.check(token, statement); err != nil {
-		return DecodedBody{}, err // before anything is fetched: a statement is public, and so anybody's to send
+		return DecodedBody{}, err // before anything is fetched: statements are public, so anybody may send one
 	}
 	keys, err := d.keys(ctx, statement, token.KeyID())
 	if err != nil {
@@ -251,13 +251,14 @@ func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) e
 			return invalidStatement("claims", "must have the claim %s", d.IssuerClaim)
 		}
 		if token.Issuer != want {
-			return badRequestJWT("issuer", "must have as iss the %s of its software statement", d.IssuerClaim)
+			return badRequestJWT("issuer", "must have the %s of its software statement as iss", d.IssuerClaim)
 		}
 	}
 	return nil
 }
 
-// cost is the one use that a request has, nil where it has any number.
+// cost returns the one use that a request has, nil if it may be used any number
+// of times.
 func (d *signedRequests) cost(token *jwt.Token, statement *SoftwareStatement) Allowance {
 	if !d.Once {
 		return nil

@@ -1,8 +1,8 @@
 package dcr
 
-// RFC 7591 §2.3: software statements, how their claims are read, and by which a
-// statement is told from the other tokens of its issuer. What the claims do to
-// the client stands in claims.go.
+// RFC 7591 §2.3: software statements, how their claims are read, and how a
+// statement is told from other tokens of its issuer. What the claims do to the
+// client is in claims.go.
 
 import (
 	"cmp"
@@ -18,31 +18,31 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// SoftwareStatement is a verified software statement. [StatementVerifier]
-// makes one; a step of the host's own that verifies statements in its own way
-// sets Registration.Statement to one, and what it claims is merged into the
-// client all the same.
+// SoftwareStatement is a verified software statement. [StatementVerifier] makes
+// one. A step that verifies statements in its own way sets
+// Registration.Statement to one; its claims are then merged into the client
+// too.
 type SoftwareStatement struct {
 	Issuer   string // iss
-	ID       string // what names the statement: its jti, or its software_id where it has none
-	Metadata        // the members that the statement claims, which win over the request's; Extra holds all the other claims
+	ID       string // names the statement: its jti, or its software_id if it has no jti
+	Metadata        // the members that the statement claims, which override the request's; Extra has all other claims
 	Claims   map[string]json.RawMessage
-	Text     string // the statement as it was sent, which is what is echoed; if empty, that of the request
+	Text     string // the statement as it was sent, which the answer repeats; if empty, that of the request
 
-	held      bool // it is the one that the client registered with
-	assumed   bool // its signature was not judged, since nothing is fetched for Handler.Explain
+	held      bool // the client registered with it
+	assumed   bool // its signature was not judged, since Handler.Explain fetches nothing
 	present   memberSet
-	choices   map[string][]string // the lists of alternatives that it claims, as those of Request
+	choices   map[string][]string // the lists of alternatives that it claims, as in Request
 	faults    []fault             // claims of the wrong form
 	rules     map[string]StatementRule
-	signature signature // by which it was found good; zero for a stored one
-	once      *onceOnly // how often it may be used; nil for any number of times, and for a stored one
+	signature signature // the signature that was verified; zero for a stored statement
+	once      *onceOnly // bounds its use; nil if nothing does, and for a stored statement
 }
 
-// Signer is the software that the statement is of: what [Request].Signer is of a
-// request which that software signed, so that a step can compare them. It is a
-// JSON array of the issuer and the software_id, or the ID where there is no
-// software_id, so that it tells apart what two issuers call by one name; "" where
+// Signer names the software that the statement is about, in the same form as
+// [Request].Signer names the software that signed a request, so that a step can
+// compare the two. It is a JSON array of the issuer and the software_id, or the
+// ID if there is no software_id: two issuers may use the same name. It is "" if
 // the statement names no software.
 func (s *SoftwareStatement) Signer() string {
 	software := cmp.Or(s.SoftwareID, s.ID)
@@ -54,49 +54,48 @@ func (s *SoftwareStatement) Signer() string {
 	return string(append(name, ']'))
 }
 
-// StatementRule says how what a statement claims of a member and what the
-// request says of it go together.
+// StatementRule says what happens if a statement claims a member that the
+// request has too.
 type StatementRule int
 
 // The rules for a claimed member. Under each, a request that leaves the member
-// out gets what is claimed, and the member's language-tagged forms are those
-// that are claimed. A list of alternatives to the member, as
-// token_endpoint_auth_methods_supported is one, comes under the rule of the
-// member.
+// out gets the claimed value, and the member has only the language-tagged forms
+// that are claimed. The rule of a member also applies to its list of
+// alternatives, such as token_endpoint_auth_methods_supported.
 //
-// What is claimed holds to the end: [Validate] refuses a client of which a later
-// step made anything else. Under each rule the server may leave out what it does
-// not support of a claimed list or scope, and what people read, as it may of any
-// request (RFC 7591 §3.2.1); it never puts anything in its place, such as default
-// scopes.
+// No later step may change what is claimed: [Validate] then refuses the client.
+// Under each rule the server may leave out entries of a claimed list or scope
+// that it does not support, and what people read, as it may with any request (RFC
+// 7591 §3.2.1). It puts nothing in their place, such as default scopes.
 const (
-	// ClaimWins replaces what the request says (RFC 7591 §2.3).
+	// ClaimWins replaces the value in the request (RFC 7591 §2.3).
 	ClaimWins StatementRule = iota
 
-	// ClaimBinds refuses a request that says anything else. Lists and scope are
-	// the same in any order. A list of alternatives has the claimed value among
-	// them.
+	// ClaimBinds refuses a request with another value. The order of lists and of
+	// scope does not matter. A list of alternatives must contain the claimed
+	// value.
 	ClaimBinds
 
 	// ClaimBounds lets the request choose among the entries of a claimed list,
-	// or the scopes of a claimed scope. Anything else is as under ClaimBinds.
+	// or the scopes of a claimed scope. For any other member it is ClaimBinds.
 	ClaimBounds
 
-	// ClaimOnly is ClaimBinds, and refuses a request that says anything where
-	// nothing is claimed, also one that comes without a statement. The client
-	// then has nothing there either, except what every client has, such as
+	// ClaimOnly is ClaimBinds, and also refuses a request that has the member
+	// although it is not claimed, even without a statement. The client then does
+	// not have the member either, unless every client has it, such as
 	// grant_types.
 	ClaimOnly
 )
 
 // ValidateSoftwareStatement verifies the statement of the request with
-// d.Statements and sets reg.Statement. An override that has set reg.Statement
-// is taken at its word. Without d.Statements a statement is ignored (RFC 7591
-// §3.1.1).
+// d.Statements and sets reg.Statement. If an override has already set
+// reg.Statement, that is kept as it is. Without d.Statements a statement is
+// ignored (RFC 7591 §3.1.1).
 //
 // On an update a statement is judged in full only if it is not the stored one.
-// A stored one that is sent back, or left out, keeps its hold on the client:
-// its claims count, and neither its time nor its signature is judged again.
+// If the stored one is sent back, or no statement is sent, the claims of the
+// stored one still apply, and neither its time nor its signature is judged
+// again.
 func (d DefaultValidator) ValidateSoftwareStatement(ctx context.Context, reg *Registration) error {
 	if reg.Statement != nil {
 		return nil
@@ -106,9 +105,9 @@ func (d DefaultValidator) ValidateSoftwareStatement(ctx context.Context, reg *Re
 	return err
 }
 
-// checkSoftware holds the statement of an update to the issuer and the software
-// of the one that the client registered with, also where a step of the host's
-// verified it. What claims nothing leaves the software as it was.
+// checkSoftware requires the statement of an update to have the issuer and the
+// software of the one that the client registered with, even if a step of the
+// host verified it. A statement that names no software will do.
 func (reg *Registration) checkSoftware() error {
 	if reg.Previous == nil || reg.Previous.Statement == nil || reg.Statement == nil {
 		return nil
@@ -133,7 +132,7 @@ func (reg *Registration) checkSoftware() error {
 	return nil
 }
 
-// recordStatement keeps with the client what it registered with.
+// recordStatement stores in the client the statement that it registers with.
 func (reg *Registration) recordStatement() {
 	if reg.Statement == nil || reg.plain {
 		return
@@ -149,7 +148,7 @@ func (reg *Registration) recordStatement() {
 	if stored := reg.Client.Statement; stored != nil && len(claimed) == 0 {
 		claimed = stored.Members
 	}
-	own := strings.Clone // of a part of the body, which is not to be kept
+	own := strings.Clone // a copy, so that the body is not kept in memory
 	record := &StatementRecord{Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text)}
 	for _, name := range claimed {
 		record.Members = append(record.Members, own(name))
@@ -157,9 +156,9 @@ func (reg *Registration) recordStatement() {
 	reg.Client.Statement = record
 }
 
-// StatementRequirer is a [Validator], or part of one, that may demand a software
-// statement in a way of its own, besides StatementVerifier.Required: then no
-// stranger registers, and [Handler.Warnings] says nothing of strangers.
+// StatementRequirer is a [Validator], or part of one, that may itself require a
+// software statement, in addition to StatementVerifier.Required.
+// [Handler.Warnings] then does not warn of strangers, since none can register.
 type StatementRequirer interface {
 	// RequiresStatement reports whether no client registers without a statement.
 	RequiresStatement() bool
@@ -209,7 +208,7 @@ func (c *statementClaims) read(name string, value strictjson.Value) error {
 	return c.request.member(name, asClaimed(name, value))
 }
 
-// statement returns what was read, with the registered claims with it.
+// statement returns the statement that was read, with the registered claims.
 func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement, error) {
 	request := c.request
 	if err := c.verifier.readMapped(c.all, request); err != nil {
@@ -230,12 +229,12 @@ func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement,
 }
 
 // foreignClaims are claims of ID Tokens (OpenID Connect Core 1.0 §2) and Logout
-// Tokens (Back-Channel Logout 1.0 §2.4), and of no software statement.
+// Tokens (Back-Channel Logout 1.0 §2.4) that no software statement has.
 var foreignClaims = []string{"nonce", "at_hash", "c_hash", "auth_time", "sid", "events", "azp"}
 
-// checkKind tells a statement from what else its issuer may have signed: another
-// token has claims of its own and says nothing of a client, and a client
-// assertion is of the client itself (RFC 7523 §3).
+// checkKind refuses other tokens that the issuer may have signed. They have
+// claims of their own and say nothing about a client; a client assertion is
+// about its own issuer (RFC 7523 §3).
 func (s *SoftwareStatement) checkKind(registered *jwt.Claims) error {
 	for _, name := range foreignClaims {
 		if _, foreign := s.Claims[name]; foreign {
@@ -251,8 +250,9 @@ func (s *SoftwareStatement) checkKind(registered *jwt.Claims) error {
 	return nil
 }
 
-// asClaimed is what a claim says of a member. Directories issue a version as a
-// number too, whose text is what counts: 1.10 is not 1.1.
+// asClaimed returns the value of a member that a claim stands for. Some
+// directories issue software_version as a number; its text is what counts,
+// since 1.10 is not 1.1.
 func asClaimed(member string, value strictjson.Value) strictjson.Value {
 	if member == "software_version" && value.Kind() == strictjson.Number {
 		return strictjson.Value(strictjson.AppendString(nil, string(value)))
@@ -260,7 +260,7 @@ func asClaimed(member string, value strictjson.Value) strictjson.Value {
 	return value
 }
 
-// readMapped reads the claims that stand for members of another name.
+// readMapped reads the claims that stand for members with other names.
 func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, request *Request) error {
 	for _, claim := range sortedKeys(v.Claims) {
 		name := v.Claims[claim]
@@ -281,7 +281,7 @@ func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, reques
 	return nil
 }
 
-// claimError makes a fault in a claim a fault of the statement.
+// claimError turns an error about a claim into one about the statement.
 func claimError(err error) *Error {
 	found, shown := (*strictjson.Error)(nil), (*Error)(nil)
 	switch {

@@ -1,7 +1,7 @@
 package dcr
 
-// What a software statement may be used for: once, for one client at a time, or, as
-// UDAP has it, as the word of a registrant about the client that it has already.
+// What a software statement may be used for: once, for one client at a time or, as
+// in UDAP, to manage the client that its registrant already has.
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/internal/jwt"
 )
 
-// stand notes what a Decoder found out about the statement of the request.
+// stand notes in the request what its Decoder said about the statement.
 func (r *Request) stand(decoded *DecodedBody) {
 	if decoded.Statement == nil {
 		return
@@ -30,9 +30,9 @@ func (r *Request) stand(decoded *DecodedBody) {
 	}
 }
 
-// stand answers the POST of a registrant that speaks for the one client of its
-// statement: it registers, updates or cancels it. Where another request comes
-// first, it is judged again by what that one left.
+// stand answers a POST that registers, updates or cancels the one client of its
+// statement. If another request changes that client first, this one is judged
+// again.
 func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, first *Registration) {
 	request := first.Request
 	r = r.WithContext(fetchOnce(r.Context()))
@@ -54,7 +54,7 @@ func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, fir
 		switch {
 		case err != nil:
 		case client == nil && request.cancels:
-			err = refuse(InvalidClientMetadata, "grant_types", "grant_types.none", "grant_types is empty, which cancels a registration, and there is none")
+			err = refuse(InvalidClientMetadata, "grant_types", "grant_types.none", "grant_types must not be empty, which cancels a registration: there is none to cancel")
 		case client == nil:
 			reg = &Registration{Caller: first.Caller, HTTP: r, Request: request}
 			if _, err = h.prepare(reg, first.policy); err == nil {
@@ -82,11 +82,11 @@ func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, fir
 	h.fail(w, r, event, err)
 }
 
-// maxTurns is how often a registrant is judged again after another host let one of
-// its requests in at the same moment.
+// maxTurns is how often a request is judged again because another host accepted
+// one of the same registrant at the same moment.
 const maxTurns = 6
 
-// pause waits for a random time, which may double with every attempt.
+// pause waits for a random time, whose bound doubles with every attempt.
 func pause(ctx context.Context, attempt int) {
 	select {
 	case <-time.After(rand.N(10 * time.Millisecond << attempt)):
@@ -94,8 +94,8 @@ func pause(ctx context.Context, attempt int) {
 	}
 }
 
-// standing finds the client of a statement, nil if there is none. One of another
-// policy is not the registrant's to change: the policy may have taken its word by
+// standing returns the client of a statement, nil if there is none. It refuses if
+// that client belongs to another policy, which may have judged its registrant by
 // other rules.
 func (h *Handler) standing(ctx context.Context, statement *SoftwareStatement, policy string) (*Client, error) {
 	ids, err := h.clientsOf(ctx, statement)
@@ -121,7 +121,7 @@ func (h *Handler) changeStanding(w http.ResponseWriter, r *http.Request, event E
 		barred = nil
 	}
 	if barred != nil {
-		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.barred", "software_statement is of a client that may not act now")
+		return refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.barred", "software_statement must not be of a client that is disabled, expired or waits for approval")
 	}
 	if h.opts.ManageClient != nil {
 		if err := h.opts.ManageClient(r, client); err != nil {
@@ -146,8 +146,8 @@ func (h *Handler) changeStanding(w http.ResponseWriter, r *http.Request, event E
 	return err
 }
 
-// sweepStanding deletes a client that has expired, so that its registrant may have
-// another one.
+// sweepStanding deletes a client that has expired, so that its registrant may
+// register another one.
 func (h *Handler) sweepStanding(ctx context.Context, client *Client) error {
 	if err := h.remove(ctx, client); err != nil {
 		return unwritten(err)
@@ -183,16 +183,16 @@ func (h *Handler) cancel(w http.ResponseWriter, access *access, event Event, req
 	return err
 }
 
-// turns lets the requests for one client take turns within this process, so that
-// of many at once the first is the one that registers it. Between processes the
-// store decides, in checkSingle.
+// turns makes the requests for the client of one statement wait for each other
+// within this process, so that only the first of them registers it. Between
+// processes, checkSingle asks the store.
 type turns struct {
 	mu    sync.Mutex
 	taken map[string]chan struct{}
 }
 
-// turn waits until no other request is about the client of a statement, for as long
-// as the store may take; leave lets the next one in.
+// turn waits until no other request works on the client of a statement, for at most
+// StoreTimeout; leave lets the next one go on.
 func (h *Handler) turn(ctx context.Context, statement *SoftwareStatement) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.opts.StoreTimeout)
 	defer cancel()
@@ -220,14 +220,15 @@ func (h *Handler) turn(ctx context.Context, statement *SoftwareStatement) (leave
 	}
 }
 
-// onceOnly says how a statement is bounded in what it may be used for.
+// onceOnly bounds how often a statement may be used.
 type onceOnly struct {
-	key    string    // under which the store remembers that it was used; "" if it may be used again
+	key    string    // the key by which the store remembers that it was used; "" if it may be used again
 	until  time.Time // when it would have expired anyway
 	single bool      // it has one client at a time
 }
 
-// usedOnce reports whether the statement may be used but once. A stored one was.
+// usedOnce reports whether this request uses up a statement that may be used
+// only once. A stored statement was used already.
 func (s *SoftwareStatement) usedOnce() bool {
 	return s != nil && s.once != nil && s.once.key != ""
 }
@@ -238,7 +239,8 @@ func (s *SoftwareStatement) single() bool { return s != nil && s.once != nil && 
 // forever is how long a statement without an end is remembered.
 const forever = 100 * 365 * 24 * time.Hour
 
-// onceOnly bounds the use of a statement as the verifier says.
+// onceOnly returns the bounds that the verifier sets for a statement, nil for
+// none.
 func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.Claims, now time.Time) *onceOnly {
 	once := &onceOnly{single: v.OneClient}
 	if !v.Once {
@@ -254,11 +256,11 @@ func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.C
 	return once
 }
 
-// clientsOf are the ids of the clients of a statement.
+// clientsOf returns the ids of the clients of a statement.
 func (h *Handler) clientsOf(ctx context.Context, statement *SoftwareStatement) (ids []string, err error) {
 	store, ok := StoreAs[StatementFinder](h.store)
 	if !ok {
-		return nil, errors.New("dcr: StatementVerifier.OneClient and DecodedBody.Standing need a store that is a StatementFinder")
+		return nil, errors.New("dcr: StatementVerifier.OneClient and DecodedBody.Standing need a store that is a StatementFinder; use one that is")
 	}
 	err = h.uncancelled(ctx, func(ctx context.Context) (err error) {
 		ids, err = store.FindByStatement(ctx, statement.Issuer, statement.ID)
@@ -270,12 +272,12 @@ func (h *Handler) clientsOf(ctx context.Context, statement *SoftwareStatement) (
 	return ids, nil
 }
 
-// checkSingle refuses a statement that has another client already. It is asked
-// before the client is written and again after it: of two that are written at
-// once, one at least finds the other and is taken back, on whatever hosts.
+// checkSingle refuses a statement that already has another client. It is called
+// before the client is stored and once more after that: if two hosts store one
+// at the same time, at least one of them finds the other and deletes its own.
 func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
 	if !reg.Statement.single() || reg.Statement.assumed {
-		return nil // an assumed one may be anybody's, who is not told of other clients
+		return nil // anybody may have made an assumed one: do not tell them of other clients
 	}
 	ids, err := h.clientsOf(ctx, reg.Statement)
 	if err != nil {
@@ -289,8 +291,7 @@ func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
 
 var errSingle = refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.single", "this software statement has a client already")
 
-// keepSingle takes a client back that was stored next to another one of its
-// statement.
+// keepSingle deletes the client again if its statement has another one.
 func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	refused := h.checkSingle(ctx, reg)
 	if refused == nil {
@@ -311,7 +312,7 @@ func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	return refused
 }
 
-// oneUse is the [Allowance] of what may be used once: a value that a
+// oneUse is the [Allowance] of a value that may be used once, which a
 // [ReplayStore] remembers.
 type oneUse struct {
 	store     ReplayStore     // nil: that of the handler
@@ -322,17 +323,18 @@ type oneUse struct {
 	used      error // says that it was used before
 }
 
-// UseOnce is the [Allowance] of what may be used once, for DecodedBody.Cost: a
-// store remembers key until it would have expired anyway, and a second use before
-// that is refused with used. now is the time. If store is nil, it is that of the
-// handler, which must be a [ReplayStore]; where it is a [ReplayForgetter], what
-// stored no client uses nothing up.
+// UseOnce returns an [Allowance], for DecodedBody.Cost, of a value that may be
+// used once. The store remembers key until the given time, when the value would
+// have expired anyway; a second use before that is refused with used. now is the
+// time of the request. If store is nil, the handler's store is used, which must
+// be a [ReplayStore]. If the store is a [ReplayForgetter] too, a request that
+// stored no client does not use the value up.
 func UseOnce(store ReplayStore, key string, until, now time.Time, used *Error) Allowance {
 	forgetter, _ := store.(ReplayForgetter)
 	return &oneUse{store: store, forgetter: forgetter, key: key, until: until, now: now, used: used}
 }
 
-// keepIn has the handler's store remember what has no store of its own.
+// keepIn sets the handler's store, unless the value has a store of its own.
 func (u *oneUse) keepIn(store ClientConfigurationStore) {
 	if u.store == nil {
 		u.store, _ = StoreAs[ReplayStore](store)
@@ -343,7 +345,7 @@ func (u *oneUse) keepIn(store ClientConfigurationStore) {
 // Take uses the value up.
 func (u *oneUse) Take(ctx context.Context) error {
 	if u.store == nil {
-		return errors.New("dcr: StatementVerifier.Once needs a Handler whose store is a ReplayStore, SignedRequestVerifier.Once that or Replay")
+		return errors.New("dcr: StatementVerifier.Once and SignedRequestVerifier.Once need a Handler whose store is a ReplayStore; use one, or set SignedRequestVerifier.Replay")
 	}
 	fresh, err := u.store.Remember(ctx, u.key, u.until, u.now)
 	switch {
@@ -355,7 +357,7 @@ func (u *oneUse) Take(ctx context.Context) error {
 	return nil
 }
 
-// GiveBack makes the value new again, where its store can forget.
+// GiveBack makes the value new again, if its store can forget.
 func (u *oneUse) GiveBack(ctx context.Context) error {
 	if u.forgetter == nil {
 		return nil

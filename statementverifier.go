@@ -16,14 +16,14 @@ import (
 	"github.com/dynreg/dcr/internal/jwt"
 )
 
-// StatementVerifier verifies software statements. What is signed by nobody it
-// trusts, or not valid now, is refused with invalid_software_statement; what is
-// valid and not approved with unapproved_software_statement. Keys that come in
-// the statement itself (jwk, jku, x5u, x5c) are never looked at. Do not copy or
-// change it after the first use.
+// StatementVerifier verifies software statements. One that is not signed by a
+// trusted issuer, or not valid now, is refused with invalid_software_statement;
+// one that is valid but not approved, with unapproved_software_statement. Keys
+// in the statement itself (jwk, jku, x5u, x5c) are never used. Do not copy or
+// change a StatementVerifier after the first use.
 type StatementVerifier struct {
-	// Issuers are who may issue statements, by iss, which is compared exactly,
-	// with their keys.
+	// Issuers are the trusted issuers with their keys, by their iss, which is
+	// compared exactly.
 	Issuers map[string]KeySource
 
 	// Required refuses registrations without a statement.
@@ -49,57 +49,58 @@ type StatementVerifier struct {
 	// looked at.
 	Audience []string
 
-	// Skew is by how much the issuers' clocks may differ. If zero, 1 minute; if
+	// Skew is how much the issuers' clocks may differ. If zero, 1 minute; if
 	// negative, not at all.
 	Skew time.Duration
 
-	// MaxAge is how long after its iat a statement is good. If zero, for as
-	// long as it says itself.
+	// MaxAge is how long after its iat a statement is valid. If zero, only its
+	// exp counts.
 	MaxAge time.Duration
 
-	// MaxLifetime bounds how long a statement may be good for, from its iat to
-	// its exp, which is then required. If zero, it is not bounded.
+	// MaxLifetime bounds how long a statement may be valid, from its iat to its
+	// exp, which is then required. If zero, it is not bounded.
 	MaxLifetime time.Duration
 
-	// RequiredClaims are claims that a statement must have besides iss, such as
-	// exp or software_id. If nil, none.
+	// RequiredClaims are claims that a statement must have in addition to iss,
+	// such as exp or software_id. If nil, none.
 	RequiredClaims []string
 
-	// Claims names the members that claims with other names stand for, such as
-	// software_redirect_uris for redirect_uris; a declared extension member
-	// will do as well. What a statement claims under the member's own name
-	// comes first. If nil, each claim stands for the member of its name. A
-	// number that is claimed of software_version is read as it is written.
+	// Claims maps the names of claims to the members that they stand for, such
+	// as software_redirect_uris to redirect_uris. The member may also be a
+	// declared extension. A claim with the member's own name takes precedence.
+	// If nil, each claim stands for the member of its name. A software_version
+	// that is a number is read as it is written.
 	Claims map[string]string
 
-	// Members says how what is claimed of a member and what the request says
-	// of it go together, by the member's name. If nil, ClaimWins for all. They hold
-	// for statements that a step of the host's verified too.
+	// Members has the rule for each claimed member that the request may have too,
+	// by the member's name. If nil, ClaimWins for all. The rules also apply to
+	// statements that a step of the host verified.
 	Members map[string]StatementRule
 
-	// IDClaim is the claim that names a statement: SoftwareStatement.ID, which
-	// is then required. If empty, jti, or software_id where there is none.
+	// IDClaim is the claim that becomes SoftwareStatement.ID; it is then
+	// required. If empty, jti, or software_id if there is no jti.
 	IDClaim string
 
-	// Once lets a statement register, or be brought to an update, but once, by
-	// its jti, which is then required. The handler's store must be a
-	// ReplayStore; where it is a ReplayForgetter, what stored no client uses no
-	// statement up.
+	// Once accepts a statement only once, for a registration or an update. It is
+	// recognised by its jti, which is then required. The handler's store must be
+	// a ReplayStore; if it is a ReplayForgetter too, a request that stored no
+	// client does not use the statement up.
 	Once bool
 
-	// OneClient lets a statement have one client at a time, by its ID; with
-	// IDClaim software_id, so has each piece of software. The handler's store
-	// must be a StatementFinder.
+	// OneClient allows a statement, by its ID, only one client at a time. With
+	// IDClaim software_id, that is one client for each piece of software. The
+	// handler's store must be a StatementFinder.
 	OneClient bool
 
-	// AllowOtherSoftware lets an update bring the statement of another issuer,
-	// or of other software, than the stored one. If false, that is refused: a
-	// client stays who it is. See [SoftwareStatement.Signer] for which software
-	// a statement is of; where IDClaim is set, its ID stays too.
+	// AllowOtherSoftware lets an update send a statement of another issuer, or
+	// about other software, than the stored one. If false, that is refused, so
+	// that a client keeps its identity. [SoftwareStatement.Signer] says which
+	// software a statement is about; if IDClaim is set, the ID must stay the
+	// same too.
 	AllowOtherSoftware bool
 
-	// Deny is asked about every statement that is valid, also about a stored
-	// one when its client is updated, and by Handler.Explain where the keys are
+	// Deny is called with every valid statement, also with the stored one when
+	// its client is updated, and by Handler.Explain if the keys are
 	// [StaticKeys]. An [*Error] or a bare Code, such as
 	// UnapprovedSoftwareStatement, refuses and is shown; any other error is
 	// logged and answered with a bare 500. If nil, all are approved.
@@ -108,15 +109,16 @@ type StatementVerifier struct {
 	rings sync.Map // of *issuer.Ring, by issuer
 }
 
-// invalidStatement says what is wrong with a statement; sentence follows its
+// invalidStatement makes the refusal of a statement; sentence is put after its
 // name.
 func invalidStatement(rule, sentence string, args ...any) *Error {
 	return refuse(InvalidSoftwareStatement, "software_statement", "software_statement."+rule, "software_statement "+sentence, args...)
 }
 
-// Verify returns a statement, in compact form, that is valid at now. It is what
-// [DefaultValidator.ValidateSoftwareStatement] goes by, short of what depends
-// on other requests.
+// Verify verifies a statement in compact form at now. It applies the rules of
+// [DefaultValidator.ValidateSoftwareStatement], except those that depend on
+// other requests, such as Once. Its error is an [*Error], or a fault of the
+// server.
 func (v *StatementVerifier) Verify(ctx context.Context, statement string, now time.Time) (*SoftwareStatement, error) {
 	verified, err := v.verify(ctx, statement, now, Limits{}.effective(), signature{})
 	if err == nil && len(verified.faults) > 0 {
@@ -162,7 +164,7 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 			return nil, fault.err
 		}
 	}
-	if statement.assumed { // Deny is asked about valid ones alone
+	if statement.assumed { // Deny is only called with valid statements
 		return statement, nil
 	}
 	return statement, v.ask(ctx, statement)
@@ -178,8 +180,8 @@ func (v *StatementVerifier) requires(reg *Registration) bool {
 
 func errNoStatement() *Error { return invalidStatement("missing", "is required here") }
 
-// requireStatement holds a registration to Required and RequiredOnUpdate, whatever
-// the host's step made of the statement.
+// requireStatement enforces Required and RequiredOnUpdate, whatever a step of the
+// host did.
 func requireStatement(_ Validator, _ context.Context, reg *Registration) error {
 	v := reg.foundation.statements
 	switch verified := reg.Statement != nil && !reg.Statement.held; {
@@ -188,21 +190,22 @@ func requireStatement(_ Validator, _ context.Context, reg *Registration) error {
 	case reg.Request.SoftwareStatement == "":
 		return errNoStatement()
 	}
-	return errors.New("dcr: ValidateSoftwareStatement left a software statement that is required unverified: let it call that of the DefaultValidator that has Statements")
+	return errors.New("dcr: ValidateSoftwareStatement did not verify a software statement that is required; let it call ValidateSoftwareStatement of the DefaultValidator that has Statements")
 }
 
-// held returns the statement that a client registered with. The word of an
-// issuer that is no longer trusted does not count on.
+// held returns the statement that a client registered with. It refuses one
+// whose issuer is no longer trusted.
 func (v *StatementVerifier) held(stored *StatementRecord, limits Limits) (*SoftwareStatement, error) {
 	statement, err := heldBy(stored, v, limits)
 	if err == nil && statement.Claims != nil && v.Issuers[stored.Issuer] == nil {
-		return nil, invalidStatement("issuer", "must come from an issuer that this server trusts; this client's no longer is")
+		return nil, invalidStatement("issuer", "must come from an issuer that this server trusts; the issuer of this client's statement no longer is")
 	}
 	return statement, err
 }
 
-// heldBy reads a stored statement, which was verified once. What is not a JWT
-// was verified by the host in its own way, and claims nothing here.
+// heldBy reads a stored statement, which was verified when it was stored. One
+// that is not a JWT was verified by the host in its own way, and has no claims
+// here.
 func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*SoftwareStatement, error) {
 	token, err := jose.Parse(stored.Text)
 	if err != nil {
@@ -220,7 +223,7 @@ func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*Soft
 	return statement, err
 }
 
-// ask asks the host's Deny.
+// ask calls the host's Deny.
 func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatement) error {
 	if v.Deny == nil {
 		return nil
@@ -232,15 +235,16 @@ func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatemen
 	return err
 }
 
-// signature is one that was found good: what all of it is about, to the byte.
+// signature is a signature that was verified: over which bytes, by whom and
+// with which keys.
 type signature struct {
 	text string             // the signed statement
-	by   *StatementVerifier // who found out, under its own rules
-	keys *jose.KeySet       // those of the issuer at that time
+	by   *StatementVerifier // verified it, under its own rules
+	keys *jose.KeySet       // the issuer's keys at that time
 }
 
-// verify returns a statement whose signature and registered claims are good.
-// known is a signature that was verified for the same request.
+// verify returns a statement whose signature and registered claims are valid.
+// known is a signature that was already verified for the same request.
 func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits, known signature) (*SoftwareStatement, error) {
 	statement, token, err := v.signed(ctx, text, limits, known)
 	if err != nil {
@@ -266,8 +270,8 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 	return statement, nil
 }
 
-// signed returns a statement that was signed by its issuer, whatever its time. A
-// signature that is known is not verified again.
+// signed returns a statement that was signed by its issuer, even if it has
+// expired. A known signature is not verified again.
 func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits, known signature) (*SoftwareStatement, *jwt.Token, error) {
 	rules := jwt.Rules{
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
@@ -294,7 +298,7 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	}
 	statement.Text = text
 	if reg := explainedBy(ctx); reg != nil && !isStatic(v.Issuers[token.Issuer]) {
-		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is taken as good, as approved and as that of no client yet")
+		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is assumed to be valid and approved, and to have no client yet")
 		statement.assumed = true
 		return statement, token, nil
 	}
@@ -311,7 +315,7 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	return statement, token, nil
 }
 
-// statementFault makes a fault of the token one of the statement.
+// statementFault turns a fault of the token into one of the statement.
 func statementFault(fault *jwt.Fault) *Error {
 	rule, sentence := fault.Rule, fault.Sentence
 	switch {
@@ -332,7 +336,7 @@ func (v *StatementVerifier) acceptsType(typ string) bool {
 	return slices.ContainsFunc(v.Types, func(accepted string) bool { return jose.MediaType(accepted) == typ })
 }
 
-// ring returns the keys of an issuer, nil if it is not trusted.
+// ring returns the keys of an issuer, nil if the issuer is not trusted.
 func (v *StatementVerifier) ring(name string) *issuer.Ring {
 	if known, ok := v.rings.Load(name); ok {
 		return known.(*issuer.Ring)
@@ -345,7 +349,8 @@ func (v *StatementVerifier) ring(name string) *issuer.Ring {
 	return known.(*issuer.Ring)
 }
 
-// check refuses settings that would fail every statement, or quietly none.
+// check refuses settings with which every statement would fail, or which would
+// have no effect.
 func (v *StatementVerifier) check(extensions []Extension) error {
 	for issuer, source := range v.Issuers {
 		if issuer == "" || source == nil {
@@ -366,17 +371,17 @@ func (v *StatementVerifier) check(extensions []Extension) error {
 	return jose.CheckAccepted(v.Algorithms)
 }
 
-// CheckOptions needs what d.Statements needs: a store that is a [ReplayStore] for
-// Once, and one that is a [StatementFinder] for OneClient.
+// CheckOptions returns an error if the store is no [ReplayStore] and d.Statements
+// has Once, or no [StatementFinder] and d.Statements has OneClient.
 func (d DefaultValidator) CheckOptions(opts *Options, store ClientConfigurationStore) error {
 	if d.Statements == nil {
 		return nil
 	}
 	if _, ok := StoreAs[ReplayStore](store); d.Statements.Once && !ok {
-		return errors.New("StatementVerifier.Once needs a store that is a ReplayStore")
+		return errors.New("StatementVerifier.Once needs a store that is a ReplayStore; use one that is, or leave Once false")
 	}
 	if _, ok := StoreAs[StatementFinder](store); d.Statements.OneClient && !ok {
-		return errors.New("StatementVerifier.OneClient needs a store that is a StatementFinder")
+		return errors.New("StatementVerifier.OneClient needs a store that is a StatementFinder; use one that is, or leave OneClient false")
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 package dcr
 
-// Where clients are kept: the store, and what a store may do besides.
+// Where clients are kept: the store, and what else a store may be able to do.
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 	"unicode/utf8"
 )
 
-// The errors by which a store says what it found. Every other error of a store
-// is an outage: it is logged, answered with 503, and never makes a client
-// believe that its registration is gone.
+// The errors with which a store says what it found. Any other error of a store
+// is an outage: it is logged and answered with 503, so that no client believes
+// that its registration is gone.
 var (
 	ErrClientNotFound = errors.New("dcr: client not found")
 	ErrClientExists   = errors.New("dcr: client id is taken")
@@ -25,20 +25,20 @@ var (
 	ErrStoreFull      = errors.New("dcr: store has reached its limit")
 )
 
-// ErrCursor says that a cursor is none that this store made. It is what an address
-// says that a person may have changed, and no outage.
+// ErrCursor says that a cursor is not one that this store made. Cursors are often
+// in the address of a page, which a person may change, so this is no outage.
 var ErrCursor = errors.New("dcr: not a cursor of this store")
 
-// ErrClientID says that no store takes this id; see [CheckClientID].
+// ErrClientID says that no store accepts this id; see [CheckClientID].
 var ErrClientID = errors.New("dcr: not a client id: it must be 1 to 255 bytes of UTF-8 without NUL")
 
-// maxClientID is the length of the longest client id in bytes, which every
-// database can index.
+// maxClientID is the length of the longest client id, in bytes. Every database
+// can index that.
 const maxClientID = 255
 
-// CheckClientID returns ErrClientID unless stores take the id: 1 to 255 bytes of
-// UTF-8 without NUL. A store has no client of any other id, so that it need not
-// look for one, and a cache need not remember that there is none.
+// CheckClientID returns ErrClientID unless clientID is 1 to 255 bytes of UTF-8
+// without NUL. No store has a client of any other id, so a store need not look
+// for one, and a cache need not remember that there is none.
 func CheckClientID(clientID string) error {
 	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.Contains(clientID, "\x00") {
 		return ErrClientID
@@ -46,51 +46,51 @@ func CheckClientID(clientID string) error {
 	return nil
 }
 
-// ClientConfigurationStore keeps registered clients. It is safe for concurrent
-// use, keeps copies (what it was given and what it returned may be changed by
-// the caller without effect), keeps every field of a [Client], and has stored
-// durably what it returned nil for. [dcrtest.TestStore] checks an
-// implementation.
+// ClientConfigurationStore keeps registered clients. It must be safe for
+// concurrent use, keep every field of a [Client], and keep copies, so that the
+// caller may change what it passed in or got back. When a method returns nil,
+// its change must be durable. [dcrtest.TestStore] tests an implementation.
 //
 // [dcrtest.TestStore]: https://pkg.go.dev/github.com/dynreg/dcr/dcrtest#TestStore
 type ClientConfigurationStore interface {
 	// Add stores a new client and sets its Revision, in client too, to a random
-	// number such as that of [NewRevision], whatever client had before: an id
-	// that was deleted and is added again is another client, and no Revision
-	// that an earlier one had is good for it. ErrClientExists says that the id
-	// is taken, ErrStoreFull that the store's limit is reached, ErrClientID that
-	// it is none that [CheckClientID] lets through; nothing is stored then.
+	// number such as that of [NewRevision], whatever it was before. A client
+	// that is added under the id of a deleted one is another client, and must
+	// not get a Revision that the deleted one had. Add returns ErrClientExists
+	// if the id is taken, ErrStoreFull if the store's limit is reached, and
+	// ErrClientID if [CheckClientID] refuses the id; nothing is stored then.
 	Add(ctx context.Context, client *Client) error
 
-	// FindByClientID returns the client with that id, byte for byte.
-	// ErrClientNotFound says that there is none, and only that, also of what is
-	// no client id; Update and Delete say the same of it.
+	// FindByClientID returns the client with that id, compared byte for byte. It
+	// returns ErrClientNotFound if there is no such client, and for no other
+	// reason. For an id that [CheckClientID] refuses, it returns
+	// ErrClientNotFound too, as do Update and Delete.
 	FindByClientID(ctx context.Context, clientID string) (*Client, error)
 
-	// Update replaces the stored client if its Revision is still that of
-	// client, and increments the Revision, in client too. ErrConflict says that
-	// the client was changed meanwhile, ErrClientNotFound that it is gone;
-	// nothing is changed then.
+	// Update replaces the stored client if its Revision is still that of client,
+	// and increments the Revision, in client too. It returns ErrConflict if the
+	// client was changed meanwhile, and ErrClientNotFound if it is gone; nothing
+	// is changed then.
 	Update(ctx context.Context, client *Client) error
 
-	// Delete removes the client. ErrClientNotFound says that there is none.
+	// Delete removes the client. It returns ErrClientNotFound if there is none.
 	Delete(ctx context.Context, clientID string) error
 }
 
-// NewRevision draws the Revision of a new client, from 1 to 2^52. A client that
-// comes back under an id does not continue an earlier one's Revisions, and there
-// is room to count up below 2^53, where integers end that readers in other
-// languages hold exactly.
+// NewRevision returns a random Revision for a new client, from 1 to 2^52. It is
+// random so that a client added under the id of a deleted one does not repeat
+// its Revisions. It leaves room to count up below 2^53, the limit of integers
+// that readers in every language hold exactly.
 func NewRevision() int64 { return 1 + rand.Int64N(1<<52) }
 
-// RevisionDeleter is a store that deletes a client only as it was read. The
-// [Handler] deletes by it where the store has it; elsewhere a client that was
-// changed, or added again under its id, right after it was read is deleted all
-// the same.
+// RevisionDeleter is a store that can delete a client only if it is still as it
+// was read. The [Handler] uses it if the store has it. With any other store, a
+// client is deleted even if it was changed, or added again under its id, right
+// after it was read.
 type RevisionDeleter interface {
 	// DeleteRevision removes the client if its Revision is still the given one.
-	// ErrConflict says that it is another, ErrClientNotFound that there is no
-	// such client; nothing is changed then.
+	// It returns ErrConflict if the Revision is another one, and
+	// ErrClientNotFound if there is no such client; nothing is changed then.
 	DeleteRevision(ctx context.Context, clientID string, revision int64) error
 }
 
@@ -104,44 +104,43 @@ type Filter struct {
 	CreatedAfter   time.Time // clients created at this time or later
 	CreatedBefore  time.Time // clients created before this time
 	NeverActivated bool      // clients that were never used
-	UsedBefore     time.Time // clients created, and last used if they were, before this time
+	UsedBefore     time.Time // clients created before this time, and not used since then
 	ActivatedBy    string    // clients first consented to by this person
 	RedirectHost   string    // clients with a redirect URI on this host, whatever its port
-	NamePrefix     string    // clients whose client_name begins so, whatever the case
+	NamePrefix     string    // clients whose client_name begins with this, in any case of letters
 }
 
 // ClientLister is a store that can list its clients.
 type ClientLister interface {
 	// ListClients yields the clients that filter selects, in the order of
-	// their ids, starting behind the id after ("" starts at the beginning). It
-	// reads in pages, so that a client added or deleted meanwhile may or may
-	// not appear, and no other appears twice or is left out. An error ends the
+	// their ids, starting after the id after ("" starts at the beginning). It
+	// reads in pages: a client that is added or deleted meanwhile may or may not
+	// appear; every other client appears exactly once. An error ends the
 	// sequence.
 	ListClients(ctx context.Context, filter Filter, after string) iter.Seq2[*Client, error]
 }
 
 // ClientViewer is a store that can show a client without copying it, for endpoints
-// that ask for the same clients at every request.
+// that need the same clients at every request.
 //
-// A store has it by a method of its own alone: [StoreAs] does not ask a wrapper
-// for it, since what is inside may show a client that the wrapper would not find,
-// or find changed. For the same reason it does not count where the store embeds one
-// that has it.
+// Only a method that the store itself declares counts. [StoreAs] looks neither into
+// a wrapper nor at a method of an embedded store, since the inner store may show a
+// client that the outer one would not find, or would change.
 type ClientViewer interface {
-	// ViewClient returns what FindByClientID finds, and fails as it does. The
-	// client is shared: read it, and never write to it or to what it holds.
+	// ViewClient returns the client that FindByClientID returns, and the same
+	// errors. The client is shared: never change it or anything in it.
 	ViewClient(ctx context.Context, clientID string) (*Client, error)
 }
 
 // RecentClientLister is a store that can list its clients newest first.
 type RecentClientLister interface {
 	// ListRecentClients returns up to limit clients that filter selects, the
-	// last created first, and the cursor of the next page, "" at the end. So
-	// that every call answers soon, it may return fewer clients, or none, with
-	// a cursor behind those that it looked at: only an empty cursor says that
-	// there are no others. A client added or deleted meanwhile may or may not
-	// appear, and no other appears twice or is left out. A cursor that the
-	// store did not make is an error, ErrCursor in the stores of this library.
+	// last created first, and the cursor of the next page, "" at the end. To
+	// return soon, it may return fewer clients, or none, with a cursor after
+	// those that it looked at: only an empty cursor means that there are no
+	// more. A client that is added or deleted meanwhile may or may not appear;
+	// every other client appears exactly once. A cursor that the store did not
+	// make is an error, ErrCursor in the stores of this library.
 	ListRecentClients(ctx context.Context, filter Filter, cursor string, limit int) (clients []*Client, next string, err error)
 }
 
@@ -151,72 +150,74 @@ type ClientCounter interface {
 	CountClients(ctx context.Context, filter Filter) (int64, error)
 }
 
-// ClientToucher is a store that can note the use of a client. Nothing but the host
-// knows of a use: its token endpoint calls TouchClient each time a client
-// authenticated, or got a token without. Where it does not, every client counts
-// as never used, and SweepRule.NeverActivatedBefore deletes those that are in use
-// every day.
+// ClientToucher is a store that can note the use of a client. Only the host knows
+// when a client is used: its token endpoint must call TouchClient each time a
+// client has authenticated, or gets a token without authentication. Without these
+// calls every client counts as never used, and SweepRule.NeverActivatedBefore
+// deletes clients that are used every day.
 type ClientToucher interface {
 	// TouchClient notes that the client was used at the given time. It moves
 	// LastUsedAt forward, never back, and sets ActivatedAt on the first use. The
-	// client gets no new Revision, so that no Update fails for it. A store may skip a
-	// move that is shorter than its throttle; it takes a time in the future for now.
-	// ErrClientNotFound says that there is no such client.
+	// Revision stays the same, so that no Update conflicts with it. A store may skip
+	// a move that is shorter than its throttle, and treats a time in the future as
+	// now. It returns ErrClientNotFound if there is no such client.
 	TouchClient(ctx context.Context, clientID string, at time.Time) error
 }
 
-// DocumentNoter is a store that can note what is known of a client's metadata
-// document.
+// DocumentNoter is a store that can note what is known about a client's
+// metadata document.
 type DocumentNoter interface {
-	// NoteDocument replaces the client's Document without a new Revision, as
-	// TouchClient notes a use: an Update from a client that was read before
-	// conflicts with none, and leaves a record that is newer, by its FetchedAt
-	// or Withdrawn, as it is. ErrClientNotFound says that there is no such client.
+	// NoteDocument replaces the client's Document. The Revision stays the same, as
+	// with TouchClient, so that no Update conflicts with it; an Update with a
+	// client that was read earlier must not overwrite a record that is newer by
+	// its FetchedAt or Withdrawn. NoteDocument returns ErrClientNotFound if there
+	// is no such client.
 	NoteDocument(ctx context.Context, clientID string, record DocumentRecord) error
 }
 
 // ConsentNoter is a store that can note a person's consent.
 type ConsentNoter interface {
 	// NoteConsent touches the client, as TouchClient does, and sets ActivatedBy
-	// if it is empty, without a new Revision. ErrClientNotFound says that there
-	// is no such client.
+	// if it is empty. The Revision stays the same. It returns ErrClientNotFound
+	// if there is no such client.
 	NoteConsent(ctx context.Context, clientID string, person string, at time.Time) error
 }
 
-// NoteConsent notes that a person, as the host names people, consented to a
-// client at the given time: its use, and the first such person as ActivatedBy.
-// A store that is no [ConsentNoter] is an error.
+// NoteConsent notes that a person consented to a client at the given time: it
+// counts as a use, and the first person becomes ActivatedBy. person is any name
+// that the host uses for people. NoteConsent returns an error if the store is
+// no [ConsentNoter].
 func NoteConsent(ctx context.Context, store ClientConfigurationStore, clientID, person string, at time.Time) error {
 	noter, ok := StoreAs[ConsentNoter](store)
 	if !ok {
-		return errors.New("dcr: NoteConsent: the store is no ConsentNoter: use one that is, or note the use alone by TouchClient")
+		return errors.New("dcr: NoteConsent: the store is no ConsentNoter; use one that is, or call TouchClient to note only the use")
 	}
 	return noter.NoteConsent(ctx, clientID, person, at)
 }
 
-// SweepRule says which clients a sweep deletes: those to which any of its
-// conditions applies; a zero one applies to none. NeverActivatedBefore and IdleBefore
-// ask when a client was used. A store knows that from [ClientToucher] and [ConsentNoter]
-// alone: without their calls from the host's endpoints, every client looks unused, and
-// these two delete clients that are in use.
+// SweepRule says which clients a sweep deletes: those that meet any of its conditions.
+// A zero condition is met by no client. NeverActivatedBefore and IdleBefore depend on
+// when a client was used, which a store knows only from [ClientToucher] and
+// [ConsentNoter]. If the host's endpoints do not call these, every client looks unused,
+// and the two conditions delete clients that are in use.
 type SweepRule struct {
 	NeverActivatedBefore time.Time // active, created before this time and never touched
 	IdleBefore           time.Time // last touched before this time
 	ExpiredBefore        time.Time // ExpiresAt before this time
 	WithdrawnBefore      time.Time // whose document was withdrawn before this time
-	Sources              []Source  // of which clients; if nil, SourceDynamic
+	Sources              []Source  // only clients of these sources; if nil, of SourceDynamic
 	DryRun               bool      // select and report, delete nothing
 	BatchSize            int       // deleted at a time; if zero, 500
 
-	// BeforeDelete, if not nil, is called with each client before it is
-	// deleted. ErrKeepClient, wrapped or not, keeps the client, which does not
-	// count as deleted; any other error keeps it too, and ends the sweep with
-	// that error. A dry run does not call it.
+	// BeforeDelete, if not nil, is called with each client before it is deleted.
+	// If it returns ErrKeepClient, wrapped or not, the client is kept and not
+	// counted. If it returns any other error, the client is kept and the sweep
+	// ends with that error. A dry run does not call it.
 	BeforeDelete func(ctx context.Context, client *Client) error
 
-	// AfterDelete, if not nil, is called with each client that this call deleted,
-	// as it was selected: of hosts that sweep at once, one is told of each client. A
-	// dry run does not call it.
+	// AfterDelete, if not nil, is called with each client that this sweep deleted,
+	// as it was selected. If several hosts sweep at once, it is called once for each
+	// client in all. A dry run does not call it.
 	AfterDelete func(ctx context.Context, client *Client)
 }
 
@@ -224,22 +225,23 @@ type SweepRule struct {
 // on with the next.
 var ErrKeepClient = errors.New("dcr: keep the client")
 
-// ClientSweeper is a store that can delete clients that nobody uses.
+// ClientSweeper is a store that can delete unused clients.
 type ClientSweeper interface {
-	// SweepClients deletes the clients that rule selects, in batches, and
-	// returns how many it deleted or, on a dry run, would delete. A client that
-	// was used meanwhile is kept, and so is one that was changed since BeforeDelete
-	// saw it, until the next sweep.
+	// SweepClients deletes the clients that rule selects, in batches, and returns
+	// how many it deleted or, on a dry run, would delete. It keeps a client that
+	// was used meanwhile and, until the next sweep, one that was changed after
+	// BeforeDelete was called with it.
 	SweepClients(ctx context.Context, rule SweepRule) (int64, error)
 }
 
-// ClientEvictor is a store that can give up the client which is the least loss.
+// ClientEvictor is a store that can delete its oldest unused client, to make
+// room.
 type ClientEvictor interface {
 	// EvictClient deletes the oldest active client of SourceDynamic or
 	// SourceDocument that was created before the given time and never used, and
-	// returns it; nil where there is none. next is the CreatedAt of the oldest
-	// that could go later, zero if none could. Calls at once evict different
-	// clients.
+	// returns it; nil if there is none. next is the CreatedAt of the oldest
+	// client that may be evicted later, zero if there is none. Concurrent calls
+	// evict different clients.
 	EvictClient(ctx context.Context, createdBefore time.Time) (evicted *Client, next time.Time, err error)
 }
 
@@ -251,27 +253,27 @@ type StatementFinder interface {
 	FindByStatement(ctx context.Context, issuer, id string) ([]string, error)
 }
 
-// InitialAccessTokenStore is a store that keeps initial access tokens (RFC
-// 7591 §3) and counts their uses. Tokens are named by their hash alone.
+// InitialAccessTokenStore is a store that keeps initial access tokens (RFC 7591
+// §3) and counts their uses. It knows tokens only by their hash.
 type InitialAccessTokenStore interface {
 	// AddInitialAccessToken stores a new token.
 	AddInitialAccessToken(ctx context.Context, token *InitialAccessToken) error
 
-	// FindInitialAccessToken returns the token of that hash.
-	// ErrTokenNotFound says that there is none, and only that.
+	// FindInitialAccessToken returns the token of that hash. It returns
+	// ErrTokenNotFound if there is none, and for no other reason.
 	FindInitialAccessToken(ctx context.Context, hash string) (*InitialAccessToken, error)
 
 	// UseInitialAccessToken counts one use, atomically among all the hosts that
-	// share the store: it never exceeds MaxUses. ErrTokenUsedUp says that no
-	// use is left or that the token has expired at now, ErrTokenNotFound that
-	// there is none.
+	// share the store: Uses never exceeds MaxUses. It returns ErrTokenUsedUp if
+	// no use is left or the token has expired at now, and ErrTokenNotFound if
+	// there is no such token.
 	UseInitialAccessToken(ctx context.Context, hash string, now time.Time) error
 
 	// ReleaseInitialAccessToken takes one use back, for a registration that
-	// failed after it was counted. A token that is gone is not an error.
+	// failed after it was counted. It returns nil if there is no such token.
 	ReleaseInitialAccessToken(ctx context.Context, hash string) error
 
-	// DeleteInitialAccessToken revokes the token. ErrTokenNotFound says that
+	// DeleteInitialAccessToken revokes the token. It returns ErrTokenNotFound if
 	// there is none.
 	DeleteInitialAccessToken(ctx context.Context, hash string) error
 }
@@ -286,17 +288,18 @@ type InitialAccessTokenLister interface {
 
 // ReplayStore is a store that remembers values which may be used only once.
 type ReplayStore interface {
-	// Remember notes key until the given time and reports whether it was new.
-	// It is atomic among all the hosts that share the store, which forgets no
-	// key until an hour after its time by now: other hosts' clocks may be slow.
+	// Remember notes key until the given time and reports whether it was new. It
+	// is atomic among all the hosts that share the store. The store must not
+	// forget a key until now is an hour past its time, since the clocks of other
+	// hosts may be slow.
 	Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error)
 }
 
-// ReplayForgetter is a [ReplayStore] that can take back what it remembers. Without
-// it, what was used stays used where nothing was stored for it.
+// ReplayForgetter is a [ReplayStore] that can forget a value again. Without it, a
+// value that was used stays used even if no client was stored.
 type ReplayForgetter interface {
-	// Forget makes a value new again that was used in vain: nothing was stored
-	// for it. One that is not remembered is not an error.
+	// Forget makes a value new again, since no client was stored when it was
+	// used. It returns nil for a value that is not remembered.
 	Forget(ctx context.Context, key string) error
 }
 
@@ -307,9 +310,10 @@ type ReplayForgetter interface {
 //	As(target any) bool
 //
 // which sets target, a pointer to an interface, and reports whether it could. A
-// store that wraps another implements As by the stores that it can wrap and
-// leaves the rest to [StoreInto], so that it has the capabilities of the store
-// inside, and no others. [ClientViewer] is the exception: it is the store's own.
+// store that wraps another implements As so that it has the capabilities of the
+// inner store and no others: it sets target to a wrapper for the capabilities
+// that it must wrap, and calls [StoreInto] with the inner store for the rest.
+// [ClientViewer] is an exception: only a method of the store itself counts.
 func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 	ok = StoreInto(store, &capability)
 	return capability, ok
@@ -359,8 +363,8 @@ func findsViewer(store reflect.Type) bool {
 	return false
 }
 
-// Selects reports whether filter selects client: the meaning of a [Filter],
-// for stores that filter in Go.
+// Selects reports whether filter selects client. It defines what a [Filter]
+// means, and stores may call it.
 func (filter *Filter) Selects(client *Client) bool {
 	return (filter.SoftwareID == "" || client.SoftwareID == filter.SoftwareID) &&
 		(filter.RegisteredBy == "" || client.RegisteredBy == filter.RegisteredBy) &&
@@ -376,8 +380,8 @@ func (filter *Filter) Selects(client *Client) bool {
 		(filter.NamePrefix == "" || strings.HasPrefix(strings.ToLower(client.ClientName), strings.ToLower(filter.NamePrefix)))
 }
 
-// Selects reports whether the rule applies to client: the meaning of a
-// [SweepRule], for stores that sweep in Go.
+// Selects reports whether the rule selects client. It defines what a
+// [SweepRule] means, and stores may call it.
 func (rule *SweepRule) Selects(client *Client) bool {
 	before := func(at, limit time.Time) bool { return !limit.IsZero() && !at.IsZero() && at.Before(limit) }
 	return slices.Contains(rule.sources(), client.Source) &&
@@ -396,26 +400,26 @@ func (rule *SweepRule) sources() []Source {
 	return rule.Sources
 }
 
-// ClientLimiter is a store that bounds by itself how many clients it holds.
+// ClientLimiter is a store that itself bounds how many clients it holds.
 type ClientLimiter interface {
 	// ClientLimit returns the most clients that the store holds; zero if it
 	// has no limit.
 	ClientLimit() int64
 }
 
-// The errors by which an [InitialAccessTokenStore] says what it found.
+// The errors with which an [InitialAccessTokenStore] says what it found.
 var (
 	ErrTokenNotFound = errors.New("dcr: initial access token not found")
 	ErrTokenUsedUp   = errors.New("dcr: initial access token is used up or expired")
 )
 
-// InitialAccessToken is an initial access token at rest: what its bearer
-// may register, and how often.
+// InitialAccessToken is an initial access token as it is stored: what its
+// bearer may register, and how often.
 type InitialAccessToken struct {
 	Hash      string    `json:"hash"`                // SHA-256 of the token, base64url; names the token
 	Policy    string    `json:"policy,omitempty"`    // a name in Options.Policies, "" for Options.Validator
-	Subject   string    `json:"subject,omitempty"`   // ends up as the client's RegisteredBy
-	Notes     string    `json:"notes,omitempty"`     // ends up as the client's Notes
+	Subject   string    `json:"subject,omitempty"`   // becomes the client's RegisteredBy
+	Notes     string    `json:"notes,omitempty"`     // becomes the client's Notes
 	MaxUses   int       `json:"max_uses,omitempty"`  // zero: any number
 	Uses      int       `json:"uses,omitempty"`      // counted by the store
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never

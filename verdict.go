@@ -1,7 +1,7 @@
 package dcr
 
-// What became of each member of an explained registration, by what was sent, what
-// would be answered and which step made the difference.
+// The verdict about each member of an explained registration, from what was sent,
+// what would be answered and which step changed it.
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// verdicts is what the members of a registration are judged by, once it is over.
+// verdicts has what is needed to say what became of each member.
 type verdicts struct {
 	*trace
 	reg       *Registration
@@ -22,13 +22,13 @@ type verdicts struct {
 	refused   map[string]*Error // members that are refused
 }
 
-// decide tells of every member that was sent, that the client has, or for which it
-// is refused. answer is nil where it is.
+// decide returns the decision about every member that was sent, that the client
+// has, or for which it is refused. answer is nil if it is refused.
 func (t *trace) decide(reg *Registration, body, answer []byte, refused *Error) []MemberDecision {
 	v := verdicts{trace: t, reg: reg, sent: membersOf(body), effective: membersOf(answer), refused: make(map[string]*Error)}
 	switch {
 	case refused == nil:
-	case reg.Client == nil: // it was not even read
+	case reg.Client == nil: // not even the body was read
 		v.sent = map[string]json.RawMessage{refused.Member: v.sent[refused.Member]}
 	default:
 		v.effective = t.asFar(reg)
@@ -41,10 +41,11 @@ func (t *trace) decide(reg *Registration, body, answer []byte, refused *Error) [
 	return all
 }
 
-// asFar are the members of a client that is refused, as they were then.
+// asFar returns the members of a refused client, as they were when it was
+// refused.
 func (t *trace) asFar(reg *Registration) map[string]json.RawMessage {
 	far := maps.Clone(t.was)
-	if far == nil { // it did not come as far as the steps
+	if far == nil { // it was refused before the steps
 		admitted, _ := reg.Client.Metadata.MarshalJSON()
 		far = membersOf(admitted)
 	}
@@ -54,8 +55,8 @@ func (t *trace) asFar(reg *Registration) map[string]json.RawMessage {
 	return far
 }
 
-// refuse notes which members are refused: the one at fault, and with a member of the
-// wrong form all others of which the refusal tells.
+// refuse notes which members are refused: the one at fault, and all other members of
+// the wrong form that the refusal names.
 func (v *verdicts) refuse(refused *Error) {
 	if refused == nil {
 		return
@@ -71,7 +72,7 @@ func (v *verdicts) refuse(refused *Error) {
 	}
 }
 
-// names are the members in the order of a Decision.
+// names returns the members in the order of a Decision.
 func (v *verdicts) names() []string {
 	rest := make(map[string]bool)
 	for _, from := range []map[string]json.RawMessage{v.sent, v.effective} {
@@ -82,7 +83,7 @@ func (v *verdicts) names() []string {
 	for name := range v.refused {
 		rest[name] = true
 	}
-	delete(rest, "") // a refusal that is of no member
+	delete(rest, "") // a refusal that is about no member
 	var names, tagged []string
 	for i := range members.Fields {
 		if name := members.Fields[i].Name; rest[name] {
@@ -100,7 +101,7 @@ func (v *verdicts) names() []string {
 	return slices.Concat(names, tagged, slices.Sorted(maps.Keys(rest)))
 }
 
-// of says what became of a member.
+// of returns the decision about a member.
 func (v *verdicts) of(name string) MemberDecision {
 	d := MemberDecision{Name: name, Sent: v.sent[name], Effective: v.effective[name], Step: v.by[name]}
 	d.Verdict = v.verdict(&d)
@@ -119,7 +120,7 @@ func (v *verdicts) of(name string) MemberDecision {
 	return d
 }
 
-// validateStep is what is said of what [Validate] itself does.
+// validateStep is the step for what [Validate] itself does.
 const validateStep = "Validate"
 
 func (v *verdicts) verdict(d *MemberDecision) Verdict {
@@ -161,13 +162,14 @@ func (v *verdicts) ignores(name string) bool {
 	return !tagged && !v.reg.declares(name) && v.effective[name] == nil
 }
 
-// isSame compares values as they are meant: the order of scopes, of lists and of the
-// words of a response type says nothing.
+// isSame compares values by their meaning: the order of scopes, of lists and of the
+// words of a response type does not matter.
 func isSame(name string, a, b json.RawMessage) bool {
 	return bytes.Equal(a, b) || sameJSON(a, b) || isLess(name, a, b) && isLess(name, b, a)
 }
 
-// isLess reports whether a list, or scope, has no entry that another has not.
+// isLess reports whether a list, or scope, only has entries that another has
+// too.
 func isLess(name string, some, all json.RawMessage) bool {
 	own, isList := entries(name, strictjson.Value(some))
 	others, areLists := entries(name, strictjson.Value(all))
@@ -176,7 +178,7 @@ func isLess(name string, some, all json.RawMessage) bool {
 	})
 }
 
-// stepOf is the step of DefaultValidator that judges a member.
+// stepOf returns the step of DefaultValidator that judges a member.
 func stepOf(name string) string {
 	base, _, tagged := strings.Cut(name, "#")
 	if i, list := choiceMember[name]; list {
@@ -198,8 +200,8 @@ func stepOf(name string) string {
 	return "ValidateOpenID"
 }
 
-// stepMembers are the members that each step judges; those of ValidateOpenID are
-// the rest.
+// stepMembers are the members that each step judges; ValidateOpenID judges the
+// rest.
 var stepMembers = map[string][]string{
 	"ValidateGrantTypes":   {"grant_types", "response_types"},
 	"ValidateRedirectURIs": {"redirect_uris", "application_type"},

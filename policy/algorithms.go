@@ -21,11 +21,11 @@ func algorithm(member dcr.AlgorithmMember) field {
 	return f
 }
 
-// SigningAlgorithms keeps every signature, the server's and the clients', to
-// the given algorithms: what a client asks for beyond them is refused, and
-// what it leaves open gets the first of them that the server supports. A client
-// that authenticates by private_key_jwt with keys in jwks must have one for them: if
-// its only key is for RS256, say, it could never get in.
+// SigningAlgorithms allows only the given algorithms for all signatures, those of
+// the server and those of clients. A client that asks for another one is refused;
+// one that leaves it open gets the first of them that the server supports. A client
+// that authenticates by private_key_jwt with keys in jwks must have a key for one of
+// them: if its only key were for RS256, say, it could never authenticate.
 func SigningAlgorithms(algs ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return signing{inner, algs} }
 }
@@ -38,7 +38,7 @@ type signing struct {
 // Capabilities narrows every list of signature algorithms.
 func (s signing) Capabilities() dcr.Capabilities {
 	supported := s.Validator.Capabilities().WithDefaults()
-	// Where request objects are on, a nil list admits the standard algorithms.
+	// If request objects are on, a nil list allows the standard algorithms.
 	if supported.RequestParameter && supported.RequestObjectSigningAlgs == nil {
 		supported.RequestObjectSigningAlgs = jose.Standard
 	}
@@ -64,8 +64,8 @@ func (s signing) ValidateClient(ctx context.Context, reg *dcr.Registration) erro
 	return s.checkKeys(reg.Client)
 }
 
-// checkKeys wants a key that the client can authenticate with. What is behind a
-// jwks_uri changes, and is not fetched.
+// checkKeys requires a key that the client can authenticate with. The set at
+// jwks_uri may change, and is not fetched.
 func (s signing) checkKeys(c *dcr.Client) error {
 	if c.TokenEndpointAuthMethod != "private_key_jwt" || c.JWKS == nil {
 		return nil

@@ -9,11 +9,11 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// CorrectApplicationType makes application_type fit the redirect URIs, where what
-// was sent does not: oidc-agent says web, and redirects to the user's own machine
-// and to its own scheme. Each redirect URI is judged by its own kind. What fits
-// stays, an absent application_type is inferred, and the answer tells of it (RFC
-// 7591 §3.2.1).
+// CorrectApplicationType replaces an application_type that does not fit the
+// redirect URIs: oidc-agent, for one, sends web, and redirects to the user's own
+// machine and to its own scheme. Each redirect URI is judged by its own kind. An
+// application_type that fits is kept, an absent one is inferred, and the answer
+// has the result (RFC 7591 §3.2.1).
 func CorrectApplicationType() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return correctApplicationType{inner} }
 }
@@ -33,8 +33,8 @@ func (t correctApplicationType) ValidateRedirectURIs(ctx context.Context, reg *d
 	return nil
 }
 
-// fittingType is the application type that was asked for, unless the redirect
-// URIs tell of another.
+// fittingType returns the application type that was asked for, unless the
+// redirect URIs only fit another one.
 func fittingType(asked string, redirects []string) string {
 	fitting := "web"
 	if asked == "native" {

@@ -58,10 +58,11 @@ func sameMetadata(before, after *dcr.Metadata) (bool, error) {
 	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
 }
 
-// Approve ends the wait of a pending client as it was at this revision, the
-// [dcr.Client.Revision] of what was looked at. [dcr.ErrConflict] says that the
-// client has changed since, and must be looked at again; a client that does not
-// exist is [dcr.ErrClientNotFound]. One that is not pending is left as it is.
+// Approve makes a pending client active. revision is the [dcr.Client.Revision]
+// of the client that the person looked at. Approve returns [dcr.ErrConflict] if
+// the client has changed since, so that it must be looked at again, and
+// [dcr.ErrClientNotFound] if there is no such client. It does nothing if the
+// client is not pending.
 func Approve(ctx context.Context, store dcr.ClientConfigurationStore, clientID string, revision int64) error {
 	client, err := store.FindByClientID(ctx, clientID)
 	switch {

@@ -9,16 +9,16 @@ import (
 )
 
 // ForcePublic makes every client public: token_endpoint_auth_method is none,
-// whatever was asked for, and the answer says so (RFC 7591 §3.2.1); with
-// [dcr.Registration.ExactDefaults], whatever does not admit none is refused. Grants
-// that need a client's own credentials go.
+// whatever was asked for, and the answer says so (RFC 7591 §3.2.1). With
+// [dcr.Registration.ExactDefaults], a client that does not allow none is refused.
+// Grant types that need a client's own credentials are dropped.
 func ForcePublic() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return forcePublic{inner} }
 }
 
 type forcePublic struct{ dcr.Validator }
 
-// Capabilities leaves none alone among the methods.
+// Capabilities leaves only the method none.
 func (f forcePublic) Capabilities() dcr.Capabilities {
 	supported := f.Validator.Capabilities().WithDefaults()
 	narrow(&supported.TokenEndpointAuthMethods, []string{"none"})
@@ -28,7 +28,7 @@ func (f forcePublic) Capabilities() dcr.Capabilities {
 
 const grantCIBA = "urn:openid:params:grant-type:ciba"
 
-// ValidateGrantTypes substitutes the method before any step reads it.
+// ValidateGrantTypes replaces the method before any step reads it.
 func (f forcePublic) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	if !reg.ExactDefaults {
 		reg.Client.TokenEndpointAuthMethod = "none"
@@ -46,14 +46,14 @@ func ForceConfidential() Rule {
 
 type forceConfidential struct{ dcr.Validator }
 
-// Capabilities takes none away from the methods.
+// Capabilities removes the method none.
 func (f forceConfidential) Capabilities() dcr.Capabilities {
 	supported := f.Validator.Capabilities().WithDefaults()
 	supported.TokenEndpointAuthMethods = without(supported.TokenEndpointAuthMethods, "none")
 	return supported
 }
 
-// ValidateGrantTypes substitutes the method before any step reads it.
+// ValidateGrantTypes replaces the method before any step reads it.
 func (f forceConfidential) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Client.TokenEndpointAuthMethod == "none" && !reg.ExactDefaults {
 		reg.Client.TokenEndpointAuthMethod = "" // the server's default
@@ -61,7 +61,7 @@ func (f forceConfidential) ValidateGrantTypes(ctx context.Context, reg *dcr.Regi
 	return f.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// RequirePKCE holds every client to PKCE, also those that the host or an
+// RequirePKCE requires PKCE of every client, even of those that the host or an
 // inner validator exempted.
 func RequirePKCE() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return requirePKCE{inner} }
@@ -69,7 +69,7 @@ func RequirePKCE() Rule {
 
 type requirePKCE struct{ dcr.Validator }
 
-// ValidateClient sets RequirePKCE after everyone else.
+// ValidateClient sets RequirePKCE after all other steps.
 func (r requirePKCE) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := r.Validator.ValidateClient(ctx, reg); err != nil {
 		return err

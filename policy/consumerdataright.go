@@ -19,9 +19,9 @@ type CDRHolder struct {
 	Audience []string           // what aud of a request may be: the issuer of the discovery document; required
 	Fetch    *dcr.GuardedClient // fetches the data recipients' keys; if nil, server.Fetch
 	Keys     dcr.KeySource      // the keys of every data recipient, for tests; if nil, those at the jwks_uri of its statement
-	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, the handler's store
+	Replay   dcr.ReplayStore    // remembers requests, so that none is accepted twice; if nil, the handler's store
 
-	// MaxLifetime bounds how long a request may be good for, from its iat to its
+	// MaxLifetime bounds how long a request may be valid, from its iat to its
 	// exp. If zero, 2 hours; if negative, it is not bounded.
 	MaxLifetime time.Duration
 }
@@ -30,8 +30,8 @@ type CDRHolder struct {
 const CDRRegistrationScope = "cdr:registration"
 
 // ConsumerDataRight is Dynamic Client Registration of Australia's Consumer Data
-// Right, for data holders. server.Statements names the Register and its keys; it
-// panics without, and without holder.Audience.
+// Right, for data holders. server.Statements names the Register and its keys.
+// ConsumerDataRight panics if server.Statements or holder.Audience is missing.
 //
 //	policy.ConsumerDataRight(dcr.DefaultValidator{
 //		Supports: dcr.Capabilities{Scopes: []string{"openid", "profile", "energy:billing:read", "cdr:registration"}},
@@ -70,12 +70,12 @@ const CDRRegistrationScope = "cdr:registration"
 //     Endpoint/{client_id}: there are no registration access tokens. A token of
 //     another client gets 401, one of this client without the scope 403.
 //
-// Ceilings that the host leaves nil: the scopes of banking, besides openid,
-// profile and cdr:registration. Data recipients come over mutual TLS without a
-// token, so set Options.AllowAnonymous, and Options.Caller to what verifies their
-// tokens. That certificates are of the CDR's authority is for the TLS
-// configuration. Apply it to options that have their Endpoint. Among
-// Options.Policies it needs ManageAs and OptionalClientID, or DisableManagement.
+// Lists that the host leaves nil: the scopes of banking, openid, profile and
+// cdr:registration. Data recipients register over mutual TLS without a token, so
+// set Options.AllowAnonymous, and set Options.Caller to verify their tokens. The
+// TLS configuration must check that certificates are of the CDR's authority. Set
+// Options.Endpoint before Apply. In Options.Policies the preset needs ManageAs
+// and OptionalClientID, or DisableManagement.
 func ConsumerDataRight(server dcr.DefaultValidator, holder CDRHolder) Preset {
 	if len(holder.Audience) == 0 {
 		panic("policy: ConsumerDataRight needs CDRHolder.Audience: the issuer of the data holder")
@@ -131,22 +131,22 @@ func ConsumerDataRight(server dcr.DefaultValidator, holder CDRHolder) Preset {
 
 var cdrGrants = []string{"client_credentials", "authorization_code", "refresh_token"}
 
-// cdrMembers are the members that a request may have; everything else is the
-// statement's to say.
+// cdrMembers are the members that a request may have; all others come from the
+// statement.
 var cdrMembers = []string{
 	"token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "grant_types", "response_types", "id_token_signed_response_alg",
 	"authorization_signed_response_alg", "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
 	"request_object_signing_alg", "redirect_uris", "application_type", "software_statement",
 }
 
-// cdrExtensions are the members that the Register alone has a word for.
+// cdrExtensions are the members that only the Register sets.
 var cdrExtensions = []dcr.Extension{
 	dcr.NewField[string]("client_description"), dcr.NewField[string]("legal_entity_id"), dcr.NewField[string]("legal_entity_name"),
 	dcr.NewField[string]("org_id"), dcr.NewField[string]("org_name"), dcr.NewField[string]("revocation_uri"),
 	dcr.NewField[string]("recipient_base_uri"), dcr.NewField[string]("software_roles"),
 }
 
-// cdrOptions sets what goes with the preset.
+// cdrOptions sets the options that go with the preset.
 func cdrOptions(opts *dcr.Options) {
 	opts.OptionalClientID = true
 	if opts.ClientURI == "" {
@@ -160,8 +160,8 @@ func cdrOptions(opts *dcr.Options) {
 	}
 }
 
-// cdrWriteError knows only the codes of RFC 7591 for what is wrong with a
-// request, and the one that the regulator's tests want for a second registration.
+// cdrWriteError answers a bad request with one of the codes of RFC 7591, and a
+// second registration with the code that the regulator's tests expect.
 func cdrWriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown.Rule == "software_statement.single" {
 		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
@@ -169,8 +169,8 @@ func cdrWriteError(w http.ResponseWriter, r *http.Request, err error) {
 	ukWriteError(w, r, err)
 }
 
-// cdrDecoder leaves of a signed request what counts. The regulator's own client
-// has client_id in it, and one response type as a string.
+// cdrDecoder drops the members of a signed request that do not count. The
+// regulator's own client sends client_id, and its response type as a string.
 func cdrDecoder(decode dcr.Decoder) dcr.Decoder {
 	return func(ctx context.Context, r *http.Request, body []byte) (dcr.DecodedBody, error) {
 		decoded, err := decode(ctx, r, body)
@@ -201,7 +201,7 @@ type cdr struct {
 	decoders map[string]dcr.Decoder
 }
 
-// Decoders are those of signed requests, and no others.
+// Decoders returns only those for signed requests.
 func (c cdr) Decoders() map[string]dcr.Decoder { return c.decoders }
 
 // DeclaredExtensions adds the members of the Register.
@@ -209,7 +209,8 @@ func (c cdr) DeclaredExtensions() []dcr.Extension {
 	return slices.Concat(c.Validator.DeclaredExtensions(), cdrExtensions)
 }
 
-// CheckOptions wants what management of clients needs, and a memory for jti.
+// CheckOptions requires what the management of clients needs, and a store that
+// remembers jti.
 func (c cdr) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && c.holder.Replay == nil {
 		return errors.New("ConsumerDataRight takes each request once, which needs a store that is a ReplayStore; use one, or set CDRHolder.Replay")
@@ -220,7 +221,7 @@ func (c cdr) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore)
 	return c.Validator.CheckOptions(opts, store)
 }
 
-// OptionsWarnings are about what the texts say of addresses and errors.
+// OptionsWarnings are about the addresses and the errors of the CDS.
 func (c cdr) OptionsWarnings(opts *dcr.Options) []string {
 	var warnings []string
 	if !opts.DisableManagement && opts.ClientURI != ukClientURI(opts) {
@@ -232,9 +233,9 @@ func (c cdr) OptionsWarnings(opts *dcr.Options) []string {
 	return warnings
 }
 
-// ValidateSoftwareStatement wants a request that the software of the statement
-// signed, a statement about a software product, and the same legal entity as
-// before.
+// ValidateSoftwareStatement requires a request that the software of the
+// statement signed, a statement about a software product and, on an update, the
+// same legal entity.
 func (c cdr) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if err := c.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
 		return err
@@ -244,7 +245,7 @@ func (c cdr) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registratio
 	}
 	said := claims(reg.Statement.Claims)
 	if said.text("software_roles") != "data-recipient-software-product" {
-		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must have as software_roles data-recipient-software-product")
+		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must have software_roles data-recipient-software-product")
 	}
 	if reg.Previous == nil {
 		return nil
@@ -258,7 +259,7 @@ func (c cdr) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registratio
 	return nil
 }
 
-// ValidateGrantTypes wants the code flow among the grants.
+// ValidateGrantTypes requires authorization_code.
 func (c cdr) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	if !reg.Client.HasGrant("authorization_code") {
 		return refuse("grant_types", "cdr", "grant_types must have authorization_code")
@@ -266,7 +267,7 @@ func (c cdr) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) erro
 	return c.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// ValidateRequestObjects fills in the algorithm, which every answer has.
+// ValidateRequestObjects fills in the algorithm, which every answer must have.
 func (c cdr) ValidateRequestObjects(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Client.RequestObjectSigningAlg == "" {
 		reg.Client.RequestObjectSigningAlg = "PS256"
@@ -280,8 +281,8 @@ func (c cdr) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	return c.Validator.ValidateTokens(ctx, reg)
 }
 
-// AuthorizeManagement wants the scope of registration of each caller that the
-// host lets manage a client.
+// AuthorizeManagement requires the scope of registration of a caller that
+// manages a client.
 func (c cdr) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	caller := dcr.CallerFromContext(r.Context())
 	if caller == nil || !slices.Contains(caller.Scopes, CDRRegistrationScope) {

@@ -13,21 +13,21 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// DenyList says what the host does not let in.
+// DenyList says which clients the host does not accept.
 type DenyList struct {
-	Hosts       []string // of metadata documents, pages and of every URI that a browser is sent to, whatever the port; with the hosts below them
-	Schemes     []string // of every URI that a browser is sent to
-	ClientNames []string // anywhere in client_name, in any language, or what looks like it
+	Hosts       []string // hosts, and those below them, of metadata documents, pages and every URI that a browser is sent to, on any port
+	Schemes     []string // schemes of every URI that a browser is sent to
+	ClientNames []string // names that client_name must not contain, in any language, nor anything that looks like them
 	SoftwareIDs []string // software_id
 }
 
-// Deny refuses what is on the list. The answer does not say what the list
-// holds. Names are compared as a reader would: without regard to case, width,
-// accents, how much white space there is, invisible characters, and to which of
-// the letters of the Latin, Greek and Cyrillic scripts look alike.
+// Deny refuses clients that match the list. The answer does not say what is on
+// the list. Names are compared as a reader would: without regard to case,
+// width, accents, the amount of white space, invisible characters, and letters
+// of the Latin, Greek and Cyrillic scripts that look alike.
 //
-// It panics on an entry that could never match: a host that is none or is not
-// ASCII, a scheme that is none, a name of which there is nothing to see, an empty
+// It panics on an entry that could never match: an invalid host or one that is
+// not ASCII, an invalid scheme, a name without visible characters, an empty
 // software_id.
 func Deny(list DenyList) Rule {
 	hosts := hostList("Deny", list.Hosts)

@@ -12,14 +12,15 @@ import (
 )
 
 // A destination is a URI that a browser is sent to. Rules about hosts judge all
-// of them, rules about schemes those that lead back to the application.
+// destinations, rules about schemes only those that lead back to the
+// application.
 type destination struct {
 	uri.URI
 	text   string // as written
-	err    error  // why it is no URI
-	member string // where it stands
-	shown  string // the same, with the place in a list
-	back   bool   // it leads back to the application, so that a scheme of its own may stand there
+	err    error  // why it is not a URI
+	member string // the member that it is in
+	shown  string // the same, with the index in a list
+	back   bool   // it leads back to the application, so that it may have the application's own scheme
 }
 
 // refuse refuses the destination.
@@ -27,8 +28,8 @@ func (d *destination) refuse(rule, sentence string) *dcr.Error {
 	return refuse(d.member, rule, "%s %s", d.shown, sentence)
 }
 
-// isWeb reports whether the destination is a web site, and so on a host that is
-// somebody's.
+// isWeb reports whether the destination is a web site, whose host somebody
+// owns.
 func (d *destination) isWeb() bool { return d.err == nil && d.Kind().IsWeb() }
 
 var (
@@ -41,7 +42,7 @@ func destinations(c *dcr.Client) iter.Seq[*destination] {
 	claims, _, errClaims := claimsRedirectURIs.Get(&c.Metadata)
 	offer, _, errOffer := credentialOfferEndpoint.Get(&c.Metadata)
 	if errClaims != nil {
-		claims = []string{""} // a host declares it as something else: refused, since it is no URI
+		claims = []string{""} // the host declares it with another type: refused, since it is not a URI
 	}
 	members := [...]struct {
 		name string
@@ -75,7 +76,8 @@ func destinations(c *dcr.Client) iter.Seq[*destination] {
 	}
 }
 
-// oneURI is the list of a member that has one URI, or something that is none.
+// oneURI returns the list for a member that has one URI, or something that is
+// not a URI.
 func oneURI(text string, err error) []string {
 	if text == "" && err == nil {
 		return nil

@@ -1,6 +1,6 @@
 package policy
 
-// RFC 7591 §2.2 and §5: what people are shown of a client.
+// RFC 7591 §2.2 and §5: what people are shown about a client.
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func pages(c *dcr.Client) iter.Seq2[string, string] {
 	}
 }
 
-// removePage takes a page away from the client.
+// removePage removes a page from the client.
 func removePage(c *dcr.Client, name string) {
 	switch name {
 	case "client_uri":
@@ -48,13 +48,14 @@ func removePage(c *dcr.Client, name string) {
 	}
 }
 
-// SameHost wants the pages that people are shown (client_uri, logo_uri,
-// tos_uri, policy_uri, in every language) on the host that every redirect URI
-// leads to, as RFC 7591 §5 recommends, so that a client cannot borrow the logo
-// of another. Ports do not count. Nobody vouches for the pages of a client with
-// redirect URIs on several hosts, on the user's own machine, on a host that
-// belongs to nobody, or with none at all. With [Drop] or [Replace], pages
-// elsewhere are left out; with [Refuse], they are refused.
+// SameHost requires the pages that people are shown (client_uri, logo_uri,
+// tos_uri, policy_uri, in every language) to be on the host that every redirect
+// URI leads to, as RFC 7591 §5 recommends, so that a client cannot use the logo
+// of another. Ports do not matter. A client may have no such pages if its
+// redirect URIs are on several hosts, on the user's own machine or on a host
+// that belongs to nobody (see [PublicSuffixes]), or if it has none. With [Drop]
+// or [Replace], pages that are not allowed are left out; with [Refuse], they
+// are refused.
 //
 // Whatever the excess, every other web address that a browser is sent to, such
 // as post_logout_redirect_uris, must be on a host of redirect_uris.
@@ -106,6 +107,6 @@ func (s sameHost) judgePages(c *dcr.Client) error {
 	return nil
 }
 
-// RequireContacts wants contacts: somebody to write to before a client is
-// switched off.
+// RequireContacts requires contacts: people to write to before the client is
+// disabled.
 func RequireContacts() Rule { return RequireMembers("contacts") }

@@ -9,14 +9,15 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// SameHostAsDocument wants of a client that publishes its metadata that its
-// redirect URIs and every other web address that a browser is sent to, its pages
-// and its keys are on the host of its document or below it, whatever the port. The
-// person's own machine passes. With [Drop] or [Replace], pages elsewhere are left
-// out; with [Refuse], they are refused, as the rest is in any case. It says nothing
-// of other clients.
+// SameHostAsDocument applies to clients that publish their metadata. Their redirect
+// URIs and every other web address that a browser is sent to, their pages and their
+// keys must be on the host of the document or below it, on any port. Redirects to
+// the person's own machine are allowed. With [Drop] or [Replace], pages elsewhere
+// are left out; with [Refuse], they are refused. Anything else elsewhere is always
+// refused.
 //
-// Visual Studio Code, for one, redirects to another host than its document's.
+// Some clients do not comply: Visual Studio Code redirects to another host than
+// that of its document.
 func SameHostAsDocument(excess Excess) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return sameHostAsDocument{inner, excess} }
 }
@@ -58,8 +59,8 @@ func (s sameHostAsDocument) ValidateClient(ctx context.Context, reg *dcr.Registr
 	return nil
 }
 
-// documentHost is the host of the metadata document that a client publishes, if it
-// does.
+// documentHost returns the host of the metadata document that a client publishes,
+// if it does.
 func documentHost(c *dcr.Client) (host string, published bool) {
 	document, err := uri.Parse(c.ID)
 	return document.Host, c.Source == dcr.SourceDocument && err == nil

@@ -6,10 +6,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Duende is what Duende IdentityServer's /connect/dcr does, for hosts and
-// pipelines that come from there. Its callers are known: put your
-// authorization in front of the handler, and their scopes into
-// Supports.Scopes.
+// Duende behaves like Duende IdentityServer's /connect/dcr, for hosts and
+// pipelines that move from there. It expects known callers: put your
+// authorization in front of the handler, and their scopes into Supports.Scopes.
 //
 // What it changes, and why:
 //
@@ -20,15 +19,15 @@ import (
 //     [DuendeMembers] does. Its limits are an optional last argument; without
 //     it, nothing beyond the defaults is allowed.
 //
-// Where its callers bear the access tokens of a Duende server, those are by default
-// without sub, for a client that acts for itself, and without aud, where no
-// ApiResource has the scope. Two settings make them pass callerauth's
-// AccessTokenVerifier: its RequiredClaims = []string{"client_id", "iat", "jti"}, and
-// EmitStaticAudienceClaim = true in that server's options, with Audience = Issuer +
-// "/resources" here. An ApiResource of this endpoint is better than the second: its
-// tokens are for registering alone.
+// If callers use access tokens of a Duende server, note that these by default have
+// no sub, for a client that acts for itself, and no aud, if no ApiResource has the
+// scope. Two settings make callerauth's AccessTokenVerifier accept them:
+// RequiredClaims = []string{"client_id", "iat", "jti"} in the verifier and, in that
+// server's options, EmitStaticAudienceClaim = true, with Audience = Issuer +
+// "/resources" here. Instead of the latter, an ApiResource for this endpoint is
+// better: its tokens are good for registration only.
 //
-// Ceilings that the host leaves nil: the grant types authorization_code,
+// Lists that the host leaves nil: the grant types authorization_code,
 // client_credentials and refresh_token; the methods client_secret_basic,
 // client_secret_post, private_key_jwt and none; the ID Token algorithms RS256,
 // PS256 and ES256.

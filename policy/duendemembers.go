@@ -17,36 +17,37 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// DuendeLimits are the ceilings of [DuendeMembers], so that a stranger cannot
-// ask for an endless refresh token. The zero value allows nothing beyond the
-// defaults of [dcr.Client].
+// DuendeLimits are the limits of [DuendeMembers], so that a stranger cannot
+// get, say, a refresh token that never expires. The zero value allows nothing
+// beyond the defaults of [dcr.Client].
 type DuendeLimits struct {
 	MaxIdentityTokenLifetime        time.Duration // if zero, 5 minutes
 	MaxAccessTokenLifetime          time.Duration // if zero, 1 hour
 	MaxAuthorizationCodeLifetime    time.Duration // if zero, 5 minutes
-	MaxAbsoluteRefreshTokenLifetime time.Duration // if zero, 30 days; 0 seconds, unlimited, is above any
+	MaxAbsoluteRefreshTokenLifetime time.Duration // if zero, 30 days; a request for 0 seconds means unlimited, which exceeds any
 	MaxSlidingRefreshTokenLifetime  time.Duration // if zero, 15 days
 	MaxConsentLifetime              time.Duration // if zero, 30 days
 
-	AllowLooserBooleans    bool // hear booleans that loosen too, such as require_consent false
-	AllowIdentityProviders bool // hear enable_local_login and identity_provider_restrictions
+	AllowLooserBooleans    bool // also accept booleans that loosen, such as require_consent false
+	AllowIdentityProviders bool // accept enable_local_login and identity_provider_restrictions
 }
 
 // DuendeMembers accepts Duende IdentityServer's extension members
-// (access_token_lifetime, require_consent …), by which a registrant asks for
-// the settings of its client, and answers what the settings are. A lifetime
-// beyond its ceiling is refused; booleans are heard only where they tighten. A
-// new client begins at the ceilings where they are below its defaults.
+// (access_token_lifetime, require_consent …), with which a registrant asks for
+// settings of its client, and answers with the settings in force. A lifetime
+// beyond its limit is refused; booleans count only if they tighten a setting.
+// If a limit is below the default, a new client starts at the limit.
 //
-// What a client asked for, and got, stays with it under the member's name in
-// Metadata.Extra. Left out of an update, it goes back to its default (RFC 7592
-// §2.2), unless the host has changed the setting since. What the host set, no
-// update undoes: not by leaving it out, and not by sending back what was read.
+// What a client asked for, and got, is stored under the member's name in
+// Metadata.Extra. If an update leaves the member out, the setting goes back to
+// its default (RFC 7592 §2.2), unless the host has changed it since. No update
+// undoes what the host set, whether it leaves the member out or sends back what
+// was read.
 //
 // Stack it once, before the rules that limit what it accepts. Rules and steps
-// around it may change a setting until the client is answered: call
-// [dcr.NewResponse] before you store a client without a [dcr.Handler]. What
-// Options.ModifyResponse changes is the host's.
+// around it may change a setting until the response is made, so without a
+// [dcr.Handler] call [dcr.NewResponse] before you store a client. Changes by
+// Options.ModifyResponse count as the host's.
 //
 // The ids of refusals begin with the member, not with "policy.":
 // access_token_lifetime.ceiling.
@@ -72,8 +73,8 @@ func (d duendeMembers) DeclaredExtensions() []dcr.Extension {
 	return slices.Concat(d.Validator.DeclaredExtensions(), duendeExtensions)
 }
 
-// duendeExtensions leave it to the rule what a value may be: it depends on the
-// client whether a member is read at all.
+// duendeExtensions accept any value; the rule judges it, since it depends on
+// the client whether a member is read at all.
 var duendeExtensions = func() (declared []dcr.Extension) {
 	for _, s := range new(DuendeLimits).members(new(dcr.Client)) {
 		declared = append(declared, dcr.NewField[json.RawMessage](s.name))
@@ -81,8 +82,8 @@ var duendeExtensions = func() (declared []dcr.Extension) {
 	return declared
 }()
 
-// ValidateSoftwareStatement comes first, and so sets what the client begins
-// with.
+// ValidateSoftwareStatement is the first step, so it sets what the client
+// starts with.
 func (d duendeMembers) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	d.begin(reg)
 	return d.Validator.ValidateSoftwareStatement(ctx, reg)
@@ -106,7 +107,7 @@ func (d duendeMembers) ValidateDisplay(ctx context.Context, reg *dcr.Registratio
 }
 
 // ValidateTokens reads the members about tokens. Refresh tokens of a public
-// client may not be used twice, no matter who chose that, unless they are
+// client must not be used twice, whoever chose that, unless they are
 // sender-constrained (RFC 9700 §2.2.2).
 func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	if err := d.Validator.ValidateTokens(ctx, reg); err != nil {
@@ -124,22 +125,23 @@ func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration
 	return d.hear(reg, d.limits.contentSettings)
 }
 
-// ValidateExtensions leaves members that were not heard out of what is judged.
+// ValidateExtensions removes members that do not count before the others are
+// judged.
 func (d duendeMembers) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
 	d.keep(reg)
 	return d.Validator.ValidateExtensions(ctx, reg)
 }
 
-// ValidateClient keeps what the steps made of the client.
+// ValidateClient stores what the client asked for and got.
 func (d duendeMembers) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	err := d.Validator.ValidateClient(ctx, reg)
 	d.keep(reg)
 	return err
 }
 
-// ShapeResponse makes the members say what the client's settings are. It comes
-// after the steps of every validator around this one, so it keeps once more what
-// became of the client's wishes.
+// ShapeResponse sets the members to the client's settings. It runs after the
+// steps of all validators around this one, so it stores once more what the
+// client got.
 func (d duendeMembers) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *dcr.Response) error {
 	if err := d.Validator.ShapeResponse(ctx, reg, res); err != nil {
 		return err
@@ -158,7 +160,7 @@ func (d duendeMembers) ShapeResponse(ctx context.Context, reg *dcr.Registration,
 	return nil
 }
 
-// owners says whose choice a setting is; none stands for its default.
+// owners says who chose each setting; the zero owner stands for its default.
 type owners map[string]owner
 
 type owner byte
@@ -171,9 +173,8 @@ const (
 // ownersItem is where they are in Registration.Items.
 const ownersItem = "policy.DuendeMembers"
 
-// begin sets what a client begins with: a new one with its defaults, as far as
-// the ceilings allow, an updated one with what it has, less what it once asked
-// for.
+// begin sets what a client starts with: a new client with the defaults, within
+// the limits; an updated one with what it has, except what it once asked for.
 func (d duendeMembers) begin(reg *dcr.Registration) owners {
 	chosen := make(owners)
 	reg.Items[ownersItem] = chosen
@@ -195,7 +196,7 @@ func (d duendeMembers) begin(reg *dcr.Registration) owners {
 	return chosen
 }
 
-// lower holds the lifetimes of a new client to the ceilings.
+// lower limits the lifetimes of a new client.
 func (d duendeMembers) lower(c *dcr.Client) {
 	for _, s := range d.limits.settings(c) {
 		if at, ok := s.at.(*time.Duration); ok {
@@ -204,10 +205,10 @@ func (d duendeMembers) lower(c *dcr.Client) {
 	}
 }
 
-// hear hears what the registrant asks for, and what a statement claims.
+// hear applies what the registrant asks for, and what a statement claims.
 func (d duendeMembers) hear(reg *dcr.Registration, settings func(*dcr.Client) []duendeSetting) error {
 	chosen, begun := reg.Items[ownersItem].(owners)
-	if !begun { // a validator around this one verifies statements itself
+	if !begun { // a validator around this one verifies statements without calling this step
 		chosen = d.begin(reg)
 	}
 	var before []duendeSetting
@@ -235,10 +236,10 @@ func (d duendeMembers) hear(reg *dcr.Registration, settings func(*dcr.Client) []
 	return nil
 }
 
-// keep makes the members that the registrant asked for say what became of them,
-// and drops those that asked in vain or for what the client has. They stay with
-// the client, and so say later what it asked for. What a statement claims stays
-// as it is, since later updates are held to it.
+// keep sets the members that the registrant sent to what it got, and drops
+// those that had no effect. They are stored with the client, and so say later
+// what it asked for. Claims of a statement stay as they are, since later
+// updates are checked against them.
 func (d duendeMembers) keep(reg *dcr.Registration) {
 	chosen, begun := reg.Items[ownersItem].(owners)
 	if !begun {
@@ -256,8 +257,8 @@ func (d duendeMembers) keep(reg *dcr.Registration) {
 	}
 }
 
-// wished reports whether the setting of c is what became of the client's own
-// wish, and not what the host made of it since.
+// wished reports whether the setting of c is what the client asked for and got,
+// and was not changed by the host since.
 func (s *duendeSetting) wished(c *dcr.Client) bool {
 	asked, sent := c.Extra[s.name]
 	return sent && bytes.Equal(asked, s.value())

@@ -1,7 +1,7 @@
 package policy
 
 // The settings that Duende's extension members ask for, and what may be asked
-// of each.
+// for.
 
 import (
 	"cmp"
@@ -21,11 +21,11 @@ import (
 type duendeSetting struct {
 	name  string
 	at    any           // where it is: *time.Duration, *bool, *string or *[]string
-	read  bool          // whether the member is read; elsewhere it counts as unknown
+	read  bool          // whether the member is read; if not, it counts as unknown
 	shown bool          // whether answers show it
-	most  time.Duration // the ceiling of a lifetime
+	most  time.Duration // the limit of a lifetime
 
-	hear func(h hearing) (heard bool, err error) // sets what was asked for; it stays as it is where that is not heard
+	hear func(h hearing) (heard bool, err error) // sets what was asked for; heard is false if that does not count
 }
 
 // hearing is a member as it was asked for.
@@ -114,8 +114,8 @@ func (s *duendeSetting) value() json.RawMessage {
 	return append(list, ']')
 }
 
-// appendSeconds appends a lifetime as a number of seconds, with a fraction where
-// it has one.
+// appendSeconds appends a lifetime as a number of seconds, with a fraction if it
+// has one.
 func appendSeconds(dst []byte, lifetime time.Duration) []byte {
 	if lifetime%time.Second == 0 {
 		return strconv.AppendInt(dst, int64(lifetime/time.Second), 10)
@@ -123,8 +123,8 @@ func appendSeconds(dst []byte, lifetime time.Duration) []byte {
 	return strconv.AppendFloat(dst, lifetime.Seconds(), 'f', -1, 64)
 }
 
-// lifetime is a number of seconds up to a ceiling. What the client has already,
-// by whatever hand, is not beyond it.
+// lifetime is a number of seconds up to a limit. What the client already has is
+// always allowed.
 func lifetime(name string, at *time.Duration, read, shown bool, most time.Duration) duendeSetting {
 	return duendeSetting{name, at, read, shown, most, func(h hearing) (bool, error) {
 		seconds, err := h.asked.Int()
@@ -139,7 +139,7 @@ func lifetime(name string, at *time.Duration, read, shown bool, most time.Durati
 	}}
 }
 
-// boolean is true or false, as far as the host hears it.
+// boolean is true or false; hears reports whether a value counts.
 func boolean(name string, at *bool, read, shown bool, hears func(asked bool) bool) duendeSetting {
 	return duendeSetting{name, at, read, shown, 0, func(h hearing) (bool, error) {
 		asked, err := h.asked.Bool()
@@ -151,7 +151,7 @@ func boolean(name string, at *bool, read, shown bool, hears func(asked bool) boo
 	}}
 }
 
-// tightens hears the value that tightens, and the other one where the host
+// tightens accepts the value that tightens, and the other one if the host
 // allows it.
 func (l *DuendeLimits) tightens(tight bool) func(asked bool) bool {
 	return func(asked bool) bool { return asked == tight || l.AllowLooserBooleans }
@@ -172,8 +172,8 @@ func oneOf(name string, at *string, uses bool, first, second string) duendeSetti
 	}}
 }
 
-// texts is a list of strings, within the bounds of any list, which counts for
-// clients that have a use for it. It is shown where it is not empty.
+// texts is a list of strings, within the bounds of any list. It counts only if
+// uses is true, and is shown if it is not empty.
 func texts(name string, at *[]string, read, uses bool, judge func(h hearing, asked []string) ([]string, error)) duendeSetting {
 	return duendeSetting{name, at, read, uses && len(*at) > 0, 0, func(h hearing) (bool, error) {
 		asked, err := h.asked.Texts()
@@ -190,7 +190,7 @@ func texts(name string, at *[]string, read, uses bool, judge func(h hearing, ask
 	}}
 }
 
-// checkBounds holds a list to the bounds of any list.
+// checkBounds checks a list against Limits.
 func (h hearing) checkBounds(list []string) error {
 	if len(list) > h.Limits.ListItems {
 		return h.refuse("items", "must not have more than %d entries", h.Limits.ListItems)
@@ -217,7 +217,7 @@ func (h hearing) origins(asked []string) ([]string, error) {
 	return asked, nil
 }
 
-// identityTokenAlgorithms are heard as far as the server supports them.
+// identityTokenAlgorithms keeps those that the server supports.
 func (h hearing) identityTokenAlgorithms(asked []string) ([]string, error) {
 	supported := h.Capabilities.IDTokenSigningAlgs
 	kept := make([]string, 0, len(asked))
@@ -232,7 +232,8 @@ func (h hearing) identityTokenAlgorithms(asked []string) ([]string, error) {
 	return kept, nil
 }
 
-// clientSecret hears require_client_secret: a choice of method, no loosening.
+// clientSecret applies require_client_secret, which chooses a method and
+// loosens nothing.
 func (h hearing) clientSecret() (bool, error) {
 	required, err := h.asked.Bool()
 	method := &h.Client.TokenEndpointAuthMethod
@@ -261,7 +262,7 @@ func (h hearing) standardMethod() string {
 	case len(supported) > 0:
 		return supported[0]
 	}
-	return "none" // it will be refused; until then it is trusted least
+	return "none" // it will be refused; until then, trust it as little as possible
 }
 
 // refuse makes the error of a rule about the member, whose name comes before

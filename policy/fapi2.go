@@ -54,7 +54,7 @@ var fapiAlgorithms = []string{"PS256", "ES256", "EdDSA"}
 
 type fapi2 struct{ dcr.Validator }
 
-// Capabilities takes away the grants and the encryption that the profile
+// Capabilities removes the grant types and the encryption that the profile
 // forbids.
 func (f fapi2) Capabilities() dcr.Capabilities {
 	supported := f.Validator.Capabilities().WithDefaults()
@@ -67,7 +67,7 @@ func (f fapi2) Capabilities() dcr.Capabilities {
 	return supported
 }
 
-// ValidateTokens binds the tokens of a client that left open how.
+// ValidateTokens binds the tokens of a client that did not say how.
 func (f fapi2) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	c, supported := reg.Client, &reg.Capabilities
 	byTLS := c.TokenEndpointAuthMethod != "private_key_jwt" || len(supported.DPoPSigningAlgs) == 0
@@ -78,7 +78,7 @@ func (f fapi2) ValidateTokens(ctx context.Context, reg *dcr.Registration) error 
 	case len(supported.DPoPSigningAlgs) > 0:
 		c.DPoPBoundAccessTokens = true
 	default:
-		return refuse("dpop_bound_access_tokens", "fapi2", "this server binds no tokens to their senders, which the FAPI 2.0 Security Profile demands")
+		return refuse("dpop_bound_access_tokens", "fapi2", "this server does not bind tokens to their senders, which the FAPI 2.0 Security Profile requires")
 	}
 	c.RefreshTokenUsage = dcr.RefreshTokenReUse
 	return f.Validator.ValidateTokens(ctx, reg)

@@ -1,6 +1,7 @@
 package policy
 
-// How long what a client gets is valid: RFC 6749 §4.1.2, RFC 9700 §4.14.
+// RFC 6749 §4.1.2, RFC 9700 §4.14: how long the codes and tokens of a client
+// are valid.
 
 import (
 	"context"
@@ -9,9 +10,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Lifetimes limits how long what a client gets lives. A zero Ceiling means no ceiling. A
-// client whose AbsoluteRefreshTokenLifetime is zero has refresh tokens that never end,
-// which is beyond any ceiling.
+// Lifetimes limits how long the codes and tokens of a client are valid. A zero Ceiling
+// means no limit. An AbsoluteRefreshTokenLifetime of zero means that refresh tokens
+// never expire, which is beyond any Ceiling.
 type Lifetimes struct {
 	AccessToken          Lifetime
 	IdentityToken        Lifetime
@@ -20,11 +21,11 @@ type Lifetimes struct {
 	SlidingRefreshToken  Lifetime
 }
 
-// LimitLifetimes limits lifetimes, no matter who chose them: a registrant through
-// [DuendeMembers], or a hook of the host. A default is for new clients,
-// and for those whose update no longer asks for what they asked for before. Where
-// a client asked for more than it gets, the member it asked with says what it
-// got, as DuendeMembers keeps it.
+// LimitLifetimes limits lifetimes, whether a registrant chose them through
+// [DuendeMembers] or a hook of the host did. A Default applies to new clients,
+// and to an update that no longer asks for what the client asked for before. If a
+// client asked for more than it gets, its member of DuendeMembers says what it
+// got.
 func LimitLifetimes(limits Lifetimes) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return lifetimes{inner, limits} }
 }
@@ -41,7 +42,7 @@ type limitedLifetime struct {
 	lifetime *time.Duration
 }
 
-// of pairs every limit with what it limits.
+// of returns every limit with the lifetime that it limits.
 func (l lifetimes) of(c *dcr.Client) [5]limitedLifetime {
 	return [...]limitedLifetime{
 		{"access_token_lifetime", l.limits.AccessToken, &c.AccessTokenLifetime},
@@ -64,15 +65,15 @@ func (l lifetimes) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration
 	return l.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// asked reports whether the lifetime is what became of the client's own wish,
-// and not what the host made of it since.
+// asked reports whether the lifetime is what the client asked for and got, and
+// was not changed by the host since.
 func (l limitedLifetime) asked(c *dcr.Client) bool {
 	seconds, sent, err := dcr.NewField[float64](l.member).Get(&c.Metadata)
 	return sent && err == nil && seconds == l.lifetime.Seconds()
 }
 
-// set gives the client another lifetime. What became of its own wish is then
-// that.
+// set gives the client another lifetime, which is then what it got for its own
+// request.
 func (l limitedLifetime) set(c *dcr.Client, to time.Duration) {
 	asked := l.asked(c)
 	*l.lifetime = to
@@ -81,7 +82,7 @@ func (l limitedLifetime) set(c *dcr.Client, to time.Duration) {
 	}
 }
 
-// ValidateClient holds what every step left to the ceilings.
+// ValidateClient limits the lifetimes that all steps left.
 func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := l.Validator.ValidateClient(ctx, reg); err != nil {
 		return err

@@ -1,6 +1,6 @@
 package policy
 
-// RFC 7591 §2: members whose values the server has a ceiling for.
+// RFC 7591 §2: members whose values the server limits.
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 // Limit is the rule of one member: the most that a client gets, what it gets
 // when it asks for nothing, and what happens when it asks for more.
 type Limit[T any] struct {
-	Ceiling T      // the most that a client gets, within what the server supports; nil or zero: all of that
-	Default T      // for a client that asks for nothing, or of whose wish nothing is left; nil or zero: the server's own default
-	Excess  Excess // what happens to what is beyond the ceiling
+	Ceiling T      // the most that a client gets, within what the server supports; nil or zero: no limit
+	Default T      // for a client that asks for nothing, or is left with nothing; nil or zero: the server's own default
+	Excess  Excess // what happens to values beyond Ceiling
 }
 
 // Values limits a member whose values come from a list, such as grant_types. Where the
@@ -33,14 +33,14 @@ func GrantTypes(limit Values) Rule { return limited(grantTypes, limit) }
 // ResponseTypes limits response_types.
 func ResponseTypes(limit Values) Rule { return limited(responseTypes, limit) }
 
-// Scopes limits scope. A ceiling of [dcr.AnyScope] is no ceiling.
+// Scopes limits scope. A Ceiling with [dcr.AnyScope] is no limit.
 func Scopes(limit Values) Rule { return limited(scope, limit) }
 
 // AuthMethods limits token_endpoint_auth_method.
 func AuthMethods(limit Values) Rule { return limited(authMethod, limit) }
 
 // Algorithm limits a member that names an algorithm, such as
-// id_token_signed_response_alg. It panics where dcr.AlgorithmMembers does not have the
+// id_token_signed_response_alg. It panics if [dcr.AlgorithmMembers] does not have the
 // member.
 func Algorithm(member string, limit Values) Rule {
 	for _, known := range dcr.AlgorithmMembers() {
@@ -51,15 +51,15 @@ func Algorithm(member string, limit Values) Rule {
 	panic("policy: " + member + " is no metadata member that names an algorithm")
 }
 
-// field is a member that has a ceiling in the capabilities.
+// field is a member whose values are limited by the capabilities.
 type field struct {
 	name    string
 	list    string // the member's name in the capabilities
 	ceiling func(*dcr.Capabilities) *[]string
-	get     func(*dcr.Client) []string // nil where the member is absent
+	get     func(*dcr.Client) []string // nil if the member is absent
 	set     func(*dcr.Client, []string)
 	applies func(*dcr.Client) bool                             // whether the default may be set; nil: always
-	keeps   func(previous *dcr.Client, standard []string) bool // whether an update that says nothing leaves a client what it has, rather than the default; nil: never
+	keeps   func(previous *dcr.Client, standard []string) bool // whether a client keeps what it has, instead of the default, if an update leaves the member out; nil: never
 }
 
 var (
@@ -115,7 +115,7 @@ func limited(of field, limit Values) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return limiter{inner, of, limit} }
 }
 
-// limiter holds one field to a limit. Its first step corrects the member, so
+// limiter applies a limit to one field. Its first step corrects the member, so
 // that every step of the inner validator sees what the client will have.
 type limiter struct {
 	dcr.Validator
@@ -123,7 +123,7 @@ type limiter struct {
 	limit Values
 }
 
-// Capabilities lowers the ceiling of the field.
+// Capabilities narrows the list of the field.
 func (l limiter) Capabilities() dcr.Capabilities {
 	supported := l.Validator.Capabilities().WithDefaults()
 	if l.limit.Ceiling != nil {
@@ -134,8 +134,8 @@ func (l limiter) Capabilities() dcr.Capabilities {
 	return supported
 }
 
-// dropResponseTypes takes away the response types that a client could no
-// longer have without the grant types that were there before.
+// dropResponseTypes removes the response types that need grant types which were
+// removed.
 func dropResponseTypes(supported *dcr.Capabilities, before []string) {
 	gone := func(grant string) bool { return contains(before, grant) && !contains(supported.GrantTypes, grant) }
 	noCode, noImplicit := gone("authorization_code"), gone("implicit")
@@ -157,15 +157,15 @@ func (l limiter) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) 
 	return l.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// settle judges what was asked. What is merely to be dropped, the step of the
-// member drops, against the lowered ceiling.
+// settle judges what was asked for. Values that are only to be dropped are left
+// to the member's step, which judges by the narrowed capabilities.
 func (l limiter) settle(reg *dcr.Registration) error {
 	c, supported := reg.Client, *l.field.ceiling(&reg.Capabilities)
 	if supported == nil || reg.Request.Choices[l.field.list] != nil {
-		return nil // off; or alternatives were listed, out of which the member's step picks
+		return nil // off; or alternatives were listed, from which the member's step picks
 	}
 	if reg.ExactDefaults && l.field.list != "" {
-		return nil // nothing takes the place of a value, or of what none means: the member's step refuses
+		return nil // nothing may replace the value, or the default: the member's step refuses it
 	}
 	asked := l.field.get(c)
 	if len(asked) == 0 {
@@ -193,8 +193,9 @@ func (l limiter) settle(reg *dcr.Registration) error {
 	return nil
 }
 
-// keep leaves an update that says nothing what the client has, where the field
-// says so: a confidential client does not become public by what it leaves out.
+// keep lets a client keep what it has, if the field says so and an update
+// leaves the member out: a confidential client must not become public because
+// it leaves the member out.
 func (l limiter) keep(reg *dcr.Registration, supported []string) bool {
 	if reg.Previous == nil || l.field.keeps == nil || !l.field.keeps(reg.Previous, within(l.limit.Default, supported)) {
 		return false

@@ -17,31 +17,33 @@ import (
 const (
 	LTIToolConfiguration  = "https://purl.imsglobal.org/spec/lti-tool-configuration" // the member with what a tool is
 	LTIRegistrationScope  = "https://purl.imsglobal.org/spec/lti-reg/scope/registration"
-	LTIRegistrationReader = LTIRegistrationScope + ".readonly" // the scope that reads alone
+	LTIRegistrationReader = LTIRegistrationScope + ".readonly" // the scope that only allows reading
 )
 
 // LTIPlatform is what a learning platform decides about [LTI].
 type LTIPlatform struct {
-	// ClientID is the client id that a registration token is for, as that of
-	// Moodle names it in sub: "" for none, then one is drawn. The token registers
-	// no second client while there is one of that id. If nil, ids are drawn.
+	// ClientID returns the client id that a registration token is for, which
+	// Moodle, for one, has in sub. If it returns "", a random id is used. While
+	// there is a client with that id, the token registers no second one. If nil,
+	// all ids are random.
 	ClientID func(caller *dcr.Caller) string
 
-	// DeploymentID is the deployment of a tool that the platform deployed at once,
-	// "" for none. It is asked at each answer, before a new client is stored, and
-	// stands in no stored client. If nil, there are none.
+	// DeploymentID returns the deployment_id of a tool that the platform deployed
+	// when it registered, "" for none. It is called for each answer, for a new
+	// client before it is stored, and the id is not stored with the client. If
+	// nil, there are none.
 	DeploymentID func(ctx context.Context, client *dcr.Client) (string, error)
 
-	// AccessTokens lets a tool read and update itself with an access token of the
-	// platform too, by the scopes LTIRegistrationScope and, to read,
+	// AccessTokens also lets a tool read and update itself with an access token of
+	// the platform, with the scope LTIRegistrationScope or, only to read,
 	// LTIRegistrationReader. Options.Caller says whose token it is. If false, only
-	// the registration access token will do.
+	// the registration access token is accepted.
 	AccessTokens bool
 }
 
 // LTI is LTI Dynamic Registration, for learning platforms whose tools register
-// themselves. The numbers are of its sections. It panics where server.Supports
-// leaves out what no tool can do without: the grant types implicit and
+// themselves. The numbers are those of its sections. LTI panics if
+// server.Supports lacks what every tool needs: the grant types implicit and
 // client_credentials, the response type id_token, private_key_jwt and RS256.
 //
 // What it changes, and why:
@@ -63,8 +65,8 @@ type LTIPlatform struct {
 //     Options.NewClientID); with platform.AccessTokens, access tokens manage the
 //     tool too (it sets ManageAs).
 //
-// Ceilings that the host leaves nil: besides what a tool needs, openid and the
-// scopes of Assignment and Grade Services and of Names and Role Provisioning.
+// Lists that the host leaves nil: what a tool needs, openid, and the scopes of
+// Assignment and Grade Services and of Names and Role Provisioning.
 //
 // Registration tokens (3.4) are those of callerauth.InitialAccessTokens, for one
 // use and an hour, or the platform's own JWTs through Options.Caller. With(
@@ -109,7 +111,7 @@ var (
 	toolConfiguration = dcr.NewField[tool](LTIToolConfiguration)
 )
 
-// ltiOptions sets what the platform's decisions need.
+// ltiOptions sets the options that the platform's decisions need.
 func ltiOptions(opts *dcr.Options, platform LTIPlatform) {
 	if platform.ClientID != nil && opts.NewClientID == nil {
 		opts.NewClientID = func(ctx context.Context, reg *dcr.Registration) (string, error) {
@@ -120,7 +122,7 @@ func ltiOptions(opts *dcr.Options, platform LTIPlatform) {
 			switch {
 			case id == "":
 				return dcr.RandomClientID(ctx, reg)
-			case id == reg.Client.ID: // and it is taken
+			case id == reg.Client.ID: // and that id is taken
 				return "", dcr.RefuseToken("used up", nil)
 			}
 			return id, nil
@@ -144,7 +146,7 @@ func (l lti) DeclaredExtensions() []dcr.Extension {
 	return append(slices.Clip(l.Validator.DeclaredExtensions()), toolConfiguration)
 }
 
-// CheckOptions wants what the platform's decisions need.
+// CheckOptions requires what the platform's decisions need.
 func (l lti) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if l.platform.ClientID != nil && opts.NewClientID == nil {
 		return errors.New("LTI has the client id from the registration token; set Options.NewClientID, as Apply does")
@@ -155,7 +157,7 @@ func (l lti) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore)
 	return l.Validator.CheckOptions(opts, store)
 }
 
-// AuthorizeManagement lets an access token that may only read do no more.
+// AuthorizeManagement refuses changes with an access token that may only read.
 func (l lti) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	caller := dcr.CallerFromContext(r.Context())
 	if l.platform.AccessTokens && r.Method != http.MethodGet && caller != nil && caller.ClientID == client.ID &&
@@ -175,7 +177,7 @@ func (l lti) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) erro
 	return l.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// ValidateRedirectURIs knows web applications alone.
+// ValidateRedirectURIs accepts only web applications.
 func (l lti) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Client.ApplicationType == "" {
 		reg.Client.ApplicationType = "web"

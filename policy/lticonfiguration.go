@@ -1,7 +1,7 @@
 package policy
 
-// The two configurations of LTI Dynamic Registration 1.0: what a tool says of
-// itself when it registers (3.6.2), and a platform in its discovery document (3.5.2).
+// The two configurations of LTI Dynamic Registration 1.0: that of a tool, in its
+// registration (3.6.2), and that of a platform, in its discovery document (3.5.2).
 
 import (
 	"encoding/json"
@@ -19,13 +19,13 @@ type tool map[string]json.RawMessage
 
 func (t tool) has(name string) bool { return t[name] != nil && string(t[name]) != "null" }
 
-// text is a member that is a string, "" where there is none.
+// text returns a member that is a string, "" if there is none.
 func (t tool) text(name string) string { return claims(t).text(name) }
 
-// list is a member that is a list of strings.
+// list returns a member that is a list of strings.
 func (t tool) list(name string) (list []string, err error) {
 	if t.has(name) && json.Unmarshal(t[name], &list) != nil {
-		err = refuseTool("must have in %s a JSON array of strings", name)
+		err = refuseTool("must have a JSON array of strings in %s", name)
 	}
 	return list, err
 }
@@ -35,7 +35,8 @@ func refuseTool(format string, args ...any) error {
 	return refuse(LTIToolConfiguration, "lti", LTIToolConfiguration+" "+format, args...)
 }
 
-// judge holds a configuration to the text, and all that is in it to the bounds.
+// judge checks a configuration against the specification, and its values
+// against the limits.
 func (t tool) judge(limits dcr.Limits) error {
 	for name, raw := range t {
 		var value any
@@ -55,7 +56,7 @@ func (t tool) judge(limits dcr.Limits) error {
 	}
 	var messages []tool
 	if t.has("messages") && json.Unmarshal(t["messages"], &messages) != nil {
-		return refuseTool("must have in messages a JSON array of objects")
+		return refuseTool("must have a JSON array of objects in messages")
 	}
 	for i, message := range messages {
 		if message.text("type") == "" {
@@ -73,7 +74,7 @@ func (t tool) judge(limits dcr.Limits) error {
 	return nil
 }
 
-// hosts are those of the tool, in lower case.
+// hosts returns the hosts of the tool, in lower case.
 func (t tool) hosts() ([]string, error) {
 	hosts, err := t.list("secondary_domains")
 	if err != nil {
@@ -83,7 +84,7 @@ func (t tool) hosts() ([]string, error) {
 	for i, domain := range hosts {
 		hosts[i] = strings.ToLower(domain)
 		if parsed, err := uri.Parse("https://" + domain); err != nil || hostAndPort(&parsed) != hosts[i] {
-			return nil, refuseTool("must have in domain a host without scheme and path, such as tool.example.org, and such hosts alone in secondary_domains")
+			return nil, refuseTool("must have a host without scheme and path, such as tool.example.org, in domain, and only such hosts in secondary_domains")
 		}
 	}
 	return hosts, nil
@@ -100,7 +101,7 @@ func hostAndPort(u *uri.URI) string {
 func (t tool) judgeLaunch(hosts []string) error {
 	var parameters map[string]*string
 	if t.has("custom_parameters") && json.Unmarshal(t["custom_parameters"], &parameters) != nil {
-		return refuseTool("must have in custom_parameters a JSON object of strings")
+		return refuseTool("must have a JSON object of strings in custom_parameters")
 	}
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		base, _, _ := strings.Cut(name, "#")
@@ -116,7 +117,7 @@ func (t tool) judgeLaunch(hosts []string) error {
 		switch {
 		case !isURI || text == "":
 		case base == "target_link_uri" && (err != nil || !ofTool(&parsed, hosts)):
-			return refuseTool("must have in target_link_uri an https URL whose host is domain or one of secondary_domains")
+			return refuseTool("must have an https URL in target_link_uri, whose host is domain or one of secondary_domains")
 		case err != nil || !parsed.Kind().IsWeb():
 			return refuseTool("must have an http or https URL in each member whose name ends in _uri")
 		}
@@ -124,8 +125,8 @@ func (t tool) judgeLaunch(hosts []string) error {
 	return nil
 }
 
-// ofTool reports whether a URL is on one of a tool's hosts. Any port will do on one
-// that names none.
+// ofTool reports whether a URL is on one of a tool's hosts. If that host has no
+// port, any port will do.
 func ofTool(u *uri.URI, hosts []string) bool {
 	bare := func(host string) string { return strings.TrimPrefix(host, "www.") }
 	return u.Kind() == uri.HTTPS && slices.ContainsFunc(hosts, func(own string) bool {
@@ -133,8 +134,8 @@ func ofTool(u *uri.URI, hosts []string) bool {
 	})
 }
 
-// readable reports whether people can read each string within a value, names of
-// members too, and whether strings and lists are within the bounds.
+// readable reports whether people can read each string in a value, including
+// the names of members, and whether strings and lists are within the limits.
 func readable(value any, longest int, limits *dcr.Limits) bool {
 	switch value := value.(type) {
 	case string:
@@ -163,7 +164,7 @@ type LTIMessage struct {
 	Placements []string `json:"placements,omitempty"` // where tools may have it; if empty, the platform does not say
 }
 
-// LTIConfiguration is what a platform says of itself (3.5.2).
+// LTIConfiguration is the configuration of a platform (3.5.2).
 type LTIConfiguration struct {
 	ProductFamilyCode string       `json:"product_family_code"` // such as moodle; required
 	Version           string       `json:"version"`             // of the product
@@ -171,12 +172,12 @@ type LTIConfiguration struct {
 	Variables         []string     `json:"variables"`           // the custom parameters that the platform fills in; if nil, none
 }
 
-// LTIDiscovery returns the members of a platform's openid-configuration (3.5): those
-// of the host, and its configuration. It is for [dcr.Handler.ServeDiscovery], which
-// adds those that the handler knows, registration_endpoint among them. Tools demand
-// that the document be on the host of the issuer.
+// LTIDiscovery returns the members of a platform's openid-configuration (3.5): the
+// given ones, and its configuration. Pass them to [dcr.Handler.ServeDiscovery],
+// which adds those that the handler knows, such as registration_endpoint. Tools
+// require the document to be on the host of the issuer.
 //
-// It panics where configuration lacks what is required, and where members lack
+// It panics if configuration lacks a required field, or members lacks
 // authorization_endpoint, token_endpoint or jwks_uri.
 func LTIDiscovery(configuration LTIConfiguration, members map[string]any) map[string]any {
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri"} {

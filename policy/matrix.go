@@ -11,8 +11,8 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// Matrix is what MSC2966 asks of a homeserver. Matrix clients come without a
-// token, so set Options.AllowAnonymous.
+// Matrix is client registration as MSC2966 requires it of a homeserver. Matrix
+// clients register without a token, so set Options.AllowAnonymous.
 //
 // What it changes, and why:
 //
@@ -53,7 +53,7 @@ type matrix struct {
 // OptionsWarnings are about the pages that register.
 func (m matrix) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("Matrix", opts) }
 
-// ValidateGrantTypes wants both grants of the flow.
+// ValidateGrantTypes requires both grant types of the flow.
 func (m matrix) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	if err := m.Validator.ValidateGrantTypes(ctx, reg); err != nil {
 		return err
@@ -92,11 +92,11 @@ func (m matrix) ValidateClient(ctx context.Context, reg *dcr.Registration) error
 	return m.judge(reg.Client, func(*destination) bool { return true })
 }
 
-// judge holds what a browser is sent to, to client_uri.
+// judge checks the URIs that a browser is sent to against client_uri.
 func (m matrix) judge(c *dcr.Client, judged func(*destination) bool) error {
 	base, err := uri.Parse(c.ClientURI)
 	if err != nil || base.Kind() != uri.HTTPS || m.suffixes.nobodys(base.Host) {
-		return refuse("client_uri", "matrix", "client_uri must be an https URL on a host of the client's own, which is no top-level domain and no public suffix")
+		return refuse("client_uri", "matrix", "client_uri must be an https URL on a host of the client's own, not on a top-level domain or a public suffix")
 	}
 	native := c.ApplicationType == "native"
 	for d := range destinations(c) {
@@ -123,8 +123,8 @@ func (m matrix) onBase(u, base *uri.URI) bool {
 		(m.suffixes.PublicSuffixes == nil || m.suffixes.PublicSuffix(u.Host) == m.suffixes.PublicSuffix(base.Host))
 }
 
-// nativeRedirect reports whether u is what a native client may redirect to
-// besides https.
+// nativeRedirect reports whether a native client may redirect to u, which is
+// not https.
 func nativeRedirect(u, base *uri.URI) bool {
 	switch u.Kind() {
 	case uri.LoopbackHTTP:

@@ -130,8 +130,8 @@ func TestSwitchesThatContradict(t *testing.T) {
 		says  string
 	}{
 		{memstore.New(), dcr.Options{ClosedStatus: 503}, "Options.ClosedStatus"},
-		{memstore.New(), dcr.Options{EvictAfter: time.Hour}, "set it, or leave EvictAfter at zero"},
-		{onlyCounts{memstore.New()}, dcr.Options{EvictAfter: time.Hour, MaxClients: 1}, "no ClientEvictor"},
+		{memstore.New(), dcr.Options{EvictAfter: time.Hour}, "set MaxClients, or leave EvictAfter at zero"},
+		{onlyCounts{memstore.New()}, dcr.Options{EvictAfter: time.Hour, MaxClients: 1}, "a store that is a ClientEvictor"},
 		{onlyCounts{memstore.New()}, dcr.Options{MaxClients: 1}, ""},
 		{onlyCounts{memstore.New()}, dcr.Options{MaxClients: 1, EvictAfter: -1}, ""},
 	} {

@@ -395,7 +395,7 @@ func TestExplainTellsOfNoOtherClient(t *testing.T) {
 	stored(t, store, 1)
 	denied = 0
 	d := explained(t, handler.(*dcr.Handler), "", fmt.Sprintf(statedBody, newSigner("a stranger's").sign(stated())))
-	if d.Err != nil || len(d.Assumed) != 1 || !strings.Contains(d.Assumed[0], "as that of no client yet") || denied != 0 {
+	if d.Err != nil || len(d.Assumed) != 1 || !strings.Contains(d.Assumed[0], "to have no client yet") || denied != 0 {
 		t.Errorf("refused with %v, taken as good %q, and Deny was asked %d times", d.Err, d.Assumed, denied)
 	}
 }
