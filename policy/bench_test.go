@@ -68,6 +68,34 @@ func BenchmarkUDAPRegister(b *testing.B) {
 	}
 }
 
+// BenchmarkValidate measures what a preset and many rules add to Validate.
+func BenchmarkValidate(b *testing.B) {
+	request, err := dcr.ParseRequest([]byte(`{"client_name":"My App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`), dcr.Limits{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := dcr.DefaultValidator{
+		Supports: dcr.Capabilities{Scopes: []string{"openid", "profile"}, IDTokenSigningAlgs: []string{"RS256"}},
+	}
+	rules := []policy.Rule{
+		policy.SigningAlgorithms("RS256", "PS256", "ES256"), policy.CorrectApplicationType(), policy.RequirePKCE(), policy.ForceConfidential(),
+		policy.Deny(policy.DenyList{Hosts: []string{"bad.example"}}), policy.SameHost(policy.Drop), policy.RequireMembers("client_name"),
+		policy.LimitLifetimes(policy.Lifetimes{AccessToken: policy.Lifetime{Ceiling: time.Hour}}), policy.GrantTypes(policy.Values{Ceiling: []string{"authorization_code"}}),
+		policy.Scopes(policy.Values{Ceiling: []string{"openid", "profile"}}), policy.ReservedNames(map[string][]string{"Example Bank": nil}),
+		policy.ReadableNames(dcr.ReadableRune), policy.RedirectHosts("*.example.com"), policy.HTTPSOnly(), policy.KnownScopes(),
+	}
+	for name, v := range map[string]dcr.Validator{"default": server, "mcp": policy.MCP(server), "rules": policy.Stack(server, rules...)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := dcr.Validate(b.Context(), v, &dcr.Registration{Request: request}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkInlineKeys(b *testing.B) {
 	store := memstore.New()
 	store.Limit = 1 << 40
