@@ -52,6 +52,10 @@ func (reg *Registration) standardMethod() string {
 // ValidateClientAuthentication settles how the client authenticates and judges
 // its keys.
 func (d DefaultValidator) ValidateClientAuthentication(ctx context.Context, reg *Registration) error {
+	return reg.settleAuthentication()
+}
+
+func (reg *Registration) settleAuthentication() error {
 	if err := reg.settle(authMethod, reg.standardMethod()); err != nil {
 		return err
 	}

@@ -57,6 +57,10 @@ func (reg *Registration) fixedRules() error {
 // ValidateClient checks the rules that span several members of the complete
 // effective client: which algorithms need a secret, and which need keys.
 func (d DefaultValidator) ValidateClient(ctx context.Context, reg *Registration) error {
+	return reg.checkNeeds()
+}
+
+func (reg *Registration) checkNeeds() error {
 	if err := reg.checkSymmetric(); err != nil {
 		return err
 	}

@@ -17,6 +17,10 @@ const (
 // ValidateGrantTypes fills in the defaults, drops what the server does not
 // support and checks that the rest corresponds as RFC 7591 §2.1 says.
 func (d DefaultValidator) ValidateGrantTypes(ctx context.Context, reg *Registration) error {
+	return reg.settleGrants()
+}
+
+func (reg *Registration) settleGrants() error {
 	c := reg.Client
 	if err := reg.settleGrantTypes(); err != nil {
 		return err

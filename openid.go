@@ -32,6 +32,10 @@ var openIDChoices = []struct {
 // ValidateOpenID settles what the client wants of ID Tokens, UserInfo,
 // authorization responses, introspection and CIBA.
 func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration) error {
+	return reg.settleOpenID(ctx, d.Fetch)
+}
+
+func (reg *Registration) settleOpenID(ctx context.Context, fetcher *GuardedClient) error {
 	for _, settled := range openIDChoices {
 		if err := reg.settle(settled.member, settled.fallback); err != nil {
 			return err
@@ -66,7 +70,7 @@ func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration)
 	if err := reg.checkSubject(); err != nil {
 		return err
 	}
-	return d.readSector(ctx, reg)
+	return reg.readSector(ctx, fetcher)
 }
 
 var (
@@ -168,12 +172,12 @@ type sector struct {
 // Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it last, so
 // that a client that is refused anyway opens no connection. If the host calls the
 // step outside Validate, it is fetched at once.
-func (d DefaultValidator) readSector(ctx context.Context, reg *Registration) error {
+func (reg *Registration) readSector(ctx context.Context, fetcher *GuardedClient) error {
 	from := reg.Client.SectorIdentifierURI
 	if from == "" || reg.plain {
 		return nil
 	}
-	reg.sector = sector{uri: from, fetcher: d.Fetch}
+	reg.sector = sector{uri: from, fetcher: fetcher}
 	if reg.inSteps {
 		return nil
 	}

@@ -131,6 +131,10 @@ func nativeKind(kind uri.Kind) bool { return kind == uri.LoopbackHTTP || kind ==
 // application_type. It never changes or drops a redirect URI: it accepts all of
 // them, or refuses.
 func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registration) error {
+	return reg.settleRedirects(d.LiteralApplicationType, d.AllowHTTPRedirects)
+}
+
+func (reg *Registration) settleRedirects(literalType, allowHTTP bool) error {
 	c := reg.Client
 	if c.RedirectURIs == nil {
 		c.RedirectURIs = []string{}
@@ -139,12 +143,12 @@ func (d DefaultValidator) ValidateRedirectURIs(ctx context.Context, reg *Registr
 	if err != nil {
 		return err
 	}
-	application, err := d.settleApplicationType(reg, kinds)
+	application, err := reg.settleApplicationType(kinds, literalType)
 	if err != nil {
 		return err
 	}
 	for i, kind := range kinds {
-		if reason := d.checkKind(reg, kind, application); reason != "" {
+		if reason := reg.checkKind(kind, application, allowHTTP); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}
@@ -212,7 +216,7 @@ func (reg *Registration) mayPushRedirectURI() bool {
 // settleApplicationType judges application_type, or infers it, and returns the
 // type that every redirect URI must fit, or "" if each is judged by its own
 // kind. The member is set if it was sent, and always with OpenID Connect.
-func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.Kind) (string, error) {
+func (reg *Registration) settleApplicationType(kinds []uri.Kind, literal bool) (string, error) {
 	c := reg.Client
 	switch c.ApplicationType {
 	case "web", "native":
@@ -222,7 +226,7 @@ func (d DefaultValidator) settleApplicationType(reg *Registration, kinds []uri.K
 		return "", refuseMember("application_type", "value", "must be web or native")
 	}
 	inferred := "web"
-	literal := d.LiteralApplicationType && c.Source != SourceDocument // a document is written for many servers
+	literal = literal && c.Source != SourceDocument // a document is written for many servers
 	if !literal {
 		inferred = applicationTypeOf(kinds)
 	}
@@ -260,7 +264,7 @@ func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.
 
 // checkKind says why an application of this type may not have a redirect URI of
 // this kind, "" if it may.
-func (d DefaultValidator) checkKind(reg *Registration, kind uri.Kind, application string) string {
+func (reg *Registration) checkKind(kind uri.Kind, application string, allowHTTP bool) string {
 	c := reg.Client
 	front := c.implicitOrHybrid()
 	if application == "" {
@@ -269,7 +273,7 @@ func (d DefaultValidator) checkKind(reg *Registration, kind uri.Kind, applicatio
 	native := application == "native"
 	switch kind {
 	case uri.HTTP:
-		if !d.AllowHTTPRedirects || native || !c.mayUseHTTP(reg.authMethod()) {
+		if !allowHTTP || native || !c.mayUseHTTP(reg.authMethod()) {
 			return remoteHTTP
 		}
 	case uri.LoopbackHTTP:

@@ -97,10 +97,14 @@ const (
 // stored one still apply, and neither its time nor its signature is judged
 // again.
 func (d DefaultValidator) ValidateSoftwareStatement(ctx context.Context, reg *Registration) error {
+	return reg.readStatement(ctx, d.Statements)
+}
+
+func (reg *Registration) readStatement(ctx context.Context, verifier *StatementVerifier) error {
 	if reg.Statement != nil {
 		return nil
 	}
-	statement, err := d.Statements.judge(ctx, reg)
+	statement, err := verifier.judge(ctx, reg)
 	reg.Statement = statement
 	return err
 }

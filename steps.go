@@ -2,6 +2,10 @@ package dcr
 
 // The order of the steps, and the short steps of DefaultValidator. The long
 // ones have files of their own.
+//
+// A step of DefaultValidator only calls a method of Registration, which does
+// the work. The compiler inlines such a step, and so does not copy the
+// DefaultValidator, which is large.
 
 import (
 	"context"
@@ -67,8 +71,12 @@ func isSpace(r rune) bool { return r == ' ' }
 // RefuseUnsupportedScopes it refuses them; for a metadata document, only if
 // none is left.
 func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration) error {
+	return reg.settleScopes(d.RefuseUnsupportedScopes)
+}
+
+func (reg *Registration) settleScopes(refuseUnsupported bool) error {
 	c := reg.Client
-	refuses := d.RefuseUnsupportedScopes && c.Source != SourceDocument // a document is written for many servers
+	refuses := refuseUnsupported && c.Source != SourceDocument // a document is written for many servers
 	kept := make([]string, 0, 8)
 	for _, scope := range strings.Split(c.Scope, " ") {
 		if scope == AnyScope {
@@ -85,7 +93,7 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 			return unsupportedScope(reg)
 		}
 	}
-	if len(kept) == 0 && d.RefuseUnsupportedScopes {
+	if len(kept) == 0 && refuseUnsupported {
 		return unsupportedScope(reg)
 	}
 	c.Scope = strings.Join(kept, " ")
@@ -113,11 +121,14 @@ func isScopeToken(scope string) bool {
 // SetDefaultScopes gives the client those of d.DefaultScopes that the server
 // supports.
 func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registration) error {
-	kept := d.DefaultScopes
+	return reg.setDefaultScopes(d.DefaultScopes)
+}
+
+func (reg *Registration) setDefaultScopes(scopes []string) error {
 	if !reg.Capabilities.anyScope() {
-		kept = among(d.DefaultScopes, reg.Capabilities.Scopes)
+		scopes = among(scopes, reg.Capabilities.Scopes)
 	}
-	reg.Client.Scope = strings.Join(kept, " ")
+	reg.Client.Scope = strings.Join(scopes, " ")
 	return nil
 }
 
@@ -128,6 +139,10 @@ var displayURIs = []*uriMember{uriMemberNamed("client_uri"), uriMemberNamed("log
 // and refuses deceptive characters in what a person reads. With OpenID Connect,
 // contacts must be e-mail addresses, or https, mailto or tel URIs.
 func (d DefaultValidator) ValidateDisplay(ctx context.Context, reg *Registration) error {
+	return reg.checkDisplay()
+}
+
+func (reg *Registration) checkDisplay() error {
 	if err := reg.checkURIs(displayURIs...); err != nil {
 		return err
 	}
@@ -276,6 +291,10 @@ func isContact(text string) bool {
 // clients and if the host allows it; native schemes only for RP-initiated
 // logout.
 func (d DefaultValidator) ValidateLogout(ctx context.Context, reg *Registration) error {
+	return reg.settleLogout()
+}
+
+func (reg *Registration) settleLogout() error {
 	c := reg.Client
 	if err := reg.checkURIs(logoutURIs...); err != nil {
 		return err
@@ -309,6 +328,10 @@ func (reg *Registration) checkFrontchannelLogout() error {
 // request_uris and pushed requests. It registers what the server requires of
 // all clients for each of them.
 func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Registration) error {
+	return reg.settleRequestObjects()
+}
+
+func (reg *Registration) settleRequestObjects() error {
 	c := reg.Client
 	if err := reg.settle(member("request_object_signing_alg"), ""); err != nil {
 		return err
@@ -343,6 +366,10 @@ func (reg *Registration) checkRequestObjects() error {
 // not support. It leaves token types and lifetimes as they are; a policy that has rules
 // for them judges them in this step.
 func (d DefaultValidator) ValidateTokens(ctx context.Context, reg *Registration) error {
+	return reg.checkTokens()
+}
+
+func (reg *Registration) checkTokens() error {
 	if err := reg.checkSenderConstraint(); err != nil {
 		return err
 	}

@@ -179,7 +179,10 @@ func (d DefaultValidator) Decoders() map[string]Decoder { return nil }
 func (d DefaultValidator) AuthorizeManagement(r *http.Request, client *Client) error { return nil }
 
 // Capabilities returns d.Supports with its strict defaults filled in.
-func (d DefaultValidator) Capabilities() Capabilities { return d.Supports.WithDefaults() }
+func (d DefaultValidator) Capabilities() Capabilities {
+	d.Supports.complete()
+	return d.Supports
+}
 
 // Validate runs the steps of v over a registration, or over an update if
 // reg.Previous is set. It starts from the metadata of reg.Request, without
