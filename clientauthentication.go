@@ -20,7 +20,10 @@ import (
 // cannot have.
 var authenticatedGrants = []string{"client_credentials", grantCIBA}
 
-var authMethod = member("token_endpoint_auth_method")
+var (
+	authMethod = member("token_endpoint_auth_method")
+	authAlg    = member("token_endpoint_auth_signing_alg")
+)
 
 // authMethod returns the effective token_endpoint_auth_method, even before it
 // is settled.
@@ -76,7 +79,7 @@ var jwksURI = uriMemberNamed("jwks_uri")
 // settleAuthAlg settles token_endpoint_auth_signing_alg, out of the algorithms
 // that the method can use.
 func (reg *Registration) settleAuthAlg() error {
-	c, alg := reg.Client, member("token_endpoint_auth_signing_alg")
+	c, alg := reg.Client, authAlg
 	if !reg.on.has(alg.Place) {
 		return nil
 	}

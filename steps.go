@@ -333,13 +333,13 @@ func (d DefaultValidator) ValidateRequestObjects(ctx context.Context, reg *Regis
 
 func (reg *Registration) settleRequestObjects() error {
 	c := reg.Client
-	if err := reg.settle(member("request_object_signing_alg"), ""); err != nil {
+	if err := reg.settle(requestObjectAlg, ""); err != nil {
 		return err
 	}
-	if err := reg.settleEncryption(member("request_object_encryption_alg"), member("request_object_encryption_enc")); err != nil {
+	if err := reg.settleEncryption(requestObjectEncryptionAlg, requestObjectEncryptionEnc); err != nil {
 		return err
 	}
-	if reg.Capabilities.RequireSignedRequestObject && reg.on.has(member("require_signed_request_object").Place) {
+	if reg.Capabilities.RequireSignedRequestObject && reg.on.has(requireSignedRequestObject.Place) {
 		c.RequireSignedRequestObject = true
 	}
 	if reg.Capabilities.RequirePushedAuthorizationRequests {
@@ -351,7 +351,13 @@ func (reg *Registration) settleRequestObjects() error {
 	return reg.checkRequestObjects()
 }
 
-var requestURIs = uriMemberNamed("request_uris")
+var (
+	requestObjectAlg           = member("request_object_signing_alg")
+	requestObjectEncryptionAlg = member("request_object_encryption_alg")
+	requestObjectEncryptionEnc = member("request_object_encryption_enc")
+	requireSignedRequestObject = member("require_signed_request_object")
+	requestURIs                = uriMemberNamed("request_uris")
+)
 
 func (reg *Registration) checkRequestObjects() error {
 	c := reg.Client
