@@ -237,10 +237,13 @@ func sentToken(r *http.Request) bool {
 // request with two Authorization headers, or with a token in the query too, is
 // refused (RFC 6750 §2).
 func BearerToken(r *http.Request) (Plaintext, error) {
-	headers := r.Header.Values("Authorization")
-	if len(headers) > 1 || len(headers) == 1 && strings.Contains(r.URL.RawQuery, "access_token=") {
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return "", nil
+	}
+	if len(headers) > 1 || strings.Contains(r.URL.RawQuery, "access_token=") {
 		return "", refuse(InvalidRequest, "", "token.repeated", "the access token must be sent once, in the Authorization header")
 	}
-	token, _ := bearer(r.Header.Get("Authorization"))
+	token, _ := bearer(headers[0])
 	return Plaintext(token), nil
 }

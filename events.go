@@ -208,7 +208,8 @@ func (t *teller) tellUpdate(ctx context.Context, event Event, reg *Registration)
 // changedMembers names the metadata that an update changed: registered members
 // in their order, then language-tagged ones and extensions by name.
 func changedMembers(before, after *Client) (changed []string) {
-	for i := range members.Fields {
+	set := members.Set(&before.Metadata).Or(members.Set(&after.Metadata))
+	for i := range set.Places() {
 		if f := &members.Fields[i]; !f.Equal(&before.Metadata, &after.Metadata) {
 			changed = append(changed, f.Name)
 		}

@@ -280,7 +280,7 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 // rotates nothing: it may have leaked, and must not give its holder anything that
 // outlives it.
 func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext) ([]byte, error) {
-	rotates := token == "" || isNewestToken(reg.Client, token, reg.Now())
+	rotates := (h.opts.RotateSecret || h.opts.RotateRegistrationToken) && (token == "" || isNewestToken(reg.Client, token, reg.Now()))
 	secret, err := h.issue(ctx, reg, h.opts.RotateSecret && rotates)
 	if err != nil {
 		return nil, err
