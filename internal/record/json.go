@@ -168,17 +168,17 @@ func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error 
 	if value.Kind() == strictjson.Null {
 		return nil
 	}
-	return value.Elements(func(i int, value strictjson.Value) error {
+	return value.Objects(func(i int) strictjson.Member {
 		list.Grow(1)
 		list.SetLen(i + 1)
 		element := list.Index(i).Addr().UnsafePointer()
-		return value.Members(func(name string, value strictjson.Value) error {
+		return func(name string, value strictjson.Value) error {
 			for j := range f.inner {
 				if f.inner[j].Name == name {
 					return f.inner[j].decodeStored(element, value)
 				}
 			}
 			return nil
-		})
+		}
 	})
 }

@@ -40,7 +40,7 @@ func (s *scanner) value(depth int) error {
 	case '{':
 		return s.object(depth, nil, nil)
 	case '[':
-		return s.array(depth, nil)
+		return s.array(depth, nil, nil)
 	case 't':
 		return s.literal("true")
 	case 'f':
@@ -96,7 +96,7 @@ func (s *scanner) object(depth int, within func(name string) Member, member Memb
 	}
 }
 
-func (s *scanner) array(depth int, element func(i int, value Value) error) error {
+func (s *scanner) array(depth int, within func(i int) Member, element func(i int, value Value) error) error {
 	if depth <= 0 {
 		return s.tooDeep()
 	}
@@ -107,7 +107,15 @@ func (s *scanner) array(depth int, element func(i int, value Value) error) error
 			return err
 		}
 		start := s.pos
-		if err := s.value(depth - 1); err != nil {
+		switch {
+		case within == nil:
+			err = s.value(depth - 1)
+		case s.peek() == '{':
+			err = s.object(depth-1, nil, within(i))
+		default:
+			err = fail("must be a JSON object")
+		}
+		if err != nil {
 			return inElement(i, err)
 		}
 		if element != nil {

@@ -237,5 +237,15 @@ func (v Value) Elements(element func(i int, value Value) error) error {
 		return fail("must be a JSON array")
 	}
 	s := scanner{data: string(v), lim: validated}
-	return s.array(maxDepth, element)
+	return s.array(maxDepth, nil, element)
+}
+
+// Objects is Elements for an array of objects, which are read in the same pass:
+// within, called with the place of each, returns who takes its members.
+func (v Value) Objects(within func(i int) Member) error {
+	if v.Kind() != Array {
+		return fail("must be a JSON array")
+	}
+	s := scanner{data: string(v), lim: validated}
+	return s.array(maxDepth, within, nil)
 }

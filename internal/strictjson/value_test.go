@@ -155,6 +155,30 @@ func TestMembersAndElements(t *testing.T) {
 	checkResult(t, "elements of an object", 0, strictjson.Value(`{}`).Elements(nil), 0, "must be a JSON array")
 }
 
+func TestObjects(t *testing.T) {
+	for _, tt := range []struct{ why, text, read, message string }{
+		{"each object has a reader of its own", `[{"a":1,"b":[2]}, {}, {"a":{"c":3}}]`, `0.a=1 0.b=[2] 2.a={"c":3}`, ""},
+		{"an element that is no object", `[{"a":1},2]`, "0.a=1", "[1] must be a JSON object"},
+		{"a member that stands twice", `[{"a":1,"a":2}]`, "0.a=1", "[0].a must not appear twice"},
+		{"what is no array", `{}`, "", "must be a JSON array"},
+	} {
+		var read []string
+		err := strictjson.Value(tt.text).Objects(func(i int) strictjson.Member {
+			return func(name string, value strictjson.Value) error {
+				read = append(read, fmt.Sprint(i, ".", name, "=", string(value)))
+				return nil
+			}
+		})
+		message := ""
+		if err != nil {
+			message = strings.TrimPrefix(err.Error(), "the body ")
+		}
+		if got := strings.Join(read, " "); got != tt.read || message != tt.message {
+			t.Errorf("%s: read %q, error %q; want %q, %q", tt.why, got, message, tt.read, tt.message)
+		}
+	}
+}
+
 func TestIn(t *testing.T) {
 	_, inner := strictjson.Value(`["a",1]`).Texts()
 	other := errors.New("other")
