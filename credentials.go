@@ -145,9 +145,12 @@ func (h *Handler) hasSecret(c *Client, now time.Time) bool {
 	valid := slices.ContainsFunc(c.Secrets, func(s Secret) bool {
 		return s.Type != SecretSealed && s.Type != SecretJWK && !expired(s.ExpiresAt, now)
 	})
+	if !valid {
+		return false
+	}
 	symmetric, need := c.symmetricNeed()
-	if !valid || symmetric == "" {
-		return valid
+	if symmetric == "" {
+		return true
 	}
 	if h.opts.Sealer == nil {
 		return false
