@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 //go:generate go run -C ../generate ./confusable ../confusable/table.go
@@ -36,6 +37,8 @@ func (l Look) Has(part Look) bool {
 // that a name may have any number of it and look the same.
 func Ignored(r rune) bool {
 	switch {
+	case r < utf8.RuneSelf:
+		return false
 	case unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
 		return true
 	case r == '\u3099', r == '\u309A': // what tells Japanese syllables apart
