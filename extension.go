@@ -128,21 +128,20 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	if !ok {
 		return value, false, nil
 	}
-	err = unmarshal(raw, &value)
+	value, err = unmarshal[T](raw)
 	return value, err == nil, err
 }
 
 // unmarshal reads an integer however it is written, such as 1e3, and everything
 // else as encoding/json does.
-func unmarshal[T any](raw json.RawMessage, into *T) error {
-	err := json.Unmarshal(raw, into)
-	if err == nil {
-		return nil
+func unmarshal[T any](raw json.RawMessage) (value T, err error) {
+	if err = json.Unmarshal(raw, &value); err == nil {
+		return value, nil
 	}
 	if n, notInteger := strictjson.Value(raw).Int(); notInteger == nil {
-		return json.Unmarshal(strconv.AppendInt(nil, n, 10), into)
+		err = json.Unmarshal(strconv.AppendInt(nil, n, 10), &value)
 	}
-	return err
+	return value, err
 }
 
 // Set sets the member to value. It returns an error if value cannot be encoded
@@ -341,7 +340,10 @@ func readField[T any](raw strictjson.Value) (value T, err error) {
 	case *[]string:
 		*into, err = raw.Texts()
 	default:
-		if err = readableTexts(raw); err == nil && unmarshal(json.RawMessage(raw), &value) != nil {
+		if err = readableTexts(raw); err != nil {
+			break
+		}
+		if value, err = unmarshal[T](json.RawMessage(raw)); err != nil {
 			err = &strictjson.Error{Reason: "must be " + jsonForm(reflect.TypeFor[T]().Kind())}
 		}
 	}
