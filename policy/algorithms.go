@@ -35,6 +35,8 @@ type signing struct {
 	algs []string
 }
 
+var algorithmMembers = dcr.AlgorithmMembers()
+
 // Capabilities narrows every list of signature algorithms.
 func (s signing) Capabilities() dcr.Capabilities {
 	supported := s.Validator.Capabilities().WithDefaults()
@@ -42,7 +44,7 @@ func (s signing) Capabilities() dcr.Capabilities {
 	if supported.RequestParameter && supported.RequestObjectSigningAlgs == nil {
 		supported.RequestObjectSigningAlgs = jose.Standard
 	}
-	for _, member := range dcr.AlgorithmMembers() {
+	for _, member := range algorithmMembers {
 		if member.Signature {
 			narrow(member.Ceiling(&supported), s.algs)
 		}
@@ -56,7 +58,7 @@ func (s signing) ValidateClient(ctx context.Context, reg *dcr.Registration) erro
 	if err := s.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	for _, member := range dcr.AlgorithmMembers() {
+	for _, member := range algorithmMembers {
 		if alg := *member.Value(&reg.Client.Metadata); member.Signature && alg != "" && !slices.Contains(s.algs, alg) {
 			return refuse(member.Name, "signing_algorithms", "%s must be one of: %s", member.Name, orNone(s.algs))
 		}

@@ -82,9 +82,11 @@ func (d deny) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 		}
 		return refused
 	}
-	for name, text := range clientNames(c) {
-		if look := confusable.Of(text); slices.ContainsFunc(d.names, look.Has) {
-			return refuse(name, "deny", "%s is not accepted here", name)
+	if len(d.names) > 0 {
+		for name, text := range clientNames(c) {
+			if look := confusable.Of(text); slices.ContainsFunc(d.names, look.Has) {
+				return refuse(name, "deny", "%s is not accepted here", name)
+			}
 		}
 	}
 	for name, page := range pages(c) {

@@ -19,13 +19,17 @@ type destination struct {
 	text   string // as written
 	err    error  // why it is not a URI
 	member string // the member that it is in
-	shown  string // the same, with the index in a list
+	place  int    // its index in a list, -1 if the member is no list
 	back   bool   // it leads back to the application, so that it may have the application's own scheme
 }
 
 // refuse refuses the destination.
 func (d *destination) refuse(rule, sentence string) *dcr.Error {
-	return refuse(d.member, rule, "%s %s", d.shown, sentence)
+	shown := d.member
+	if d.place >= 0 {
+		shown = fmt.Sprintf("%s[%d]", d.member, d.place)
+	}
+	return refuse(d.member, rule, "%s %s", shown, sentence)
 }
 
 // isWeb reports whether the destination is a web site, whose host somebody
@@ -39,30 +43,29 @@ var (
 
 // destinations yields every URI of the client that a browser is sent to.
 func destinations(c *dcr.Client) iter.Seq[*destination] {
-	claims, _, errClaims := claimsRedirectURIs.Get(&c.Metadata)
-	offer, _, errOffer := credentialOfferEndpoint.Get(&c.Metadata)
-	if errClaims != nil {
-		claims = []string{""} // the host declares it with another type: refused, since it is not a URI
-	}
-	members := [...]struct {
-		name string
-		uris []string
-		list bool
-		back bool
-	}{
-		{"redirect_uris", c.RedirectURIs, true, true},
-		{"post_logout_redirect_uris", c.PostLogoutRedirectURIs, true, true},
-		{"claims_redirect_uris", claims, true, true},
-		{"frontchannel_logout_uri", oneURI(c.FrontchannelLogoutURI, nil), false, false},
-		{"initiate_login_uri", oneURI(c.InitiateLoginURI, nil), false, false},
-		{"credential_offer_endpoint", oneURI(offer, errOffer), false, false},
-	}
 	return func(yield func(*destination) bool) {
-		for _, member := range members {
+		claims, _, errClaims := claimsRedirectURIs.Get(&c.Metadata)
+		offer, _, errOffer := credentialOfferEndpoint.Get(&c.Metadata)
+		if errClaims != nil {
+			claims = []string{""} // the host declares it with another type: refused, since it is not a URI
+		}
+		for _, member := range [...]struct {
+			name string
+			uris []string
+			list bool
+			back bool
+		}{
+			{"redirect_uris", c.RedirectURIs, true, true},
+			{"post_logout_redirect_uris", c.PostLogoutRedirectURIs, true, true},
+			{"claims_redirect_uris", claims, true, true},
+			{"frontchannel_logout_uri", oneURI(c.FrontchannelLogoutURI, nil), false, false},
+			{"initiate_login_uri", oneURI(c.InitiateLoginURI, nil), false, false},
+			{"credential_offer_endpoint", oneURI(offer, errOffer), false, false},
+		} {
 			for i, text := range member.uris {
-				d := destination{text: text, member: member.name, shown: member.name, back: member.back}
-				if member.list {
-					d.shown = fmt.Sprintf("%s[%d]", member.name, i)
+				d := destination{text: text, member: member.name, place: i, back: member.back}
+				if !member.list {
+					d.place = -1
 				}
 				read := uri.Parse
 				if member.name == "redirect_uris" {

@@ -5,7 +5,6 @@ package policy
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +23,7 @@ func pages(c *dcr.Client) iter.Seq2[string, string] {
 				return
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(c.Localized)) {
+		for _, name := range sortedNames(c.Localized) {
 			if base, _, _ := strings.Cut(name, "#"); strings.HasSuffix(base, "_uri") && !yield(name, c.Localized[name]) {
 				return
 			}

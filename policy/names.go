@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
@@ -20,7 +18,7 @@ func clientNames(c *dcr.Client) iter.Seq2[string, string] {
 		if !yield("client_name", c.ClientName) {
 			return
 		}
-		for _, member := range slices.Sorted(maps.Keys(c.Localized)) {
+		for _, member := range sortedNames(c.Localized) {
 			if strings.HasPrefix(member, "client_name#") && !yield(member, c.Localized[member]) {
 				return
 			}

@@ -40,6 +40,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -124,9 +125,17 @@ func narrow(list *[]string, ceiling []string) {
 	case *list == nil:
 	case slices.Contains(*list, dcr.AnyScope):
 		*list = slices.Clone(ceiling)
-	default:
+	case slices.ContainsFunc(*list, func(entry string) bool { return !contains(ceiling, entry) }):
 		*list = within(*list, ceiling)
 	}
+}
+
+// sortedNames returns the names in m in order.
+func sortedNames(m map[string]string) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
 }
 
 // orNone lists values for a sentence.
