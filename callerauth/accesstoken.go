@@ -22,8 +22,8 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// AccessTokenVerifier lets in the bearers of a JWT access token (RFC 9068) of
-// one authorization server. Its method Authenticate is an [dcr.Authenticator]. Set
+// AccessTokenVerifier authenticates callers by a JWT access token (RFC 9068) of
+// one authorization server. Its method Authenticate is a [dcr.Authenticator]. Set
 // Issuer and Audience; do not copy or change it after the first use.
 //
 //	verifier := &callerauth.AccessTokenVerifier{
@@ -36,26 +36,27 @@ type AccessTokenVerifier struct {
 	// Issuer is the iss of the tokens, compared exactly. Required.
 	Issuer string
 
-	// Audience is what the aud of the tokens must contain: the name of this
-	// registration endpoint among the issuer's resources. Required, since a
-	// token for another resource must not register clients.
+	// Audience must be in the aud of the tokens: it is the name of this
+	// registration endpoint as a resource of the issuer. Required, since a token
+	// for another resource must not register clients.
 	Audience string
 
-	// Scopes are the scopes that a token needs, all of them; without one it is
-	// answered with 403. They are looked for in scope and in scp, each a
-	// string or an array. If nil, none.
+	// Scopes are the scopes that a token must have, all of them; a token that
+	// lacks one is answered with 403. They are looked for in scope and in scp,
+	// each a string or an array. If nil, none.
 	Scopes []string
 
-	// JWKSURI is where the keys of the issuer are; see JWKSURL. If empty, its
-	// discovery document says so (RFC 8414, OpenID Connect Discovery 1.0).
+	// JWKSURI is the URL of the issuer's keys; see [dcr.JWKSURL]. If empty, it
+	// is taken from the issuer's discovery document (RFC 8414, OpenID Connect
+	// Discovery 1.0).
 	JWKSURI string
 
 	// HTTPClient fetches the keys and the discovery document. If nil,
 	// http.DefaultClient.
 	HTTPClient *http.Client
 
-	// Keys are the keys of the issuer where they come in another way. If nil,
-	// JWKSURI.
+	// Keys returns the keys of the issuer, if they come from elsewhere. If nil,
+	// those at JWKSURI.
 	Keys dcr.KeySource
 
 	// Algorithms are the signature algorithms to accept; none and the
@@ -63,19 +64,19 @@ type AccessTokenVerifier struct {
 	// Ed25519.
 	Algorithms []string
 
-	// RequiredClaims are the claims that a token must have besides iss, aud
-	// and exp. If nil, those of RFC 9068 §2.2: sub, client_id, iat and jti. If
-	// empty, none: Duende, for one, issues tokens without sub to clients that
+	// RequiredClaims are the claims that a token must have in addition to iss,
+	// aud and exp. If nil, those of RFC 9068 §2.2: sub, client_id, iat and jti.
+	// If empty, none: Duende, for one, issues tokens without sub to clients that
 	// act for themselves.
 	RequiredClaims []string
 
 	// InsecureAnyTokenType accepts tokens whose typ is not at+jwt. It is for
-	// servers that do not know RFC 9068 and call every token a JWT. Whatever
-	// else the issuer signs for this audience, an ID Token or a software
-	// statement, then passes as an access token.
+	// servers that do not know RFC 9068 and call every token a JWT. Anything
+	// else that the issuer signs for this audience, such as an ID Token or a
+	// software statement, is then accepted as an access token.
 	InsecureAnyTokenType bool
 
-	// Skew is by how much the issuer's clock may differ. If zero, 1 minute; if
+	// Skew is how much the issuer's clock may differ. If zero, 1 minute; if
 	// negative, not at all.
 	Skew time.Duration
 
@@ -89,9 +90,9 @@ type AccessTokenVerifier struct {
 
 const maxAccessToken = 16 << 10
 
-// Ready reports what stands in the way of verifying tokens: a field that is
-// missing or of no use, or keys that are out of reach. A host calls it at its
-// start, so as not to find out at the first request.
+// Ready returns an error if tokens cannot be verified: because a field is
+// missing or wrong, or because the keys are out of reach. Call it when the
+// server starts, rather than find out at the first request.
 func (v *AccessTokenVerifier) Ready(ctx context.Context) error {
 	if err := v.prepare(); err != nil {
 		return err
@@ -140,10 +141,10 @@ func (v *AccessTokenVerifier) check() error {
 	return jose.CheckAccepted(v.Algorithms)
 }
 
-// Authenticate returns who bears the token of the request: an [dcr.Authenticator].
-// Subject is the token's sub, or its client_id where it has none; ClientID its
-// client_id or else azp; Claims all of it. A token that is no JWT is none of
-// its business.
+// Authenticate returns the caller whose token the request has; it is a
+// [dcr.Authenticator]. Subject is the token's sub, or its client_id if it has no
+// sub; ClientID is its client_id or azp; Claims has all claims. It leaves a token
+// that is no JWT to other Authenticators.
 func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*dcr.Caller, error) {
 	presented, err := dcr.BearerToken(r)
 	if err != nil || strings.Count(presented.Reveal(), ".") != 2 {
@@ -159,7 +160,7 @@ func (v *AccessTokenVerifier) Authenticate(r *http.Request) (*dcr.Caller, error)
 	return withScopes(caller, v.Scopes)
 }
 
-// withScopes returns the caller where its token has all of these scopes.
+// withScopes returns the caller if its token has all of these scopes.
 func withScopes(caller *dcr.Caller, needed []string) (*dcr.Caller, error) {
 	for _, scope := range needed {
 		if !slices.Contains(caller.Scopes, scope) {
@@ -172,7 +173,7 @@ func withScopes(caller *dcr.Caller, needed []string) (*dcr.Caller, error) {
 	return caller, nil
 }
 
-// verify returns the caller of a token that is good.
+// verify returns the caller of a valid token.
 func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.Caller, error) {
 	rules := jwt.Rules{MaxBytes: maxAccessToken, Algorithms: jose.Accepted(v.Algorithms), Limits: jwt.Limits}
 	if !v.InsecureAnyTokenType {
@@ -211,7 +212,7 @@ func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.
 	return claims.bearer(token, payload)
 }
 
-// refuse makes a fault of the token a refusal.
+// refuse turns a fault of the token into a refusal.
 func refuse(fault *jwt.Fault) *dcr.Error {
 	rule := fault.Rule
 	switch rule {
@@ -245,7 +246,8 @@ func (c *accessClaims) read(name string, value strictjson.Value) (err error) {
 	return err
 }
 
-// rfc9068Claims are those that RFC 9068 §2.2 requires besides iss, aud and exp.
+// rfc9068Claims are those that RFC 9068 §2.2 requires in addition to iss, aud
+// and exp.
 var rfc9068Claims = []string{"sub", "client_id", "iat", "jti"}
 
 // bearer finishes the caller.

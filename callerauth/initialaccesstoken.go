@@ -16,12 +16,12 @@ import (
 
 var errNoTokenStore = errors.New("callerauth: InitialAccessTokens.Store is nil; set it to the store that keeps the tokens")
 
-// InitialAccessTokens issues and revokes the tokens that let their bearers
-// register clients, and lets those bearers in: its method Authenticate is an
-// [dcr.Authenticator]. A use is counted when a client is stored, by the store, so
-// that hosts which share it never exceed the number together; a registration
-// that fails costs none, but a crash may. The tokens of a tenant are those of
-// the tenant's view of the store.
+// InitialAccessTokens issues and revokes tokens that allow their bearers to
+// register clients, and authenticates those bearers: its method Authenticate is a
+// [dcr.Authenticator]. The store counts a use when a client is stored, so that
+// hosts that share it never exceed the number together. A registration that fails
+// uses nothing, but a crash may. The tokens of a tenant are in the tenant's view
+// of the store.
 type InitialAccessTokens struct {
 	// Store keeps the tokens; memstore.Store and sqlstore.Store do. Required.
 	Store dcr.InitialAccessTokenStore
@@ -30,8 +30,8 @@ type InitialAccessTokens struct {
 	Now func() time.Time
 }
 
-// tokenPrefix tells an initial access token from all others at sight: people
-// who find one, scanners of secrets, and Authenticate.
+// tokenPrefix marks initial access tokens, for people who find one, for secret
+// scanners and for Authenticate.
 const tokenPrefix = "dcr_iat_"
 
 func (t *InitialAccessTokens) now() time.Time {
@@ -41,9 +41,9 @@ func (t *InitialAccessTokens) now() time.Time {
 	return t.Now()
 }
 
-// Issue stores a token of the given kind and returns it in the clear, which is
-// nowhere kept, and as it is at rest. Hash, Uses and CreatedAt of kind do not
-// count.
+// Issue stores a new token of the given kind. It returns the token in the
+// clear, which is stored nowhere, and as it is stored. Hash, Uses and CreatedAt
+// of kind are ignored.
 func (t *InitialAccessTokens) Issue(ctx context.Context, kind dcr.InitialAccessToken) (dcr.Plaintext, dcr.InitialAccessToken, error) {
 	now := t.now()
 	switch {
@@ -62,19 +62,19 @@ func (t *InitialAccessTokens) Issue(ctx context.Context, kind dcr.InitialAccessT
 	return token, kind, nil
 }
 
-// Revoke ends a token, which is named by its Hash. That of a token in the
-// clear is HashSecret(token).Value. Clients that registered with it stay.
-// ErrTokenNotFound says that there is none.
+// Revoke revokes the token with this Hash. The hash of a token in the clear is
+// HashSecret(token).Value. Clients that registered with the token stay. Revoke
+// returns ErrTokenNotFound if there is no such token.
 func (t *InitialAccessTokens) Revoke(ctx context.Context, hash string) error {
 	return t.Store.DeleteInitialAccessToken(ctx, hash)
 }
 
-// Authenticate returns who bears the initial access token of the request: an
-// [dcr.Authenticator]. Its Caller has the token's Subject, Policy and Notes. Any
-// other token is none of its business.
+// Authenticate returns the caller whose initial access token the request has; it
+// is a [dcr.Authenticator]. The Caller has the token's Subject, Policy and
+// Notes. It leaves any other token to other Authenticators.
 //
-// The use is counted later, by the [dcr.Handler], which knows of it by
-// [dcr.Charge], whatever Caller the host makes of this one.
+// The [dcr.Handler] counts the use later. It learns of it through [dcr.Charge],
+// even if the host makes a Caller of its own.
 func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error) {
 	presented, err := dcr.BearerToken(r)
 	if err != nil || !strings.HasPrefix(presented.Reveal(), tokenPrefix) {
@@ -106,21 +106,21 @@ func tokensOutOfReach(cause error) error {
 	return err
 }
 
-// newToken draws 256 random bits.
+// newToken returns a token of 256 random bits.
 func newToken() dcr.Plaintext {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails: see crypto/rand
 	return dcr.Plaintext(tokenPrefix + base64.RawURLEncoding.EncodeToString(random))
 }
 
-// tokenUse is the right to register one client. Those of one token are equal:
-// a request that is authenticated twice costs one.
+// tokenUse is one use of a token. The uses of one token are equal, so that a
+// request that is authenticated twice costs one.
 type tokenUse struct {
 	tokens *InitialAccessTokens
 	hash   string
 }
 
-// Take counts the use. The token may have been used up since it was looked at.
+// Take counts the use. The token may have been used up since it was read.
 func (u tokenUse) Take(ctx context.Context) error {
 	err := u.tokens.Store.UseInitialAccessToken(ctx, u.hash, u.tokens.now())
 	switch {

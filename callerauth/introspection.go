@@ -23,10 +23,10 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// IntrospectionVerifier lets in the bearer of an access token that its
-// authorization server calls active (RFC 7662): for tokens that are opaque, or that
-// must stop working once they are revoked. Its method Authenticate is an
-// [dcr.Authenticator]. Set Endpoint, ClientID, ClientSecret and, where the server
+// IntrospectionVerifier authenticates callers by an access token that its
+// authorization server says is active (RFC 7662), for tokens that are opaque, or
+// that must stop working once they are revoked. Its method Authenticate is a
+// [dcr.Authenticator]. Set Endpoint, ClientID, ClientSecret and, if the server
 // issues tokens for other resources too, Audience or Scopes. Do not copy or change
 // it after the first use.
 //
@@ -39,38 +39,39 @@ import (
 //	mux.Handle("POST /connect/dcr", dcr.Require(verifier.Authenticate)(handler))
 type IntrospectionVerifier struct {
 	// Endpoint is the introspection endpoint: https, or http on a loopback host.
-	// Required. It gets every bearer token that comes, but for initial access
-	// tokens of this package; a redirect of it is not followed.
+	// Required. It receives every bearer token that is sent, except initial
+	// access tokens of this package. Redirects are not followed.
 	Endpoint string
 
-	// ClientID and ClientSecret are what this server authenticates with, by
+	// ClientID and ClientSecret authenticate this server to the endpoint, by
 	// client_secret_basic. Required, unless Authorize is set.
 	ClientID     string
 	ClientSecret dcr.Plaintext
 
-	// Authorize authenticates the request to the endpoint in another way, such as by
-	// a bearer token. If nil, ClientID and ClientSecret do.
+	// Authorize authenticates the request to the endpoint in another way, such as
+	// with a bearer token. If nil, ClientID and ClientSecret are used.
 	Authorize func(*http.Request)
 
-	// Issuer is what iss must be where the answer has one. If empty, it is not
-	// looked at.
+	// Issuer is what iss must be if the answer has it. If empty, iss is not
+	// checked.
 	Issuer string
 
-	// Audience is what aud must contain; an answer without aud is refused then. If
-	// empty, it is not looked at.
+	// Audience must be in aud; an answer without aud is then refused. If empty,
+	// aud is not checked.
 	Audience string
 
-	// Scopes are the scopes that a token needs, all of them; without one it is
-	// answered with 403. If nil, none.
+	// Scopes are the scopes that a token must have, all of them; a token that
+	// lacks one is answered with 403. If nil, none.
 	Scopes []string
 
-	// HTTPClient asks the endpoint. If nil, one with a timeout of 5 seconds.
+	// HTTPClient sends the requests to the endpoint. If nil, one with a timeout
+	// of 5 seconds.
 	HTTPClient *http.Client
 
-	// CacheFor is how long it is believed that a token is active, at most until its
-	// exp, and so how long a revoked one still registers clients. At most 1,000
-	// tokens are remembered, by their hashes. If zero, the endpoint is asked about
-	// every request.
+	// CacheFor is how long an answer that a token is active is cached, at most
+	// until its exp; a revoked token still registers clients for as long. At most
+	// 1,000 answers are cached, by the hash of the token. If zero, the endpoint is
+	// asked for every request.
 	CacheFor time.Duration
 
 	// Now is the clock. If nil, time.Now.
@@ -85,11 +86,11 @@ type IntrospectionVerifier struct {
 }
 
 const (
-	maxIntrospected  = 1000     // answers that are remembered
+	maxIntrospected  = 1000     // answers that are cached
 	maxIntrospection = 64 << 10 // bytes of an answer
 )
 
-// introspected is an answer that called its token active.
+// introspected is an answer that its token is active.
 type introspected struct {
 	answer []byte
 	until  time.Time
@@ -124,10 +125,11 @@ func (v *IntrospectionVerifier) check() error {
 	return nil
 }
 
-// Authenticate returns who bears the token of the request: a [dcr.Authenticator].
-// Subject is the answer's sub, or its client_id where it has none; Claims all of the
-// answer. An endpoint that is out of reach, refuses this server or answers what
-// cannot be understood is an outage, never a refusal.
+// Authenticate returns the caller whose token the request has; it is a
+// [dcr.Authenticator]. Subject is the answer's sub, or its client_id if it has no
+// sub; Claims is the whole answer. If the endpoint is out of reach, refuses this
+// server or sends an answer that makes no sense, that is an outage and not a
+// refusal.
 func (v *IntrospectionVerifier) Authenticate(r *http.Request) (*dcr.Caller, error) {
 	presented, err := dcr.BearerToken(r)
 	token := presented.Reveal()
@@ -197,7 +199,7 @@ func (v *IntrospectionVerifier) ask(ctx context.Context, token string) ([]byte, 
 	return answer, err
 }
 
-// judge makes an answer (RFC 7662 §2.2) the caller of its token.
+// judge judges an answer (RFC 7662 §2.2) and returns the caller.
 func (v *IntrospectionVerifier) judge(answer []byte, now time.Time) (*dcr.Caller, *jwt.Claims, error) {
 	var own accessClaims
 	var claims jwt.Claims
@@ -245,8 +247,7 @@ func (v *IntrospectionVerifier) judge(answer []byte, now time.Time) (*dcr.Caller
 	return caller, &claims, nil
 }
 
-// remembered is the answer about a token that is still believed, nil if there is
-// none.
+// remembered returns the cached answer about a token, nil if there is none.
 func (v *IntrospectionVerifier) remembered(key [sha256.Size]byte, now time.Time) []byte {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -257,8 +258,8 @@ func (v *IntrospectionVerifier) remembered(key [sha256.Size]byte, now time.Time)
 	return found.answer
 }
 
-// remember keeps an answer that called its token active. Others are not kept, so
-// that nobody fills the memory with tokens that are none.
+// remember caches an answer that its token is active. Others are not cached, so
+// that nobody can fill the cache with invalid tokens.
 func (v *IntrospectionVerifier) remember(key [sha256.Size]byte, answer []byte, claims *jwt.Claims, now time.Time) {
 	if v.CacheFor <= 0 {
 		return

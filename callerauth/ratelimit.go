@@ -13,18 +13,18 @@ import (
 	"github.com/dynreg/dcr/internal/lru"
 )
 
-// RateLimit is a dcr.Options.Admit: a token bucket for each key, of burst
-// requests at once and perMinute more each minute. Beyond it, a request is refused
-// with 429 and a Retry-After that says when the next one may come.
+// RateLimit returns a function for dcr.Options.Admit: a token bucket for each key,
+// which allows burst requests at once and perMinute more each minute. Beyond that,
+// a request is refused with 429 and a Retry-After that says when to try again.
 //
-// key names what is limited: the caller's subject, the address of the connection,
-// the tenant; caller is nil for a stranger. An empty key is not limited. A
-// forwarding header is the client's own word, unless a proxy of the host's sets
-// it: a key made of one limits nobody.
+// key names what is limited, such as the caller's subject, the address of the
+// connection or the tenant; caller is nil for a stranger. An empty key is not
+// limited. Do not make a key from a forwarding header unless your own proxy sets
+// it: a client could send another one each time.
 //
-// It remembers the last used keys alone, as many as keys says, in the same room
-// however long they are: one that comes back after as many others has a full bucket.
-// Each process counts by itself. It panics on numbers below 1, and where key is nil.
+// It remembers the last used keys, at most as many as keys says, by their hashes; a
+// key that has been forgotten starts with a full bucket. Each process counts on its
+// own. RateLimit panics on numbers below 1, and if key is nil.
 func RateLimit(perMinute, burst, keys int, key func(r *http.Request, caller *dcr.Caller) string) func(*http.Request, *dcr.Caller) error {
 	if perMinute < 1 || burst < 1 || keys < 1 || key == nil {
 		panic("callerauth: RateLimit: perMinute, burst and keys must be at least 1, and key must be set")
@@ -49,17 +49,17 @@ func RateLimit(perMinute, burst, keys int, key func(r *http.Request, caller *dcr
 	}
 }
 
-// rateLimit keeps of each bucket how much was taken out of it, as the time until
-// which it fills up again.
+// rateLimit keeps for each bucket the time when it will be full again.
 type rateLimit struct {
-	each  time.Duration // what one request takes to come back
-	holds time.Duration // what an empty bucket takes to fill up
+	each  time.Duration // how long it takes to refill one request
+	holds time.Duration // how long it takes to fill an empty bucket
 
 	mu   sync.Mutex
 	full *lru.Cache[[sha256.Size]byte, time.Time] // by the hash of the key, when each bucket is full again
 }
 
-// take takes a request out of a bucket at now, or says how long there is none.
+// take takes a request out of a bucket at now, or returns how long to wait for
+// one.
 func (l *rateLimit) take(key [sha256.Size]byte, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

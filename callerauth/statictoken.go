@@ -12,11 +12,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// StaticToken lets in the bearer of this one token, compared in constant time,
-// as a copy of caller: for a pipeline that has a secret of its own, or a trial.
-// A request without the token is none of its business. It panics on a token of
-// fewer than 16 bytes, which could be guessed. Where caller has an Allowance,
-// each registration costs it.
+// StaticToken authenticates the bearer of this one token as a copy of caller,
+// for a pipeline with a secret of its own, or for a trial. It compares in
+// constant time, and leaves a request without the token to other
+// Authenticators. It panics on a token of fewer than 16 bytes, which could be
+// guessed. If caller has an Allowance, each registration costs it.
 func StaticToken(token dcr.Plaintext, caller dcr.Caller) dcr.Authenticator {
 	if len(token) < 16 {
 		panic("callerauth: StaticToken: the token must have at least 16 bytes")

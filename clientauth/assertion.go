@@ -19,10 +19,10 @@ import (
 
 const maxAssertion = 16 << 10 // bytes
 
-// VerifyAssertion judges a client assertion of c (RFC 7523 §3), for hosts that
-// have the rest: nil, an [*dcr.Error] of InvalidClient, or an outage. It refuses a
-// client that may not be used, also a pending one, and uses up an assertion that
-// is good.
+// VerifyAssertion verifies a client assertion of c (RFC 7523 §3), for hosts that
+// authenticate clients themselves. It returns nil, an [*dcr.Error] of
+// InvalidClient, or any other error for an outage. It refuses a client that may
+// not be used, even a pending one. A valid assertion is used up.
 func (a *Authenticator) VerifyAssertion(ctx context.Context, c *dcr.Client, assertion string) error {
 	var err error
 	if unusable := c.CheckUsable(a.now()); unusable != nil {
@@ -36,9 +36,9 @@ func (a *Authenticator) VerifyAssertion(ctx context.Context, c *dcr.Client, asse
 	return err
 }
 
-// proveAssertion judges an assertion of client, whatever its status is. What it
-// says of itself comes first, so that no keys are fetched for one that would not
-// do anyway, and what it uses up last, so that a forged one uses up nothing.
+// proveAssertion verifies an assertion of client, whatever its status. It judges
+// the claims first, so that no keys are fetched for an assertion that is refused
+// anyway, and uses it up last, so that a forged one uses up nothing.
 func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, assertion string) error {
 	if len(a.Audience) == 0 || slices.Contains(a.Audience, "") {
 		return errors.New("clientauth: Authenticator.Audience is empty, or has an empty one; set it to the issuer, which assertions name")
@@ -48,7 +48,7 @@ func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, 
 		return err
 	}
 	token, err := a.read(client, assertion)
-	if errors.Is(err, errOtherMethod) { // then it costs what that of nobody does
+	if errors.Is(err, errOtherMethod) { // then let it cost what an unknown client's costs
 		nobody := standIn(client.ID)
 		if token, err := a.read(nobody, assertion); err == nil {
 			a.verify(ctx, token, nobody)
@@ -63,10 +63,11 @@ func (a *Authenticator) proveAssertion(ctx context.Context, client *dcr.Client, 
 	return a.useUp(ctx, replay, client.ID, token)
 }
 
-// errOtherMethod says that the client does not sign, or not so.
+// errOtherMethod says that the client does not sign assertions, or not with
+// this algorithm.
 var errOtherMethod = errors.New("the client registered another method or algorithm, or nothing opens its secret")
 
-// read returns what an assertion of client says, judged.
+// read parses an assertion of client and judges its header and claims.
 func (a *Authenticator) read(client *dcr.Client, assertion string) (*jwt.Token, error) {
 	algorithms := a.algorithmsOf(client)
 	if algorithms == nil {
@@ -90,8 +91,8 @@ func (a *Authenticator) read(client *dcr.Client, assertion string) (*jwt.Token, 
 	return token, nil
 }
 
-// algorithmsOf returns the algorithms by which the client may sign, nil if it
-// may not.
+// algorithmsOf returns the algorithms with which the client may sign, nil if it
+// may not sign at all.
 func (a *Authenticator) algorithmsOf(client *dcr.Client) []string {
 	registered := client.TokenEndpointAuthSigningAlg
 	switch assertionMethod(client) {
@@ -99,7 +100,7 @@ func (a *Authenticator) algorithmsOf(client *dcr.Client) []string {
 		switch registered {
 		case "":
 			return jose.Accepted(a.Algorithms)
-		case "EdDSA", "Ed25519": // two names of one thing (RFC 9864)
+		case "EdDSA", "Ed25519": // two names for the same algorithm (RFC 9864)
 			return []string{"EdDSA", "Ed25519"}
 		}
 		return []string{registered}
@@ -115,8 +116,8 @@ func (a *Authenticator) algorithmsOf(client *dcr.Client) []string {
 	return nil
 }
 
-// acceptsType judges typ: explicit typing (RFC 8725 §3.11) is what newer clients
-// do, and older ones do not know.
+// acceptsType judges typ. Newer clients use explicit types (RFC 8725 §3.11),
+// older ones do not know them.
 func (a *Authenticator) acceptsType(mediaType string) bool {
 	switch mediaType {
 	case "client-authentication+jwt", "oauth-client-auth+jwt":
@@ -127,7 +128,7 @@ func (a *Authenticator) acceptsType(mediaType string) bool {
 	return false
 }
 
-// judge holds the claims to RFC 7523 §3.
+// judge checks the claims against RFC 7523 §3.
 func (a *Authenticator) judge(token *jwt.Token, clientID string, oneAudience bool) error {
 	now, skew, maxAge := a.now(), jwt.Skew(a.Skew), a.MaxAge
 	if maxAge == 0 {
@@ -153,8 +154,8 @@ func (a *Authenticator) judge(token *jwt.Token, clientID string, oneAudience boo
 	return nil
 }
 
-// verify holds the signature to the client's keys or secrets, which a pending
-// client has as well.
+// verify verifies the signature with the client's keys or secrets, even if the
+// client is pending.
 func (a *Authenticator) verify(ctx context.Context, token *jwt.Token, client *dcr.Client) error {
 	if assertionMethod(client) == "client_secret_jwt" {
 		opened, err := asActive(client).OpenSecrets(a.Sealer, a.now())
@@ -171,7 +172,7 @@ func (a *Authenticator) verify(ctx context.Context, token *jwt.Token, client *dc
 		return nil
 	}
 	err := a.verifyByKeys(ctx, token, client)
-	if err != nil && !errors.Is(err, jose.ErrSignature) { // no key was tried: let those of nobody be
+	if err != nil && !errors.Is(err, jose.ErrSignature) { // no key was tried: try those of the stand-in
 		token.Verify(unknownKeySet().Answering(token.KeyID()))
 	}
 	return err
@@ -209,8 +210,8 @@ func (a *Authenticator) keys(ctx context.Context, client *dcr.Client, kid string
 	return jwks, nil
 }
 
-// asActive is the client as its keys are found while it is pending. A client that
-// has been disabled or has expired stays so: nothing is fetched for it.
+// asActive returns a pending client as an active one, so that its keys are found.
+// Nothing is fetched for a client that is disabled or has expired.
 func asActive(client *dcr.Client) *dcr.Client {
 	if client.Status != dcr.StatusPending {
 		return client
@@ -227,11 +228,12 @@ func (a *Authenticator) replayStore() (dcr.ReplayStore, error) {
 	if replay, ok := dcr.StoreAs[dcr.ReplayStore](a.Store); ok {
 		return replay, nil
 	}
-	return nil, errors.New("clientauth: Authenticator.Replay is nil, and Store remembers nothing; set it to a dcr.ReplayStore")
+	return nil, errors.New("clientauth: Authenticator.Replay is nil, and Store is no dcr.ReplayStore; set Replay to one")
 }
 
-// useUp remembers the assertion for as long as it would be taken. Without jti it
-// is known by what was signed: of one thing there are many signatures.
+// useUp remembers the assertion for as long as it would be accepted. Without jti
+// it is recognised by the signed text, not by the signature, of which there can
+// be many.
 func (a *Authenticator) useUp(ctx context.Context, replay dcr.ReplayStore, clientID string, token *jwt.Token) error {
 	id := "jti\x00" + token.ID
 	if token.ID == "" {

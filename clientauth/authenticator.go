@@ -8,9 +8,9 @@
 //		return
 //	}
 //
-// Where a refresh token is exchanged, AuthenticateRefresh holds the client to the method
-// that began the grant. Require is a middleware for endpoints that need no more. Both
-// note that the client is in use, where the store is a [dcr.ClientToucher].
+// For a refresh token, call AuthenticateRefresh, which requires the method with which
+// the grant began. Require is a middleware for endpoints that need no more. All of them
+// note that the client is in use, if the store is a [dcr.ClientToucher].
 package clientauth
 
 // RFC 6749 §2.3, RFC 7523 §2.2 and §3, RFC 8705 §2: client authentication.
@@ -32,29 +32,29 @@ import (
 )
 
 // Authenticator authenticates clients by the methods that they registered:
-// client_secret_basic, client_secret_post, none, private_key_jwt,
-// client_secret_jwt, tls_client_auth and self_signed_tls_client_auth. A client
-// without a method has client_secret_basic, and one that publishes its metadata any
-// of its Document.AuthMethods: whatever it presents is verified. Do not copy or change
-// it after the first use.
+// client_secret_basic, client_secret_post, none, private_key_jwt, client_secret_jwt,
+// tls_client_auth and self_signed_tls_client_auth. A client without a method uses
+// client_secret_basic, and one that publishes its metadata may use any of its
+// Document.AuthMethods. Do not copy or change it after the first use.
 //
-// A client id that is not there costs the work of one that is, of a client whose
-// secret this library issued or whose keys are in its jwks.
+// So that strangers cannot find out which clients exist, an unknown client id
+// costs the same work as that of a client whose secret this library issued or
+// whose keys are in its jwks.
 type Authenticator struct {
-	Store              dcr.ClientConfigurationStore                   // where clients are, and by TouchClient their last use; required; where metadata documents are taken, what is Known, but for pushed requests
-	Audience           []string                                       // aud of assertions, one is enough: the issuer, and the endpoints where clients still name them; required for assertions
-	Algorithms         []string                                       // of private_key_jwt, where the client registered none; if nil, RS256, PS256, ES256, EdDSA and Ed25519
+	Store              dcr.ClientConfigurationStore                   // finds clients and, if it is a ClientToucher, notes their use; required; with package cimd, cimd.Store.Known, except for pushed requests
+	Audience           []string                                       // what aud of an assertion may be, one is enough: the issuer first, then endpoints that clients may still use; required for assertions
+	Algorithms         []string                                       // for private_key_jwt, if the client registered none; if nil, RS256, PS256, ES256, EdDSA and Ed25519
 	Keys               *dcr.ClientKeys                                // if nil, one with the defaults
 	Sealer             dcr.Sealer                                     // opens secrets for client_secret_jwt; if nil, that method is refused
-	Replay             dcr.ReplayStore                                // remembers assertions, under keys that begin with "assertion:"; if nil, Store, which must then be one
+	Replay             dcr.ReplayStore                                // remembers assertions, under keys that begin with "assertion:"; if nil, Store, which must then be a ReplayStore
 	Certificate        func(*http.Request) (*x509.Certificate, error) // the verified certificate of the client, nil if there is none; if nil, that of the TLS connection
-	Strict             bool                                           // basic and post are two methods, and an empty Basic secret is a wrong one
-	RequireType        bool                                           // assertions need the typ client-authentication+jwt or oauth-client-auth+jwt; else one without typ or of typ JWT will do
-	IssuerAudienceOnly bool                                           // aud is the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
-	MaxAge             time.Duration                                  // from now to the exp of an assertion, give or take Skew; if zero, 10 minutes
-	Skew               time.Duration                                  // by which the clocks of clients may differ, on all hosts of one Replay the same; if zero, 1 minute; if negative, none
+	Strict             bool                                           // client_secret_basic and client_secret_post are different methods, and an empty Basic secret is wrong
+	RequireType        bool                                           // assertions must have the typ client-authentication+jwt or oauth-client-auth+jwt; if false, no typ and JWT are accepted too
+	IssuerAudienceOnly bool                                           // aud must be the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
+	MaxAge             time.Duration                                  // how far in the future the exp of an assertion may be, plus Skew; if zero, 10 minutes
+	Skew               time.Duration                                  // how much the clocks of clients may differ, the same on all hosts that share Replay; if zero, 1 minute; if negative, not at all
 	DontTouch          bool                                           // do not note the use of the client
-	Logger             *slog.Logger                                   // why a client was refused, at debug, and outages, as errors; if nil, slog.Default
+	Logger             *slog.Logger                                   // gets the reason of each refusal at level debug, and outages at level error; if nil, slog.Default
 	Now                func() time.Time                               // if nil, time.Now
 
 	once        sync.Once
@@ -62,18 +62,19 @@ type Authenticator struct {
 	touches     touches
 }
 
-// Authentication is who sent a request and how that was shown.
+// Authentication says which client sent a request, and how it authenticated.
 type Authentication struct {
-	Client      *dcr.Client       // a copy, also where the store shares its own
-	Method      string            // a token_endpoint_auth_method, as the request used it
-	Certificate *x509.Certificate // the one that was presented, to bind tokens to; nil if there was none
+	Client      *dcr.Client       // a copy, which the caller may change
+	Method      string            // the token_endpoint_auth_method that the request used
+	Certificate *x509.Certificate // the certificate that was presented, to bind tokens to; nil if there was none
 
-	strict bool // as in the Authenticator
+	strict bool // Authenticator.Strict
 }
 
-// GrantMethod is a word for Method by which to find again, at a refresh, how a grant
-// began, where the token is looked up after the client is authenticated: another word
-// is another method. Before it, call [Authenticator.AuthenticateRefresh].
+// GrantMethod returns a word for Method to store with a grant, for hosts that look up
+// the refresh token only after they have authenticated the client: if the word is
+// another one at a refresh, so is the method, and the host must refuse. A host that
+// looks the token up first calls [Authenticator.AuthenticateRefresh].
 func (a *Authentication) GrantMethod() string {
 	return grantMethod(a.Method, a.strict)
 }
@@ -85,19 +86,21 @@ func grantMethod(method string, strict bool) string {
 	return method
 }
 
-// Authenticate returns which client sends r, whose form it parses, up to 1 MiB of
-// it. An [*dcr.Error] refuses: InvalidClient (401 with a challenge),
-// InvalidRequest (400), AccessDenied for a pending client that proved who it is,
-// or is public (400). Any other error is an outage. [WriteError] answers each.
+// Authenticate finds out which client sends r. It parses the form of r, up to 1
+// MiB. An [*dcr.Error] refuses: InvalidClient (401 with a challenge),
+// InvalidRequest (400), or AccessDenied (400) for a pending client that is public
+// or has proved who it is. Any other error is an outage. [WriteError] answers all
+// of them.
 func (a *Authenticator) Authenticate(r *http.Request) (*Authentication, error) {
 	authentication, err := a.authenticate(r)
 	return a.finish(r.Context(), authentication, err)
 }
 
-// AuthenticateRefresh is Authenticate, and refuses another method than the one
-// of the grant's first token request, as Authentication.Method had it: a client
-// that has changed to a weaker one begins a new grant. Basic and post are one
-// method unless Strict is set. An empty method is another.
+// AuthenticateRefresh is Authenticate, and also refuses any other method than
+// that of the grant's first token request, which is Authentication.Method of
+// that time: a client that has changed to a weaker method must begin a new
+// grant. client_secret_basic and client_secret_post count as one method unless
+// Strict is set. An empty method matches none.
 func (a *Authenticator) AuthenticateRefresh(r *http.Request, method string) (*Authentication, error) {
 	authentication, err := a.authenticate(r)
 	if err == nil && !a.same(authentication.Method, method) {
@@ -106,7 +109,7 @@ func (a *Authenticator) AuthenticateRefresh(r *http.Request, method string) (*Au
 	return a.finish(r.Context(), authentication, err)
 }
 
-// finish logs why nobody was let in, or notes the use of the client.
+// finish logs a refusal, or notes the use of the client.
 func (a *Authenticator) finish(ctx context.Context, authentication *Authentication, err error) (*Authentication, error) {
 	if err != nil {
 		a.log(ctx, err)
@@ -135,7 +138,7 @@ func (a *Authenticator) authenticate(r *http.Request) (*Authentication, error) {
 	return authentication, err
 }
 
-// identify returns the client that sent these credentials, if it did.
+// identify returns the client whose credentials were sent, if they are valid.
 func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentication, error) {
 	viewer, shared := dcr.StoreAs[dcr.ClientViewer](a.Store)
 	find := a.Store.FindByClientID
@@ -168,9 +171,9 @@ func (a *Authenticator) identify(r *http.Request, sent credentials) (*Authentica
 	return &Authentication{Client: client, Method: method, Certificate: cert, strict: a.Strict}, nil
 }
 
-// prove returns the method by which the client showed that it is the one it
-// says, whatever its status. A client that is not there is as good as its
-// stand-in, which proves nothing.
+// prove returns the method by which the client proved who it is, whatever its
+// status. For an unknown client, client is a stand-in, which never proves
+// anything.
 func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent credentials, cert *x509.Certificate, chained bool) (string, error) {
 	switch sent.kind {
 	case bySecret:
@@ -186,7 +189,7 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 		return "tls_client_auth", proveName(client, cert, chained)
 	case !named && mayUse(client, "self_signed_tls_client_auth"):
 		return "self_signed_tls_client_auth", a.proveKey(ctx, client, cert)
-	case mayUse(client, "none"): // the certificate is for something else
+	case mayUse(client, "none"): // the certificate is not for authentication
 		return "none", nil
 	}
 	return "", refuse("method", errors.New("the client registered a method by which it sends more"))
@@ -195,7 +198,7 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 // found returns the client, or its stand-in.
 func found(ctx context.Context, find func(context.Context, string) (*dcr.Client, error), clientID string) (*dcr.Client, error) {
 	if len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
-		return standIn(clientID), nil // no store has it, and some cannot say so
+		return standIn(clientID), nil // no store has it, but some return another error
 	}
 	client, err := find(ctx, clientID)
 	switch {
@@ -222,7 +225,7 @@ func (a *Authenticator) same(method, other string) bool {
 	return grantMethod(method, a.Strict) == grantMethod(other, a.Strict)
 }
 
-// methodOf is the method that a client registered (RFC 7591 §2).
+// methodOf returns the method that a client registered (RFC 7591 §2).
 func methodOf(client *dcr.Client) string {
 	if client.TokenEndpointAuthMethod == "" {
 		return "client_secret_basic"
@@ -231,14 +234,15 @@ func methodOf(client *dcr.Client) string {
 }
 
 // mayUse reports whether a client may authenticate by a method: the one that it
-// registered or, where it publishes its metadata, any of those that it lists and the
-// server supports, since no answer told it which of them was settled.
+// registered or, if it publishes its metadata, any of those that it lists and the
+// server supports, since no answer told it which of them is in force.
 func mayUse(client *dcr.Client, method string) bool {
 	return method == methodOf(client) ||
 		client.Source == dcr.SourceDocument && client.Document != nil && slices.Contains(client.Document.AuthMethods, method)
 }
 
-// assertionMethod is the method by which a client may send an assertion: "" for none.
+// assertionMethod returns the method with which a client may send an assertion, ""
+// for none.
 func assertionMethod(client *dcr.Client) string {
 	for _, method := range []string{"private_key_jwt", "client_secret_jwt"} {
 		if mayUse(client, method) {
@@ -248,7 +252,7 @@ func assertionMethod(client *dcr.Client) string {
 	return ""
 }
 
-// log says why nobody was let in, which the answer does not.
+// log logs why a client was refused, which the answer does not say.
 func (a *Authenticator) log(ctx context.Context, err error) {
 	logger := a.Logger
 	if logger == nil {
@@ -265,7 +269,7 @@ func (a *Authenticator) log(ctx context.Context, err error) {
 	}
 }
 
-// refuse is the refusal of a client, in the same words whatever the reason. The
+// refuse makes the refusal of a client, in the same words whatever the reason.
 // rule and err are for logs.
 func refuse(rule string, err error) *dcr.Error {
 	refused := dcr.Errorf(dcr.InvalidClient, "client authentication failed")

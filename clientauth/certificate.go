@@ -33,7 +33,7 @@ func (a *Authenticator) certificate(r *http.Request) (cert *x509.Certificate, ch
 }
 
 // certificateNames are the members by which a certificate is recognised, each
-// with how it says so.
+// with its comparison.
 var certificateNames = []struct {
 	text    func(*dcr.Client) string
 	matches func(registered string, cert *x509.Certificate) bool
@@ -105,9 +105,9 @@ func hasMailbox(registered string, cert *x509.Certificate) bool {
 	})
 }
 
-// proveKey looks for the certificate among the client's keys. A set behind a URL
-// may be older than the certificate: it is asked for once more, by the name of a
-// key that it cannot have yet, which ClientKeys bounds.
+// proveKey looks for the certificate among the client's keys. A cached set may
+// be older than the certificate, so it is fetched once more by asking for a key
+// id that it cannot have; ClientKeys bounds how often.
 func (a *Authenticator) proveKey(ctx context.Context, client *dcr.Client, cert *x509.Certificate) error {
 	if cert == nil {
 		return refuse("certificate", errors.New("there is no certificate"))

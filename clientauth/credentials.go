@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// kind is what a request presents besides a client id.
+// kind is what a request presents in addition to a client id.
 type kind int
 
 const (
@@ -26,7 +26,7 @@ const (
 type credentials struct {
 	clientID  string
 	kind      kind
-	method    string // how a secret was sent; none where the header has an empty one
+	method    string // how a secret was sent; none if the header has an empty one
 	secret    dcr.Plaintext
 	assertion dcr.Plaintext
 }
@@ -63,8 +63,8 @@ func readCredentials(r *http.Request, strict bool) (sent credentials, err error)
 	return sent, nil
 }
 
-// readForm returns the parameters of the body. Each is sent at most once, and in
-// the body alone; a client_id in the query means nothing.
+// readForm returns the parameters of the body. Each may be sent once, and only
+// in the body; a client_id in the query is ignored.
 func readForm(r *http.Request) (form form, err error) {
 	switch {
 	case r.Body == nil: // as http.NewRequest makes it
@@ -113,8 +113,8 @@ func (c *credentials) readBasic(r *http.Request, strict bool) error {
 	return nil
 }
 
-// readAssertion takes the client from the sub of the assertion where no
-// client_id says it (RFC 7521 §4.2).
+// readAssertion takes the client id from the sub of the assertion if client_id
+// is missing (RFC 7521 §4.2).
 func (c *credentials) readAssertion(assertion, typ string) error {
 	switch {
 	case assertion == "":

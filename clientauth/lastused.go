@@ -1,6 +1,6 @@
 package clientauth
 
-// When a client was last used, which a sweep asks.
+// When a client was last used, which sweeps depend on.
 
 import (
 	"context"
@@ -19,15 +19,15 @@ const (
 	maxTouches = 4096 // clients whose last touch is remembered
 )
 
-// touches are when this host touched clients last: what the store, or a cache in
-// front of it, says may be older.
+// touches are the times when this host last touched each client. The store, or a
+// cache in front of it, may return an older time.
 type touches struct {
 	mu   sync.Mutex
 	last *lru.Cache[string, time.Time]
 }
 
-// due reports whether it is time to touch the client, for one of those who ask
-// at once.
+// due reports whether it is time to touch the client. Of concurrent calls, one
+// gets true.
 func (t *touches) due(clientID string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,8 +47,8 @@ func (t *touches) forget(clientID string) {
 	t.last.Delete(clientID)
 }
 
-// touch notes the use of a client that was last used a while ago. A store that
-// cannot is no reason to refuse the client.
+// touch notes the use of a client that was last used a while ago. If the store
+// fails, the client is not refused.
 func (a *Authenticator) touch(ctx context.Context, client *dcr.Client) {
 	now := a.now()
 	if !client.LastUsedAt.IsZero() && now.Sub(client.LastUsedAt) <= touchEvery {

@@ -8,11 +8,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// secretMethods are those by which a client sends its secret.
+// secretMethods are the methods with which a client sends its secret.
 var secretMethods = []string{"client_secret_basic", "client_secret_post"}
 
-// proveSecret compares the secret in any case, so that what was wrong does not
-// show in the time that it took.
+// proveSecret always compares the secret, so that the time does not show what
+// was wrong.
 func (a *Authenticator) proveSecret(client *dcr.Client, sent credentials) (string, error) {
 	compared := client
 	if len(client.Secrets) == 0 {

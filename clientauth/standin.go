@@ -1,6 +1,7 @@
 package clientauth
 
-// RFC 6749 §10.2 and §10.10: what a client costs that is not there.
+// RFC 6749 §10.2 and §10.10: an unknown client costs as much work as a known
+// one.
 
 import (
 	"crypto/ecdsa"
@@ -15,9 +16,9 @@ import (
 	"github.com/dynreg/dcr/internal/jose"
 )
 
-// standIn takes the place of a client that is not there, so that looking for one
-// tells as little as can be. It is pending, so that its keys are looked at and
-// nobody is let in as it.
+// standIn returns a client to use in place of an unknown one, so that a stranger
+// learns as little as possible. It is pending, so that its keys are used but
+// nobody can authenticate as it.
 func standIn(clientID string) *dcr.Client {
 	client := &dcr.Client{ID: clientID, Secrets: unknownSecret, Status: dcr.StatusPending}
 	client.TokenEndpointAuthMethod, client.JWKS = "private_key_jwt", unknownKeys()
@@ -27,7 +28,7 @@ func standIn(clientID string) *dcr.Client {
 // unknownSecret is the hash of a secret that nobody knows.
 var unknownSecret = []dcr.Secret{dcr.HashSecret(dcr.Plaintext(rand.Text() + rand.Text()))}
 
-// unknownKeySet is unknownKeys, read.
+// unknownKeySet is unknownKeys as a key set.
 var unknownKeySet = sync.OnceValue(func() *jose.KeySet {
 	keys, err := jose.ParseKeySet(unknownKeys())
 	if err != nil {
@@ -36,8 +37,8 @@ var unknownKeySet = sync.OnceValue(func() *jose.KeySet {
 	return keys
 })
 
-// unknownKeys is a set of keys that nobody signs with: nobody has the private
-// ones, and the modulus, which is as good as any, has none.
+// unknownKeys is a set of keys that nobody can sign with: nobody has the
+// private keys, and the modulus, which costs as much as any, has none.
 var unknownKeys = sync.OnceValue(func() []byte {
 	encode := base64.RawURLEncoding.EncodeToString
 	modulus := make([]byte, 256)

@@ -10,9 +10,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// WriteError answers an error of Authenticate as RFC 6749 §5.2 has it, an outage
-// with 503 and Retry-After: that of a client's metadata document too, while one that
-// is refused is answered as any client is that is not let in.
+// WriteError answers an error of Authenticate as RFC 6749 §5.2 says, and an outage
+// with 503 and Retry-After. A client whose metadata document is unavailable is an
+// outage; one whose document is refused is answered like any other client that is
+// refused.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	refused := (*dcr.Error)(nil)
 	switch {
@@ -27,8 +28,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 
 type contextKey struct{}
 
-// Require is a middleware that lets authenticated clients through, with the
-// Authentication in the context, and answers all others by [WriteError].
+// Require is a middleware that passes on requests of authenticated clients,
+// with the Authentication in the context, and answers all others with
+// [WriteError].
 func (a *Authenticator) Require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authentication, err := a.Authenticate(r)
@@ -40,9 +42,9 @@ func (a *Authenticator) Require(next http.Handler) http.Handler {
 	})
 }
 
-// NewContext returns a context that carries an Authentication: for what stands in
-// front of a handler instead of [Authenticator.Require], such as an adapter that
-// calls [Authenticator.AuthenticateRefresh].
+// NewContext returns a context that carries an Authentication, for a middleware
+// that replaces [Authenticator.Require], such as an adapter that calls
+// [Authenticator.AuthenticateRefresh].
 func NewContext(ctx context.Context, authentication *Authentication) context.Context {
 	return context.WithValue(ctx, contextKey{}, authentication)
 }

@@ -239,7 +239,7 @@ func TestWarningsSayWhatRedirectHostsLeavesOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if warnings := fmt.Sprint(h.Warnings()); strings.Contains(warnings, "policy.redirect_hosts says nothing of") != c.warns {
+		if warnings := fmt.Sprint(h.Warnings()); strings.Contains(warnings, "policy.redirect_hosts does not restrict") != c.warns {
 			t.Errorf("%s: %s", c.name, warnings)
 		}
 	}

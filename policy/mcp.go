@@ -1,7 +1,7 @@
 package policy
 
-// Model Context Protocol, Authorization: RFC 7591 by clients that nobody knows
-// beforehand, most of them on a person's own machine.
+// Model Context Protocol, Authorization: RFC 7591 for clients that are not
+// known beforehand, most of them on a person's own machine.
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// MCP is the policy for the clients of the Model Context Protocol: Claude,
-// ChatGPT, Cursor, VS Code and the rest, as they really register. They come
-// without a token, so set Options.AllowAnonymous; put the scopes of your
-// server into Supports.Scopes.
+// MCP is the policy for the clients of the Model Context Protocol, such as
+// Claude, ChatGPT, Cursor and VS Code, as they really register. They register
+// without a token, so set Options.AllowAnonymous; put the scopes of your server
+// into Supports.Scopes.
 //
 // What it changes, and why:
 //
@@ -48,9 +48,9 @@ import (
 // person's consent: give strangers no scopes that matter, or set
 // Supports.GrantTypes without it.
 //
-// A client that publishes its metadata, whose publisher no answer reaches, is
-// public where it names no method. Its document must have client_name and
-// redirect_uris (Client ID Metadata Documents in Authorization of the protocol).
+// A client that publishes its metadata sees no answer, so it is public if it
+// names no method. Its document must have client_name and redirect_uris (Client
+// ID Metadata Documents in Authorization of the protocol).
 func MCP(server dcr.DefaultValidator) Preset {
 	fill(&server.Supports.GrantTypes, "authorization_code", "refresh_token", "client_credentials")
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_post", "client_secret_basic")
@@ -66,7 +66,7 @@ type mcp struct {
 	defaultScopes bool // the host has its own
 }
 
-// OptionsWarnings are about the pages that register.
+// OptionsWarnings are about web pages that register.
 func (m mcp) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("MCP", opts) }
 
 // ValidateGrantTypes chooses the method of clients that name none.
@@ -78,8 +78,8 @@ func (m mcp) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) erro
 	return m.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// unsaidMethod is the method of a client that names none, "" for the server's
-// default.
+// unsaidMethod returns the method of a client that names none, "" for the
+// server's default.
 func unsaidMethod(reg *dcr.Registration) string {
 	c, methods := reg.Client, reg.Capabilities.TokenEndpointAuthMethods
 	machine := hasClientCredentials(reg)
@@ -102,8 +102,8 @@ func hasClientCredentials(reg *dcr.Registration) bool {
 	return contains(reg.Client.GrantTypes, "client_credentials") && contains(reg.Capabilities.GrantTypes, "client_credentials")
 }
 
-// onlyRemote reports whether a client runs on a server, where it can keep a secret:
-// by redirect URIs that are all remote https.
+// onlyRemote reports whether all redirect URIs are remote https, so that the client
+// runs on a server, where it can keep a secret.
 func onlyRemote(redirects []string) bool {
 	return len(redirects) > 0 && !slices.ContainsFunc(redirects, func(redirect string) bool {
 		parsed, err := uri.ParseRedirect(redirect)
@@ -111,8 +111,8 @@ func onlyRemote(redirects []string) bool {
 	})
 }
 
-// firstConfidential is the first method that a client with a secret can use,
-// "" if there is none.
+// firstConfidential returns the first method with a secret, "" if there is
+// none.
 func firstConfidential(methods []string) string {
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
 		if contains(methods, method) {
@@ -122,7 +122,7 @@ func firstConfidential(methods []string) string {
 	return ""
 }
 
-// ValidateClient wants of a metadata document what the protocol wants there.
+// ValidateClient requires of a metadata document what the protocol requires.
 func (m mcp) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := m.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
@@ -137,7 +137,8 @@ func (m mcp) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	return nil
 }
 
-// SetDefaultScopes gives a client that sent no scope what it will ask for.
+// SetDefaultScopes gives a client that sent no scope those that it will ask
+// for.
 func (m mcp) SetDefaultScopes(ctx context.Context, reg *dcr.Registration) error {
 	named := reg.Request.Scope != "" || reg.Statement != nil && reg.Statement.Scope != ""
 	switch {

@@ -1,6 +1,7 @@
 package policy
 
-// RFC 8705, RFC 4514 and RFC 4517: clients that are known by a certificate.
+// RFC 8705, RFC 4514 and RFC 4517: clients that are identified by a
+// certificate.
 
 import (
 	"crypto/x509"
@@ -19,7 +20,8 @@ import (
 // host's TLS stack has verified; nil if there is none.
 type CertificateSource func(reg *dcr.Registration) (*x509.Certificate, error)
 
-// PeerCertificate is the CertificateSource of servers that end TLS themselves.
+// PeerCertificate is a CertificateSource for servers that terminate TLS
+// themselves.
 func PeerCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	if reg.HTTP == nil || reg.HTTP.TLS == nil || len(reg.HTTP.TLS.PeerCertificates) == 0 {
 		return nil, nil
@@ -27,13 +29,13 @@ func PeerCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	return reg.HTTP.TLS.PeerCertificates[0], nil
 }
 
-// MutualTLS answers 401 to requests that come without a client certificate. It
-// goes in front of the handler where the profile wants mutual TLS for
-// management too, and the TLS configuration does not demand it already.
+// MutualTLS answers 401 to requests without a client certificate. Put it in
+// front of the handler if the profile requires mutual TLS for management too
+// and the TLS configuration does not require it already.
 func MutualTLS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-			dcr.WriteError(w, r, &dcr.Error{Code: dcr.InvalidToken, Description: "a client certificate is needed here", Rule: "policy.mutual_tls"})
+			dcr.WriteError(w, r, &dcr.Error{Code: dcr.InvalidToken, Description: "a client certificate must be presented (mutual TLS)", Rule: "policy.mutual_tls"})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -45,7 +47,7 @@ var (
 	oidUnit         = asn1.ObjectIdentifier{2, 5, 4, 11}
 	oidOrganisation = asn1.ObjectIdentifier{2, 5, 4, 97}
 
-	// unitsUntil is until when the organisation stood in the unit (OU).
+	// unitsUntil is until when the unit (OU) named the organisation.
 	unitsUntil = time.Date(2022, 8, 31, 0, 0, 0, 0, time.UTC)
 )
 
@@ -92,8 +94,8 @@ func isSubject(certificate *x509.Certificate, text string) bool {
 // rfc4514Names are the attribute names that RFC 4514 §3 has.
 var rfc4514Names = []string{"CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"}
 
-// isBrasilDN reports whether a distinguished name has these names alone, and
-// all else by dotted OID with an encoded value.
+// isBrasilDN reports whether a distinguished name has only these names, and any
+// other attribute by dotted OID with an encoded value.
 func isBrasilDN(text string) bool {
 	name, err := dn.Parse(text)
 	for _, attribute := range slices.Concat(name...) {

@@ -26,8 +26,8 @@ func clientNames(c *dcr.Client) iter.Seq2[string, string] {
 	}
 }
 
-// nameLook reads a name in the list of a rule. It panics where there is nothing
-// to see, which every name would have in it.
+// nameLook reads a name in the list of a rule. It panics if the name has no
+// visible characters, since every name would contain it.
 func nameLook(rule, name string) confusable.Look {
 	look := confusable.Of(name)
 	if look.IsEmpty() {
@@ -36,15 +36,15 @@ func nameLook(rule, name string) confusable.Look {
 	return look
 }
 
-// ReservedNames keeps client names for those that they belong to: names has, by
-// name, the hosts that it belongs to, such as "example.com" and
-// "*.example.com". A client_name, in any language, that has something in it
-// which looks like one of the names, by the comparison of [Deny], is refused
-// unless the client is on these hosts, as [dcr.Client.IsAt] has it. A name
-// without hosts is nobody's. A consent page warns by the same list, in
-// [dcr.ConsentOptions].
+// ReservedNames reserves client names for their owners. names maps each name to
+// the hosts that it belongs to, such as "example.com" and "*.example.com". If a
+// client_name, in any language, contains one of the names or something that
+// looks like it, by the comparison of [Deny], the client is refused unless it
+// is on those hosts ([dcr.Client.IsAt]). A name without hosts is for no client.
+// Pass the same list to [dcr.ConsentOptions], for the warnings of a consent
+// page.
 //
-// It panics on a host that is none or is not ASCII, and on an empty name.
+// It panics on an invalid host or one that is not ASCII, and on an empty name.
 func ReservedNames(names map[string][]string) Rule {
 	var list []reservedName
 	for name, hosts := range names {
@@ -72,7 +72,7 @@ func (r reservedNames) ValidateClient(ctx context.Context, reg *dcr.Registration
 		look := confusable.Of(text)
 		for _, name := range r.list {
 			if look.Has(name.look) && !reg.Client.IsAt(name.hosts) {
-				return refuse(member, "reserved_names", "%s is the name of somebody else; choose another one, or redirect to that one's web site", member)
+				return refuse(member, "reserved_names", "%s must not have the name of somebody else; choose another one, or use redirect URIs on the web site of its owner", member)
 			}
 		}
 	}
@@ -80,10 +80,9 @@ func (r reservedNames) ValidateClient(ctx context.Context, reg *dcr.Registration
 }
 
 // ReadableNames says which characters the names that people read may have
-// (client_name and the extension members that may carry a language tag, in
-// every language), in the place of the default, [dcr.ReadableRune]. contacts,
-// software_id and software_version are always held to the default. It panics on
-// nil.
+// (client_name and the extension members that may have a language tag, in every
+// language), in place of the default, [dcr.ReadableRune]. The default always
+// applies to contacts, software_id and software_version. It panics on nil.
 func ReadableNames(allowed func(r rune) bool) Rule {
 	if allowed == nil {
 		panic("policy: ReadableNames: allowed is nil; give dcr.ReadableRune, or leave the rule out")
@@ -96,8 +95,8 @@ type readableNames struct {
 	allowed func(r rune) bool
 }
 
-// ValidateSoftwareStatement comes before every step that reads a name. Where
-// two rules are stacked, a character must do for both.
+// ValidateSoftwareStatement comes before every step that reads a name. If two
+// rules are stacked, both must allow a character.
 func (n readableNames) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if outer := reg.Readable; outer == nil {
 		reg.Readable = n.allowed

@@ -8,8 +8,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// OIDC is OpenID Connect Dynamic Client Registration to the letter, for
-// relying parties.
+// OIDC is OpenID Connect Dynamic Client Registration, followed to the letter,
+// for relying parties.
 //
 // What it changes, and why:
 //
@@ -37,7 +37,7 @@ func OIDC(server dcr.DefaultValidator) Preset {
 
 type oidc struct{ dcr.Validator }
 
-// ValidateRedirectURIs wants at least one.
+// ValidateRedirectURIs requires at least one.
 func (o oidc) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	if len(reg.Client.RedirectURIs) == 0 {
 		return refuse("redirect_uris", "oidc", "redirect_uris must have at least one redirect URI")

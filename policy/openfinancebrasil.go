@@ -20,8 +20,8 @@ import (
 // BrasilBank is what an institution decides about [OpenFinanceBrasil].
 type BrasilBank struct {
 	// Certificate finds the certificate that the client presented. If nil, that
-	// of the TLS connection; behind a proxy that ends TLS, read it from the
-	// header that the proxy sets.
+	// of the TLS connection; behind a proxy that terminates TLS, read it from
+	// the header that the proxy sets.
 	Certificate CertificateSource
 
 	// Roles are the scopes of each regulatory role. If nil, those of section
@@ -36,7 +36,7 @@ type BrasilBank struct {
 	OpenInsurance bool
 }
 
-// InvalidWebhookURIs is the code for webhook_uris that will not do in Open
+// InvalidWebhookURIs is the code for webhook_uris that are not valid in Open
 // Insurance Brasil.
 const InvalidWebhookURIs dcr.Code = "invalid_webhook_uris"
 
@@ -52,8 +52,9 @@ func BrasilRoles() map[string][]string {
 
 // OpenFinanceBrasil is Dynamic Client Registration of Open Finance Brasil, for
 // institutions, and with bank.OpenInsurance that of Open Insurance Brasil.
-// server.Statements names the directory and its keys; it panics without, and for
-// Open Insurance without bank.Roles. The numbers are of the profile's sections.
+// server.Statements names the directory and its keys. OpenFinanceBrasil panics
+// without it and, for Open Insurance, without bank.Roles. The numbers are those
+// of the profile's sections.
 //
 // What it changes, and why:
 //
@@ -78,8 +79,8 @@ func BrasilRoles() map[string][]string {
 //   - Signatures are PS256; access tokens are bound to the certificate.
 //   - Registration access tokens are issued and never rotated (9.3.1-6).
 //
-// Set Options.AllowAnonymous: the certificate and the statement are what lets
-// a client in.
+// Set Options.AllowAnonymous: clients are admitted by their certificate and
+// statement.
 func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	statements := directoryStatements(&server, "OpenFinanceBrasil", "software_jwks_uri", "PS256")
 	statements.RequiredOnUpdate = true
@@ -128,8 +129,8 @@ func OpenFinanceBrasil(server dcr.DefaultValidator, bank BrasilBank) Preset {
 	}
 }
 
-// webhookURIs are where an institution tells a client of Open Insurance what
-// happened.
+// webhookURIs are where an institution sends notifications to a client of Open
+// Insurance.
 var webhookURIs = dcr.NewField[[]string]("webhook_uris").Check(func(uris []string) error {
 	for i, text := range uris {
 		if parsed, err := uri.Parse(text); err != nil || !isPublicHTTPS(&parsed) || len(text) > 255 {
@@ -148,15 +149,15 @@ type brasil struct {
 	prefix string
 }
 
-// ValidateSoftwareStatement holds the verified statement against the
-// certificate, and the request against what only a statement may say.
+// ValidateSoftwareStatement checks the verified statement against the
+// certificate, and refuses members that only a statement may have.
 func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	withoutOne := refuse("", "mutual_tls", "registration must come over mutual TLS, with a client certificate")
 	if err := b.checkCertificate(reg, withoutOne, func(*x509.Certificate) bool { return true }); err != nil {
 		return err
 	}
 	if reg.Request.JWKS != nil {
-		return refuse("jwks", "brasil", "jwks must not be sent: the keys are those of jwks_uri")
+		return refuse("jwks", "brasil", "jwks must not be sent: the keys must be at jwks_uri")
 	}
 	if len(reg.Request.RedirectURIs) == 0 {
 		return refuse("redirect_uris", "brasil", "redirect_uris must be sent, and have at least one redirect URI")
@@ -167,15 +168,15 @@ func (b brasil) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registra
 	if reg.Statement == nil {
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent")
 	}
-	foreign := refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be of the software and the organisation that the client certificate names")
+	foreign := refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be about the software and the organisation that the client certificate names")
 	if err := b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return belongsTo(c, reg.Statement.Claims, b.prefix) }); err != nil {
 		return err
 	}
 	return claims(reg.Statement.Claims).checkStanding()
 }
 
-// checkCertificate refuses a client that came with no certificate, or with one that
-// does not fit. A request that is explained came with none.
+// checkCertificate refuses a client without a certificate, or with one that does
+// not fit. A request that is explained has none.
 func (b brasil) checkCertificate(reg *dcr.Registration, refused error, fits func(*x509.Certificate) bool) error {
 	if reg.Explaining {
 		reg.Assume("the request is taken as sent over mutual TLS, with the certificate of the client")
@@ -188,7 +189,7 @@ func (b brasil) checkCertificate(reg *dcr.Registration, refused error, fits func
 	return err
 }
 
-// AuthorizeManagement wants the certificate of the software and the
+// AuthorizeManagement requires the certificate of the software and the
 // organisation that the client registered with (9.3.2).
 func (b brasil) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	certificate, err := b.bank.Certificate(&dcr.Registration{HTTP: r, Client: client})
@@ -196,12 +197,12 @@ func (b brasil) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 		return err
 	}
 	if certificate == nil || !belongsTo(certificate, storedClaims(client), b.prefix) {
-		return &dcr.Error{Code: dcr.InvalidToken, Description: "the token is taken over mutual TLS alone, with a certificate of this client", Rule: "policy.mutual_tls"}
+		return &dcr.Error{Code: dcr.InvalidToken, Description: "the token must be sent over mutual TLS, with a certificate of this client", Rule: "policy.mutual_tls"}
 	}
 	return b.Validator.AuthorizeManagement(r, client)
 }
 
-// CheckOptions wants what 9.3.1-6 says of registration access tokens.
+// CheckOptions requires what 9.3.1-6 says about registration access tokens.
 func (b brasil) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if opts.DisableManagement || opts.ManageByCallerOnly || opts.RotateRegistrationToken {
 		return errors.New("OpenFinanceBrasil issues registration access tokens and never rotates them; leave Options.DisableManagement, ManageByCallerOnly and RotateRegistrationToken false")
@@ -249,7 +250,7 @@ func (b brasil) scopes(reg *dcr.Registration) []string {
 }
 
 // ValidateClientAuthentication judges how a certificate is named, and that it is
-// the one that the client came with.
+// the one that the client presented.
 func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
 	if err := b.Validator.ValidateClientAuthentication(ctx, reg); err != nil {
 		return err
@@ -259,7 +260,7 @@ func (b brasil) ValidateClientAuthentication(ctx context.Context, reg *dcr.Regis
 	}
 	name := reg.Client.TLSClientAuthSubjectDN
 	if !isBrasilDN(name) {
-		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be sent, with the attribute names CN, L, ST, O, OU, C, STREET, DC and UID, and every other one as a dotted OID with a value in #hex")
+		return refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be sent, with the attribute names CN, L, ST, O, OU, C, STREET, DC and UID, and any other attribute as a dotted OID with a value in #hex")
 	}
 	foreign := refuse("tls_client_auth_subject_dn", "brasil", "tls_client_auth_subject_dn must be the subject of the certificate that the client registers with")
 	return b.checkCertificate(reg, foreign, func(c *x509.Certificate) bool { return isSubject(c, name) })

@@ -1,8 +1,8 @@
-// Package policy holds ready-made policies for client registration: small
-// rules that stack on any [dcr.Validator], and presets, each of which is what
-// one field of application wants.
+// Package policy has ready-made policies for client registration: small rules
+// that stack on any [dcr.Validator], and presets, each for one field of
+// application.
 //
-// A preset takes what the server supports and sets up the options:
+// A preset is made from what the server supports, and sets up the options:
 //
 //	opts := policy.MCP(dcr.DefaultValidator{
 //		Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}},
@@ -21,13 +21,12 @@
 //		policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}, Excess: policy.Refuse}),
 //	)
 //
-// Each rule but [DuendeMembers], which lets clients ask for settings, narrows what
-// those before it let through, never widens it, and
-// narrows Capabilities where it can, so that the discovery document says what
-// registration accepts. Rules correct a client before the steps of the inner
-// validators, which then judge the corrected client, and they judge after
-// them. They run on registrations and updates alike, and answer corrections in
-// the response, as RFC 7591 §3.2.1 wants it.
+// Rules only narrow what is accepted, except for [DuendeMembers], which lets
+// clients ask for settings. A rule narrows Capabilities too if it can, so that the
+// discovery document says what registration accepts. A rule corrects a client
+// before the steps of the inner validators, which then judge the corrected client,
+// and refuses one after them. Rules apply to registrations and updates alike, and
+// the response has the corrections, as RFC 7591 §3.2.1 requires.
 //
 // Rules about hosts judge every URI that a browser is sent to: redirect_uris,
 // post_logout_redirect_uris, claims_redirect_uris, frontchannel_logout_uri,
@@ -58,19 +57,19 @@ func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
 	return v
 }
 
-// Excess says what a rule does with what is beyond its ceiling. The zero value is Drop.
+// Excess says what a rule does with values beyond its Ceiling. The zero value is Drop.
 type Excess int
 
 const (
-	// Drop removes what is beyond: of a list, the values that are not in the ceiling;
-	// a lifetime becomes the ceiling. Where nothing is left, the client gets the
-	// default; without a default, the registration is refused.
+	// Drop removes the values of a list that are not in Ceiling, and lowers a
+	// lifetime to Ceiling. If nothing is left, the client gets Default; if there is
+	// no Default, the registration is refused.
 	Drop Excess = iota
 
 	// Refuse refuses the registration.
 	Refuse
 
-	// Replace gives the client the default instead of what it sent, all of it.
+	// Replace gives the client Default instead of all that it sent.
 	Replace
 )
 
@@ -85,7 +84,7 @@ func refuse(member, rule, format string, args ...any) *dcr.Error {
 	return err
 }
 
-// contains reports whether list has value, or admits any. The words of a
+// contains reports whether list has value, or allows any. The words of a
 // response type have no order.
 func contains(list []string, value string) bool {
 	return slices.ContainsFunc(list, func(own string) bool {
@@ -103,7 +102,7 @@ func sameWords(a, b string) bool {
 	return slices.Equal(wordsA, wordsB)
 }
 
-// within returns the entries of list that ceiling has too.
+// within returns the entries of list that are in ceiling too.
 func within(list, ceiling []string) []string {
 	kept := make([]string, 0, len(list))
 	for _, entry := range list {
@@ -114,12 +113,12 @@ func within(list, ceiling []string) []string {
 	return kept
 }
 
-// without returns list less the given entries.
+// without returns list without the given entries.
 func without(list []string, entries ...string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(entry string) bool { return slices.Contains(entries, entry) })
 }
 
-// narrow lowers a ceiling of the capabilities. What is off stays off.
+// narrow removes the entries that are not in ceiling. A nil list stays nil.
 func narrow(list *[]string, ceiling []string) {
 	switch {
 	case *list == nil:

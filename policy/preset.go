@@ -4,13 +4,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Preset is a complete policy for one field of application: a validator, to be
-// used alone or among Options.Policies, and the options that go with it. Each
-// is made of what the server supports, a [dcr.DefaultValidator]: ceilings that
-// it leaves nil become those of the preset, ceilings that it sets are narrowed
-// to what the preset allows. What a preset needs of the options, NewHandler
-// refuses to do without, however the preset came there; what is merely wise it
-// warns of.
+// Preset is a complete policy for one field of application: a validator, for
+// Options.Validator or Options.Policies, and the options that go with it. Each
+// is made from what the server supports, a [dcr.DefaultValidator]: lists that
+// this leaves nil become those of the preset, and lists that it sets are
+// narrowed to what the preset allows. NewHandler refuses options that lack what
+// a preset needs, and warns if they lack what is only advisable.
 type Preset struct {
 	dcr.Validator
 	options func(*dcr.Options)
@@ -22,9 +21,9 @@ func (p Preset) With(rules ...Rule) Preset {
 	return p
 }
 
-// WithOptions returns the preset with something more for Apply to set: it is how a
-// preset of the host's own says which options go with it. set leaves alone what is
-// not at zero, and sets nothing that is dangerous.
+// WithOptions returns the preset with more options for Apply to set, for presets
+// of the host's own. set must change only options that are zero, and must not set
+// dangerous ones.
 func (p Preset) WithOptions(set func(opts *dcr.Options)) Preset {
 	inner := p.options
 	p.options = func(opts *dcr.Options) {
@@ -36,9 +35,9 @@ func (p Preset) WithOptions(set func(opts *dcr.Options)) Preset {
 	return p
 }
 
-// Apply sets opts.Validator to the preset, and what else the preset says it
-// sets, as far as opts leaves it at zero. It returns opts. What is dangerous,
-// such as AllowAnonymous, it never sets.
+// Apply sets opts.Validator to the preset, and the other options that the
+// preset documents if they are zero. It returns opts. It never sets dangerous
+// options, such as AllowAnonymous.
 func (p Preset) Apply(opts *dcr.Options) *dcr.Options {
 	opts.Validator = p
 	if p.options != nil {
@@ -59,7 +58,7 @@ func closedToPages(preset string, opts *dcr.Options) []string {
 	if !opts.CORS.Off() {
 		return nil
 	}
-	return []string{preset + " is for clients that run in a browser too, and no page may call the endpoints; set Options.CORS, as Apply does"}
+	return []string{preset + " is for clients that run in a browser too, but no web page may call the endpoints; set Options.CORS, as Apply does"}
 }
 
 // openToPages lets pages of every origin register: the endpoints of the

@@ -1,6 +1,6 @@
 package policy
 
-// Hosts that belong to nobody, and domain names in reverse: RFC 8252 §7.1.
+// RFC 8252 §7.1: hosts that belong to nobody, and domain names in reverse.
 
 import (
 	"slices"
@@ -10,11 +10,11 @@ import (
 )
 
 // PublicSuffixes is a list of the domains below which anyone may register one,
-// such as co.uk and github.io. [Matrix] and [SameHost] ask it whether a host
-// belongs to nobody, and [ReverseDomainSchemes] whether a domain can be
-// somebody's. golang.org/x/net/publicsuffix.List is one. If nil, top-level domains
-// alone belong to nobody. A single label that is none is somebody's: it is a host
-// of the network that the server stands in.
+// such as co.uk and github.io. golang.org/x/net/publicsuffix.List is one. [Matrix]
+// and [SameHost] use it to find out whether a host belongs to nobody, and
+// [ReverseDomainSchemes] whether somebody can own a domain. If nil, only top-level
+// domains belong to nobody. A single label that is no top-level domain is taken
+// for a host of the server's own network.
 type PublicSuffixes interface {
 	// PublicSuffix returns the public suffix of a domain name in lower case.
 	PublicSuffix(domain string) string
@@ -26,7 +26,7 @@ type PublicSuffixes interface {
 // suffixList is an optional list.
 type suffixList struct{ PublicSuffixes }
 
-// optional is the list that was given, if one was.
+// optional returns the list that was given, if any.
 func optional(lists []PublicSuffixes) suffixList {
 	for _, list := range lists {
 		if list != nil {
@@ -36,8 +36,8 @@ func optional(lists []PublicSuffixes) suffixList {
 	return suffixList{}
 }
 
-// nobodys reports whether a host belongs to nobody: pages on it and below it
-// are those of many.
+// nobodys reports whether a host belongs to nobody: different people may have
+// pages on it and below it.
 func (l suffixList) nobodys(host string) bool {
 	if isAddress := strings.Contains(host, ":"); !isAddress && !strings.Contains(host, ".") {
 		return host == "" || uri.IsTopLevelDomain(host) // a list has a suffix for every name
@@ -45,9 +45,9 @@ func (l suffixList) nobodys(host string) bool {
 	return host == "" || l.PublicSuffixes != nil && l.PublicSuffix(host) == host
 }
 
-// reversesDomain reports whether a scheme is a domain name in reverse that can
-// be somebody's. A list tells how long a public suffix is, but has one for every
-// name; which labels are top-level domains, package uri knows.
+// reversesDomain reports whether a scheme is a domain name in reverse that
+// somebody can own. A list returns a public suffix for every name, so package
+// uri says which labels are top-level domains.
 func (l suffixList) reversesDomain(scheme string) bool {
 	labels := strings.Split(scheme, ".")
 	if len(labels) < 2 || slices.Contains(labels, "") || labels[0] == "vnd" { // a vendor's, as in media types

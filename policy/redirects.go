@@ -13,15 +13,15 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// RedirectHosts allows browsers to be sent to these hosts alone, whatever the
-// port; "*.example.com" allows the hosts below example.com, at any depth. It
-// judges redirect_uris, post_logout_redirect_uris, claims_redirect_uris,
+// RedirectHosts allows browsers to be sent only to these hosts, on any port;
+// "*.example.com" allows the hosts below example.com, at any depth. It judges
+// redirect_uris, post_logout_redirect_uris, claims_redirect_uris,
 // frontchannel_logout_uri, initiate_login_uri and credential_offer_endpoint.
 //
-// The user's own machine has no host to judge. Loopback redirects pass; of an
-// application's own schemes those that are a domain name in reverse, and those
-// that [RedirectSchemes] names in the same stack. What else may be registered,
-// [HTTPSOnly], [LoopbackOnly] and [RedirectSchemes] say.
+// Redirects to the user's own machine have no host to judge. RedirectHosts
+// allows loopback redirects, and of an application's own schemes those that are
+// a domain name in reverse or that [RedirectSchemes] names in the same stack.
+// Use [HTTPSOnly], [LoopbackOnly] or [RedirectSchemes] to restrict these.
 //
 // It panics on an entry that is no host, such as one that is not ASCII.
 func RedirectHosts(hosts ...string) Rule {
@@ -40,16 +40,16 @@ func RedirectHosts(hosts ...string) Rule {
 	})
 }
 
-// RedirectSchemes allows these schemes alone in redirect_uris,
-// post_logout_redirect_uris and claims_redirect_uris: https, http (which is for
-// loopback), or an application's own, such as com.example.app. It panics on a
-// scheme that is none, or that no client may be sent to.
+// RedirectSchemes allows only these schemes in redirect_uris,
+// post_logout_redirect_uris and claims_redirect_uris: https, http (for
+// loopback), or an application's own, such as com.example.app. It panics on an
+// invalid scheme, or one that no client may have.
 func RedirectSchemes(schemes ...string) Rule {
 	list := make([]string, len(schemes))
 	for i, scheme := range schemes {
 		parsed, err := uri.Parse(scheme + "://host")
 		if list[i] = strings.ToLower(scheme); err != nil || parsed.Scheme != list[i] {
-			panic(fmt.Sprintf("policy: RedirectSchemes: %q is no scheme that a client may be sent to; give a name alone, such as https or com.example.app", scheme))
+			panic(fmt.Sprintf("policy: RedirectSchemes: %q is no scheme that a client may have; give only a name, such as https or com.example.app", scheme))
 		}
 	}
 	return redirectRule(redirects{
@@ -58,8 +58,8 @@ func RedirectSchemes(schemes ...string) Rule {
 	})
 }
 
-// LoopbackOnly allows 127.0.0.1, [::1] and localhost alone in redirect_uris,
-// post_logout_redirect_uris and claims_redirect_uris: for applications on the
+// LoopbackOnly allows only 127.0.0.1, [::1] and localhost in redirect_uris,
+// post_logout_redirect_uris and claims_redirect_uris, for applications on the
 // user's own machine that need no scheme of their own.
 func LoopbackOnly() Rule {
 	return redirectRule(redirects{
@@ -68,11 +68,11 @@ func LoopbackOnly() Rule {
 	})
 }
 
-// ReverseDomainSchemes wants private-use schemes to be a domain name in
-// reverse, as RFC 8252 §7.1 does, so that two applications do not claim the
-// same: com.example.app rather than example. With a list of public suffixes,
-// the name must be below a top-level domain that exists, and no public suffix
-// itself.
+// ReverseDomainSchemes requires private-use schemes to be a domain name in
+// reverse, as RFC 8252 §7.1 does, so that two applications do not use the same
+// one: com.example.app rather than example. With a list of public suffixes, the
+// name must be below a top-level domain that exists, and must not itself be a
+// public suffix.
 func ReverseDomainSchemes(suffixes ...PublicSuffixes) Rule {
 	list := optional(suffixes)
 	return redirectRule(redirects{
@@ -91,7 +91,7 @@ func redirectRule(rule redirects) Rule {
 	}
 }
 
-// redirects holds everything that a browser is sent to, to one condition.
+// redirects checks one condition for everything that a browser is sent to.
 type redirects struct {
 	dcr.Validator
 	rule, want string
@@ -141,7 +141,7 @@ func (r redirects) Warnings() []string {
 	case r.empty:
 		return []string{"policy." + r.rule + " has an empty list, which refuses every redirect URI that it judges; list what is allowed, or leave the rule out"}
 	case r.rule == "redirect_hosts" && !narrowsSchemes(r.Validator):
-		return []string{"policy.redirect_hosts says nothing of an application's own schemes, so any that is a domain name in reverse passes and any other is refused; stack policy.RedirectSchemes, HTTPSOnly or LoopbackOnly before it to say which may pass"}
+		return []string{"policy.redirect_hosts does not restrict an application's own schemes, so any that is a domain name in reverse is allowed and any other is refused; stack policy.RedirectSchemes, HTTPSOnly or LoopbackOnly before it to say which are allowed"}
 	}
 	return nil
 }
@@ -171,10 +171,10 @@ func narrowsSchemes(v dcr.Validator) bool {
 	return false
 }
 
-// HTTPSOnly allows https alone: no loopback http and no private-use schemes in
-// redirect URIs, and the same of every other URI that a browser is sent to, of
-// pages that people see, and of logout. credential_offer_endpoint, which leads
-// to a wallet, it leaves alone.
+// HTTPSOnly allows only https, in redirect URIs, in every other URI that a
+// browser is sent to, in pages that people see, and in logout URIs: no loopback
+// http and no private-use schemes. It does not apply to
+// credential_offer_endpoint, which leads to a wallet.
 func HTTPSOnly() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return httpsOnly{inner} }
 }

@@ -1,6 +1,6 @@
 package policy
 
-// What a registration must bring with it.
+// Members that a registration must have.
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// RequireMembers wants these metadata members to be sent, or claimed by the
-// software statement, rather than left to the server's defaults. It panics on
-// a member that the server issues. For software_statement there is
+// RequireMembers requires these metadata members to be sent, or claimed by the
+// software statement, instead of left to the server's defaults. It panics on a
+// member that the server issues. For software_statement, use
 // [RequireStatement].
 func RequireMembers(names ...string) Rule {
 	members := make([]dcr.Field[json.RawMessage], len(names))
@@ -44,9 +44,9 @@ func (r required) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration)
 	return r.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// RequireStatement wants a software statement that the validator verified, of
-// one of these issuers, if any are named. An update may leave it out where the
-// client registered with one: what that one claimed still holds.
+// RequireStatement requires a software statement that the validator verified,
+// from one of these issuers if any are named. An update may leave it out if the
+// client registered with one, whose claims still apply.
 func RequireStatement(issuers ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return statementRequired{inner, issuers} }
 }
@@ -74,7 +74,7 @@ func (s statementRequired) ValidateSoftwareStatement(ctx context.Context, reg *d
 		return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement must be sent, and be one that this server can verify")
 	}
 	if len(s.issuers) > 0 && !slices.Contains(s.issuers, issuer) {
-		return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must be of an issuer that this server approves for this")
+		return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must come from an issuer that this server approves for registration")
 	}
 	return nil
 }

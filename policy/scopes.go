@@ -10,9 +10,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// KnownScopes refuses a request of whose scopes none is supported, where the
-// default leaves the client without any: it would learn only later that it can do
-// nothing. A request without scope passes.
+// KnownScopes refuses a request that asks for scopes of which none is supported,
+// if the client would also get no default scopes: it would otherwise only learn
+// later that it can do nothing. It allows a request without scope.
 func KnownScopes() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return knownScopes{inner} }
 }
@@ -28,8 +28,9 @@ func (k knownScopes) ValidateScopes(ctx context.Context, reg *dcr.Registration) 
 	return err
 }
 
-// AlwaysScopes adds scopes to every client, as far as the server supports
-// them, whatever it asked for, unless scope is for a software statement to say.
+// AlwaysScopes gives every client those of these scopes that the server
+// supports, whatever it asked for, unless a software statement decides about
+// scope.
 func AlwaysScopes(scopes ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return alwaysScopes{inner, scopes} }
 }
@@ -39,8 +40,8 @@ type alwaysScopes struct {
 	scopes []string
 }
 
-// ValidateScopes adds to what the inner step left. Where it left nothing, the
-// default scopes come first.
+// ValidateScopes adds to what the inner step left. If it left nothing, the
+// default scopes are set first.
 func (a alwaysScopes) ValidateScopes(ctx context.Context, reg *dcr.Registration) error {
 	err := a.Validator.ValidateScopes(ctx, reg)
 	if err == nil && reg.Client.Scope != "" {

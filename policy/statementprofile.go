@@ -47,11 +47,11 @@ func directoryStatements(server *dcr.DefaultValidator, profile, jwksURI string, 
 	return v
 }
 
-// claims are what a directory says of a piece of software.
+// claims are what a directory says about a piece of software.
 type claims map[string]json.RawMessage
 
-// storedClaims are the claims of the statement that a client is stored with,
-// which was verified when it came; nil where there is none.
+// storedClaims returns the claims of the statement that a client is stored
+// with, which was verified then; nil if there is none.
 func storedClaims(client *dcr.Client) (stored claims) {
 	if client.Statement == nil {
 		return nil
@@ -65,16 +65,16 @@ func storedClaims(client *dcr.Client) (stored claims) {
 // checkSigner refuses a request that the software of its statement did not sign.
 func checkSigner(reg *dcr.Registration) error {
 	if reg.Explaining && reg.Statement != nil {
-		reg.Assume("the body is taken as signed by the software of its software_statement")
+		reg.Assume("the body is assumed to be signed by the software of its software_statement")
 		return nil
 	}
 	if reg.Statement == nil || reg.Request.Signer == "" || reg.Request.Signer != reg.Statement.Signer() {
-		return refuse("", "signer", "the request must be signed by the software that its software_statement is of")
+		return refuse("", "signer", "the request must be signed by the software that its software_statement is about")
 	}
 	return nil
 }
 
-// text is the claim of this name, "" where it is absent or no text.
+// text returns the claim of this name, "" if it is absent or no string.
 func (c claims) text(name string) string {
 	var text string
 	if json.Unmarshal(c[name], &text) != nil {
@@ -83,15 +83,15 @@ func (c claims) text(name string) string {
 	return text
 }
 
-// checkStanding refuses what the directory says it no longer stands for: an
-// organisation that is revoked or withdrawn, or a piece of software.
+// checkStanding refuses an organisation or a piece of software that is no
+// longer active, by the word of the directory.
 func (c claims) checkStanding() error {
 	for _, name := range []string{"org_status", "software_status"} {
 		if said := string(c[name]); said == "" || said == "null" || said == `""` {
 			continue
 		}
 		if !strings.EqualFold(c.text(name), "Active") {
-			return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must have as "+name+" Active, or leave it out")
+			return refuseStatement(dcr.UnapprovedSoftwareStatement, "software_statement must have "+name+" Active, or leave it out")
 		}
 	}
 	return nil
@@ -106,9 +106,8 @@ func allScopes(roles map[string][]string) []string {
 	return all
 }
 
-// publicHTTPS wants https on public hosts wherever a client has itself
-// redirected to, and redirect URIs no longer than longest bytes, if that is not
-// zero.
+// publicHTTPS requires redirects to be https on public hosts, and redirect URIs
+// to be at most longest bytes long, if that is not zero.
 func publicHTTPS(longest int) Rule {
 	return redirectRule(redirects{
 		rule: "redirect_uris", want: "must be an https URL of a public host, and not too long",

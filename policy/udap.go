@@ -24,18 +24,19 @@ type UDAPServer struct {
 	Replay   dcr.ReplayStore    // remembers the jti of statements until their exp; if nil, the handler's store
 
 	// Certifications says which of the certifications of a registration are
-	// accepted, each a compact JWS; those are answered. It is asked about every
-	// registration and update, also one without any, which it may refuse where the
-	// server requires one. A ChainVerifier of the
-	// anchors of certifiers is what judges them. An [*dcr.Error], such as of code
-	// unapproved_certification, refuses; any other error is the server's. If
-	// nil, certifications are ignored.
+	// accepted, each a compact JWS; the answer has only those. It is called for
+	// every registration and update, even without any, so that it can refuse if
+	// the server requires one. Use a ChainVerifier with the anchors of the
+	// certifiers to judge them. An [*dcr.Error], such as one of code
+	// unapproved_certification, refuses; any other error is logged and answered
+	// with 500. If nil, certifications are ignored.
 	Certifications func(ctx context.Context, reg *dcr.Registration, sent []string) (accepted []string, err error)
 }
 
-// UDAP is client registration as HL7 UDAP Security has it: the client signs its
+// UDAP is client registration of HL7 UDAP Security: the client signs its
 // statement itself, with a key that a trust community certifies. It panics
-// without server.Endpoint, and without communities that have a name and anchors.
+// without udapServer.Endpoint, or without communities that have a name and
+// anchors.
 //
 //	policy.UDAP(dcr.DefaultValidator{
 //		Supports: dcr.Capabilities{Scopes: []string{"openid", "udap", "system/Patient.rs"}},
@@ -111,7 +112,7 @@ var (
 var udapIgnored = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "udap", "certifications", "software_statement", "client_id", "client_secret",
 	"client_id_issued_at", "client_secret_expires_at", "registration_access_token", "registration_client_uri"}
 
-// What a statement's clock may be wrong by, and how long it may be good.
+// How much a signer's clock may differ, and how long a statement may be valid.
 const (
 	udapSkew     = time.Minute
 	udapLifetime = 5 * time.Minute
@@ -143,7 +144,7 @@ func (u udap) Decoders() map[string]dcr.Decoder {
 	return map[string]dcr.Decoder{"application/json": u.decode}
 }
 
-// CheckOptions wants a store that finds and remembers statements.
+// CheckOptions requires a store that finds and remembers statements.
 func (u udap) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if _, finds := dcr.StoreAs[dcr.StatementFinder](store); !finds {
 		return errors.New("UDAP has one client for each registrant, which needs a store that is a StatementFinder; use one")
@@ -152,7 +153,7 @@ func (u udap) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore
 		return errors.New("UDAP takes each statement once, which needs a store that is a ReplayStore; use one, or set UDAPServer.Replay")
 	}
 	if opts.Endpoint != u.server.Endpoint {
-		return errors.New("UDAPServer.Endpoint is what statements are meant for, and must be Options.Endpoint; set them to the same")
+		return errors.New("UDAPServer.Endpoint is the audience of statements, and must be Options.Endpoint; set both to the same URL")
 	}
 	return u.Validator.CheckOptions(opts, store)
 }
@@ -200,17 +201,17 @@ func (u udap) decode(ctx context.Context, r *http.Request, body []byte) (decoded
 	return decoded, err
 }
 
-// badUDAP says what is wrong with a statement.
+// badUDAP makes the refusal of a statement.
 func badUDAP(sentence string) *dcr.Error {
 	return refuseStatement(dcr.InvalidSoftwareStatement, "software_statement "+sentence)
 }
 
-// judge judges what a statement says of itself (IG 3.1).
+// judge judges the registered claims of a statement (IG 3.1).
 func (u udap) judge(token *dcr.CertifiedToken, now time.Time) error {
 	late := now.Add(udapSkew)
 	switch {
 	case token.Issuer == "" || len(token.Issuer) > 2048 || !slices.Contains(token.URIs, token.Issuer):
-		return badUDAP("must have as iss a URI in the certificate of its signer, to the byte")
+		return badUDAP("must have as iss a URI in the certificate of its signer, byte for byte")
 	case token.Subject != token.Issuer:
 		return badUDAP("must have the same sub and iss")
 	case !slices.Contains(token.Audience, u.server.Endpoint):
@@ -220,7 +221,7 @@ func (u udap) judge(token *dcr.CertifiedToken, now time.Time) error {
 	case !now.Before(token.Expires):
 		return badUDAP("has expired")
 	case token.IssuedAt.After(late) || token.NotBefore.After(late):
-		return badUDAP("is not valid yet")
+		return badUDAP("must have an iat that is not in the future")
 	case token.Expires.Sub(token.IssuedAt) > udapLifetime:
 		return badUDAP("must have an exp of five minutes after its iat at most")
 	case token.ID == "":
@@ -229,10 +230,10 @@ func (u udap) judge(token *dcr.CertifiedToken, now time.Time) error {
 	return nil
 }
 
-// ValidateSoftwareStatement wants the statement that the decoder verified.
+// ValidateSoftwareStatement requires the statement that the decoder verified.
 func (u udap) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if reg.Statement == nil && reg.Explaining {
-		reg.Assume("the members are taken as claimed by a software_statement that was verified")
+		reg.Assume("the members are assumed to be claimed by a software_statement that was verified")
 		return nil
 	}
 	if reg.Statement == nil {
@@ -241,8 +242,8 @@ func (u udap) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registrati
 	return u.Validator.ValidateSoftwareStatement(ctx, reg)
 }
 
-// ValidateGrantTypes holds together what belongs to a grant, before any step fills
-// in a default (IG 3.1).
+// ValidateGrantTypes checks that the members of each grant are sent, before any
+// step fills in a default (IG 3.1).
 func (u udap) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	c := reg.Client
 	code, credentials := slices.Contains(c.GrantTypes, "authorization_code"), slices.Contains(c.GrantTypes, "client_credentials")
@@ -269,8 +270,8 @@ func (u udap) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) err
 	return u.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// udapRedirects refuses redirect_uris that are there and must not be, or the other way
-// round: none of them is wrong itself.
+// udapRedirects refuses redirect_uris that are sent and must not be, or the other way
+// round. No single URI is at fault.
 func udapRedirects(sentence string) *dcr.Error {
 	err := refuse("redirect_uris", "udap", "%s", sentence)
 	err.Code = dcr.InvalidClientMetadata
@@ -295,7 +296,7 @@ func (u udap) ValidateExtensions(ctx context.Context, reg *dcr.Registration) err
 	case err != nil:
 		return err
 	case asks && reg.Explaining:
-		reg.Assume("the certifications are taken as accepted")
+		reg.Assume("the certifications are assumed to be accepted")
 	case asks || came:
 		delete(reg.Client.Extra, certifications.Name())
 		var accepted []string

@@ -1,6 +1,6 @@
 package policy
 
-// HL7 UDAP Security 2.0, §2.2 and §2.3: what a server says of itself at
+// HL7 UDAP Security 2.0, §2.2 and §2.3: the document of a server at
 // /.well-known/udap.
 
 import (
@@ -22,22 +22,22 @@ import (
 	"github.com/dynreg/dcr/internal/jose"
 )
 
-// UDAPDiscovery answers GET {Base}/.well-known/udap, of one community where the
-// query names it: 204 for one that it does not know. Make it with
-// [NewUDAPDiscovery]; do not change it afterwards.
+// UDAPDiscovery answers GET {Base}/.well-known/udap, for the community that the
+// query names, or the first; it answers 204 for an unknown community. Make it
+// with [NewUDAPDiscovery]; do not change it afterwards.
 type UDAPDiscovery struct {
 	Base                  string       // URL of the server: iss and sub of the signed metadata; required
 	Handler               *dcr.Handler // of the registration endpoint: the grant types and the scopes are those of its Capabilities; required
 	TokenEndpoint         string       // required
 	AuthorizationEndpoint string       // required with the grant type authorization_code
 
-	// What else the server supports, and wants of every client; nil: nothing.
+	// What else the server supports, and requires of every client; nil: nothing.
 	Extensions, RequiredExtensions         []string // such as hl7-b2b
 	Certifications, RequiredCertifications []string // URIs
 	Tiered                                 bool     // it takes part in tiered OAuth (§6)
 
 	Algorithms []string         // in which statements are signed, as ChainVerifier.Algorithms; if nil, RS256, RS384, ES256 and ES384
-	Identities []UDAPIdentity   // one for each community; the first for who names none; required
+	Identities []UDAPIdentity   // one for each community; the first is the default; required
 	Now        func() time.Time // the clock; if nil, time.Now
 	Logger     *slog.Logger     // says why nothing could be signed; if nil, slog.Default
 
@@ -45,7 +45,7 @@ type UDAPDiscovery struct {
 	signed map[string]signedUDAP // by community
 }
 
-// UDAPIdentity is what a server is in a trust community.
+// UDAPIdentity is the identity of a server in a trust community.
 type UDAPIdentity struct {
 	Community string              // its URI
 	Key       crypto.Signer       // an RSA key: the metadata is signed with RS256
@@ -57,7 +57,8 @@ type signedUDAP struct {
 	until time.Time
 }
 
-// The document is signed again every hour, for a day: §2.3 has a year at most.
+// The document is signed again every hour and valid for a day; §2.3 allows a
+// year.
 const (
 	udapSignedFor = 24 * time.Hour
 	udapKeptFor   = time.Hour

@@ -21,24 +21,26 @@ type UKBank struct {
 	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
 	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, server.Fetch
 	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
-	Replay   dcr.ReplayStore    // remembers requests, so that none is taken twice; if nil, the handler's store
+	Replay   dcr.ReplayStore    // remembers requests, so that none is accepted twice; if nil, the handler's store
 
-	// MaxLifetime bounds how long a request may be good for, from its iat to its
+	// MaxLifetime bounds how long a request may be valid, from its iat to its
 	// exp. If zero, 2 hours; if negative, it is not bounded.
 	MaxLifetime time.Duration
 
-	// Roles are the scopes of each role in software_roles, besides openid. If nil,
-	// UKRoles.
+	// Roles are the scopes of each role in software_roles, in addition to openid.
+	// If nil, UKRoles.
 	Roles map[string][]string
 }
 
-// UKRoles returns the scopes of each role of a third party, besides openid.
+// UKRoles returns the scopes of each role of a third party, in addition to
+// openid.
 func UKRoles() map[string][]string {
 	return map[string][]string{"AISP": {"accounts"}, "PISP": {"payments"}, "CBPII": {"fundsconfirmations"}}
 }
 
 // UKOpenBanking is Dynamic Client Registration of UK Open Banking, for banks.
-// server.Statements names the directory and its keys; it panics without.
+// server.Statements names the directory and its keys. UKOpenBanking panics
+// without it.
 //
 //	policy.UKOpenBanking(dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 //		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.JWKSURL(directory, nil)},
@@ -72,10 +74,10 @@ func UKRoles() map[string][]string {
 //   - Client secrets have 36 characters (214 random bits), as the schema wants.
 //   - What is wrong with a request is answered with 400 and a code of RFC 7591.
 //
-// Third parties come over mutual TLS without a token, so set
-// Options.AllowAnonymous, and Options.Caller to what verifies their tokens.
-// Apply it to options that have their Endpoint. Among Options.Policies it needs
-// ManageAs and OptionalClientID, or DisableManagement.
+// Third parties register over mutual TLS without a token, so set
+// Options.AllowAnonymous, and set Options.Caller to verify their tokens. Set
+// Options.Endpoint before Apply. In Options.Policies the preset needs ManageAs
+// and OptionalClientID, or DisableManagement.
 func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", ukAlgorithms...)
 	supports := &server.Supports
@@ -111,7 +113,7 @@ var (
 	ukGrants     = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 )
 
-// ukOptions sets what goes with the preset.
+// ukOptions sets the options that go with the preset.
 func ukOptions(opts *dcr.Options) {
 	opts.OptionalClientID = true
 	if opts.ClientURI == "" {
@@ -137,7 +139,7 @@ func ukClientURI(opts *dcr.Options) string {
 	return strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
 }
 
-// ukDecoders take signed requests.
+// ukDecoders returns the decoders for signed requests.
 func ukDecoders(statements *dcr.StatementVerifier, bank UKBank) map[string]dcr.Decoder {
 	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{
 		Statements: statements, IssuerClaim: "software_id", Audience: bank.Audience, Fetch: bank.Fetch, Keys: bank.Keys,
@@ -159,8 +161,7 @@ func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Se
 	return secret, dcr.HashSecret(secret), nil
 }
 
-// ukWriteError knows only the codes of RFC 7591 for what is wrong with a
-// request.
+// ukWriteError answers a bad request with one of the codes of RFC 7591.
 func ukWriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown != nil && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
 		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
@@ -174,10 +175,11 @@ type uk struct {
 	decoders map[string]dcr.Decoder
 }
 
-// Decoders are those of signed requests, and no others.
+// Decoders returns only those for signed requests.
 func (u uk) Decoders() map[string]dcr.Decoder { return u.decoders }
 
-// CheckOptions wants what management of clients needs, and a memory for jti.
+// CheckOptions requires what the management of clients needs, and a store that
+// remembers jti.
 func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && u.bank.Replay == nil {
 		return errors.New("UKOpenBanking takes each request once, which needs a store that is a ReplayStore; use one, or set UKBank.Replay")
@@ -188,7 +190,8 @@ func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) 
 	return u.Validator.CheckOptions(opts, store)
 }
 
-// OptionsWarnings are about what the texts say of addresses, secrets and errors.
+// OptionsWarnings are about the addresses, secrets and errors of the
+// specification.
 func (u uk) OptionsWarnings(opts *dcr.Options) []string {
 	var warnings []string
 	if !opts.DisableManagement && opts.ClientURI != ukClientURI(opts) {
@@ -199,13 +202,13 @@ func (u uk) OptionsWarnings(opts *dcr.Options) []string {
 		warnings = append(warnings, "UKOpenBanking has client secrets of 36 characters at most, and the default ones are longer; set Options.NewClientSecret, as Apply does")
 	}
 	if opts.WriteError == nil {
-		warnings = append(warnings, "UKOpenBanking knows the codes of RFC 7591 alone, with status 400; set Options.WriteError, as Apply does")
+		warnings = append(warnings, "UKOpenBanking answers bad requests only with the codes of RFC 7591 and status 400; set Options.WriteError, as Apply does")
 	}
 	return warnings
 }
 
-// ValidateSoftwareStatement wants a request that the software of the statement
-// signed, and software and an organisation in good standing.
+// ValidateSoftwareStatement requires a request that the software of the
+// statement signed, and an active software and organisation.
 func (u uk) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
 		return err
@@ -216,7 +219,7 @@ func (u uk) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration
 	return claims(reg.Statement.Claims).checkStanding()
 }
 
-// Capabilities takes away the push mode of CIBA, and user codes.
+// Capabilities removes the push mode of CIBA, and user codes.
 func (u uk) Capabilities() dcr.Capabilities {
 	supported := u.Validator.Capabilities().WithDefaults()
 	supported.BackchannelUserCodeParameter = false
@@ -242,7 +245,7 @@ func (u uk) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) err
 	return err
 }
 
-// ValidateClientAuthentication wants what belongs to a method.
+// ValidateClientAuthentication requires the members that belong to the method.
 func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateClientAuthentication(ctx, reg); err != nil {
 		return err
@@ -264,8 +267,8 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 	return nil
 }
 
-// ValidateClient wants a scope of the size that the schema has, within the roles
-// of the software.
+// ValidateClient requires a scope that is no longer than in the schema, within
+// the roles of the software.
 func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	if err := u.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
@@ -280,7 +283,7 @@ func (u uk) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	return nil
 }
 
-// scopes are those of the statement's roles, where it has any say about them.
+// scopes returns those of the statement's roles, if it has any.
 func (u uk) scopes(reg *dcr.Registration) (allowed []string, bounded bool) {
 	if reg.Statement == nil {
 		return nil, true
@@ -291,7 +294,7 @@ func (u uk) scopes(reg *dcr.Registration) (allowed []string, bounded bool) {
 	}
 	var roles []string
 	if json.Unmarshal(said, &roles) != nil {
-		roles = nil // what is no list of roles gives none
+		roles = nil // a claim that is no list gives no roles
 	}
 	allowed = []string{"openid"}
 	for _, role := range roles {
