@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +102,84 @@ func limitOf(opts *dcr.Options) {
 		address, _, _ := net.SplitHostPort(r.RemoteAddr)
 		return address
 	})
+}
+
+var closed atomic.Bool
+
+func switchOf(opts *dcr.Options) {
+	opts.Open = func(context.Context) bool { return !closed.Load() } // a flag that all hosts read
+}
+
+func TestTheSwitch(t *testing.T) {
+	var opts dcr.Options
+	switchOf(&opts)
+	h := handler(t, memstore.New(), &dcr.Caller{Subject: "x"}, opts)
+	for _, shut := range []bool{false, true, false} {
+		closed.Store(shut)
+		status, _ := post(h, "", `{"redirect_uris":["https://app.example.com/a"]}`)
+		if _, told := h.Discovery(t.Context())["registration_endpoint"]; told == shut || (status == http.StatusForbidden) != shut {
+			t.Errorf("closed %t: status %d, in discovery %t", shut, status, told)
+		}
+	}
+}
+
+func sealAgain(ctx context.Context, store interface {
+	dcr.ClientConfigurationStore
+	dcr.ClientLister
+}, current, old []byte) error {
+	sealer, err := dcr.NewAESSealer(current, old) // the first one seals, all of them open
+	if err != nil {
+		return err
+	}
+	for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
+		if err != nil {
+			return err
+		}
+		sealed := 0
+		for i, secret := range client.Secrets {
+			if secret.Type != dcr.SecretSealed {
+				continue
+			}
+			plain, err := sealer.Open(secret.Value, client.ID)
+			if err != nil {
+				return err
+			}
+			if client.Secrets[i].Value, err = sealer.Seal(plain, client.ID); err != nil {
+				return err
+			}
+			sealed++
+		}
+		if sealed > 0 {
+			if err := store.Update(ctx, client); err != nil {
+				return err // after dcr.ErrConflict, run it again
+			}
+		}
+	}
+	return nil
+}
+
+func TestSealingAgain(t *testing.T) {
+	store, old, current := memstore.New(), []byte("0123456789abcdef0123456789abcdef"), []byte("fedcba9876543210fedcba9876543210")
+	sealer := func(keys ...[]byte) dcr.Sealer {
+		sealer, err := dcr.NewAESSealer(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealer
+	}
+	status, _ := post(handler(t, store, &dcr.Caller{Subject: "x"}, dcr.Options{Sealer: sealer(old), SealAllSecrets: true}), "", `{"redirect_uris":["https://app.example.com/a"]}`)
+	if err := sealAgain(t.Context(), store, current, old); err != nil || status != http.StatusCreated {
+		t.Fatal(status, err)
+	}
+	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets, err := client.OpenSecrets(sealer(current), time.Now())
+		if err != nil || len(secrets) != 1 {
+			t.Errorf("under the new key alone: %d secrets, %v", len(secrets), err)
+		}
+	}
 }
 
 func TestOperating(t *testing.T) {
