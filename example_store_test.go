@@ -115,5 +115,5 @@ func Example_documents() {
 
 	_, err = store.FindByClientID(context.Background(), "https://elsewhere.example/client")
 	fmt.Println(err)
-	// Output: invalid_client: this server takes no clients from the host of this client_id
+	// Output: invalid_client: this server does not accept clients from the host of this client_id
 }

@@ -1,9 +1,9 @@
-// Package admin is what operators do to registered clients: functions with the
-// conflict loop inside, a [Janitor] that deletes what nobody uses, and pages to mount
-// behind the host's own login.
+// Package admin has what operators need to manage registered clients: functions that
+// try again after a conflict, a [Janitor] that deletes unused clients, and web pages
+// to mount behind the host's own login.
 //
-// Put the name of who acts into the context by [WithOperator]: it stands on each
-// event. The pages do so by themselves.
+// Put the name of the operator into the context with [WithOperator]: each event
+// has it. The pages do that themselves.
 //
 //	operations := &admin.Admin{Store: store, Handler: handler, AfterDelete: revokeGrants, Events: dcr.LogEvents(nil)}
 //	err := operations.Disable(admin.WithOperator(ctx, "olga"), clientID)
@@ -20,20 +20,20 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Admin acts on the clients of one store, which for several tenants is the one of
-// a tenant. An error of the store is returned as it is: dcr.ErrClientNotFound
-// says that there is no such client.
+// Admin acts on the clients of one store; with several tenants, on those of one
+// tenant. It returns errors of the store as they are, such as
+// dcr.ErrClientNotFound if there is no such client.
 type Admin struct {
-	Store       dcr.ClientConfigurationStore                        // required; where documents are taken, one that does not fetch
-	Handler     *dcr.Handler                                        // makes secrets as its options say; if nil, as the defaults of dcr.Options do
-	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; has 10 seconds, whether or not ctx ends; if nil, nothing
-	Events      func(ctx context.Context, event dcr.Event)          // is told of what was done, with Operator set; if nil, nobody
+	Store       dcr.ClientConfigurationStore                        // required; with package cimd, one that does not fetch
+	Handler     *dcr.Handler                                        // its options say how secrets are made; if nil, the defaults of dcr.Options
+	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; it has 10 seconds, even if ctx ends; if nil, nothing happens
+	Events      func(ctx context.Context, event dcr.Event)          // called with what was done, with Operator set; if nil, nothing happens
 	Now         func() time.Time                                    // if nil, time.Now
 }
 
 type operatorKey struct{}
 
-// WithOperator returns a context whose actions bear the operator's name.
+// WithOperator returns a context that carries the operator's name, for events.
 func WithOperator(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, operatorKey{}, name)
 }
@@ -45,8 +45,9 @@ func operator(ctx context.Context) string {
 }
 
 // List returns up to limit clients that filter selects, the last created first,
-// and the cursor of the next page, "" at the end: a page may have fewer, or none,
-// and not be the last. The store must be a dcr.RecentClientLister.
+// and the cursor of the next page, "" at the end. A page may have fewer clients,
+// or none, even if it is not the last. The store must be a
+// dcr.RecentClientLister.
 func (a *Admin) List(ctx context.Context, filter dcr.Filter, cursor string, limit int) ([]*dcr.Client, string, error) {
 	lister, ok := dcr.StoreAs[dcr.RecentClientLister](a.Store)
 	if !ok {
@@ -55,8 +56,8 @@ func (a *Admin) List(ctx context.Context, filter dcr.Filter, cursor string, limi
 	return lister.ListRecentClients(ctx, filter, cursor, limit)
 }
 
-// Delete removes a client and runs AfterDelete, whose error it returns: the client
-// is gone then all the same.
+// Delete removes a client and runs AfterDelete. If that fails, Delete returns its
+// error, although the client is deleted.
 func (a *Admin) Delete(ctx context.Context, clientID string) error {
 	for range maxConflicts {
 		client, err := a.Store.FindByClientID(ctx, clientID)
@@ -70,9 +71,9 @@ func (a *Admin) Delete(ctx context.Context, clientID string) error {
 	return dcr.ErrConflict
 }
 
-// RotateSecret gives a client a new secret and returns it; the old one is valid
-// for grace, and ends at once if that is zero or negative. It fails for a client
-// that has no use for a secret.
+// RotateSecret gives a client a new secret and returns it. The old one is valid
+// for grace, and expires at once if that is zero or negative. RotateSecret
+// returns an error if the client needs no secret.
 func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Duration) (dcr.Plaintext, error) {
 	for range maxConflicts {
 		client, err := a.Store.FindByClientID(ctx, clientID)

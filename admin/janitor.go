@@ -1,7 +1,6 @@
 package admin
 
-// Deleting what nobody uses: most clients that register themselves are never used
-// once.
+// Deleting unused clients: most clients that register themselves are never used.
 
 import (
 	"context"
@@ -17,13 +16,14 @@ import (
 	"github.com/dynreg/dcr/internal/tally"
 )
 
-// Janitor deletes clients that nobody uses, batch by batch. Which clients are in
-// use the store knows from [dcr.ClientToucher] and [dcr.ConsentNoter] alone:
-// clientauth.Authenticator touches them, and a host that authenticates them itself
-// must; see [dcr.SweepRule].
+// Janitor deletes unused clients, in batches. The store knows which clients are in
+// use only from [dcr.ClientToucher] and [dcr.ConsentNoter].
+// clientauth.Authenticator touches clients; a host that authenticates them itself
+// must do so too. See [dcr.SweepRule].
 //
-// Several hosts may run one over the same store: of those that do so at once, one
-// sweeps, if the store is a dcr.ReplayStore, and of each client one tells.
+// Several hosts may run a Janitor over the same store. If the store is a
+// dcr.ReplayStore, one of them sweeps each time. Each deleted client is reported
+// once.
 //
 // A denied document, which is a disabled client of dcr.SourceDocument, is kept
 // until it expires.
@@ -31,9 +31,9 @@ type Janitor struct {
 	// Store is a dcr.ClientSweeper. Required, unless Stores is set.
 	Store dcr.ClientConfigurationStore
 
-	// Stores takes the place of Store, with one for each tenant. They are swept one
-	// after the other; where one fails, the next is swept all the same. An error ends
-	// the sequence. If nil, Store alone is swept.
+	// Stores replaces Store if there are several tenants, and yields one store for
+	// each. They are swept one after the other; if one fails, the next is swept all
+	// the same. An error ends the sequence. If nil, only Store is swept.
 	Stores func(ctx context.Context) iter.Seq2[dcr.ClientConfigurationStore, error]
 
 	// EvenIfNoneActivated lets NeverActivated and Idle delete clients of a store in
@@ -41,51 +41,50 @@ type Janitor struct {
 	// may not touch clients, and a warning is logged where they would delete some.
 	EvenIfNoneActivated bool
 
-	// NeverActivated is how long an active client may stay that was never used,
-	// since it registered. If zero, forever.
+	// NeverActivated is how long after its registration an active client that
+	// was never used is deleted. If zero, never.
 	NeverActivated time.Duration
 
-	// Idle is how long a client may stay since it was used last. If zero, forever.
-	// It needs RefreshTokens, and is never shorter: a client that still holds a
+	// Idle is how long after its last use a client is deleted. If zero, never. It
+	// needs RefreshTokens and must not be shorter: a client that still has a
 	// refresh token is in use.
 	Idle time.Duration
 
-	// RefreshTokens is the longest life of a refresh token at this server, so the
-	// longest dcr.Client.AbsoluteRefreshTokenLifetime. Required for Idle.
+	// RefreshTokens is how long a refresh token of this server is valid at most:
+	// the longest dcr.Client.AbsoluteRefreshTokenLifetime. Required for Idle.
 	RefreshTokens time.Duration
 
-	// Expired deletes what its ExpiresAt has ended. If false, it stays.
+	// Expired deletes clients whose ExpiresAt has passed. If false, they stay.
 	Expired bool
 
-	// Withdrawn is how long a client may stay since its metadata document was
-	// withdrawn. If zero, forever.
+	// Withdrawn is how long after its metadata document was withdrawn a client
+	// is deleted. If zero, never.
 	Withdrawn time.Duration
 
-	// Sources are the sources of clients that are looked at. If nil,
-	// dcr.SourceDynamic and dcr.SourceDocument, so that clients of the host's and
-	// imported ones are safe.
+	// Sources are the sources of the clients that may be deleted. If nil,
+	// dcr.SourceDynamic and dcr.SourceDocument, so that imported clients and the
+	// host's own are safe.
 	Sources []dcr.Source
 
-	// Every is how often Run sweeps, each time at a moment that is drawn at random.
-	// If zero, 10 minutes.
+	// Every is how often Run sweeps, each time at a random moment. If zero, 10
+	// minutes.
 	Every time.Duration
 
 	// DryRun counts what would be deleted, and deletes and tells nothing: Sweep returns
 	// the number, and Run logs it at info.
 	DryRun bool
 
-	// Keep is asked about each client before it is deleted, and keeps it where it
-	// returns true. An error, or a panic, keeps it too, and is logged. If nil, none is
-	// kept.
+	// Keep is called with each client before it is deleted, and keeps it by returning
+	// true. An error, or a panic, keeps it too, and is logged. If nil, none is kept.
 	Keep func(ctx context.Context, client *dcr.Client) (bool, error)
 
-	// AfterDelete is told of each client that was deleted, as in dcr.Options. An
-	// error, or a panic, is logged. It has 10 seconds, whether or not the sweep is
-	// ended. If nil, nothing.
+	// AfterDelete is called with each client that was deleted, as in dcr.Options.
+	// An error, or a panic, is logged. It has 10 seconds, even if the sweep is
+	// ended. If nil, nothing happens.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
-	// Events is told of each client that was deleted: a dcr.ClientSwept with its
-	// Reason, one of never_activated, idle, expired and withdrawn. If nil,
+	// Events is called for each client that was deleted, with a dcr.ClientSwept
+	// whose Reason is never_activated, idle, expired or withdrawn. If nil,
 	// dcr.LogEvents(nil).
 	Events func(ctx context.Context, event dcr.Event)
 
@@ -105,7 +104,7 @@ func (j *Janitor) check() error {
 	case min(j.NeverActivated, j.Idle, j.RefreshTokens, j.Withdrawn, j.Every) < 0:
 		return errors.New("admin: Janitor has a negative duration; leave at zero what should never be deleted")
 	case j.Idle > 0 && j.RefreshTokens == 0:
-		return errors.New("admin: Janitor.Idle would delete clients that hold a refresh token; set RefreshTokens to the longest life of one, and Idle no shorter")
+		return errors.New("admin: Janitor.Idle would delete clients that still have a refresh token; set RefreshTokens to how long one is valid at most, and Idle no shorter")
 	case j.Idle > 0 && j.Idle < j.RefreshTokens:
 		return fmt.Errorf("admin: Janitor.Idle is %v, and a refresh token may be used for %v; set Idle no shorter", j.Idle, j.RefreshTokens)
 	}
@@ -119,14 +118,14 @@ func (j *Janitor) check() error {
 func sweeperOf(store dcr.ClientConfigurationStore) (dcr.ClientSweeper, error) {
 	sweeper, ok := dcr.StoreAs[dcr.ClientSweeper](store)
 	if !ok {
-		return nil, errors.New("admin: Janitor needs a store that can sweep; the store is no ClientSweeper")
+		return nil, errors.New("admin: Janitor needs a store that is a ClientSweeper, which this one is not; use one that is")
 	}
 	return sweeper, nil
 }
 
-// Run sweeps until ctx ends, whose error it returns. What fails is logged, and
-// tried again the next time. Settings that contradict each other are an error at
-// once.
+// Run sweeps until ctx ends, and returns the error of ctx. If a sweep fails,
+// that is logged, and the next one tries again. If settings contradict each
+// other, Run returns an error at once.
 func (j *Janitor) Run(ctx context.Context) error {
 	if err := j.check(); err != nil {
 		return err
@@ -158,7 +157,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			slog.ErrorContext(ctx, "clients could not be swept; it is tried again", "error", err)
+			slog.ErrorContext(ctx, "clients could not be swept; the next sweep tries again", "error", err)
 		}
 	}
 }
@@ -186,9 +185,9 @@ func (j *Janitor) claim(ctx context.Context, store dcr.ClientConfigurationStore,
 	return replay.Remember(ctx, key, turn.Add(every), clock(j.Now)())
 }
 
-// Sweep runs once, whatever other hosts do, and returns how many clients it
-// deleted or, dry, would delete. Of several stores each is swept, and what failed is
-// returned together.
+// Sweep sweeps once, whatever other hosts do, and returns how many clients it
+// deleted or, with DryRun, would delete. It sweeps each of several stores, and
+// returns their errors joined.
 func (j *Janitor) Sweep(ctx context.Context) (int64, error) {
 	if err := j.check(); err != nil {
 		return 0, err

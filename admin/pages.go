@@ -23,34 +23,34 @@ import (
 
 // PageOptions say how the pages are served.
 type PageOptions struct {
-	// Operator says who is logged in, by the host's own login. A *dcr.Error is
-	// answered with its status, any other error, and an empty name without one, with
-	// 403. The name stands on each page, and on the event of each action. Required:
-	// without one the pages would be open.
+	// Operator returns who is logged in, by the host's own login. A *dcr.Error is
+	// answered with its status; any other error, and an empty name, with 403. The
+	// name is on each page, and in the event of each action. Required: without it
+	// the pages would be open to everyone.
 	Operator func(*http.Request) (name string, err error)
 
-	// Path is where the pages are mounted, such as /admin/clients/, as it begins the
-	// path of the requests that the handler gets: behind http.StripPrefix, what is
-	// left of it. It ends with a slash. Links are relative, so that a proxy may add a
-	// prefix. Required.
+	// Path is where the pages are mounted, such as /admin/clients/: the beginning of
+	// the path in the requests that the handler gets, so with http.StripPrefix what
+	// is left after it. It ends with a slash. Links are relative, so that a proxy may
+	// add a prefix. Required.
 	Path string
 
-	// ReadOnly hides all that changes something, and refuses it with 403.
+	// ReadOnly hides everything that makes changes, and refuses it with 403.
 	ReadOnly bool
 }
 
-// NewHandler returns pages on which operators find clients, see who registered one,
-// from where, and whether it is used, and decide about it; and initial access tokens
-// and denied documents. The store must be a dcr.RecentClientLister. Tokens are shown
-// where it is a dcr.InitialAccessTokenLister, and issued and revoked where it is a
-// dcr.InitialAccessTokenStore too.
+// NewHandler returns pages on which operators find clients, see who registered each,
+// from where, and whether it is used, and approve, disable or delete it. There are
+// pages for initial access tokens and denied documents too. The store must be a
+// dcr.RecentClientLister. Tokens are shown if it is a dcr.InitialAccessTokenLister,
+// and can be issued and revoked if it is a dcr.InitialAccessTokenStore too.
 //
-// The pages have no script, load nothing from elsewhere, and set no cookie. What
-// changes something is a POST, which is refused unless the browser says, by
-// Sec-Fetch-Site or Origin, that it comes from a page of the same origin. A client is
-// approved, denied, deleted, or given a new secret only as it was when it was shown.
-// Behind a proxy that changes the Host header, browsers must use https, in which they
-// send Sec-Fetch-Site.
+// The pages have no script, load nothing from elsewhere, and set no cookie. Changes
+// need a POST, which is refused unless the browser says, by Sec-Fetch-Site or Origin,
+// that it comes from a page of the same origin. A client can be approved, denied,
+// deleted or given a new secret only if it has not changed since it was shown. Behind
+// a proxy that changes the Host header, browsers must use https, with which they send
+// Sec-Fetch-Site.
 //
 // Every page has Cache-Control: no-store. A secret is shown once, in the answer to
 // the POST that made it.
@@ -59,7 +59,7 @@ func NewHandler(a *Admin, opts *PageOptions) (http.Handler, error) {
 	case a == nil || a.Store == nil:
 		return nil, errors.New("admin: NewHandler needs an Admin with a Store")
 	case opts == nil || opts.Operator == nil:
-		return nil, errors.New("admin: PageOptions.Operator is nil, and the pages would be open; set it to what says who is logged in")
+		return nil, errors.New("admin: PageOptions.Operator is nil, so that the pages would be open to everyone; set it to a function that returns who is logged in")
 	case !isMountable(opts.Path):
 		return nil, fmt.Errorf("admin: PageOptions.Path is %q; set it to the path of the pages, which begins and ends with a slash, such as /admin/clients/", opts.Path)
 	}
@@ -183,7 +183,7 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 	case isGet && route.get != nil:
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			return view{}, fault{status: http.StatusBadRequest, sentence: "The address is not sound."}
+			return view{}, fault{status: http.StatusBadRequest, sentence: "The address is malformed."}
 		}
 		r.Form = query
 		return route.get(p, r)
@@ -201,7 +201,7 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 	}
-	return view{}, fault{status: http.StatusMethodNotAllowed, sentence: "This page cannot be asked for in this way."}
+	return view{}, fault{status: http.StatusMethodNotAllowed, sentence: "This page does not support that method."}
 }
 
 var sameOrigin http.CrossOriginProtection
@@ -220,7 +220,7 @@ func (p *pages) admit(w http.ResponseWriter, r *http.Request) error {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fault{status: http.StatusRequestEntityTooLarge, sentence: "The form is too large. Nothing was done."}
 		}
-		return fault{status: http.StatusBadRequest, sentence: "The form is not sound. Nothing was done."}
+		return fault{status: http.StatusBadRequest, sentence: "The form is malformed. Nothing was done."}
 	}
 	r.Form = r.PostForm // what the address says is not the form's
 	return nil
@@ -245,8 +245,8 @@ var faults = []struct {
 	status   int
 	sentence string
 }{
-	{dcr.ErrClientNotFound, http.StatusNotFound, "There is no such client, or none any more."},
-	{dcr.ErrTokenNotFound, http.StatusNotFound, "There is no such token, or none any more."},
+	{dcr.ErrClientNotFound, http.StatusNotFound, "There is no such client, or it was deleted."},
+	{dcr.ErrTokenNotFound, http.StatusNotFound, "There is no such token, or it was revoked."},
 	{dcr.ErrCursor, http.StatusBadRequest, "The address does not say where the page begins."},
 	{dcr.ErrClientID, http.StatusBadRequest, "No client can have this id: it is too long, or not text."},
 	{dcr.ErrConflict, http.StatusConflict, "The client has changed since it was shown. Nothing was done."},

@@ -1,6 +1,6 @@
 package admin
 
-// What an operator decides about a client: whether it may act.
+// What an operator decides about a client: whether it may be used.
 
 import (
 	"context"
@@ -22,9 +22,10 @@ var (
 	errNotFromDocument = errors.New("did not come from a document; disable it")
 )
 
-// Approve ends the wait of a pending client, as it was when it had this
-// revision: dcr.ErrConflict says that it has changed since, and must be looked at
-// again. One that is not pending is left as it is.
+// Approve makes a pending client active. revision is the Revision of the client
+// that the operator looked at. Approve returns dcr.ErrConflict if the client has
+// changed since, so that it must be looked at again. It does nothing if the
+// client is not pending.
 func (a *Admin) Approve(ctx context.Context, clientID string, revision int64) error {
 	client, err := a.seen(ctx, clientID, revision)
 	if err != nil || client.Status != dcr.StatusPending {
@@ -38,9 +39,10 @@ func (a *Admin) Approve(ctx context.Context, clientID string, revision int64) er
 	return nil
 }
 
-// Deny deletes a pending client of this revision, as Approve approves it, and
-// runs AfterDelete; one that came from a document is kept, disabled, so that it is
-// not fetched again. One that is not pending is an error.
+// Deny deletes a pending client and runs AfterDelete. Like Approve, it returns
+// dcr.ErrConflict if the client has changed since this revision. A client that
+// came from a document is disabled instead, so that the document is not fetched
+// again. Deny returns an error if the client is not pending.
 func (a *Admin) Deny(ctx context.Context, clientID string, revision int64) error {
 	client, err := a.seen(ctx, clientID, revision)
 	switch {
@@ -68,15 +70,15 @@ func (a *Admin) seen(ctx context.Context, clientID string, revision int64) (*dcr
 	return client, err
 }
 
-// Disable switches a client off: it can neither authenticate nor be authorised nor
-// manage itself, and no sweep takes it for one that was never used. A pending
-// client is an error: see [Admin.Deny].
+// Disable disables a client: it can neither authenticate nor be authorised nor
+// manage itself, and no sweep deletes it as one that was never used. Disable
+// returns an error for a pending client: see [Admin.Deny].
 func (a *Admin) Disable(ctx context.Context, clientID string) error {
 	return a.set(ctx, clientID, dcr.StatusDisabled, dcr.Event{Kind: dcr.ClientDisabled})
 }
 
-// Enable switches a disabled client on, also one that was denied. A pending client
-// is an error: see [Admin.Approve].
+// Enable makes a disabled client active, even one that was denied. It returns an
+// error for a pending client: see [Admin.Approve].
 func (a *Admin) Enable(ctx context.Context, clientID string) error {
 	return a.set(ctx, clientID, dcr.StatusActive, dcr.Event{Kind: dcr.ClientEnabled})
 }
@@ -98,11 +100,11 @@ func (a *Admin) set(ctx context.Context, clientID string, status dcr.Status, eve
 	return err
 }
 
-// DenyDocument keeps the URL of a metadata document as a disabled client, so that
-// it is never fetched; a client that came from it already is disabled, and so is a
-// pending one. No janitor deletes it. It refuses what can be the URL of no document,
-// such as that of a host alone, which would deny nothing, and the id of a client
-// that did not come from a document.
+// DenyDocument stores the URL of a metadata document as a disabled client, so that
+// it is never fetched. If there already is a client from that document, even a
+// pending one, it is disabled. No Janitor deletes it. DenyDocument returns an error
+// if no document can have that URL, such as that of a host without a path, and for
+// the id of a client that did not come from a document.
 func (a *Admin) DenyDocument(ctx context.Context, documentURL string) error {
 	parsed, err := dcr.ParseURI(documentURL)
 	if err != nil || !strings.HasPrefix(documentURL, "https://") || parsed.Path == "" || parsed.HasFragment {

@@ -1,12 +1,12 @@
-// Package cachestore remembers clients for the authorize and token endpoints, in front
-// of a store that is far away:
+// Package cachestore caches clients for the authorize and token endpoints, in front of
+// a slow store:
 //
 //	cache := cachestore.New(store, nil)                         // for the endpoints
 //	handler, err := dcr.NewHandler(cache.Uncached(), &dcr.Options{…}) // for registration
 //
-// What is changed through the cache, or its Uncached view, is seen at once; what another
-// process changed, after [Options].TTL at the latest. The cache can do besides what the
-// store inside can: count, list, sweep, touch.
+// Changes through the cache, or its Uncached view, are seen at once; changes by another
+// process after [Options].TTL at the latest. The cache has the optional capabilities of
+// the store inside, such as counting, listing, sweeping and touching clients.
 package cachestore
 
 import (
@@ -24,40 +24,40 @@ import (
 // Options are the settings of a [Store]. The zero value is ready
 // to use.
 type Options struct {
-	// Size is how many clients the cache holds at most. If zero, 10,000. As
-	// many again, by their ids alone, are remembered as missing.
+	// Size is how many clients the cache holds at most. If zero, 10,000. It also
+	// remembers up to as many ids of clients that do not exist.
 	Size int
 
-	// MaxBytes bounds what the cache holds, in bytes as it estimates them: a
-	// sixteenth of it for the ids that are missing. A client that is larger than
-	// all is not remembered. If zero, 64 MiB.
+	// MaxBytes bounds the size of the cache, in bytes as it estimates them; a
+	// sixteenth of it is for ids of clients that do not exist. A client that is
+	// larger than all of it is not cached. If zero, 64 MiB.
 	MaxBytes int64
 
 	// TTL is how long a client is served from the cache, and so how long a
-	// change that another process made may go unseen here. If zero, 30 seconds.
+	// change by another process may go unseen. If zero, 30 seconds.
 	TTL time.Duration
 
-	// NegativeTTL is how long it is remembered that there is no client of an
-	// id. If zero, 1 second; if negative, not at all.
+	// NegativeTTL is how long the cache remembers that a client does not exist.
+	// If zero, 1 second; if negative, not at all.
 	NegativeTTL time.Duration
 
-	// LoadTimeout bounds one reading of the store, which several callers may
-	// wait for, each within its own context. If zero, 10 seconds.
+	// LoadTimeout bounds one read of the store, for which several callers may
+	// wait, each within its own context. If zero, 10 seconds.
 	LoadTimeout time.Duration
 }
 
-// Store reads clients from a store and remembers them for a while: the
-// read path of the authorize and token endpoints, which ask for the same
-// clients again and again. Make one with [New].
+// Store caches the clients of another store, for the authorize and token
+// endpoints, which read the same clients again and again. Make one with [New].
 //
-// Callers that miss the same client at once share one reading. What this
-// Store writes it never serves from before; changes by others are seen
-// after the TTL. That a client is missing is remembered shortly, a failure of
-// the store never, and neither is taken for the other. An id that no store can
-// hold ([dcr.CheckClientID]) is answered as missing, and not remembered.
+// Concurrent callers that miss the same client share one read of the store.
+// After a write through this Store, it never returns what was there before;
+// changes by others are seen after the TTL. It remembers for a short time that
+// a client does not exist, but never a failure of the store, and does not
+// confuse the two. For an id that no store can hold ([dcr.CheckClientID]), it
+// returns that there is no such client, and remembers nothing.
 //
-// It has the optional capabilities of the store inside, by way of [dcr.StoreAs],
-// and [dcr.ClientViewer], and no others.
+// It has the optional capabilities of the store inside, found by [dcr.StoreAs],
+// and [dcr.ClientViewer], but no others.
 type Store struct {
 	store dcr.ClientConfigurationStore
 	opts  Options
@@ -247,9 +247,9 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 	return s.store.Delete(ctx, clientID)
 }
 
-// Uncached returns the same store without the cache for reading, while what it
-// writes is forgotten by the cache. It is what a [dcr.Handler] should have: to
-// manage a client, it must see what other hosts wrote a moment ago.
+// Uncached returns a view of the store that reads without the cache, and whose
+// writes update the cache. Give it to a [dcr.Handler], which must see what
+// other hosts wrote a moment ago to manage a client.
 func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s, s} }
 
 type uncached struct {
@@ -264,9 +264,9 @@ func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Cli
 // As is how [dcr.StoreAs] finds the optional capabilities of the store inside.
 func (s uncached) As(target any) bool { return s.cache.As(target) }
 
-// Known returns the same cache over what the store inside knows without the network,
-// where that is a cimd.Store, else s: what the token, revocation and introspection
-// endpoints have.
+// Known returns a view for the token, revocation and introspection endpoints. If the
+// store inside is a cimd.Store, the view caches what that store's Known finds,
+// without fetching; otherwise it is s.
 func (s *Store) Known() dcr.ClientConfigurationStore {
 	inside, ok := s.store.(interface {
 		Known() dcr.ClientConfigurationStore

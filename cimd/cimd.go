@@ -1,9 +1,9 @@
-// Package cimd finds clients by the URL of their metadata (OAuth Client ID
-// Metadata Document): the client_id is an https URL, and what lies there is what the
-// client would have registered, in the same members.
+// Package cimd finds clients by the URL of their metadata (OAuth Client ID Metadata
+// Document): the client_id is an https URL, and the document at that URL has the
+// members that the client would otherwise have registered.
 //
-// [New] wraps the store that a server has. FindByClientID of the wrapped store finds
-// clients that published their metadata as it finds those that registered, judged by
+// [New] wraps the server's store. FindByClientID of the wrapped store finds clients
+// that publish their metadata as well as those that registered. Both are judged by
 // the same validators:
 //
 //	store, err := cimd.New(clients, &cimd.Options{
@@ -11,27 +11,29 @@
 //		Admit:  cimd.Hosts("claude.ai", "*.vscode.dev"),
 //	})
 //
-// It may fetch, so it is for the endpoints where a person waits: the authorization
-// endpoint, and the one for pushed requests. The token, revocation and introspection
-// endpoints have [Store.Known], which never does. A [dcr.Handler] keeps the store
-// inside, and [dcr.Options].Documents is [Store.Advertised], so that discovery
-// follows.
+// It may fetch a document, so use it at the endpoints where a person waits: the
+// authorization endpoint, and that for pushed requests. At the token, revocation and
+// introspection endpoints use [Store.Known], which never fetches. Give the
+// [dcr.Handler] the store inside, and set [dcr.Options].Documents to
+// [Store.Advertised], so that discovery follows.
 //
 // # What is kept
 //
-// A client that nobody used yet is in memory alone, so that a stranger's URL costs no
-// row. TouchClient makes the row: at the first token or, where several instances
-// serve, when the code is issued, for the token request may reach another instance.
-// From then on the store decides: a row that is disabled is never fetched again, a
-// row of any other source wins over the URL, and a store that fails is an outage.
+// A client that has not been used yet is kept only in memory, so that a stranger's
+// URL costs no row. TouchClient makes the row. Call it for the first token or, if
+// there are several instances, when the code is issued, since the token request may
+// reach another instance. From then on the store decides: a disabled row is never
+// fetched again, a row of any other source takes precedence over the URL, and a store
+// that fails is an outage.
 //
 // # Refused and unavailable
 //
-// A document that is not as it must be, or is not there, is an [*dcr.Error] of
-// [dcr.InvalidClient]. One that cannot be had now is [ErrUnavailable], and nobody
-// takes that for a refusal: a client that is known goes on with what is known of it,
-// for Options.MaxStale. [dcr.WriteInvalidClient] and package clientauth answer each.
-// The authorization endpoint shows a page of its own, and never redirects.
+// The error for a document that is not valid, or does not exist, is an [*dcr.Error]
+// of [dcr.InvalidClient]. If a document cannot be fetched now, the error is
+// [ErrUnavailable], which is not a refusal: a known client goes on with its last
+// document, for Options.MaxStale. [dcr.WriteInvalidClient] and package clientauth
+// answer both. The authorization endpoint must show a page of its own, and never
+// redirect.
 package cimd
 
 import (
@@ -46,59 +48,61 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// ErrUnavailable says that a document cannot be had now: an outage, answered with
-// 503.
+// ErrUnavailable says that a document cannot be fetched now: an outage, answered
+// with 503.
 var ErrUnavailable = errors.New("cimd: the client's metadata document is unavailable")
 
 // Options are the settings of a [Store].
 type Options struct {
-	// Admit is asked before any fetch, and again at each refresh, which policy the
-	// client of this URL runs under, "" for Validator. An [*dcr.Error] refuses, and
-	// keeps its code; any other error is an outage. If nil, nobody is admitted. See
-	// [Hosts] and [Any].
+	// Admit is called before any fetch, and again at each refresh. It returns the
+	// policy that the client of this URL runs under, "" for Validator. An
+	// [*dcr.Error] refuses, and keeps its code; any other error is an outage. If
+	// nil, no client is admitted. See [Hosts] and [Any].
 	Admit func(ctx context.Context, id *url.URL) (policy string, err error)
 
-	Issuer    string                   // this server's own: documents on its host are refused; required but for Judge
+	Issuer    string                   // this server's issuer: documents on its host are refused; required, except by Judge
 	Validator dcr.Validator            // if nil, dcr.DefaultValidator{}
-	Policies  map[string]dcr.Validator // by the names that Admit gives, as in dcr.Options
+	Policies  map[string]dcr.Validator // by the names that Admit returns, as in dcr.Options
 	Limits    dcr.Limits               // as in dcr.Options
 	Fetch     *dcr.GuardedClient       // how documents are fetched; its MaxBytes is 5 KiB if zero; if nil, one with the defaults
-	Pinned    map[string][]byte        // documents by URL that stand in where theirs is unavailable
+	Pinned    map[string][]byte        // documents, by URL, to use if the one at the URL is unavailable
 
-	MinFresh, MaxFresh time.Duration // bounds of what the document's server says; if zero, 5 minutes and 24 hours
-	Fresh              time.Duration // where it says nothing; if zero, 1 hour
-	MaxStale           time.Duration // for which a known client whose document is unavailable goes on; if zero, 7 days; if negative, not at all
-	Backoff            time.Duration // before a URL that failed is tried again; if zero, 30 seconds
-	Entries            int           // documents, and failures, in memory; if zero, 1,000 each
-	MaxStored          int64         // rows of dcr.SourceDocument; if zero, 10,000; the store must be a ClientCounter and a ClientLister to have any
+	MinFresh, MaxFresh time.Duration // bounds of how long a document is fresh; if zero, 5 minutes and 24 hours
+	Fresh              time.Duration // how long a document is fresh if its server does not say; if zero, 1 hour
+	MaxStale           time.Duration // how long a known client goes on while its document is unavailable; if zero, 7 days; if negative, not at all
+	Backoff            time.Duration // how long until a URL that failed is tried again; if zero, 30 seconds
+	Entries            int           // the most documents, and the most failures, in memory; if zero, 1,000 each
+	MaxStored          int64         // the most rows of dcr.SourceDocument; if zero, 10,000; without a store that is a ClientCounter and a ClientLister, no rows are made
 
-	FetchesPerMinute     int // of URLs that have no row; if zero, 120
-	FetchesPerHostMinute int // of them, from one host; if zero, 30
-	Concurrent           int // of them, at once; if zero, 16
-	RefreshesPerMinute   int // of clients that have a row, which the budget above does not touch; if zero, 120
+	FetchesPerMinute     int // fetches of URLs without a row; if zero, 120
+	FetchesPerHostMinute int // the same, from one host; if zero, 30
+	Concurrent           int // the same, at once; if zero, 16
+	RefreshesPerMinute   int // fetches for clients with a row, which have a budget of their own; if zero, 120
 
-	AllowQuery    bool // a query in the URL: a host that echoes it would vouch for strangers
-	AllowBareHost bool // a URL whose path is / alone, which may be an issuer as well
+	AllowQuery    bool // allow a query in the URL; a host that echoes its query would vouch for strangers
+	AllowBareHost bool // allow a URL whose path is /, which may also be an issuer
 
-	// AllowCallbacks admits members that make this server call out, where the
+	// AllowCallbacks allows members that make this server send requests, if the
 	// validator supports them: backchannel_logout_uri,
 	// backchannel_client_notification_endpoint and request_uris. If false, they are
-	// refused, unless the client runs under one of Policies, which then says by what
-	// it supports.
+	// refused, unless the client runs under one of Policies, whose Capabilities then
+	// decide.
 	AllowCallbacks bool
 
-	// Changed is told, before it counts, that the document of a known client says
-	// something else; members are those that changed. An error keeps the client as
-	// it is until the next refresh, which tells again. If nil, nothing.
+	// Changed is called if the document of a known client has changed, before the
+	// change takes effect; members are those that changed. If it returns an error,
+	// the client stays as it is until the next refresh, which calls Changed again.
+	// If nil, changes take effect.
 	Changed func(ctx context.Context, before, after *dcr.Client, members []string) error
 
-	// AfterDelete is told of a row that was deleted to make room, as in
-	// dcr.Options. An error, or a panic, is logged. If nil, nothing.
+	// AfterDelete is called with the client of a row that was deleted to make
+	// room, as in dcr.Options. An error, or a panic, is logged. If nil, nothing
+	// happens.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
-	Open   func(ctx context.Context) bool             // whether documents are taken now; if nil, they are
-	Events func(ctx context.Context, event dcr.Event) // is told of fetches, changes, refusals and evictions; if nil, dcr.LogEvents(Logger)
-	Logger *slog.Logger                               // says why a client was refused or unavailable, once a minute, and at debug each time; if nil, slog.Default
+	Open   func(ctx context.Context) bool             // whether documents are accepted now; if nil, they are
+	Events func(ctx context.Context, event dcr.Event) // called with fetches, changes, refusals and evictions; if nil, dcr.LogEvents(Logger)
+	Logger *slog.Logger                               // gets the reason why a client was refused or unavailable, once a minute, and each time at level debug; if nil, slog.Default
 	Now    func() time.Time                           // if nil, time.Now
 }
 
@@ -187,7 +191,7 @@ func (s *settings) check() error {
 	issuer, err := dcr.ParseURI(s.Issuer)
 	switch {
 	case s.Issuer == "":
-		return errors.New("Options.Issuer is empty; set it to the issuer of this server, so that no document on its own host is taken")
+		return errors.New("Options.Issuer is empty; set it to the issuer of this server, so that no document on its own host is accepted")
 	case err != nil:
 		return fmt.Errorf("Options.Issuer %w", err)
 	case issuer.Host == "":

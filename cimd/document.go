@@ -1,7 +1,7 @@
 package cimd
 
 // OAuth Client ID Metadata Document §4: what a document must be, and the client that
-// it makes.
+// is made from it.
 
 import (
 	"context"
@@ -18,13 +18,14 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// Judge makes a client of a document without store or network, for servers that have
-// their own. It is judged under Options.Validator; Options.Admit is not asked, and
-// without Options.Issuer no host counts as this server's. Of the client's Document,
-// SHA256 and AuthMethods are set; when it was fetched is for the caller to say. An
-// [*dcr.Error] of InvalidClient refuses, with the rule and the member; any other
-// error is the server's. Only a validator that supports pairwise subjects fetches
-// what such a client names, by its own GuardedClient.
+// Judge makes a client from a document, without a store or the network, for servers
+// that fetch documents themselves. The document is judged under Options.Validator.
+// Options.Admit is not called, and without Options.Issuer no host counts as this
+// server's. In the client's Document, SHA256 and AuthMethods are set; the caller
+// sets when it was fetched. An [*dcr.Error] of InvalidClient refuses, with the rule
+// and the member; any other error is a fault of the server. Only a validator that
+// supports pairwise subjects may fetch something: the document at
+// sector_identifier_uri.
 func Judge(ctx context.Context, id string, document []byte, opts *Options) (*dcr.Client, error) {
 	s := opts.withDefaults()
 	if _, err := s.parseID(id); err != nil {
@@ -96,7 +97,7 @@ func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
 		}
 	}
 	if request.ClientID != id {
-		return nil, refuse("client_id.mismatch", "client_id in the metadata document must be the URL that it was asked for by")
+		return nil, refuse("client_id.mismatch", "client_id in the metadata document must be the URL of the document")
 	}
 	for _, method := range append(slices.Clone(request.Choices[methodsMember]), request.TokenEndpointAuthMethod) {
 		if sharesSecret(method) {
@@ -159,7 +160,7 @@ func asRefused(err error) error {
 func (s *settings) checkClient(c *dcr.Client) error {
 	switch {
 	case c.NeedsSecret():
-		return refuse(methodMember+".secret", "the metadata document must not ask for what needs a shared secret")
+		return refuse(methodMember+".secret", "the metadata document must not have members that need a shared secret, such as a symmetric algorithm")
 	case slices.Contains(c.GrantTypes, "client_credentials") && c.TokenEndpointAuthMethod != "private_key_jwt":
 		return refuse("grant_types.client_credentials", "grant_types may have client_credentials only with token_endpoint_auth_method private_key_jwt")
 	case s.AllowCallbacks || c.Policy != "":
@@ -174,7 +175,7 @@ func (s *settings) checkClient(c *dcr.Client) error {
 		{"request_uris", len(c.RequestURIs) > 0},
 	} {
 		if member.set {
-			return refuse(member.name+".callback", "%s must not be in a metadata document: this server calls nobody out of it", member.name)
+			return refuse(member.name+".callback", "%s must not be in a metadata document: this server sends no requests to clients that publish one", member.name)
 		}
 	}
 	return nil

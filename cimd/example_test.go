@@ -31,7 +31,7 @@ func ExampleNew() {
 	fmt.Println(errAuthorize)
 	fmt.Println(errToken)
 	// Output:
-	// invalid_client: this server takes no clients from the host of this client_id
+	// invalid_client: this server does not accept clients from the host of this client_id
 	// cimd: the client's metadata document is unavailable: unknown
 }
 

@@ -10,11 +10,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Refresh fetches the document now, whatever its age, the backoff and the budgets:
-// for operators. It returns what became of the client, and an error where that is
-// not what its document says now: [ErrUnavailable], a refusal, or
-// [dcr.ErrClientDisabled] for a client that is switched off, whose document is never
-// fetched.
+// Refresh fetches the document now, whatever its age, the backoff and the budgets.
+// It is for operators. It returns the client, and an error if that is not as its
+// document is now: [ErrUnavailable], a refusal, or [dcr.ErrClientDisabled] for a
+// disabled client, whose document is never fetched.
 func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, error) {
 	u, err := s.opts.parseID(clientID)
 	for err == nil {
@@ -27,16 +26,16 @@ func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, erro
 	return nil, s.told(ctx, clientID, err)
 }
 
-// RefreshUsed fetches the documents of clients that are in use at the token endpoint
-// alone, which never fetches: else a client that its users do not authorize again for
-// MaxStale ends, although its document is there. Call it every few hours where MaxStale
-// has its default; one of the hosts that share a store is enough. It looks at the
-// active rows that were used since their document was fetched, and refreshes those of
-// which half of MaxStale has passed, within RefreshesPerMinute; it returns how many
-// were, and the first error of the store.
+// RefreshUsed fetches the documents of clients that are used only at the token
+// endpoint, which never fetches. Without it, a client that no user authorizes again
+// within MaxStale expires, although its document is still there. Call it every few
+// hours if MaxStale has its default, on one of the hosts that share a store. It
+// refreshes the active rows that were used since their document was fetched and for
+// which half of MaxStale has passed, within RefreshesPerMinute. It returns how many
+// were refreshed, and the first error of the store.
 func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 	if s.rows.lister == nil {
-		return 0, errors.New("cimd: RefreshUsed: the store inside is no ClientLister")
+		return 0, errors.New("cimd: RefreshUsed: the store inside is no ClientLister; use one that is")
 	}
 	source, status := dcr.SourceDocument, dcr.StatusActive
 	for client, err := range s.rows.lister.ListClients(ctx, dcr.Filter{Source: &source, Status: &status}, "") {

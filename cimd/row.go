@@ -191,14 +191,14 @@ func (s *Store) withdraw(ctx context.Context, id string, stored bool, at time.Ti
 	return true
 }
 
-// TouchClient notes the use of a client; see [dcr.ClientToucher]. One that is in
-// memory alone gets its row. Where MaxStored rows are there, the active one that was
-// used longest ago goes; without any, [dcr.ErrStoreFull] says that there is no room,
-// and the client goes on from memory.
+// TouchClient notes the use of a client; see [dcr.ClientToucher]. A client that is
+// only in memory gets its row. If there are MaxStored rows already, the active one
+// that was used longest ago is deleted; if there is no active one, TouchClient
+// returns [dcr.ErrStoreFull], and the client stays in memory.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	toucher, ok := dcr.StoreAs[dcr.ClientToucher](s.inside)
 	if !ok && !published(clientID) {
-		return errors.New("cimd: TouchClient: the store inside is no ClientToucher")
+		return errors.New("cimd: TouchClient: the store inside is no ClientToucher; use one that is")
 	}
 	if !ok {
 		return s.makeRow(ctx, clientID, at)
@@ -256,7 +256,7 @@ type consents struct {
 	inside dcr.ConsentNoter
 }
 
-// NoteConsent is a use: a client that is in memory alone gets its row.
+// NoteConsent is a use: a client that is only in memory gets its row.
 func (c consents) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
 	return c.store.withRow(ctx, clientID, at, func() error { return c.inside.NoteConsent(ctx, clientID, person, at) })
 }

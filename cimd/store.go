@@ -17,13 +17,13 @@ import (
 	"github.com/dynreg/dcr/internal/tally"
 )
 
-// Store finds, besides the clients of the store inside, those whose id is the URL of
-// their metadata. It asks the store inside at every look-up, so that what an operator
-// or another host wrote counts at once; put a cache in front of it for speed. Make
-// one with [New].
+// Store finds the clients of the store inside, and those whose id is the URL of their
+// metadata. It reads the store inside at every look-up, so that it sees at once what
+// an operator or another host wrote; put a cache in front of it for speed. Make one
+// with [New].
 //
-// It has the optional capabilities of the store inside, by way of [dcr.StoreAs], and
-// no others but TouchClient, which makes rows.
+// It has the optional capabilities of the store inside, found by [dcr.StoreAs], and
+// TouchClient, which makes rows, but no others.
 type Store struct {
 	inside    dcr.ClientConfigurationStore
 	opts      *settings
@@ -40,11 +40,11 @@ type Store struct {
 	flights   map[string]*flight
 }
 
-// New returns a Store around store. It refuses options that contradict each other
-// with an error that says what to change.
+// New returns a Store around store. If options contradict each other, its error
+// says what to change.
 func New(store dcr.ClientConfigurationStore, opts *Options) (*Store, error) {
 	if store == nil {
-		return nil, errors.New("cimd: New: the store is nil")
+		return nil, errors.New("cimd: New: the store is nil; pass the store of the clients that register")
 	}
 	s := opts.withDefaults()
 	if err := s.check(); err != nil {
@@ -85,21 +85,22 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	return s.inside.Update(ctx, client)
 }
 
-// Delete removes a client; see [dcr.ClientConfigurationStore]. If it published its
-// metadata, the next look-up fetches that again: to keep it away, disable it.
+// Delete removes a client; see [dcr.ClientConfigurationStore]. If it publishes its
+// metadata, the next look-up fetches that again: disable the client to keep it
+// out.
 func (s *Store) Delete(ctx context.Context, clientID string) error {
 	s.forget(clientID)
 	return s.inside.Delete(ctx, clientID)
 }
 
-// FindByClientID finds a client, if need be by fetching its document: for the
-// authorize and pushed authorization request endpoints. A document that is refused
-// is an [*dcr.Error] of InvalidClient, or of a code that Options.Admit chose; one
-// that cannot be had is [ErrUnavailable]. Callers that ask for the same document at
-// once share one fetch, which goes on where they go away.
+// FindByClientID finds a client, if need be by fetching its document. It is for the
+// authorize and pushed authorization request endpoints. If the document is refused,
+// it returns an [*dcr.Error] of InvalidClient, or of a code that Options.Admit
+// chose; if it cannot be fetched, [ErrUnavailable]. Concurrent calls for the same
+// document share one fetch, which goes on even if the callers go away.
 //
-// The client is as the document said at its Document.FetchedAt, and ends, by its
-// ExpiresAt, once it has been unavailable for too long.
+// The client is as the document was at Document.FetchedAt. Its ExpiresAt is when
+// it will have been unavailable for too long.
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	if !published(clientID) {
 		return s.inside.FindByClientID(ctx, clientID)
@@ -128,11 +129,11 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 	return client, s.told(ctx, clientID, err)
 }
 
-// Known returns the same store, which never fetches: for the token, revocation and
-// introspection endpoints. It finds clients that have a row, and those that this
-// process fetched, until they have been unavailable for too long. The URL of any
-// other document that is admitted is [ErrUnavailable], since it may be a client that
-// another process knows.
+// Known returns a view of the store that never fetches, for the token, revocation
+// and introspection endpoints. It finds clients that have a row, and those that this
+// process fetched, until they have been unavailable for too long. For any other URL
+// that is admitted it returns [ErrUnavailable], since another process may know that
+// client.
 func (s *Store) Known() dcr.ClientConfigurationStore { return knownOnly{s} }
 
 type knownOnly struct{ *Store }
@@ -162,8 +163,9 @@ func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Cl
 	return nil, k.told(ctx, clientID, err)
 }
 
-// Advertised reports whether discovery should say
-// client_id_metadata_document_supported: Admit is set and Open says yes.
+// Advertised reports whether discovery should have
+// client_id_metadata_document_supported: whether Admit is set and Open returns
+// true.
 func (s *Store) Advertised(ctx context.Context) bool { return s.opts.open(ctx) == nil }
 
 // known returns what is known of a client without the network: its row, or what is in

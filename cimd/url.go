@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// maxID is the length of the longest URL in bytes, which every store can hold.
+// maxID is the length of the longest URL, in bytes. Every store can hold that.
 const maxID = 255
 
 // refuse makes the refusal of a document, or of its URL.
@@ -59,10 +59,11 @@ func (s *settings) parseID(id string) (*url.URL, error) {
 	return u, nil
 }
 
-// Hosts admits the URLs of these hosts alone, under Options.Validator: "claude.ai",
-// "*.vscode.dev" for those below it, "example.com/oauth/" for the URLs below that
-// path, "example.com:8443" for that port; without a port, 443 only. It panics on an
-// entry that is none of these, such as one that is not ASCII.
+// Hosts returns a function for Options.Admit that admits only the URLs of these
+// hosts, under Options.Validator: "claude.ai" for that host, "*.vscode.dev" for the
+// hosts below it, "example.com/oauth/" for the URLs below that path,
+// "example.com:8443" for that port; without a port, only 443. It panics on any
+// other entry, such as one that is not ASCII.
 func Hosts(hosts ...string) func(ctx context.Context, id *url.URL) (string, error) {
 	list := make([]hostEntry, len(hosts))
 	for i, entry := range hosts {
@@ -72,7 +73,7 @@ func Hosts(hosts ...string) func(ctx context.Context, id *url.URL) (string, erro
 		if slices.ContainsFunc(list, func(entry hostEntry) bool { return entry.admits(id) }) {
 			return "", nil
 		}
-		return "", refuse("client_id.host", "this server takes no clients from the host of this client_id")
+		return "", refuse("client_id.host", "this server does not accept clients from the host of this client_id")
 	}
 }
 
@@ -134,7 +135,7 @@ func leavesFolder(path string) bool {
 	return strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, "/.;") || strings.Contains(lower, "/..;")
 }
 
-// Any admits every URL, under Options.Validator.
+// Any, for Options.Admit, admits every URL, under Options.Validator.
 func Any(ctx context.Context, id *url.URL) (string, error) { return "", nil }
 
 // admit asks whether documents are taken, and which policy the client runs under.
@@ -166,9 +167,9 @@ func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err e
 func (s *settings) open(ctx context.Context) error {
 	switch {
 	case s.Admit == nil:
-		return refuse("client_id.closed", "this server takes no clients that publish their metadata")
+		return refuse("client_id.closed", "this server does not accept clients that publish their metadata")
 	case s.Open != nil && !s.Open(ctx):
-		return refuse("client_id.closed", "this server takes no clients that publish their metadata at the moment")
+		return refuse("client_id.closed", "this server does not accept clients that publish their metadata at the moment")
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package extension declares the client metadata that other specifications
-// register at IANA, for dcr.DefaultValidator.Extensions:
+// Package extension declares client metadata that other specifications have
+// registered with IANA, for dcr.DefaultValidator.Extensions:
 //
 //	validator := dcr.DefaultValidator{
 //		Extensions: append(extension.UMA(), extension.Federation()...),
@@ -53,7 +53,7 @@ func OpenID4VCI() []dcr.Extension {
 }
 
 // Federation declares the members of OpenID Federation 1.0 §5. Those that
-// people read may carry language tags; signed_jwks_uri is a key source.
+// people read may have language tags; signed_jwks_uri is a key source.
 func Federation() []dcr.Extension {
 	return []dcr.Extension{
 		dcr.NewField[[]string]("client_registration_types"),

@@ -1,6 +1,6 @@
-// Package memstore keeps clients in memory, in the stored form that every other
-// store keeps, and forgets them with the process. It is for tests, trials and
-// servers whose clients may register again.
+// Package memstore keeps clients in memory, in the same stored form as other
+// stores. They are lost when the process ends. It is for tests, trials and
+// servers whose clients can register again.
 package memstore
 
 import (
@@ -15,9 +15,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Store keeps clients in memory, in the stored form that every other
-// store keeps, and forgets them with the process. Make one with
-// [New].
+// Store keeps clients in memory, in the same stored form as other stores. They
+// are lost when the process ends. Make one with [New].
 type Store struct {
 	// Limit is the most clients that the store holds; beyond it, Add fails
 	// with ErrStoreFull. If zero, 250,000. Set it before the first use.
@@ -62,13 +61,13 @@ const (
 	forgetAfter        = time.Hour // after a value has ended, for callers whose clocks are slow
 )
 
-// OptionsWarnings warns of strangers who register with a store that does not
-// last: see [dcr.OptionsWarner].
+// OptionsWarnings warns if strangers may register, since the store does not
+// last; see [dcr.OptionsWarner].
 func (s *Store) OptionsWarnings(opts *dcr.Options) []string {
 	if !opts.AllowAnonymous {
 		return nil
 	}
-	return []string{"Options.AllowAnonymous lets anyone register, and memstore forgets every client with the process, while most of them never register again; use a store that lasts, such as sqlstore"}
+	return []string{"Options.AllowAnonymous lets anyone register, but memstore loses all clients when the process ends, and most of them never register again; use a store that lasts, such as sqlstore"}
 }
 
 // New returns an empty store.

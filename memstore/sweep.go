@@ -7,7 +7,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// SweepClients deletes clients that nobody uses; see [dcr.ClientSweeper].
+// SweepClients deletes unused clients; see [dcr.ClientSweeper].
 func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 	var swept int64
 	for client, err := range s.ListClients(ctx, dcr.Filter{}, "") {

@@ -13,7 +13,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.tokens[token.Hash]; taken {
-		return errors.New("dcr: there is an initial access token of this hash")
+		return errors.New("dcr: there already is an initial access token with this hash")
 	}
 	s.tokens[token.Hash] = *token
 	return nil

@@ -41,7 +41,7 @@ func TestWarnings(t *testing.T) {
 		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is empty"}},
 		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
 		{"no scopes, and that is meant", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
-		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore forgets every client"}},
+		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore loses all clients"}},
 		{"open, where a statement is demanded", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
 		{"open, where a rule demands a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
 		{"open, where only some policies demand one", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: stated,
