@@ -10,8 +10,8 @@ import (
 )
 
 // Add stores a new client and sets its Revision to that of [dcr.NewRevision],
-// by which an Add that nobody answered is recognised. It returns
-// dcr.ErrClientExists where the id is taken.
+// by which the store recognises an Add whose answer was lost. It returns
+// dcr.ErrClientExists if the id is taken.
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err := dcr.CheckClientID(client.ID); err != nil {
 		return err
@@ -65,8 +65,8 @@ func (s *Store) insertion(client *dcr.Client, revision int64, document string) [
 	return append(steps, s.bring(client)...)
 }
 
-// FindByClientID returns the client with that id in one statement, with what
-// TouchClient noted. It returns dcr.ErrClientNotFound where there is none.
+// FindByClientID returns the client with that id, including what TouchClient
+// noted, in one statement. It returns dcr.ErrClientNotFound if there is none.
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	found, err := s.lookup(ctx, clientID, s.readRow)
 	if err != nil {
@@ -75,10 +75,10 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 	return found.client()
 }
 
-// Update replaces a client, if its Revision is still the stored one: in one
-// statement, unless a value by which it is searched changes. It returns
-// dcr.ErrConflict where the Revision is another, and dcr.ErrClientNotFound where
-// there is no such client. What TouchClient noted meanwhile stays.
+// Update replaces a client if its Revision is still the stored one, in one
+// statement unless a value by which it is searched changes. It returns
+// dcr.ErrConflict if the Revision is another one, and dcr.ErrClientNotFound if
+// there is no such client. It keeps what TouchClient noted meanwhile.
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	if dcr.CheckClientID(client.ID) != nil {
 		return dcr.ErrClientNotFound
@@ -140,8 +140,8 @@ func (s *Store) replacement(client *dcr.Client, document string) (same, other []
 	return append(same, brought...), append(other, brought...)
 }
 
-// Delete removes a client in one statement. It returns dcr.ErrClientNotFound
-// where there is none.
+// Delete removes a client in one statement. It returns dcr.ErrClientNotFound if
+// there is none.
 func (s *Store) Delete(ctx context.Context, clientID string) error {
 	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound
@@ -160,8 +160,8 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 		})
 }
 
-// DeleteRevision removes a client in one statement, if its Revision is still the
-// given one; see [dcr.RevisionDeleter].
+// DeleteRevision removes a client, if its Revision is still the given one, in
+// one statement; see [dcr.RevisionDeleter].
 func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
 	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound

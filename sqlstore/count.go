@@ -9,8 +9,8 @@ import (
 )
 
 // CountClients counts the clients that filter selects; see [dcr.ClientCounter].
-// A redirect host and the beginning of a name are asked of each client that the
-// rest of the filter leaves.
+// With RedirectHost or NamePrefix it reads every client that the rest of the
+// filter selects.
 func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
 	if active := filter.Status; active != nil && *active == dcr.StatusActive {
 		// Those that are not active are few, and to find them is cheap.

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Dialect is the SQL that a database speaks.
+// Dialect is the kind of SQL that a database understands.
 type Dialect int
 
-// The dialects. PostgreSQL serves the databases that are compatible with it
-// too, MySQL serves MariaDB.
+// The dialects. PostgreSQL is also for databases that are compatible with it,
+// and MySQL for MariaDB.
 const (
 	PostgreSQL Dialect = iota + 1
 	MySQL
@@ -60,9 +60,10 @@ func (d Dialect) traits() *traits {
 // String returns the dialect's name.
 func (d Dialect) String() string { return d.traits().name }
 
-// SQLiteDSN returns the data source name of a database file, as both
-// modernc.org/sqlite and mattn/go-sqlite3 read it: WAL mode, synchronous=FULL,
-// foreign keys and a busy timeout of five seconds on every connection.
+// SQLiteDSN returns the data source name of a database file, for both
+// modernc.org/sqlite and mattn/go-sqlite3, which sets WAL mode,
+// synchronous=FULL, foreign keys and a busy timeout of five seconds on every
+// connection.
 func SQLiteDSN(file string) string {
 	path := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
 	return "file:" + path + "?_txlock=immediate" +
@@ -70,22 +71,22 @@ func SQLiteDSN(file string) string {
 		"&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1"
 }
 
-// Class is what an error of the database means for the statement that failed:
-// whether it had an effect, and whether to try again. The zero Class, Failed, is
-// the answer to an error that a classifier does not know.
+// Class says what an error of the database means for the statement that failed:
+// whether it had an effect, and whether to try again. Return the zero Class,
+// Failed, for an error that is not known.
 type Class int
 
 // The classes of errors.
 const (
-	Failed    Class = iota // the statement had no effect, and trying again is no use
-	Passing                // the statement had no effect, and may have one when tried again
+	Failed    Class = iota // the statement had no effect, and trying again does not help
+	Passing                // the statement had no effect, and may succeed when tried again
 	Uncertain              // the statement may or may not have had its effect
 	Duplicate              // the statement had no effect, because a key is taken
-	ReadOnly               // the statement had no effect, because the server takes no writes: a new connection may reach one that does
+	ReadOnly               // the statement had no effect, because the server accepts no writes: a new connection may reach one that does
 )
 
-// Classify is the default of Options.Classify. It knows errors by what drivers
-// agree on (SQLState, error numbers) and not by their types.
+// Classify is the default of Options.Classify. It recognises errors by what
+// drivers have in common (SQLSTATE, error numbers) and not by their types.
 func (d Dialect) Classify(err error) Class {
 	switch d {
 	case PostgreSQL:

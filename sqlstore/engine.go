@@ -1,6 +1,6 @@
 package sqlstore
 
-// What a migration minds of the engines that speak a dialect.
+// What migrations do differently for some of the servers that speak a dialect.
 
 import (
 	"context"
@@ -25,9 +25,9 @@ func (d *database) forEngine(ctx context.Context, conn *sql.Conn) (func(statemen
 	}, nil
 }
 
-// warnOfGalera says in the log where a node of a Galera cluster answers reads
-// before it has what other nodes acknowledged: a client that was registered a
-// moment ago is not found then.
+// warnOfGalera logs a warning if a node of a Galera cluster answers reads
+// before it has the writes that other nodes acknowledged: a client that was
+// registered a moment ago is then not found.
 func (d *database) warnOfGalera(ctx context.Context, conn *sql.Conn) {
 	if d.dialect != MySQL {
 		return

@@ -8,10 +8,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// EvictClient deletes the oldest client that was never used, if nobody changed
-// or used it meanwhile; see [dcr.ClientEvictor]. Times are compared to the
-// microsecond. It skips, and so looks at, older clients that were never used and
-// may not go.
+// EvictClient deletes the oldest client that was never used, unless it was
+// changed or used meanwhile; see [dcr.ClientEvictor]. Times are compared to the
+// microsecond. It reads, and skips, older clients that were never used but must
+// not be evicted.
 func (s *Store) EvictClient(ctx context.Context, createdBefore time.Time) (evicted *dcr.Client, next time.Time, err error) {
 	for {
 		oldest, err := all(s, ctx, &s.sql.oldest, []any{s.tenant}, (*ordered).columns)

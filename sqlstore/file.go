@@ -25,7 +25,7 @@ type file struct {
 type fileGone struct{ path string }
 
 func (f fileGone) Error() string {
-	return fmt.Sprintf("sqlstore: the database file %s was removed or replaced under this program: restart it", f.path)
+	return fmt.Sprintf("sqlstore: the database file %s was removed or replaced while this program has it open; restart the program", f.path)
 }
 
 // filePath asks the database where it is; "" is nowhere but in memory.
@@ -93,7 +93,7 @@ func (d *database) explain(err error) error {
 	switch d.dialect {
 	case PostgreSQL:
 		if state, _ := sqlState(err); state == "26000" || state == "42P05" {
-			return fmt.Errorf("sqlstore: a pooler in front of PostgreSQL mixes up prepared statements:"+
+			return fmt.Errorf("sqlstore: a connection pooler in front of PostgreSQL mixes up prepared statements:"+
 				" add default_query_exec_mode=exec to pgx's data source name (binary_parameters=yes to that of lib/pq),"+
 				" or set max_prepared_statements in PgBouncer 1.21 or later: %w", err)
 		}

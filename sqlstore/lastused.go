@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// TouchClient notes that the client was used, in one statement that leaves the
-// document and the Revision alone; see [dcr.ClientToucher]. Within
+// TouchClient notes that the client was used, in one statement that changes
+// neither the document nor the Revision; see [dcr.ClientToucher]. Within
 // Options.TouchThrottle of the last noted use it writes nothing. A use in the
-// future counts as one of now, by the clock of the server.
+// future counts as one now, by the clock of the server.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	used := s.useAt(at)
 	least := max(1, s.opts.TouchThrottle.Microseconds()) // that a use is moved by

@@ -16,9 +16,9 @@ const pageSize = 200
 // ids, which are compared byte by byte; see [dcr.ClientLister]. Times are
 // compared to the microsecond.
 //
-// Indexes find clients by each condition of the filter but three, which are asked
-// of all clients that the rest of the filter leaves, in time proportional to
-// their number: a redirect host, the beginning of a name and the active status.
+// Indexes find clients by all conditions of the filter but three: RedirectHost,
+// NamePrefix and the active status. For these it reads all clients that the rest
+// of the filter selects, in time proportional to their number.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	start := after // as far as every database takes it
 	if i := strings.IndexFunc(after, func(r rune) bool { return r == 0 || r == utf8.RuneError }); i >= 0 {

@@ -29,11 +29,11 @@ type Migration struct {
 var ErrNewerSchema = errors.New("sqlstore: the database has a newer schema than this version knows")
 
 // Migrations returns every step of the schema, oldest first, for teams that
-// run their own migration tool. Where all have been run, [Store.Migrate] finds
+// run their own migration tool. Once all have been run, [Store.Migrate] has
 // nothing to do. opts names the tables as in [New]; it may be nil.
 //
-// Where a statement that adds a column fails because the column is there, or in
-// MySQL one that adds an index, it has been run.
+// If a statement that adds a column or, in MySQL, an index fails because that
+// already exists, it has been run before.
 func Migrations(dialect Dialect, opts *Options) []Migration {
 	if opts == nil {
 		opts = &Options{}
@@ -96,11 +96,11 @@ func newMigration(names names, version int, name, text string) Migration {
 // all tenants. Call it at every start: it changes nothing that is up to date, and
 // several processes may call it at once.
 //
-// It fails with ErrNewerSchema where a newer version of this package has changed
-// the tables so that this version cannot use them; with other errors where the
-// database would not keep texts as they are, or where tables of these names are
-// not those of this package. It warns, in Options.Logger, where the database is a
-// Galera node whose reads do not wait for the other nodes.
+// It returns ErrNewerSchema if a newer version of this package has changed the
+// tables so that this version cannot use them. It returns another error if the
+// database does not store all text in UTF-8, or if it has other tables of these
+// names. It logs a warning to Options.Logger if the database is a Galera node
+// whose reads do not wait for the other nodes.
 func (s *Store) Migrate(ctx context.Context) error {
 	tries := s.tries()
 	for {
@@ -175,7 +175,7 @@ func (s *Store) refuseNewer(ctx context.Context, conn *sql.Conn, current int) er
 		minimum.Int64 = int64(current)
 	}
 	if minimum.Int64 > int64(known) {
-		return fmt.Errorf("%w: version %d, for programs that know version %d at least, not %d; update the program", ErrNewerSchema, current, minimum.Int64, known)
+		return fmt.Errorf("%w: version %d, which needs a program that knows version %d, and this one knows version %d; update the program", ErrNewerSchema, current, minimum.Int64, known)
 	}
 	return nil
 }

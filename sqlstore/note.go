@@ -12,7 +12,7 @@ import (
 // What is noted of a client has columns of its own next to the document, which
 // stays as it is: a note rewrites no document and makes no new Revision.
 
-// NoteDocument notes what is known of a client's metadata document in one
+// NoteDocument notes what is known about a client's metadata document, in one
 // statement; see [dcr.DocumentNoter].
 func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
 	text, err := json.Marshal(record)
@@ -48,8 +48,9 @@ func lookedAt(of *dcr.DocumentRecord) int64 { return max(micros(of.FetchedAt), m
 // errConsented says that somebody consented before.
 var errConsented = errors.New("sqlstore: consented before")
 
-// NoteConsent notes a person's consent; see [dcr.ConsentNoter]. The first is
-// written at once, a later one is a use like any other; see [Store.TouchClient].
+// NoteConsent notes a person's consent; see [dcr.ConsentNoter]. The first
+// consent is written at once; a later one is a use like any other, see
+// [Store.TouchClient].
 func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
 	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrOutcomeUnknown is wrapped by the error of a write that may or may not have
-// happened, where the store could not find out in time which.
+// happened, if the store could not find out in time.
 var ErrOutcomeUnknown = errors.New("sqlstore: it is not known whether the write happened")
 
 // untold is why a look at the database does not tell what became of a write.

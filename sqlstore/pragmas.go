@@ -64,7 +64,7 @@ func (d *database) configureSQLite(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if mode != "wal" && mode != "memory" { // a database in memory has nothing to lose
-		return fmt.Errorf("sqlstore: SQLite stays in journal mode %q: the database file must be on a local disk that admits WAL", mode)
+		return fmt.Errorf("sqlstore: SQLite stays in journal mode %q; put the database file on a local disk, where WAL mode works", mode)
 	}
 	if err := d.noteFile(ctx, conn); err != nil {
 		return err

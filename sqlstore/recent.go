@@ -38,8 +38,8 @@ const maxLooked = 2000
 
 // ListRecentClients lists clients, the last created first, to the microsecond;
 // see [dcr.RecentClientLister]. Indexes find clients as they do for
-// [Store.ListClients]. By a redirect host and the beginning of a name a call looks
-// at no more than 2000 of the clients that the rest of the filter leaves.
+// [Store.ListClients]. With RedirectHost or NamePrefix, a call reads at most 2000
+// of the clients that the rest of the filter selects.
 func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 	after, err := readCursor(cursor)
 	if err != nil || limit <= 0 {
@@ -141,8 +141,8 @@ func (s *Store) recentOf(ctx context.Context, sel *selection, places []place) ([
 }
 
 // ListInitialAccessTokens lists tokens, the last issued first, to the
-// microsecond; see [dcr.InitialAccessTokenLister]. Those that a version without
-// this list has added come last.
+// microsecond; see [dcr.InitialAccessTokenLister]. Tokens that were added by a
+// version without this method come last.
 func (s *Store) ListInitialAccessTokens(ctx context.Context, cursor string, limit int) (tokens []dcr.InitialAccessToken, next string, err error) {
 	after, err := readCursor(cursor)
 	if err != nil || limit <= 0 {

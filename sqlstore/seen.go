@@ -15,7 +15,7 @@ const (
 )
 
 // Remember notes a value that may be used once; see [dcr.ReplayStore]. A value
-// whose time has come counts as new, and is forgotten in time.
+// whose time has passed counts as new, and is deleted some time later.
 func (s *Store) Remember(ctx context.Context, value string, until, now time.Time) (fresh bool, err error) {
 	value = key(value)
 	note := func(write step) (bool, error) {

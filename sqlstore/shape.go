@@ -33,7 +33,7 @@ func (s *Store) checkShape(ctx context.Context, conn *sql.Conn) error {
 			rows.Close()
 		}
 		if err != nil && s.class(err) == Failed && ctx.Err() == nil && !s.lacksRights(err) {
-			return refusal(fmt.Sprintf("the table %s is not of the shape that this package makes (%v): it was made or changed by something else, or a step of the schema that is recorded was not run; choose another Options.TablePrefix, or restore it", s.names.table(of.table), err))
+			return refusal(fmt.Sprintf("the table %s is not of the shape that this package makes (%v): another program made or changed it, or a recorded step of the schema was not run; choose another Options.TablePrefix, or restore the table", s.names.table(of.table), err))
 		}
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *Store) checkFoundShape(ctx context.Context) error {
 			continue // there is none
 		}
 		if err := s.reads(ctx, of.first, table); err != nil && s.class(err) == Failed && !s.lacksRights(err) {
-			return refusal(fmt.Sprintf("there is a table %s that this package did not make (%v): choose another Options.TablePrefix", table, err))
+			return refusal(fmt.Sprintf("there is a table %s that this package did not make (%v); choose another Options.TablePrefix", table, err))
 		}
 	}
 	return nil
@@ -81,11 +81,11 @@ func (s *Store) checkEncoding(ctx context.Context, conn *sql.Conn) error {
 	switch {
 	case !answer.Valid: // a server that speaks the dialect and has no answer
 	case s.dialect == PostgreSQL && encoding != "UTF8":
-		return refusal(fmt.Sprintf("the database is encoded in %s, which does not hold every text: create one with ENCODING 'UTF8' TEMPLATE template0", encoding))
+		return refusal(fmt.Sprintf("the database is encoded in %s, which cannot store every text; create one with ENCODING 'UTF8' TEMPLATE template0", encoding))
 	case s.dialect == MySQL && encoding != "utf8mb4":
-		return refusal(fmt.Sprintf("the connection speaks %s, which does not hold every text: add charset=utf8mb4 to the data source name", encoding))
+		return refusal(fmt.Sprintf("the connection uses the character set %s, which cannot store every text; add charset=utf8mb4 to the data source name", encoding))
 	case s.dialect == SQLite && encoding != "UTF-8":
-		return refusal(fmt.Sprintf("the database is encoded in %s, in which texts have another order: create one with PRAGMA encoding = 'UTF-8'", encoding))
+		return refusal(fmt.Sprintf("the database is encoded in %s, in which texts are sorted differently; create one with PRAGMA encoding = 'UTF-8'", encoding))
 	}
 	return nil
 }
@@ -122,8 +122,8 @@ func (s *Store) explainSchema(err error) error {
 		return s.explain(err)
 	}
 	if s.dialect == SQLite {
-		return fmt.Errorf("the database file is read-only, and its schema is not up to date: let a program that may write it run Migrate first: %w", s.explain(err))
+		return fmt.Errorf("the database file is read-only, and its schema is not up to date; let a program that may write to it run Migrate first: %w", s.explain(err))
 	}
-	return fmt.Errorf("the database user may not read or change the schema: run Migrate once, or the statements of Migrations, as the owner of the tables,"+
+	return fmt.Errorf("the database user may not read or change the schema; run Migrate once, or the statements of Migrations, as the owner of the tables,"+
 		" and grant this user SELECT, INSERT, UPDATE and DELETE on them: %w", err)
 }

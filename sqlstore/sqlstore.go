@@ -1,6 +1,6 @@
 // Package sqlstore keeps registered clients in PostgreSQL, MySQL, MariaDB or
 // SQLite, over database/sql. It imports no driver: open the database with the
-// driver of your choice and say which dialect it speaks.
+// driver of your choice and name its dialect.
 //
 //	db, err := sql.Open("pgx", "postgres://…")
 //	store := sqlstore.New(db, sqlstore.PostgreSQL, nil)
@@ -9,9 +9,9 @@
 //
 // A client is one JSON document, in the stored form that docs/stored-form.md
 // describes; the values by which clients are searched have a table of their own.
-// Adding, finding, updating and deleting a client is one statement each, but for
-// a transaction where such a value changes, or is added in MySQL. What the store
-// answered is durable as far as the database is: leave PostgreSQL's
+// Adding, finding, updating and deleting a client takes one statement each, or a
+// transaction if such a value changes or, in MySQL, is added. A write that
+// returned nil is as durable as the database makes it: leave PostgreSQL's
 // synchronous_commit and MySQL's innodb_flush_log_at_trx_commit on.
 //
 // Tell the pool to keep its connections, with db.SetMaxIdleConns: database/sql
@@ -25,28 +25,29 @@
 //
 // # SQLite
 //
-// Concurrent writes to SQLite share commits: while one commit is on its way to
-// the disk, the writes that arrive are collected, and go with the next one. A
-// write is answered after its own commit and not before, and one that is alone
-// waits for nobody. Whatever the data source name says, every connection that
-// writes is in WAL mode, with synchronous=FULL and a busy timeout; see
-// [SQLiteDSN] for a name that says so for every other connection too. A file that
-// is removed or replaced while the program runs makes writes fail.
+// Concurrent writes to SQLite share commits: the writes that arrive while one
+// commit goes to the disk are collected for the next one. A write returns after
+// its own commit, and a write that is alone does not wait for others. Whatever
+// the data source name says, every connection that writes is in WAL mode, with
+// synchronous=FULL and a busy timeout; [SQLiteDSN] makes a name that sets these
+// for every other connection too. If the file is removed or replaced while the
+// program runs, writes fail.
 //
 // # When the database fails
 //
-// What the database refused for a passing reason (a serialization failure, a
-// deadlock, a failover) is tried again for [Options].RetryFor, within the
-// deadline of the context. When a connection drops before a write was answered,
-// the store looks whether the write happened before it tries again, and commits
-// a write of its own behind it before it says so: what one server has alone may
-// be gone after a failover. What cannot be found out is an error that wraps
+// If the database refuses a statement for a passing reason (a serialization
+// failure, a deadlock, a failover), the store tries again for
+// [Options].RetryFor, within the deadline of the context. If a connection drops
+// before a write was answered, the store first looks whether the write
+// happened. If it did, the store commits another write after it before it
+// returns nil, since a write that only one server has may be gone after a
+// failover. If the outcome cannot be found out, the error wraps
 // [ErrOutcomeUnknown].
 //
-// A server that takes no writes any more, after a switchover, is left: idle
-// connections to it are closed, and the next try takes a new one. What else
-// a switchover needs of the data source name and the pool, and which settings
-// each database wants, says [docs/databases.md].
+// If a server no longer accepts writes, after a switchover, idle connections to
+// it are closed, and the next try opens a new one. See [docs/databases.md] for
+// what else a switchover needs in the data source name and the pool, and for
+// the settings of each database.
 //
 // [docs/databases.md]: https://github.com/dynreg/dcr/blob/main/docs/databases.md
 package sqlstore
@@ -69,7 +70,7 @@ import (
 type Options struct {
 	// Schema is the PostgreSQL schema or MySQL database that holds the tables.
 	// If empty, the one that the connection selects. It must exist. SQLite has
-	// none.
+	// no schemas.
 	Schema string
 
 	// TablePrefix begins the name of every table and index. If empty, "dcr_".
@@ -80,29 +81,31 @@ type Options struct {
 	// without a name. See [Store.ForTenant].
 	Tenant string
 
-	// TouchThrottle is the least that TouchClient moves a client's LastUsedAt;
-	// shorter moves are not written. If zero, 10 minutes; if negative, every
-	// move is written.
+	// TouchThrottle is the least by which TouchClient moves a client's
+	// LastUsedAt; shorter moves are not written. If zero, 10 minutes; if
+	// negative, every move is written.
 	TouchThrottle time.Duration
 
-	// RetryFor is how long an operation is tried again while the database
-	// fails for a passing reason, within the deadline of the context. Finding
-	// out what became of a write may take as long again, and each try on SQLite
-	// its busy timeout. If zero, 3 seconds; if negative, nothing is tried again.
+	// RetryFor is how long an operation is tried again while the database fails
+	// for a passing reason, within the deadline of the context. Finding out
+	// whether a write happened may take as long again, and each try on SQLite as
+	// long as its busy timeout. If zero, 3 seconds; if negative, nothing is
+	// tried again.
 	RetryFor time.Duration
 
-	// LeavePragmas leaves the settings of SQLite's connections alone, for a
-	// replicated SQLite that has its own: the store runs no PRAGMA. What it
-	// answered is as durable as the data source name says then, the -wal file
-	// grows as it likes, and nobody notices when the file is replaced.
+	// LeavePragmas does not change the settings of SQLite's connections, for a
+	// replicated SQLite that has its own: the store runs no PRAGMA. Writes are
+	// then only as durable as the data source name says, the size of the -wal
+	// file is not bounded, and the store does not notice if the file is
+	// replaced.
 	LeavePragmas bool
 
 	// Logger gets the warnings of Migrate. If nil, slog.Default.
 	Logger *slog.Logger
 
-	// Classify says what an error of the driver means. If nil, the Classify of
-	// the dialect, which knows pgx, lib/pq, go-sql-driver/mysql,
-	// modernc.org/sqlite and mattn/go-sqlite3.
+	// Classify says what an error of the driver means. If nil, Dialect.Classify,
+	// which knows pgx, lib/pq, go-sql-driver/mysql, modernc.org/sqlite and
+	// mattn/go-sqlite3.
 	Classify func(err error) Class
 }
 
@@ -133,13 +136,13 @@ var (
 	_ dcr.ConsentNoter             = (*Store)(nil)
 )
 
-// New returns a store in db, which speaks the dialect. If opts is nil, every
+// New returns a store in db, which must speak dialect. If opts is nil, every
 // option has its default. New panics on a nil db, an unknown dialect and names
-// that no table can have; it does not touch the database: [Store.Migrate]
-// makes the tables.
+// that no table can have. It does not use the database: [Store.Migrate] creates
+// the tables.
 func New(db *sql.DB, dialect Dialect, opts *Options) *Store {
 	if db == nil {
-		panic("sqlstore: New needs a database")
+		panic("sqlstore: New: db is nil; open a database with sql.Open")
 	}
 	if opts == nil {
 		opts = &Options{}
@@ -148,17 +151,17 @@ func New(db *sql.DB, dialect Dialect, opts *Options) *Store {
 	return &Store{database: shared, name: opts.Tenant, tenant: key(opts.Tenant)}
 }
 
-// ForTenant returns a view of the store that sees the clients, initial access
-// tokens and used values of that tenant alone. It costs nothing, shares
+// ForTenant returns a view of the store that has only the clients, initial
+// access tokens and used values of that tenant. It costs almost nothing, shares
 // everything with s, and needs no Close of its own.
 func (s *Store) ForTenant(tenant string) *Store {
 	return &Store{database: s.database, name: tenant, tenant: key(tenant)}
 }
 
-// Close waits for the writes under way and gives back what the store prepared
-// on the database, which it leaves open: it is the caller's. The views of all
-// tenants are closed with it; writes fail with ErrClosed from then on, and reads
-// may.
+// Close waits for the writes under way and closes the statements that the store
+// prepared. It does not close the database, which belongs to the caller. It
+// closes the views of all tenants too. After Close, writes fail with ErrClosed,
+// and reads may.
 func (s *Store) Close() error { return s.database.close() }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -173,9 +176,8 @@ func plain(text string) bool { return utf8.ValidString(text) && !strings.Contain
 
 const hashedKey = "sha256:"
 
-// key returns the form in which a searched column holds a text: the text
-// itself, or its hash if it is too long for an index or has bytes that a
-// database refuses.
+// key returns a text as a searched column has it: the text itself, or its hash
+// if it is too long for an index or has bytes that a database refuses.
 func key(text string) string {
 	if len(text) <= 191 && plain(text) && !strings.HasPrefix(text, hashedKey) {
 		return text
@@ -184,8 +186,8 @@ func key(text string) string {
 	return hashedKey + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// micros returns the form in which a column holds a time: microseconds since
-// 1970, 0 for the zero time, which no other time becomes.
+// micros returns a time as a column has it: microseconds since 1970, and 0 for
+// the zero time and no other.
 func micros(at time.Time) int64 {
 	if at.IsZero() {
 		return 0

@@ -66,9 +66,9 @@ func sources(rule dcr.SweepRule) (values []any) {
 
 // SweepClients deletes the clients that rule selects, in batches of one
 // statement and at most 10,000 clients; see [dcr.ClientSweeper]. Each batch
-// deletes what rule selects still, so a client that was used meanwhile is kept.
-// Times are compared to the microsecond. It takes time in proportion to what it
-// finds.
+// deletes only clients that rule still selects, so a client that was used
+// meanwhile is kept. Times are compared to the microsecond. The time it takes
+// is proportional to the number of clients that it finds.
 func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 	if rule.BatchSize <= 0 {
 		rule.BatchSize = 500

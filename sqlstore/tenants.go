@@ -10,9 +10,9 @@ import (
 func (s *Store) Tenant() string { return s.name }
 
 // Tenants yields the tenants that have clients, in the order of their bytes. An
-// error ends the sequence. A tenant with a name that no column holds, since it is
-// longer than 191 bytes, has a NUL, is not UTF-8 or begins with "sha256:", is kept
-// under its hash alone, and is left out.
+// error ends the sequence. It leaves out tenants whose names are longer than 191
+// bytes, have a NUL, are not UTF-8 or begin with "sha256:", since the database has
+// only the hash of such a name.
 func (s *Store) Tenants(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		from := &s.sql.firstTenant

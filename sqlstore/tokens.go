@@ -12,7 +12,7 @@ import (
 )
 
 // AddInitialAccessToken stores a new token; see [dcr.InitialAccessTokenStore].
-// It fails where a token of that hash exists.
+// It returns an error if there already is a token with that hash.
 func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAccessToken) error {
 	text, err := json.Marshal(token)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), micros(token.CreatedAt), document}})
 		},
 		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
-			taken := fmt.Errorf("sqlstore: there is an initial access token of this hash")
+			taken := fmt.Errorf("sqlstore: there already is an initial access token with this hash")
 			if !unsure {
 				return settled(taken)
 			}

@@ -25,7 +25,7 @@ const (
 func registerGauge(meter metric.Meter, store dcr.ClientConfigurationStore) error {
 	counter, ok := dcr.StoreAs[dcr.ClientCounter](store)
 	if !ok {
-		return errors.New("telemetry: New: the store cannot count its clients, for it is no ClientCounter: use one that is, or nil for no gauge")
+		return errors.New("telemetry: New: the store is no ClientCounter, so it cannot count its clients; use one that is, or nil for no gauge")
 	}
 	g := &gauge{counter: counter}
 	_, err := meter.Int64ObservableGauge("dcr.stored_clients", metric.WithUnit("{client}"),

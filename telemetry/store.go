@@ -12,12 +12,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Store returns store with the duration of each call measured. It has the
-// optional capabilities of the store inside: those of package dcr are measured,
-// others are handed on as they are. A listing is measured without what its reader
-// does between the clients, and a sweep with its hooks.
+// Store returns a store that measures the duration of each call of store. It has
+// the optional capabilities of the store inside: those of package dcr are
+// measured, others are passed on as they are. The time of a listing is without
+// that of its reader, and that of a sweep includes its hooks.
 //
-// Put it around the store that has the clients, and caches around it.
+// Put it directly around the store of the clients, and caches around it.
 func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientConfigurationStore, error) {
 	duration, err := meter.Float64Histogram("dcr.store.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of the calls of the store."),

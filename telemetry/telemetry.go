@@ -8,9 +8,9 @@
 //	dcr.document.answers  counter    kind: received, changed, refused, unavailable; rule of a refusal
 //	dcr.store.duration    histogram  seconds; operation; outcome: ok, not_found, exists, conflict, full, used_up, invalid_id, canceled, error
 //
-// No attribute names a client, a caller or a tenant. Of the rules and reasons, which
-// a host's own validator may add to, no more than 256 each are told apart; the others
-// are "other". To tell tenants apart, give each a meter of its own, by
+// No attribute names a client, a caller or a tenant. A host's own validator may add
+// rules and reasons, but at most 256 of each are told apart; all others are "other".
+// To tell tenants apart, give each a meter of its own, with
 // metric.WithInstrumentationAttributes.
 package telemetry
 
@@ -24,15 +24,14 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// New returns the sink of events that counts, for Options.Events, and registers
-// the gauge of stored clients, which asks store at most once a minute, and whose
-// collection waits for it no longer than a second: until it has answered, the gauge
-// has what it said before. If store is nil, there is no gauge; one that is no
-// [dcr.ClientCounter] is an error. Chain the sink with one of the host's own by
-// calling both.
+// New returns a function for Options.Events that counts events, and registers the
+// gauge of stored clients. The gauge asks store at most once a minute, and a
+// collection waits for it at most a second: until the store has answered, the gauge
+// has the last numbers. If store is nil, there is no gauge; a store that is no
+// [dcr.ClientCounter] is an error. To use a function of your own too, call both.
 //
-// Call it once for each meter and store: several of one meter would overwrite each
-// other's gauge.
+// Call it once for each meter and store: with several stores on one meter, their
+// gauges would overwrite each other.
 func New(meter metric.Meter, store dcr.ClientConfigurationStore) (func(ctx context.Context, event dcr.Event), error) {
 	var made maker
 	c := &counters{

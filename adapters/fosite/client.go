@@ -10,9 +10,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Client is a registered client as fosite wants it. It is no
+// Client is a registered client as fosite needs it. It is no
 // fosite.OpenIDConnectClient, so that fosite fetches nothing that a client names and
-// judges no assertion: clientauth does. Request objects are not served.
+// verifies no assertion: package clientauth does. Request objects are not supported.
 type Client struct {
 	Registered *dcr.Client
 	redirect   string // of the authorization request that is judged, in place of all

@@ -1,6 +1,6 @@
 // Package fosite serves registered clients from an authorization server on ory/fosite.
-// [Clients] stands in your storage and configures fosite. Each rule about clients is
-// one of packages dcr and clientauth; what is here asks them where fosite does not.
+// Embed [Clients] in your storage; it configures fosite too. All rules about clients
+// are in packages dcr and clientauth; this package calls them where fosite does not.
 package fosite
 
 import (
@@ -20,13 +20,13 @@ import (
 
 // Clients is the fosite.ClientManager of a storage: embed it in yours.
 type Clients struct {
-	Store         dcr.ClientConfigurationStore // where clients are; where metadata documents are taken, what is Known
-	Published     dcr.ClientConfigurationStore // finds the client of an authorization request, which may fetch its metadata document: a cimd.Store; if nil, Store
-	DefaultScopes []string                     // asked for where an authorization request asks for none; if nil, none
+	Store         dcr.ClientConfigurationStore // finds clients; with package cimd, cimd.Store.Known
+	Published     dcr.ClientConfigurationStore // finds the client of an authorization request, and may fetch its metadata document: a cimd.Store; if nil, Store
+	DefaultScopes []string                     // the scopes of an authorization request that asks for none; if nil, none
 
 	// RefreshWithoutScope issues refresh tokens to all clients with the grant
-	// refresh_token. If false, the scope offline_access must be granted too, for
-	// which clients of the Model Context Protocol never ask.
+	// refresh_token. If false, the scope offline_access must be granted too,
+	// which clients of the Model Context Protocol never ask for.
 	RefreshWithoutScope bool
 }
 
@@ -43,8 +43,8 @@ func misused(sentence string) error {
 
 type judgedKey struct{}
 
-// GetClient returns a [Client] that may act now, for an authorization request the one
-// that CheckAuthorizeRequest judged.
+// GetClient returns a [Client] that may be used now; in an authorization request, the
+// one that CheckAuthorizeRequest judged.
 func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if judged, ok := ctx.Value(judgedKey{}).(Client); ok && judged.Registered.ID == id {
 		return judged, nil
@@ -94,10 +94,10 @@ func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.V
 	return Client{Registered: sender.Client}, nil
 }
 
-// CheckAuthorizeRequest is provider.NewAuthorizeRequest of a request that
-// Client.CheckAuthorization has judged. What is requested of the result, scopes and
-// audience, which are the resources (RFC 8707), may be granted. The error is for
-// provider.WriteAuthorizeError, with the request that is returned too.
+// CheckAuthorizeRequest replaces provider.NewAuthorizeRequest: it judges the
+// request by Client.CheckAuthorization first. The requested scopes and audience of
+// the result, which are the resources (RFC 8707), may all be granted. Pass an error
+// to provider.WriteAuthorizeError, with the request that is returned.
 func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.Request) (fosite.AuthorizeRequester, error) {
 	refused := fosite.NewAuthorizeRequest()
 	if err := r.ParseForm(); err != nil {
@@ -147,9 +147,9 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 	return provider.NewAuthorizeRequest(context.WithValue(r.Context(), judgedKey{}, Client{client, granted.RedirectURI}), r)
 }
 
-// Introspect tells a confidential client about a token, for
-// provider.WriteIntrospectionResponse: whatever its method, which
-// provider.NewIntrospectionRequest does not. An error is an outage, for
+// Introspect introspects a token for a confidential client, whatever its
+// method, which provider.NewIntrospectionRequest cannot do. Pass the result to
+// provider.WriteIntrospectionResponse. An error is an outage: pass it to
 // provider.WriteIntrospectionError.
 func (c *Clients) Introspect(provider fosite.OAuth2Provider, r *http.Request, session fosite.Session) (fosite.IntrospectionResponder, error) {
 	sender := clientauth.FromContext(r.Context())

@@ -16,10 +16,11 @@ import (
 // maxCodeLifetime is what RFC 6749 §4.1.2 allows at most.
 const maxCodeLifetime = 10 * time.Minute
 
-// Configure sets what fosite asks about clients and how it refuses authorization
-// requests, and adds a handler of authorization requests, one of token requests and
-// one of introspection. Call it after compose.Compose: its handlers come last.
-// Authorization responses have the IDTokenIssuer of config as their iss (RFC 9207).
+// Configure sets how fosite authenticates and judges clients and how it refuses
+// authorization requests, and adds handlers for authorization requests, token
+// requests and introspection. Call it after compose.Compose, since its handlers
+// must come last. Authorization responses have the IDTokenIssuer of config as their
+// iss (RFC 9207).
 func (c *Clients) Configure(config *fosite.Config) {
 	config.ClientAuthenticationStrategy = c.AuthenticateClient
 	config.ScopeStrategy = fosite.ExactScopeStrategy

@@ -51,9 +51,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.send(w, r, request, code)
 }
 
-// RefuseAuthRequest sends a refusal to the client: oidc.ErrAccessDenied where the
-// person says no, and oidc.ErrLoginRequired or oidc.ErrConsentRequired where they must
-// not be asked (prompt=none).
+// RefuseAuthRequest sends a refusal to the client: oidc.ErrAccessDenied if the person
+// says no, and oidc.ErrLoginRequired or oidc.ErrConsentRequired if they must not be
+// asked (prompt=none).
 func (s *Server) RefuseAuthRequest(w http.ResponseWriter, r *http.Request, request op.AuthRequest, refusal *oidc.Error) {
 	refusal.State = request.GetState()
 	s.send(w, r, request, refusal)

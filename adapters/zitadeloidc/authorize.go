@@ -14,11 +14,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// CheckAuthRequest asks Client.CheckAuthorization about an authorization request and
-// the resources that it names (RFC 8707), of which op knows nothing, and leaves in
-// its Scopes those that may be granted. Its error is an *oidc.Error, one that is not
-// redirected as long as the redirect URI is not known to be the client's. Server asks
-// it.
+// CheckAuthRequest judges an authorization request, and the resources that it names
+// (RFC 8707), which op does not know, by Client.CheckAuthorization. It leaves in
+// request.Scopes those that may be granted. Its error is an *oidc.Error, which is not
+// redirected unless the redirect URI is known to be the client's. Server calls it.
 func CheckAuthRequest(client *dcr.Client, request *oidc.AuthRequest, resources []string) (*dcr.Authorization, error) {
 	granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{
 		RedirectURI: request.RedirectURI, ResponseType: string(request.ResponseType), ResponseMode: string(request.ResponseMode),
@@ -107,8 +106,8 @@ func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 type grantedKey struct{}
 
 // AuthorizationFromContext returns, in CreateAuthRequest of an op.Storage, what may
-// be granted: keep its Resources, which op does not know, as the audience of the
-// tokens. It is nil elsewhere.
+// be granted. Keep its Resources, which op does not know, as the audience of the
+// tokens. Elsewhere it returns nil.
 func AuthorizationFromContext(ctx context.Context) *dcr.Authorization {
 	granted, _ := ctx.Value(grantedKey{}).(*dcr.Authorization)
 	return granted

@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// Client is a registered client as zitadel/oidc wants it.
+// Client is a registered client as zitadel/oidc needs it.
 type Client struct {
 	Registered *dcr.Client
 	loginURL   func(id string) string
@@ -82,15 +82,16 @@ func (c Client) RestrictAdditionalAccessTokenScopes() func(scopes []string) []st
 	return c.Registered.GrantScopes
 }
 
-// Clients has the methods of an op.Storage that ask about clients. Embed it in
-// yours in place of them. What authenticates a client lets in only those that
-// [Server] has authenticated, so that nobody serves the op.Provider by itself.
+// Clients has the methods of an op.Storage that are about clients. Embed it in
+// your op.Storage. Its methods that authenticate a client accept only those
+// that [Server] has authenticated, so that serving the op.Provider without
+// Server does not work.
 type Clients struct {
-	Store    dcr.ClientConfigurationStore // where clients are; where metadata documents are taken, what is Known
-	LoginURL func(id string) string       // where a person signs in and consents to the authorization request of this id
+	Store    dcr.ClientConfigurationStore // finds clients; with package cimd, cimd.Store.Known
+	LoginURL func(id string) string       // returns the URL where a person signs in and consents to the authorization request with this id
 }
 
-// GetClientByClientID returns a [Client] that may act now. An outage is an
+// GetClientByClientID returns a [Client] that may be used now. An outage is an
 // oidc.ErrServerError.
 func (c Clients) GetClientByClientID(ctx context.Context, clientID string) (op.Client, error) {
 	client, err := c.Store.FindByClientID(ctx, clientID)
@@ -106,7 +107,7 @@ func (c Clients) GetClientByClientID(ctx context.Context, clientID string) (op.C
 	return c.client(client), nil
 }
 
-// AuthorizeClientIDSecret lets in the client that Server has authenticated.
+// AuthorizeClientIDSecret accepts the client that Server has authenticated.
 func (c Clients) AuthorizeClientIDSecret(ctx context.Context, clientID, _ string) error {
 	_, err := c.authenticated(ctx, clientID)
 	return err

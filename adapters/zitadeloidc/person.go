@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// UserInfo answers a token that tells nothing as RFC 6750 has it, and an
+// UserInfo answers an invalid token as RFC 6750 says, and an
 // oidc.ErrServerError of the op.Storage as an outage.
 func (s *Server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoRequest]) (*op.Response, error) {
 	response, err := s.LegacyServer.UserInfo(ctx, r)
@@ -52,13 +52,13 @@ func (c *challenger) WriteHeader(status int) {
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// EndSession sends the person on to where the client registered, byte for byte: op
-// lets a native one name any http loopback address instead.
+// EndSession redirects the person only to a URI that the client registered, byte
+// for byte; op would let a native client name any http loopback address.
 func (s *Server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionRequest]) (*op.Redirect, error) {
 	named := r.Data.PostLogoutRedirectURI
 	request, err := op.ValidateEndSessionRequest(ctx, r.Data, s.Provider())
 	if err != nil {
-		return nil, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("id_token_hint, client_id or post_logout_redirect_uri is not good"))
+		return nil, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("id_token_hint, client_id and post_logout_redirect_uri must be valid and belong together"))
 	}
 	if named != "" && request.ClientID != "" {
 		client, err := s.clients.Store.FindByClientID(ctx, request.ClientID)

@@ -1,7 +1,7 @@
 // Package zitadeloidc serves registered clients from a provider on zitadel/oidc.
-// [Clients] stands in your op.Storage, and [Server] is served in place of the
-// op.Provider. Each rule about clients is one of packages dcr and clientauth; what is
-// here asks them where zitadel/oidc does not.
+// Embed [Clients] in your op.Storage, and serve [Server] in place of the op.Provider.
+// All rules about clients are in packages dcr and clientauth; this package calls them
+// where zitadel/oidc does not.
 package zitadeloidc
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// Options are what a [Server] needs besides its provider.
+// Options are the settings of a [Server].
 type Options struct {
 	// Issuer is that of the provider. Required.
 	Issuer string
@@ -23,25 +23,26 @@ type Options struct {
 	// endpoints. Required, with the Audience that clients sign assertions for.
 	Clients *clientauth.Authenticator
 
-	// Published finds the client of an authorization request, which may fetch its
+	// Published finds the client of an authorization request, and may fetch its
 	// metadata document: a cimd.Store. If nil, Clients.Store of the op.Storage.
 	Published dcr.ClientConfigurationStore
 
-	// DefaultScopes are asked for where a request asks for none, as clients of the
-	// Model Context Protocol do. If nil, such a request is refused.
+	// DefaultScopes are the scopes of a request that asks for none, as those of
+	// clients of the Model Context Protocol do. If nil, such a request is refused.
 	DefaultScopes []string
 
 	// RefreshWithoutScope issues refresh tokens to all clients with the grant
-	// refresh_token. If false, the scope offline_access must be granted too, for
-	// which clients of the Model Context Protocol never ask.
+	// refresh_token. If false, the scope offline_access must be granted too,
+	// which clients of the Model Context Protocol never ask for.
 	RefreshWithoutScope bool
 
-	// CORS says which pages may call the endpoints that clients call from browsers.
+	// CORS says which web pages may call the endpoints for clients in browsers. The
+	// zero value allows none.
 	CORS dcr.CORS
 }
 
-// Server serves the endpoints of a provider, whose registered clients get what they
-// may have: codes with PKCE, refresh tokens and client credentials.
+// Server serves the endpoints of a provider to registered clients: the code flow
+// with PKCE, refresh tokens and client credentials.
 type Server struct {
 	*op.LegacyServer
 	options Options
@@ -85,11 +86,11 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP serves all endpoints but the discovery documents, which
-// dcr.Handler.ServeDiscovery serves with the [Server.Metadata].
+// ServeHTTP serves all endpoints but the discovery documents: pass
+// [Server.Metadata] to dcr.Handler.ServeDiscovery for those.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Metadata returns what the discovery document says of the endpoints.
+// Metadata returns the members of the discovery document about the endpoints.
 func (s *Server) Metadata() map[string]any {
 	members := map[string]any{"authorization_response_iss_parameter_supported": true}
 	for name, endpoint := range map[string]*op.Endpoint{

@@ -23,16 +23,17 @@ import (
 )
 
 // MethodKeeper is an op.RefreshTokenRequest that knows how the client authenticated
-// when the grant began: clientauth.FromContext(ctx).Method in
+// when the grant began: keep clientauth.FromContext(ctx).Method in
 // CreateAccessAndRefreshTokens. A client that has changed to another method is then
-// refused, as clientauth.Authenticator.AuthenticateRefresh says.
+// refused, as by clientauth.Authenticator.AuthenticateRefresh.
 type MethodKeeper interface {
 	GetClientAuthMethod() string
 }
 
-// ResourceKeeper is an op.TokenRequest that knows for which resources the access
-// tokens are, those of AuthorizationFromContext: the aud of JWT access tokens (RFC 9068
-// §3). GetAudience, which is that of ID Tokens too, is then the client alone.
+// ResourceKeeper is an op.TokenRequest that knows the resources of its access tokens,
+// those of AuthorizationFromContext, which become the aud of JWT access tokens (RFC
+// 9068 §3). GetAudience, which is also the audience of ID Tokens, should then return
+// only the client.
 type ResourceKeeper interface {
 	GetResources() []string
 }
@@ -260,9 +261,9 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	return signed.CompactSerialize()
 }
 
-// Introspect tells confidential clients about the tokens of clients that may act now.
-// SetIntrospectionFromToken must say the client of the token: of one without, nothing
-// is told.
+// Introspect tells confidential clients about the tokens of clients that may be used
+// now. SetIntrospectionFromToken must set the client of the token: a token without
+// one is inactive.
 func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
 	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, for which op has asked
 	if err != nil {

@@ -32,8 +32,8 @@ import (
 // The kinds of failure. Why a fetch failed tells a stranger what stands in the
 // server's network, so the reason goes to the log alone.
 var (
-	ErrAddressRefused = errors.New("dcr: the address is not one to fetch from")
-	ErrAnswerRefused  = errors.New("dcr: the answer is not one to take")
+	ErrAddressRefused = errors.New("dcr: the address must not be fetched from")
+	ErrAnswerRefused  = errors.New("dcr: the answer is not a document that may be used")
 	ErrUnreachable    = errors.New("dcr: the server of the document is unreachable")
 	ErrBusy           = errors.New("dcr: too many fetches are under way")
 )

@@ -22,7 +22,7 @@ var (
 	ErrExpired  = errors.New("has expired")
 	ErrTooEarly = errors.New("is not valid yet")
 	ErrTooOld   = errors.New("was issued too long ago")
-	ErrTooLong  = errors.New("is valid for longer than this server takes")
+	ErrTooLong  = errors.New("is valid for longer than this server accepts")
 	ErrAudience = errors.New("is not meant for this server")
 )
 
