@@ -21,16 +21,16 @@ type SchemeGroup struct {
 // narrowed the redirects, package policy lets a scheme pass by name or as a
 // reversed domain alone.
 var RefusedSchemes = []SchemeGroup{
-	{"A browser runs or shows what stands in the URI itself, or what it makes of another URI in it.",
+	{"A browser runs or shows the contents of the URI itself, or of another URI inside it.",
 		`javascript jscript data vbscript vbs livescript mocha ecmascript wasm wasm-js blob filesystem view-source view-cache
 		feed feeds feedready pcast podcast podcasts itpc jar netdoc mhtml mk its wyciwyg cid mid attachment embedded
 		thismessage cached-favicon page-icon webkit-fake-url applewebdata x-webdoc x-jsd srcdoc`},
 
-	{"A browser's own pages and extensions. What Chrome and Firefox provide for OAuth are https hosts (chromiumapp.org, extensions.allizom.org).",
+	{"A browser's own pages and extensions. For OAuth, extensions of Chrome and Firefox use https hosts (chromiumapp.org, extensions.allizom.org).",
 		`about resource res chrome chrome-* moz moz-* brave edge opera opera-* vivaldi devtools isolated-app externalfile
 		safari-* extension browserext crx ext+* web+* indexeddb`},
 
-	{"The name of http in other letters, or a browser that opens the http URI within.",
+	{"A disguised form of http, or a browser that opens the http URI inside.",
 		`*http *https http.* http+* http-* https.* https+* https-* hxxp hxxps httpx googlechrome* microsoft-edge* msedge
 		firefox firefox-* klar touch-* x-safari-* *-x-callback *-x-callback-url x-callback x-callback-url x-web-search
 		onionbrowser onionhttps icabmobile icabmobiles mercurys puffin puffins ucbrowser alohabrowser
@@ -49,13 +49,13 @@ var RefusedSchemes = []SchemeGroup{
 		onenote onenote-cmd ms-its stssync outlookfeed conf first-run-pen-experience android.* android-* intent
 		google.navigation google.streetview diagnostics diags tap-to-radar radar rdar bluetooth wifi`},
 
-	{"A program is installed, or a shop is opened that installs one.",
+	{"A program is installed, or an app store is opened that installs one.",
 		`package market android-app itms itms-* macappstore* appstore samsungapps appmarket mimarket vivomarket
 		oppomarket hiapplink tstore onestore amzn apt apt+* apt-repo apturl appstream snap flatpak flatpak+* ymp cydia
 		sileo zbra zebra filza altstore altstore-* sidestore apple-magnifier scarlet steam com.epicgames.launcher
 		battlenet uplay roblox-player fuchsia-pkg kns knewstuff vsweb+* machineprovisioningprogressreporter`},
 
-	{"An application of the operating system's maker.",
+	{"An application of the operating system's vendor.",
 		`maps comgooglemaps* google.maps bingmaps bingnews bingweather calshow calinvite calinvitelist contact contacts
 		addressbook message mobilemail mobilenotes mobilephone voicemail vmshow facetime* imessage music musics
 		videos ibooks shoebox wallet findmy fmip1 fmf1 gamecenter applenews applenewss applefeedback activitytoday
@@ -72,12 +72,12 @@ var RefusedSchemes = []SchemeGroup{
 		h323 iax ipfs ipns dweb nxm docker oci aaa aaas acap cap crid dvb icap msrp msrps mumble mupdate
 		prospero ventrilo teamspeak videotex vemmi xcon xri ymsgr msnim aim skype lync lync15`},
 
-	{"Someone or something to write to, to call or to pay; HTML's safelisted schemes are among them.",
+	{"A message, a call or a payment, including HTML's safelisted schemes.",
 		`mailto tel telprompt sms sms-private smsto mms-sms mmsto fax modem callto im pres sip sips matrix openpgp4fpr bitcoin
 		bitcoincash litecoin dogecoin monero ethereum lightning lnurl* web3 payto upi geo wtai otpauth
 		otpauth-migration fido mdoc mdoc-openid4vp`},
 
-	{"A name, which leads nowhere. urn:ietf:wg:oauth:2.0:oob was a redirect that showed the code to the person.",
+	{"A name that leads nowhere. urn:ietf:wg:oauth:2.0:oob was a redirect that showed the code to the person.",
 		`urn tag info doi oid ni nih did uuid uuid-in-package opaquelocktoken secret-token swid swidpath swh`},
 }
 
