@@ -225,7 +225,7 @@ const challenge = `Bearer realm="client registration"`
 // errNoToken refuses a request without a token; errBadToken one whose token is
 // not the client's.
 var (
-	errNoToken  = refuse(InvalidToken, "", "token.missing", "an access token is needed here")
+	errNoToken  = refuse(InvalidToken, "", "token.missing", "an access token must be sent in the Authorization header")
 	errBadToken = RefuseToken("invalid", nil)
 )
 
@@ -233,7 +233,7 @@ var (
 // InvalidToken, in the same words whatever the reason. "token." and rule, as
 // Error.Rule, and err are for logs.
 func RefuseToken(rule string, err error) *Error {
-	refused := refuse(InvalidToken, "", "token."+rule, "the access token is not valid for this")
+	refused := refuse(InvalidToken, "", "token."+rule, "the access token is not valid for this request")
 	refused.Err = err
 	return refused
 }

@@ -290,9 +290,9 @@ func claimError(err error) *Error {
 	found, shown := (*strictjson.Error)(nil), (*Error)(nil)
 	switch {
 	case errors.As(err, &found) && found.Path == "":
-		return invalidStatement("claims", "%s", "is not sound: its body "+found.Reason)
+		return invalidStatement("claims", "%s", "is not valid: its body "+found.Reason)
 	case errors.As(err, &shown):
-		return invalidStatement("claims", "is not sound: its claim %s", shown.Description)
+		return invalidStatement("claims", "is not valid: its claim %s", shown.Description)
 	}
-	return invalidStatement("claims", "is not sound: its claim %s", err)
+	return invalidStatement("claims", "is not valid: its claim %s", err)
 }

@@ -109,7 +109,7 @@ func (h *Handler) standing(ctx context.Context, statement *SoftwareStatement, po
 	case err != nil:
 		return nil, outage(err)
 	case client.Policy != policy || client.Source != SourceDynamic:
-		return nil, refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.elsewhere", "software_statement is of a client that is not managed here")
+		return nil, refuse(UnapprovedSoftwareStatement, "software_statement", "software_statement.elsewhere", "software_statement must not be of a client that is managed elsewhere")
 	}
 	return client, nil
 }

@@ -288,7 +288,7 @@ func TestRequests(t *testing.T) {
 		{"nothing is deleted so", "DELETE", "client?id=calc", nil, 405, "GET, HEAD"},
 		{"a client that is not there", "GET", "client?id=none", nil, 404, ""},
 		{"a client without an id", "GET", "client", nil, 404, ""},
-		{"an address that is not sound", "GET", "client?id=%zz", nil, 400, ""},
+		{"an address that is not valid", "GET", "client?id=%zz", nil, 400, ""},
 		{"a status that is none", "GET", "?status=asleep", nil, 400, ""},
 		{"a cursor that is none", "GET", "?after=x", nil, 400, ""},
 		{"a cursor of tokens that is none", "GET", "tokens?after=x", nil, 400, ""},

@@ -56,7 +56,7 @@ func ExampleIntrospectionVerifier() {
 	}
 	// Output:
 	// let in: pipeline
-	// invalid_token: the access token is not valid for this
+	// invalid_token: the access token is not valid for this request
 }
 
 // Access tokens of a Keycloak, say, for this endpoint and with a scope. The keys are

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// Client is a client in the field: what it sends to register, and what it must
-// find in the answer to go on. The requests were put together from public
-// reports of 2025 and 2026.
+// Client is a client in the field: what it sends to register, and what it needs
+// in the answer. The requests were put together from public reports of 2025 and
+// 2026.
 type Client struct {
 	Name    string          // as its users know it
 	Preset  string          // the policy preset that is made for it: MCP, Duende or Matrix
@@ -59,7 +59,7 @@ var clients = []struct {
 	{"matrix", "Matrix client", "Matrix", publicOnly, []string{"authorization_code", "refresh_token"}},
 }
 
-// Clients returns the clients that are known, each with a request of its own.
+// Clients returns the known clients, each with its own copy of the request.
 func Clients() []Client {
 	known := make([]Client, len(clients))
 	for i, c := range clients {
@@ -72,17 +72,17 @@ func Clients() []Client {
 	return known
 }
 
-// TestClients says which clients would get into a server and could read its
-// answer, and why the others would not: it registers each at the handler, in a
-// subtest of the client's name. Without clients, it tries those of the Model
-// Context Protocol: Claude, ChatGPT, Cursor, VS Code and the rest.
+// TestClients finds out which clients can register at a server and read its
+// answer, and why others cannot. It registers each client at the handler, in a
+// subtest with the client's name. Without clients, it tries those of the Model
+// Context Protocol, such as Claude, ChatGPT, Cursor and VS Code.
 //
 //	func TestWhoGetsIn(t *testing.T) {
 //		dcrtest.TestClients(t, handler)
 //	}
 //
 // The requests go to the handler's root and carry no token, as those of the
-// clients do. A handler behind a mux is reached with [At].
+// clients do. For a handler behind a mux, use [At].
 func TestClients(t *testing.T, handler http.Handler, clients ...Client) {
 	t.Helper()
 	if len(clients) == 0 {
@@ -106,8 +106,8 @@ func At(path string, handler http.Handler) http.Handler {
 	})
 }
 
-// Register registers the client at the handler's root and returns why it would
-// not get in, or could not go on with the answer.
+// Register registers the client at the handler's root. It returns an error if
+// the client is refused, or could not go on with the answer.
 func (c Client) Register(handler http.Handler) error {
 	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(c.Request))
 	request.Header.Set("Content-Type", "application/json")
@@ -116,8 +116,8 @@ func (c Client) Register(handler http.Handler) error {
 	return c.Read(Answer{Request: c.Request, Status: recorder.Code, Header: recorder.Header(), Body: recorder.Body.Bytes()})
 }
 
-// Read returns why the client could not go on with an answer to its request.
-// An answer must also pass [ReadOAuth4webapi], [ReadMCPTypeScript] and
+// Read returns an error if the client could not go on with an answer to its
+// request. An answer must also pass [ReadOAuth4webapi], [ReadMCPTypeScript] and
 // [ReadMCPGo], on which most clients are built.
 func (c Client) Read(answer Answer) error {
 	if answer.Status != http.StatusCreated {

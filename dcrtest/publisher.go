@@ -62,10 +62,10 @@ func Documents() []Document {
 	return known
 }
 
-// Misbehaviour is what a [Publisher] does in the place of serving a document.
+// Misbehaviour is what a [Publisher] does instead of serving a document.
 type Misbehaviour string
 
-// What a publisher may do. Each stands for servers in the field.
+// What a publisher may do. Servers in the field do all of these.
 const (
 	Behaves      Misbehaviour = ""             // it serves the document
 	Redirects    Misbehaviour = "redirects"    // 302
@@ -86,8 +86,8 @@ const (
 	Repeats      Misbehaviour = "repeats"      // client_id comes twice
 )
 
-// Publisher serves metadata documents by https on localhost and misbehaves on demand.
-// Make one with [NewPublisher].
+// Publisher serves metadata documents over https on localhost, and misbehaves on
+// demand. Make one with [NewPublisher].
 type Publisher struct {
 	server *httptest.Server
 	roots  *x509.CertPool
@@ -146,23 +146,24 @@ func localhostCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-// Host is where the publisher is, such as "localhost:34567": an entry for cimd.Hosts.
+// Host returns the host and port of the publisher, such as "localhost:34567", for
+// cimd.Hosts.
 func (p *Publisher) Host() string {
 	_, port, _ := strings.Cut(p.server.Listener.Addr().String(), ":")
 	return "localhost:" + port
 }
 
-// Certificate is the certificate of the publisher in PEM, for programs that read one
-// to trust.
+// Certificate returns the certificate of the publisher in PEM, for programs that
+// must trust it.
 func (p *Publisher) Certificate() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.TLS.Certificates[0].Certificate[0]})
 }
 
-// URL is the URL of a path, which begins with a slash: a client_id.
+// URL returns the URL of a path, which begins with a slash. It is a client_id.
 func (p *Publisher) URL(path string) string { return "https://" + p.Host() + path }
 
-// Fetch returns a client that trusts the publisher and reaches it, and nothing else
-// that is not public.
+// Fetch returns a client that trusts the publisher. It reaches the publisher, but
+// nothing else that is not public.
 func (p *Publisher) Fetch() *dcr.GuardedClient {
 	return &dcr.GuardedClient{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -171,9 +172,9 @@ func (p *Publisher) Fetch() *dcr.GuardedClient {
 	}
 }
 
-// Publish serves a document at a path, which may have a query, from now on, with the URL of that as its
-// client_id, which it returns. The document is a JSON object; how the path misbehaves
-// stays as it is.
+// Publish serves a document at a path, which may have a query, from now on. It sets
+// client_id in the document, which must be a JSON object, to the URL of the path, and
+// returns that. A Misbehaviour of the path stays in force.
 func (p *Publisher) Publish(path string, document []byte) (clientID string) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(document, &members); err != nil {
@@ -201,7 +202,7 @@ func (p *Publisher) Misbehave(path string, how Misbehaviour) {
 	p.change(path, func(page *published) { page.misbehaviour = how })
 }
 
-// Fetches is how often a path was asked for.
+// Fetches returns how often a path was requested.
 func (p *Publisher) Fetches(path string) (times int) {
 	p.change(path, func(page *published) { times = page.fetches })
 	return times

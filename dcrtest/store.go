@@ -13,8 +13,8 @@ import (
 
 // TestStore checks that a store keeps the contract of
 // [dcr.ClientConfigurationStore], and of every optional capability that it has
-// (see [dcr.StoreAs]). It calls newStore for a fresh, empty store in every
-// case; release what it holds with t.Cleanup.
+// (see [dcr.StoreAs]). For every case it calls newStore, which must return a
+// new, empty store; release its resources with t.Cleanup.
 //
 //	func TestMyStore(t *testing.T) {
 //		dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {

@@ -45,13 +45,13 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w; -help lists the flags", err)
 	case flags.NArg() > 0:
-		return nil, fmt.Errorf("there are only flags here, and %q is none; -help lists them", flags.Arg(0))
+		return nil, fmt.Errorf("%q is not a flag; -help lists the flags", flags.Arg(0))
 	}
 	if s.token != "" && (s.options.AllowAnonymous || s.accessTokens.Issuer != "") {
-		return nil, errors.New("-token is of no use with -open or -bearer")
+		return nil, errors.New("-token has no effect with -open or -bearer; leave it out")
 	}
 	if s.token != "" && len(s.token) < 16 {
-		return nil, errors.New("-token must have 16 characters at least")
+		return nil, errors.New("-token must have at least 16 characters")
 	}
 	return s, nil
 }

@@ -62,7 +62,7 @@ func TestFlagsOfNoUse(t *testing.T) {
 	bad := write(t, `{"scopes_supported":`)
 	for _, c := range []struct{ sentence, flag, want string }{
 		{"a flag that there is none", "-nope", "-help lists the flags"},
-		{"a word that is no flag", "start", `"start" is none`},
+		{"a word that is no flag", "start", `"start" is not a flag`},
 		{"a value of the wrong kind", "-max-clients=many", "-max-clients"},
 		{"a file of the wrong form is named", "-capabilities=" + bad, bad},
 		{"a key of the wrong length is named", "-secret-key=" + bad, bad},

@@ -187,7 +187,7 @@ func (l *login) token(w http.ResponseWriter, r *http.Request) {
 // exchange uses a code up, and holds the client to what it was when it got it.
 func (l *login) exchange(client *dcr.Client, form url.Values) (grant, error) {
 	if form.Get("grant_type") != "authorization_code" {
-		return grant{}, dcr.Errorf("unsupported_grant_type", "this program exchanges authorization codes alone")
+		return grant{}, dcr.Errorf("unsupported_grant_type", "grant_type must be authorization_code")
 	}
 	l.mu.Lock()
 	granted, known := l.codes[form.Get("code")]

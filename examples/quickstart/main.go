@@ -159,7 +159,7 @@ func (s *settings) judge() error {
 	}
 	v.Supports.AuthorizationResponseIss = s.documents != nil
 	if s.preset.Directory && v.Statements == nil {
-		return errors.New("this -preset needs the directory that issues statements; name it by -statement-issuer")
+		return errors.New("this -preset needs the directory that issues statements; name it with -statement-issuer")
 	}
 	chosen := s.preset.Around(v, s.capabilities)
 	if s.duende {

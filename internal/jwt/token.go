@@ -82,7 +82,7 @@ func (r *Rules) Read(compact string, each func(name string, value strictjson.Val
 		return each(name, value)
 	})
 	if err != nil {
-		return nil, &Fault{Rule: "claims", Sentence: "is not sound: " + err.Error(), Err: err}
+		return nil, &Fault{Rule: "claims", Sentence: "is not valid: " + err.Error(), Err: err}
 	}
 	t.Claims = *claims
 	return t, nil

@@ -90,7 +90,7 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 		if got := answer.header.Get("WWW-Authenticate"); got != `Bearer realm="client registration", error="invalid_token"` {
 			t.Errorf("%s: the challenge is %q", sentence, got)
 		}
-		if got := answer.body; got != `{"error":"invalid_token","error_description":"the access token is not valid for this"}` {
+		if got := answer.body; got != `{"error":"invalid_token","error_description":"the access token is not valid for this request"}` {
 			t.Errorf("%s: the answer is %s", sentence, got)
 		}
 	}

@@ -79,9 +79,9 @@ func TestUnavailableAndRefuseToken(t *testing.T) {
 		{"without a cause it is the same", dcr.Unavailable("100% busy", nil), 503,
 			`{"error":"temporarily_unavailable","error_description":"100% busy; try again later"}`, "5", ""},
 		{"a token is refused in the same words", dcr.RefuseToken("expired", cause), 401,
-			`{"error":"invalid_token","error_description":"the access token is not valid for this"}`, "", `Bearer realm="client registration", error="invalid_token"`},
+			`{"error":"invalid_token","error_description":"the access token is not valid for this request"}`, "", `Bearer realm="client registration", error="invalid_token"`},
 		{"whatever the reason", dcr.RefuseToken("signature", nil), 401,
-			`{"error":"invalid_token","error_description":"the access token is not valid for this"}`, "", `Bearer realm="client registration", error="invalid_token"`},
+			`{"error":"invalid_token","error_description":"the access token is not valid for this request"}`, "", `Bearer realm="client registration", error="invalid_token"`},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			recorder := httptest.NewRecorder()

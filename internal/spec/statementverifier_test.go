@@ -71,14 +71,14 @@ func TestAStatementIsRefused(t *testing.T) {
 		{"it has a claim twice", text(header, strings.Replace(good.String(), "{", `{"iss":"`+directory+`",`, 1)), "iss"},
 		{"it has a claim twice, the second time escaped", text(header, strings.Replace(good.String(), "{", `{"client\u005fname":"x",`, 1)), "client_name"},
 		{"it has a claim twice, deep down", text(header, strings.Replace(good.String(), "{", `{"org":{"a":1,"a":2},`, 1)), "org.a"},
-		{"it is nested too deep", text(header, strings.Replace(good.String(), "{", `{"org":`+strings.Repeat("[", 20)+strings.Repeat("]", 20)+`,`, 1)), "not sound"},
-		{"it has too many claims", text(header, "{"+manyClaims(200)+strings.TrimPrefix(good.String(), "{")), "not sound"},
+		{"it is nested too deep", text(header, strings.Replace(good.String(), "{", `{"org":`+strings.Repeat("[", 20)+strings.Repeat("]", 20)+`,`, 1)), "not valid"},
+		{"it has too many claims", text(header, "{"+manyClaims(200)+strings.TrimPrefix(good.String(), "{")), "not valid"},
 		{"it has a list where a string belongs", es.sign(good.with("client_name", []string{"Vouched"})), "client_name must be a JSON string"},
 		{"it has a string where a list belongs", es.sign(good.with("redirect_uris", "https://vouched.example/cb")), "redirect_uris must be a JSON array"},
 		{"it has a list with a number in it", es.sign(good.with("redirect_uris", []any{1})), "redirect_uris[0]"},
 		{"it has a key set that is none", es.sign(good.with("jwks", "https://vouched.example/jwks")), "jwks must be a JSON object"},
 		{"it has a control character in a name", es.sign(good.with("client_name", "a\x00b")), "client_name must not contain control characters"},
-		{"it is not UTF-8", text(header, strings.Replace(good.String(), "Vouched", "\xff", 1)), "not sound"},
+		{"it is not UTF-8", text(header, strings.Replace(good.String(), "Vouched", "\xff", 1)), "not valid"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			handler, store := trusting(t, &dcr.StatementVerifier{

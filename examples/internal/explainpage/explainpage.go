@@ -72,7 +72,7 @@ func New(handler *dcr.Handler, presets []string) http.Handler {
 		f := form{Clients: names, Presets: presets}
 		status := http.StatusOK
 		if err := r.ParseForm(); err != nil {
-			f.Fault, status = "The form is not sound, or too large.", http.StatusBadRequest
+			f.Fault, status = "The form is malformed, or too large.", http.StatusBadRequest
 		} else {
 			f.Client, f.Preset, f.Request = r.Form.Get("client"), r.Form.Get("preset"), r.Form.Get("request")
 			status = f.explain(r, handler, known)
