@@ -18,7 +18,8 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// mergeStatement puts the claims in force into the client, whoever verified them.
+// mergeStatement puts the claims in force into the client, even if a step of the
+// host verified them.
 func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 	if reg.statementMerged {
 		return nil

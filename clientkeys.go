@@ -55,7 +55,7 @@ type ClientKeys struct {
 	Verify func(ctx context.Context, url string, document []byte) (jwks []byte, err error)
 
 	Fetch   *GuardedClient   // if nil, that of Validator, else one with the defaults
-	Floor   time.Duration    // how long an unknown key id does not make it fetch a set again, once a fetch did not find one; if zero, 1 minute
+	Floor   time.Duration    // after a fetch that did not find a key id, how long unknown key ids cause no further fetch of the set; if zero, 1 minute
 	Entries int              // how many sets are cached, the last used ones; if zero, 1,024
 	MaxKeys int              // the most keys in one set; if zero, 32
 	Now     func() time.Time // if nil, time.Now

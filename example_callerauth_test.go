@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// Whoever bears an access token of the server, an initial access token or the
+// A bearer of an access token of the server, an initial access token or the
 // word of a gateway registers clients: three authenticators, in front of POST
 // alone.
 func ExampleAnyOf() {

@@ -235,8 +235,8 @@ func (v *StatementVerifier) ask(ctx context.Context, statement *SoftwareStatemen
 	return err
 }
 
-// signature is a signature that was verified: over which bytes, by whom and
-// with which keys.
+// signature is a signature that was verified: over which bytes, under which
+// verifier and with which keys.
 type signature struct {
 	text string             // the signed statement
 	by   *StatementVerifier // verified it, under its own rules

@@ -193,7 +193,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	}
 }
 
-// What an entry takes besides the texts that it holds: the id alone, and a
+// The size of an entry without the texts that it holds: the id alone, and a
 // client of which a text takes about twice its length.
 const (
 	perEntry  = 256

@@ -1,7 +1,7 @@
 package cimd
 
-// The store that finds clients that published their metadata besides those that
-// registered.
+// The store that finds clients that publish their metadata as well as those
+// that registered.
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 // Package dcrtest is what a host tests its own code with.
 //
-//   - [TestStore] tests a store of your own, and whatever it can do besides.
+//   - [TestStore] tests a store of your own, with its optional capabilities.
 //   - [TestValidator] finds mistakes in a validator of your own.
 //   - [TestClients] says which clients in the field would get in.
 //   - [TestHost] drives a whole server through the traps at its endpoints.
@@ -23,9 +23,9 @@ import (
 // Host is an authorization server under test.
 type Host struct {
 	// Start serves the server with this store, which TestHost breaks and mends,
-	// until the test ends, and returns its issuer. What TestHost must know
-	// besides stands in the discovery document, at the path of RFC 8414 or of
-	// OpenID Connect Discovery. Required.
+	// until the test ends, and returns its issuer. TestHost takes everything
+	// else from the discovery document, at the path of RFC 8414 or of OpenID
+	// Connect Discovery. Required.
 	Start func(t *testing.T, store dcr.ClientConfigurationStore) (issuer string)
 
 	// Authorize sends the browser of a signed-in person who consents to the URL

@@ -81,7 +81,7 @@ type uriRule struct {
 	what     string // for the sentence
 	kinds    []dcr.URIKind
 	fragment bool                 // a fragment is allowed
-	also     func(u dcr.URI) bool // what a URI must be besides; nil for nothing
+	also     func(u dcr.URI) bool // a further condition for a URI; nil for none
 }
 
 var (

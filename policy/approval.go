@@ -19,7 +19,8 @@ import (
 // and delete itself.
 //
 // A client is approved as it is at that time. An update that changes its metadata
-// makes it wait again, so that nobody registers one thing and becomes another.
+// makes it wait again, so that a client cannot become another one once it is
+// approved.
 //
 // waives says which registrations need no approval, such as those with a software
 // statement. If nil, all need it.

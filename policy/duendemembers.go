@@ -107,7 +107,7 @@ func (d duendeMembers) ValidateDisplay(ctx context.Context, reg *dcr.Registratio
 }
 
 // ValidateTokens reads the members about tokens. Refresh tokens of a public
-// client must not be used twice, whoever chose that, unless they are
+// client must not be used twice, even if the host chose that, unless they are
 // sender-constrained (RFC 9700 §2.2.2).
 func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {
 	if err := d.Validator.ValidateTokens(ctx, reg); err != nil {

@@ -19,9 +19,9 @@ type Limit[T any] struct {
 	Excess  Excess // what happens to values beyond Ceiling
 }
 
-// Values limits a member whose values come from a list, such as grant_types. Where the
-// member has a single value, such as token_endpoint_auth_method, the default is the first
-// entry of Default that the server supports.
+// Values limits a member whose values come from a list, such as grant_types. If the
+// member has a single value, such as token_endpoint_auth_method, the default is the
+// first entry of Default that the server supports.
 type Values = Limit[[]string]
 
 // Lifetime limits a lifetime.

@@ -57,7 +57,7 @@ func wrap[T any](s *measured, target *T, measured func(inside T) T) bool {
 	return ok
 }
 
-// result measures a call that returns something besides its error.
+// result measures a call that returns a result and an error.
 func result[T any](ctx context.Context, w stopwatch, operation string, do func() (T, error)) (T, error) {
 	begun := time.Now()
 	got, err := do()

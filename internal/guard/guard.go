@@ -43,7 +43,7 @@ var (
 type Config struct {
 	AllowNetworks []netip.Prefix // special-use ranges to let through, on any port: for tests and internal nets
 	PrivateHosts  []string       // the only hosts that may be in AllowNetworks; if nil, every host
-	AllowPorts    []uint16       // besides 443
+	AllowPorts    []uint16       // in addition to 443
 	RootCAs       *x509.CertPool // if nil, the system's
 	Timeout       time.Duration  // of a whole fetch; if zero, 5 seconds
 	MaxBytes      int64          // of a document; if zero, 256 KiB

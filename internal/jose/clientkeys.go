@@ -131,7 +131,7 @@ type clientSet struct {
 	sig, enc, noUse bool // whether a key says use sig, enc, or nothing
 	seen            map[identity]struct{}
 	list            []strictjson.Value
-	other           bool // the set has members besides keys
+	other           bool // the set has members other than keys
 	texts           int  // bytes of list, with a comma each
 }
 
@@ -191,7 +191,7 @@ func (k *jwk) check() (purpose, error) {
 }
 
 // checkCertificates judges x5c (RFC 7517 section 4.7): the first certificate
-// is the key's. Whom to trust is not decided here.
+// is the key's. It does not decide which certificates to trust.
 func (k *jwk) checkCertificates(key crypto.PublicKey) error {
 	for i, encoded := range k.x5c {
 		bad := wrong(element("x5c", i), "must be a base64 encoded DER certificate")

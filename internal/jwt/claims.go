@@ -118,7 +118,7 @@ func Skew(set time.Duration) time.Duration {
 	return set
 }
 
-// Terms say when and for whom a token is good.
+// Terms say when, and for which audience, a token is valid.
 type Terms struct {
 	Skew        time.Duration // by which clocks may differ
 	MaxAge      time.Duration // since iat; if zero, any

@@ -159,8 +159,8 @@ func (t *Table[T]) Unshare(record *T) {
 	}
 }
 
-// Clip leaves every list of strings without spare capacity, so that whoever
-// appends to one of a copied struct writes to a list of its own.
+// Clip leaves every list of strings without spare capacity, so that a caller
+// that appends to one of a copied struct writes to a list of its own.
 func (t *Table[T]) Clip(record *T) {
 	for _, f := range t.lists {
 		list := at[[]string](f, unsafe.Pointer(record))

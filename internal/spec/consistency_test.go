@@ -89,6 +89,6 @@ func TestWhatDoesNotContradictItself(t *testing.T) {
 	}
 }
 
-// Symmetric algorithms beside asymmetric ones are refused to clients, not to
+// Symmetric algorithms next to asymmetric ones are refused to clients, not to
 // the host: it may mean to set a Sealer later.
 const symmetricMixed = `{"id_token_signing_alg_values_supported":["HS256","RS256"],"userinfo_signing_alg_values_supported":["RS256","HS256"]}`

@@ -30,7 +30,7 @@ func (l *losing) Update(ctx context.Context, client *dcr.Client) error {
 	return l.Store.Update(ctx, client)
 }
 
-// An update that lost a race is judged anew against what won it: three times,
+// An update that lost a race is judged again against what won it: three times,
 // then the client is asked to come back.
 func TestRacingUpdates(t *testing.T) {
 	for races, want := range map[int]int{0: 200, 1: 200, 3: 200, 4: 503} {

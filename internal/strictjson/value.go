@@ -152,8 +152,8 @@ func (s *scanner) element(mayBeEmpty bool) (string, error) {
 	return "", fail("must be a non-empty JSON string")
 }
 
-// Int returns the integer that v is, be it written as 3600.0 or 36e2, as
-// serializers of decimal numbers do.
+// Int returns the integer that v is, even if it is written as 3600.0 or 36e2,
+// as serializers of decimal numbers do.
 func (v Value) Int() (int64, error) {
 	s := scanner{data: string(v)}
 	if s.number() != nil || s.pos != len(v) {
