@@ -2,9 +2,9 @@
 //
 //	go run ./examples/admin
 //
-// It prints where the pages are, how to sign in, and a line that registers one more
-// client. What happens is logged. The janitor deletes what was registered a day ago
-// and never used; all is forgotten when the program ends.
+// It prints where the pages are, how to sign in, and a command that registers one more
+// client. It logs every event. The janitor deletes clients that registered a day ago
+// and were never used. Nothing is kept when the program ends.
 package main
 
 import (
@@ -66,10 +66,10 @@ func main() {
 	}
 }
 
-// events is the one sink for all that acts on clients.
+// events receives the events of everything that acts on clients.
 var events = dcr.LogEvents(nil)
 
-// endGrants stands for what a server does about the tokens of a client that is gone.
+// endGrants is where a server would revoke the tokens of a deleted client.
 func endGrants(_ context.Context, client *dcr.Client) error {
 	log.Println("the grants of", client.ID, "would end here")
 	return nil
@@ -109,7 +109,7 @@ func newMux(base string, store *memstore.Store, password string) (http.Handler, 
 	return mux, nil
 }
 
-// login stands for the login of a server's own: its sessions, and who is an operator.
+// login takes the place of a server's own login, which knows who is an operator.
 func login(password string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, given, _ := r.BasicAuth()
@@ -160,8 +160,8 @@ func fill(ctx context.Context, store *memstore.Store, now time.Time) error {
 	return err
 }
 
-// names are what clients call themselves, and where they are. The last ones would
-// not get in by registration: they are what an operator may find in an old table.
+// names are the names and hosts of clients. Registration would refuse the last ones,
+// but an operator may find such clients in an old table.
 var names = []struct{ client, redirect string }{
 	{"Claude", "https://claude.ai/api/mcp/auth_callback"},
 	{"ChatGPT", "https://chatgpt.com/connector_platform_oauth_redirect"},

@@ -1,5 +1,5 @@
-// Customstore keeps clients in a table of its own, as a server does that
-// already has one.
+// Customstore keeps clients in a table of its own, for servers that already have
+// one.
 //
 //	go run ./examples/customstore
 package main
@@ -71,7 +71,7 @@ func (s store) DeleteRevision(ctx context.Context, clientID string, revision int
 	return err
 }
 
-// write stores a client and then tells it its new revision.
+// write stores a client and then sets its new revision.
 func (s store) write(ctx context.Context, otherwise error, client *dcr.Client, revision int64, statement string) error {
 	document, err := client.MarshalJSON()
 	if err == nil {
@@ -83,8 +83,8 @@ func (s store) write(ctx context.Context, otherwise error, client *dcr.Client, r
 	return err
 }
 
-// exec runs a statement that touches one row; otherwise is the error where it
-// touched none.
+// exec runs a statement that must change one row. It returns otherwise if the
+// statement changed none.
 func (s store) exec(ctx context.Context, otherwise error, statement string, args ...any) error {
 	result, err := s.db.ExecContext(ctx, statement, args...)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s store) exec(ctx context.Context, otherwise error, statement string, args
 	return nil
 }
 
-// open opens the store in an SQLite file, which is made where it is missing.
+// open opens the store in an SQLite file, and creates the file if it is missing.
 func open(file string) (store, error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 	if err == nil {

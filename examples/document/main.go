@@ -1,11 +1,11 @@
-// Document is a client that registers nowhere: it serves its own metadata document,
+// Document is a client that does not register: it serves its own metadata document,
 // whose URL is its client_id (OAuth Client ID Metadata Document), and logs in with it
-// at any server that takes such clients.
+// at any server that accepts such clients.
 //
 //	go run ./examples/document
 //
-// prints how to start a server that takes it, and waits for that. A client in
-// production serves the document from its web site, under a certificate that
+// prints how to start a server that accepts it, and waits for that server. A client
+// in production serves the document from its web site, with a certificate that
 // everybody trusts.
 package main
 
@@ -41,7 +41,7 @@ import (
 func main() {
 	issuer := flag.String("issuer", "http://127.0.0.1:8080", "log in at this authorization `server`")
 	addr := flag.String("addr", "127.0.0.1:8443", "serve the document on this `address`, as https://localhost")
-	certificate := flag.String("certificate", "document.pem", "write the certificate of that to this `FILE`, for the server to trust")
+	certificate := flag.String("certificate", "document.pem", "write the certificate of the document's server to this `FILE`, for the authorization server to trust")
 	scope := flag.String("scope", "", "ask for these `scopes`, separated by spaces")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,7 +50,7 @@ func main() {
 	err := c.serve(*addr, *certificate)
 	if err == nil {
 		fmt.Println("client_id:", c.id)
-		fmt.Printf("a server that takes it:\n  go run ./examples/quickstart -documents %s -fetch-allow 127.0.0.0/8 -fetch-allow ::1/128 -fetch-ca %s\n", strings.TrimPrefix(strings.TrimSuffix(c.id, path), "https://"), *certificate)
+		fmt.Printf("start a server that accepts it:\n  go run ./examples/quickstart -documents %s -fetch-allow 127.0.0.0/8 -fetch-allow ::1/128 -fetch-ca %s\n", strings.TrimPrefix(strings.TrimSuffix(c.id, path), "https://"), *certificate)
 		err = c.login(ctx, func(url string) { fmt.Printf("log in with a browser:\n  %s\n", url) })
 	}
 	if err != nil {
@@ -69,7 +69,8 @@ type client struct {
 }
 
 // serve serves the document and waits for browsers on the loopback interface. The
-// document names no port: that of a native application is free (RFC 8252 §7.3).
+// redirect URI in the document has no port, since a native application may use any
+// (RFC 8252 §7.3).
 func (c *client) serve(addr, file string) error {
 	publisher, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -118,7 +119,7 @@ func (c *client) serve(addr, file string) error {
 	return nil
 }
 
-// certificateFor makes a certificate of a host, and writes it to a file.
+// certificateFor makes a certificate for a host, and writes it to a file.
 func certificateFor(host, file string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -136,7 +137,7 @@ func certificateFor(host, file string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, os.WriteFile(file, text, 0o600)
 }
 
-// server is what the client reads of a discovery document (RFC 8414 §2).
+// server holds the members of a discovery document that the client reads (RFC 8414 §2).
 type server struct {
 	Issuer        string   `json:"issuer"`
 	Authorization string   `json:"authorization_endpoint"`
@@ -146,16 +147,16 @@ type server struct {
 	Iss           bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-// discover waits for the server, and finds out whether it takes this client.
+// discover waits for the server, and checks that it accepts this client.
 func (c *client) discover(ctx context.Context) (*server, error) {
 	found := &server{}
 	for {
 		err := exchange(ctx, http.MethodGet, c.issuer+"/.well-known/oauth-authorization-server", nil, found)
 		switch {
 		case err == nil && found.Issuer != c.issuer:
-			return nil, fmt.Errorf("the discovery document is of %q", found.Issuer)
+			return nil, fmt.Errorf("the discovery document is that of %q", found.Issuer)
 		case err == nil && (!found.Documents || !slices.Contains(found.Methods, "none")):
-			return nil, errors.New("the server takes no public clients that publish their metadata")
+			return nil, errors.New("the server accepts no public clients that publish their metadata")
 		case err == nil:
 			return found, nil
 		}
@@ -191,9 +192,9 @@ func (c *client) login(ctx context.Context, browse func(url string)) error {
 	}
 	switch {
 	case answer.Get("state") != state:
-		return errors.New("the answer is to another request")
+		return errors.New("the answer belongs to another request")
 	case at.Iss && answer.Get("iss") != at.Issuer: // RFC 9207 §2.4
-		return errors.New("the answer is of another server")
+		return errors.New("the answer comes from another server")
 	case answer.Get("code") == "":
 		return fmt.Errorf("refused: %s: %s", answer.Get("error"), answer.Get("error_description"))
 	}
@@ -214,7 +215,7 @@ func (c *client) login(ctx context.Context, browse func(url string)) error {
 	return err
 }
 
-// exchange sends a form, if there is one, and reads JSON.
+// exchange sends a form, unless it is nil, and decodes the JSON answer.
 func exchange(ctx context.Context, method, to string, form url.Values, into any) error {
 	request, err := http.NewRequestWithContext(ctx, method, to, strings.NewReader(form.Encode()))
 	if err != nil {

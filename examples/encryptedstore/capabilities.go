@@ -9,12 +9,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// As gives the optional capabilities that the store inside has, and no others.
-// Those that show a client, or look for one by what is hashed, go through here;
-// deleting, touching, notes of documents, tokens and used values need nothing of a
-// client and pass as they are. dcr.ConsentNoter is missing: the store inside would
-// keep the person in the clear. A capability that is not known here may show ciphertext, so it does not
-// pass.
+// As returns the optional capabilities that the store inside has, and no others.
+// Those that return clients, or search by a value that is hashed, are wrapped. The
+// capabilities for deleting, touching, notes of documents, tokens and used values do
+// not read clients, so they are returned as they are. dcr.ConsentNoter is left out,
+// since the store inside would keep the person in the clear. So is a capability that
+// is not known here, since it may return ciphertext.
 func (s *encryptedStore) As(target any) (ok bool) {
 	inside := s.ClientConfigurationStore
 	switch target := target.(type) {
@@ -49,8 +49,8 @@ func (s *encryptedStore) As(target any) (ok bool) {
 	return ok
 }
 
-// filter is what the store inside is asked, and what is asked of the clients once
-// they are decrypted: beginnings and hosts have no hash.
+// filter splits a filter in two: one for the store inside, and one for the decrypted
+// clients, since the beginning of a name and a host have no hash.
 func (s *encryptedStore) filter(filter dcr.Filter) (inside, opened dcr.Filter) {
 	opened = dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
 	filter.NamePrefix, filter.RedirectHost = "", ""
@@ -95,7 +95,7 @@ func (c encryptedCounter) CountClients(ctx context.Context, filter dcr.Filter) (
 	}
 	lister, ok := dcr.StoreAs[dcr.ClientLister](c.store)
 	if !ok {
-		return 0, errors.New("the store inside cannot list its clients, which counting by a name or a host needs")
+		return 0, errors.New("the store inside cannot list its clients, which is needed to count by a name or a host")
 	}
 	var count int64
 	for _, err := range lister.ListClients(ctx, filter, "") {
@@ -172,7 +172,7 @@ func (w encryptedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) 
 		rule.AfterDelete = func(ctx context.Context, outer *dcr.Client) {
 			client, err := w.store.open(outer)
 			if err != nil {
-				client = outer // it is gone all the same
+				client = outer // the client has been deleted anyway
 			}
 			after(ctx, client)
 		}

@@ -1,12 +1,11 @@
-// Encryptedstore keeps clients encrypted in whatever store is inside: the
-// database and its backups hold ciphertext, and the little that the store
-// inside sweeps and searches by.
+// Encryptedstore encrypts the clients in any store: the database and its backups
+// hold ciphertext, and the few values that the store sweeps and searches by.
 //
 //	go run ./examples/encryptedstore
 //	go run ./examples/encryptedstore -rotate
 //
-// The second brings in a new key and encrypts all clients with it; start the
-// server again afterwards, since it knows the new key only then.
+// The second command adds a new key and encrypts all clients with it. Restart the
+// server afterwards, so that it knows the new key.
 package main
 
 import (
@@ -33,10 +32,10 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// keys are 32 random bytes each.
+// keys holds the keys, of 32 random bytes each.
 type keys struct {
 	Encrypt [][]byte `json:"encrypt"` // the first encrypts, all decrypt
-	Search  []byte   `json:"search"`  // makes the hashes, and stays: under another one, no search would find what is stored
+	Search  []byte   `json:"search"`  // makes the hashes; it never changes, since a search with another key would find nothing
 }
 
 func newKey() []byte {
@@ -45,8 +44,8 @@ func newKey() []byte {
 	return key
 }
 
-// readKeys reads the keys from a file, which is made where it is missing. Keep
-// yours apart from the database: in a key service or a secret store.
+// readKeys reads the keys from a file, and creates the file if it is missing. Keep
+// your own keys apart from the database, in a key service or a secret store.
 func readKeys(file string) (k keys, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,8 +58,8 @@ func readKeys(file string) (k keys, err error) {
 	return k, err
 }
 
-// write replaces the file at once, when all of it is on the disk: one who loses
-// the keys loses the clients.
+// write replaces the file in one step, once the new one is on disk: without the
+// keys, the clients are lost.
 func (k keys) write(file string) error {
 	text, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
@@ -78,7 +77,7 @@ func (k keys) write(file string) error {
 	return os.Rename(next.Name(), file)
 }
 
-// openStore opens the encrypting store over a SQLite file.
+// openStore opens an encrypting store around an SQLite file.
 func openStore(ctx context.Context, file string, k keys) (*encryptedStore, error) {
 	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(file))
 	if err != nil {
@@ -91,12 +90,12 @@ func openStore(ctx context.Context, file string, k keys) (*encryptedStore, error
 	return newEncryptedStore(inside, k)
 }
 
-// rotate puts a new key in front and encrypts all clients with it. Running it
-// again is safe. The old keys stay in the file as long as backups need them.
+// rotate puts a new key first and encrypts all clients with it. It is safe to run it
+// again. Keep the old keys in the file as long as backups need them.
 //
-// Where several hosts share the database, a host must know a key before another
-// encrypts with it: bring the new key to all hosts behind the first one, then
-// in front, and then encrypt.
+// If several hosts share the database, every host must know a key before any host
+// encrypts with it: first add the new key to all hosts after their current first
+// key, then move it to the front, and then encrypt.
 func rotate(ctx context.Context, file, keyFile string) error {
 	k, err := readKeys(keyFile)
 	if err != nil {
@@ -150,7 +149,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "listen on this `address` of the loopback interface")
 	file := flag.String("file", "encryptedstore.db", "keep clients in this `file`")
 	keyFile := flag.String("keys", "encryptedstore.keys", "keep the keys in this `file`")
-	rotating := flag.Bool("rotate", false, "bring in a new key, encrypt all clients with it, and exit")
+	rotating := flag.Bool("rotate", false, "add a new key, encrypt all clients with it, and exit")
 	flag.Parse()
 	var err error
 	if *rotating {

@@ -13,28 +13,28 @@ import (
 )
 
 // encryptedStore wraps a store. It encrypts each client as a whole and binds
-// the ciphertext to the client's id, so that no two can be exchanged. To the
-// store inside it gives a client of the same id that has nothing but:
+// the ciphertext to the client's id, so that nobody can swap two clients. It gives
+// the store inside a client with the same id that has only:
 //
 //   - the ciphertext, which begins with the id of its key;
-//   - in the clear, what the store inside sweeps and filters by: status, source,
-//     policy, the times, the revision and what is known of a metadata document;
-//   - as keyed hashes, what is searched for by equality alone: the software id,
-//     the caller who registered the client, the person who activated it, and the
-//     issuer and id of its software statement. A reader of two hashes learns whether they are of the
-//     same text, and without the key nothing else.
+//   - in the clear, the values that the store inside sweeps and filters by: status,
+//     source, policy, the times, the revision and the record of a metadata document;
+//   - as keyed hashes, the values that are searched for by equality alone: the
+//     software id, the caller that registered the client, the person who activated
+//     it, and the issuer and id of its software statement. Without the key, two
+//     hashes only show whether their texts are the same.
 //
-// What is decrypted is believed, and of what is in the clear only the revision,
-// the uses and what is known of a document. One who can write the database can still delete a client, bring
-// back what it was before, or say that it was used. The length of a ciphertext
-// tells that of the client. Initial access tokens are kept as the store inside
-// keeps them, with their subjects and notes in the clear, and so are used
-// values.
+// A client is read from its ciphertext. Only the revision, the uses and the record of
+// a document are read from the values in the clear. Someone who can write to the
+// database can still delete a client, restore an earlier version of it, or say that
+// it was used. The length of the ciphertext shows the length of the client. Initial
+// access tokens, with their subjects and notes, and used values are stored in the
+// clear, as the store inside keeps them.
 //
-// Where tenants share a database, give each keys of its own: the ciphertext is
-// not bound to the tenant.
+// If tenants share a database, give each its own keys: the ciphertext is not bound to
+// the tenant.
 type encryptedStore struct {
-	dcr.ClientConfigurationStore // Delete is as it is inside
+	dcr.ClientConfigurationStore // Delete is that of the store inside
 
 	sealer dcr.Sealer
 	search []byte
@@ -44,12 +44,12 @@ type encryptedStore struct {
 func newEncryptedStore(inside dcr.ClientConfigurationStore, k keys) (*encryptedStore, error) {
 	sealer, err := dcr.NewAESSealer(k.Encrypt...)
 	if err == nil && len(k.Search) != 32 {
-		err = errors.New("the key for searching must have 32 bytes")
+		err = errors.New("the search key must have 32 bytes")
 	}
 	return &encryptedStore{inside, sealer, k.Search}, err
 }
 
-// hash returns what a text is searched by, "" for none.
+// hash returns the keyed hash by which a text is searched for, or "" for "".
 func (s *encryptedStore) hash(kind, text string) string {
 	if text == "" {
 		return ""
@@ -62,8 +62,9 @@ func (s *encryptedStore) hash(kind, text string) string {
 // sealed is the extension member that holds the ciphertext.
 var sealed = dcr.NewField[string]("sealed")
 
-// bind is what the ciphertext of a client is bound to. Besides the id it says
-// that it is a client's: a host may seal client secrets with the same key.
+// bind returns the data that the ciphertext of a client is bound to. It contains the
+// id, and says that this is a client, since a host may seal client secrets with the
+// same key.
 func bind(clientID string) string { return "client " + clientID }
 
 // seal returns the client as the store inside sees it.
@@ -89,8 +90,7 @@ func (s *encryptedStore) seal(client *dcr.Client) (*dcr.Client, error) {
 	return outer, sealed.Set(&outer.Metadata, ciphertext)
 }
 
-// open returns the client that seal was given, with what was noted of its use
-// since.
+// open returns the client that seal encrypted, with the uses that were noted since.
 func (s *encryptedStore) open(outer *dcr.Client) (*dcr.Client, error) {
 	ciphertext, _, err := sealed.Get(&outer.Metadata)
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *encryptedStore) Add(ctx context.Context, client *dcr.Client) error {
 	return s.write(ctx, client, s.ClientConfigurationStore.Add)
 }
 
-// Update encrypts a client with the first key, whichever it had.
+// Update encrypts a client with the first key, even if it had another.
 func (s *encryptedStore) Update(ctx context.Context, client *dcr.Client) error {
 	return s.write(ctx, client, s.ClientConfigurationStore.Update)
 }
@@ -129,8 +129,8 @@ func (s *encryptedStore) write(ctx context.Context, client *dcr.Client, store fu
 	return err
 }
 
-// FindByClientID decrypts a client. One that cannot be decrypted is an outage,
-// never a client that is missing.
+// FindByClientID decrypts a client. If it cannot be decrypted, the error is not
+// dcr.ErrClientNotFound.
 func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	outer, err := s.ClientConfigurationStore.FindByClientID(ctx, clientID)
 	if err != nil {
@@ -139,10 +139,10 @@ func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*
 	return s.open(outer)
 }
 
-// reencrypt encrypts the clients that are encrypted with another key than the
-// first, and returns how many. Hosts may work meanwhile: what they write while
-// it does is read again and not overwritten. A client that is encrypted again
-// has a new revision.
+// reencrypt encrypts again, with the first key, the clients that have another one,
+// and returns how many. Hosts can write in the meantime: if a client changes,
+// reencrypt reads it again and does not overwrite the change. A client that is
+// encrypted again has a new revision.
 func (s *encryptedStore) reencrypt(ctx context.Context) (count int64, err error) {
 	lister, ok := dcr.StoreAs[dcr.ClientLister](s.ClientConfigurationStore)
 	if !ok {
@@ -154,7 +154,7 @@ func (s *encryptedStore) reencrypt(ctx context.Context) (count int64, err error)
 			changed, err = s.reencryptOne(ctx, outer)
 		}
 		switch {
-		case errors.Is(err, dcr.ErrClientNotFound): // deleted meanwhile
+		case errors.Is(err, dcr.ErrClientNotFound): // deleted in the meantime
 		case err != nil:
 			return count, err
 		case changed:
@@ -186,7 +186,7 @@ func (s *encryptedStore) reencryptOne(ctx context.Context, outer *dcr.Client) (c
 
 // keyID names the key that a client is encrypted with.
 func keyID(outer *dcr.Client) string {
-	ciphertext, _, _ := sealed.Get(&outer.Metadata) // open has found it good
+	ciphertext, _, _ := sealed.Get(&outer.Metadata) // open has checked it
 	id, _, _ := strings.Cut(ciphertext, ".")
 	return id
 }

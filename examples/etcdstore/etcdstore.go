@@ -1,6 +1,6 @@
-// Package etcdstore keeps clients in etcd: an example of a store of another kind
-// than a database that speaks SQL. A client is one key; each write is one
-// transaction, on the disks of the majority before it is answered.
+// Package etcdstore keeps clients in etcd, as an example of a store that is not an SQL
+// database. Each client is one key. Each write is one transaction, which a majority of
+// the nodes have on disk before etcd answers.
 package etcdstore
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// ErrOutcomeUnknown is wrapped by the error of a write that etcd did not answer.
+// ErrOutcomeUnknown is in the error of a write that etcd did not answer.
 var ErrOutcomeUnknown = errors.New("etcdstore: the write may or may not have happened")
 
 // Store is a [dcr.ClientConfigurationStore] and a [dcr.RevisionDeleter].
@@ -23,7 +23,8 @@ type Store struct {
 	Prefix string // of every key, such as "dcr/"
 }
 
-// record is the value of a key: the stored form of a client has no Revision.
+// record is the value of a key. It has the Revision, which the stored form of a client
+// lacks.
 type record struct {
 	Revision int64
 	Client   *dcr.Client
@@ -64,9 +65,9 @@ func (s Store) DeleteRevision(ctx context.Context, clientID string, revision int
 	})
 }
 
-// find returns a client and the condition that its key was not written since.
+// find returns a client and the condition that its key has not been written since.
 func (s Store) find(ctx context.Context, clientID string) (*dcr.Client, clientv3.Cmp, error) {
-	found, err := s.Client.Get(ctx, s.Prefix+clientID) // what the majority has, whichever node answers
+	found, err := s.Client.Get(ctx, s.Prefix+clientID) // a linearizable read: the value that the majority has
 	if err != nil {
 		return nil, clientv3.Cmp{}, err
 	}
@@ -79,7 +80,7 @@ func (s Store) find(ctx context.Context, clientID string) (*dcr.Client, clientv3
 	return stored.Client, clientv3.Compare(clientv3.ModRevision(s.Prefix+clientID), "=", found.Kvs[0].ModRevision), err
 }
 
-// change writes as long as the client has the Revision and is not changed meanwhile.
+// change writes if the client has the Revision and nobody changes it in the meantime.
 func (s Store) change(ctx context.Context, clientID string, revision int64, write func(same clientv3.Cmp) error) error {
 	client, same, err := s.find(ctx, clientID)
 	if err == nil && client.Revision != revision {
@@ -89,12 +90,12 @@ func (s Store) change(ctx context.Context, clientID string, revision int64, writ
 		err = write(same)
 	}
 	if err == dcr.ErrConflict {
-		return s.change(ctx, clientID, revision, write) // who did, or is it gone?
+		return s.change(ctx, clientID, revision, write) // find out whether it was changed or deleted
 	}
 	return err
 }
 
-// put stores a client and then tells it its new Revision.
+// put stores a client and then sets its new Revision.
 func (s Store) put(ctx context.Context, client *dcr.Client, revision int64, condition clientv3.Cmp, otherwise error) error {
 	value, err := json.Marshal(record{revision, client})
 	if err == nil {
@@ -106,7 +107,7 @@ func (s Store) put(ctx context.Context, client *dcr.Client, revision int64, cond
 	return err
 }
 
-// commit writes where the condition holds; otherwise is the error where it does not.
+// commit writes if the condition holds, and returns otherwise if it does not.
 func (s Store) commit(ctx context.Context, condition clientv3.Cmp, write clientv3.Op, otherwise error) error {
 	done, err := s.Client.Txn(ctx).If(condition).Then(write).Commit()
 	if err != nil {
