@@ -21,7 +21,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// database is one of the two.
+// database is the source or the target.
 type database struct {
 	*sql.DB
 	dialect sqlstore.Dialect
@@ -29,10 +29,10 @@ type database struct {
 	store   *sqlstore.Store
 }
 
-// connections bounds how many clients are added at once.
+// connections limits how many clients are added at once.
 const connections = 16
 
-// open opens a database; file makes the data source name of a SQLite file.
+// open opens a database. file returns the data source name of an SQLite file.
 func open(name, prefix string, file func(string) string) (*database, error) {
 	d := &database{prefix: prefix}
 	var driver, dsn string
@@ -81,8 +81,8 @@ func (d *database) options() *sqlstore.Options { return &sqlstore.Options{TableP
 
 func (d *database) Close() error { return errors.Join(d.store.Close(), d.DB.Close()) }
 
-// openSource opens the database to read. SQLite is told to write nothing there,
-// not even a file that is missing.
+// openSource opens the database to read. SQLite must write nothing there, and not
+// even create a missing file.
 func openSource(ctx context.Context, name, prefix string) (*database, error) {
 	if file, is := strings.CutPrefix(name, "sqlite:"); is {
 		if _, err := os.Stat(file); err != nil {
@@ -103,8 +103,8 @@ func openSource(ctx context.Context, name, prefix string) (*database, error) {
 	return d, nil
 }
 
-// checkSchema refuses a schema of another version: what it keeps, and where, is
-// not known here.
+// checkSchema refuses a schema of another version, since this program does not know
+// its tables.
 func (d *database) checkSchema(ctx context.Context) error {
 	if err := d.PingContext(ctx); err != nil {
 		return err
@@ -119,13 +119,12 @@ func (d *database) checkSchema(ctx context.Context) error {
 	case current.Int64 > known:
 		return fmt.Errorf("%w: version %d, not %d; update this program", sqlstore.ErrNewerSchema, current.Int64, known)
 	case current.Int64 < known:
-		return fmt.Errorf("its schema is of version %d, older than this program's %d: run Store.Migrate on it first", current.Int64, known)
+		return fmt.Errorf("its schema has version %d, older than this program's %d: run Store.Migrate on it first", current.Int64, known)
 	}
 	return nil
 }
 
-// openTarget opens the database to write, and makes its tables where it has
-// none.
+// openTarget opens the database to write, and creates its tables if it has none.
 func openTarget(ctx context.Context, name, prefix string) (*database, error) {
 	d, err := open(name, prefix, sqlstore.SQLiteDSN)
 	if err != nil {
@@ -138,7 +137,7 @@ func openTarget(ctx context.Context, name, prefix string) (*database, error) {
 	return d, nil
 }
 
-// quote returns the name of a table as SQL wants it.
+// quote returns the name of a table in the quotes of the dialect.
 func (d *database) quote(table string) string {
 	mark := `"`
 	if d.dialect == sqlstore.MySQL {
@@ -147,7 +146,7 @@ func (d *database) quote(table string) string {
 	return mark + d.prefix + table + mark
 }
 
-// number replaces each ? by $1, $2 … where the dialect wants that.
+// number replaces each ? with $1, $2 … if the dialect needs that.
 func (d *database) number(text string) string {
 	if d.dialect != sqlstore.PostgreSQL {
 		return text
@@ -159,20 +158,19 @@ func (d *database) number(text string) string {
 	return strings.Join(parts, "")
 }
 
-// table is a table of sqlstore, as docs/stored-form.md describes it: what is
-// moved of it.
+// table is the part of a table of sqlstore that is moved. docs/stored-form.md
+// describes the tables.
 type table struct {
 	name    string
 	key     string   // the column that, with tenant, names a row
 	columns []string // up to three numbers, then the document, if there is one
-	where   string   // what every row must fulfil, after AND
+	where   string   // a condition on every row, which begins with AND
 }
 
 const clients = "clients"
 
-// tablesAt returns the tables. Used values that have expired stay behind. Of
-// the columns of clients, only those are copied that are not made from the
-// document.
+// tablesAt returns the tables. Used values that have expired are not moved. Only
+// those columns of clients are copied that are not derived from the document.
 func tablesAt(now time.Time) []table {
 	return []table{
 		{clients, "client_id", []string{"revision", "activated_at", "last_used_at", "document"}, ""},
@@ -188,7 +186,7 @@ type row struct {
 	document    string
 }
 
-// values are the places of the columns of t, to read into and to write from.
+// values returns pointers to the columns of t, to read into and to write from.
 func (r *row) values(t table) []any {
 	return []any{&r.numbers[0], &r.numbers[1], &r.numbers[2], &r.document}[:len(t.columns)]
 }
@@ -203,8 +201,8 @@ func (d *database) used(ctx context.Context, t table) (used bool, err error) {
 }
 
 // rows yields the rows of a tenant in the order of their keys, which is the
-// order of their bytes in every dialect. It reads in pages, each behind the
-// last key of the one before, and holds no connection while it yields.
+// order of their bytes in every dialect. It reads in pages, each after the last
+// key of the page before, and holds no connection while it yields.
 func (d *database) rows(ctx context.Context, t table, tenant string) iter.Seq2[*row, error] {
 	text := d.number("SELECT " + t.key + ", " + strings.Join(t.columns, ", ") + " FROM " + d.quote(t.name) +
 		" WHERE tenant = ? AND " + t.key + " > ?" + t.where + " ORDER BY " + t.key + " LIMIT ?")

@@ -1,12 +1,11 @@
 // Movestore moves the clients of all tenants, with their initial access tokens
-// and used values, from one sqlstore to another, of another dialect too:
+// and used values, from one sqlstore to another, which may have another dialect:
 //
 //	go run ./examples/movestore -from sqlite:clients.db -to postgres://user@host/db
 //
-// Client ids, secrets, tokens, revisions and uses stay what they were. The
-// source is only read; stop the hosts that write to it first. At the end each
-// row is compared with the source's. A move that was cut short goes on with
-// -resume.
+// Client ids, secrets, tokens, revisions and uses stay the same. The source is only
+// read; first stop the hosts that write to it. At the end, each row is compared with
+// the source's. To continue an interrupted move, use -resume.
 package main
 
 import (
@@ -40,16 +39,16 @@ source has, and nothing else.
 
 `
 
-// settings are what the flags say.
+// settings holds the values of the flags.
 type settings struct {
 	from, to string
 	prefix   string
 	resume   bool
-	tenants  map[string]string // the names of tenants by what the column has instead
+	tenants  map[string]string // the names of tenants by the hash that the column has instead
 }
 
-// addTenant notes the name of a tenant under the hash by which the database
-// knows it; see docs/stored-form.md.
+// addTenant records the name of a tenant under the hash that the database has for
+// it; see docs/stored-form.md.
 func (s *settings) addTenant(name string) error {
 	sum := sha256.Sum256([]byte(name))
 	s.tenants[hashed+base64.RawURLEncoding.EncodeToString(sum[:])] = name
@@ -60,7 +59,7 @@ const hashed = "sha256:"
 
 var prefixPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,31}$`)
 
-// run moves everything and says on out what it did.
+// run moves everything and reports on out.
 func run(ctx context.Context, s settings, out io.Writer) error {
 	if !prefixPattern.MatchString(s.prefix) {
 		return fmt.Errorf("-prefix %q: want at most 32 letters, digits and underscores", s.prefix)
@@ -81,7 +80,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		if used, err := to.used(ctx, t); err != nil {
 			return fmt.Errorf("-to: %w", err)
 		} else if used && !s.resume {
-			return fmt.Errorf("-to: %s%s has rows already; to go on with a move that was cut short, say -resume", s.prefix, t.name)
+			return fmt.Errorf("-to: %s%s already has rows; to continue an interrupted move, use -resume", s.prefix, t.name)
 		}
 	}
 	var differ int64
@@ -111,9 +110,9 @@ func main() {
 	s := settings{tenants: map[string]string{}}
 	flag.StringVar(&s.from, "from", "", "the `database` to read")
 	flag.StringVar(&s.to, "to", "", "the `database` to write")
-	flag.StringVar(&s.prefix, "prefix", "dcr_", "what the names of the tables begin with, in both")
-	flag.BoolVar(&s.resume, "resume", false, "go on with a move that was cut short: rows that the target has stay as they are")
-	flag.Func("tenant", "the `name` of a tenant, needed where it is so long that the database has its hash alone; may be repeated", s.addTenant)
+	flag.StringVar(&s.prefix, "prefix", "dcr_", "the `prefix` of the table names in both databases")
+	flag.BoolVar(&s.resume, "resume", false, "continue an interrupted move: rows that the target has stay as they are")
+	flag.Func("tenant", "the `name` of a tenant, needed if it is so long that the database has only its hash; may be repeated", s.addTenant)
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -128,7 +127,7 @@ func main() {
 	err := run(ctx, s, os.Stdout)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		log.Fatal("interrupted; to go on, say -resume")
+		log.Fatal("interrupted; to continue, use -resume")
 	case err != nil:
 		log.Fatal(err)
 	}

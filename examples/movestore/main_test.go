@@ -178,13 +178,13 @@ func TestRefused(t *testing.T) {
 		{"the source's name is mistyped", missing, missing, "-from: cannot read the file"},
 		{"the source is no database", "sqlite:" + other, missing, "-from: file is not a database"},
 		{"the source has other tables", file("others.db", "ALTER TABLE dcr_schema_versions RENAME TO other"), missing, `-from: it has no tables of sqlstore whose names begin with "dcr_"`},
-		{"the source has an older schema", file("old.db", "DELETE FROM dcr_schema_versions WHERE version > 1"), missing, "-from: its schema is of version 1, older than"},
+		{"the source has an older schema", file("old.db", "DELETE FROM dcr_schema_versions WHERE version > 1"), missing, "-from: its schema has version 1, older than"},
 		{"the source has a newer schema", file("new.db", newer), missing, "-from: " + sqlstore.ErrNewerSchema.Error()},
 		{"the target has a newer schema", good, file("newtarget.db", newer), "-to: " + sqlstore.ErrNewerSchema.Error()},
 		{"the source is no name of a database", "good.db", missing, `-from: "good.db" names no database`},
 		{"the target is no name of a database", good, "oracle:x", `-to: "oracle:x" names no database`},
-		{"the target has clients", good, tenanted, "-to: dcr_clients has rows already"},
-		{"a tenant's name is not known", tenanted, file("empty.db"), `tenant "sha256:unknown", client_id "one": the tenant is known by its hash alone`},
+		{"the target has clients", good, tenanted, "-to: dcr_clients already has rows"},
+		{"a tenant's name is not known", tenanted, file("empty.db"), `tenant "sha256:unknown", client_id "one": the database has only the hash of the tenant`},
 	} {
 		if out, err := move(t, c.from, c.to, false); err == nil || !strings.Contains(err.Error(), c.want) || out != "" {
 			t.Errorf("%s: returned %v, not %s, having printed %q", c.sentence, err, c.want, out)

@@ -21,11 +21,12 @@ type mover struct {
 	tenants  map[string]string // see settings
 }
 
-// pair is a row of the source and the target's of that key. One may be nil.
+// pair is a row of the source and the row of the target with the same key. One of
+// them may be nil.
 type pair struct{ from, to *row }
 
-// pairs yields all rows of both databases, each with its other. What is yielded
-// may be written to the target meanwhile: it lies behind what is read.
+// pairs yields all rows of both databases in pairs. The loop may write the rows that
+// it gets to the target, since reading has already passed them.
 func (m *mover) pairs(ctx context.Context, t table) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		tenant, more, err := "", true, error(nil)
@@ -38,7 +39,7 @@ func (m *mover) pairs(ctx context.Context, t table) iter.Seq2[pair, error] {
 	}
 }
 
-// nextTenant returns the first tenant of either database behind that one.
+// nextTenant returns the first tenant of either database after that one.
 func (m *mover) nextTenant(ctx context.Context, t table, after string) (next string, more bool, err error) {
 	for _, d := range []*database{m.from, m.to} {
 		var first sql.NullString
@@ -53,13 +54,13 @@ func (m *mover) nextTenant(ctx context.Context, t table, after string) (next str
 	return next, more, nil
 }
 
-// pairsOf yields those of one tenant, and reports whether to go on.
+// pairsOf yields the pairs of one tenant, and reports whether to go on.
 func (m *mover) pairsOf(ctx context.Context, t table, tenant string, yield func(pair, error) bool) bool {
 	nextFrom, stopFrom := iter.Pull2(m.from.rows(ctx, t, tenant))
 	defer stopFrom()
 	nextTo, stopTo := iter.Pull2(m.to.rows(ctx, t, tenant))
 	defer stopTo()
-	from, errFrom, _ := nextFrom() // nil behind the last
+	from, errFrom, _ := nextFrom() // nil after the last
 	to, errTo, _ := nextTo()
 	for {
 		if err := cmp.Or(errFrom, errTo); err != nil {
@@ -87,8 +88,8 @@ func (m *mover) pairsOf(ctx context.Context, t table, tenant string, yield func(
 	}
 }
 
-// copy writes the rows that the target lacks. Those that it has it keeps,
-// whether they are the source's or not: compare finds out.
+// copy writes the rows that the target lacks. It keeps the rows that the target has,
+// even if they differ from the source's: compare finds those.
 func (m *mover) copy(ctx context.Context, t table) (copied int64, err error) {
 	var batch []pair
 	write := func() error {
@@ -128,9 +129,9 @@ func (m *mover) copy(ctx context.Context, t table) (copied int64, err error) {
 
 const reportEvery = 50 * pageSize
 
-// write writes the source's rows in one transaction. Clients are added as
-// drafts before, by the store, which alone knows where the values are kept by
-// which they are searched.
+// write writes the source's rows in one transaction. Before that, it adds the clients
+// as drafts through the store, since only the store knows how to keep the values by
+// which clients are searched.
 func (m *mover) write(ctx context.Context, t table, batch []pair) error {
 	text := "INSERT INTO " + m.to.quote(t.name) + " (" + strings.Join(t.columns, ", ") + ", tenant, " + t.key + ")" +
 		" VALUES (" + strings.Repeat("?, ", len(t.columns)) + "?, ?)"
@@ -157,9 +158,9 @@ func (m *mover) write(ctx context.Context, t table, batch []pair) error {
 	return tx.Commit()
 }
 
-// draft returns the client of a row as it is added: with the uses that the
-// columns have. It lacks nothing but its revision, which the store draws, and the
-// document to the letter.
+// draft returns the client of a row as it is added, with the uses that the columns
+// have. Only its revision, which the store draws, and the exact bytes of its document
+// are missing.
 func (r *row) draft() (*dcr.Client, error) {
 	client := &dcr.Client{}
 	if err := client.UnmarshalJSON([]byte(r.document)); err != nil {
@@ -175,9 +176,9 @@ func (r *row) draft() (*dcr.Client, error) {
 	return client, nil
 }
 
-// isDraft reports whether the target's client is the draft of the source's,
-// which a move that was cut short left behind. Its revision may be any: a client
-// of which all else is the source's gets the source's again.
+// isDraft reports whether the target's client is a draft of the source's, left by an
+// interrupted move. Its revision may be any: if all else is equal, the client gets the
+// revision of the source.
 func (p pair) isDraft() (bool, error) {
 	client, err := p.from.draft()
 	if err != nil {
@@ -188,8 +189,8 @@ func (p pair) isDraft() (bool, error) {
 	return *p.to == draft, err
 }
 
-// addDrafts adds clients many at once, so that they share commits. It leaves
-// out those of which the target has the draft.
+// addDrafts adds many clients at once, so that they share commits. It skips those
+// whose draft the target already has.
 func (m *mover) addDrafts(ctx context.Context, batch []pair) error {
 	errs := make([]error, len(batch))
 	var wait sync.WaitGroup
@@ -212,7 +213,7 @@ func (m *mover) addDraft(ctx context.Context, r *row) error {
 	if strings.HasPrefix(tenant, hashed) {
 		var known bool
 		if tenant, known = m.tenants[tenant]; !known {
-			return errors.New("the tenant is known by its hash alone: give its name with -tenant")
+			return errors.New("the database has only the hash of the tenant: give its name with -tenant")
 		}
 	}
 	client, err := r.draft()
@@ -238,7 +239,7 @@ func (m *mover) compare(ctx context.Context, t table) (compared, different int64
 	return compared, different, nil
 }
 
-// difference says how the rows differ, "" if they do not.
+// difference returns how the rows differ, or "" if they do not.
 func (p pair) difference(t table) string {
 	switch {
 	case p.from == nil:
@@ -257,7 +258,7 @@ func (p pair) difference(t table) string {
 	return "differs in " + strings.Join(names, ", ")
 }
 
-// describe names the row of a pair.
+// describe returns the tenant and the key of a pair as a text.
 func (p pair) describe(t table) string {
 	r := cmp.Or(p.from, p.to)
 	return fmt.Sprintf("tenant %q, %s %q", r.tenant, t.key, r.key)
