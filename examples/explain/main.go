@@ -1,10 +1,10 @@
-// Explain says what a server would make of a registration request, and why, without
+// Explain says what a server would do with a registration request, and why, without
 // registering anything:
 //
 //	go run ./examples/explain -preset mcp request.json
 //
-// It reads standard input where no file is named. The status is 1 where the request
-// is refused, and 2 where it could not be explained.
+// It reads standard input if no file is named. The exit status is 1 if the request
+// would be refused, and 2 if it could not be explained.
 package main
 
 import (
@@ -35,7 +35,8 @@ func main() {
 	}
 }
 
-// run explains the request that the arguments name.
+// run explains the request that the arguments name, and reports whether it would be
+// refused.
 func run(args []string, in io.Reader, out io.Writer) (refused bool, err error) {
 	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	var preset presets.Preset
@@ -71,7 +72,7 @@ func run(args []string, in io.Reader, out io.Writer) (refused bool, err error) {
 	return decision.Err != nil, print(out, decision)
 }
 
-// maxBody bounds what is read; a server takes less.
+// maxBody limits what is read; a server accepts less.
 const maxBody = 1 << 20
 
 func read(in io.Reader, files []string) ([]byte, error) {
@@ -81,11 +82,11 @@ func read(in io.Reader, files []string) ([]byte, error) {
 	case 1:
 		return os.ReadFile(files[0])
 	}
-	return nil, errors.New("name one file, or none for standard input")
+	return nil, errors.New("name one file, or no file to read standard input")
 }
 
-// print writes a decision as a table, what was taken as good, and what would be
-// answered.
+// print writes a decision as a table, then what was assumed, then the answer that the
+// server would give.
 func print(out io.Writer, decision *dcr.Decision) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "MEMBER\tVERDICT\tBY\tSENT\tEFFECTIVE\tWHAT WOULD CHANGE IT")
@@ -110,8 +111,8 @@ func print(out io.Writer, decision *dcr.Decision) error {
 	return err
 }
 
-// shown is a value as a terminal may show it: in printable ASCII, "-" for none, and
-// not longer than a line.
+// shown returns a value that is safe on a terminal: in printable ASCII, "-" for none,
+// and no longer than a line.
 func shown(value []byte) string {
 	const longest = 60
 	text := strings.Map(func(r rune) rune {

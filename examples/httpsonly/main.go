@@ -1,6 +1,6 @@
-// Httpsonly is a server that narrows what may be registered: the authorization
-// code grant alone, https redirect URIs alone, and for every client PKCE, no
-// refresh tokens and access tokens of five minutes.
+// Httpsonly is a server that narrows what may be registered: only the authorization
+// code grant and https redirect URIs. Every client must use PKCE, gets no refresh
+// tokens, and has access tokens that last five minutes.
 //
 //	go run ./examples/httpsonly
 package main
@@ -21,12 +21,12 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// validator overrides what it wants to be different, and leaves the rest to
-// the DefaultValidator that it embeds.
+// validator overrides two steps, and leaves the rest to the DefaultValidator that
+// it embeds.
 type validator struct{ dcr.DefaultValidator }
 
-// ValidateRedirectURIs refuses every scheme but https, native applications'
-// loopback addresses included, and then calls the default.
+// ValidateRedirectURIs refuses every scheme but https, even for the loopback
+// addresses of native applications, and then calls the default.
 func (v validator) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
 	if slices.ContainsFunc(reg.Client.RedirectURIs, notHTTPS) {
 		return dcr.Errorf(dcr.InvalidRedirectURI, "redirect_uris must use https")
@@ -36,7 +36,7 @@ func (v validator) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registrati
 
 func notHTTPS(uri string) bool { return !strings.HasPrefix(uri, "https://") }
 
-// SetClientDefaults makes the settings that no client may ask for.
+// SetClientDefaults sets what no client may ask for.
 func (v validator) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
 	reg.Client.RequirePKCE = true
 	reg.Client.AllowOfflineAccess = false
@@ -44,8 +44,7 @@ func (v validator) SetClientDefaults(ctx context.Context, reg *dcr.Registration)
 	return v.DefaultValidator.SetClientDefaults(ctx, reg)
 }
 
-// newValidator supports one grant: what goes without a rule of one's own is
-// said as data.
+// newValidator supports one grant type. That needs no rule in code: it is data.
 func newValidator() validator {
 	return validator{dcr.DefaultValidator{
 		Supports: dcr.Capabilities{GrantTypes: []string{"authorization_code"}},

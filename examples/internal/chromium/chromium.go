@@ -39,7 +39,7 @@ type message struct {
 	Error     *struct{ Message string }
 }
 
-// findChromium is the program, and skips the test where there is none.
+// findChromium returns the path of the program, and skips the test if there is none.
 func findChromium(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("DCR_TEST_LONG") == "" {
@@ -54,11 +54,11 @@ func findChromium(t *testing.T) string {
 	return ""
 }
 
-// Start starts one for the time of a test, which is skipped where there is none, and
-// without DCR_TEST_LONG.
+// Start starts a browser that ends with the test. It skips the test if there is no
+// Chromium, or if DCR_TEST_LONG is not set.
 func Start(t *testing.T) *Browser {
 	t.Helper()
-	// Root has no sandbox, and what is opened here is our own.
+	// There is no sandbox for root, and the pages opened here are our own.
 	command := exec.Command(findChromium(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
 	theirIn, ourOut, err := os.Pipe()
@@ -101,7 +101,7 @@ func Start(t *testing.T) *Browser {
 
 type object = map[string]any
 
-// read takes what the browser says until it ends.
+// read reads the browser's messages until it ends.
 func (b *Browser) read(from *os.File) {
 	defer from.Close()
 	lines := bufio.NewReader(from)
@@ -127,7 +127,7 @@ func (b *Browser) read(from *os.File) {
 	}
 }
 
-// Call asks the browser for something.
+// Call calls a method of the browser and returns its result.
 func (b *Browser) Call(method string, params, result any) {
 	b.t.Helper()
 	answered := make(chan message, 1)
@@ -179,7 +179,8 @@ func (b *Browser) Load(open func()) {
 	}
 }
 
-// Evaluate runs a script from outside the page, which no policy of the page's stops.
+// Evaluate runs a script from outside the page, so that no policy of the page stops
+// it.
 func (b *Browser) Evaluate(script string) string {
 	b.t.Helper()
 	var got struct{ Result struct{ Value any } }
@@ -187,7 +188,7 @@ func (b *Browser) Evaluate(script string) string {
 	return fmt.Sprint(got.Result.Value)
 }
 
-// Press presses keys, as somebody without a mouse does.
+// Press presses keys, as someone without a mouse does.
 func (b *Browser) Press(keys ...string) {
 	b.t.Helper()
 	codes := map[string]int{"Tab": 9, "Enter": 13, "ArrowDown": 40}
@@ -202,14 +203,14 @@ func (b *Browser) Press(keys ...string) {
 	}
 }
 
-// Resize makes the tab a phone's, or a desk's, in a color scheme.
+// Resize gives the tab the size of a phone or of a desktop, and a color scheme.
 func (b *Browser) Resize(width int, scheme string) {
 	b.t.Helper()
 	b.Call("Emulation.setDeviceMetricsOverride", object{"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
 	b.Call("Emulation.setEmulatedMedia", object{"features": []object{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Screenshot keeps what is seen, where DCR_TEST_SCREENSHOTS names a directory.
+// Screenshot saves a picture of the page if DCR_TEST_SCREENSHOTS names a directory.
 func (b *Browser) Screenshot(name string) {
 	b.t.Helper()
 	directory := os.Getenv("DCR_TEST_SCREENSHOTS")
@@ -227,8 +228,8 @@ func (b *Browser) Screenshot(name string) {
 	}
 }
 
-// Complaints are what the console and the log of the browser have, but for a missing
-// favicon.
+// Complaints returns what the console and the log of the browser have, except for a
+// missing favicon.
 func (b *Browser) Complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,14 +19,14 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// Help says what a -db flag may be.
+// Help is the usage of a -db flag.
 const Help = "keep clients in sqlite:FILE, postgres://…, mysql://… or memory:"
 
-// connections is how many the pool opens, and keeps, since opening one costs
-// more than a registration.
+// connections is how many connections the pool opens and keeps, since to open one
+// costs more than a registration.
 const connections = 32
 
-// OpenStore opens the store that a -db flag names, and makes its tables.
+// OpenStore opens the store that a -db flag names, and creates its tables.
 func OpenStore(ctx context.Context, name string) (store dcr.ClientConfigurationStore, closeStore func(), err error) {
 	scheme, rest, _ := strings.Cut(name, ":")
 	var db *sql.DB

@@ -1,6 +1,6 @@
-// Package explainpage is one page on which a person chooses a client that is known
-// and a policy, or pastes a request, and reads what would become of it. It needs no
-// script and lets none run.
+// Package explainpage is one page on which a person chooses a known client and a
+// policy, or pastes a request, and reads what the server would do with it. It needs
+// no script and lets none run.
 package explainpage
 
 import (
@@ -40,15 +40,15 @@ var policy = func() string {
 		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// maxForm bounds what a form may send: a request larger than any server takes, each
-// byte of it as three.
+// maxForm limits the size of a form: it allows a request larger than any server
+// accepts, with each byte escaped as three.
 const maxForm = 256 << 10
 
-// form is what was chosen, and what there is to choose from.
+// form is the choices of a person, and the options.
 type form struct {
 	Clients, Presets        []string
 	Client, Preset, Request string
-	Fault                   string // why nothing is explained
+	Fault                   string // why there is no explanation
 	Decision                *decision
 }
 
@@ -58,8 +58,8 @@ type decision struct {
 	Err *dcr.Error
 }
 
-// New is the page of a handler: presets are those of its Options.Policies that can be
-// chosen.
+// New returns the page of a handler. presets are the names in its Options.Policies
+// that a person can choose.
 func New(handler *dcr.Handler, presets []string) http.Handler {
 	known := make(map[string]string)
 	var names []string
@@ -138,17 +138,17 @@ func shownJSON(value json.RawMessage) string {
 	return shown(text.String())
 }
 
-// mostMarks is how many combining marks in a row a script needs; more of them cover
-// the lines around.
+// mostMarks is how many combining marks in a row a script needs. More would cover the
+// lines above and below.
 const mostMarks = 4
 
-// shown is what a person sees of a value: no more than fits, and in the place of what
-// nobody sees, such as the characters that turn text around, or what hides others, its
-// JSON escape.
+// shown returns what a person sees of a value. It cuts a long value, and writes
+// invisible characters, such as those that change the direction of text, as their
+// JSON escapes.
 func shown(value string) string {
 	const longest = 600
 	var text strings.Builder
-	marks := mostMarks // one at the beginning has nothing to stand on
+	marks := mostMarks // a mark at the beginning has no letter to combine with
 	for i, r := range value {
 		if text.Len() > longest {
 			return fmt.Sprintf("%s… and %d bytes more", text.String(), len(value)-i)

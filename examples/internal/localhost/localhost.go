@@ -1,7 +1,7 @@
 // Package localhost keeps other people's web pages away from a program that
 // listens on this machine alone. A page that resolves its own host name to
-// 127.0.0.1 (DNS rebinding) reaches such a program as its own origin; it cannot
-// change the Host header that its browser sends.
+// 127.0.0.1 (DNS rebinding) reaches the program as its own origin, but it cannot
+// change the Host header that the browser sends.
 package localhost
 
 import (
@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Only returns next behind a check of the Host header, where the listener's
-// address is a loopback one: localhost, 127.0.0.1, [::1] and the given hosts
-// pass, any other Host gets 421. Elsewhere it returns next.
+// Only checks the Host header of every request before it calls next, if the
+// listener's address is a loopback one: localhost, 127.0.0.1, [::1] and the given
+// hosts pass, and any other Host gets 421. For any other address, it returns next.
 func Only(addr net.Addr, next http.Handler, hosts ...string) http.Handler {
 	bound, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !bound.Addr().IsLoopback() {

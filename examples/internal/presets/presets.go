@@ -1,5 +1,5 @@
-// Package presets has the ready-made policies by the names that command lines have
-// for them, and what a server supports that chooses none.
+// Package presets names the ready-made policies for command lines, and says what a
+// server supports without one.
 package presets
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// Capabilities is what a server supports that chooses no preset. A preset knows for
-// itself, but for the scopes.
+// Capabilities is what a server supports without a preset. A preset has its own
+// capabilities, except for the scopes.
 var Capabilities = dcr.Capabilities{
 	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
 	TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
@@ -21,7 +21,7 @@ var Capabilities = dcr.Capabilities{
 	IDTokenSigningAlgs:       []string{"RS256", "PS256", "ES256"},
 }
 
-// Preset is a ready-made policy; the zero one is none.
+// Preset is a ready-made policy; the zero Preset is no policy.
 type Preset struct {
 	Name      string
 	Directory bool // it has the scopes of a directory, and registers nobody without a statement of it
@@ -32,8 +32,8 @@ type Preset struct {
 // A Set is a choice of presets, in the order of their names.
 type Set []Preset
 
-// All are all presets. certificate finds the client certificate for those that want
-// one; nil: where the program itself ends TLS.
+// All returns all presets. certificate returns the client certificate for those that
+// need one; if nil, they take it from the TLS connection.
 func All(certificate policy.CertificateSource) Set {
 	return Set{
 		{"duende", false, func(v dcr.DefaultValidator) policy.Preset { return policy.Duende(v) }},
@@ -48,12 +48,12 @@ func All(certificate policy.CertificateSource) Set {
 	}
 }
 
-// Open are the presets that need no directory.
+// Open returns the presets that need no directory.
 func Open() Set {
 	return slices.DeleteFunc(All(nil), func(p Preset) bool { return p.Directory })
 }
 
-// Find returns the preset of a name, in any case and with or without hyphens.
+// Find returns the preset with a name, in any case and with or without hyphens.
 func (s Set) Find(name string) (Preset, error) {
 	name = strings.ToLower(strings.ReplaceAll(name, "-", ""))
 	if i := slices.IndexFunc(s, func(p Preset) bool { return p.Name == name }); i >= 0 {
@@ -62,7 +62,7 @@ func (s Set) Find(name string) (Preset, error) {
 	return Preset{}, errors.New("want one of " + s.Names())
 }
 
-// Names lists the names for people.
+// Names returns the names as a text for people.
 func (s Set) Names() string {
 	var names []string
 	for _, p := range s {
@@ -71,7 +71,7 @@ func (s Set) Names() string {
 	return strings.Join(names, ", ")
 }
 
-// Policies are the presets by name, each around v.
+// Policies returns the presets by name, each around v.
 func (s Set) Policies(v dcr.DefaultValidator) map[string]dcr.Validator {
 	policies := make(map[string]dcr.Validator)
 	for _, p := range s {
@@ -80,10 +80,10 @@ func (s Set) Policies(v dcr.DefaultValidator) map[string]dcr.Validator {
 	return policies
 }
 
-// Around puts the preset around what a server supports: supports, or, where that is
-// nil, what the preset says.
+// Around puts the preset around v with the given capabilities. If supports is nil, the
+// preset's own capabilities count.
 func (p Preset) Around(v dcr.DefaultValidator, supports *dcr.Capabilities) policy.Preset {
-	sendsIss := v.Supports.AuthorizationResponseIss // is the program's to say
+	sendsIss := v.Supports.AuthorizationResponseIss // the program decides this
 	switch {
 	case supports != nil:
 		v.Supports = *supports
