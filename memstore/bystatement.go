@@ -13,8 +13,8 @@ type statement struct{ issuer, id string }
 // byStatement finds clients by their software statement. Those without one,
 // most of them, cost it nothing.
 type byStatement struct {
-	clients   map[statement][]string // ids in their order
-	statement map[string]statement   // of a client, by its id
+	clients   map[statement][]string
+	statement map[string]statement // of a client, by its id
 }
 
 // set notes the statement of a client that has none noted, nil for none.
@@ -26,9 +26,7 @@ func (b *byStatement) set(clientID string, record *dcr.StatementRecord) {
 		b.clients, b.statement = make(map[statement][]string), make(map[string]statement)
 	}
 	of := statement{strings.Clone(record.Issuer), strings.Clone(record.ID)}
-	ids := b.clients[of]
-	at, _ := slices.BinarySearch(ids, clientID)
-	b.clients[of], b.statement[clientID] = slices.Insert(ids, at, clientID), of
+	b.clients[of], b.statement[clientID] = append(b.clients[of], clientID), of
 }
 
 func (b *byStatement) forget(clientID string) {

@@ -365,7 +365,7 @@ func (s *Store) note(clientID string, change func(*storedClient)) error {
 func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]string, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clone(s.byStatement.clients[statement{issuer, id}]), nil
+	return slices.Sorted(slices.Values(s.byStatement.clients[statement{issuer, id}])), nil
 }
 
 // Remember notes a value that may be used once; see [dcr.ReplayStore]. Values

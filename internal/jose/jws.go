@@ -75,7 +75,7 @@ type Token struct {
 func Parse(compact string) (*Token, error) {
 	first, last := strings.IndexByte(compact, '.'), strings.LastIndexByte(compact, '.')
 	// A decoder skips line breaks, and whatever it skips is not signed.
-	if first <= 0 || first > maxHeader || last <= first || strings.ContainsAny(compact, "\r\n") {
+	if first <= 0 || first > maxHeader || last <= first || strings.IndexByte(compact, '\r') >= 0 || strings.IndexByte(compact, '\n') >= 0 {
 		return nil, ErrMalformed
 	}
 	header, err := decode(compact[:first])
