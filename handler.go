@@ -229,7 +229,7 @@ func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.R
 	if err := request.parse(decoded.JSON, limits); err != nil {
 		return err
 	}
-	request.Signer, request.cost, request.verified = decoded.Signer, decoded.Cost, decoded.verified
+	request.Signer, request.cost, request.finding = decoded.Signer, decoded.Cost, decoded.finding
 	request.stand(&decoded)
 	if use, once := decoded.Cost.(*oneUse); once {
 		use.keepIn(h.store)
@@ -286,7 +286,7 @@ type DecodedBody struct {
 	// effect on a PUT.
 	Cancels bool
 
-	verified signature // of the software statement in it
+	finding finding // about the software statement in it
 }
 
 // PlainJSON is the Decoder of application/json.

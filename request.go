@@ -33,7 +33,7 @@ type Request struct {
 	ownFaults []*Error  // faults of client_id and client_secret, which a registration ignores
 	cost      Allowance // what the body uses up, as its Decoder says
 	bill      bill      // what it has used up
-	verified  signature // of the software statement, as its Decoder found out
+	finding   finding   // about the software statement, by its Decoder
 
 	statement         *SoftwareStatement // that its Decoder verified
 	standing, cancels bool               // as in DecodedBody

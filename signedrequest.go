@@ -182,7 +182,8 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if claims.statement == "" {
 		return DecodedBody{}, invalidStatement("missing", "is required in a signed request")
 	}
-	statement, _, err := d.Statements.signed(ctx, claims.statement, d.Limits.effective(), signature{})
+	limits := d.Limits.effective()
+	statement, told, err := d.Statements.signed(ctx, claims.statement, limits, &finding{})
 	if err != nil {
 		return DecodedBody{}, err
 	}
@@ -197,7 +198,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return DecodedBody{}, requestFault(fault)
 	}
 	members, err := claims.members.finish()
-	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement), verified: statement.signature}, err
+	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement), finding: finding{statement.signature, limits, statement, told}}, err
 }
 
 func (d *signedRequests) acceptsType(typ string) bool {

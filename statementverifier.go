@@ -120,7 +120,7 @@ func invalidStatement(rule, sentence string, args ...any) *Error {
 // other requests, such as Once. Its error is an [*Error], or a fault of the
 // server.
 func (v *StatementVerifier) Verify(ctx context.Context, statement string, now time.Time) (*SoftwareStatement, error) {
-	verified, err := v.verify(ctx, statement, now, Limits{}.effective(), signature{})
+	verified, err := v.verify(ctx, statement, now, Limits{}.effective(), &finding{})
 	if err == nil && len(verified.faults) > 0 {
 		err = verified.faults[0].err
 	}
@@ -154,7 +154,7 @@ func (v *StatementVerifier) judge(ctx context.Context, reg *Registration) (*Soft
 	case stored != nil && !v.RequiredOnUpdate && (sent == "" || hashText(sent) == stored.Hash):
 		statement, err = v.held(stored, reg.Limits)
 	default:
-		statement, err = v.verify(reg.explained(ctx), sent, reg.Now(), reg.Limits, reg.Request.verified)
+		statement, err = v.verify(reg.explained(ctx), sent, reg.Now(), reg.Limits, &reg.Request.finding)
 	}
 	if err != nil {
 		return nil, err
@@ -243,9 +243,28 @@ type signature struct {
 	keys *jose.KeySet       // the issuer's keys at that time
 }
 
+// finding is what the Decoder of a request found out about the statement in it.
+type finding struct {
+	signature
+	limits    Limits // within which it was read
+	statement *SoftwareStatement
+	token     *jwt.Token
+}
+
+// take returns the statement as the Decoder read it, or nil if v would read it
+// differently. Only the first call gets it, since the steps may change it.
+func (f *finding) take(text string, v *StatementVerifier, limits Limits) (*SoftwareStatement, *jwt.Token) {
+	if f.statement == nil || f.text != text || f.by != v || f.limits != limits {
+		return nil, nil
+	}
+	statement, token := f.statement, f.token
+	f.statement, f.token = nil, nil
+	return statement, token
+}
+
 // verify returns a statement whose signature and registered claims are valid.
-// known is a signature that was already verified for the same request.
-func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits, known signature) (*SoftwareStatement, error) {
+// known is what was already found out for the same request.
+func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Time, limits Limits, known *finding) (*SoftwareStatement, error) {
 	statement, token, err := v.signed(ctx, text, limits, known)
 	if err != nil {
 		return nil, err
@@ -271,8 +290,42 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 }
 
 // signed returns a statement that was signed by its issuer, even if it has
-// expired. A known signature is not verified again.
-func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits, known signature) (*SoftwareStatement, *jwt.Token, error) {
+// expired. What is known is neither read nor verified again.
+func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limits, known *finding) (*SoftwareStatement, *jwt.Token, error) {
+	statement, token := known.take(text, v, limits)
+	if statement == nil {
+		var err error
+		if statement, token, err = v.read(text, limits); err != nil {
+			return nil, nil, err
+		}
+	}
+	ring := v.ring(token.Issuer)
+	switch {
+	case token.Issuer == "":
+		return nil, nil, invalidStatement("issuer", "must have the claim iss")
+	case ring == nil:
+		return nil, nil, invalidStatement("issuer", "must come from an issuer that this server trusts")
+	}
+	if reg := explainedBy(ctx); reg != nil && !isStatic(v.Issuers[token.Issuer]) {
+		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is assumed to be valid and approved, and to have no client yet")
+		statement.assumed = true
+		return statement, token, nil
+	}
+	keys, err := ring.Keys(ctx, token.KeyID())
+	if err != nil {
+		return nil, nil, keysOutOfReach(err)
+	}
+	statement.signature = signature{text, v, keys}
+	if statement.signature != known.signature {
+		if _, fault := token.Verify(keys); fault != nil {
+			return nil, nil, statementFault(fault)
+		}
+	}
+	return statement, token, nil
+}
+
+// read returns a statement, whoever signed it.
+func (v *StatementVerifier) read(text string, limits Limits) (*SoftwareStatement, *jwt.Token, error) {
 	rules := jwt.Rules{
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
 		Type: v.acceptsType, Limits: claimLimits(limits),
@@ -289,29 +342,7 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	if err != nil {
 		return nil, nil, err
 	}
-	ring := v.ring(token.Issuer)
-	switch {
-	case token.Issuer == "":
-		return nil, nil, invalidStatement("issuer", "must have the claim iss")
-	case ring == nil:
-		return nil, nil, invalidStatement("issuer", "must come from an issuer that this server trusts")
-	}
 	statement.Text = text
-	if reg := explainedBy(ctx); reg != nil && !isStatic(v.Issuers[token.Issuer]) {
-		reg.Assume("software_statement has a signature that was not judged, since the issuer's keys would have to be fetched: it is assumed to be valid and approved, and to have no client yet")
-		statement.assumed = true
-		return statement, token, nil
-	}
-	keys, err := ring.Keys(ctx, token.KeyID())
-	if err != nil {
-		return nil, nil, keysOutOfReach(err)
-	}
-	statement.signature = signature{text, v, keys}
-	if statement.signature != known {
-		if _, fault := token.Verify(keys); fault != nil {
-			return nil, nil, statementFault(fault)
-		}
-	}
 	return statement, token, nil
 }
 

@@ -101,6 +101,24 @@ func (w *ukWorld) sendWith(header http.Header, method, path, contentType, token,
 	return dcrtest.Answer{Status: recorder.Code, Header: recorder.Header(), Body: answer}
 }
 
+// The limits of the options hold, though the Decoder has read the statement by then,
+// within its own.
+func TestUKLimits(t *testing.T) {
+	w := newUK(t, policy.UKBank{})
+	for members, status := range map[int]int{11: http.StatusBadRequest, 12: http.StatusCreated} {
+		opts := w.preset.Apply(ukOptions())
+		opts.Limits.Members = members
+		bank, err := dcr.NewHandler(w.store, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.bank = bank
+		if a := w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil)); a.Status != status {
+			t.Errorf("statements of up to %d claims: %d %s, want %d", members, a.Status, a.Body, status)
+		}
+	}
+}
+
 func TestUKRegistersAndManages(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
 	answer := w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil))
