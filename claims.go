@@ -51,7 +51,7 @@ func (reg *Registration) claimsInForce() *SoftwareStatement {
 	if v := reg.foundation.statements; v != nil {
 		rules = v.Members
 	}
-	if reg.Statement != nil && len(reg.Statement.claimed()) > 0 {
+	if reg.Statement != nil && !reg.Statement.claimsNothing() {
 		inForce := *reg.Statement
 		if inForce.rules == nil {
 			inForce.rules = rules
@@ -90,14 +90,20 @@ func (s *SoftwareStatement) reclaim(c *Client) {
 // claimed returns the names of the members that the statement claims.
 func (s *SoftwareStatement) claimed() []string {
 	var names []string
-	for i := range members.Fields {
-		if f := &members.Fields[i]; s.claims(f) {
-			names = append(names, f.Name)
-		}
+	for i := range s.members().Places() {
+		names = append(names, members.Fields[i].Name)
 	}
 	names = append(names, sortedKeys(s.Localized)...)
 	return append(names, sortedKeys(s.Extra)...)
 }
+
+// claimsNothing reports whether claimed has nothing to name.
+func (s *SoftwareStatement) claimsNothing() bool {
+	return s.members() == (memberSet{}) && len(s.Localized) == 0 && len(s.Extra) == 0
+}
+
+// members are the registered members that the statement claims.
+func (s *SoftwareStatement) members() memberSet { return s.present.Or(members.Set(&s.Metadata)) }
 
 // claims reports whether the statement claims a registered member.
 func (s *SoftwareStatement) claims(f *registered) bool {

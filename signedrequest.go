@@ -154,6 +154,8 @@ func badRequestJWT(rule, sentence string, args ...any) error {
 	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
 }
 
+var errRequestUsed = badRequestJWT("replay", "was used before; each may be used once")
+
 // requestFault turns a fault of the token into one of the request.
 func requestFault(fault *jwt.Fault) error {
 	rule := fault.Rule
@@ -267,7 +269,7 @@ func (d *signedRequests) cost(token *jwt.Token, statement *SoftwareStatement) Al
 	now := d.Now()
 	use := &oneUse{
 		key: "request:" + hashText(statement.Signer()+"\x00"+token.ID), until: now.Add(forever), now: now,
-		used: badRequestJWT("replay", "was used before; each may be used once"),
+		used: errRequestUsed,
 	}
 	if !token.Expiry.IsZero() {
 		use.until = token.Expiry.Add(jwt.Skew(d.Skew))

@@ -126,7 +126,7 @@ func (reg *Registration) checkSoftware() error {
 		was = reg.Previous.SoftwareID
 	}
 	software, byID := statement.SoftwareID, verifier.IDClaim != "" && verifier.IDClaim != "software_id"
-	if len(statement.claimed()) == 0 {
+	if statement.claimsNothing() {
 		software, byID = was, true
 	}
 	if statement.Issuer != stored.Issuer || software != was || (byID || software == "") && statement.ID != stored.ID {

@@ -34,6 +34,9 @@ type Token struct {
 	present    []string // the names of the claims that have a value
 }
 
+// usualClaims are about as many claims as the statement of a directory has.
+const usualClaims = 24
+
 // Fault is why a token will not do.
 type Fault struct {
 	Rule     string // a stable name: length, form, crit, algorithm, type, kid, claims, signature or terms
@@ -72,7 +75,7 @@ func (r *Rules) Read(compact string, each func(name string, value strictjson.Val
 	case r.NamedKey && header.KeyID == "":
 		return nil, &Fault{Rule: "kid", Sentence: "must name its key by kid"}
 	}
-	t := &Token{signed: signed, algorithms: r.Algorithms}
+	t := &Token{signed: signed, algorithms: r.Algorithms, present: make([]string, 0, usualClaims)}
 	claims, err := ReadClaims(signed.Unverified(), r.Limits, func(name string, value strictjson.Value) error {
 		switch string(value) {
 		case "null", `""`:
