@@ -48,6 +48,8 @@ func (f *field) append(dst []byte, record unsafe.Pointer) ([]byte, error) {
 		dst = append(dst, '"')
 		dst = at[time.Time](f, record).UTC().AppendFormat(dst, time.RFC3339Nano)
 		return append(dst, '"'), nil
+	case Record:
+		return f.appendRecord(dst, unsafe.Pointer(*at[*struct{}](f, record)))
 	case Records:
 		return f.appendRecords(dst, record)
 	}
@@ -62,18 +64,23 @@ func (f *field) appendRecords(dst []byte, record unsafe.Pointer) (_ []byte, err 
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, '{')
-		element := unsafe.Add(first, uintptr(i)*f.stride)
-		for j := range f.inner {
-			if inner := &f.inner[j]; !inner.isZero(element) {
-				if dst, err = inner.appendMember(dst, element); err != nil {
-					return dst, err
-				}
-			}
+		if dst, err = f.appendRecord(dst, unsafe.Add(first, uintptr(i)*f.stride)); err != nil {
+			return dst, err
 		}
-		dst = append(dst, '}')
 	}
 	return append(dst, ']'), nil
+}
+
+func (f *field) appendRecord(dst []byte, element unsafe.Pointer) (_ []byte, err error) {
+	dst = append(dst, '{')
+	for i := range f.inner {
+		if inner := &f.inner[i]; !inner.isZero(element) {
+			if dst, err = inner.appendMember(dst, element); err != nil {
+				return dst, err
+			}
+		}
+	}
+	return append(dst, '}'), nil
 }
 
 // AppendStrings writes a list of strings as a JSON array.
@@ -140,6 +147,13 @@ func (f *field) decode(record unsafe.Pointer, value strictjson.Value) error {
 		return nil
 	case Time:
 		return at[time.Time](f, record).UnmarshalJSON([]byte(value))
+	case Record:
+		own := f.value(record)
+		if own.SetZero(); value.Kind() == strictjson.Null {
+			return nil
+		}
+		own.Set(reflect.New(f.typ.Elem()))
+		return value.Members(f.membersOf(own.UnsafePointer()))
 	case Records:
 		return f.decodeRecords(f.value(record), value)
 	}
@@ -161,8 +175,7 @@ func (f *field) decodeStored(record unsafe.Pointer, value strictjson.Value) erro
 	return err
 }
 
-// decodeRecords reads a stored array. Members that no field describes are left
-// out.
+// decodeRecords reads a stored array.
 func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error {
 	list.SetZero()
 	if value.Kind() == strictjson.Null {
@@ -171,14 +184,19 @@ func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error 
 	return value.Objects(func(i int) strictjson.Member {
 		list.Grow(1)
 		list.SetLen(i + 1)
-		element := list.Index(i).Addr().UnsafePointer()
-		return func(name string, value strictjson.Value) error {
-			for j := range f.inner {
-				if f.inner[j].Name == name {
-					return f.inner[j].decodeStored(element, value)
-				}
-			}
-			return nil
-		}
+		return f.membersOf(list.Index(i).Addr().UnsafePointer())
 	})
+}
+
+// membersOf takes the members of a stored object into element. Those that no field
+// describes are left out.
+func (f *field) membersOf(element unsafe.Pointer) strictjson.Member {
+	return func(name string, value strictjson.Value) error {
+		for i := range f.inner {
+			if f.inner[i].Name == name {
+				return f.inner[i].decodeStored(element, value)
+			}
+		}
+		return nil
+	}
 }

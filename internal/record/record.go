@@ -32,7 +32,8 @@ const (
 	Raw                  // json.RawMessage, kept to the byte
 	Duration             // time.Duration, in JSON a number of seconds
 	Time                 // time.Time, in JSON an RFC 3339 string
-	Records              // a slice of structs, each a record itself, unset members left out
+	Record               // a pointer to a struct that is a record itself, unset members left out
+	Records              // a slice of such structs
 	Other                // anything else, by encoding/json
 )
 
@@ -50,7 +51,7 @@ type field struct {
 	key    string // Name as JSON, with the colon
 	typ    reflect.Type
 	offset uintptr
-	inner  []field // of the elements of Records
+	inner  []field // of a Record, or of the elements of Records
 	stride uintptr // from one element of Records to the next
 }
 
@@ -98,7 +99,7 @@ func describe(typ reflect.Type) (fields []field) {
 			Name: name, Kind: kindOf(line.Type), Tag: line.Tag, Index: i, Place: len(fields),
 			key: string(strictjson.AppendString(nil, name)) + ":", typ: line.Type, offset: line.Offset,
 		}
-		if f.Kind == Records {
+		if f.Kind == Record || f.Kind == Records {
 			f.inner, f.stride = describe(line.Type.Elem()), line.Type.Elem().Size()
 		}
 		fields = append(fields, f)
@@ -122,6 +123,8 @@ func kindOf(typ reflect.Type) Kind {
 		return String
 	case typ.Kind() == reflect.Bool:
 		return Bool
+	case typ.Kind() == reflect.Pointer && typ.Elem().Kind() == reflect.Struct:
+		return Record
 	case typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Struct:
 		return Records
 	}
@@ -136,7 +139,7 @@ func (t *Table[T]) Find(name string) (int, bool) {
 
 // Unshare makes a struct that was copied by assignment share nothing with the
 // original in its fields of the kinds Strings, Int and Raw; those of the kinds
-// Records and Other are the caller's to copy. The lists of strings become parts of
+// Record, Records and Other are the caller's to copy. The lists of strings become parts of
 // one array, each without spare capacity.
 func (t *Table[T]) Unshare(record *T) {
 	own, count := unsafe.Pointer(record), 0
@@ -193,7 +196,7 @@ func (f *Field[T]) ListAt(record *T) *[]string {
 }
 
 // Copy makes the field of dst equal to that of src, sharing nothing with it but
-// what is behind a field of kind Records or Other: texts are copied too, since
+// what is behind a field of kind Record, Records or Other: texts are copied too, since
 // those of src may be parts of a large one.
 func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
 
@@ -232,6 +235,8 @@ func (f *field) isZero(record unsafe.Pointer) bool {
 		return *at[time.Duration](f, record) == 0
 	case Time:
 		return at[time.Time](f, record).IsZero()
+	case Record:
+		return *at[*struct{}](f, record) == nil
 	case Records:
 		return *at[[]struct{}](f, record) == nil
 	}

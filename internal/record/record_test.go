@@ -12,6 +12,11 @@ import (
 
 type colour string
 
+type inner struct {
+	Text string    `json:"text"`
+	At   time.Time `json:"at,omitzero"`
+}
+
 type sample struct {
 	Text   string          `json:"text" note:"yes"`
 	Named  colour          `json:"named"`
@@ -22,6 +27,7 @@ type sample struct {
 	Span   time.Duration   `json:"span"`
 	At     time.Time       `json:"at"`
 	Any    map[string]int  `json:"any"`
+	Inner  *inner          `json:"inner"`
 	Hidden string
 	Skip   string `json:"-"`
 }
@@ -35,7 +41,7 @@ func TestDescribeFindsTaggedFieldsAlone(t *testing.T) {
 	for _, f := range table.Fields {
 		names = append(names, f.Name)
 	}
-	want := []string{"text", "named", "list", "flag", "number", "exact", "span", "at", "any"}
+	want := []string{"text", "named", "list", "flag", "number", "exact", "span", "at", "any", "inner"}
 	if !reflect.DeepEqual(names, want) {
 		t.Errorf("fields %v, want %v", names, want)
 	}
@@ -63,6 +69,8 @@ func TestFields(t *testing.T) {
 		{"a time", "at", `"2026-05-04T12:00:00.5Z"`, `"2026-05-04T12:00:00.5Z"`},
 		{"a time of another zone", "at", `"2026-05-04T14:00:00+02:00"`, `"2026-05-04T12:00:00Z"`},
 		{"any other type", "any", `{"a":1}`, `{"a":1}`},
+		{"a record", "inner", `{"text":"a","at":"2026-05-04T12:00:00Z"}`, `{"text":"a","at":"2026-05-04T12:00:00Z"}`},
+		{"a record, less what is unset and unknown", "inner", `{"at":"0001-01-01T00:00:00Z","new":[1]}`, `{}`},
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -94,7 +102,7 @@ func TestFields(t *testing.T) {
 func TestDecodeRefusesOtherTypes(t *testing.T) {
 	cases := []struct{ name, in string }{
 		{"text", `1`}, {"list", `"a"`}, {"list", `[1]`}, {"list", `[""]`}, {"flag", `"true"`}, {"number", `1.5`},
-		{"number", `"1"`}, {"span", `"1h"`}, {"at", `"noon"`}, {"any", `[]`},
+		{"number", `"1"`}, {"span", `"1h"`}, {"at", `"noon"`}, {"any", `[]`}, {"inner", `"a"`},
 	}
 	for _, c := range cases {
 		i, _ := table.Find(c.name)
@@ -138,6 +146,7 @@ func TestSetHasWhatIsNotZero(t *testing.T) {
 	records := map[string]sample{
 		"text": {Text: "a"}, "named": {Named: "red"}, "list": {List: []string{}}, "flag": {Flag: true}, "number": {Number: &number},
 		"exact": {Exact: json.RawMessage{}}, "span": {Span: 1}, "at": {At: time.Unix(0, 0)}, "any": {Any: map[string]int{}},
+		"inner": {Inner: &inner{}},
 	}
 	if len(records) != len(table.Fields) {
 		t.Fatalf("%d fields are tried, want %d", len(records), len(table.Fields))

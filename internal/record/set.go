@@ -55,7 +55,7 @@ func (t *Table[T]) addMark(f *field) {
 	switch f.Kind {
 	case String:
 		t.words = append(t.words, mark[uintptr]{f.offset + unsafe.Sizeof(uintptr(0)), f.Place})
-	case Strings, Int, Raw, Records:
+	case Strings, Int, Raw, Record, Records:
 		t.words = append(t.words, mark[uintptr]{f.offset, f.Place})
 	case Bool:
 		t.flags = append(t.flags, mark[bool]{f.offset, f.Place})
