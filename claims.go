@@ -38,7 +38,7 @@ func mergeStatement(_ Validator, _ context.Context, reg *Registration) error {
 	if err := reg.claims.mergeExtensions(reg); err != nil {
 		return err
 	}
-	return reg.checkBounds()
+	return reg.checkBounds(members.Set(&reg.Client.Metadata))
 }
 
 // claimsInForce returns the claims that the client is checked against, with

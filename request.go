@@ -167,16 +167,16 @@ func emptyBody() *Error {
 
 // member takes one member of the body.
 func (r *Request) member(name string, value strictjson.Value) error {
-	if slices.Contains(issued, name) {
+	kind := value.Kind()
+	absent := kind == strictjson.Null || kind == strictjson.String && len(value) == len(`""`)
+	switch i, known := members.Find(name); {
+	case known && !absent:
+		r.registered(i, value)
+		return nil
+	case !known && slices.Contains(issued, name):
 		r.serverMember(name, value)
 		return nil
-	}
-	kind := value.Kind()
-	if kind == strictjson.Null || kind == strictjson.String && len(value) == len(`""`) {
-		return nil
-	}
-	if i, known := members.Find(name); known {
-		r.registered(i, value)
+	case absent:
 		return nil
 	}
 	if i, known := choiceMember[name]; known {
@@ -365,12 +365,13 @@ func wellFormedTag(tag string) bool {
 
 // admit copies the request's metadata into the client, without the members that
 // count as unknown. It copies strings too: a store that keeps Clients would
-// otherwise keep whole bodies in memory.
-func (reg *Registration) admit() {
+// otherwise keep whole bodies in memory. It returns the members that it copied.
+func (reg *Registration) admit() (taken memberSet) {
 	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
 		if reg.on.has(i) {
 			members.Fields[i].Copy(dst, src)
+			taken.Add(i)
 		}
 	}
 	for name, text := range src.Localized {
@@ -381,6 +382,7 @@ func (reg *Registration) admit() {
 			put(&dst.Extra, strings.Clone(name), trimmed(extension, raw))
 		}
 	}
+	return taken
 }
 
 // trimmed returns the value of an extension member; text for people is without
@@ -395,8 +397,8 @@ func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
 }
 
 // checkForm refuses members that are of the wrong JSON type or beyond the
-// bounds, if their features are on.
-func (reg *Registration) checkForm() error {
+// bounds, if their features are on. taken are those that admit copied.
+func (reg *Registration) checkForm(taken memberSet) error {
 	if err := reg.formFaults(); err != nil {
 		return err
 	}
@@ -404,7 +406,7 @@ func (reg *Registration) checkForm() error {
 		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
 			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
 	}
-	return reg.checkBounds()
+	return reg.checkBounds(taken)
 }
 
 // maxFaults is how many members of the wrong form a refusal names.
@@ -433,10 +435,11 @@ func (reg *Registration) formFaults() error {
 	return first
 }
 
-// checkBounds refuses strings and lists of the client that are too long.
-func (reg *Registration) checkBounds() error {
+// checkBounds refuses strings and lists of the client that are too long. set are
+// the members that are set.
+func (reg *Registration) checkBounds(set memberSet) error {
 	from := &reg.Client.Metadata
-	for i := range members.Set(from).Places() {
+	for i := range set.Places() {
 		f := &members.Fields[i]
 		switch f.Kind {
 		case record.String:

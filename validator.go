@@ -230,8 +230,7 @@ func (reg *Registration) begin(v Validator) error {
 		reg.Client = StartingClient(v, reg.Previous)
 	}
 	reg.Client.Metadata = Metadata{}
-	reg.admit()
-	return reg.checkForm()
+	return reg.checkForm(reg.admit())
 }
 
 // measureBy notes what the steps judge by.
