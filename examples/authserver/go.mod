@@ -9,7 +9,6 @@ replace (
 )
 
 require (
-	github.com/coreos/go-oidc/v3 v3.21.0
 	github.com/dynreg/dcr v0.0.0
 	github.com/dynreg/dcr/adapters/zitadeloidc v0.0.0-00010101000000-000000000000
 	github.com/dynreg/dcr/examples v0.0.0-00010101000000-000000000000
@@ -24,6 +23,7 @@ require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/bmatcuk/doublestar/v4 v4.10.4 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/go-chi/chi/v5 v5.5.0 // indirect

@@ -1,20 +1,14 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
 	"os"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/examples/internal/providertest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,13 +16,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const password = "open sesame"
-
 // serve serves the provider over a store, and returns its issuer.
 func serve(t *testing.T, store dcr.ClientConfigurationStore, change func(*settings)) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	s := &settings{issuer: "http://" + server.Listener.Addr().String(), password: password, fetch: &dcr.GuardedClient{}}
+	s := &settings{issuer: "http://" + server.Listener.Addr().String(), password: providertest.Password, fetch: &dcr.GuardedClient{}}
 	if change != nil {
 		change(s)
 	}
@@ -46,63 +38,20 @@ func serve(t *testing.T, store dcr.ClientConfigurationStore, change func(*settin
 func TestHost(t *testing.T) {
 	dcrtest.TestHost(t, dcrtest.Host{
 		Start:     func(t *testing.T, store dcr.ClientConfigurationStore) string { return serve(t, store, nil) },
-		Authorize: authorize,
+		Authorize: providertest.Allow,
 		Scopes:    []string{"profile", "email"},
 	})
 }
 
-// newBrowser keeps cookies, and follows redirects within a server alone.
-func newBrowser(issuer string) *http.Client {
-	jar, _ := cookiejar.New(nil)
-	return &http.Client{Jar: jar, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(next.URL.String(), issuer+"/") {
-			return nil
-		}
-		return http.ErrUseLastResponse
-	}}
-}
-
-var (
-	forms  = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
-	hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
-)
-
-// authorize is Paula, who signs in where she is asked to, and allows everything.
-func authorize(t *testing.T, browser *http.Client, address string) *http.Response {
+func start(t *testing.T, store dcr.ClientConfigurationStore, wants providertest.Settings) string {
 	t.Helper()
-	response, err := visit(browser, address, "allow")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response
+	return serve(t, store, func(s *settings) {
+		s.preset, s.rotate, s.documents, s.fetch = wants.Preset, wants.Rotate, wants.Documents, wants.Fetch
+	})
 }
 
-func visit(browser *http.Client, address, decision string) (*http.Response, error) {
-	response, err := browser.Get(address)
-	for range 3 {
-		if err != nil || response.StatusCode != http.StatusOK {
-			return response, err
-		}
-		text, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		form := forms.FindStringSubmatch(string(text))
-		if form == nil {
-			return nil, errors.New("a page without a form: " + string(text))
-		}
-		filled := url.Values{"name": {"paula"}, "password": {password}, "decision": {decision}}
-		for _, field := range hidden.FindAllStringSubmatch(string(text), -1) {
-			filled.Set(field[1], field[2])
-		}
-		to, err := response.Request.URL.Parse(form[1])
-		if err != nil {
-			return nil, err
-		}
-		if response, err = browser.PostForm(to.String(), filled); err != nil {
-			return nil, err
-		}
-	}
-	return response, nil
+func TestProvider(t *testing.T) { providertest.Test(t, start) }
+
+func TestChromium(t *testing.T) {
+	providertest.Chromium(t, start, map[string]string{"home": "/", "sign out": "/logout"})
 }

@@ -1,255 +1,45 @@
 package main
 
-// What a client is refused, and what is no refusal but an outage.
-
 import (
-	"context"
-	"errors"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/examples/internal/providertest"
 	"github.com/dynreg/dcr/memstore"
 )
-
-const callback = "https://app.example.com/callback"
-
-// register registers a client of a method with a server.
-func register(t *testing.T, issuer, method string) *app {
-	t.Helper()
-	a := &app{t: t, issuer: issuer, metadata: object{
-		"redirect_uris": []string{callback}, "grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": method, "scope": "openid profile",
-	}}
-	if method == "private_key_jwt" {
-		a.key = newKey(t)
-		a.metadata["jwks"] = jwks(a.key.Public(), "")
-	}
-	var status int
-	if status, a.registered = send(t, "POST", issuer+registrationPath, "", a.metadata); status != 201 {
-		t.Fatalf("status %d: %v", status, a.registered)
-	}
-	var err error
-	if a.provider, err = oidc.NewProvider(t.Context(), issuer); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// token posts a form as it is.
-func token(t *testing.T, issuer string, basic *url.Userinfo, form url.Values) (int, object) {
-	t.Helper()
-	r, err := http.NewRequest("POST", issuer+"/oauth/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if basic != nil {
-		secret, _ := basic.Password()
-		r.SetBasicAuth(basic.Username(), secret)
-	}
-	return exchange(t, r)
-}
-
-func TestCredentialsThatAreRefused(t *testing.T) {
-	store := memstore.New()
-	issuer := serve(t, store, nil)
-	basic, other, public, signing := register(t, issuer, "client_secret_basic"), register(t, issuer, "client_secret_basic"), register(t, issuer, "none"), register(t, issuer, "private_key_jwt")
-	expired := register(t, issuer, "client_secret_basic")
-	client, err := store.FindByClientID(t.Context(), expired.text("client_id"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.Secrets[0].ExpiresAt = time.Now().Add(-time.Second)
-	if err := store.Update(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	twice := url.Values{
-		"client_id": {signing.text("client_id")}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {signing.assertion()},
-	}
-	foreign := url.Values{"client_id": {signing.text("client_id")}, "client_assertion_type": twice["client_assertion_type"]}
-	key := signing.key
-	signing.key = newKey(t)
-	foreign.Set("client_assertion", signing.assertion())
-	signing.key = key
-	byPost := func(a *app, secret string) url.Values {
-		return url.Values{"client_id": {a.text("client_id")}, "client_secret": {secret}}
-	}
-	for _, c := range []struct {
-		sentence string
-		basic    *url.Userinfo
-		form     url.Values
-		code     string
-	}{
-		{"the right secret is let in, and its code is not there", url.UserPassword(basic.text("client_id"), basic.text("client_secret")), url.Values{}, "invalid_grant"},
-		{"a wrong secret", url.UserPassword(basic.text("client_id"), "wrong"), url.Values{}, "invalid_client"},
-		{"the secret of another client", url.UserPassword(basic.text("client_id"), other.text("client_secret")), url.Values{}, "invalid_client"},
-		{"an expired secret", url.UserPassword(expired.text("client_id"), expired.text("client_secret")), url.Values{}, "invalid_client"},
-		{"no secret", nil, url.Values{"client_id": {basic.text("client_id")}}, "invalid_client"},
-		{"a secret of a client that signs", nil, byPost(signing, basic.text("client_secret")), "invalid_client"},
-		{"a secret of a public client", nil, byPost(public, basic.text("client_secret")), "invalid_client"},
-		{"nothing of a client that signs", nil, url.Values{"client_id": {signing.text("client_id")}}, "invalid_client"},
-		{"an assertion is let in", nil, twice, "invalid_grant"},
-		{"an assertion that came before", nil, twice, "invalid_client"},
-		{"an assertion by another key", nil, foreign, "invalid_client"},
-		{"a client that is not there", url.UserPassword("none", "wrong"), url.Values{}, "invalid_client"},
-	} {
-		t.Run(c.sentence, func(t *testing.T) {
-			for name, value := range map[string]string{"grant_type": "authorization_code", "code": "none", "redirect_uri": callback, "code_verifier": oauth2.GenerateVerifier()} {
-				c.form.Set(name, value)
-			}
-			status, answer := token(t, issuer, c.basic, c.form)
-			wants := map[string]int{"invalid_grant": 400, "invalid_client": 401}[c.code]
-			if status != wants || answer["error"] != c.code {
-				t.Errorf("status %d: %v", status, answer)
-			}
-		})
-	}
-}
-
-func TestRequestsThatAreRefused(t *testing.T) {
-	store := memstore.New()
-	issuer := serve(t, store, nil)
-	a := register(t, issuer, "client_secret_basic")
-	pkce := oauth2.S256ChallengeOption(oauth2.GenerateVerifier())
-	for _, redirect := range []string{
-		"https://app.example.com/callback/", "https://app.example.com/Callback", "https://app.example.com:443/callback", "https://app.example.com/callback?x=1",
-		"https://app.example.com@evil.example/callback", "https://app.example.com.evil.example/callback", "http://app.example.com/callback", "https://app.example.com/%63allback", "//app.example.com/callback", "",
-	} {
-		config := a.config()
-		config.RedirectURL = redirect
-		response, err := visit(newBrowser(issuer), config.AuthCodeURL("a state", pkce), "allow")
-		if err != nil || response.StatusCode != http.StatusBadRequest || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
-			t.Errorf("%q: %v %v", redirect, response, err)
-		}
-	}
-	if answer, _ := a.code(newBrowser(issuer)); answer.Get("error") != "invalid_request" {
-		t.Errorf("without PKCE: %v", answer)
-	}
-	if answer, _ := a.code(newBrowser(issuer), pkce, oauth2.SetAuthURLParam("scope", "email")); answer.Get("error") != "invalid_scope" {
-		t.Errorf("for a scope above its own: %v", answer)
-	}
-	answer, _ := a.code(newBrowser(issuer), pkce, oauth2.SetAuthURLParam("scope", "openid email"))
-	if _, got := a.post(url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {callback}}); got["error"] != "invalid_grant" {
-		t.Errorf("a code without its verifier: %v", got)
-	}
-	verifier := oauth2.GenerateVerifier()
-	answer, _ = a.code(newBrowser(issuer), oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("scope", "openid email"))
-	granted, err := a.config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
-	if err != nil || granted.Extra("scope") != "openid" {
-		t.Errorf("the scope is %v: %v", granted, err)
-	}
-	for _, status := range []dcr.Status{dcr.StatusDisabled, dcr.StatusPending} {
-		client, err := store.FindByClientID(t.Context(), a.text("client_id"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		client.Status = status
-		if err := store.Update(t.Context(), client); err != nil {
-			t.Fatal(err)
-		}
-		if answer, at := a.code(newBrowser(issuer), pkce); at != http.StatusBadRequest || answer != nil {
-			t.Errorf("%s: status %d, %v", status, at, answer)
-		}
-		if at, got := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}}); at < 400 || at > 401 || got["access_token"] != nil {
-			t.Errorf("%s: status %d, %v", status, at, got)
-		}
-		if _, err := a.provider.UserInfo(t.Context(), oauth2.StaticTokenSource(granted)); err == nil {
-			t.Errorf("%s: userinfo answers", status)
-		}
-	}
-}
 
 // A client of FAPI 2.0 must push its requests, and gets no code without.
 func TestFAPI2RegistersOnly(t *testing.T) {
 	issuer := serve(t, memstore.New(), func(s *settings) { s.preset = "fapi2" })
-	a := register(t, issuer, "private_key_jwt")
-	if a.registered["require_pushed_authorization_requests"] != true || a.registered["dpop_bound_access_tokens"] != true {
-		t.Errorf("registered is %v", a.registered)
+	a := providertest.Register(t, issuer, "private_key_jwt", nil)
+	if a.Registered["require_pushed_authorization_requests"] != true || a.Registered["dpop_bound_access_tokens"] != true {
+		t.Errorf("registered is %v", a.Registered)
 	}
-	if answer, _ := a.code(newBrowser(issuer), oauth2.S256ChallengeOption(oauth2.GenerateVerifier())); answer.Get("error") != "invalid_request" || answer.Get("code") != "" {
+	if answer, _ := a.Code(providertest.NewBrowser(issuer), oauth2.S256ChallengeOption(oauth2.GenerateVerifier())); answer.Get("error") != "invalid_request" || answer.Get("code") != "" {
 		t.Errorf("the answer is %v", answer)
 	}
 }
 
-// What comes a second time has been stolen, and ends what the first one got.
-func TestTheSecondTime(t *testing.T) {
-	issuer := serve(t, memstore.New(), nil)
-	a := register(t, issuer, "none")
-	for name, again := range map[string]func(code url.Values, refresh string) (int, object){
-		"a code": func(code url.Values, _ string) (int, object) { return a.post(code) },
-		"a refresh token": func(_ url.Values, refresh string) (int, object) {
-			return a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
-		},
-	} {
-		verifier := oauth2.GenerateVerifier()
-		answer, _ := a.code(newBrowser(issuer), oauth2.S256ChallengeOption(verifier))
-		code := url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}}
-		_, first := a.post(code)
-		refresh, _ := first["refresh_token"].(string)
-		_, second := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
-		next, _ := second["refresh_token"].(string)
-		if next == "" {
-			t.Fatalf("%s: %v", name, second)
-		}
-		if status, got := again(code, refresh); status != 400 || got["error"] != "invalid_grant" {
-			t.Errorf("%s: status %d: %v", name, status, got)
-		}
-		if status, got := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {next}}); status != 400 || got["error"] != "invalid_grant" {
-			t.Errorf("after %s the grant goes on: status %d: %v", name, status, got)
-		}
-	}
-}
-
-// broken is a store that can be down.
-type broken struct {
-	*memstore.Store
-	down atomic.Bool
-}
-
-func (b *broken) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
-	if b.down.Load() {
-		return nil, errors.New("the database is down")
-	}
-	return b.Store.FindByClientID(ctx, id)
-}
-
-func TestStoreThatIsDown(t *testing.T) {
-	store := &broken{Store: memstore.New()}
+func TestLogoutWhileTheStoreIsDown(t *testing.T) {
+	store := &providertest.Store{Store: memstore.New()}
 	issuer := serve(t, store, nil)
-	a := register(t, issuer, "client_secret_basic")
-	verifier := oauth2.GenerateVerifier()
-	answer, _ := a.code(newBrowser(issuer), oauth2.S256ChallengeOption(verifier))
-	granted, err := a.config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
+	a, verifier := providertest.Register(t, issuer, "client_secret_basic", nil), oauth2.GenerateVerifier()
+	answer, _ := a.Code(providertest.NewBrowser(issuer), oauth2.S256ChallengeOption(verifier))
+	granted, err := a.Config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.down.Store(true)
-	is503 := func(name string, status int, answer any) {
-		if status != http.StatusServiceUnavailable {
-			t.Errorf("%s: status %d: %v", name, status, answer)
-		}
-	}
-	status, got := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}})
-	is503("a refresh", status, got)
-	status, got = send(t, "GET", issuer+"/userinfo", granted.AccessToken, nil)
-	is503("userinfo", status, got)
-	status, got = send(t, "GET", a.text("registration_client_uri"), a.text("registration_access_token"), nil)
-	is503("a client that reads itself", status, got)
-	_, status = a.code(newBrowser(issuer), oauth2.S256ChallengeOption(verifier))
-	is503("an authorization request", status, nil)
+	store.Down.Store(true)
 	hint, _ := granted.Extra("id_token").(string)
-	status, got = send(t, "GET", issuer+"/end_session?"+url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {callback}}.Encode(), "", nil)
-	is503("a logout", status, got)
-
-	store.down.Store(false)
-	if status, got := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}}); status != 200 {
-		t.Errorf("the outage used up the refresh token: status %d: %v", status, got)
+	response, err := http.Get(issuer + "/end_session?" + url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {providertest.Callback}}.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d", response.StatusCode)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/dynreg/dcr/examples/internal/providertest"
 	"github.com/dynreg/dcr/memstore"
 )
 
@@ -48,11 +49,11 @@ func signIn(t *testing.T, browser *http.Client, issuer, name, password string) (
 // once more.
 func TestPrompts(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
-	a := register(t, issuer, "client_secret_basic")
-	browser := newBrowser(issuer)
+	a := providertest.Register(t, issuer, "client_secret_basic", nil)
+	browser := providertest.NewBrowser(issuer)
 	pkce := oauth2.S256ChallengeOption(oauth2.GenerateVerifier())
 	prompt := func(name, value string) string {
-		return a.config().AuthCodeURL("a state", pkce, oauth2.SetAuthURLParam(name, value))
+		return a.Config().AuthCodeURL("a state", pkce, oauth2.SetAuthURLParam(name, value))
 	}
 	refused := func(wants string) {
 		t.Helper()
@@ -67,9 +68,9 @@ func TestPrompts(t *testing.T) {
 		}
 	}
 	refused("login_required")
-	signIn(t, browser, issuer, "paula", password)
+	signIn(t, browser, issuer, "paula", providertest.Password)
 	refused("consent_required")
-	if answer, _ := a.code(browser, pkce); answer.Get("code") == "" {
+	if answer, _ := a.Code(browser, pkce); answer.Get("code") == "" {
 		t.Fatalf("no code: %v", answer)
 	}
 	if _, _, to := read(t, browser, prompt("prompt", "none")); to.Query().Get("code") == "" {
@@ -81,7 +82,7 @@ func TestPrompts(t *testing.T) {
 	asks(prompt("prompt", "consent"), "asks for access")
 	asks(prompt("login_hint", `"><script>`)+"&prompt=login", `value="&#34;&gt;&lt;script&gt;"`)
 
-	response, err := visit(browser, prompt("prompt", "consent"), "deny")
+	response, err := providertest.Visit(browser, prompt("prompt", "consent"), "deny")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,16 +96,13 @@ func TestPrompts(t *testing.T) {
 func TestConsentIsForTheClientAsItWasShown(t *testing.T) {
 	store := memstore.New()
 	issuer := serve(t, store, nil)
-	a := register(t, issuer, "client_secret_basic")
-	browser := newBrowser(issuer)
+	a := providertest.Register(t, issuer, "client_secret_basic", nil)
+	browser := providertest.NewBrowser(issuer)
 	pkce := oauth2.S256ChallengeOption(oauth2.GenerateVerifier())
-	signIn(t, browser, issuer, "paula", password)
-	_, text, _ := read(t, browser, a.config().AuthCodeURL("a state", pkce))
-	filled := url.Values{"decision": {"allow"}}
-	for _, field := range hidden.FindAllStringSubmatch(text, -1) {
-		filled.Set(field[1], field[2])
-	}
-	client, err := store.FindByClientID(t.Context(), a.text("client_id"))
+	signIn(t, browser, issuer, "paula", providertest.Password)
+	_, text, _ := read(t, browser, a.Config().AuthCodeURL("a state", pkce))
+	_, filled := providertest.Fill(text, "allow")
+	client, err := store.FindByClientID(t.Context(), a.Text("client_id"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,16 +123,13 @@ func TestConsentIsForTheClientAsItWasShown(t *testing.T) {
 // Who knows the link to the sign-in page does not get the code of the one who agreed.
 func TestCodeGoesToTheBrowserThatAgreed(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
-	a := register(t, issuer, "none")
-	mallory, paula := newBrowser(issuer), newBrowser(issuer)
-	_, _, link := read(t, mallory, a.config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
+	a := providertest.Register(t, issuer, "none", nil)
+	mallory, paula := providertest.NewBrowser(issuer), providertest.NewBrowser(issuer)
+	_, _, link := read(t, mallory, a.Config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
 	id := link.Query().Get("id")
-	signIn(t, paula, issuer, "paula", password)
+	signIn(t, paula, issuer, "paula", providertest.Password)
 	_, text, _ := read(t, paula, link.String())
-	filled := url.Values{"decision": {"allow"}}
-	for _, field := range hidden.FindAllStringSubmatch(text, -1) {
-		filled.Set(field[1], field[2])
-	}
+	_, filled := providertest.Fill(text, "allow")
 	paula.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := paula.PostForm(issuer+"/consent", filled)
 	if err != nil {
@@ -161,13 +156,10 @@ func TestCodeGoesToTheBrowserThatAgreed(t *testing.T) {
 
 func TestSigningOut(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
-	a := &app{t: t, issuer: issuer, provider: register(t, issuer, "none").provider, metadata: object{
-		"redirect_uris": []string{callback}, "token_endpoint_auth_method": "none", "post_logout_redirect_uris": []string{"https://app.example.com/bye"}, "grant_types": []string{"authorization_code", "refresh_token"},
-	}}
-	_, a.registered = send(t, "POST", issuer+registrationPath, "", a.metadata)
-	browser, verifier := newBrowser(issuer), oauth2.GenerateVerifier()
-	answer, _ := a.code(browser, oauth2.S256ChallengeOption(verifier))
-	granted, err := a.config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
+	a := providertest.Register(t, issuer, "none", providertest.Object{"post_logout_redirect_uris": []string{"https://app.example.com/bye"}})
+	browser, verifier := providertest.NewBrowser(issuer), oauth2.GenerateVerifier()
+	answer, _ := a.Code(browser, oauth2.S256ChallengeOption(verifier))
+	granted, err := a.Config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +168,7 @@ func TestSigningOut(t *testing.T) {
 		return strings.Contains(text, "signed in as <bdi>Paula")
 	}
 	hint, _ := granted.Extra("id_token").(string)
-	leave := url.Values{"post_logout_redirect_uri": {"https://app.example.com/bye"}, "client_id": {a.text("client_id")}, "state": {"1"}}
+	leave := url.Values{"post_logout_redirect_uri": {"https://app.example.com/bye"}, "client_id": {a.Text("client_id")}, "state": {"1"}}
 	if _, text, at := read(t, browser, issuer+"/end_session?"+leave.Encode()); at.Path != "/logout" || !strings.Contains(text, "Sign out?") || !isSignedIn() {
 		t.Errorf("anybody signs Paula out: %s", at)
 	}
@@ -184,10 +176,10 @@ func TestSigningOut(t *testing.T) {
 	if _, _, at := read(t, browser, issuer+"/end_session?"+leave.Encode()); at.String() != "https://app.example.com/bye?state=1" || isSignedIn() {
 		t.Errorf("signed out, Paula goes on to %s", at)
 	}
-	if status, got := a.post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}}); status != 400 {
+	if status, got := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}}); status != 400 {
 		t.Errorf("what was given for the time that she is here goes on: status %d: %v", status, got)
 	}
-	signIn(t, browser, issuer, "paula", password)
+	signIn(t, browser, issuer, "paula", providertest.Password)
 	if response, err := browser.PostForm(issuer+"/logout", nil); err != nil || response.StatusCode != 200 || isSignedIn() {
 		t.Errorf("she cannot sign out by herself: %v %v", response, err)
 	}
@@ -196,9 +188,9 @@ func TestSigningOut(t *testing.T) {
 func TestOperatorsPages(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
 	for name, wants := range map[string]string{"": "Password", "paula": "These pages are for operators", "olga": "Signed in as <bdi>olga</bdi>"} {
-		browser := newBrowser(issuer)
+		browser := providertest.NewBrowser(issuer)
 		if name != "" {
-			signIn(t, browser, issuer, name, password)
+			signIn(t, browser, issuer, name, providertest.Password)
 		}
 		if _, text, at := read(t, browser, issuer+adminPath); !strings.Contains(text, wants) {
 			t.Errorf("%q sees at %s: %s", name, at, text)
@@ -209,14 +201,14 @@ func TestOperatorsPages(t *testing.T) {
 func TestPasswordsAreNotGuessed(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
 	for range 10 {
-		if status, text := signIn(t, newBrowser(issuer), issuer, "paula", "a guess"); status != 403 || !strings.Contains(text, errWrong.Error()) {
+		if status, text := signIn(t, providertest.NewBrowser(issuer), issuer, "paula", "a guess"); status != 403 || !strings.Contains(text, errWrong.Error()) {
 			t.Fatalf("status %d: %s", status, text)
 		}
 	}
-	if status, text := signIn(t, newBrowser(issuer), issuer, "paula", password); status != 403 || !strings.Contains(text, errTooMany.Error()) {
+	if status, text := signIn(t, providertest.NewBrowser(issuer), issuer, "paula", providertest.Password); status != 403 || !strings.Contains(text, errTooMany.Error()) {
 		t.Errorf("status %d: %s", status, text)
 	}
-	if status, text := signIn(t, newBrowser(issuer), issuer, "nobody", password); status != 403 || !strings.Contains(text, errWrong.Error()) {
+	if status, text := signIn(t, providertest.NewBrowser(issuer), issuer, "nobody", providertest.Password); status != 403 || !strings.Contains(text, errWrong.Error()) {
 		t.Errorf("status %d: %s", status, text)
 	}
 }
@@ -230,7 +222,7 @@ func TestNoOtherSitePosts(t *testing.T) {
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		response, err := newBrowser(issuer).Do(r)
+		response, err := providertest.NewBrowser(issuer).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,8 +235,8 @@ func TestNoOtherSitePosts(t *testing.T) {
 
 func TestAutoApprove(t *testing.T) {
 	issuer := serve(t, memstore.New(), func(s *settings) { s.autoApprove = true })
-	a := register(t, issuer, "none")
-	_, _, to := read(t, newBrowser(issuer), a.config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
+	a := providertest.Register(t, issuer, "none", nil)
+	_, _, to := read(t, providertest.NewBrowser(issuer), a.Config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
 	if to.Query().Get("code") == "" {
 		t.Errorf("the answer is %s", to)
 	}
@@ -254,12 +246,10 @@ func TestAutoApprove(t *testing.T) {
 func TestLogos(t *testing.T) {
 	for _, shows := range []bool{false, true} {
 		issuer := serve(t, memstore.New(), func(s *settings) { s.logos = shows })
-		a := register(t, issuer, "none")
-		a.metadata["logo_uri"], a.metadata["client_uri"] = "https://app.example.com/logo.png?a=%22%3E%3Cscript%3E", "https://app.example.com/"
-		_, a.registered = send(t, "POST", issuer+registrationPath, "", a.metadata)
-		browser := newBrowser(issuer)
-		signIn(t, browser, issuer, "paula", password)
-		response, err := browser.Get(a.config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
+		a := providertest.Register(t, issuer, "none", providertest.Object{"logo_uri": "https://app.example.com/logo.png?a=%22%3E%3Cscript%3E", "client_uri": "https://app.example.com/"})
+		browser := providertest.NewBrowser(issuer)
+		signIn(t, browser, issuer, "paula", providertest.Password)
+		response, err := browser.Get(a.Config().AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,6 +46,7 @@ type page struct {
 	Name, Fault, URL string // login, consent or refused; where its form goes
 	Client           dcr.ConsentView
 	As               string // what the client was when it was shown
+	Login            string // the name under which somebody just tried to sign in
 	Scopes           []string
 	Resources        []string
 }
@@ -152,7 +153,7 @@ func tooOld(since time.Time, request fosite.AuthorizeRequester) bool {
 func (s *server) signIn(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, shown page) {
 	named := subtle.ConstantTimeCompare([]byte(r.PostFormValue("name")), []byte("paula"))
 	if named&subtle.ConstantTimeCompare([]byte(r.PostFormValue("password")), []byte(s.password)) != 1 {
-		shown.Fault = "The name or the password is wrong."
+		shown.Login, shown.Fault = r.PostFormValue("name"), "The name or the password is wrong."
 		s.show(w, http.StatusForbidden, request, shown, "login")
 		return
 	}
