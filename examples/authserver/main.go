@@ -15,7 +15,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,6 +31,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/examples/internal/database"
+	"github.com/dynreg/dcr/examples/internal/fetchflags"
 	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
@@ -59,7 +59,7 @@ type settings struct {
 }
 
 func parseFlags() *settings {
-	s := &settings{fetch: &dcr.GuardedClient{}}
+	s := &settings{fetch: fetchflags.Add(flag.CommandLine)}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address`")
 	flag.StringVar(&s.issuer, "issuer", "", "the public `URL`, without a path (default from the bound address)")
 	flag.StringVar(&s.certificate, "certificate", "", "serve https with the certificate in this PEM `FILE`")
@@ -72,21 +72,6 @@ func parseFlags() *settings {
 	})
 	flag.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(list string) error {
 		s.documents = strings.Split(list, ",")
-		return nil
-	})
-	flag.Func("fetch-allow", "also fetch what clients name from this network, a `CIDR` (repeatable)", func(cidr string) error {
-		network, err := netip.ParsePrefix(cidr)
-		s.fetch.AllowNetworks = append(s.fetch.AllowNetworks, network)
-		return err
-	})
-	flag.Func("fetch-ca", "trust the certificates in this PEM `FILE` when fetching what clients name", func(file string) error {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if s.fetch.RootCAs = x509.NewCertPool(); !s.fetch.RootCAs.AppendCertsFromPEM(pem) {
-			return errors.New("no PEM certificate in it")
-		}
 		return nil
 	})
 	flag.BoolVar(&s.rotate, "rotate", false, "give clients a new secret and a new registration access token with every update")

@@ -12,14 +12,12 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,6 +26,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/examples/internal/database"
+	"github.com/dynreg/dcr/examples/internal/fetchflags"
 	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
@@ -42,27 +41,12 @@ type settings struct {
 }
 
 func parseFlags() *settings {
-	s := &settings{fetch: &dcr.GuardedClient{}, password: rand.Text()}
+	s := &settings{fetch: fetchflags.Add(flag.CommandLine), password: rand.Text()}
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address` of the loopback interface")
 	flag.StringVar(&s.database, "db", "sqlite:fositeserver.db", database.Help)
 	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp or oidc (default what the specifications allow)")
 	flag.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(list string) error {
 		s.documents = strings.Split(list, ",")
-		return nil
-	})
-	flag.Func("fetch-allow", "also fetch what clients name from this network, a `CIDR` (repeatable)", func(cidr string) error {
-		network, err := netip.ParsePrefix(cidr)
-		s.fetch.AllowNetworks = append(s.fetch.AllowNetworks, network)
-		return err
-	})
-	flag.Func("fetch-ca", "trust the certificates in this PEM `FILE` when fetching what clients name", func(file string) error {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if s.fetch.RootCAs = x509.NewCertPool(); !s.fetch.RootCAs.AppendCertsFromPEM(pem) {
-			return errors.New("no PEM certificate in it")
-		}
 		return nil
 	})
 	flag.BoolVar(&s.rotate, "rotate", false, "give clients a new secret and a new registration access token with every update")

@@ -3,18 +3,17 @@ package main
 // The command line.
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strings"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/examples/internal/database"
+	"github.com/dynreg/dcr/examples/internal/fetchflags"
 	"github.com/dynreg/dcr/examples/internal/presets"
 )
 
@@ -33,7 +32,7 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	s.authorizationFlags()
 	s.policyFlags()
 	s.credentialFlags()
-	s.fetchFlags()
+	s.validator.Fetch = fetchflags.Add(s.FlagSet)
 	s.documentFlags()
 	flags.BoolVar(&s.verbose, "v", false, "log more: why a client was refused, and what went wrong on the way")
 	switch err := flags.Parse(args); {
@@ -101,25 +100,6 @@ func (s *settings) credentialFlags() {
 		return readFile(file, func(key []byte) (err error) {
 			s.options.Sealer, err = dcr.NewAESSealer(key)
 			return err
-		})
-	})
-}
-
-func (s *settings) fetchFlags() {
-	fetch := &dcr.GuardedClient{}
-	s.validator.Fetch = fetch
-	s.Func("fetch-allow", "also fetch what clients name from this network, a `CIDR` (repeatable)", func(cidr string) error {
-		network, err := netip.ParsePrefix(cidr)
-		fetch.AllowNetworks = append(fetch.AllowNetworks, network)
-		return err
-	})
-	s.Func("fetch-ca", "trust the certificates in this PEM `FILE` when fetching what clients name", func(file string) error {
-		return readFile(file, func(pem []byte) error {
-			fetch.RootCAs = x509.NewCertPool()
-			if !fetch.RootCAs.AppendCertsFromPEM(pem) {
-				return errors.New("no PEM certificate in it")
-			}
-			return nil
 		})
 	})
 }
