@@ -91,7 +91,7 @@ func noteDocumentAndUpdate(ctx context.Context, store dcr.ClientConfigurationSto
 	if err := wantStored(ctx, store, client); err != nil {
 		return fmt.Errorf("after an update with a newer record: %w", err)
 	}
-	if err := note(record(4)); err != nil { // whoever notes last knows best
+	if err := note(record(4)); err != nil { // the last note wins
 		return err
 	}
 	client.Document = record(4)

@@ -157,7 +157,7 @@ func deleteRevisionAtOnce(ctx context.Context, store dcr.ClientConfigurationStor
 	return nil
 }
 
-// gone makes a client that is gone one that was changed.
+// gone returns ErrConflict for ErrClientNotFound, and any other error as it is.
 func gone(err error) error {
 	if errors.Is(err, dcr.ErrClientNotFound) {
 		return dcr.ErrConflict

@@ -15,11 +15,11 @@ import (
 var sweepCases = []storeCase{
 	{"Sweep", "A sweep deletes the clients that each condition selects, and no other.", sweep},
 	{"SweepDryRun", "A dry run counts each client once and deletes none.", sweepDryRun},
-	{"SweepKeepsTheHosts", "A sweep leaves clients alone that did not register themselves.", sweepKeepsTheHosts},
+	{"SweepKeepsTheHosts", "A sweep keeps clients that did not register themselves.", sweepKeepsTheHosts},
 	{"SweepCallback", "BeforeDelete sees each client whole before it goes; its error keeps the client and ends the sweep.", sweepCallback},
 	{"SweepKeepsOne", "ErrKeepClient from BeforeDelete keeps that client, uncounted, and the sweep goes on with the next.", sweepKeepsOne},
 	{"SweepTells", "AfterDelete is told of each client that the sweep deleted, whole, and of no other; a dry run tells nothing.", sweepTells},
-	{"SweepTellsOnce", "Of sweeps at once, one tells of each client, and together they count each once.", sweepTellsOnce},
+	{"SweepTellsOnce", "When several sweeps run at once, AfterDelete is told of each client once, and the counts add up to the clients deleted.", sweepTellsOnce},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepKeepsChanged", "A client that is changed between selection and deletion is kept until the next sweep.", sweepKeepsChanged},
 	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},

@@ -12,21 +12,21 @@ import (
 
 var tokenCases = []storeCase{
 	{"Token", "An initial access token is kept whole, apart from the caller's struct, and found by its hash alone.", token},
-	{"TokenUses", "Each use is counted, and none beyond MaxUses; zero admits any number.", tokenUses},
+	{"TokenUses", "Each use is counted, and none beyond MaxUses; if MaxUses is zero, there is no limit.", tokenUses},
 	{"TokenExpires", "A token is used up from its ExpiresAt on.", tokenExpires},
 	{"TokenRelease", "A use that is released can be used again; releasing a token that is gone is no error.", tokenRelease},
 	{"TokenDelete", "A deleted token is ErrTokenNotFound for every operation.", tokenDelete},
-	{"TokenList", "A listing has the token issued last first, whole, in pages that leave none out; a cursor of nobody's is an error.", tokenList},
-	{"TokenUsesAtOnce", "A hundred uses at once of a token with ten uses are exactly ten.", tokenUsesAtOnce},
+	{"TokenList", "A listing has whole tokens, the last issued first, in pages that leave none out; a cursor that the store did not make is an error.", tokenList},
+	{"TokenUsesAtOnce", "Of a hundred uses at once of a token with ten uses, exactly ten succeed.", tokenUsesAtOnce},
 }
 
 var forgetCases = []storeCase{
 	{"Forget", "A value that is forgotten is fresh again, once, and no other is; forgetting what is not remembered is no error.", forget},
-	{"ForgetAtOnce", "When many remember one value and forget it again where it was fresh, no two hold it at once.", forgetAtOnce},
+	{"ForgetAtOnce", "When many remember one value, and forget it again if it was fresh, no two hold it at once.", forgetAtOnce},
 }
 
 var replayCases = []storeCase{
-	{"Remember", "A value is fresh once, until its time has come, and values do not mix.", remember},
+	{"Remember", "A value is fresh once, until its time ends, and values do not affect each other.", remember},
 	{"RememberBesideAFastClock", "What is remembered outlasts its end by an hour, for hosts whose clocks are slow.", rememberBesideAFastClock},
 	{"RememberAtOnce", "Of many that remember one value at once, one finds it fresh.", rememberAtOnce},
 }

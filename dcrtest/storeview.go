@@ -10,9 +10,9 @@ import (
 )
 
 var viewCases = []storeCase{
-	{"View", "A view is what FindByClientID finds, after whatever was written or noted.", view},
-	{"ViewNothing", "A view of a client that is not there is ErrClientNotFound, also of one that was there.", viewNothing},
-	{"ViewIsOfNobody", "What callers do to the clients that they gave or found does not show in a view.", viewIsOfNobody},
+	{"View", "A view is the client that FindByClientID finds, after every write and note.", view},
+	{"ViewNothing", "A view of a client that is not there, or is no longer there, is ErrClientNotFound.", viewNothing},
+	{"ViewIsOfNobody", "A view does not change when callers change the clients that they added or found.", viewIsOfNobody},
 	{"ViewAtOnce", "A view stays as it is while the client is written.", viewAtOnce},
 }
 
@@ -148,7 +148,7 @@ func viewAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		all.Go(func() {
 			for range 50 {
 				if seen, err := viewer.ViewClient(ctx, "one"); err != nil || len(seen.Clone().RedirectURIs) != 1 {
-					failed[i] = fmt.Errorf("ViewClient beside a writer returned %v and %v", seen, err)
+					failed[i] = fmt.Errorf("ViewClient during a write returned %v and %v", seen, err)
 				}
 			}
 		})
