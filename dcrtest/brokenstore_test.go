@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -180,6 +181,19 @@ var brokenStores = []damage{
 			}
 			gap()
 			return overwriteStored(ctx, m, client)
+		}
+	}},
+	{"Reads come from a cache that no Update tells.", "NoLostUpdate", func(b *brokenStore, m *memstore.Store) {
+		var cache sync.Map
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			if client, ok := cache.Load(id); ok {
+				return client.(*dcr.Client).Clone(), nil
+			}
+			client, err := m.FindByClientID(ctx, id)
+			if err == nil {
+				cache.Store(id, client.Clone())
+			}
+			return client, err
 		}
 	}},
 	{"Update leaves the caller's Revision as it was.", "Update", func(b *brokenStore, m *memstore.Store) {

@@ -101,9 +101,13 @@ func noLostUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error
 		return err
 	}
 	const rounds = 5
+	const changes = crowd / 2 * rounds
 	err := together(crowd/2, func(i int) error {
 		for round := range rounds {
-			for {
+			for try := 1; ; try++ {
+				if try > 10*changes { // each ErrConflict is somebody else's change, of which there are fewer
+					return fmt.Errorf("%d Updates in turn, each of what FindByClientID had just returned, were %w: does it return clients that have changed since, as a cache would?", try-1, dcr.ErrConflict)
+				}
 				client, err := store.FindByClientID(ctx, "one")
 				if err != nil {
 					return err
@@ -125,7 +129,6 @@ func noLostUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error
 	if err != nil {
 		return err
 	}
-	changes := crowd / 2 * rounds
 	if len(client.Contacts) != changes || client.Revision != original.Revision+int64(changes) {
 		return fmt.Errorf("after %d acknowledged changes the client has %d of them, and its Revision is %d more", changes, len(client.Contacts), client.Revision-original.Revision)
 	}
