@@ -23,7 +23,7 @@ var (
 	ErrTooEarly = errors.New("is not valid yet")
 	ErrTooOld   = errors.New("was issued too long ago")
 	ErrTooLong  = errors.New("is valid for longer than this server accepts")
-	ErrAudience = errors.New("is not meant for this server")
+	ErrAudience = errors.New("does not have this server in its aud")
 )
 
 // Limits bound the claims of a token.
