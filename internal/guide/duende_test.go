@@ -87,6 +87,41 @@ func TestACustomValidator(t *testing.T) {
 	}
 }
 
+var tier = dcr.NewField[string]("tier") // context.Request.Extensions["tier"]
+
+// tiers gives the clients of one tier longer access tokens.
+type tiers struct{ dcr.Validator }
+
+func (v tiers) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
+	switch value, sent, err := tier.Get(&reg.Client.Metadata); {
+	case err != nil:
+		return err
+	case value == "gold":
+		reg.Client.AccessTokenLifetime = 8 * time.Hour
+	case sent:
+		return dcr.Errorf(dcr.InvalidClientMetadata, "tier must be gold")
+	}
+	return v.Validator.SetClientDefaults(ctx, reg)
+}
+
+func tiersOfDuende(server dcr.DefaultValidator) policy.Preset {
+	server.Extensions = []dcr.Extension{tier} // else the member is ignored
+	return policy.Duende(server).With(func(inner dcr.Validator) dcr.Validator { return tiers{inner} })
+}
+
+func TestAStepAroundThePreset(t *testing.T) {
+	h := handler(t, memstore.New(), &dcr.Caller{Subject: "pipeline"}, *tiersOfDuende(dcr.DefaultValidator{}).Apply(&dcr.Options{}))
+	for member, want := range map[string]string{
+		`"tier":"gold"`:               `"access_token_lifetime":28800`,
+		`"tier":"tin"`:                `tier must be gold`,
+		`"access_token_lifetime":600`: `"access_token_lifetime":600`, // the preset's member is still heard
+	} {
+		if _, body := post(h, "", `{"grant_types":["client_credentials"],`+member+`}`); !strings.Contains(body, want) {
+			t.Errorf("%s: %s", member, body)
+		}
+	}
+}
+
 // permissions lets a caller register the scopes that its own token has: the sample
 // "Permissions", whose request processor asks the same.
 type permissions struct{ dcr.Validator }
