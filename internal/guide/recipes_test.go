@@ -190,6 +190,51 @@ func tenant(store *sqlstore.Store, name string, v dcr.Validator) (http.Handler, 
 	})
 }
 
+// lasting is a store in a file.
+func lasting(ctx context.Context) (*sqlstore.Store, error) {
+	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN("clients.db")) // with import _ "modernc.org/sqlite"
+	if err != nil {
+		return nil, err
+	}
+	store := sqlstore.New(db, sqlstore.SQLite, nil)
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// mixed lets strangers register agents, and the bearer of a token anything else.
+func mixed(store dcr.ClientConfigurationStore, server dcr.DefaultValidator, token dcr.Plaintext) (*dcr.Handler, error) {
+	strangers := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}}})
+	return dcr.NewHandler(store, strangers.Apply(&dcr.Options{
+		Endpoint:       "https://id.example.com/connect/dcr",
+		AllowAnonymous: true,
+		Policies:       map[string]dcr.Validator{"staff": server},
+		Caller:         callerauth.StaticToken(token, dcr.Caller{Subject: "portal", Policy: "staff"}),
+	}))
+}
+
+func TestMixed(t *testing.T) {
+	server := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"files"}, GrantTypes: []string{"client_credentials"}}}
+	h, err := mixed(memstore.New(), server, "0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, registration := range []struct {
+		token, body string
+		want        int
+	}{
+		{"", `{"redirect_uris":["http://127.0.0.1/a"]}`, http.StatusCreated},
+		{"0123456789abcdef", `{"grant_types":["client_credentials"],"scope":"files"}`, http.StatusCreated},
+		{"another token 000", `{"redirect_uris":["http://127.0.0.1/a"]}`, http.StatusUnauthorized},
+	} {
+		status, body := post(h, registration.token, registration.body)
+		if staff := strings.Contains(body, `"scope":"files"`); status != registration.want || staff != (status == http.StatusCreated && registration.token != "") {
+			t.Error(registration, status, body)
+		}
+	}
+}
+
 func cached(store dcr.ClientConfigurationStore) (forEndpoints, forRegistration dcr.ClientConfigurationStore) {
 	cache := cachestore.New(store, &cachestore.Options{TTL: 10 * time.Second})
 	return cache, cache.Uncached()
@@ -221,6 +266,9 @@ func TestHosting(t *testing.T) {
 	}
 	if endpoints, registration := cached(store); endpoints == nil || registration == nil {
 		t.Error("there is no cache")
+	}
+	if _, err := lasting(t.Context()); err == nil {
+		t.Error("there is a store without a driver")
 	}
 	if _, err := tenant(sqlstore.New(new(sql.DB), sqlstore.SQLite, nil), "acme", dcr.DefaultValidator{}); err != nil {
 		t.Error(err)
