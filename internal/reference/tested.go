@@ -31,7 +31,7 @@ var sdks = map[string]string{
 }
 
 // manifests are where their versions stand.
-var manifests = []string{"interop/package.json", "interop/go.mod", "interop/hosts/go.mod", "examples/authserver/go.mod"}
+var manifests = []string{"interop/package.json", "interop/go.mod", "interop/hosts/go.mod", "examples/go.mod"}
 
 // testedBetween are the lines of the README between which the tables are.
 const testedBegin, testedEnd = "<!-- tested: written by go generate -->\n", "<!-- end of tested -->\n"
