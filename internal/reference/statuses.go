@@ -17,13 +17,13 @@ var statuses = []status{
 	{http.StatusNoContent, "StatusNoContent", "A client was deleted; the answer to a CORS preflight."},
 	{http.StatusBadRequest, "StatusBadRequest", "The request is at fault: `invalid_client_metadata`, `invalid_redirect_uri`, `invalid_software_statement`, `unapproved_software_statement`, `invalid_request`. At a token endpoint also `access_denied`, for a client that waits for approval: 401 would make it register again."},
 	{http.StatusUnauthorized, "StatusUnauthorized", "No token, or one that is not valid for this: `invalid_token`, with a Bearer challenge. A wrong token, and an unknown, deleted, disabled or expired client, get the same answer. At a token endpoint `invalid_client`, which makes clients register again."},
-	{http.StatusForbidden, "StatusForbidden", "The token is good, and lacks a scope (`insufficient_scope`); the caller or client may not do this (`access_denied`); `Options.Open` says no."},
-	{http.StatusNotFound, "StatusNotFound", "`Options.ClosedStatus` is 404 and `Options.Open` says no; the discovery document of another issuer."},
-	{http.StatusMethodNotAllowed, "StatusMethodNotAllowed", "POST with a client id, or GET, PUT and DELETE without one; everything but POST under `Options.DisableManagement`. `Allow` lists what is."},
+	{http.StatusForbidden, "StatusForbidden", "The token is valid but lacks a scope (`insufficient_scope`); the caller or client may not do this (`access_denied`); `Options.Open` refused the request."},
+	{http.StatusNotFound, "StatusNotFound", "`Options.ClosedStatus` is 404 and `Options.Open` refused the request; the discovery document of another issuer."},
+	{http.StatusMethodNotAllowed, "StatusMethodNotAllowed", "POST with a client id, or GET, PUT and DELETE without one; everything but POST under `Options.DisableManagement`. `Allow` lists the methods that are allowed."},
 	{http.StatusRequestEntityTooLarge, "StatusRequestEntityTooLarge", "The body is larger than `Options.MaxBodyBytes`."},
-	{http.StatusUnsupportedMediaType, "StatusUnsupportedMediaType", "The body is of a media type that `Options.Decoders` does not have, or compressed."},
+	{http.StatusUnsupportedMediaType, "StatusUnsupportedMediaType", "The body is compressed, or `Options.Decoders` does not have its media type."},
 	{http.StatusTooManyRequests, "StatusTooManyRequests", "`callerauth.RateLimit` in `Options.Admit`; `Retry-After` says when to try again."},
-	{http.StatusInternalServerError, "StatusInternalServerError", "Something of the server's own failed, a hook among it: `server_error`, and the log says what. Nothing was stored."},
+	{http.StatusInternalServerError, "StatusInternalServerError", "Something in the server failed, such as a hook: `server_error`; the log has the error. Nothing was stored."},
 	{http.StatusServiceUnavailable, "StatusServiceUnavailable", "The store, a key set or another server is out of reach, or the ceiling of clients is reached: `temporarily_unavailable`, with `Retry-After`. Clients keep their registration."},
 }
 
