@@ -324,7 +324,7 @@ func (v *StatementVerifier) signed(ctx context.Context, text string, limits Limi
 	return statement, token, nil
 }
 
-// read returns a statement, whoever signed it.
+// read returns a statement without judging its signature.
 func (v *StatementVerifier) read(text string, limits Limits) (*SoftwareStatement, *jwt.Token, error) {
 	rules := jwt.Rules{
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),

@@ -92,7 +92,7 @@ func TestTestValidator(t *testing.T) {
 		"an override is right":                         {right{}, nil},
 		"a pointer to an override is right":            {&right{}, nil},
 		"a decorator is right":                         {decorator{right{}}, nil},
-		"whoever refuses everybody is right":           {refusing{}, nil},
+		"a validator that refuses everybody is right":  {refusing{}, nil},
 		"nil is no validator":                          {nil, []string{"nil"}},
 		"a nil pointer is no validator":                {(*right)(nil), []string{"*dcrtest.right is nil"}},
 		"a slip of the pen is found":                   {misspelt{}, []string{"misspelt.ValidateRedirectUris is never called", "did you mean ValidateRedirectURIs?"}},
