@@ -26,6 +26,7 @@ func (b *byStatement) set(clientID string, record *dcr.StatementRecord) {
 		b.clients, b.statement = make(map[statement][]string), make(map[string]statement)
 	}
 	of := statement{strings.Clone(record.Issuer), strings.Clone(record.ID)}
+	clientID = strings.Clone(clientID)
 	b.clients[of], b.statement[clientID] = append(b.clients[of], clientID), of
 }
 

@@ -3,6 +3,7 @@ package memstore
 import (
 	"container/heap"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -33,22 +34,22 @@ const leastCandidates = 1024
 
 // add notes a client that is among clients already. As many candidates as
 // clients that are no more are no longer worth keeping.
-func (c *candidates) add(clientID string, stored *storedClient, clients map[string]*storedClient) {
+func (c *candidates) add(clientID string, e *entry, clients *table) {
 	switch {
-	case !c.wanted || !stored.evictable():
-	case len(c.places) < leastCandidates+2*len(clients):
-		heap.Push(&c.places, place{stored.created, clientID})
+	case !c.wanted || !e.evictable():
+	case len(c.places) < leastCandidates+2*clients.count:
+		heap.Push(&c.places, place{e.created, strings.Clone(clientID)})
 	default:
 		c.gather(clients)
 	}
 }
 
 // gather finds all candidates.
-func (c *candidates) gather(clients map[string]*storedClient) {
+func (c *candidates) gather(clients *table) {
 	c.wanted, c.places = true, c.places[:0]
-	for id, stored := range clients {
-		if stored.evictable() {
-			c.places = append(c.places, place{stored.created, id})
+	for id, e := range clients.all() {
+		if e.evictable() {
+			c.places = append(c.places, place{e.created, id})
 		}
 	}
 	heap.Init(&c.places)
@@ -56,18 +57,18 @@ func (c *candidates) gather(clients map[string]*storedClient) {
 
 // evictable reports whether a client may make room: it is an active client of a
 // source that comes back by itself, and was never used.
-func (s *storedClient) evictable() bool {
-	return s.mayGo && s.activated == 0 && s.lastUsed == 0 && s.created != 0
+func (e *entry) evictable() bool {
+	return e.mayGo && e.activated == 0 && e.lastUsed == 0 && e.created != 0
 }
 
 // oldest returns the oldest client that may make room.
 func (s *Store) oldest() (place, bool) {
 	if !s.candidates.wanted {
-		s.candidates.gather(s.clients)
+		s.candidates.gather(&s.clients)
 	}
 	for len(s.candidates.places) > 0 {
 		top := s.candidates.places[0]
-		if stored, found := s.clients[top.name]; found && stored.evictable() && stored.created == top.created {
+		if _, e := s.clients.find(top.name); e != nil && e.evictable() && e.created == top.created {
 			return top, true
 		}
 		heap.Pop(&s.candidates.places)
@@ -82,10 +83,11 @@ func (s *Store) EvictClient(ctx context.Context, createdBefore time.Time) (evict
 	defer s.mu.Unlock()
 	oldest, found := s.oldest()
 	if found && oldest.created < nanos(createdBefore) {
-		if evicted, err = s.clients[oldest.name].client(); err != nil {
+		number, e := s.clients.find(oldest.name)
+		if evicted, err = s.stored(number, e).client(); err != nil {
 			return nil, time.Time{}, err
 		}
-		s.drop(oldest.name)
+		s.drop(number, e, oldest.name)
 		oldest, _ = s.oldest()
 	}
 	return evicted, fromNanos(oldest.created), nil

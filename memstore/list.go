@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/dynreg/dcr"
@@ -13,8 +12,12 @@ import (
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	return func(yield func(*dcr.Client, error) bool) {
 		s.mu.RLock()
-		ids := slices.Sorted(maps.Keys(s.clients))
+		ids := make([]string, 0, s.clients.count)
+		for id := range s.clients.all() {
+			ids = append(ids, id)
+		}
 		s.mu.RUnlock()
+		slices.Sort(ids)
 		from, found := slices.BinarySearch(ids, after)
 		if found {
 			from++
@@ -40,7 +43,7 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 	if filter == (dcr.Filter{}) {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
-		return int64(len(s.clients)), nil
+		return int64(s.clients.count), nil
 	}
 	var count int64
 	for _, err := range s.ListClients(ctx, filter, "") {

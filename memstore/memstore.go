@@ -23,29 +23,19 @@ type Store struct {
 	Limit int
 
 	// MaxBytes bounds the stored documents, in bytes; beyond it, Add and Update
-	// fail with ErrStoreFull. If zero, 1 GiB. Set it before the first use.
+	// fail with ErrStoreFull. If zero, 1 GiB. The store itself takes up to half as
+	// much again. Set it before the first use.
 	MaxBytes int64
 
 	mu      sync.RWMutex
-	clients map[string]*storedClient
-	bytes   int64 // of the documents
+	clients table
+	notes   map[uint32]*notes // by the number of the entry
 	byStatement
 	candidates
 	views
 	tokens   map[string]dcr.InitialAccessToken
 	seen     map[string]time.Time // until when
 	forgetAt int                  // the size of seen at which it is cleaned next
-}
-
-// storedClient is the stored form of a client and what a store keeps next to
-// it, so that a use is noted without writing the document again.
-type storedClient struct {
-	document            string
-	revision            int64
-	created             int64 // as nanos says, like the next two
-	activated, lastUsed int64
-	notes               *notes // nil for none
-	mayGo               bool   // to make room, as long as it is not used
 }
 
 // notes are what few clients have.
@@ -73,16 +63,28 @@ func (s *Store) OptionsWarnings(opts *dcr.Options) []string {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		clients:  make(map[string]*storedClient),
+		clients:  newTable(),
+		notes:    make(map[uint32]*notes),
 		tokens:   make(map[string]dcr.InitialAccessToken),
 		seen:     make(map[string]time.Time),
 		forgetAt: leastForgetAt,
 	}
 }
 
-func (s *storedClient) client() (*dcr.Client, error) {
+// stored is a client as it is stored, to decode without the lock.
+type stored struct {
+	entry
+	document []byte
+	notes    *notes // nil for none
+}
+
+func (s *Store) stored(number uint32, e *entry) stored {
+	return stored{*e, s.clients.document(e), s.notes[number]}
+}
+
+func (s stored) client() (*dcr.Client, error) {
 	client := &dcr.Client{}
-	if err := client.UnmarshalJSON([]byte(s.document)); err != nil {
+	if err := client.UnmarshalJSON(s.document); err != nil {
 		return nil, err
 	}
 	client.Revision = s.revision
@@ -101,25 +103,16 @@ func (s *storedClient) client() (*dcr.Client, error) {
 	return client, nil
 }
 
-// key is the id of the client as a part of its document, so that it takes no room
-// of its own and keeps nothing alive that the caller's is a part of.
-func (s *storedClient) key(clientID string) string {
-	if at := strings.Index(s.document, clientID); at >= 0 {
-		return s.document[at : at+len(clientID)]
-	}
-	return strings.Clone(clientID) // it has characters that are escaped there
-}
-
 // holds takes over what is kept next to the document of a client. What was noted
 // of its own document stays only where that is newer.
-func (s *storedClient) holds(client *dcr.Client) {
-	s.created = nanos(client.CreatedAt)
-	s.touch(client.ActivatedAt, client.LastUsedAt)
-	s.mayGo = client.Status == dcr.StatusActive && (client.Source == dcr.SourceDynamic || client.Source == dcr.SourceDocument)
-	if s.notes == nil && client.ActivatedBy == "" {
+func (s *Store) holds(number uint32, e *entry, client *dcr.Client) {
+	e.revision, e.created = client.Revision, nanos(client.CreatedAt)
+	e.touch(client.ActivatedAt, client.LastUsedAt)
+	e.mayGo = client.Status == dcr.StatusActive && (client.Source == dcr.SourceDynamic || client.Source == dcr.SourceDocument)
+	if s.notes[number] == nil && client.ActivatedBy == "" {
 		return
 	}
-	s.note(func(n *notes) {
+	s.note(number, func(n *notes) {
 		if client.ActivatedBy != "" {
 			n.activatedBy = strings.Clone(client.ActivatedBy)
 		}
@@ -129,14 +122,14 @@ func (s *storedClient) holds(client *dcr.Client) {
 	})
 }
 
-// note changes the notes, in the place of those that a reader may have.
-func (s *storedClient) note(change func(*notes)) {
+// note changes the notes of a client, in the place of those that a reader may have.
+func (s *Store) note(number uint32, change func(*notes)) {
 	own := notes{}
-	if s.notes != nil {
-		own = *s.notes
+	if was := s.notes[number]; was != nil {
+		own = *was
 	}
 	change(&own)
-	s.notes = &own
+	s.notes[number] = &own
 }
 
 // latest is when a document was looked at last.
@@ -148,12 +141,12 @@ func latest(of *dcr.DocumentRecord) time.Time {
 }
 
 // touch notes a use.
-func (s *storedClient) touch(activated, lastUsed time.Time) {
-	if s.activated == 0 {
-		s.activated = nanos(activated)
+func (e *entry) touch(activated, lastUsed time.Time) {
+	if e.activated == 0 {
+		e.activated = nanos(activated)
 	}
 	if !lastUsed.IsZero() {
-		s.lastUsed = max(s.lastUsed, nanos(lastUsed))
+		e.lastUsed = max(e.lastUsed, nanos(lastUsed))
 	}
 }
 
@@ -179,47 +172,47 @@ func fromNanos(n int64) time.Time {
 }
 
 // use notes a use, which is never in the future.
-func (s *storedClient) use(at time.Time) {
+func (e *entry) use(at time.Time) {
 	if now := time.Now(); at.After(now) {
 		at = now
 	}
-	s.touch(at, at)
+	e.touch(at, at)
 }
 
-// scratch is room to write a document in, whose size is known only then.
+// scratch is room to write a document in, before the lock is taken.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
-
-// documentOf is the stored form of a client, and takes no more room than it needs.
-func documentOf(client *dcr.Client) (string, error) {
-	room := scratch.Get().(*[]byte)
-	defer scratch.Put(room)
-	text, err := client.AppendJSON((*room)[:0])
-	*room = text
-	return string(text), err
-}
 
 // Add stores a new client; see [dcr.ClientConfigurationStore].
 func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	if err := dcr.CheckClientID(client.ID); err != nil {
 		return err
 	}
-	document, err := documentOf(client)
+	return s.write(client, func(document []byte) error {
+		if _, taken := s.clients.find(client.ID); taken != nil {
+			return dcr.ErrClientExists
+		}
+		if int64(s.clients.count) >= s.ClientLimit() || !s.fits(len(document)) {
+			return dcr.ErrStoreFull
+		}
+		client.Revision = dcr.NewRevision()
+		number, added := s.clients.add(client.ID, document)
+		s.put(number, added, client)
+		return nil
+	})
+}
+
+// write calls change with the document of a client, under the lock.
+func (s *Store) write(client *dcr.Client, change func(document []byte) error) error {
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	document, err := client.AppendJSON((*room)[:0])
+	*room = document
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.clients[client.ID]; taken {
-		return dcr.ErrClientExists
-	}
-	if int64(len(s.clients)) >= s.ClientLimit() || !s.fits(len(document)) {
-		return dcr.ErrStoreFull
-	}
-	client.Revision = dcr.NewRevision()
-	added := &storedClient{document: document, revision: client.Revision}
-	added.holds(client)
-	s.put(client, added)
-	return nil
+	return change(document)
 }
 
 // fits reports whether so many bytes more may be stored. Fewer always may.
@@ -228,24 +221,26 @@ func (s *Store) fits(more int) bool {
 	if limit <= 0 {
 		limit = defaultMaxBytes
 	}
-	return more <= 0 || s.bytes+int64(more) <= limit
+	return more <= 0 || s.clients.bytes+int64(more) <= limit
 }
 
-// put stores a client that is not there.
-func (s *Store) put(client *dcr.Client, stored *storedClient) {
-	key := stored.key(client.ID)
-	s.bytes += int64(len(stored.document))
-	s.clients[key] = stored
-	s.byStatement.set(key, client.Statement)
-	s.candidates.add(key, stored, s.clients)
+// put notes what the store finds a client by, besides its id.
+func (s *Store) put(number uint32, e *entry, client *dcr.Client) {
+	s.holds(number, e, client)
+	s.byStatement.set(client.ID, client.Statement)
+	s.candidates.add(client.ID, e, &s.clients)
 }
 
 // drop forgets a client that is there.
-func (s *Store) drop(clientID string) {
-	stored := s.clients[clientID]
-	s.bytes -= int64(len(stored.document))
-	s.views.forget(clientID, stored)
-	delete(s.clients, clientID)
+func (s *Store) drop(number uint32, e *entry, clientID string) {
+	s.lift(e, clientID)
+	delete(s.notes, number)
+	s.clients.remove(number, e)
+}
+
+// lift undoes put.
+func (s *Store) lift(e *entry, clientID string) {
+	s.views.forget(clientID, len(s.clients.document(e)))
 	s.byStatement.forget(clientID)
 }
 
@@ -261,50 +256,45 @@ func (s *Store) ClientLimit() int64 {
 // FindByClientID returns a client; see [dcr.ClientConfigurationStore].
 func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
 	s.mu.RLock()
-	stored, found := s.clients[clientID]
-	if !found {
+	number, e := s.clients.find(clientID)
+	if e == nil {
 		s.mu.RUnlock()
 		return nil, dcr.ErrClientNotFound
 	}
-	now := *stored
+	now := s.stored(number, e)
 	s.mu.RUnlock()
 	return now.client()
 }
 
 // Update replaces a client; see [dcr.ClientConfigurationStore].
 func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
-	document, err := documentOf(client)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stored, found := s.clients[client.ID]
-	if !found {
-		return dcr.ErrClientNotFound
-	}
-	if stored.revision != client.Revision {
-		return dcr.ErrConflict
-	}
-	if !s.fits(len(document) - len(stored.document)) {
-		return dcr.ErrStoreFull
-	}
-	client.Revision++
-	s.drop(client.ID) // with its key, which is a part of the document
-	stored.document, stored.revision = document, client.Revision
-	stored.holds(client)
-	s.put(client, stored)
-	return nil
+	return s.write(client, func(document []byte) error {
+		number, e := s.clients.find(client.ID)
+		switch {
+		case e == nil:
+			return dcr.ErrClientNotFound
+		case e.revision != client.Revision:
+			return dcr.ErrConflict
+		case !s.fits(len(document) - len(s.clients.document(e))):
+			return dcr.ErrStoreFull
+		}
+		client.Revision++
+		s.lift(e, client.ID)
+		s.clients.replace(number, e, document)
+		s.put(number, e, client)
+		return nil
+	})
 }
 
 // Delete removes a client; see [dcr.ClientConfigurationStore].
 func (s *Store) Delete(ctx context.Context, clientID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, found := s.clients[clientID]; !found {
+	number, e := s.clients.find(clientID)
+	if e == nil {
 		return dcr.ErrClientNotFound
 	}
-	s.drop(clientID)
+	s.drop(number, e, clientID)
 	return nil
 }
 
@@ -312,29 +302,29 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 func (s *Store) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, found := s.clients[clientID]
-	if !found {
+	number, e := s.clients.find(clientID)
+	switch {
+	case e == nil:
 		return dcr.ErrClientNotFound
-	}
-	if stored.revision != revision {
+	case e.revision != revision:
 		return dcr.ErrConflict
 	}
-	s.drop(clientID)
+	s.drop(number, e, clientID)
 	return nil
 }
 
 // TouchClient notes the use of a client; see [dcr.ClientToucher]. A use in the
 // future counts as one of now.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
-	return s.note(clientID, func(stored *storedClient) { stored.use(at) })
+	return s.change(clientID, func(number uint32, e *entry) { e.use(at) })
 }
 
 // NoteConsent notes a person's consent; see [dcr.ConsentNoter].
 func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
-	return s.note(clientID, func(stored *storedClient) {
-		stored.use(at)
-		if stored.notes == nil || stored.notes.activatedBy == "" {
-			stored.note(func(n *notes) { n.activatedBy = strings.Clone(person) })
+	return s.change(clientID, func(number uint32, e *entry) {
+		e.use(at)
+		if was := s.notes[number]; was == nil || was.activatedBy == "" {
+			s.note(number, func(n *notes) { n.activatedBy = strings.Clone(person) })
 		}
 	})
 }
@@ -342,21 +332,21 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 // NoteDocument notes what is known of a client's metadata document; see
 // [dcr.DocumentNoter].
 func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
-	return s.note(clientID, func(stored *storedClient) {
-		stored.note(func(n *notes) { n.about = record.Clone() })
+	return s.change(clientID, func(number uint32, e *entry) {
+		s.note(number, func(n *notes) { n.about = record.Clone() })
 	})
 }
 
-// note changes what is kept next to the document of a client.
-func (s *Store) note(clientID string, change func(*storedClient)) error {
+// change changes what is kept next to the document of a client.
+func (s *Store) change(clientID string, change func(number uint32, e *entry)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, found := s.clients[clientID]
-	if !found {
+	number, e := s.clients.find(clientID)
+	if e == nil {
 		return dcr.ErrClientNotFound
 	}
-	change(stored)
-	s.views.forget(clientID, stored)
+	change(number, e)
+	s.views.forget(clientID, len(s.clients.document(e)))
 	return nil
 }
 

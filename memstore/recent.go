@@ -53,8 +53,8 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 	}
 	var places []place
 	s.mu.RLock()
-	for id, stored := range s.clients {
-		if at := (place{stored.created, id}); isBehind(at) {
+	for id, e := range s.clients.all() {
+		if at := (place{e.created, id}); isBehind(at) {
 			places = append(places, at)
 		}
 	}

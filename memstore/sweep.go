@@ -45,14 +45,14 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 func (s *Store) deleteIf(read *dcr.Client, selects func(*dcr.Client) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, found := s.clients[read.ID]
-	if !found || stored.revision != read.Revision {
+	number, e := s.clients.find(read.ID)
+	if e == nil || e.revision != read.Revision {
 		return false
 	}
-	client, err := stored.client()
+	client, err := s.stored(number, e).client()
 	if err != nil || !selects(client) {
 		return false
 	}
-	s.drop(read.ID)
+	s.drop(number, e, read.ID)
 	return true
 }

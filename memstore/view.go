@@ -19,9 +19,8 @@ const (
 	maxViewBytes = 8 << 20
 )
 
-// keep remembers a client as it is stored.
-func (v *views) keep(client *dcr.Client, stored *storedClient) {
-	size := len(stored.document)
+// keep remembers a client whose document has that size.
+func (v *views) keep(client *dcr.Client, size int) {
 	if len(v.clients) >= maxViews || v.bytes+size > maxViewBytes || v.clients == nil {
 		v.clients, v.bytes = make(map[string]*dcr.Client), 0
 	}
@@ -29,11 +28,11 @@ func (v *views) keep(client *dcr.Client, stored *storedClient) {
 	v.bytes += size
 }
 
-// forget drops a client that is not as it was.
-func (v *views) forget(clientID string, stored *storedClient) {
+// forget drops a client that is not as it was, when its document had that size.
+func (v *views) forget(clientID string, size int) {
 	if _, kept := v.clients[clientID]; kept {
 		delete(v.clients, clientID)
-		v.bytes -= len(stored.document)
+		v.bytes -= size
 	}
 }
 
@@ -47,13 +46,14 @@ func (s *Store) ViewClient(ctx context.Context, clientID string) (*dcr.Client, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, found := s.clients[clientID]
-	if !found {
+	number, e := s.clients.find(clientID)
+	if e == nil {
 		return nil, dcr.ErrClientNotFound
 	}
-	client, err := stored.client()
+	now := s.stored(number, e)
+	client, err := now.client()
 	if err == nil {
-		s.views.keep(client, stored)
+		s.views.keep(client, len(now.document))
 	}
 	return client, err
 }

@@ -1,0 +1,232 @@
+package memstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"iter"
+)
+
+// table holds clients so that the garbage collector has next to nothing to look
+// at: a million clients are some thousand objects, none of which has a pointer.
+type table struct {
+	seed   maphash.Seed
+	byHash map[uint32]uint32 // the first entry of those whose ids have the same hash
+	count  int
+	bytes  int64 // of the documents
+
+	entries [][]entry
+	used    uint32   // entries that were in use once; number 0 is none
+	free    []uint32 // those of them that are free again
+
+	blocks []block
+	last   uint32   // the block that is written to
+	empty  []uint32 // numbers of blocks that are gone
+}
+
+// entry is what a store keeps of a client next to its document, so that a use is
+// noted without writing the document again.
+type entry struct {
+	block, offset uint32 // where its record is
+	next          uint32 // the next entry whose id has the same hash
+	idAt          uint16 // where its id begins in the record
+	idSize        uint8
+	mayGo         bool // to make room, as long as it is not used
+
+	revision            int64
+	created             int64 // as nanos says, like the next two
+	activated, lastUsed int64
+}
+
+// block holds records one behind the other. What is written in it stays as it is,
+// so it is read without the lock.
+//
+// A record is the number of its entry, the size of what follows, the document, and
+// the id where the document does not have it as it is.
+type block struct {
+	records []byte
+	alive   int // bytes of the records that are in use
+}
+
+const (
+	blockSize   = 24 << 10
+	headSize    = 8
+	entriesSize = 64
+)
+
+func newTable() table {
+	return table{seed: maphash.MakeSeed(), byHash: make(map[uint32]uint32), blocks: make([]block, 1)}
+}
+
+func (t *table) hash(id string) uint32 { return uint32(maphash.String(t.seed, id)) }
+
+func (t *table) entry(number uint32) *entry {
+	return &t.entries[number/entriesSize][number%entriesSize]
+}
+
+// record returns the document of an entry, and behind it its id where the document
+// does not have it.
+func (t *table) record(e *entry) []byte {
+	records := t.blocks[e.block].records[e.offset:]
+	return records[headSize : headSize+binary.LittleEndian.Uint32(records[4:])]
+}
+
+// document returns the document of an entry. It never changes.
+func (t *table) document(e *entry) []byte {
+	record := t.record(e)
+	if e.idAt == 0 {
+		record = record[:len(record)-int(e.idSize)]
+	}
+	return record
+}
+
+// id returns the id of an entry as a part of its record.
+func (t *table) id(e *entry) []byte {
+	record := t.record(e)
+	if e.idAt == 0 {
+		return record[len(record)-int(e.idSize):]
+	}
+	return record[e.idAt : int(e.idAt)+int(e.idSize)]
+}
+
+// find returns the number of the entry of a client and the entry, 0 and nil if
+// there is none.
+func (t *table) find(id string) (uint32, *entry) {
+	for number := t.byHash[t.hash(id)]; number != 0; {
+		e := t.entry(number)
+		if string(t.id(e)) == id {
+			return number, e
+		}
+		number = e.next
+	}
+	return 0, nil
+}
+
+// all yields all clients, in no order.
+func (t *table) all() iter.Seq2[string, *entry] {
+	return func(yield func(string, *entry) bool) {
+		for number := uint32(1); number <= t.used; number++ {
+			if e := t.entry(number); e.idSize > 0 && !yield(string(t.id(e)), e) {
+				return
+			}
+		}
+	}
+}
+
+// add makes an entry for a client that is not there.
+func (t *table) add(id string, document []byte) (uint32, *entry) {
+	number := t.used + 1
+	if last := len(t.free) - 1; last >= 0 {
+		number, t.free = t.free[last], t.free[:last]
+	} else {
+		if int(number/entriesSize) >= len(t.entries) {
+			t.entries = append(t.entries, make([]entry, entriesSize))
+		}
+		t.used = number
+	}
+	e, hash := t.entry(number), t.hash(id)
+	e.next, t.byHash[hash] = t.byHash[hash], number
+	t.count++
+	t.write(number, e, id, document)
+	return number, e
+}
+
+// write writes the record of an entry.
+func (t *table) write(number uint32, e *entry, id string, document []byte) {
+	e.idSize, e.idAt = uint8(len(id)), 0
+	t.bytes += int64(len(document))
+	size := len(document)
+	if at := bytes.Index(document, []byte(id)); 0 < at && at < 1<<16 {
+		e.idAt, id = uint16(at), ""
+	}
+	size += len(id) // which has characters that are escaped in the document
+	t.append(e, headSize+size, func(records []byte) []byte {
+		records = binary.LittleEndian.AppendUint32(records, number)
+		records = binary.LittleEndian.AppendUint32(records, uint32(size))
+		return append(append(records, document...), id...)
+	})
+}
+
+// append puts the record of an entry behind the last one.
+func (t *table) append(e *entry, size int, write func([]byte) []byte) {
+	full := t.last
+	if records := t.blocks[full].records; cap(records)-len(records) < size {
+		t.open(max(size, blockSize))
+	}
+	to := &t.blocks[t.last]
+	e.block, e.offset = t.last, uint32(len(to.records))
+	to.records = write(to.records)
+	to.alive += size
+	if full != t.last {
+		t.tidy(full)
+	}
+}
+
+// open makes the block that is written to from now on.
+func (t *table) open(size int) {
+	if last := len(t.empty) - 1; last >= 0 {
+		t.last, t.empty = t.empty[last], t.empty[:last]
+	} else {
+		t.last, t.blocks = uint32(len(t.blocks)), append(t.blocks, block{})
+	}
+	t.blocks[t.last] = block{records: make([]byte, 0, size)}
+}
+
+// tidy gives back the memory of a block of which a quarter is no longer in use. It
+// writes the rest to the last block.
+func (t *table) tidy(number uint32) {
+	old := t.blocks[number]
+	if number == t.last || 4*old.alive > 3*len(old.records) || old.records == nil {
+		return
+	}
+	for at := 0; at < len(old.records); {
+		entry := t.entry(binary.LittleEndian.Uint32(old.records[at:]))
+		record := old.records[at : at+headSize+int(binary.LittleEndian.Uint32(old.records[at+4:]))]
+		if entry.is(number, uint32(at)) {
+			t.append(entry, len(record), func(records []byte) []byte { return append(records, record...) })
+		}
+		at += len(record)
+	}
+	t.blocks[number] = block{}
+	t.empty = append(t.empty, number)
+}
+
+// is reports whether the record of an entry is in that place.
+func (e *entry) is(block, offset uint32) bool {
+	return e.idSize > 0 && e.block == block && e.offset == offset
+}
+
+// erase gives up the record of an entry.
+func (t *table) erase(e *entry) {
+	t.bytes -= int64(len(t.document(e)))
+	t.blocks[e.block].alive -= headSize + len(t.record(e))
+}
+
+// replace writes another document of the same client.
+func (t *table) replace(number uint32, e *entry, document []byte) {
+	id, was := string(t.id(e)), e.block
+	t.erase(e)
+	t.write(number, e, id, document)
+	t.tidy(was)
+}
+
+// remove forgets a client.
+func (t *table) remove(number uint32, e *entry) {
+	hash, was := t.hash(string(t.id(e))), e.block
+	t.erase(e)
+	if first := t.byHash[hash]; first != number {
+		before := t.entry(first)
+		for before.next != number {
+			before = t.entry(before.next)
+		}
+		before.next = e.next
+	} else if e.next != 0 {
+		t.byHash[hash] = e.next
+	} else {
+		delete(t.byHash, hash)
+	}
+	*e = entry{}
+	t.free = append(t.free, number)
+	t.count--
+	t.tidy(was)
+}

@@ -1,0 +1,161 @@
+package memstore_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// TestManyChanges adds, changes and deletes clients at random, and compares the
+// store with a map of what it should hold.
+func TestManyChanges(t *testing.T) {
+	ctx, store, want := t.Context(), memstore.New(), make(map[string]*dcr.Client)
+	random := rand.New(rand.NewPCG(1, 2))
+	ids := []string{`a"quoted"id`, "<escaped>", strings.Repeat("\x01", 255), strings.Repeat("ü", 127), "1", "11", "client_id"}
+	for n := range 200 {
+		ids = append(ids, fmt.Sprint("client-", n))
+	}
+	for step := range 20_000 {
+		id := ids[random.IntN(len(ids))]
+		client, there := want[id]
+		switch {
+		case !there:
+			client = dcr.NewClient()
+			client.ID, client.Notes = id, strings.Repeat("n", random.IntN(2000))
+			if err := store.Add(ctx, client); err != nil {
+				t.Fatalf("step %d: Add: %v", step, err)
+			}
+			want[id] = client
+		case random.IntN(3) == 0:
+			if err := store.Delete(ctx, id); err != nil {
+				t.Fatalf("step %d: Delete: %v", step, err)
+			}
+			delete(want, id)
+		default:
+			client.Notes = strings.Repeat("m", random.IntN(300))
+			if random.IntN(50) == 0 {
+				client.Notes = strings.Repeat("m", 100_000)
+			}
+			if err := store.Update(ctx, client); err != nil {
+				t.Fatalf("step %d: Update: %v", step, err)
+			}
+		}
+		if id = ids[random.IntN(len(ids))]; step%100 != 0 {
+			checkClient(t, store, id, want[id])
+			continue
+		}
+		for _, id := range ids {
+			checkClient(t, store, id, want[id])
+		}
+		count, err := store.CountClients(ctx, dcr.Filter{})
+		if err != nil || int(count) != len(want) {
+			t.Fatalf("step %d: %d clients (%v), want %d", step, count, err, len(want))
+		}
+		listed := 0
+		for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
+			if err != nil || want[client.ID] == nil {
+				t.Fatalf("step %d: the list has a client that is not there (%v)", step, err)
+			}
+			listed++
+		}
+		if listed != len(want) {
+			t.Fatalf("step %d: the list has %d clients, want %d", step, listed, len(want))
+		}
+	}
+}
+
+func checkClient(t *testing.T, store *memstore.Store, id string, want *dcr.Client) {
+	t.Helper()
+	got, err := store.FindByClientID(t.Context(), id)
+	switch {
+	case want == nil && err == dcr.ErrClientNotFound:
+	case want == nil || err != nil:
+		t.Fatalf("client %.20q: %v", id, err)
+	case got.ID != id || got.Notes != want.Notes || got.Revision != want.Revision:
+		t.Fatalf("client %.20q is not as it was stored", id)
+	}
+}
+
+// TestMemoryIsGivenBack holds that a store does not grow by changes, and gives back
+// the memory of clients that are deleted.
+func TestMemoryIsGivenBack(t *testing.T) {
+	ctx, store := t.Context(), memstore.New()
+	add := func(from, to int) {
+		for n := from; n < to; n++ {
+			client := dcr.NewClient()
+			client.ID, client.Notes = fmt.Sprint(n), strings.Repeat("n", 5000)
+			if err := store.Add(ctx, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	empty := heap()
+	add(0, 1000)
+	full := heap() - empty
+	for range 10 {
+		for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Update(ctx, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if changed := heap() - empty; changed > full*3/2 {
+		t.Errorf("1000 clients took %d bytes, and %d after they were changed", full, changed)
+	}
+	for n := range 1000 {
+		if n%20 != 0 {
+			if err := store.Delete(ctx, fmt.Sprint(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if left := heap() - empty; left > full/4 {
+		t.Errorf("1000 clients took %d bytes, and the 50 that were left took %d", full, left)
+	}
+	runtime.KeepAlive(store)
+}
+
+// TestManyClients has so many clients that some of them have the same hash.
+func TestManyClients(t *testing.T) {
+	const clients = 150_000
+	ctx, store := t.Context(), memstore.New()
+	client := dcr.NewClient()
+	for n := range clients {
+		client.ID = fmt.Sprint(n)
+		if err := store.Add(ctx, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range clients {
+		if err := store.TouchClient(ctx, fmt.Sprint(n), client.CreatedAt); err != nil {
+			t.Fatalf("client %d: %v", n, err)
+		}
+	}
+	for parity := range 2 {
+		for n := parity; n < clients; n += 2 {
+			if err := store.Delete(ctx, fmt.Sprint(n)); err != nil {
+				t.Fatalf("client %d: %v", n, err)
+			}
+		}
+		for n := 1 - parity; n < clients; n += 2 {
+			_, err := store.FindByClientID(ctx, fmt.Sprint(n))
+			if want := map[int]error{0: nil, 1: dcr.ErrClientNotFound}[parity]; err != want {
+				t.Fatalf("client %d: %v, want %v", n, err, want)
+			}
+		}
+	}
+}
