@@ -145,7 +145,7 @@ func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
 	if err == nil || asRefusal(err) != nil {
 		return caller, err
 	}
-	unavailable := Unavailable("the server cannot find out who sends this at the moment", err)
+	unavailable := Unavailable("the server cannot identify the caller at the moment", err)
 	unavailable.Rule = "caller.unavailable"
 	return nil, unavailable
 }

@@ -50,9 +50,9 @@ func JWKSURL(url string, client *http.Client) KeySource {
 	return issuer.JWKS(url, client)
 }
 
-// keysOutOfReach makes the 503 for a signature whose keys are out of reach.
+// keysOutOfReach makes the 503 for a signature whose keys are unavailable.
 func keysOutOfReach(cause error) error {
-	err := Unavailable("the keys to verify a signature with are out of reach", cause)
+	err := Unavailable("the keys that verify the signature are unavailable", cause)
 	err.Rule = "keys.unavailable"
 	return err
 }

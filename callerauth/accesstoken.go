@@ -189,7 +189,7 @@ func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.
 	}
 	keys, err := v.ring.Keys(ctx, token.KeyID())
 	if err != nil {
-		unavailable := dcr.Unavailable("the keys to verify a signature with are out of reach", err)
+		unavailable := dcr.Unavailable("the keys that verify the signature are unavailable", err)
 		unavailable.Rule = "keys.unavailable"
 		return nil, unavailable
 	}

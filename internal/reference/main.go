@@ -1,6 +1,6 @@
-// Command reference writes docs/reference from the code: members, rules, statuses and
-// options; and in the README who the library is tested against. A test fails while a page
-// is not what it would write.
+// Command reference generates docs/reference from the code (members, rules, statuses and
+// options) and the tables of the README that say what the library is tested against. A
+// test fails if a page differs from what it would write.
 package main
 
 import (
@@ -26,7 +26,7 @@ func main() {
 
 const generated = "\n<!-- Written by go generate; edit the code, or internal/reference. -->\n"
 
-// write returns the pages by the names of their files; root is the directory of the module.
+// write returns the pages by file name; root is the directory of the module.
 func write(root string) (map[string]string, error) {
 	all, err := rules(root)
 	if err != nil {
@@ -53,20 +53,20 @@ func write(root string) (map[string]string, error) {
 func membersPage(members []metadataMember) string {
 	var page strings.Builder
 	page.WriteString("# Members\n" + generated + `
-Every member of client metadata that this library knows. A member is **on** as the
-server's ` + "`Capabilities`" + ` say, in the words of its discovery document; OpenID Connect is on
-where ` + "`subject_types_supported` or `id_token_signing_alg_values_supported`" + ` is there. A member that is
-off counts as unknown: it is ignored, neither stored nor answered. The **default** is what a
-web client gets that sends a redirect URI alone, at a server that supports everything. The
-**rules** are those that name the member; see [rules](rules.md) for these and for those of
-every member, such as ` + "`MEMBER.type`" + `.
+This page lists every member of client metadata that this library knows. The server's
+` + "`Capabilities`" + ` turn members **on**; the column has the names of the discovery document.
+OpenID Connect is on if ` + "`subject_types_supported` or `id_token_signing_alg_values_supported`" + ` is
+set. A member that is off is unknown to the server: it is ignored, not stored, and not in the
+answer. The **default** is what a web client gets if it sends only a redirect URI, at a server
+that supports everything. The **rules** are those about this member alone; see
+[rules](rules.md) for these and for the rules about any member, such as ` + "`MEMBER.type`" + `.
 
 `)
 	spec := ""
 	for _, m := range members {
 		if m.spec != spec {
 			spec = m.spec
-			fmt.Fprintf(&page, "\n## %s\n\n| member | type | on where | default | rules |\n| --- | --- | --- | --- | --- |\n", spec)
+			fmt.Fprintf(&page, "\n## %s\n\n| member | type | on if | default | rules |\n| --- | --- | --- | --- | --- |\n", spec)
 		}
 		rules := make([]string, len(m.rules))
 		for i, id := range m.rules {
@@ -80,14 +80,15 @@ every member, such as ` + "`MEMBER.type`" + `.
 func rulesPage(all []rule) string {
 	var page strings.Builder
 	page.WriteString("# Rules\n" + generated + `
-Every refusal carries the id of the rule behind it: ` + "`Error.Rule`" + `, in the log, in
-` + "`Event.Err`" + ` and in the metrics of telemetry, never in an answer. This page has each id
-with what the answer says and what to do about it: what the registrant does, and after
-*Operator* what the server's operator may. **MEMBER** stands for the name of any member: of
-` + "`scope.type`" + ` read ` + "`MEMBER.type`" + `. "…" stands for what depends on the request or the server.
-Rules that you write have ids of your own.
+Each refusal by the library has the id of its rule in ` + "`Error.Rule`" + ` or
+` + "`AuthorizationError.Rule`" + `. The log, ` + "`Event.Err`" + ` and the metrics of telemetry have it too;
+the answer does not. This page lists each id with the sentence in the answer
+(` + "`error_description`" + `) and with what to do: first what the registrant can do, then, after
+*Operator*, what the operator of the server can do. **MEMBER** stands for the name of any
+member: for ` + "`scope.type`" + `, read ` + "`MEMBER.type`" + `. "…" stands for a part that depends on the
+request or the server. Rules that you write have [ids of your own](../reference.md).
 
-| rule | what it says | what to do |
+| rule | sentence | what to do |
 | --- | --- | --- |
 `)
 	for _, r := range all {
@@ -104,9 +105,10 @@ Rules that you write have ids of your own.
 func statusesPage() string {
 	var page strings.Builder
 	page.WriteString("# Statuses\n" + generated + `
-What the registration and management endpoints answer, ` + "`WriteError`" + `,
-` + "`WriteInvalidClient`" + ` and ` + "`clientauth.WriteError`" + ` with them. Every answer from 400 on is JSON with
-` + "`error` and `error_description`" + `; every answer is kept from caches but discovery.
+This page lists the statuses that the registration and management endpoints send, and those of
+` + "`WriteError`, `WriteInvalidClient` and `clientauth.WriteError`" + `. An answer with a status from
+400 on is JSON with ` + "`error` and `error_description`" + `, except the 404 of discovery. No answer
+may be cached, except the discovery document.
 
 | status | when |
 | --- | --- |
@@ -120,8 +122,8 @@ What the registration and management endpoints answer, ` + "`WriteError`" + `,
 func optionsPage(root string) (string, error) {
 	var page strings.Builder
 	page.WriteString("# Options\n" + generated + `
-Every field that a host may set, and what its zero value means. The package documentation
-has the same words next to the types.
+This page lists every field that a host may set, with the meaning of its zero value. The
+package documentation has the same text.
 `)
 	for _, s := range optionStructs {
 		options, err := optionsOf(root, s.dir, s.name)
@@ -142,16 +144,16 @@ var (
 	links = regexp.MustCompile(`\[(\*?[\w.]+)\]`)
 )
 
-// plain is a sentence with "…" for what its verbs put in.
+// plain returns a sentence with "…" in place of its formatting verbs.
 func plain(sentence string) string {
 	return strings.TrimSpace(verbs.ReplaceAllString(strings.ReplaceAll(sentence, "[%d]", "[…]"), "…"))
 }
 
-// cell is text that fits a table: what Go's documentation links is not a link here.
+// cell returns text for a cell of a table, without the links of Go's documentation.
 func cell(text string) string {
 	text = links.ReplaceAllString(text, "$1")
 	return strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(cmp.Or(text, "…"))
 }
 
-// anchor is an id that may stand in a URL.
+// anchor returns an id in a form that a URL may have.
 func anchor(id string) string { return strings.ReplaceAll(id, " ", "_") }

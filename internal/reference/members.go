@@ -1,8 +1,8 @@
 package main
 
 // The members: the fields of dcr.Metadata with their tags and their specifications,
-// what switches each on, the default that a server which supports everything answers,
-// and the rules that name it.
+// the switch and the rules of each, and the default that a server which supports
+// everything answers.
 
 import (
 	"bytes"
@@ -124,8 +124,8 @@ func jsonType(typ reflect.Type) string {
 	return "string"
 }
 
-// specsIn are the specifications of the fields of Metadata, by the comment that begins
-// the group of a field.
+// specsIn returns the specifications of the fields of Metadata, from the comment at the
+// start of each group of fields.
 func specsIn(files []*ast.File) map[string]string {
 	specs := make(map[string]string)
 	eachStruct(files, "Metadata", func(structure *ast.StructType) {
@@ -155,7 +155,7 @@ func eachStruct(files []*ast.File, name string, do func(*ast.StructType)) {
 	}
 }
 
-// featuresIn are the switches of allFeatures, in the words of discovery.
+// featuresIn returns the switches of allFeatures, with the names of discovery.
 func featuresIn(files []*ast.File) map[string]string {
 	discovery := make(map[string]string)
 	typ := reflect.TypeFor[dcr.Capabilities]()
@@ -180,7 +180,7 @@ func featuresIn(files []*ast.File) map[string]string {
 	return features
 }
 
-// conditionOf says a condition on Capabilities in words, "" where it cannot.
+// conditionOf returns a condition on Capabilities in words, or "" if it cannot.
 func conditionOf(expr ast.Expr, discovery map[string]string) string {
 	const openID = "OpenID Connect is on"
 	switch e := expr.(type) {
@@ -198,7 +198,7 @@ func conditionOf(expr ast.Expr, discovery map[string]string) string {
 		case "||":
 			return conditionOf(x, discovery) + " or " + conditionOf(y, discovery)
 		case "!=":
-			return discovery[x.(*ast.SelectorExpr).Sel.Name] + " is there"
+			return discovery[x.(*ast.SelectorExpr).Sel.Name] + " is set"
 		}
 	case *ast.CallExpr:
 		if fun, is := e.Fun.(*ast.SelectorExpr); is && fun.Sel.Name == "Contains" {
@@ -211,7 +211,7 @@ func conditionOf(expr ast.Expr, discovery map[string]string) string {
 	return ""
 }
 
-// statusesIn are the statuses that the code of a package names, as net/http does.
+// statusesIn returns the statuses of net/http that the code of a package names.
 func statusesIn(root, dir string) (map[string]bool, error) {
 	files, err := parse(filepath.Join(root, dir))
 	given := make(map[string]bool)

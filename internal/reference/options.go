@@ -1,7 +1,7 @@
 package main
 
-// The options: the exported fields of the structs that a host fills in, with what
-// their comments say of their defaults.
+// The options: the exported fields of the structs that a host fills in, with the
+// defaults that their comments name.
 
 import (
 	"fmt"
@@ -12,35 +12,35 @@ import (
 	"strings"
 )
 
-// optionStructs are the structs of the page, in its order.
+// optionStructs are the structs of the page, in order.
 var optionStructs = []struct{ dir, pkg, name, what string }{
-	{".", "dcr", "Options", "The handler: where it is, who may register, which credentials it issues, its hooks and its bounds."},
-	{".", "dcr", "DefaultValidator", "What may be registered, together with Capabilities, whose fields are the members of the discovery document."},
-	{".", "dcr", "Limits", "What a body may hold."},
-	{".", "dcr", "CORS", "Which web pages may call."},
+	{".", "dcr", "Options", "The handler: where it is, who may register, which credentials it issues, its hooks and its limits."},
+	{".", "dcr", "DefaultValidator", "What may be registered. The fields of its Capabilities are the members of the discovery document."},
+	{".", "dcr", "Limits", "What a body may contain."},
+	{".", "dcr", "CORS", "Which web pages may call the endpoints."},
 	{".", "dcr", "StatementVerifier", "Software statements."},
-	{".", "dcr", "SignedRequestVerifier", "Registration requests that are signed."},
-	{".", "dcr", "GuardedClient", "What is fetched for a stranger, and how."},
-	{"clientauth", "clientauth", "Authenticator", "Client authentication at the token endpoint and its neighbours."},
+	{".", "dcr", "SignedRequestVerifier", "Signed registration requests."},
+	{".", "dcr", "GuardedClient", "How URLs that registrants name are fetched."},
+	{"clientauth", "clientauth", "Authenticator", "Client authentication at the token, revocation, introspection and pushed authorization request endpoints."},
 	{"cimd", "cimd", "Options", "Clients that publish their metadata."},
-	{"callerauth", "callerauth", "AccessTokenVerifier", "Callers by JWT access tokens."},
-	{"callerauth", "callerauth", "IntrospectionVerifier", "Callers by opaque access tokens."},
-	{"callerauth", "callerauth", "InitialAccessTokens", "Callers by initial access tokens."},
+	{"callerauth", "callerauth", "AccessTokenVerifier", "Callers with JWT access tokens."},
+	{"callerauth", "callerauth", "IntrospectionVerifier", "Callers with opaque access tokens."},
+	{"callerauth", "callerauth", "InitialAccessTokens", "Callers with initial access tokens."},
 	{"memstore", "memstore", "Store", "The store in memory."},
 	{"sqlstore", "sqlstore", "Options", "The stores in databases."},
-	{"cachestore", "cachestore", "Options", "The cache before a store."},
+	{"cachestore", "cachestore", "Options", "The cache in front of a store."},
 	{"admin", "admin", "Admin", "What operators do."},
 	{"admin", "admin", "PageOptions", "Pages for operators."},
-	{"admin", "admin", "Janitor", "What deletes clients that nobody uses."},
-	{"policy", "policy", "DenyList", "Who is not let in by policy.Deny."},
-	{"policy", "policy", "DuendeLimits", "What policy.DuendeMembers lets clients ask for."},
+	{"admin", "admin", "Janitor", "How unused clients are deleted."},
+	{"policy", "policy", "DenyList", "Which clients policy.Deny refuses."},
+	{"policy", "policy", "DuendeLimits", "What policy.DuendeMembers allows."},
 }
 
 // An option is one field.
 type option struct{ name, standard, what string }
 
-// optionsOf returns the fields of a struct; one whose comment does not say what its
-// zero value means, and whose type does not either, is an error.
+// optionsOf returns the fields of a struct. It is an error if neither the comment nor
+// the type of a field says what its zero value means.
 func optionsOf(root, dir, name string) ([]option, error) {
 	files, err := parse(filepath.Join(root, dir))
 	if err != nil {
@@ -65,10 +65,10 @@ func optionsOf(root, dir, name string) ([]option, error) {
 func fieldsOf(typ *ast.TypeSpec) ([]option, error) {
 	structure, is := typ.Type.(*ast.StructType)
 	if !is {
-		return nil, fmt.Errorf("%s is no struct", typ.Name)
+		return nil, fmt.Errorf("%s is not a struct", typ.Name)
 	}
 	var all []option
-	said := "" // the comment of the field before, which may be of this one too
+	said := "" // the comment of the previous field, which may be about this one too
 	for _, field := range structure.Fields.List {
 		comment := strings.TrimSpace(field.Doc.Text())
 		if comment == "" {
@@ -97,7 +97,7 @@ var (
 	requiredSaid = regexp.MustCompile(`(?i)\brequired\b`)
 )
 
-// standardOf is what a comment, or else the type, says of the zero value.
+// standardOf returns what a comment, or else the type, says about the zero value.
 func standardOf(comment string, typ ast.Expr) string {
 	said := standardSaid.FindStringSubmatch(comment)
 	switch t := typ.(type) {

@@ -19,12 +19,12 @@ func TestThePagesAreCurrent(t *testing.T) {
 	for name, text := range pages {
 		stands, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil || string(stands) != text {
-			t.Errorf("%s is not what the code says (%v): run go generate", name, err)
+			t.Errorf("%s differs from the code (%v): run go generate", name, err)
 		}
 	}
 }
 
-// A rule that a new line of code makes is found, and is missed in rules.txt.
+// A rule in a new line of code is found, so that its cure is missed.
 func TestANewRuleLacksItsCure(t *testing.T) {
 	for _, code := range []string{
 		`package dcr; func f() error { return refuseMember("scope", "novel", "must be new") }`,
@@ -55,7 +55,7 @@ func TestANewRuleLacksItsCure(t *testing.T) {
 	}
 }
 
-// What a cure tells an operator to set is there to be set.
+// The names in the cures are declared.
 func TestCuresNameWhatIsThere(t *testing.T) {
 	declared := map[string]bool{"policy": true, "cimd": true, "callerauth": true, "admin": true, "MEMBER": true}
 	for _, dir := range append([]string{"memstore", "sqlstore"}, ruleDirs...) {
@@ -82,7 +82,7 @@ func TestCuresNameWhatIsThere(t *testing.T) {
 	for _, name := range regexp.MustCompile(`\b(?:[A-Z]\w+|policy|cimd|callerauth|admin)(?:\.[A-Z]\w+)+`).FindAllString(ruleText, -1) {
 		for part := range strings.SplitSeq(name, ".") {
 			if !declared[part] {
-				t.Errorf("rules.txt names %s, and nothing declares %s", name, part)
+				t.Errorf("rules.txt names %s, but %s is not declared", name, part)
 			}
 		}
 	}

@@ -1,7 +1,7 @@
 package main
 
-// The rules: every place of the source that makes a refusal, found in the syntax,
-// with the id and the sentence that stand there, and the cure of each from rules.txt.
+// The rules: every place in the source that makes a refusal, found in the syntax tree,
+// with its id and sentence, and the cure of each from rules.txt.
 
 import (
 	"cmp"
@@ -19,16 +19,16 @@ import (
 	"strings"
 )
 
-// A maker is a function that makes a refusal. Its id is prefix and the argument in
-// place rule; the sentence is that in place says, before which comes lead.
+// A maker is a function that makes a refusal. The id is prefix followed by the argument
+// at index rule. The sentence is lead followed by the argument at index says.
 type maker struct {
 	prefix     string
 	rule, says int // -1: there is none
 	lead       string
 }
 
-// makers are the functions that make refusals, by package and name. What they pass
-// on is not a rule; what calls them is.
+// makers are the functions that make refusals, by package and name. A rule is where they
+// are called, not what they pass on.
 var makers = map[string]maker{
 	"dcr.refuse":                 {"", 2, 3, ""},
 	"dcr.refuseMember":           {"MEMBER.", 1, 2, "MEMBER "},
@@ -54,8 +54,8 @@ var makers = map[string]maker{
 	"dcr.requestFault":           {},
 }
 
-// tokenFaults are the ids of what is wrong with any signed token, in package jwt, by
-// what the token is: some faults go by the name of another there.
+// tokenFaults has, by kind of token, the faults of package jwt whose id is different for
+// that kind.
 var tokenFaults = map[string]map[string]string{
 	"software_statement.": {"terms": "claims"},
 	"request.":            {"terms": "claims"},
@@ -65,7 +65,7 @@ var tokenFaults = map[string]map[string]string{
 // ruleDirs are the packages that refuse.
 var ruleDirs = []string{".", "policy", "cimd", "callerauth", "clientauth", "extension", "admin", "telemetry", "internal/jwt"}
 
-// A rule is one id, with what its refusals say.
+// A rule is one id, with the sentences of its refusals.
 type rule struct {
 	id        string
 	sentences []string
@@ -75,8 +75,8 @@ type rule struct {
 //go:embed rules.txt
 var ruleText string
 
-// rules returns every rule of the source below root, with its cure: an error names
-// those that rules.txt lacks, and those that it has and no code does.
+// rules returns every rule of the source below root, with its cure. An error names the
+// rules that rules.txt lacks, and those that are only in rules.txt.
 func rules(root string) ([]rule, error) {
 	found := make(map[string]*rule)
 	for _, dir := range ruleDirs {
@@ -114,8 +114,8 @@ func rules(root string) ([]rule, error) {
 	return all, errors.Join(wrong...)
 }
 
-// readCures reads paragraphs of "id", "! cure" and, where the code does not have it in
-// one place, "= sentence".
+// readCures reads paragraphs of "id", "! cure" and, if the code does not have the
+// sentence in one place, "= sentence".
 func readCures(text string) (cures, says map[string]string, err error) {
 	cures, says = make(map[string]string), make(map[string]string)
 	id := ""
@@ -129,7 +129,7 @@ func readCures(text string) (cures, says map[string]string, err error) {
 		case isSentence:
 			says[id] = sentence
 		case cures[line] != "":
-			return nil, nil, fmt.Errorf("rules.txt:%d: %s stands there twice", i+1, line)
+			return nil, nil, fmt.Errorf("rules.txt:%d: %s is there twice", i+1, line)
 		default:
 			id = line
 		}
@@ -190,7 +190,7 @@ func (c *collector) visit(node ast.Node) bool {
 	return true
 }
 
-// assignment finds a rule that is given to an Error, or named for one.
+// assignment finds a rule that is assigned to an Error, or to a variable for one.
 func (c *collector) assignment(n *ast.AssignStmt) {
 	for i, to := range n.Lhs {
 		field, isField := to.(*ast.SelectorExpr)
@@ -204,7 +204,7 @@ func (c *collector) assignment(n *ast.AssignStmt) {
 	}
 }
 
-// literal finds a rule in an Error that is written out.
+// literal finds a rule in a composite literal of an Error.
 func (c *collector) literal(lit *ast.CompositeLit) {
 	id, sentence := "", ""
 	for _, element := range lit.Elts {
@@ -295,8 +295,8 @@ func (c *collector) add(id, sentence string) {
 	}
 }
 
-// idOf is an id, or a part of one: a variable stands for a member, or for a rule that
-// is passed on.
+// idOf returns an id, or a part of one. A variable is the name of a member, or a rule
+// that is passed on.
 func idOf(expr ast.Expr) string {
 	switch e := expr.(type) {
 	case *ast.BasicLit:
@@ -325,7 +325,7 @@ func idOf(expr ast.Expr) string {
 	return "PASSED"
 }
 
-// textOf is a sentence, "" where it is not written out.
+// textOf returns a sentence, or "" if it is not a literal.
 func textOf(expr ast.Expr) string {
 	switch e := expr.(type) {
 	case *ast.BasicLit:

@@ -1,7 +1,7 @@
 package main
 
-// Who the library is tested against: the SDKs that interop runs, with the versions that
-// stand in its manifests, and the clients whose requests dcrtest has.
+// What the library is tested against: the SDKs that interop runs, with their versions
+// from its manifests, and the clients whose requests dcrtest has.
 
 import (
 	"cmp"
@@ -20,20 +20,20 @@ import (
 var sdks = map[string]string{
 	"@modelcontextprotocol/client":           "registers and logs in at `examples/authserver`",
 	"@modelcontextprotocol/sdk":              "registers and logs in at `examples/authserver`",
-	"oauth4webapi":                           "registers and logs in at `examples/authserver`; manages itself; authenticates with ids and secrets of every sign",
-	"openid-client":                          "registers and logs in at `examples/authserver`; manages itself; authenticates with ids and secrets of every sign",
-	"github.com/modelcontextprotocol/go-sdk": "registers, reads what it was answered",
+	"oauth4webapi":                           "registers and logs in at `examples/authserver`; manages itself; authenticates with ids and secrets that contain special characters",
+	"openid-client":                          "registers and logs in at `examples/authserver`; manages itself; authenticates with ids and secrets that contain special characters",
+	"github.com/modelcontextprotocol/go-sdk": "registers and reads the answer",
 	"github.com/coreos/go-oidc/v3":           "logs in at `examples/authserver`",
-	"golang.org/x/oauth2":                    "authenticates with ids and secrets of every sign",
-	"github.com/zitadel/oidc/v3":             "the server behind the adapter, driven by `dcrtest.TestHost`",
-	"github.com/ory/fosite":                  "the server behind the adapter, driven by `dcrtest.TestHost`",
-	"github.com/go-oauth2/oauth2/v4":         "a plain server, driven by `dcrtest.TestHost`: what it lacks is listed",
+	"golang.org/x/oauth2":                    "authenticates with ids and secrets that contain special characters",
+	"github.com/zitadel/oidc/v3":             "the server behind the adapter, tested by `dcrtest.TestHost`",
+	"github.com/ory/fosite":                  "the server behind the adapter, tested by `dcrtest.TestHost`",
+	"github.com/go-oauth2/oauth2/v4":         "a server without an adapter: `dcrtest.TestHost` lists what it lacks",
 }
 
-// manifests are where their versions stand.
+// manifests are the files with their versions.
 var manifests = []string{"interop/package.json", "interop/go.mod", "interop/hosts/go.mod", "examples/go.mod"}
 
-// testedBetween are the lines of the README between which the tables are.
+// The tables of the README are between these two lines.
 const testedBegin, testedEnd = "<!-- tested: written by go generate -->\n", "<!-- end of tested -->\n"
 
 // tested returns the README with the tables as they should be.
@@ -89,7 +89,7 @@ func testedTables(root string) (string, error) {
 			return "", fmt.Errorf("internal/reference/tested.go does not say what interop does with %s", name)
 		}
 	}
-	page.WriteString("\n| request as it was seen in the field | preset | it can go on with |\n| --- | --- | --- |\n")
+	page.WriteString("\n| request, as publicly reported | preset | authentication methods that the client can use |\n| --- | --- | --- |\n")
 	for _, client := range dcrtest.Clients() {
 		fmt.Fprintf(&page, "| %s | `policy.%s` | %s |\n", client.Name, client.Preset, strings.Join(client.Methods, ", "))
 	}
