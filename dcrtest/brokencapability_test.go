@@ -25,7 +25,7 @@ var brokenCapabilities = []damage{
 			}
 		}
 	}},
-	{"A listing starts with the client it should start behind.", "ListAfter", func(b *brokenStore, m *memstore.Store) {
+	{"A listing starts with the client that it should start after.", "ListAfter", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			return func(yield func(*dcr.Client, error) bool) {
 				if client, err := m.FindByClientID(ctx, after); err == nil && !yield(client, nil) {
@@ -44,7 +44,7 @@ var brokenCapabilities = []damage{
 	{"A count ignores the filter.", "ListFiltered", func(b *brokenStore, m *memstore.Store) {
 		b.count = func(ctx context.Context, _ dcr.Filter) (int64, error) { return m.CountClients(ctx, dcr.Filter{}) }
 	}},
-	{"An update leaves by what a client is searched.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
+	{"An update does not change the values by which a client is found.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
 		first := map[string]*dcr.Client{}
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			first[client.ID] = client.Clone()
@@ -60,7 +60,7 @@ var brokenCapabilities = []damage{
 			}
 		}
 	}},
-	{"An update adds to what a client is searched by and takes nothing away.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
+	{"An update keeps the old values by which a client is found.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
 		seen := map[string]bool{}
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			if before, err := m.FindByClientID(ctx, client.ID); err == nil {
@@ -75,7 +75,7 @@ var brokenCapabilities = []damage{
 			return m.ListClients(ctx, filter, after)
 		}
 	}},
-	{"A listing that is cancelled ends as if it were whole.", "ListStops", func(b *brokenStore, m *memstore.Store) {
+	{"A listing that is cancelled ends without an error.", "ListStops", func(b *brokenStore, m *memstore.Store) {
 		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 			if ctx.Err() != nil {
 				return func(func(*dcr.Client, error) bool) {}
@@ -102,7 +102,7 @@ var brokenCapabilities = []damage{
 			return m.Add(ctx, client)
 		}
 	}},
-	{"A touch moves into the future.", "TouchFromTheFuture", func(b *brokenStore, m *memstore.Store) {
+	{"A touch sets a time in the future.", "TouchFromTheFuture", func(b *brokenStore, m *memstore.Store) {
 		var last time.Time
 		b.touch = func(ctx context.Context, id string, at time.Time) error {
 			last = at
@@ -127,7 +127,7 @@ var brokenCapabilities = []damage{
 			return m.Add(ctx, client)
 		}
 	}},
-	{"A sweep takes the host's own clients.", "SweepKeepsTheHosts", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep deletes the host's own clients.", "SweepKeepsTheHosts", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
 				client.Source = dcr.SourceDynamic
@@ -142,19 +142,19 @@ var brokenCapabilities = []damage{
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep does not ask before it deletes.", "SweepCallback", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep does not call BeforeDelete.", "SweepCallback", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.BeforeDelete = nil
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep ends at a client that is to be kept.", "SweepKeepsOne", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep ends at a client that is kept.", "SweepKeepsOne", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			if before := rule.BeforeDelete; before != nil {
 				rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
 					err := before(ctx, client)
 					if errors.Is(err, dcr.ErrKeepClient) {
-						return errors.New("it is to be kept")
+						return errors.New("the client is kept")
 					}
 					return err
 				}
@@ -162,13 +162,13 @@ var brokenCapabilities = []damage{
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep tells nobody of what it deleted.", "SweepTells", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep does not call AfterDelete.", "SweepTells", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.AfterDelete = nil
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"Each of the sweeps at once tells of what it selected.", "SweepTellsOnce", func(b *brokenStore, m *memstore.Store) {
+	{"Sweeps that run at once call AfterDelete with each client that they selected.", "SweepTellsOnce", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			var selected []*dcr.Client
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
@@ -186,7 +186,7 @@ var brokenCapabilities = []damage{
 			return int64(len(selected)), nil
 		}
 	}},
-	{"A sweep deletes what was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep deletes a client that was used after it was selected.", "SweepKeepsUsed", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			var ids []string
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
@@ -201,7 +201,7 @@ var brokenCapabilities = []damage{
 			return int64(len(ids)), nil
 		}
 	}},
-	{"A sweep deletes what it selects still, whatever it was changed to.", "SweepKeepsChanged", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep deletes a client that was changed but is still selected.", "SweepKeepsChanged", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
 				if !rule.Selects(client) {
@@ -256,10 +256,10 @@ var brokenCapabilities = []damage{
 			return fresh, nil
 		}
 	}},
-	{"What is forgotten is remembered still.", "Forget", func(b *brokenStore, m *memstore.Store) {
+	{"A forgotten value is still remembered.", "Forget", func(b *brokenStore, m *memstore.Store) {
 		b.forget = func(context.Context, string) error { return nil }
 	}},
-	{"A host with a fast clock cleans up for all.", "RememberBesideAFastClock", func(b *brokenStore, m *memstore.Store) {
+	{"A host with a fast clock cleans up for all hosts.", "RememberWithAFastClock", func(b *brokenStore, m *memstore.Store) {
 		var mu sync.Mutex
 		last := map[string]time.Time{}
 		b.remember = func(ctx context.Context, key string, until, now time.Time) (bool, error) {
@@ -301,7 +301,7 @@ var brokenCapabilities = []damage{
 			return m.Update(ctx, client)
 		}
 	}},
-	{"DeleteRevision of what is not there is a conflict.", "DeleteRevision", func(b *brokenStore, m *memstore.Store) {
+	{"DeleteRevision of a client that does not exist returns ErrConflict.", "DeleteRevision", func(b *brokenStore, m *memstore.Store) {
 		b.removeAs = func(ctx context.Context, id string, revision int64) error {
 			if m.DeleteRevision(ctx, id, revision) != nil {
 				return dcr.ErrConflict
@@ -309,7 +309,7 @@ var brokenCapabilities = []damage{
 			return nil
 		}
 	}},
-	{"A view is of a client that was changed since.", "View", func(b *brokenStore, m *memstore.Store) {
+	{"A view is outdated.", "View", func(b *brokenStore, m *memstore.Store) {
 		first := map[string]*dcr.Client{}
 		b.view = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
@@ -319,8 +319,8 @@ var brokenCapabilities = []damage{
 			return first[id], err
 		}
 	}},
-	{"A view is the client that the caller of FindByClientID changes.", "ViewIsOfNobody", func(b *brokenStore, m *memstore.Store) { b.find = m.ViewClient }},
-	{"Forget of what is not remembered is an error.", "Forget", func(b *brokenStore, m *memstore.Store) {
+	{"A view shares the client with the caller of FindByClientID.", "ViewIsNotShared", func(b *brokenStore, m *memstore.Store) { b.find = m.ViewClient }},
+	{"Forget of a value that is not remembered is an error.", "Forget", func(b *brokenStore, m *memstore.Store) {
 		b.forget = func(ctx context.Context, key string) error {
 			fresh, err := m.Remember(ctx, key, day(10), day(1))
 			if fresh {

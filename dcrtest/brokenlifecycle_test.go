@@ -10,7 +10,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// oldestIn returns the client that was created first, nil if there is none.
+// oldestIn returns the client that was created first, or nil if there is none.
 func oldestIn(ctx context.Context, m *memstore.Store) (*dcr.Client, error) {
 	clients, _, err := m.ListRecentClients(ctx, dcr.Filter{}, "", 1000)
 	if err != nil || len(clients) == 0 {
@@ -20,7 +20,7 @@ func oldestIn(ctx context.Context, m *memstore.Store) (*dcr.Client, error) {
 }
 
 var brokenLifecycles = []damage{
-	{"An id that no store takes is answered with an error of its own.", "EveryStoresIDs", func(b *brokenStore, m *memstore.Store) {
+	{"Add of an id that no store accepts returns an error of its own.", "EveryStoresIDs", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			if err := m.Add(ctx, client); !errors.Is(err, dcr.ErrClientID) {
 				return err
@@ -48,7 +48,7 @@ var brokenLifecycles = []damage{
 			return clients, "", nil
 		}
 	}},
-	{"A list of recent clients ends with a page that has none.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
+	{"A list of recent clients ends at an empty page.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
 		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 			page, next, err := m.ListRecentClients(ctx, dcr.Filter{}, cursor, limit)
 			for _, client := range page {
@@ -62,7 +62,7 @@ var brokenLifecycles = []damage{
 			return clients, next, err
 		}
 	}},
-	{"A list of recent clients that finds none does not go on.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
+	{"A list of recent clients repeats the cursor if it finds none.", "RecentFiltered", func(b *brokenStore, m *memstore.Store) {
 		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (clients []*dcr.Client, next string, err error) {
 			page, next, err := m.ListRecentClients(ctx, dcr.Filter{}, cursor, limit)
 			for _, client := range page {
@@ -86,7 +86,7 @@ var brokenLifecycles = []damage{
 			return all[skip : skip+limit], strings.Repeat("+", skip+limit), nil
 		}
 	}},
-	{"A cursor of nobody's begins again.", "RecentCursor", func(b *brokenStore, m *memstore.Store) {
+	{"An unknown cursor returns the first page.", "RecentCursor", func(b *brokenStore, m *memstore.Store) {
 		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) ([]*dcr.Client, string, error) {
 			clients, next, err := m.ListRecentClients(ctx, filter, cursor, limit)
 			if err != nil {
@@ -95,7 +95,7 @@ var brokenLifecycles = []damage{
 			return clients, next, nil
 		}
 	}},
-	{"A list of tokens leaves their uses out.", "TokenList", func(b *brokenStore, m *memstore.Store) {
+	{"A list of tokens leaves out their uses.", "TokenList", func(b *brokenStore, m *memstore.Store) {
 		b.tokens = func(ctx context.Context, cursor string, limit int) ([]dcr.InitialAccessToken, string, error) {
 			tokens, next, err := m.ListInitialAccessTokens(ctx, cursor, limit)
 			for i := range tokens {
@@ -114,7 +114,7 @@ var brokenLifecycles = []damage{
 			return m.Update(ctx, client)
 		}
 	}},
-	{"A note of a document outlasts an update with a newer one.", "NoteDocumentAndUpdate", func(b *brokenStore, m *memstore.Store) {
+	{"A note of a document replaces a newer record from an update.", "NoteDocumentAndUpdate", func(b *brokenStore, m *memstore.Store) {
 		noted := map[string]dcr.DocumentRecord{}
 		b.document = func(ctx context.Context, id string, record dcr.DocumentRecord) error {
 			noted[id] = record
@@ -128,7 +128,7 @@ var brokenLifecycles = []damage{
 			return client, err
 		}
 	}},
-	{"The last consent counts.", "NoteConsent", func(b *brokenStore, m *memstore.Store) {
+	{"The last consent is kept, not the first.", "NoteConsent", func(b *brokenStore, m *memstore.Store) {
 		last := map[string]string{}
 		b.consent = func(ctx context.Context, id, person string, at time.Time) error {
 			last[id] = person
@@ -142,7 +142,7 @@ var brokenLifecycles = []damage{
 			return client, err
 		}
 	}},
-	{"A note of a client that is not there is no error.", "NoteNothing", func(b *brokenStore, m *memstore.Store) {
+	{"A note for a client that does not exist is not an error.", "NoteNothing", func(b *brokenStore, m *memstore.Store) {
 		b.document = func(ctx context.Context, id string, record dcr.DocumentRecord) error {
 			if err := m.NoteDocument(ctx, id, record); !errors.Is(err, dcr.ErrClientNotFound) {
 				return err
@@ -150,7 +150,7 @@ var brokenLifecycles = []damage{
 			return nil
 		}
 	}},
-	{"An eviction takes the oldest client, whatever it is.", "Evict", func(b *brokenStore, m *memstore.Store) {
+	{"An eviction deletes the oldest client of any kind.", "Evict", func(b *brokenStore, m *memstore.Store) {
 		b.evict = func(ctx context.Context, before time.Time) (*dcr.Client, time.Time, error) {
 			oldest, err := oldestIn(ctx, m)
 			if err != nil || oldest == nil || !oldest.CreatedAt.Before(before) {
@@ -159,7 +159,7 @@ var brokenLifecycles = []damage{
 			return oldest, day(2), m.Delete(ctx, oldest.ID)
 		}
 	}},
-	{"An eviction takes clients in use.", "EvictFollows", func(b *brokenStore, m *memstore.Store) {
+	{"An eviction deletes clients in use.", "EvictFollows", func(b *brokenStore, m *memstore.Store) {
 		b.touch = func(context.Context, string, time.Time) error { return nil }
 	}},
 	{"An eviction looks first and deletes later.", "EvictAtOnce", func(b *brokenStore, m *memstore.Store) {
@@ -172,19 +172,19 @@ var brokenLifecycles = []damage{
 			return oldest, time.Time{}, err
 		}
 	}},
-	{"A sweep takes every source.", "SweepSources", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep deletes clients of every source.", "SweepSources", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 			rule.Sources = append(rule.Sources, dcr.SourceDynamic)
 			return m.SweepClients(ctx, rule)
 		}
 	}},
-	{"A sweep knows a document as it was stored.", "SweepWithdrawn", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep ignores notes of documents.", "SweepWithdrawn", func(b *brokenStore, m *memstore.Store) {
 		b.document = func(ctx context.Context, id string, _ dcr.DocumentRecord) error {
 			_, err := m.FindByClientID(ctx, id)
 			return err
 		}
 	}},
-	{"A sweep takes clients that wait for approval.", "SweepKeepsInactive", func(b *brokenStore, m *memstore.Store) {
+	{"A sweep deletes clients that wait for approval.", "SweepKeepsInactive", func(b *brokenStore, m *memstore.Store) {
 		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (swept int64, err error) {
 			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
 				client.Status = dcr.StatusActive

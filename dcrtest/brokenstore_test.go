@@ -12,7 +12,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// brokenStore is a store that does some operations in another way.
+// brokenStore is a store in which some operations can be replaced.
 type brokenStore struct {
 	*memstore.Store
 	add      func(context.Context, *dcr.Client) error
@@ -83,7 +83,7 @@ func (s *brokenStore) ListInitialAccessTokens(ctx context.Context, cursor string
 	return s.tokens(ctx, cursor, limit)
 }
 
-// brokenBy returns a store that damage has done something to.
+// brokenBy returns a store that damage has changed.
 func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
 	whole := memstore.New()
 	broken := &brokenStore{
@@ -98,11 +98,11 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 	return broken
 }
 
-// gap lets all others run between a check and what relies on it: in the bubble
-// of synctest, time passes when everybody waits.
+// gap lets all other goroutines run between a check and what relies on it: in a
+// synctest bubble, time advances when all goroutines are blocked.
 func gap() { time.Sleep(time.Nanosecond) }
 
-// overwriteStored updates from whatever Revision the store has.
+// overwriteStored updates from the Revision that the store has.
 func overwriteStored(ctx context.Context, whole *memstore.Store, client *dcr.Client) error {
 	for {
 		current, err := whole.FindByClientID(ctx, client.ID)
@@ -116,7 +116,7 @@ func overwriteStored(ctx context.Context, whole *memstore.Store, client *dcr.Cli
 	}
 }
 
-// changed makes an Add and an Update that store what change makes of a client.
+// changed replaces Add and Update, so that they call change before they store.
 func changed(b *brokenStore, m *memstore.Store, change func(*dcr.Client)) {
 	with := func(store func(context.Context, *dcr.Client) error) func(context.Context, *dcr.Client) error {
 		return func(ctx context.Context, client *dcr.Client) error {
@@ -130,8 +130,8 @@ func changed(b *brokenStore, m *memstore.Store, change func(*dcr.Client)) {
 	b.add, b.update = with(m.Add), with(m.Update)
 }
 
-// beginning makes a store whose clients begin with Revisions of its own, which
-// count up from there.
+// beginning makes each client of the store begin with the Revision that begin
+// returns, and count up from there.
 func beginning(b *brokenStore, m *memstore.Store, begin func(id string) int64) {
 	shift := map[string]int64{} // from the memstore's Revisions to these
 	b.add = func(ctx context.Context, client *dcr.Client) error {
@@ -183,7 +183,7 @@ var brokenStores = []damage{
 			return overwriteStored(ctx, m, client)
 		}
 	}},
-	{"Reads come from a cache that no Update tells.", "NoLostUpdate", func(b *brokenStore, m *memstore.Store) {
+	{"Reads come from a cache that Update does not change.", "NoLostUpdate", func(b *brokenStore, m *memstore.Store) {
 		var cache sync.Map
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			if client, ok := cache.Load(id); ok {
@@ -196,10 +196,10 @@ var brokenStores = []damage{
 			return client, err
 		}
 	}},
-	{"Update leaves the caller's Revision as it was.", "Update", func(b *brokenStore, m *memstore.Store) {
+	{"Update does not change the Revision in the caller's struct.", "Update", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error { return m.Update(ctx, client.Clone()) }
 	}},
-	{"Update creates what is not there.", "UpdateNothing", func(b *brokenStore, m *memstore.Store) {
+	{"Update creates a client that does not exist.", "UpdateNothing", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if errors.Is(err, dcr.ErrClientNotFound) {
@@ -208,7 +208,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Update increments the caller's Revision even when it refuses.", "UpdateStale", func(b *brokenStore, m *memstore.Store) {
+	{"A failed Update increments the Revision in the caller's struct.", "UpdateStale", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if err != nil {
@@ -230,7 +230,7 @@ var brokenStores = []damage{
 			return nil, dcr.ErrClientNotFound
 		}
 	}},
-	{"The store hands out its own lists.", "KeepsCopies", func(b *brokenStore, m *memstore.Store) {
+	{"The store returns its own slices.", "KeepsCopies", func(b *brokenStore, m *memstore.Store) {
 		kept := map[string]*dcr.Client{}
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
@@ -246,7 +246,7 @@ var brokenStores = []damage{
 			return &shallow, nil
 		}
 	}},
-	{"FindByClientID returns nil for what is not there.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
+	{"FindByClientID returns nil for a client that does not exist.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
 			if errors.Is(err, dcr.ErrClientNotFound) {
@@ -255,7 +255,7 @@ var brokenStores = []damage{
 			return client, err
 		}
 	}},
-	{"FindByClientID has a not-found error of its own.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
+	{"FindByClientID returns its own error for a client that does not exist.", "FindNothing", func(b *brokenStore, m *memstore.Store) {
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			client, err := m.FindByClientID(ctx, id)
 			if err != nil {
@@ -264,7 +264,7 @@ var brokenStores = []damage{
 			return client, err
 		}
 	}},
-	{"Add of a taken id is a conflict.", "AddTwice", func(b *brokenStore, m *memstore.Store) {
+	{"Add of a taken id returns ErrConflict.", "AddTwice", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Add(ctx, client)
 			if errors.Is(err, dcr.ErrClientExists) {
@@ -282,7 +282,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Every refusal is every error at once.", "ErrorsDiffer", func(b *brokenStore, m *memstore.Store) {
+	{"A failed Update matches two errors.", "ErrorsDiffer", func(b *brokenStore, m *memstore.Store) {
 		b.update = func(ctx context.Context, client *dcr.Client) error {
 			err := m.Update(ctx, client)
 			if err != nil {
@@ -291,7 +291,7 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Add leaves Revision at what the caller had.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
+	{"Add keeps the Revision that the caller had.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error { return m.Add(ctx, client.Clone()) }
 	}},
 	{"Every client begins with Revision 1.", "AddAgain", func(b *brokenStore, m *memstore.Store) { beginning(b, m, func(string) int64 { return 1 }) }},
@@ -299,7 +299,7 @@ var brokenStores = []damage{
 		last := int64(0)
 		beginning(b, m, func(string) int64 { last += 10; return last })
 	}},
-	{"A Revision is beyond what other languages read.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
+	{"A Revision is too large for other languages.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
 		beginning(b, m, func(string) int64 { return 1<<53 + 1 })
 	}},
 	{"One field is lost.", "EveryField", func(b *brokenStore, m *memstore.Store) {
@@ -314,7 +314,7 @@ var brokenStores = []damage{
 	{"A key set is sorted again.", "EveryField", func(b *brokenStore, m *memstore.Store) {
 		changed(b, m, func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[{"crv":"Ed25519","kty":"OKP"}]}`) })
 	}},
-	{"What a newer version stored is dropped.", "NewerFields", func(b *brokenStore, m *memstore.Store) {
+	{"Members that a newer version stored are dropped.", "NewerFields", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error {
 			known := dcr.NewClient()
 			known.ID, known.Metadata, known.Source = client.ID, client.Metadata, client.Source
@@ -344,7 +344,7 @@ var brokenStores = []damage{
 			return m.FindByClientID(ctx, strings.TrimRight(id, " "))
 		}
 	}},
-	{"Delete hides a client from reads alone.", "Delete", func(b *brokenStore, m *memstore.Store) {
+	{"Delete hides a client from reads only.", "Delete", func(b *brokenStore, m *memstore.Store) {
 		deleted := map[string]bool{}
 		b.remove = func(ctx context.Context, id string) error {
 			if deleted[id] {
@@ -384,10 +384,10 @@ var brokenStores = []damage{
 			return err
 		}
 	}},
-	{"Delete of what is not there succeeds.", "Delete", func(b *brokenStore, m *memstore.Store) {
+	{"Delete of a client that does not exist succeeds.", "Delete", func(b *brokenStore, m *memstore.Store) {
 		b.remove = func(ctx context.Context, id string) error { m.Delete(ctx, id); return nil }
 	}},
-	{"Delete takes ids that begin alike.", "DeleteOne", func(b *brokenStore, m *memstore.Store) {
+	{"Delete also deletes ids with the same beginning.", "DeleteOne", func(b *brokenStore, m *memstore.Store) {
 		b.remove = func(ctx context.Context, id string) error {
 			for other := range m.ListClients(ctx, dcr.Filter{}, "") {
 				if strings.HasPrefix(other.ID, id) && other.ID != id {

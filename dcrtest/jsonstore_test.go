@@ -9,8 +9,8 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// jsonStore is what most people write first: it keeps json.Marshal of the
-// client. It is not meant for concurrent use beyond what its lock allows.
+// jsonStore is what most people write first: it keeps the client as json.Marshal
+// returns it. One lock guards all operations.
 type jsonStore struct {
 	lock    chan struct{}
 	clients map[string]jsonRow

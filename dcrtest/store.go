@@ -44,7 +44,7 @@ const caseTimeout = time.Minute
 // storeCase is one rule of the contract.
 type storeCase struct {
 	name     string
-	sentence string // what the rule is, for the author of a store that broke it
+	sentence string // the rule, for the author of a store that breaks it
 	check    func(ctx context.Context, store dcr.ClientConfigurationStore) error
 }
 
@@ -64,7 +64,7 @@ var errLacks = errors.New("the store lacks an optional capability")
 func capability[T any](store dcr.ClientConfigurationStore) (T, error) {
 	have, ok := dcr.StoreAs[T](store)
 	if !ok {
-		return have, fmt.Errorf("%w: it is no %v", errLacks, reflect.TypeFor[T]())
+		return have, fmt.Errorf("%w: %v", errLacks, reflect.TypeFor[T]())
 	}
 	return have, nil
 }
@@ -85,7 +85,7 @@ func newClient(id string) *dcr.Client {
 	return client
 }
 
-// day returns a time that many days after the first one, all of them past.
+// day returns the time n days after a fixed date. All of these are in the past.
 func day(n int) time.Time { return time.Date(1999, 1, 1+n, 9, 30, 0, 123456000, time.UTC) }
 
 func add(ctx context.Context, store dcr.ClientConfigurationStore, clients ...*dcr.Client) error {

@@ -18,8 +18,8 @@ func TestStoreWithoutCapabilities(t *testing.T) {
 	TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return plainStore{memstore.New()} })
 }
 
-// TestBrokenStores shows that TestStore catches each of these stores by the
-// case that is meant for it, with a sentence.
+// TestBrokenStores shows that TestStore finds each of these faults in the case
+// that is meant for it, with a sentence.
 func TestBrokenStores(t *testing.T) {
 	for _, broken := range slices.Concat(brokenStores, brokenCapabilities, brokenLifecycles) {
 		t.Run(broken.sentence, func(t *testing.T) {

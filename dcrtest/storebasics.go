@@ -9,22 +9,22 @@ import (
 )
 
 var basicCases = []storeCase{
-	{"FindNothing", "A client that was never added is ErrClientNotFound, whatever its id looks like.", findNothing},
-	{"AddThenFind", "What was added is found, with its new Revision in the caller's struct too, which is from 1 to below 2^53.", addThenFind},
-	{"AddTwice", "Adding an id that is taken is ErrClientExists, and leaves the first client as it is.", addTwice},
-	{"Update", "An update replaces the client and increments Revision, in the caller's struct too.", update},
-	{"UpdateStale", "An update from an old Revision is ErrConflict and changes nothing, neither in the store nor in the caller's struct.", updateStale},
-	{"UpdateNothing", "Updating a client that is not there is ErrClientNotFound and creates none.", updateNothing},
-	{"Delete", "A deleted client is gone for every operation, and its id is free again.", deleteClient},
-	{"DeleteOne", "Deleting a client deletes no other.", deleteOne},
-	{"ErrorsDiffer", "Each outcome has its own error: the others do not match it.", errorsDiffer},
+	{"FindNothing", "FindByClientID returns ErrClientNotFound for a client that was never added, whatever its id looks like.", findNothing},
+	{"AddThenFind", "A client that was added is found. Add sets its Revision, from 1 to below 2^53, in the caller's struct too.", addThenFind},
+	{"AddTwice", "Add of an id that is taken returns ErrClientExists and leaves the first client unchanged.", addTwice},
+	{"Update", "Update replaces the client and increments Revision, in the caller's struct too.", update},
+	{"UpdateStale", "Update from an old Revision returns ErrConflict and changes nothing, neither in the store nor in the caller's struct.", updateStale},
+	{"UpdateNothing", "Update of a client that does not exist returns ErrClientNotFound and does not create it.", updateNothing},
+	{"Delete", "After Delete, no operation finds the client, and its id can be added again.", deleteClient},
+	{"DeleteOne", "Delete of one client deletes no other.", deleteOne},
+	{"ErrorsDiffer", "The error of an outcome matches the one that the contract names for it, and no other.", errorsDiffer},
 	{"CaseSensitiveIDs", "Ids that differ in case, accent or trailing space are different ids.", distinctIDs},
-	{"EveryStoresIDs", "Ids of 1 to 255 bytes of UTF-8 without NUL are taken; Add refuses any other with ErrClientID, Update says ErrClientNotFound, and nothing is stored.", everyStoresIDs},
-	{"KeepsCopies", "The store keeps copies: changing what was given to it, or what it returned, changes nothing stored.", keepsCopies},
-	{"CancelledContext", "With a cancelled context, a client is never reported as missing, and an operation happens wholly or not at all.", cancelledContext},
+	{"EveryStoresIDs", "Add accepts ids of 1 to 255 bytes of UTF-8 without NUL. For any other id, Add returns ErrClientID, Update returns ErrClientNotFound, and nothing is stored.", everyStoresIDs},
+	{"KeepsCopies", "The store keeps copies: changing a client that was given to it, or that it returned, does not change the stored client.", keepsCopies},
+	{"CancelledContext", "With a cancelled context, an existing client is never reported as missing, and an operation happens completely or not at all.", cancelledContext},
 }
 
-// oddIDs are what a stranger may ask for.
+// oddIDs are ids that a stranger may ask for.
 var oddIDs = []string{"nobody", "", " ", "'; DROP TABLE clients; --", "%", "_", "\x00", "a\x00b", "\xff\xfe", "ключ", "../../etc/passwd", long(300), long(100_000)}
 
 func long(n int) string {
@@ -55,17 +55,17 @@ func findNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
-// maxRevision ends the integers that every language reads as they are.
+// maxRevision is the first integer that some languages do not read exactly.
 const maxRevision = 1 << 53
 
 func addThenFind(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	client := newClient("one")
-	client.Revision = 7 // whatever the caller left there
+	client.Revision = 7 // left over from earlier
 	if err := add(ctx, store, client); err != nil {
 		return err
 	}
 	if client.Revision == 7 {
-		return errors.New("Add left the caller's Revision as it was")
+		return errors.New("Add did not set the Revision in the caller's struct")
 	}
 	if client.Revision < 1 || client.Revision >= maxRevision {
 		return fmt.Errorf("after Add, the caller's client has Revision %d, which is not from 1 to below 2^53", client.Revision)
@@ -121,11 +121,11 @@ func updateStale(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	}
 	for _, revision := range []int64{stale.Revision, 0, 1, client.Revision + 1} {
 		stale.ClientName, stale.Revision = "Stale", revision
-		if err := want(fmt.Sprintf("Update from Revision %d of %d", revision, client.Revision), store.Update(ctx, stale), dcr.ErrConflict); err != nil {
+		if err := want(fmt.Sprintf("Update from Revision %d of a client with Revision %d", revision, client.Revision), store.Update(ctx, stale), dcr.ErrConflict); err != nil {
 			return err
 		}
 		if stale.Revision != revision {
-			return fmt.Errorf("a refused Update changed the caller's Revision from %d to %d", revision, stale.Revision)
+			return fmt.Errorf("a failed Update changed the Revision in the caller's struct from %d to %d", revision, stale.Revision)
 		}
 	}
 	return wantStored(ctx, store, client)
@@ -138,7 +138,7 @@ func updateNothing(ctx context.Context, store dcr.ClientConfigurationStore) erro
 		return err
 	}
 	_, err := store.FindByClientID(ctx, "nobody")
-	return want("FindByClientID after a refused Update", err, dcr.ErrClientNotFound)
+	return want("FindByClientID after a failed Update", err, dcr.ErrClientNotFound)
 }
 
 func deleteClient(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -216,7 +216,7 @@ func distinctIDs(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	ids := []string{"client", "Client", "CLIENT", "cliént", "client ", " client", "clıent", "straße", "strasse", "客户", "🔑", "1", "01", "1.0", "1e0", "%", "c_ient", long(100)}
 	for _, id := range ids {
 		if err := store.Add(ctx, newClient(id)); err != nil {
-			return fmt.Errorf("Add(%q) failed next to ids that only look alike: %w", id, err)
+			return fmt.Errorf("Add(%q) failed when the store had ids that only look like it: %w", id, err)
 		}
 	}
 	for _, id := range ids {
@@ -266,7 +266,7 @@ func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	original.Revision = client.Revision
 	scribble(client)
 	if err := wantStored(ctx, store, original); err != nil {
-		return fmt.Errorf("after the client that was added was changed: %w", err)
+		return fmt.Errorf("after changing the client that was given to Add: %w", err)
 	}
 	found, err := store.FindByClientID(ctx, "one")
 	if err != nil {
@@ -274,7 +274,7 @@ func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	}
 	scribble(found)
 	if err := wantStored(ctx, store, original); err != nil {
-		return fmt.Errorf("after a client that was found was changed: %w", err)
+		return fmt.Errorf("after changing a client that FindByClientID returned: %w", err)
 	}
 	updated := original.Clone()
 	if err := store.Update(ctx, updated); err != nil {
@@ -283,7 +283,7 @@ func keepsCopies(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	original.Revision++
 	scribble(updated)
 	if err := wantStored(ctx, store, original); err != nil {
-		return fmt.Errorf("after the client of an update was changed: %w", err)
+		return fmt.Errorf("after changing the client that was given to Update: %w", err)
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func cancelledContext(ctx context.Context, store dcr.ClientConfigurationStore) e
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if found, err := store.FindByClientID(cancelled, "there"); errors.Is(err, dcr.ErrClientNotFound) {
-		return errors.New("FindByClientID with a cancelled context reported a client as missing that is there")
+		return errors.New("FindByClientID with a cancelled context reported an existing client as missing")
 	} else if err == nil && found.ID != "there" {
 		return errors.New("FindByClientID with a cancelled context returned neither the client nor an error")
 	}
@@ -308,7 +308,7 @@ func cancelledContext(ctx context.Context, store dcr.ClientConfigurationStore) e
 	}
 	failed = store.Delete(cancelled, "there")
 	if errors.Is(failed, dcr.ErrClientNotFound) {
-		return errors.New("Delete with a cancelled context reported a client as missing that is there")
+		return errors.New("Delete with a cancelled context reported an existing client as missing")
 	}
 	_, err = store.FindByClientID(ctx, "there")
 	if (failed == nil) != errors.Is(err, dcr.ErrClientNotFound) {

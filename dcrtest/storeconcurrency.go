@@ -11,19 +11,19 @@ import (
 )
 
 var concurrencyCases = []storeCase{
-	{"ConcurrentAdds", "Of many Adds of one id at once, one succeeds and the others are ErrClientExists.", concurrentAdds},
-	{"ConcurrentUpdates", "Of many Updates from one Revision at once, one succeeds and the others are ErrConflict.", concurrentUpdates},
-	{"NoLostUpdate", "When many read, change and update one client, retrying on ErrConflict, no change is lost.", noLostUpdate},
-	{"ConcurrentDeletes", "Of many Deletes of one client at once, one succeeds and the others are ErrClientNotFound.", concurrentDeletes},
+	{"ConcurrentAdds", "When many Adds of one id run at once, one succeeds and the others return ErrClientExists.", concurrentAdds},
+	{"ConcurrentUpdates", "When many Updates from one Revision run at once, one succeeds and the others return ErrConflict.", concurrentUpdates},
+	{"NoLostUpdate", "When many goroutines read, change and update one client, and retry on ErrConflict, no change is lost.", noLostUpdate},
+	{"ConcurrentDeletes", "When many Deletes of one client run at once, one succeeds and the others return ErrClientNotFound.", concurrentDeletes},
 	{"UpdateAndDelete", "An Update that races with a Delete never brings the client back.", updateAndDelete},
-	{"ManyAtOnce", "Many clients added, updated, read and deleted at once each come to their own end.", manyAtOnce},
-	{"WholeReads", "A read during updates returns one version, whole.", wholeReads},
+	{"ManyAtOnce", "When many clients are added, updated, read and deleted at once, none affects another.", manyAtOnce},
+	{"WholeReads", "A read during updates returns one version of the client, not a mix of two.", wholeReads},
 }
 
-// crowd is how many act at once.
+// crowd is how many goroutines run at once.
 const crowd = 16
 
-// together runs work many times at once and returns the first error.
+// together runs work n times at once and returns the first error.
 func together(n int, work func(i int) error) error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -44,8 +44,8 @@ func together(n int, work func(i int) error) error {
 	return nil
 }
 
-// oneWinner runs work at once and wants one success and the given error of the
-// others.
+// oneWinner runs work many times at once. One call must succeed, and the others
+// must return the error otherwise.
 func oneWinner(call string, otherwise error, work func(i int) error) (winner int, err error) {
 	var won, last atomic.Int64
 	err = together(crowd, func(i int) error {
@@ -60,7 +60,7 @@ func oneWinner(call string, otherwise error, work func(i int) error) (winner int
 		return nil
 	})
 	if err == nil && won.Load() != 1 {
-		err = fmt.Errorf("%d of %d succeeded with %s, not one", won.Load(), crowd, call)
+		err = fmt.Errorf("%d of %d calls succeeded, not one: %s", won.Load(), crowd, call)
 	}
 	return int(last.Load()), err
 }
@@ -105,8 +105,8 @@ func noLostUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error
 	err := together(crowd/2, func(i int) error {
 		for round := range rounds {
 			for try := 1; ; try++ {
-				if try > 10*changes { // each ErrConflict is somebody else's change, of which there are fewer
-					return fmt.Errorf("%d Updates in turn, each of what FindByClientID had just returned, were %w: does it return clients that have changed since, as a cache would?", try-1, dcr.ErrConflict)
+				if try > 10*changes { // each ErrConflict means a change by another goroutine, and there are fewer
+					return fmt.Errorf("%d Updates in a row, each of a client that FindByClientID had just returned, failed with %w: does FindByClientID return outdated clients, as from a cache?", try-1, dcr.ErrConflict)
 				}
 				client, err := store.FindByClientID(ctx, "one")
 				if err != nil {
@@ -130,7 +130,7 @@ func noLostUpdate(ctx context.Context, store dcr.ClientConfigurationStore) error
 		return err
 	}
 	if len(client.Contacts) != changes || client.Revision != original.Revision+int64(changes) {
-		return fmt.Errorf("after %d acknowledged changes the client has %d of them, and its Revision is %d more", changes, len(client.Contacts), client.Revision-original.Revision)
+		return fmt.Errorf("after %d successful changes, the client has %d of them and its Revision is higher by %d", changes, len(client.Contacts), client.Revision-original.Revision)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func updateAndDelete(ctx context.Context, store dcr.ClientConfigurationStore) er
 			return err
 		}
 		_, err = store.FindByClientID(ctx, client.ID)
-		if err := want("FindByClientID after an acknowledged Delete", err, dcr.ErrClientNotFound); err != nil {
+		if err := want("FindByClientID after a successful Delete", err, dcr.ErrClientNotFound); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,9 @@ import (
 
 var fieldCases = []storeCase{
 	{"EveryField", "Every field of a client survives Add and Update, to the byte and to the nanosecond.", everyField},
-	{"NewerFields", "What a newer version stored and this one does not know survives a round trip.", newerFields},
+	{"NewerFields", "Members that a newer version stored, and that this version does not know, survive a read and an update.", newerFields},
 	{"NonASCII", "Text in any script survives, with emoji, quotes and backslashes.", nonASCII},
-	{"ControlCharacters", "Line breaks and tabs in what the host noted survive.", controlCharacters},
+	{"ControlCharacters", "Line breaks and tabs in Notes survive.", controlCharacters},
 	{"LargeClient", "A client of a hundred kilobytes survives.", largeClient},
 }
 
@@ -100,7 +100,7 @@ func largeClient(ctx context.Context, store dcr.ClientConfigurationStore) error 
 }
 
 // fullClient returns a client with every exported field set to something that
-// is neither zero nor a default, so that a field which is added to dcr.Client
+// is neither zero nor a default, so that a field that is added to dcr.Client
 // later is tested without a change here.
 func fullClient(id string) *dcr.Client {
 	client := dcr.NewClient()
@@ -115,7 +115,7 @@ func fullClient(id string) *dcr.Client {
 	return client
 }
 
-// fill sets v, and what lies in it, to values that differ from one another.
+// fill sets v, and everything in it, to distinct values.
 func fill(v reflect.Value, number *int) {
 	*number++
 	switch value := v.Addr().Interface().(type) {
@@ -151,11 +151,11 @@ func fill(v reflect.Value, number *int) {
 		}
 	case reflect.Map: // their keys have a grammar: see fullClient
 	default:
-		panic(fmt.Sprintf("dcrtest: a field of type %s: teach fill about it", v.Type()))
+		panic(fmt.Sprintf("dcrtest: fill cannot set a field of type %s", v.Type()))
 	}
 }
 
-// scribble overwrites all that can be reached from a client in place.
+// scribble overwrites, in place, everything that can be reached from a client.
 func scribble(client *dcr.Client) { overwrite(reflect.ValueOf(client).Elem()) }
 
 func overwrite(v reflect.Value) {
@@ -171,7 +171,7 @@ func overwrite(v reflect.Value) {
 	case reflect.Map:
 		for _, name := range v.MapKeys() {
 			if inner := v.MapIndex(name); inner.Kind() == reflect.Slice {
-				overwrite(inner) // shares its array with what is in the map
+				overwrite(inner) // shares its array with the value in the map
 			}
 			v.SetMapIndex(name, reflect.Zero(v.Type().Elem()))
 		}
@@ -226,5 +226,5 @@ func differ(where string, got, want []byte) error {
 			return fmt.Errorf("%s has gained %s", where, name)
 		}
 	}
-	return fmt.Errorf("%s has its members in another order", where)
+	return fmt.Errorf("%s has its members in a different order", where)
 }

@@ -10,12 +10,12 @@ import (
 )
 
 var listCases = []storeCase{
-	{"ListInOrder", "A listing yields every client once, whole, in the byte order of the ids, beyond any page.", listInOrder},
-	{"ListAfter", "A listing starts behind the given id, whether a client has it or not.", listAfter},
-	{"ListFiltered", "A listing and a count select by each condition of the filter and by all together.", listFiltered},
-	{"ListFollows", "Updates, deletes and adding again change by what a client is listed, counted and found.", listFollows},
-	{"ListStops", "A listing ends when the loop does, and with an error when its context is cancelled.", listStops},
-	{"ListWhileWriting", "The body of a listing may itself use the store.", listWhileWriting},
+	{"ListInOrder", "A listing yields every client once and complete, in the byte order of the ids, over any number of pages.", listInOrder},
+	{"ListAfter", "A listing starts after the given id, whether or not a client has that id.", listAfter},
+	{"ListFiltered", "A listing and a count apply each condition of the filter, alone and together.", listFiltered},
+	{"ListFollows", "After an update, or a delete and a new add, a client is listed and found by its current values only.", listFollows},
+	{"ListStops", "A listing stops when the loop ends, and returns an error when its context is cancelled.", listStops},
+	{"ListWhileWriting", "The body of a loop over a listing may use the store.", listWhileWriting},
 	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},
 }
 
@@ -62,7 +62,7 @@ func listInOrder(ctx context.Context, store dcr.ClientConfigurationStore) error 
 		if want := clients[client.ID]; want == nil {
 			return fmt.Errorf("the listing yielded %q, which was never added", client.ID)
 		} else if err := sameClient(client, want); err != nil {
-			return fmt.Errorf("the listing yielded another client than was added: %w", err)
+			return fmt.Errorf("the listing yielded a client that differs from the one that was added: %w", err)
 		}
 	}
 	return wantIDs("the listing", got, ids)
@@ -85,7 +85,7 @@ func listAfter(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return nil
 }
 
-// varied are clients that differ in what a filter asks for.
+// varied returns clients that differ in the fields that filters select by.
 func varied() []*dcr.Client {
 	clients := make([]*dcr.Client, 8)
 	for i := range clients {
@@ -113,7 +113,7 @@ func varied() []*dcr.Client {
 		}
 		clients[i] = client
 	}
-	clients[0].SoftwareID = "Software" // another one
+	clients[0].SoftwareID = "Software" // not the same as "software"
 	return clients
 }
 
@@ -143,7 +143,7 @@ func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error
 	return nil
 }
 
-// numbered are the ids of the clients of varied with these numbers.
+// numbered returns the ids of the clients of varied with these numbers.
 func numbered(numbers string) (ids []string) {
 	for _, number := range numbers {
 		ids = append(ids, "client-"+string(number))
@@ -163,7 +163,7 @@ func filters() []filterCase {
 	active, pending := dcr.StatusActive, dcr.StatusPending
 	document, host := dcr.SourceDocument, dcr.Source("")
 	return []filterCase{
-		{"nothing", dcr.Filter{}, "01234567"},
+		{"no condition", dcr.Filter{}, "01234567"},
 		{"SoftwareID", dcr.Filter{SoftwareID: "software"}, "1357"},
 		{"RegisteredBy", dcr.Filter{RegisteredBy: "caller"}, "4567"},
 		{"Policy", dcr.Filter{Policy: "mcp"}, "6"},
@@ -171,32 +171,32 @@ func filters() []filterCase {
 		{"Status active", dcr.Filter{Status: &active}, "02356"},
 		{"CreatedAfter, inclusive", dcr.Filter{CreatedAfter: day(5)}, "567"},
 		{"CreatedBefore, exclusive", dcr.Filter{CreatedBefore: day(2)}, "01"},
-		{"an age", dcr.Filter{CreatedAfter: day(2), CreatedBefore: day(4)}, "23"},
+		{"CreatedAfter and CreatedBefore", dcr.Filter{CreatedAfter: day(2), CreatedBefore: day(4)}, "23"},
 		{"all together", dcr.Filter{SoftwareID: "software", RegisteredBy: "caller", Status: &pending, CreatedAfter: day(1), CreatedBefore: day(9)}, "7"},
 		{"Source", dcr.Filter{Source: &document}, "6"},
 		{"the empty Source", dcr.Filter{Source: &host}, ""},
 		{"NeverActivated", dcr.Filter{NeverActivated: true}, "013467"},
-		{"UsedBefore, by its last use or else its age", dcr.Filter{UsedBefore: day(25)}, "0123467"},
-		{"UsedBefore and an age", dcr.Filter{UsedBefore: day(6), CreatedAfter: day(1)}, "134"},
+		{"UsedBefore, by the last use or, without one, by the age", dcr.Filter{UsedBefore: day(25)}, "0123467"},
+		{"UsedBefore and CreatedAfter", dcr.Filter{UsedBefore: day(6), CreatedAfter: day(1)}, "134"},
 		{"UsedBefore and NeverActivated", dcr.Filter{UsedBefore: day(4), NeverActivated: true}, "013"},
 		{"ActivatedBy", dcr.Filter{ActivatedBy: "person-5"}, "5"},
-		{"ActivatedBy of another case", dcr.Filter{ActivatedBy: "Person-5"}, ""},
-		{"RedirectHost, of any of its redirects", dcr.Filter{RedirectHost: "tool.example.com"}, "3"},
-		{"RedirectHost, of any case", dcr.Filter{RedirectHost: "App.Example.COM"}, "0124567"},
+		{"ActivatedBy in another case", dcr.Filter{ActivatedBy: "Person-5"}, ""},
+		{"RedirectHost, of any redirect URI", dcr.Filter{RedirectHost: "tool.example.com"}, "3"},
+		{"RedirectHost, ignoring case", dcr.Filter{RedirectHost: "App.Example.COM"}, "0124567"},
 		{"RedirectHost, an address", dcr.Filter{RedirectHost: "::1"}, "3"},
-		{"RedirectHost, of which only an end fits", dcr.Filter{RedirectHost: "example.com"}, ""},
-		{"NamePrefix, whatever the case", dcr.Filter{NamePrefix: "éMILE'S \"50%"}, "3"},
-		{"NamePrefix, which is no pattern", dcr.Filter{NamePrefix: "%"}, ""},
+		{"RedirectHost, of which only the end matches", dcr.Filter{RedirectHost: "example.com"}, ""},
+		{"NamePrefix, ignoring case", dcr.Filter{NamePrefix: "éMILE'S \"50%"}, "3"},
+		{"NamePrefix, which is not a pattern", dcr.Filter{NamePrefix: "%"}, ""},
 		{"NamePrefix, at the beginning only", dcr.Filter{NamePrefix: "lient"}, ""},
 		{"NamePrefix and Status", dcr.Filter{NamePrefix: "client", Status: &active}, "0256"},
-		{"the new conditions together", dcr.Filter{Source: &document, NeverActivated: true, UsedBefore: day(9), Policy: "mcp", NamePrefix: "Client", RedirectHost: "app.example.com", Status: &active}, "6"},
-		{"what no client has", dcr.Filter{SoftwareID: "' OR '1'='1"}, ""},
+		{"other conditions together", dcr.Filter{Source: &document, NeverActivated: true, UsedBefore: day(9), Policy: "mcp", NamePrefix: "Client", RedirectHost: "app.example.com", Status: &active}, "6"},
+		{"a value that no client has", dcr.Filter{SoftwareID: "' OR '1'='1"}, ""},
 		{"a very long text", dcr.Filter{SoftwareID: long(5000)}, ""},
 	}
 }
 
-// listFollows takes one client through versions that differ in all that clients
-// are searched by.
+// listFollows takes one client through versions that differ in every field that
+// clients are searched by.
 func listFollows(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	var versions [5]*dcr.Client
 	for i := range versions {
@@ -232,8 +232,8 @@ func listFollows(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
-// foundByItself checks that the one client is found by what its version has, and
-// not by what only other versions have.
+// foundByItself checks that the client is found by the values of the version that
+// is stored, and not by values that only other versions have.
 func foundByItself(ctx context.Context, store dcr.ClientConfigurationStore, versions []*dcr.Client, stored *dcr.Client) error {
 	lister, err := capability[dcr.ClientLister](store)
 	if err != nil {
@@ -277,7 +277,7 @@ func listStops(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		return err
 	}
 	for range lister.ListClients(ctx, dcr.Filter{}, "") {
-		break // a store that goes on now panics
+		break // a store that continues now panics
 	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
@@ -304,7 +304,7 @@ func listWhileWriting(ctx context.Context, store dcr.ClientConfigurationStore) e
 		}
 	}
 	left, err := listed(ctx, lister, dcr.Filter{}, "")
-	return errors.Join(err, wantIDs("a listing of what a deleting listing left", left, nil))
+	return errors.Join(err, wantIDs("a listing after a loop that deleted every client", left, nil))
 }
 
 func findByStatement(ctx context.Context, store dcr.ClientConfigurationStore) error {

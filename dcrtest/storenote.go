@@ -11,21 +11,21 @@ import (
 )
 
 var noteCases = []storeCase{
-	{"NoteDocument", "What is noted of a document is the client's, without a new Revision, and can be noted again.", noteDocument},
-	{"NoteDocumentAndUpdate", "A note between reading and updating neither makes the update conflict nor is lost by it, and an update with a newer record replaces it.", noteDocumentAndUpdate},
-	{"NoteConsent", "The first consent sets ActivatedBy, each is a use, and none makes a new Revision.", noteConsent},
-	{"NoteConsentAndUpdate", "A consent between reading and updating is not lost, and clients are found by it.", noteConsentAndUpdate},
-	{"NoteConsentAtOnce", "Of many first consents at once, one is kept.", noteConsentAtOnce},
-	{"NoteNothing", "Noting something of a client that is not there is ErrClientNotFound.", noteNothing},
+	{"NoteDocument", "NoteDocument replaces the client's document record, as often as it is called, without a new Revision.", noteDocument},
+	{"NoteDocumentAndUpdate", "A note between a read and an update causes no conflict and is not lost; an update with a newer record replaces it.", noteDocumentAndUpdate},
+	{"NoteConsent", "The first consent sets ActivatedBy. Each consent counts as a use, and none makes a new Revision.", noteConsent},
+	{"NoteConsentAndUpdate", "A consent between a read and an update is not lost, and filters find the client by it.", noteConsentAndUpdate},
+	{"NoteConsentAtOnce", "When many first consents are noted at once, one is kept.", noteConsentAtOnce},
+	{"NoteNothing", "A note for a client that does not exist returns ErrClientNotFound.", noteNothing},
 }
 
 var evictCases = []storeCase{
-	{"Evict", "Eviction takes the oldest client that is active, of SourceDynamic or SourceDocument and was never used, one at a time, and says when the next may go.", evict},
-	{"EvictFollows", "A client that is used, disabled or deleted is not evicted, and one that is enabled may be.", evictFollows},
-	{"EvictAtOnce", "Evictions at once take different clients.", evictAtOnce},
+	{"Evict", "EvictClient deletes the oldest active client of SourceDynamic or SourceDocument that was never used, one per call, and returns when the next one was created.", evict},
+	{"EvictFollows", "A client that has been used, disabled or deleted is not evicted; one that has been enabled can be.", evictFollows},
+	{"EvictAtOnce", "Evictions that run at once delete different clients.", evictAtOnce},
 }
 
-// record is what a fetch on that day brought.
+// record returns the record of a document that was fetched on that day.
 func record(fetched int) *dcr.DocumentRecord {
 	return &dcr.DocumentRecord{FetchedAt: day(fetched), FreshUntil: day(fetched + 1), SHA256: fmt.Sprint("hash-", fetched), AuthMethods: []string{"none", "private_key_jwt"}}
 }
@@ -43,7 +43,7 @@ func noteDocument(ctx context.Context, store dcr.ClientConfigurationStore) error
 	withdrawn := *record(3)
 	withdrawn.Withdrawn = day(4).Add(time.Nanosecond)
 	for i, noted := range []dcr.DocumentRecord{*record(1), *record(2), *record(2), {FetchedAt: day(2), FreshUntil: day(9)}, withdrawn, *record(5), {}} {
-		if _, err := store.FindByClientID(ctx, client.ID); err != nil { // as a cache keeps it
+		if _, err := store.FindByClientID(ctx, client.ID); err != nil { // so that a cache keeps it
 			return err
 		}
 		given := noted.Clone()
@@ -119,7 +119,7 @@ func noteConsent(ctx context.Context, store dcr.ClientConfigurationStore) error 
 		{"three", day(15), day(20)},
 		{long, day(21), day(21)},
 	} {
-		if _, err := store.FindByClientID(ctx, "one"); err != nil { // as a cache keeps it
+		if _, err := store.FindByClientID(ctx, "one"); err != nil { // so that a cache keeps it
 			return err
 		}
 		if err := dcr.NoteConsent(ctx, store, "one", step.person, step.at); err != nil {
@@ -213,11 +213,12 @@ func noteNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
-// evictable are clients, the oldest first, of which the even ones may be evicted.
+// evictable returns clients, the oldest first. Those with an even index may be
+// evicted.
 func evictable() []*dcr.Client {
 	clients := make([]*dcr.Client, 12)
 	for i := range clients {
-		client := newClient(fmt.Sprintf("client-%02d", 50-i)) // the ids are in no order of age
+		client := newClient(fmt.Sprintf("client-%02d", 50-i)) // the ids are not in the order of age
 		client.CreatedAt = day(i)
 		switch i {
 		case 1:
@@ -251,11 +252,11 @@ func wantEvicted(ctx context.Context, store dcr.ClientConfigurationStore, before
 	case err != nil:
 		return fmt.Errorf("EvictClient failed: %w", err)
 	case !gotNext.Equal(next):
-		return fmt.Errorf("EvictClient says that the next may go from %v, not %v", gotNext, next)
+		return fmt.Errorf("EvictClient returned that the next client was created at %v, not %v", gotNext, next)
 	case evicted == nil && got == nil:
 		return nil
 	case evicted == nil:
-		return fmt.Errorf("EvictClient evicted %q, where none was to go", got.ID)
+		return fmt.Errorf("EvictClient evicted %q, although no client may be evicted", got.ID)
 	case got == nil:
 		return fmt.Errorf("EvictClient evicted nothing, not %q", evicted.ID)
 	}
@@ -265,18 +266,18 @@ func wantEvicted(ctx context.Context, store dcr.ClientConfigurationStore, before
 
 func evict(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	clients := evictable()
-	for n := range clients { // not in the order of their age
+	for n := range clients { // not in the order of age
 		if err := add(ctx, store, clients[n*5%12]); err != nil {
 			return err
 		}
 	}
-	for _, c := range clients { // as a cache keeps them
+	for _, c := range clients { // so that a cache keeps them
 		if _, err := store.FindByClientID(ctx, c.ID); err != nil {
 			return err
 		}
 	}
 	if err := wantEvicted(ctx, store, day(0), nil, day(0)); err != nil {
-		return fmt.Errorf("before the first may go: %w", err)
+		return fmt.Errorf("before the first client may be evicted: %w", err)
 	}
 	for i := 0; i < 12; i += 2 {
 		var next time.Time
@@ -357,7 +358,7 @@ func evictAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error 
 		return fmt.Errorf("EvictClient failed: %w", err)
 	}
 	if len(gone) != crowd {
-		return fmt.Errorf("%d evictions at once took %d clients", crowd, len(gone))
+		return fmt.Errorf("%d evictions at once deleted %d clients", crowd, len(gone))
 	}
 	return nil
 }

@@ -10,13 +10,13 @@ import (
 )
 
 var recentCases = []storeCase{
-	{"RecentInOrder", "A list of recent clients has each client once, whole, the last created first, over pages of any size; the cursor is empty at the end.", recentInOrder},
-	{"RecentFiltered", "A list of recent clients selects by each condition of the filter, over pages too.", recentFiltered},
-	{"RecentWhileWriting", "Clients that are added or deleted between two pages neither repeat nor hide others.", recentWhileWriting},
-	{"RecentCursor", "A cursor that the store did not make is an error.", recentCursor},
+	{"RecentInOrder", "ListRecentClients returns each client once and complete, newest first, in pages of any size. The cursor is empty at the end.", recentInOrder},
+	{"RecentFiltered", "ListRecentClients applies each condition of the filter, over several pages too.", recentFiltered},
+	{"RecentWhileWriting", "When clients are added or deleted between two pages, no other client is repeated or left out.", recentWhileWriting},
+	{"RecentCursor", "ListRecentClients returns an error for a cursor that the store did not make.", recentCursor},
 }
 
-// recent returns the ids of all pages of a list, which may be shorter than limit.
+// recent returns the ids on all pages of a list. A page may be shorter than limit.
 func recent(ctx context.Context, lister dcr.RecentClientLister, filter dcr.Filter, limit int, each func(*dcr.Client) error) (ids []string, err error) {
 	for cursor := ""; ; {
 		page, next, err := lister.ListRecentClients(ctx, filter, cursor, limit)
@@ -24,10 +24,10 @@ func recent(ctx context.Context, lister dcr.RecentClientLister, filter dcr.Filte
 			return ids, fmt.Errorf("ListRecentClients failed: %w", err)
 		}
 		if len(page) > limit {
-			return ids, fmt.Errorf("a page of %d has %d clients", limit, len(page))
+			return ids, fmt.Errorf("a page with limit %d has %d clients", limit, len(page))
 		}
 		if next != "" && next == cursor {
-			return ids, fmt.Errorf("the page at %q is followed by itself", cursor)
+			return ids, fmt.Errorf("the page at cursor %q has the same cursor for the next page", cursor)
 		}
 		for _, client := range page {
 			ids = append(ids, client.ID)
@@ -101,7 +101,7 @@ func recentWhileWriting(ctx context.Context, store dcr.ClientConfigurationStore)
 	var want []string
 	for n := range 12 {
 		client := newClient(fmt.Sprintf("client-%02d", n))
-		client.CreatedAt = day(n / 4) // several at once
+		client.CreatedAt = day(n / 4) // several at the same time
 		if err := add(ctx, store, client); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func recentWhileWriting(ctx context.Context, store dcr.ClientConfigurationStore)
 	}
 	seen := 0
 	got, err := recent(ctx, lister, dcr.Filter{}, 2, func(client *dcr.Client) error {
-		if seen++; seen%2 == 0 { // the last of a page, to which the cursor points
+		if seen++; seen%2 == 0 { // the last client of a page, to which the cursor points
 			newer, newest := newClient(fmt.Sprint("newer-", seen)), newClient(fmt.Sprint("newest-", seen))
 			newer.CreatedAt, newest.CreatedAt = day(100+seen), day(100+seen)
 			return errors.Join(store.Delete(ctx, client.ID), add(ctx, store, newer, newest))
@@ -117,7 +117,7 @@ func recentWhileWriting(ctx context.Context, store dcr.ClientConfigurationStore)
 		return nil
 	})
 	slices.Sort(got)
-	return errors.Join(err, wantIDs("a list during which clients came and went", got, want))
+	return errors.Join(err, wantIDs("a list while clients were added and deleted", got, want))
 }
 
 func recentCursor(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -130,7 +130,7 @@ func recentCursor(ctx context.Context, store dcr.ClientConfigurationStore) error
 	}
 	for _, cursor := range []string{"nonsense", "1", ".", "x.y", "\x00"} {
 		if _, _, err := lister.ListRecentClients(ctx, dcr.Filter{}, cursor, 10); err == nil {
-			return fmt.Errorf("the cursor %q was taken", cursor)
+			return fmt.Errorf("the cursor %q was accepted", cursor)
 		}
 	}
 	return nil

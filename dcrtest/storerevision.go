@@ -9,14 +9,14 @@ import (
 )
 
 var revisionCases = []storeCase{
-	{"AddAgain", "A client that is added again under an id is another one: its Revision is random, and an Update from any earlier one is ErrConflict, or ErrClientNotFound between, and changes nothing.", addAgain},
-	{"DeleteRevision", "DeleteRevision deletes a client of that Revision, and no other client.", deleteRevision},
-	{"DeleteRevisionStale", "Of a client that was changed or is gone, DeleteRevision is ErrConflict or ErrClientNotFound and changes nothing.", deleteRevisionStale},
-	{"DeleteRevisionAtOnce", "Of an Update and DeleteRevisions of one Revision at once, one succeeds, and the others are ErrConflict or ErrClientNotFound.", deleteRevisionAtOnce},
+	{"AddAgain", "A client that is added under the id of a deleted one begins with a random Revision. Update from a Revision of the deleted client returns ErrConflict, or ErrClientNotFound while no client has the id, and changes nothing.", addAgain},
+	{"DeleteRevision", "DeleteRevision deletes the client if it has that Revision, and no other client.", deleteRevision},
+	{"DeleteRevisionStale", "If the client was changed or is gone, DeleteRevision returns ErrConflict or ErrClientNotFound and changes nothing.", deleteRevisionStale},
+	{"DeleteRevisionAtOnce", "When an Update and several DeleteRevisions of one Revision run at once, one succeeds, and the others return ErrConflict or ErrClientNotFound.", deleteRevisionAtOnce},
 }
 
-// leastApart is how far apart the Revisions are at least with which two clients
-// of one id begin. Random ones are nearer once in a billion times.
+// leastApart is the least distance between the Revisions with which two clients
+// of one id begin. Random Revisions are closer once in a billion times.
 const leastApart = 1 << 20
 
 func addAgain(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -24,7 +24,7 @@ func addAgain(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	for round := range 4 {
 		client := newClient("one")
 		client.ClientName = fmt.Sprintf("Owner %d", round)
-		if round > 0 { // as a caller that moves a client has it
+		if round > 0 { // as when a caller moves a client
 			client.Revision = old[len(old)-1].Revision
 		}
 		if err := add(ctx, store, client); err != nil {
@@ -32,14 +32,14 @@ func addAgain(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		}
 		for _, earlier := range old {
 			if apart := client.Revision - earlier.Revision; apart < leastApart && -apart < leastApart {
-				return fmt.Errorf("a client that was added again has Revision %d, and the one before had %d: that is not random", client.Revision, earlier.Revision)
+				return fmt.Errorf("a client that was added again has Revision %d, and the one before had %d: a new client must begin with a random Revision", client.Revision, earlier.Revision)
 			}
 		}
 		if err := wantStale(ctx, store, old, dcr.ErrConflict); err != nil {
 			return err
 		}
 		if err := wantStored(ctx, store, client); err != nil {
-			return fmt.Errorf("after Updates from an earlier client's Revisions: %w", err)
+			return fmt.Errorf("after Updates from Revisions of earlier clients: %w", err)
 		}
 		for range 2 {
 			old = append(old, client.Clone())
@@ -58,12 +58,12 @@ func addAgain(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return nil
 }
 
-// wantStale wants every Update and, where there, DeleteRevision of an earlier
-// client refused.
+// wantStale checks that the store refuses Update and, if it has it,
+// DeleteRevision of every earlier client.
 func wantStale(ctx context.Context, store dcr.ClientConfigurationStore, old []*dcr.Client, refusal error) error {
 	deleter, deletes := dcr.StoreAs[dcr.RevisionDeleter](store)
 	for _, earlier := range old {
-		if err := want("Update from an earlier client of the id", store.Update(ctx, earlier.Clone()), refusal); err != nil {
+		if err := want("Update of an earlier client of the id", store.Update(ctx, earlier.Clone()), refusal); err != nil {
 			return err
 		}
 		if !deletes {
@@ -112,7 +112,7 @@ func deleteRevisionStale(ctx context.Context, store dcr.ClientConfigurationStore
 		return fmt.Errorf("Update failed: %w", err)
 	}
 	for _, revision := range []int64{read, 0, 1, client.Revision + 1} {
-		if err := want(fmt.Sprintf("DeleteRevision of %d of %d", revision, client.Revision), deleter.DeleteRevision(ctx, "one", revision), dcr.ErrConflict); err != nil {
+		if err := want(fmt.Sprintf("DeleteRevision of Revision %d of a client with Revision %d", revision, client.Revision), deleter.DeleteRevision(ctx, "one", revision), dcr.ErrConflict); err != nil {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func deleteRevisionAtOnce(ctx context.Context, store dcr.ClientConfigurationStor
 	return nil
 }
 
-// gone returns ErrConflict for ErrClientNotFound, and any other error as it is.
+// gone returns ErrConflict for ErrClientNotFound, and any other error unchanged.
 func gone(err error) error {
 	if errors.Is(err, dcr.ErrClientNotFound) {
 		return dcr.ErrConflict

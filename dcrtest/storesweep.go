@@ -13,23 +13,23 @@ import (
 )
 
 var sweepCases = []storeCase{
-	{"Sweep", "A sweep deletes the clients that each condition selects, and no other.", sweep},
+	{"Sweep", "A sweep deletes the clients that any of its conditions selects, and no others.", sweep},
 	{"SweepDryRun", "A dry run counts each client once and deletes none.", sweepDryRun},
 	{"SweepKeepsTheHosts", "A sweep keeps clients that did not register themselves.", sweepKeepsTheHosts},
-	{"SweepCallback", "BeforeDelete sees each client whole before it goes; its error keeps the client and ends the sweep.", sweepCallback},
-	{"SweepKeepsOne", "ErrKeepClient from BeforeDelete keeps that client, uncounted, and the sweep goes on with the next.", sweepKeepsOne},
-	{"SweepTells", "AfterDelete is told of each client that the sweep deleted, whole, and of no other; a dry run tells nothing.", sweepTells},
-	{"SweepTellsOnce", "When several sweeps run at once, AfterDelete is told of each client once, and the counts add up to the clients deleted.", sweepTellsOnce},
+	{"SweepCallback", "BeforeDelete gets each client, complete, before it is deleted. If it returns an error, the client is kept and the sweep ends.", sweepCallback},
+	{"SweepKeepsOne", "If BeforeDelete returns ErrKeepClient, the client is kept and not counted, and the sweep continues with the next.", sweepKeepsOne},
+	{"SweepTells", "AfterDelete is called with each client that the sweep deleted, complete, and with no other. A dry run does not call it.", sweepTells},
+	{"SweepTellsOnce", "When several sweeps run at once, AfterDelete is called once for each client, and the counts add up to the clients deleted.", sweepTellsOnce},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepKeepsChanged", "A client that is changed between selection and deletion is kept until the next sweep.", sweepKeepsChanged},
-	{"SweepInBatches", "A sweep of many small batches deletes all and counts right.", sweepInBatches},
-	{"SweepSources", "A sweep takes the clients of the sources that its rule names, and of no other.", sweepSources},
-	{"SweepWithdrawn", "A sweep deletes clients whose document was withdrawn before, as they were stored or by what was noted since, but none that is there again.", sweepWithdrawn},
+	{"SweepInBatches", "A sweep in many small batches deletes all clients and counts them correctly.", sweepInBatches},
+	{"SweepSources", "A sweep deletes clients of the sources that its rule names, and of no others.", sweepSources},
+	{"SweepWithdrawn", "A sweep deletes clients whose document was withdrawn before the given time, whether Add, Update or NoteDocument recorded it, but none whose document is available again.", sweepWithdrawn},
 	{"SweepKeepsInactive", "A client that is pending or disabled does not count as never activated.", sweepKeepsInactive},
 	{"SweepNothing", "A rule without a condition deletes nothing.", sweepNothing},
 }
 
-// sweepable are clients that differ in what a sweep asks for.
+// sweepable returns clients that differ in the fields that a sweep selects by.
 func sweepable() []*dcr.Client {
 	client := func(id string, created, used, expires int) *dcr.Client {
 		client := newClient(id)
@@ -86,7 +86,7 @@ func wantSwept(swept, want int64, left []string, wantLeft ...string) error {
 	if swept != want {
 		return fmt.Errorf("the sweep returned %d, not %d", swept, want)
 	}
-	return wantIDs("what the sweep left", left, wantLeft)
+	return wantIDs("the list after the sweep", left, wantLeft)
 }
 
 func sweep(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -142,7 +142,7 @@ func sweepCallback(ctx context.Context, store dcr.ClientConfigurationStore) erro
 		return errors.New("BeforeDelete got a client that was never added")
 	}
 	swept, left, err := sweeping(ctx, store, clients, rule)
-	if err := want("a sweep whose BeforeDelete refused a client", err, refuse); err != nil {
+	if err := want("a sweep whose BeforeDelete returned an error", err, refuse); err != nil {
 		return err
 	}
 	if int(swept) != 7-len(left) {
@@ -190,7 +190,7 @@ func sweepTells(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
 		told = append(told, client.ID)
 		if _, err := store.FindByClientID(ctx, client.ID); !errors.Is(err, dcr.ErrClientNotFound) {
-			broken = errors.Join(broken, fmt.Errorf("AfterDelete is told of client %q, which is found: %v", client.ID, err))
+			broken = errors.Join(broken, fmt.Errorf("when AfterDelete was called with client %q, FindByClientID returned the error %v, not ErrClientNotFound", client.ID, err))
 		}
 		for _, want := range clients {
 			if want.ID == client.ID {
@@ -199,7 +199,7 @@ func sweepTells(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		}
 	}
 	if _, _, err := sweeping(ctx, store, clients, rule); err != nil || len(told) > 0 {
-		return cmp.Or(err, fmt.Errorf("a dry run told AfterDelete of %q", told))
+		return cmp.Or(err, fmt.Errorf("a dry run called AfterDelete with %q", told))
 	}
 	rule.DryRun = false
 	swept, _, err := sweeping(ctx, store, nil, rule)
@@ -286,7 +286,7 @@ func sweepInBatches(ctx context.Context, store dcr.ClientConfigurationStore) err
 	var clients []*dcr.Client
 	for i := range 53 {
 		client := newClient(fmt.Sprintf("client-%02d", i))
-		client.CreatedAt = day(i / 10) // many at one time
+		client.CreatedAt = day(i / 10) // many at the same time
 		clients = append(clients, client)
 	}
 	swept, left, err := sweeping(ctx, store, clients, dcr.SweepRule{NeverActivatedBefore: day(5), BatchSize: 7})
@@ -332,7 +332,7 @@ func sweepWithdrawn(ctx context.Context, store dcr.ClientConfigurationStore) err
 	gone := *record(2)
 	gone.Withdrawn = day(6)
 	if err := errors.Join(
-		noter.NoteDocument(ctx, "client-3", *record(8)), // it is there again
+		noter.NoteDocument(ctx, "client-3", *record(8)), // it is available again
 		noter.NoteDocument(ctx, "client-4", gone),
 	); err != nil {
 		return fmt.Errorf("NoteDocument failed: %w", err)

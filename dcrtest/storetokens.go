@@ -11,31 +11,31 @@ import (
 )
 
 var tokenCases = []storeCase{
-	{"Token", "An initial access token is kept whole, apart from the caller's struct, and found by its hash alone.", token},
-	{"TokenUses", "Each use is counted, and none beyond MaxUses; if MaxUses is zero, there is no limit.", tokenUses},
-	{"TokenExpires", "A token is used up from its ExpiresAt on.", tokenExpires},
-	{"TokenRelease", "A use that is released can be used again; releasing a token that is gone is no error.", tokenRelease},
-	{"TokenDelete", "A deleted token is ErrTokenNotFound for every operation.", tokenDelete},
-	{"TokenList", "A listing has whole tokens, the last issued first, in pages that leave none out; a cursor that the store did not make is an error.", tokenList},
-	{"TokenUsesAtOnce", "Of a hundred uses at once of a token with ten uses, exactly ten succeed.", tokenUsesAtOnce},
+	{"Token", "An initial access token is stored complete, as a copy of the caller's struct, and is found only by its hash.", token},
+	{"TokenUses", "Each use is counted, and no use beyond MaxUses succeeds. If MaxUses is zero, there is no limit.", tokenUses},
+	{"TokenExpires", "From ExpiresAt on, a use of the token returns ErrTokenUsedUp.", tokenExpires},
+	{"TokenRelease", "A use that is released can be used again. Releasing a token that is gone is not an error.", tokenRelease},
+	{"TokenDelete", "Finding, using or deleting a deleted token returns ErrTokenNotFound.", tokenDelete},
+	{"TokenList", "A listing has complete tokens, newest first, in pages that leave none out. A cursor that the store did not make is an error.", tokenList},
+	{"TokenUsesAtOnce", "When a token with ten uses is used a hundred times at once, exactly ten uses succeed.", tokenUsesAtOnce},
 }
 
 var forgetCases = []storeCase{
-	{"Forget", "A value that is forgotten is fresh again, once, and no other is; forgetting what is not remembered is no error.", forget},
-	{"ForgetAtOnce", "When many remember one value, and forget it again if it was fresh, no two hold it at once.", forgetAtOnce},
+	{"Forget", "A forgotten value is fresh once more, and no other value is affected. Forgetting a value that is not remembered is not an error.", forget},
+	{"ForgetAtOnce", "When many goroutines remember one value, and forget it again if it was fresh, it is fresh for only one of them at a time.", forgetAtOnce},
 }
 
 var replayCases = []storeCase{
-	{"Remember", "A value is fresh once, until its time ends, and values do not affect each other.", remember},
-	{"RememberBesideAFastClock", "What is remembered outlasts its end by an hour, for hosts whose clocks are slow.", rememberBesideAFastClock},
-	{"RememberAtOnce", "Of many that remember one value at once, one finds it fresh.", rememberAtOnce},
+	{"Remember", "A value is fresh only once until its time ends, and values do not affect each other.", remember},
+	{"RememberWithAFastClock", "A value is remembered for an hour after its end, for hosts whose clocks are slow.", rememberWithAFastClock},
+	{"RememberAtOnce", "When many goroutines remember one value at once, it is fresh for one of them.", rememberAtOnce},
 }
 
 func newToken(hash string, uses int) *dcr.InitialAccessToken {
 	return &dcr.InitialAccessToken{Hash: hash, Policy: "mcp", Subject: "söme one", Notes: "for the CI", MaxUses: uses, CreatedAt: day(0), ExpiresAt: day(10)}
 }
 
-// withToken gives check the token capability of a store that has the token.
+// withToken adds the token to the store, and calls check with the store's tokens.
 func withToken(ctx context.Context, store dcr.ClientConfigurationStore, token *dcr.InitialAccessToken, check func(dcr.InitialAccessTokenStore) error) error {
 	tokens, err := capability[dcr.InitialAccessTokenStore](store)
 	if err != nil {
@@ -62,7 +62,7 @@ func token(ctx context.Context, store dcr.ClientConfigurationStore) error {
 			found.Subject = "someone else"
 		}
 		if err := tokens.AddInitialAccessToken(ctx, newToken("hash", 100)); err == nil {
-			return errors.New("a second token of one hash was added")
+			return errors.New("a second token with the same hash was added")
 		}
 		_, err := tokens.FindInitialAccessToken(ctx, "HASH")
 		return errors.Join(
@@ -114,7 +114,7 @@ func tokenRelease(ctx context.Context, store dcr.ClientConfigurationStore) error
 		use := func() error { return tokens.UseInitialAccessToken(ctx, "hash", day(1)) }
 		release := func(hash string) error { return tokens.ReleaseInitialAccessToken(ctx, hash) }
 		return errors.Join(
-			want("releasing a token without uses", release("hash"), nil),
+			want("releasing a token that has no uses", release("hash"), nil),
 			want("the first use", use(), nil),
 			want("a second use", use(), dcr.ErrTokenUsedUp),
 			want("releasing", release("hash"), nil),
@@ -177,7 +177,7 @@ func tokenList(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	}
 	for i, token := range got {
 		if i > 0 && token.CreatedAt.After(got[i-1].CreatedAt) {
-			return fmt.Errorf("a token of %v came after one of %v", token.CreatedAt, got[i-1].CreatedAt)
+			return fmt.Errorf("a token issued at %v came after one issued at %v", token.CreatedAt, got[i-1].CreatedAt)
 		}
 		if token != want[token.Hash] {
 			return fmt.Errorf("the listing has %+v, not %+v", token, want[token.Hash])
@@ -188,7 +188,7 @@ func tokenList(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		return fmt.Errorf("the listing has %d of 7 tokens, and left out %d", len(got), len(want))
 	}
 	if _, _, err := lister.ListInitialAccessTokens(ctx, "nonsense", 3); err == nil {
-		return errors.New("a cursor that the store did not make was taken")
+		return errors.New("a cursor that the store did not make was accepted")
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		{long(5000) + "1", 10, 1, true},
 		{long(5000) + "2", 10, 1, true},
 		{long(5000) + "1", 10, 1, false},
-		{"one", 30, 10, true}, // its time has come
+		{"one", 30, 10, true}, // its time has ended
 		{"one", 30, 11, false},
 	} {
 		fresh, err := replays.Remember(ctx, step.value, day(step.until), day(step.now))
@@ -249,7 +249,7 @@ func remember(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return nil
 }
 
-func rememberBesideAFastClock(ctx context.Context, store dcr.ClientConfigurationStore) error {
+func rememberWithAFastClock(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	replays, err := capability[dcr.ReplayStore](store)
 	if err != nil {
 		return err
@@ -265,7 +265,7 @@ func rememberBesideAFastClock(ctx context.Context, store dcr.ClientConfiguration
 	if _, err := use("value", day(end), day(end).Add(-time.Minute)); err != nil {
 		return err
 	}
-	const others = 1100 // after so many, the stores of this module have cleaned up
+	const others = 1100 // after this many, the stores of this module have cleaned up
 	fast := day(end).Add(time.Hour - time.Minute)
 	err = together(crowd, func(i int) error {
 		for n := range others / crowd {
@@ -280,7 +280,7 @@ func rememberBesideAFastClock(ctx context.Context, store dcr.ClientConfiguration
 	}
 	fresh, err := use("value", day(end), day(end).Add(-time.Minute))
 	if err == nil && fresh {
-		return errors.New("a value was fresh again before its time, since a host with a fast clock cleaned up")
+		return errors.New("a value was fresh again too early, because a host with a fast clock cleaned up")
 	}
 	return err
 }
@@ -290,7 +290,7 @@ func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) err
 	if err != nil {
 		return err
 	}
-	for round := range 3 { // the later rounds find what has expired
+	for round := range 3 { // the later rounds find an expired value
 		var fresh atomic.Int64
 		err := together(crowd, func(int) error {
 			first, err := replays.Remember(ctx, "value", day(10*round+10), day(10*round))
@@ -303,13 +303,13 @@ func rememberAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) err
 			return fmt.Errorf("Remember failed: %w", err)
 		}
 		if fresh.Load() != 1 {
-			return fmt.Errorf("of %d that remembered one value at once, %d found it fresh", crowd, fresh.Load())
+			return fmt.Errorf("of %d goroutines that remembered one value at once, %d found it fresh", crowd, fresh.Load())
 		}
 	}
 	return nil
 }
 
-// forgetter returns the store as one that remembers and forgets.
+// forgetter returns the store's capabilities to remember and to forget.
 func forgetter(store dcr.ClientConfigurationStore) (dcr.ReplayStore, dcr.ReplayForgetter, error) {
 	replays, err := capability[dcr.ReplayStore](store)
 	if err != nil {
@@ -333,7 +333,7 @@ func forget(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	}
 	for _, value := range []string{"one", long(5000)} {
 		if err := errors.Join(
-			want("Forget of what is not remembered", forgetter.Forget(ctx, value), nil),
+			want("Forget of a value that is not remembered", forgetter.Forget(ctx, value), nil),
 			fresh(value, true), fresh(value+"2", true), fresh(value, false),
 			want("Forget", forgetter.Forget(ctx, value), nil),
 			fresh(value, true), fresh(value, false), fresh(value+"2", false),
@@ -358,7 +358,7 @@ func forgetAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error
 			}
 			taken.Add(1)
 			if holders.Add(1) > 1 {
-				return errors.New("two hold one value at once")
+				return errors.New("one value was fresh for two goroutines at once")
 			}
 			holders.Add(-1)
 			if err := forgetter.Forget(ctx, "value"); err != nil {
@@ -368,7 +368,7 @@ func forgetAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error
 		return nil
 	})
 	if err == nil && taken.Load() == 0 {
-		err = errors.New("nobody found a new value fresh")
+		err = errors.New("no goroutine found a new value fresh")
 	}
 	return err
 }

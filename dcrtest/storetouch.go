@@ -9,11 +9,11 @@ import (
 )
 
 var touchCases = []storeCase{
-	{"Touch", "The first use sets ActivatedAt and LastUsedAt, a later one moves LastUsedAt alone, and an earlier one moves nothing.", touch},
-	{"TouchNothing", "Touching a client that is not there is ErrClientNotFound.", touchNothing},
-	{"TouchAndUpdate", "A touch between reading and updating neither makes the update conflict nor is lost by it.", touchAndUpdate},
-	{"TouchFromTheFuture", "A use in the future, by a host whose clock is fast, counts as one of now.", touchFromTheFuture},
-	{"TouchAtOnce", "Many touches at once all succeed, and the latest stays.", touchAtOnce},
+	{"Touch", "The first use sets ActivatedAt and LastUsedAt, a later one changes only LastUsedAt, and an earlier one changes nothing.", touch},
+	{"TouchNothing", "Touching a client that does not exist returns ErrClientNotFound.", touchNothing},
+	{"TouchAndUpdate", "A touch between a read and an update causes no conflict and is not lost.", touchAndUpdate},
+	{"TouchFromTheFuture", "A use in the future, from a host whose clock is fast, counts as a use now.", touchFromTheFuture},
+	{"TouchAtOnce", "Many touches at once all succeed, and the latest use is kept.", touchAtOnce},
 }
 
 func touch(ctx context.Context, store dcr.ClientConfigurationStore) error {
@@ -86,7 +86,7 @@ func touchFromTheFuture(ctx context.Context, store dcr.ClientConfigurationStore)
 	if err := add(ctx, store, newClient("one")); err != nil {
 		return err
 	}
-	if _, err := store.FindByClientID(ctx, "one"); err != nil { // as a cache keeps it
+	if _, err := store.FindByClientID(ctx, "one"); err != nil { // so that a cache keeps it
 		return err
 	}
 	const ahead = 24 * time.Hour
@@ -97,7 +97,7 @@ func touchFromTheFuture(ctx context.Context, store dcr.ClientConfigurationStore)
 	if err != nil {
 		return err
 	}
-	latest := time.Now().Add(ahead / 2) // the store's own clock may differ, but not by that
+	latest := time.Now().Add(ahead / 2) // the store's own clock may differ, but not by that much
 	if client.LastUsedAt.After(latest) || client.ActivatedAt.After(latest) || client.LastUsedAt.IsZero() || client.ActivatedAt.IsZero() {
 		return fmt.Errorf("after a use %v ahead of now, the client was activated at %v and last used at %v", ahead, client.ActivatedAt, client.LastUsedAt)
 	}

@@ -10,13 +10,14 @@ import (
 )
 
 var viewCases = []storeCase{
-	{"View", "A view is the client that FindByClientID finds, after every write and note.", view},
-	{"ViewNothing", "A view of a client that is not there, or is no longer there, is ErrClientNotFound.", viewNothing},
-	{"ViewIsOfNobody", "A view does not change when callers change the clients that they added or found.", viewIsOfNobody},
-	{"ViewAtOnce", "A view stays as it is while the client is written.", viewAtOnce},
+	{"View", "ViewClient returns the same client as FindByClientID, after every write and note.", view},
+	{"ViewNothing", "ViewClient returns ErrClientNotFound for a client that never existed or was deleted.", viewNothing},
+	{"ViewIsNotShared", "A view does not change when callers change the clients that they added or found.", viewIsNotShared},
+	{"ViewAtOnce", "A view does not change while the client is updated.", viewAtOnce},
 }
 
-// wantViewed compares what a store shows with the client that it should have.
+// wantViewed compares what ViewClient returns with the client that the store
+// should have.
 func wantViewed(ctx context.Context, viewer dcr.ClientViewer, client *dcr.Client) error {
 	viewed, err := viewer.ViewClient(ctx, client.ID)
 	if err != nil {
@@ -102,7 +103,7 @@ func viewNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
-func viewIsOfNobody(ctx context.Context, store dcr.ClientConfigurationStore) error {
+func viewIsNotShared(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	viewer, err := capability[dcr.ClientViewer](store)
 	if err != nil {
 		return err
@@ -115,7 +116,7 @@ func viewIsOfNobody(ctx context.Context, store dcr.ClientConfigurationStore) err
 	original.Revision = client.Revision
 	scribble(client)
 	if err := wantViewed(ctx, viewer, original); err != nil {
-		return fmt.Errorf("after the client that was added was changed: %w", err)
+		return fmt.Errorf("after changing the client that was given to Add: %w", err)
 	}
 	found, err := store.FindByClientID(ctx, "one")
 	if err != nil {
@@ -123,7 +124,7 @@ func viewIsOfNobody(ctx context.Context, store dcr.ClientConfigurationStore) err
 	}
 	scribble(found)
 	if err := wantViewed(ctx, viewer, original); err != nil {
-		return fmt.Errorf("after a client that was found was changed: %w", err)
+		return fmt.Errorf("after changing a client that FindByClientID returned: %w", err)
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func viewAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		all.Go(func() {
 			for range 50 {
 				if seen, err := viewer.ViewClient(ctx, "one"); err != nil || len(seen.Clone().RedirectURIs) != 1 {
-					failed[i] = fmt.Errorf("ViewClient during a write returned %v and %v", seen, err)
+					failed[i] = fmt.Errorf("ViewClient during an update returned %v and %v", seen, err)
 				}
 			}
 		})
