@@ -11,22 +11,21 @@ import (
 	"testing"
 )
 
-// Client is a client in the field: what it sends to register, and what it needs
-// in the answer. The requests were put together from public reports of 2025 and
-// 2026.
+// Client is a real-world client: what it sends to register, and what it needs in
+// the answer. The requests were put together from public reports of 2025 and 2026.
 type Client struct {
 	Name    string          // as its users know it
-	Preset  string          // the policy preset that is made for it: MCP, Duende or Matrix
+	Preset  string          // the preset of package policy that fits it: MCP, Duende or Matrix
 	Request json.RawMessage // the body of its registration request
-	Methods []string        // each token_endpoint_auth_method that it can go on with
-	Grants  []string        // the grant types that it cannot do without
+	Methods []string        // each token_endpoint_auth_method that it can use
+	Grants  []string        // the grant types that it needs
 }
 
 //go:embed clients/*.json
 var clientRequests embed.FS
 
-// What the clients on the MCP TypeScript SDK can go on with, and what those
-// that offer no choice can.
+// The methods and grant types of several clients. Those on the MCP TypeScript SDK
+// can use anySecret.
 var (
 	anySecret  = []string{"none", "client_secret_post", "client_secret_basic"}
 	publicOnly = []string{"none"}
@@ -72,17 +71,17 @@ func Clients() []Client {
 	return known
 }
 
-// TestClients finds out which clients can register at a server and read its
-// answer, and why others cannot. It registers each client at the handler, in a
-// subtest with the client's name. Without clients, it tries those of the Model
+// TestClients tests which clients can register at a server and use its answer,
+// and says why others cannot. It registers each client at the handler, in a
+// subtest with the client's name. Without clients, it tests those of the Model
 // Context Protocol, such as Claude, ChatGPT, Cursor and VS Code.
 //
-//	func TestWhoGetsIn(t *testing.T) {
+//	func TestWhichClientsRegister(t *testing.T) {
 //		dcrtest.TestClients(t, handler)
 //	}
 //
-// The requests go to the handler's root and carry no token, as those of the
-// clients do. For a handler behind a mux, use [At].
+// The requests go to the handler's root and have no token, like those of the
+// real clients. For a handler behind a mux, use [At].
 func TestClients(t *testing.T, handler http.Handler, clients ...Client) {
 	t.Helper()
 	if len(clients) == 0 {
@@ -107,7 +106,7 @@ func At(path string, handler http.Handler) http.Handler {
 }
 
 // Register registers the client at the handler's root. It returns an error if
-// the client is refused, or could not go on with the answer.
+// the client is refused or cannot use the answer.
 func (c Client) Register(handler http.Handler) error {
 	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(c.Request))
 	request.Header.Set("Content-Type", "application/json")
@@ -116,23 +115,23 @@ func (c Client) Register(handler http.Handler) error {
 	return c.Read(Answer{Request: c.Request, Status: recorder.Code, Header: recorder.Header(), Body: recorder.Body.Bytes()})
 }
 
-// Read returns an error if the client could not go on with an answer to its
-// request. An answer must also pass [ReadOAuth4webapi], [ReadMCPTypeScript] and
-// [ReadMCPGo], on which most clients are built.
+// Read returns an error if the client cannot use an answer to its request. The
+// answer must also pass [ReadOAuth4webapi], [ReadMCPTypeScript] and [ReadMCPGo],
+// because most clients are built on these libraries.
 func (c Client) Read(answer Answer) error {
 	if answer.Status != http.StatusCreated {
-		return fmt.Errorf("%s would not get in: %w", c.Name, answer.refusal())
+		return fmt.Errorf("%s could not register: %w", c.Name, answer.refusal())
 	}
-	for _, reader := range []func(Answer) error{ReadOAuth4webapi, ReadMCPTypeScript, ReadMCPGo, c.goOn} {
+	for _, reader := range []func(Answer) error{ReadOAuth4webapi, ReadMCPTypeScript, ReadMCPGo, c.usable} {
 		if err := reader(answer); err != nil {
-			return fmt.Errorf("%s would get in, and could not go on: %w", c.Name, err)
+			return fmt.Errorf("%s could register, but not use the answer: %w", c.Name, err)
 		}
 	}
 	return nil
 }
 
-// goOn looks for what this client needs.
-func (c Client) goOn(answer Answer) error {
+// usable checks that the answer has what this client needs.
+func (c Client) usable(answer Answer) error {
 	var asked, got struct {
 		RedirectURIs []string `json:"redirect_uris"`
 		GrantTypes   []string `json:"grant_types"`
@@ -157,9 +156,9 @@ func (c Client) goOn(answer Answer) error {
 	}
 	switch public := got.Method == "none"; {
 	case !slices.Contains(c.Methods, got.Method):
-		return fmt.Errorf("token_endpoint_auth_method is %q, and it knows %q", got.Method, c.Methods)
+		return fmt.Errorf("token_endpoint_auth_method is %q, and the client supports %q", got.Method, c.Methods)
 	case public && got.Secret != "":
-		return fmt.Errorf("client_secret is there with token_endpoint_auth_method none")
+		return fmt.Errorf("client_secret is present with token_endpoint_auth_method none")
 	case !public && got.Secret == "":
 		return fmt.Errorf("client_secret is missing with token_endpoint_auth_method %s", got.Method)
 	}

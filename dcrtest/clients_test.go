@@ -23,20 +23,20 @@ func TestClientSaysWhyNot(t *testing.T) {
 	const good = `{"client_id":"c","redirect_uris":["http://localhost:6274/oauth/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"none"`
 	for _, c := range []struct{ name, says, body string }{
 		{"an answer that it can read", "", good + `}`},
-		{"a redirect URI that is lost", "redirect_uris lacks", `{"client_id":"c","redirect_uris":[]}`},
-		{"redirect URIs that are lost", "redirect_uris is no array", `{"client_id":"c"}`},
-		{"grants that are lost", "grant_types lacks authorization_code", strings.Replace(good, `"authorization_code"`, `"implicit"`, 1) + `}`},
-		{"a method that it does not know", "private_key_jwt", strings.Replace(good, `"none"`, `"private_key_jwt"`, 1) + `}`},
-		{"a secret for a public client", "client_secret is there", good + `,"client_secret":"s","client_secret_expires_at":0}`},
+		{"a missing redirect URI", "redirect_uris lacks", `{"client_id":"c","redirect_uris":[]}`},
+		{"missing redirect_uris", "redirect_uris is not an array", `{"client_id":"c"}`},
+		{"a missing grant type", "grant_types lacks authorization_code", strings.Replace(good, `"authorization_code"`, `"implicit"`, 1) + `}`},
+		{"a method that it does not support", "private_key_jwt", strings.Replace(good, `"none"`, `"private_key_jwt"`, 1) + `}`},
+		{"a secret for a public client", "client_secret is present", good + `,"client_secret":"s","client_secret_expires_at":0}`},
 		{"no secret", "client_secret is missing", strings.Replace(good, `"none"`, `"client_secret_post"`, 1) + `}`},
 		{"null", "grant_types is not an array", strings.Replace(good, `["authorization_code"]`, `null`, 1) + `}`},
 		{"an empty client_uri", "client_uri is not a URL", good + `,"client_uri":""}`},
-		{"a script", "one that runs", strings.Replace(good, `"http://localhost`, `"javascript:x","http://localhost`, 1) + `}`},
-		{"an empty secret", "client_secret is there and no string, or empty", good + `,"client_secret":""}`},
-		{"a secret that ends nobody knows when", "client_secret_expires_at", good + `,"client_secret":"s"}`},
+		{"a script", "a browser would run", strings.Replace(good, `"http://localhost`, `"javascript:x","http://localhost`, 1) + `}`},
+		{"an empty secret", "client_secret is empty or not a string", good + `,"client_secret":""}`},
+		{"a secret without an expiry", "client_secret_expires_at", good + `,"client_secret":"s"}`},
 		{"a fraction", "MCP Go SDK", good + `,"client_id_issued_at":1.5}`},
 		{"keys, which the Go SDK cannot read", "MCP Go SDK", good + `,"jwks":{"keys":[]}}`},
-		{"no object", "no JSON object", `[]`},
+		{"not an object", "not a JSON object", `[]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := inspector.Register(answering(http.StatusCreated, "application/json", c.body))
@@ -46,7 +46,7 @@ func TestClientSaysWhyNot(t *testing.T) {
 		})
 	}
 	refused := answering(http.StatusBadRequest, "application/json", `{"error":"invalid_redirect_uri","error_description":"no"}`)
-	if err := inspector.Register(refused); err == nil || !strings.Contains(err.Error(), "would not get in: status 400, invalid_redirect_uri: no") {
+	if err := inspector.Register(refused); err == nil || !strings.Contains(err.Error(), "could not register: status 400, invalid_redirect_uri: no") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -57,10 +57,10 @@ func TestClients(t *testing.T) {
 	for _, client := range dcrtest.Clients() {
 		presets[client.Preset]++
 		if names[client.Name] || len(client.Request) == 0 || len(client.Methods) == 0 || len(client.Grants) == 0 {
-			t.Errorf("%s is there twice, or lacks something", client.Name)
+			t.Errorf("%s is there twice, or lacks a member", client.Name)
 		}
 		names[client.Name] = true
-		client.Request[0] = 'x' // each call gives its own
+		client.Request[0] = 'x' // each call returns a copy
 	}
 	if presets["MCP"] != 15 || presets["Duende"] != 3 || presets["Matrix"] != 1 {
 		t.Errorf("got %v", presets)
@@ -134,14 +134,14 @@ func TestRefusal(t *testing.T) {
 		answer dcrtest.Answer
 		valid  bool
 	}{
-		{"as it should be", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(body)}, true},
+		{"correct", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(body)}, true},
 		{"a success", dcrtest.Answer{Status: 201, Header: plain, Body: []byte(body)}, false},
 		{"a fault of the server", dcrtest.Answer{Status: 500, Header: plain, Body: []byte(body)}, false},
 		{"not as JSON", dcrtest.Answer{Status: 400, Header: http.Header{}, Body: []byte(body)}, false},
 		{"a challenge", dcrtest.Answer{Status: 400, Header: http.Header{"Content-Type": {"application/json"}, "Www-Authenticate": {"Bearer"}}, Body: []byte(body)}, false},
 		{"with a client", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(`{"client_id":"c",` + body[1:])}, false},
-		{"without a word", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(`{"error":"invalid_redirect_uri"}`)}, false},
-		{"in other letters", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(`{"error":"invalid_redirect_uri","error_description":"nö"}`)}, false},
+		{"without a description", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(`{"error":"invalid_redirect_uri"}`)}, false},
+		{"in non-ASCII letters", dcrtest.Answer{Status: 400, Header: plain, Body: []byte(`{"error":"invalid_redirect_uri","error_description":"nö"}`)}, false},
 	} {
 		code, err := dcrtest.Refusal(c.answer)
 		if (err == nil) != c.valid || c.valid && code != "invalid_redirect_uri" {

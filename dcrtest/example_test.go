@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// Which clients in the field would get in at this server. In a test of yours,
-// TestClients says it, a subtest a client.
+// This example prints which real-world clients can register at the server. In a
+// test, use TestClients, which has a subtest for each client.
 func ExampleClient_Register() {
 	handler, err := dcr.NewHandler(memstore.New(), policy.MCP(dcr.DefaultValidator{}).With(policy.HTTPSOnly()).Apply(&dcr.Options{
 		Endpoint: "https://id.example.com/connect/dcr", AllowAnonymous: true, MaxClients: 1000,
@@ -37,22 +37,22 @@ func ExampleClient_Register() {
 func ExampleTestStore() {
 	var t *testing.T // of func TestMyStore(t *testing.T)
 	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
-		return memstore.New() // a fresh one for each case
+		return memstore.New() // a new one for each case
 	})
 }
 
-// So is a validator.
+// A validator of your own is tested in one line too.
 func ExampleTestValidator() {
 	var t *testing.T // of func TestMyValidator(t *testing.T)
 	dcrtest.TestValidator(t, policy.Stack(dcr.DefaultValidator{}, policy.HTTPSOnly()))
 }
 
-// newServer stands for a host's own server, which finds its clients in store.
+// newServer stands for your own server, which finds its clients in store.
 func newServer(issuer string, store dcr.ClientConfigurationStore) http.Handler {
 	return http.NotFoundHandler()
 }
 
-// A test of the host's own server. examples/ownserver has a whole one.
+// A test of your own server. examples/ownserver has a complete one.
 func ExampleTestHost() {
 	var t *testing.T // of func TestMyServer(t *testing.T)
 	dcrtest.TestHost(t, dcrtest.Host{

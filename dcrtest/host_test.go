@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// A server that refuses everything is not taken for one that refuses what is
-// wrong.
+// A server that refuses everything does not pass for one that refuses only what
+// is wrong.
 func TestHostThatRefusesEverything(t *testing.T) {
 	host := Host{
 		Start: func(t *testing.T, _ dcr.ClientConfigurationStore) string {
@@ -37,7 +37,7 @@ func TestHostThatRefusesEverything(t *testing.T) {
 	for _, finding := range HostFindings(t, host) {
 		found[finding.Case] = finding.Sentence
 	}
-	// What is only wrong to do, and needs nothing right before.
+	// These cases need no valid request before the one that must be refused.
 	holds := []string{"UnvalidatedRedirect", "ClientCredentials", "JWTBearer", "DiscoveryIssuer", "DiscoveryPath", "DiscoveryMethods", "CORSCredentials"}
 	for _, c := range hostCases {
 		if sentence, is := found[c.name]; is == slices.Contains(holds, c.name) {
@@ -53,8 +53,8 @@ func TestHostSkips(t *testing.T) {
 	for _, test := range []struct{ sentence, entry, want string }{
 		{"a case is skipped for a reason", "CORS: no pages", ""},
 		{"a case must be skipped for a reason", "CORS", "Host.Skip has \"CORS\" without a reason; write it after a colon"},
-		{"a blank is no reason", "CORS: ", "Host.Skip has \"CORS: \" without a reason; write it after a colon"},
-		{"a case that is not there cannot be skipped", "Cors: no pages", "Host.Skip has \"Cors: no pages\", and there is no case of that name"},
+		{"a blank is not a reason", "CORS: ", "Host.Skip has \"CORS: \" without a reason; write it after a colon"},
+		{"an unknown case cannot be skipped", "Cors: no pages", "Host.Skip has \"Cors: no pages\", and there is no case of that name"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			reasons, err := readSkips([]string{test.entry})

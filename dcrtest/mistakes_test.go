@@ -10,7 +10,7 @@ import (
 
 // Mistakes that compile, register clients, and lose a rule.
 
-// narrow is a rule of a host that is no validator itself.
+// narrow is a rule of a host that is not itself a validator.
 type narrow struct{}
 
 func (narrow) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
@@ -95,7 +95,7 @@ func (v forgetsExtensions) ValidateExtensions(ctx context.Context, reg *dcr.Regi
 	return nil
 }
 
-// signedBodies takes nothing but JWTs, from software with a statement.
+// signedBodies accepts only JWTs, from software with a statement.
 type signedBodies struct{ dcr.Validator }
 
 func (v signedBodies) Decoders() map[string]dcr.Decoder {
@@ -107,25 +107,25 @@ func TestMistakesAreFound(t *testing.T) {
 	extensions := []dcr.Extension{dcr.NewField[int]("answer")}
 	for sentence, c := range map[string]struct {
 		validator dcr.Validator
-		want      []string // of one of the faults; nil: there are none
+		want      []string // parts of one of the faults; nil: there are none
 	}{
-		"a rule that a shallower DefaultValidator hides": {shadowedRule{deep: deep{}}, []string{"deep.ValidateRedirectURIs is never called", "shadowedRule", "calls both"}},
-		"a rule that is called is right":                 {ruleThatIsCalled{}, nil},
-		"a rule that is less deep is right":              {shallowerRule{}, nil},
-		"a validator that a shallower one hides":         {twoValidators{deepValidator: deepValidator{wholeRule{dcr.DefaultValidator{}}}}, []string{"embeds DefaultValidator and deepValidator", "deepValidator has no effect"}},
+		"a rule that is hidden by a shallower DefaultValidator": {shadowedRule{deep: deep{}}, []string{"deep.ValidateRedirectURIs is never called", "shadowedRule", "calls both"}},
+		"a rule that is called is correct":                      {ruleThatIsCalled{}, nil},
+		"a rule at a shallower depth is correct":                {shallowerRule{}, nil},
+		"a validator that is hidden by a shallower one":         {twoValidators{deepValidator: deepValidator{wholeRule{dcr.DefaultValidator{}}}}, []string{"embeds DefaultValidator and deepValidator", "deepValidator has no effect"}},
 		"a step of a fresh DefaultValidator that loses a requirement": {callsFreshStatement{dcr.DefaultValidator{Statements: statements}},
-			[]string{"ValidateSoftwareStatement judges", "not as the one with your settings"}},
+			[]string{"ValidateSoftwareStatement treats", "not like the one with your settings"}},
 		"a step of a fresh DefaultValidator that loses a setting": {callsFreshDefaults{dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"read"}}, DefaultScopes: []string{"read"}}},
-			[]string{"SetDefaultScopes judges", "not as the one with your settings"}},
-		"a fresh DefaultValidator beside the one that is meant":        {delegates{inner: right{}}, []string{"delegates embeds a DefaultValidator{}", "its field inner"}},
-		"an error that is swallowed":                                   {swallows{}, []string{"ValidateLogout lets", "return its error"}},
-		"an error that is swallowed, where bodies must be signed":      {signedBodies{swallows{dcr.DefaultValidator{Statements: statements}}}, []string{"ValidateLogout lets", "return its error"}},
-		"signed bodies and required statements are right":              {signedBodies{dcr.DefaultValidator{Statements: statements}}, nil},
-		"capabilities that nothing below has":                          {widens{dcr.DefaultValidator{}}, []string{"client_credentials in grant_types_supported", "add it there"}},
-		"extensions that are not checked":                              {forgetsExtensions{dcr.DefaultValidator{Extensions: extensions}}, []string{"ValidateExtensions lets"}},
-		"an extension that holds a URI and no rule":                    {dcr.DefaultValidator{Extensions: []dcr.Extension{dcr.NewField[string]("callback_uri")}}, []string{"callback_uri", "give the Field a rule with Check"}},
-		"an extension that only looks like the name of one is right":   {dcr.DefaultValidator{Extensions: []dcr.Extension{dcr.NewField[string]("region")}}, nil},
-		"settings that the step of the embedded DefaultValidator sees": {right{dcr.DefaultValidator{AllowHTTPRedirects: true, Statements: statements}}, nil},
+			[]string{"SetDefaultScopes treats", "not like the one with your settings"}},
+		"a fresh DefaultValidator next to the intended one":                  {delegates{inner: right{}}, []string{"delegates embeds a DefaultValidator{}", "its field inner"}},
+		"an error that is dropped":                                           {swallows{}, []string{"ValidateLogout accepts", "return its error"}},
+		"an error that is dropped, if bodies must be signed":                 {signedBodies{swallows{dcr.DefaultValidator{Statements: statements}}}, []string{"ValidateLogout accepts", "return its error"}},
+		"signed bodies and required statements are correct":                  {signedBodies{dcr.DefaultValidator{Statements: statements}}, nil},
+		"capabilities that the inner validator lacks":                        {widens{dcr.DefaultValidator{}}, []string{"client_credentials in grant_types_supported", "add it there"}},
+		"extensions that are not checked":                                    {forgetsExtensions{dcr.DefaultValidator{Extensions: extensions}}, []string{"ValidateExtensions accepts"}},
+		"an extension that holds a URI and has no rule":                      {dcr.DefaultValidator{Extensions: []dcr.Extension{dcr.NewField[string]("callback_uri")}}, []string{"callback_uri", "give the Field a rule with Check"}},
+		"an extension whose name does not end like that of a URI is correct": {dcr.DefaultValidator{Extensions: []dcr.Extension{dcr.NewField[string]("region")}}, nil},
+		"a step of the embedded DefaultValidator with its settings":          {right{dcr.DefaultValidator{AllowHTTPRedirects: true, Statements: statements}}, nil},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			faults := validatorFaults(c.validator)

@@ -1,7 +1,7 @@
 package dcrtest
 
-// OAuth Client ID Metadata Document: what clients publish, and the servers that they
-// publish it on.
+// OAuth Client ID Metadata Document: the documents that clients publish, and the
+// servers that serve them.
 
 import (
 	"bytes"
@@ -30,19 +30,19 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Document is a metadata document that a client in the field publishes, put together
+// Document is a metadata document that a real-world client publishes, put together
 // from public reports of 2026.
 type Document struct {
 	Name     string          // of the client, as its users know it
-	ClientID string          // where it is published
-	Metadata json.RawMessage // what is published there
+	ClientID string          // the URL of the document
+	Metadata json.RawMessage // the document
 }
 
 //go:embed documents/*.json
 var documents embed.FS
 
-// Documents returns the documents that are known, each as its own: those of Claude,
-// Claude Code, VS Code and ChatGPT.
+// Documents returns the known documents, those of Claude, Claude Code, VS Code and
+// ChatGPT. Each call returns copies.
 func Documents() []Document {
 	known := make([]Document, 0, 4)
 	for _, file := range []string{"claude", "claude-code", "vscode", "chatgpt"} {
@@ -65,11 +65,11 @@ func Documents() []Document {
 // Misbehaviour is what a [Publisher] does instead of serving a document.
 type Misbehaviour string
 
-// What a publisher may do. Servers in the field do all of these.
+// What a publisher can do. Real servers do all of these.
 const (
 	Behaves      Misbehaviour = ""             // it serves the document
 	Redirects    Misbehaviour = "redirects"    // 302
-	Forbids      Misbehaviour = "forbids"      // 403, as walls against bots do
+	Forbids      Misbehaviour = "forbids"      // 403, as protection against bots does
 	Walls        Misbehaviour = "walls"        // 200, with a page of HTML
 	Misses       Misbehaviour = "misses"       // 404
 	Withdraws    Misbehaviour = "withdraws"    // 410
@@ -82,12 +82,12 @@ const (
 	Mistypes     Misbehaviour = "mistypes"     // text/plain
 	Misspells    Misbehaviour = "misspells"    // client_id differs in its last byte
 	Impersonates Misbehaviour = "impersonates" // the client_id of somebody else
-	Breaks       Misbehaviour = "breaks"       // what comes is not JSON
-	Repeats      Misbehaviour = "repeats"      // client_id comes twice
+	Breaks       Misbehaviour = "breaks"       // the body is not valid JSON
+	Repeats      Misbehaviour = "repeats"      // client_id is there twice
 )
 
 // Publisher serves metadata documents over https on localhost, and misbehaves on
-// demand. Make one with [NewPublisher].
+// demand. Create one with [NewPublisher].
 type Publisher struct {
 	server *httptest.Server
 	roots  *x509.CertPool
@@ -97,7 +97,7 @@ type Publisher struct {
 	pages map[string]*published
 }
 
-// published is what is at one path.
+// published is the state of one path.
 type published struct {
 	document     []byte
 	cacheControl string
@@ -105,7 +105,7 @@ type published struct {
 	fetches      int
 }
 
-// NewPublisher serves until the test ends.
+// NewPublisher returns a Publisher that serves until the test ends.
 func NewPublisher(t testing.TB) *Publisher {
 	t.Helper()
 	certificate, roots := localhostCertificate(t)
@@ -162,8 +162,8 @@ func (p *Publisher) Certificate() []byte {
 // URL returns the URL of a path, which begins with a slash. It is a client_id.
 func (p *Publisher) URL(path string) string { return "https://" + p.Host() + path }
 
-// Fetch returns a client that trusts the publisher. It reaches the publisher, but
-// nothing else that is not public.
+// Fetch returns a client that trusts the publisher's certificate. Besides public
+// addresses, it connects only to localhost.
 func (p *Publisher) Fetch() *dcr.GuardedClient {
 	return &dcr.GuardedClient{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -172,9 +172,9 @@ func (p *Publisher) Fetch() *dcr.GuardedClient {
 	}
 }
 
-// Publish serves a document at a path, which may have a query, from now on. It sets
-// client_id in the document, which must be a JSON object, to the URL of the path, and
-// returns that. A Misbehaviour of the path stays in force.
+// Publish serves a document at a path, which may have a query. The document must be
+// a JSON object. Publish sets its client_id to the URL of the path and returns that
+// URL. The path keeps its Misbehaviour.
 func (p *Publisher) Publish(path string, document []byte) (clientID string) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(document, &members); err != nil {
@@ -182,7 +182,7 @@ func (p *Publisher) Publish(path string, document []byte) (clientID string) {
 	}
 	clientID = p.URL(path)
 	members["client_id"], _ = json.Marshal(clientID)
-	// With client_id first, for those that misspell it.
+	// client_id comes first, because several misbehaviours change it there.
 	text := fmt.Appendf(nil, `{"client_id":%s`, members["client_id"])
 	delete(members, "client_id")
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -192,7 +192,7 @@ func (p *Publisher) Publish(path string, document []byte) (clientID string) {
 	return clientID
 }
 
-// CacheControl sets the header of a path; "" leaves it out.
+// CacheControl sets the Cache-Control header of a path; "" removes it.
 func (p *Publisher) CacheControl(path, value string) {
 	p.change(path, func(page *published) { page.cacheControl = value })
 }
@@ -217,7 +217,7 @@ func (p *Publisher) change(path string, change func(*published)) {
 	change(p.pages[path])
 }
 
-// ServeHTTP answers a request as the path behaves.
+// ServeHTTP answers a request according to the Misbehaviour of its path.
 func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var page published
 	p.change(r.RequestURI, func(at *published) {
@@ -241,7 +241,7 @@ func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	page.write(w, r, p.closed)
 }
 
-// write writes the document, or what takes its place.
+// write writes the document, or what replaces it.
 func (page *published) write(w http.ResponseWriter, r *http.Request, closed <-chan struct{}) {
 	header, document := w.Header(), page.document
 	switch page.misbehaviour {

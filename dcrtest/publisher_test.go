@@ -24,7 +24,7 @@ func TestDocumentsAreWhole(t *testing.T) {
 	}
 }
 
-// TestPublisher: what a guarded client makes of each behaviour.
+// TestPublisher tests what a guarded client returns for each Misbehaviour.
 func TestPublisher(t *testing.T) {
 	p := dcrtest.NewPublisher(t)
 	id := p.Publish("/client", []byte(`{"client_name":"App"}`))

@@ -15,7 +15,7 @@ import (
 
 // Answer is an answer to a registration, as it went over the wire.
 type Answer struct {
-	Request []byte // the body that it answers, if it is to be compared
+	Request []byte // the body that it answers, to compare with; nil to compare nothing
 	Status  int
 	Header  http.Header
 	Body    []byte
@@ -25,7 +25,7 @@ type Answer struct {
 func (a Answer) object() (map[string]any, error) {
 	var members map[string]any
 	if err := json.Unmarshal(a.Body, &members); err != nil || members == nil {
-		return nil, fmt.Errorf("the body is no JSON object: %.200q", a.Body)
+		return nil, fmt.Errorf("the body is not a JSON object: %.200q", a.Body)
 	}
 	return members, nil
 }
@@ -47,16 +47,16 @@ func (a Answer) refusal() error {
 	return fmt.Errorf("status %d, %s: %s", a.Status, body.Error, body.Description)
 }
 
-// ReadOAuth4webapi reads an answer as strictly as oauth4webapi does, and
-// openid-client on top of it: 201 exactly, no null and no empty string where a
-// string belongs, and a number next to a secret.
+// ReadOAuth4webapi reads an answer as strictly as oauth4webapi and openid-client,
+// which is built on it: the status is 201, client_id and client_secret are strings
+// and not empty, and client_secret_expires_at comes with a secret.
 func ReadOAuth4webapi(a Answer) error {
 	if a.Status != http.StatusCreated {
 		switch {
 		case a.Header.Get("WWW-Authenticate") != "":
 			return fmt.Errorf("oauth4webapi: status %d with a challenge, which hides the error", a.Status)
 		case !a.isJSON():
-			return fmt.Errorf("oauth4webapi: status %d whose body is not application/json", a.Status)
+			return fmt.Errorf("oauth4webapi: status %d with a body that is not application/json", a.Status)
 		}
 		return fmt.Errorf("oauth4webapi: %w", a.refusal())
 	}
@@ -65,14 +65,14 @@ func ReadOAuth4webapi(a Answer) error {
 		return fmt.Errorf("oauth4webapi: %w", err)
 	}
 	if id, _ := members["client_id"].(string); id == "" {
-		return errors.New("oauth4webapi: client_id is no string, or empty")
+		return errors.New("oauth4webapi: client_id is empty or not a string")
 	}
 	secret, sent := members["client_secret"]
 	if !sent {
 		return nil
 	}
 	if text, _ := secret.(string); text == "" {
-		return errors.New("oauth4webapi: client_secret is there and no string, or empty")
+		return errors.New("oauth4webapi: client_secret is empty or not a string")
 	}
 	if at, isNumber := members["client_secret_expires_at"].(float64); !isNumber || at < 0 {
 		return errors.New("oauth4webapi: client_secret without a client_secret_expires_at of 0 or more")
@@ -89,9 +89,9 @@ var (
 	mcpPages   = []string{"logo_uri", "tos_uri"} // may be empty
 )
 
-// ReadMCPTypeScript reads an answer as strictly as the MCP TypeScript SDK
-// does, on which many clients are built: redirect_uris always, nothing null,
-// client_uri and jwks_uri URLs or absent.
+// ReadMCPTypeScript reads an answer as strictly as the MCP TypeScript SDK, which
+// many clients use: redirect_uris is present, nothing is null, and client_uri and
+// jwks_uri are URLs or absent.
 func ReadMCPTypeScript(a Answer) error {
 	if a.Status < 200 || a.Status > 299 {
 		return fmt.Errorf("MCP TypeScript SDK: %w", a.refusal())
@@ -104,11 +104,11 @@ func ReadMCPTypeScript(a Answer) error {
 	redirects, isList := texts(members["redirect_uris"])
 	switch {
 	case !isString:
-		return errors.New("MCP TypeScript SDK: client_id is no string")
+		return errors.New("MCP TypeScript SDK: client_id is not a string")
 	case !isList:
-		return errors.New("MCP TypeScript SDK: redirect_uris is no array of strings")
+		return errors.New("MCP TypeScript SDK: redirect_uris is not an array of strings")
 	case slices.ContainsFunc(redirects, func(redirect string) bool { return !safeURL(redirect) }):
-		return errors.New("MCP TypeScript SDK: redirect_uris has what is no URL, or one that runs")
+		return errors.New("MCP TypeScript SDK: redirect_uris has an entry that is not a URL, or that a browser would run")
 	}
 	for _, check := range []struct {
 		names []string
@@ -140,16 +140,16 @@ func texts(value any) (list []string, ok bool) {
 	return list, ok
 }
 
-// safeURL reports whether text is an absolute URL that no browser runs.
+// safeURL reports whether text is an absolute URL that no browser would run.
 func safeURL(text string) bool {
 	parsed, err := url.Parse(text)
 	return err == nil && parsed.Scheme != "" && (parsed.Host != "" || parsed.Opaque != "" || parsed.Path != "") &&
 		!slices.Contains([]string{"javascript", "data", "vbscript"}, strings.ToLower(parsed.Scheme))
 }
 
-// ReadMCPGo reads an answer as strictly as the MCP Go SDK does: whole numbers
-// for times, scope a string. It cannot read an answer with jwks, which it takes
-// for a string.
+// ReadMCPGo reads an answer as strictly as the MCP Go SDK: times are whole
+// numbers, and scope is a string. The SDK cannot read an answer with jwks,
+// because it expects a string there.
 func ReadMCPGo(a Answer) error {
 	if a.Status != http.StatusCreated && a.Status != http.StatusOK {
 		return fmt.Errorf("MCP Go SDK: %w", a.refusal())
@@ -184,15 +184,15 @@ func ReadMCPGo(a Answer) error {
 	}
 	for _, text := range append(read.RedirectURIs, read.ClientURI, read.LogoURI, read.TOSURI, read.PolicyURI, read.JWKSURI) {
 		if text != "" && !safeURL(text) {
-			return fmt.Errorf("MCP Go SDK: %q is no URL, or one that runs", text)
+			return fmt.Errorf("MCP Go SDK: %q is not a URL, or a browser would run it", text)
 		}
 	}
 	return nil
 }
 
 // ReadOpenIDFoundation reads an answer as strictly as the OpenID Foundation's
-// conformance suite does when it is the client. It wants https, so an answer of
-// a server on a loopback address does not pass.
+// conformance suite does when it is the client. The suite requires an https
+// registration_client_uri, so the answer of a server on http does not pass.
 func ReadOpenIDFoundation(a Answer) error {
 	if a.Status != http.StatusCreated || !a.isJSON() {
 		return fmt.Errorf("OpenID Foundation: status %d as %s, want 201 as application/json", a.Status, a.Header.Get("Content-Type"))
@@ -207,11 +207,11 @@ func ReadOpenIDFoundation(a Answer) error {
 	id, _ := members["client_id"].(string)
 	switch {
 	case failed:
-		return errors.New("OpenID Foundation: error is there in a success")
+		return errors.New("OpenID Foundation: a successful answer has the member error")
 	case id == "":
 		return errors.New("OpenID Foundation: client_id is missing")
 	case members["client_secret"] != nil && !whole(members["client_secret_expires_at"]):
-		return errors.New("OpenID Foundation: client_secret without a whole client_secret_expires_at")
+		return errors.New("OpenID Foundation: client_secret without a client_secret_expires_at that is a whole number")
 	case (token == "") != (uri == ""):
 		return errors.New("OpenID Foundation: one of registration_access_token and registration_client_uri without the other")
 	case uri != "" && !strings.HasPrefix(uri, "https://"):
@@ -232,9 +232,10 @@ func whole(value any) bool {
 	return isNumber && number == math.Trunc(number) && !math.IsInf(number, 0)
 }
 
-// Refusal returns the error code of an answer that refuses a registration, and
-// fails unless every client could read it: status 400 to 403 as JSON, error and
-// error_description, no challenge on a 400, nothing of a client.
+// Refusal returns the error code of an answer that refuses a registration. It
+// returns an error unless every client can read the answer: the status is 400 to
+// 403, the body is JSON with error and error_description and without the members
+// of a client, and a 400 has no challenge.
 func Refusal(a Answer) (code string, err error) {
 	members, err := a.object()
 	if err != nil {
@@ -253,9 +254,9 @@ func Refusal(a Answer) (code string, err error) {
 	case strings.TrimFunc(description, printable) != "":
 		return code, fmt.Errorf("error_description has characters that RFC 6749 section 5.2 does not allow: %q", description)
 	case a.Status == http.StatusBadRequest && a.Header.Get("WWW-Authenticate") != "":
-		return code, errors.New("a challenge on a 400")
+		return code, errors.New("a 400 has a challenge (WWW-Authenticate)")
 	case members["client_id"] != nil || bytes.Contains(a.Body, []byte(`"client_secret"`)):
-		return code, errors.New("a client in a refusal")
+		return code, errors.New("the refusal has members of a client")
 	}
 	return code, nil
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The schema that UK Open Banking 3.3 gives a client's registration.
+// The schema of a registration in UK Open Banking 3.3.
 var (
 	ukMethods        = []string{"private_key_jwt", "client_secret_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}
 	ukGrants         = []string{"client_credentials", "authorization_code", "refresh_token", "urn:openid:params:grant-type:ciba", "urn:ietf:params:oauth:grant-type:jwt-bearer"}
@@ -20,8 +20,8 @@ var (
 	ukSigningMethods = []string{"private_key_jwt", "client_secret_jwt"}
 )
 
-// ReadOpenBankingUK reads an answer as strictly as OpenBankingUK's
-// conformance suite reads a registration, 201, or one that it reads back, 200.
+// ReadOpenBankingUK reads an answer as strictly as OpenBankingUK's conformance
+// suite. The answer is that of a registration (201) or of a later read (200).
 func ReadOpenBankingUK(a Answer) error {
 	if a.Status != http.StatusCreated && a.Status != http.StatusOK {
 		return fmt.Errorf("OpenBankingUK: %w", a.refusal())
@@ -58,13 +58,13 @@ func ReadOpenBankingUK(a Answer) error {
 		{"client_secret_expires_at", absentOr("client_secret_expires_at", whole(members["client_secret_expires_at"]))},
 	} {
 		if !check.valid {
-			return fmt.Errorf("OpenBankingUK: %s is missing or not of the schema: %v", check.member, members[check.member])
+			return fmt.Errorf("OpenBankingUK: %s is missing or violates the schema: %v", check.member, members[check.member])
 		}
 	}
 	return ukRedirects(members["redirect_uris"])
 }
 
-// subset reports whether value is an array of strings out of allowed.
+// subset reports whether value is an array of strings that are all in allowed.
 func subset(value any, allowed []string) bool {
 	list, ok := texts(value)
 	return ok && !slices.ContainsFunc(list, func(entry string) bool { return !slices.Contains(allowed, entry) })
@@ -73,13 +73,13 @@ func subset(value any, allowed []string) bool {
 func ukRedirects(value any) error {
 	redirects, ok := texts(value)
 	if !ok {
-		return errors.New("OpenBankingUK: redirect_uris is no array of strings")
+		return errors.New("OpenBankingUK: redirect_uris is not an array of strings")
 	}
 	for _, redirect := range redirects {
 		parsed, err := url.Parse(redirect)
 		if err != nil || parsed.Scheme != "https" || parsed.Fragment != "" || len(redirect) > 256 ||
 			parsed.Hostname() == "localhost" || parsed.Hostname() == "127.0.0.1" || strings.HasSuffix(parsed.Hostname(), ".localhost") {
-			return fmt.Errorf("OpenBankingUK: redirect_uris has %s", redirect)
+			return fmt.Errorf("OpenBankingUK: redirect_uris has %s, which is not allowed", redirect)
 		}
 	}
 	return nil

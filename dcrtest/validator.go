@@ -9,29 +9,29 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestValidator checks of a validator, and of the validators that it embeds,
-// what the compiler cannot see:
+// TestValidator finds mistakes in a validator, and in the validators that it
+// embeds, that the compiler cannot find:
 //
-//   - a method that is named like a step but is none, such as
-//     ValidateRedirectUris, and so would never be called;
-//   - a step of an embedded rule that is never called, because a validator that
-//     is embedded less deep has it too;
-//   - an embedded validator that is nil, or a DefaultValidator{} next to a field
-//     that holds the validator which was meant;
+//   - a method that is never called because its name is almost that of a step,
+//     such as ValidateRedirectUris;
+//   - a step of an embedded rule that is never called because another embedded
+//     validator has it at a shallower depth;
+//   - an embedded validator that is nil, or an embedded DefaultValidator{} next
+//     to a field that holds the intended validator;
 //   - what [dcr.NewHandler] refuses, such as capabilities that contradict each
-//     other, or are wider than those of the DefaultValidator at the bottom;
-//   - a step that lets a registration through which its DefaultValidator
-//     refuses: because it does not call it, swallows its error, or calls that of
-//     another DefaultValidator;
-//   - a step that panics, that fails on a plain registration with anything but
-//     a [*dcr.Error], or that changes Registration.Request;
+//     other, or that are wider than those of the innermost DefaultValidator;
+//   - a step that accepts a registration that the same step of its
+//     DefaultValidator refuses, because it does not call that step, drops its
+//     error, or calls the step of another DefaultValidator;
+//   - a step that panics, that returns an error other than a [*dcr.Error] for a
+//     plain registration, or that changes Registration.Request;
 //   - a hostile registration that is answered with 201, such as one with a
-//     script for an extension member that holds a URI.
+//     script in an extension member that holds a URI.
 //
-// The registrations come with a Caller and without one, and where they are
-// accepted, an update follows. A validator may refuse any of them. Where a
-// policy demands signed bodies or a software statement, TestValidator sends plain
-// JSON and a statement as if they had been verified.
+// TestValidator registers with and without a Caller, and updates each client that
+// was registered. A validator may refuse any of these requests. If a policy
+// requires signed bodies or a software statement, TestValidator sends plain JSON
+// and a statement as if they had been verified.
 //
 //	func TestMyValidator(t *testing.T) {
 //		dcrtest.TestValidator(t, myvalidator.New())
@@ -43,7 +43,7 @@ func TestValidator(t *testing.T, v dcr.Validator) {
 	}
 }
 
-// validatorFaults returns a sentence for everything that is wrong with v.
+// validatorFaults returns a sentence for each fault of v.
 func validatorFaults(v dcr.Validator) []string {
 	if v == nil {
 		return []string{"the validator is nil"}
@@ -56,7 +56,7 @@ func validatorFaults(v dcr.Validator) []string {
 
 var validatorType = reflect.TypeFor[dcr.Validator]()
 
-// typeFaults judges the methods of v and of the validators that it embeds.
+// typeFaults checks the methods of v and of the validators that it embeds.
 func typeFaults(v reflect.Value) (faults []string) {
 	name := v.Type()
 	if v.Kind() == reflect.Pointer {
@@ -65,7 +65,7 @@ func typeFaults(v reflect.Value) (faults []string) {
 		}
 		v = v.Elem()
 	}
-	pointer := reflect.PointerTo(v.Type()) // has the methods of either kind of receiver
+	pointer := reflect.PointerTo(v.Type()) // has the methods of both kinds of receiver
 	for i := range pointer.NumMethod() {
 		if method := pointer.Method(i); likeAStep(method) {
 			faults = append(faults, fmt.Sprintf("%s.%s is never called: no step has that name%s", name, method.Name, nearest(method.Name)))
@@ -74,8 +74,9 @@ func typeFaults(v reflect.Value) (faults []string) {
 	return append(faults, embeddedFaults(v)...)
 }
 
-// embeddedFaults judges the validators that v embeds. The methods of embedded
-// structs are v's own and have been judged; those behind an interface are not.
+// embeddedFaults checks the validators that v embeds. The methods of embedded
+// structs are promoted to v and have been checked, but methods behind an interface
+// have not.
 func embeddedFaults(v reflect.Value) (faults []string) {
 	if v.Kind() != reflect.Struct {
 		return nil
@@ -84,7 +85,7 @@ func embeddedFaults(v reflect.Value) (faults []string) {
 	for i := range v.NumField() {
 		field, value := v.Type().Field(i), v.Field(i)
 		if !field.Anonymous && holdsValidator(value) && freshDefault(v) {
-			faults = append(faults, fmt.Sprintf("%s embeds a DefaultValidator{}, and every step that it does not override runs on that, not on its field %s: embed the validator instead, as in struct{ dcr.Validator }", v.Type(), field.Name))
+			faults = append(faults, fmt.Sprintf("%s embeds a DefaultValidator{}, so every step that it does not override runs on that, not on its field %s: embed the validator instead, as in struct{ dcr.Validator }", v.Type(), field.Name))
 		}
 		if !field.Anonymous || !reflect.PointerTo(field.Type).Implements(validatorType) && !field.Type.Implements(validatorType) {
 			continue
@@ -103,8 +104,8 @@ func embeddedFaults(v reflect.Value) (faults []string) {
 	return faults
 }
 
-// likeAStep reports whether a method is named like a step, or begins like one
-// and takes a registration, without being one.
+// likeAStep reports whether a method is not a step but has almost the name of one,
+// or begins like one and takes a registration.
 func likeAStep(method reflect.Method) bool {
 	if _, is := validatorType.MethodByName(method.Name); is {
 		return false
@@ -119,8 +120,8 @@ func likeAStep(method reflect.Method) bool {
 	return takesRegistration && (strings.HasPrefix(method.Name, "Validate") || strings.HasPrefix(method.Name, "Set"))
 }
 
-// nearest asks whether the step was meant whose name is so much like the given
-// one that it must be a slip, "" if there is none.
+// nearest returns a question that suggests the step with almost the given name, or
+// "" if there is none.
 func nearest(name string) (question string) {
 	least := len(name)
 	for method := range validatorType.Methods() {
@@ -136,8 +137,8 @@ func nearest(name string) (question string) {
 	return question
 }
 
-// editDistance is how many letters must be put in, taken out or replaced to
-// make b of a.
+// editDistance returns how many letters must be inserted, deleted or replaced to
+// turn a into b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

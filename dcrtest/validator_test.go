@@ -21,7 +21,7 @@ func (v right) Validate() error       { return nil }
 type refusing struct{ dcr.DefaultValidator }
 
 func (v refusing) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
-	return dcr.Errorf(dcr.InvalidClientMetadata, "nobody is let in")
+	return dcr.Errorf(dcr.InvalidClientMetadata, "no client is accepted")
 }
 
 type misspelt struct{ dcr.DefaultValidator }
@@ -86,28 +86,28 @@ func (v breaking) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 func TestTestValidator(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		validator dcr.Validator
-		want      []string // of the only fault; nil: none
+		want      []string // parts of the only fault; nil: there is none
 	}{
-		"the default is right":                         {dcr.DefaultValidator{}, nil},
-		"an override is right":                         {right{}, nil},
-		"a pointer to an override is right":            {&right{}, nil},
-		"a decorator is right":                         {decorator{right{}}, nil},
-		"a validator that refuses everybody is right":  {refusing{}, nil},
-		"nil is no validator":                          {nil, []string{"nil"}},
-		"a nil pointer is no validator":                {(*right)(nil), []string{"*dcrtest.right is nil"}},
-		"a slip of the pen is found":                   {misspelt{}, []string{"misspelt.ValidateRedirectUris is never called", "did you mean ValidateRedirectURIs?"}},
-		"a slip with the receiver behind a pointer":    {misspeltBehindPointer{}, []string{"SetClientDefault is never called", "did you mean SetClientDefaults?"}},
-		"a slip behind a decorator":                    {decorator{misspelt{}}, []string{"misspelt.ValidateRedirectUris"}},
-		"a slip behind two decorators":                 {doubly{decorator{misspelt{}}}, []string{"misspelt.ValidateRedirectUris"}},
-		"a step of another server's":                   {unknownStep{}, []string{"ValidateSecrets is never called"}},
-		"a decorator around nothing":                   {decorator{}, []string{"decorator embeds a dcr.Validator that is nil", "Validator"}},
-		"a decorator around a decorator of nothing":    {doubly{}, []string{"decorator embeds a dcr.Validator that is nil"}},
-		"a nil pointer that is embedded":               {onPointer{}, []string{"embeds a *dcr.DefaultValidator that is nil"}},
-		"a step that needs a Caller":                   {panicking{}, []string{"ValidateScopes panicked", "without a Caller"}},
-		"a step that fails in a way that is not shown": {failing{}, []string{"ValidateDisplay failed", "*dcr.Error", "names are sold out"}},
-		"an update that fails likewise":                {failingOnUpdate{}, []string{"ValidateClient failed", "no updates on Sundays"}},
-		"a step that writes where it should read":      {changing{}, []string{"ValidateDisplay changed Registration.Request"}},
-		"a step that breaks a fixed rule":              {breaking{}, []string{"after ValidateClient"}},
+		"the default is correct":                                {dcr.DefaultValidator{}, nil},
+		"an override is correct":                                {right{}, nil},
+		"a pointer to an override is correct":                   {&right{}, nil},
+		"a decorator is correct":                                {decorator{right{}}, nil},
+		"a validator that refuses everybody is correct":         {refusing{}, nil},
+		"nil is not a validator":                                {nil, []string{"nil"}},
+		"a nil pointer is not a validator":                      {(*right)(nil), []string{"*dcrtest.right is nil"}},
+		"a misspelt step is found":                              {misspelt{}, []string{"misspelt.ValidateRedirectUris is never called", "did you mean ValidateRedirectURIs?"}},
+		"a misspelt step with a pointer receiver":               {misspeltBehindPointer{}, []string{"SetClientDefault is never called", "did you mean SetClientDefaults?"}},
+		"a misspelt step behind a decorator":                    {decorator{misspelt{}}, []string{"misspelt.ValidateRedirectUris"}},
+		"a misspelt step behind two decorators":                 {doubly{decorator{misspelt{}}}, []string{"misspelt.ValidateRedirectUris"}},
+		"a step that only another server has":                   {unknownStep{}, []string{"ValidateSecrets is never called"}},
+		"a decorator around nothing":                            {decorator{}, []string{"decorator embeds a dcr.Validator that is nil", "Validator"}},
+		"a decorator around a decorator around nothing":         {doubly{}, []string{"decorator embeds a dcr.Validator that is nil"}},
+		"an embedded nil pointer":                               {onPointer{}, []string{"embeds a *dcr.DefaultValidator that is nil"}},
+		"a step that needs a Caller":                            {panicking{}, []string{"ValidateScopes panicked", "without a Caller"}},
+		"a step with an error that the registrant does not see": {failing{}, []string{"ValidateDisplay failed", "*dcr.Error", "names are sold out"}},
+		"an update with such an error":                          {failingOnUpdate{}, []string{"ValidateClient failed", "no updates on Sundays"}},
+		"a step that changes the request":                       {changing{}, []string{"ValidateDisplay changed Registration.Request"}},
+		"a step that breaks a fixed rule":                       {breaking{}, []string{"after ValidateClient"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			faults := validatorFaults(c.validator)
@@ -143,7 +143,7 @@ func TestEveryStepIsWatched(t *testing.T) {
 	}
 }
 
-// call calls a method with zero values, which may be too little for it.
+// call calls a method with zero values, on which it may panic.
 func call(method reflect.Value) {
 	defer func() { recover() }()
 	args := make([]reflect.Value, method.Type().NumIn())

@@ -27,8 +27,8 @@ func freshDefault(v reflect.Value) bool {
 	return found && field.Anonymous && len(field.Index) == 1 && field.Type == reflect.TypeFor[dcr.DefaultValidator]() && v.FieldByIndex(field.Index).IsZero()
 }
 
-// deadFaults judges the rules that a struct embeds next to its validator: Go
-// calls the method that is embedded less deep, and says nothing of the other.
+// deadFaults checks the rules that a struct embeds next to its validator. Go calls
+// the method at the shallowest depth and does not report the other.
 func deadFaults(typ reflect.Type) (faults []string) {
 	if typ.Kind() != reflect.Struct {
 		return nil
@@ -44,7 +44,7 @@ func deadFaults(typ reflect.Type) (faults []string) {
 		}
 		for _, part := range parts {
 			if !part.validator && part.depth > least {
-				faults = append(faults, fmt.Sprintf("%s.%s is never called: %s embeds it deeper than its validator, whose %[2]s hides it; let %[3]s have a %[2]s that calls both", part.name, method.Name, typ))
+				faults = append(faults, fmt.Sprintf("%s.%s is never called: %s embeds it deeper than its validator, whose %[2]s hides it; give %[3]s a %[2]s that calls both", part.name, method.Name, typ))
 			}
 		}
 	}
@@ -54,11 +54,11 @@ func deadFaults(typ reflect.Type) (faults []string) {
 // A part is an embedded field that has a step.
 type part struct {
 	name      string
-	validator bool // it is a validator itself
-	depth     int  // how deep in it the step is declared
+	validator bool // whether the field is itself a validator
+	depth     int  // how deep in the field the step is declared
 }
 
-// parts are the embedded fields of a struct that have a step.
+// parts returns the embedded fields of a struct that have a step.
 func parts(typ reflect.Type, step reflect.Method) (found []part) {
 	for field := range typ.Fields() {
 		if !field.Anonymous {
@@ -92,7 +92,7 @@ func isStep(of reflect.Type, method, step reflect.Method) bool {
 	return true
 }
 
-// depth is how deep in a type a method is declared.
+// depth returns how deep in a type a method is declared.
 func depth(typ reflect.Type, name string) int {
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
@@ -115,8 +115,8 @@ func depth(typ reflect.Type, name string) int {
 	return max(least, 0)
 }
 
-// declares reports whether a type declares a method itself, rather than having it
-// from a type that it embeds: the compiler writes the latter, in no file.
+// declares reports whether a type declares a method itself and does not get it from
+// a type that it embeds. The compiler generates promoted methods in no file.
 func declares(typ reflect.Type, name string) bool {
 	base, _, _ := strings.Cut(typ.Name(), "[") // of a generic type
 	for _, receiver := range []reflect.Type{typ, reflect.PointerTo(typ)} {

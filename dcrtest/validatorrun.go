@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// plainRegistrations are what any server may be asked for.
+// plainRegistrations are registrations that any server may receive.
 var plainRegistrations = []string{
 	`{}`,
 	`{"client_name":"Web","redirect_uris":["https://app.example.com/callback"]}`,
@@ -27,13 +27,13 @@ var plainRegistrations = []string{
 	`{"client_name":"Machine","redirect_uris":[],"grant_types":["client_credentials"],"response_types":[],"scope":"api"}`,
 }
 
-// plainCallers are those who may ask, a stranger first.
+// plainCallers are the callers of a registration. The first is a stranger.
 var plainCallers = []*dcr.Caller{
 	nil,
 	{Subject: "dcrtest", Issuer: "https://id.example.com", ClientID: "dcrtest", Scopes: []string{"dcr"}},
 }
 
-// registrationFaults judges what the steps of v do, each fault once.
+// registrationFaults checks what the steps of v do. It returns each fault once.
 func registrationFaults(v dcr.Validator) (faults []string) {
 	known := make(map[string]bool)
 	needsStatement := alone(v, v, probe{step: "ValidateSoftwareStatement", body: `{}`}).refused != ""
@@ -58,9 +58,9 @@ func registrationFaults(v dcr.Validator) (faults []string) {
 			w := &watch{Validator: v, vouched: needsStatement}
 			body := string(merge(probeBase, p.body))
 			if answer := w.register(body, caller); bytes.Contains(encode(answer), []byte(p.hostile)) && p.step == "ValidateExtensions" {
-				w.note("%s registers and is answered, though no browser or server should be sent there: give the Field a rule with Check", p.body)
+				w.note("%s is registered and returned, but no browser or server should be sent to that URI: give the Field a rule with Check", p.body)
 			} else if bytes.Contains(encode(answer), []byte(p.hostile)) && p.hostile != "RS256" {
-				w.note("%s registers and is answered", p.body)
+				w.note("%s is registered and returned", p.body)
 			}
 			note(w, caller, body)
 		}
@@ -68,8 +68,8 @@ func registrationFaults(v dcr.Validator) (faults []string) {
 	return faults
 }
 
-// extensionURIs are the declared extension members whose names say that they
-// hold URIs, with one that runs.
+// extensionURIs returns a script for each declared extension member whose name
+// says that it holds URIs.
 func extensionURIs(v dcr.Validator) (probes []probe) {
 	for _, p := range extensionProbes(v) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(p.body, `{"`), `"`)
@@ -81,15 +81,15 @@ func extensionURIs(v dcr.Validator) (probes []probe) {
 	return probes
 }
 
-// watch is a validator that notes which step is at work and what goes wrong.
+// watch is a validator that records which step runs and what goes wrong.
 type watch struct {
 	dcr.Validator
-	at    string // the step at work, or the last one
-	fault string // the first one
+	at    string // the step that runs, or the last one
+	fault string // the first fault
 
-	vouched bool // a statement is verified already
+	vouched bool // a statement has already been verified
 
-	// For one step alone:
+	// To run only one step:
 	only     string // its name
 	call     func(ctx context.Context, reg *dcr.Registration) error
 	supports dcr.Capabilities
@@ -99,8 +99,8 @@ func (w *watch) note(format string, args ...any) {
 	w.fault = cmp.Or(w.fault, fmt.Sprintf(format, args...))
 }
 
-// register registers a client and, if it is let in, updates it to what it is. It
-// returns the answer to the registration, nil where there was none.
+// register registers a client and, if that succeeds, updates it without a change.
+// It returns the answer to the registration, or nil if it was refused.
 func (w *watch) register(body string, caller *dcr.Caller) (answer map[string]any) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -115,7 +115,7 @@ func (w *watch) register(body string, caller *dcr.Caller) (answer map[string]any
 	const endpoint = "https://id.example.com/connect/dcr"
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint: endpoint, Validator: w, AllowAnonymous: true, Sealer: sealer,
-		ManageAs: func(*dcr.Caller, *dcr.Client) bool { return false }, OptionalClientID: true, // what policies ask for
+		ManageAs: func(*dcr.Caller, *dcr.Client) bool { return false }, OptionalClientID: true, // what policies need
 		WriteError: w.writeError, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -166,15 +166,15 @@ func send(handler http.Handler, caller *dcr.Caller, method, url, token, body str
 	return answer
 }
 
-// writeError is the handler's hook: it sees errors before they are hidden.
+// writeError is the handler's hook. It gets the errors that the answer hides.
 func (w *watch) writeError(response http.ResponseWriter, r *http.Request, err error) {
 	if refused := (*dcr.Error)(nil); !errors.As(err, &refused) {
-		w.note("%s failed with an error that is not a *dcr.Error, which the registrant sees as a bare 500: %v", w.at, err)
+		w.note("%s failed with an error that is not a *dcr.Error, for which the registrant gets a 500 without a reason: %v", w.at, err)
 	}
 	dcr.WriteError(response, r, err)
 }
 
-// run runs a step under watch.
+// run runs a step and checks it.
 func (w *watch) run(name string, step func(context.Context, *dcr.Registration) error, ctx context.Context, reg *dcr.Registration) error {
 	switch w.only {
 	case "":
@@ -190,7 +190,7 @@ func (w *watch) run(name string, step func(context.Context, *dcr.Registration) e
 		w.at = "Validate, after " + name + ","
 	}
 	if !bytes.Equal(before, requestText(reg)) {
-		w.note("%s changed Registration.Request, which is for reading: it is Registration.Client that steps correct", name)
+		w.note("%s changed Registration.Request, which is read-only: steps change Registration.Client", name)
 	}
 	return err
 }
@@ -283,7 +283,7 @@ func (w *watch) ShapeResponse(ctx context.Context, reg *dcr.Registration, res *d
 	return w.Validator.ShapeResponse(ctx, reg, res)
 }
 
-// Decoders takes plain JSON too where the policy wants signed bodies: as if the
+// Decoders accepts plain JSON too if the policy requires signed bodies, as if the
 // software of the statement had signed it.
 func (w *watch) Decoders() map[string]dcr.Decoder {
 	w.at = "Decoders"

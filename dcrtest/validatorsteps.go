@@ -13,19 +13,19 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// script is a URI that no member may have, and nonsense a value of no list.
+// script is a URI that no member may have. nonsense is a value that is in no list.
 const (
 	script   = "javascript:dcrtest()"
 	nonsense = "dcrtest-nonsense"
 )
 
 // A probe is a registration that one step of DefaultValidator refuses or
-// corrects: what it leaves does not contain the hostile text.
+// corrects. A corrected client does not contain the hostile text.
 type probe struct {
 	step, body, hostile string
 }
 
-// hostileProbes are one member each.
+// hostileProbes have one member each.
 var hostileProbes = []probe{
 	{"ValidateGrantTypes", `{"grant_types":["authorization_code","` + nonsense + `"]}`, nonsense},
 	{"ValidateGrantTypes", `{"response_types":["code","` + nonsense + `"]}`, nonsense},
@@ -47,8 +47,8 @@ var hostileProbes = []probe{
 	{"ValidateClient", `{"request_object_signing_alg":"RS256"}`, "RS256"}, // without keys
 }
 
-// settingProbes are registrations by which the settings of a DefaultValidator
-// show.
+// settingProbes are registrations whose outcome depends on the settings of a
+// DefaultValidator.
 var settingProbes = []probe{
 	{"ValidateSoftwareStatement", `{}`, ""},
 	{"ValidateSoftwareStatement", `{"software_statement":"` + nonsense + `"}`, ""},
@@ -58,7 +58,8 @@ var settingProbes = []probe{
 	{"SetDefaultScopes", `{}`, ""},
 }
 
-// extensionProbes are values of which a declared extension member refuses some.
+// extensionProbes returns values for each declared extension member, of which the
+// member may refuse some.
 func extensionProbes(v dcr.Validator) (probes []probe) {
 	for _, extension := range v.DeclaredExtensions() {
 		for _, value := range []string{`"` + script + `"`, `["` + script + `"]`, `{"` + nonsense + `":1}`} {
@@ -68,7 +69,8 @@ func extensionProbes(v dcr.Validator) (probes []probe) {
 	return probes
 }
 
-// everything is a server that supports what the probes are about.
+// everything returns the capabilities of a server that supports what the probes
+// use.
 func everything(scopes []string) dcr.Capabilities {
 	return dcr.Capabilities{
 		ResponseTypes: []string{"code"}, Scopes: append([]string{"openid"}, scopes...),
@@ -82,7 +84,7 @@ func everything(scopes []string) dcr.Capabilities {
 }
 
 // stepFaults calls each step with registrations that its DefaultValidator
-// refuses, or judges by its settings.
+// refuses, or for which its settings matter.
 func stepFaults(v dcr.Validator) (faults []string) {
 	known := make(map[string]bool)
 	note := func(step, format string, args ...any) {
@@ -94,7 +96,7 @@ func stepFaults(v dcr.Validator) (faults []string) {
 	for _, p := range slices.Concat(hostileProbes, extensionProbes(v)) {
 		standard, mine := alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
 		if !standard.passes(p.hostile) && mine.passes(p.hostile) {
-			note(p.step, "lets %s through, which that of DefaultValidator does not: let it call the step of the validator that it embeds, and return its error", p.body)
+			note(p.step, "accepts %s, but the same step of DefaultValidator does not: call the step of the embedded validator, and return its error", p.body)
 		}
 	}
 	bottom, found := bottomOf(reflect.ValueOf(v))
@@ -104,13 +106,13 @@ func stepFaults(v dcr.Validator) (faults []string) {
 	for _, p := range settingProbes {
 		own, fresh, mine := alone(v, bottom, p), alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
 		if !mine.panicked && !own.same(fresh) && mine.same(fresh) {
-			note(p.step, "judges %s as a DefaultValidator{} does, not as the one with your settings: let it call the step of the validator that it embeds, not of another one", p.body)
+			note(p.step, "treats %s like a DefaultValidator{}, not like the one with your settings: call the step of the embedded validator, not that of another one", p.body)
 		}
 	}
 	return faults
 }
 
-// outcome is what a step did.
+// outcome describes what a step did.
 type outcome struct {
 	called, panicked bool
 	refused          string // its error
@@ -118,8 +120,8 @@ type outcome struct {
 	statement        bool   // it verified a statement
 }
 
-// passes reports whether the step let the hostile text through. A panic, for want
-// of what other steps do, says nothing.
+// passes reports whether the step accepted the hostile text. A panic does not
+// count: it may have happened because the other steps did not run.
 func (o outcome) passes(hostile string) bool {
 	return o.called && !o.panicked && o.refused == "" && bytes.Contains(o.left, []byte(hostile))
 }
@@ -128,12 +130,12 @@ func (o outcome) same(other outcome) bool {
 	return o.called == other.called && o.refused == other.refused && o.statement == other.statement && bytes.Equal(o.left, other.left)
 }
 
-// probeBase is what a probe is sent with.
+// probeBase has the other members of a probe's registration.
 const probeBase = `{"client_name":"Probe","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],` +
 	`"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
 
-// alone calls one step, of the validator of, where v judges: all others are left
-// out, so that none of them stops the registration before.
+// alone calls one step of the validator of, in place of the same step of v. All
+// other steps are skipped, so that none of them ends the registration earlier.
 func alone(v, of dcr.Validator, p probe) (o outcome) {
 	defer func() {
 		if recover() != nil {
@@ -168,19 +170,19 @@ func alone(v, of dcr.Validator, p probe) (o outcome) {
 	return o
 }
 
-// merge puts the members of one JSON object over those of another.
+// merge returns the members of both JSON objects. Those of over win.
 func merge(base, over string) []byte {
 	members, more := decode(base), decode(over)
 	maps.Copy(members, more)
 	return encode(members)
 }
 
-// vouched is a statement that the host's own issuer may have signed.
+// vouched returns a statement that an issuer trusted by the host may have signed.
 func vouched() *dcr.SoftwareStatement {
 	return &dcr.SoftwareStatement{Issuer: "https://directory.example.com", ID: "dcrtest"}
 }
 
-// bottomOf finds the DefaultValidator below v.
+// bottomOf finds the innermost DefaultValidator of v.
 func bottomOf(v reflect.Value) (bottom dcr.DefaultValidator, found bool) {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		v = v.Elem()
