@@ -10,12 +10,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Client is a registered client as fosite needs it. It is no
-// fosite.OpenIDConnectClient, so that fosite fetches nothing that a client names and
-// verifies no assertion: package clientauth does. Request objects are not supported.
+// Client is a registered client as fosite needs it. It does not implement
+// fosite.OpenIDConnectClient, so fosite never fetches the URLs of a client and never
+// verifies assertions: package clientauth does both. Request objects are not supported.
 type Client struct {
 	Registered *dcr.Client
-	redirect   string // of the authorization request that is judged, in place of all
+	redirect   string // if not "", the redirect URI of the checked request, in place of all others
 }
 
 var (
@@ -41,13 +41,13 @@ func (c Client) GetGrantTypes() fosite.Arguments {
 	return slices.DeleteFunc(slices.Clone(c.Registered.GrantTypes), func(grantType string) bool { return !c.Registered.HasGrant(grantType) })
 }
 
-// GetResponseModes has all, since Client.CheckAuthorization judges them.
+// GetResponseModes returns all modes, because Client.CheckAuthorization checks them.
 func (c Client) GetResponseModes() []fosite.ResponseModeType {
 	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost}
 }
 
-// GetEffectiveLifespan leaves refresh tokens to [Clients.Configure], which knows when
-// their grant began.
+// GetEffectiveLifespan returns fallback for refresh tokens: [Clients.Configure] sets
+// their lifetime, because it knows when the grant began.
 func (c Client) GetEffectiveLifespan(_ fosite.GrantType, token fosite.TokenType, fallback time.Duration) time.Duration {
 	switch token {
 	case fosite.AccessToken:

@@ -1,6 +1,6 @@
-// Package fosite serves registered clients from an authorization server on ory/fosite.
-// Embed [Clients] in your storage; it configures fosite too. All rules about clients
-// are in packages dcr and clientauth; this package calls them where fosite does not.
+// Package fosite connects registered clients to an authorization server on ory/fosite.
+// Embed [Clients] in your storage, and call its Configure. All rules about clients are
+// in packages dcr and clientauth; this package calls them where fosite does not.
 package fosite
 
 import (
@@ -22,11 +22,11 @@ import (
 type Clients struct {
 	Store         dcr.ClientConfigurationStore // finds clients; with package cimd, cimd.Store.Known
 	Published     dcr.ClientConfigurationStore // finds the client of an authorization request, and may fetch its metadata document: a cimd.Store; if nil, Store
-	DefaultScopes []string                     // the scopes of an authorization request that asks for none; if nil, none
+	DefaultScopes []string                     // the scopes of an authorization request without scopes; if nil, none
 
 	// RefreshWithoutScope issues refresh tokens to all clients with the grant
 	// refresh_token. If false, the scope offline_access must be granted too,
-	// which clients of the Model Context Protocol never ask for.
+	// which clients of the Model Context Protocol never request.
 	RefreshWithoutScope bool
 }
 
@@ -35,7 +35,7 @@ var (
 	_ fosite.ClientAuthenticationStrategy = (*Clients)(nil).AuthenticateClient
 )
 
-// misused logs what was left out, which fosite shows to nobody.
+// misused logs what the host must do, because fosite does not show such an error.
 func misused(sentence string) error {
 	slog.Error("adapters/fosite: " + sentence)
 	return fosite.ErrServerError.WithDebug(sentence)
@@ -43,8 +43,8 @@ func misused(sentence string) error {
 
 type judgedKey struct{}
 
-// GetClient returns a [Client] that may be used now; in an authorization request, the
-// one that CheckAuthorizeRequest judged.
+// GetClient returns a [Client] that is usable now. In an authorization request, it is
+// the client that CheckAuthorizeRequest checked.
 func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if judged, ok := ctx.Value(judgedKey{}).(Client); ok && judged.Registered.ID == id {
 		return judged, nil
@@ -62,7 +62,7 @@ func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, erro
 	return Client{Registered: client}, nil
 }
 
-// notFound tells a client that is not there, or is refused, from an outage.
+// notFound distinguishes a client that does not exist or is refused from an outage.
 func notFound(err error) error {
 	refused, isRefusal := errors.AsType[*dcr.Error](err)
 	switch {
@@ -74,18 +74,18 @@ func notFound(err error) error {
 	return fosite.ErrTemporarilyUnavailable.WithWrap(err)
 }
 
-// ClientAssertionJWTValid refuses: clientauth remembers assertions.
+// ClientAssertionJWTValid always fails, because clientauth remembers assertions.
 func (c *Clients) ClientAssertionJWTValid(context.Context, string) error {
 	return misused("call Clients.Configure")
 }
 
-// SetClientAssertionJWT refuses: clientauth remembers assertions.
+// SetClientAssertionJWT always fails, because clientauth remembers assertions.
 func (c *Clients) SetClientAssertionJWT(context.Context, string, time.Time) error {
 	return misused("call Clients.Configure")
 }
 
 // AuthenticateClient is the fosite.ClientAuthenticationStrategy that Configure sets. It
-// returns the client that clientauth.Authenticator.Require has let in.
+// returns the client that clientauth.Authenticator.Require has authenticated.
 func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.Values) (fosite.Client, error) {
 	sender := clientauth.FromContext(r.Context())
 	if sender == nil {
@@ -94,10 +94,10 @@ func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.V
 	return Client{Registered: sender.Client}, nil
 }
 
-// CheckAuthorizeRequest replaces provider.NewAuthorizeRequest: it judges the
-// request by Client.CheckAuthorization first. The requested scopes and audience of
-// the result, which are the resources (RFC 8707), may all be granted. Pass an error
-// to provider.WriteAuthorizeError, with the request that is returned.
+// CheckAuthorizeRequest replaces provider.NewAuthorizeRequest: it first checks the
+// request with Client.CheckAuthorization. The requested scopes of the result may all be
+// granted, and so may its audience, which has the resources (RFC 8707). Pass an error
+// to provider.WriteAuthorizeError, with the returned request.
 func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.Request) (fosite.AuthorizeRequester, error) {
 	refused := fosite.NewAuthorizeRequest()
 	if err := r.ParseForm(); err != nil {
@@ -147,7 +147,7 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 	return provider.NewAuthorizeRequest(context.WithValue(r.Context(), judgedKey{}, Client{client, granted.RedirectURI}), r)
 }
 
-// Introspect introspects a token for a confidential client, whatever its
+// Introspect introspects a token for a confidential client with any authentication
 // method, which provider.NewIntrospectionRequest cannot do. Pass the result to
 // provider.WriteIntrospectionResponse. An error is an outage: pass it to
 // provider.WriteIntrospectionError.

@@ -33,7 +33,7 @@ const (
 	redirect  = "https://app.example.com/callback"
 )
 
-// world is the server of the example with its parts.
+// world has the server of the example and its parts.
 type world struct {
 	*testing.T
 	store   *memstore.Store
@@ -41,7 +41,7 @@ type world struct {
 	handler http.Handler
 }
 
-// newWorld has a confidential client, app-1.
+// newWorld returns a server with a confidential client, app-1.
 func newWorld(t *testing.T, clients adapter.Clients) *world {
 	store := memstore.New()
 	clients.Store = store
@@ -85,7 +85,7 @@ func (w *world) change(change func(client *dcr.Client)) {
 	}
 }
 
-// authorize returns what is sent to the redirect URI.
+// authorize returns the parameters that are sent to the redirect URI.
 func (w *world) authorize(more url.Values) url.Values {
 	recorder := w.get(more)
 	to, err := recorder.Result().Location()
@@ -109,7 +109,7 @@ func (w *world) get(more url.Values) *httptest.ResponseRecorder {
 	return recorder
 }
 
-// post sends a form of the client and returns the members of the answer.
+// post sends a form as the client and returns the members of the answer.
 func (w *world) post(path string, form url.Values) map[string]any {
 	form.Set("client_id", "app-1")
 	form.Set("client_secret", "secret")
@@ -132,28 +132,28 @@ func (w *world) redeem(code string) map[string]any {
 	return w.post("/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}})
 }
 
-// A client that never asks for offline_access gets a refresh token, and one that asks
-// for no scope the default.
+// A client that does not request offline_access gets a refresh token, and one that
+// requests no scope gets the default scopes.
 func TestRefreshWithoutScope(t *testing.T) {
 	w := newWorld(t, adapter.Clients{RefreshWithoutScope: true, DefaultScopes: []string{"files.read", "files.write"}})
 	granted := w.redeem(w.authorize(url.Values{"scope": {""}}).Get("code"))
 	if granted["scope"] != "files.read" || granted["refresh_token"] == nil {
-		t.Errorf("without a scope there is %v", granted)
+		t.Errorf("without a scope, the answer is %v", granted)
 	}
 	w = newWorld(t, adapter.Clients{})
 	if granted := w.redeem(w.authorize(nil).Get("code")); granted["access_token"] == nil || granted["refresh_token"] != nil {
-		t.Errorf("without offline_access there is %v", granted)
+		t.Errorf("without offline_access, the answer is %v", granted)
 	}
 	if granted := w.redeem(w.authorize(url.Values{"scope": {"files.read offline_access"}}).Get("code")); granted["refresh_token"] == nil {
-		t.Errorf("with offline_access there is %v", granted)
+		t.Errorf("with offline_access, the answer is %v", granted)
 	}
 	w.change(func(client *dcr.Client) { client.Scope = "offline" })
 	if granted := w.redeem(w.authorize(url.Values{"scope": {"offline"}}).Get("code")); granted["refresh_token"] != nil {
-		t.Errorf("with fosite's own offline there is %v", granted)
+		t.Errorf("with fosite's own scope offline, the answer is %v", granted)
 	}
 }
 
-// A client that acts for itself is held to its scope and resources.
+// A client that acts on its own behalf gets only its own scope and resources.
 func TestClientCredentials(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
 	w.change(func(client *dcr.Client) {
@@ -186,8 +186,8 @@ func TestPublicClientsDoNotIntrospect(t *testing.T) {
 	}
 }
 
-// Scopes beyond the client's are left out, and its resources become the audience,
-// which a refresh keeps.
+// Scopes that the client does not have are left out. Its resources become the audience,
+// which a refresh does not change.
 func TestWhatIsGranted(t *testing.T) {
 	w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
 	granted := w.redeem(w.authorize(url.Values{
@@ -215,7 +215,7 @@ func TestWhatIsGranted(t *testing.T) {
 	}
 }
 
-// A grant ends where AbsoluteRefreshTokenLifetime says, however often it is refreshed.
+// A grant ends after AbsoluteRefreshTokenLifetime, no matter how often it is refreshed.
 func TestRefreshTokensEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
@@ -242,7 +242,7 @@ func TestRefreshTokensEnd(t *testing.T) {
 	})
 }
 
-// A code ends when the client's own lifetime says, and a short one is no less good.
+// A code expires after the client's own lifetime, whether that is long or short.
 func TestCodesEnd(t *testing.T) {
 	for lifetime, wants := range map[time.Duration]any{time.Minute: "invalid_grant", 5 * time.Minute: nil} {
 		synctest.Test(t, func(t *testing.T) {
@@ -251,13 +251,14 @@ func TestCodesEnd(t *testing.T) {
 			code := w.authorize(nil).Get("code")
 			time.Sleep(2 * time.Minute)
 			if got := w.redeem(code); got["error"] != wants {
-				t.Errorf("after two minutes a code of %v is answered by %v", lifetime, got)
+				t.Errorf("after two minutes, the answer for a code that lives %v is %v", lifetime, got)
 			}
 		})
 	}
 }
 
-// A client that changed to a weaker method begins a new grant; basic and post are one.
+// After a change to a weaker method, a client must begin a new grant. Basic and post
+// count as the same method.
 func TestRefreshWithAnotherMethod(t *testing.T) {
 	for method, wants := range map[string]any{"client_secret_basic": nil, "none": "invalid_client"} {
 		w := newWorld(t, adapter.Clients{RefreshWithoutScope: true})
@@ -270,7 +271,7 @@ func TestRefreshWithAnotherMethod(t *testing.T) {
 		}
 		got := w.send(r, form)
 		if got["error"] != wants {
-			t.Errorf("by %s a refresh is answered by %v", method, got)
+			t.Errorf("the answer to a refresh with %s is %v", method, got)
 		}
 		w.change(func(client *dcr.Client) { client.TokenEndpointAuthMethod = "client_secret_post" })
 		if wants != nil {
@@ -281,7 +282,7 @@ func TestRefreshWithAnotherMethod(t *testing.T) {
 	}
 }
 
-// Each authorization response has an iss (RFC 9207), in the mode that was asked for.
+// Each authorization response has an iss (RFC 9207), in the requested mode.
 func TestIss(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
 	for sentence, query := range map[string]url.Values{
@@ -312,8 +313,8 @@ func TestIss(t *testing.T) {
 	}
 }
 
-// A client that publishes its metadata goes all the way; once its document says
-// otherwise, its code is refused.
+// A client that publishes its metadata gets tokens. If its document changes, its code is
+// refused.
 func TestDocument(t *testing.T) {
 	publisher := dcrtest.NewPublisher(t)
 	id := publisher.Publish("/client.json", []byte(`{"client_name":"Document","redirect_uris":["`+redirect+`"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"files.read"}`))
@@ -331,11 +332,11 @@ func TestDocument(t *testing.T) {
 	granted := ask(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}})
 	refresh, _ := granted["refresh_token"].(string)
 	if granted = ask(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); granted["access_token"] == nil {
-		t.Fatalf("a refresh is answered by %v", granted)
+		t.Fatalf("the answer to a refresh is %v", granted)
 	}
 	client, err := store.FindByClientID(t.Context(), id)
 	if err != nil || client.Source != dcr.SourceDocument {
-		t.Fatalf("it has no row: %+v, %v", client, err)
+		t.Fatalf("the client is not stored: %+v, %v", client, err)
 	}
 	client.Status = dcr.StatusDisabled
 	if err := store.Update(t.Context(), client); err != nil {
@@ -343,20 +344,20 @@ func TestDocument(t *testing.T) {
 	}
 	refresh, _ = granted["refresh_token"].(string)
 	if got := ask(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); got["error"] != "invalid_client" {
-		t.Errorf("disabled, it is answered by %v", got)
+		t.Errorf("the answer to a disabled client is %v", got)
 	}
 	if recorder := w.get(url.Values{"client_id": {id}}); recorder.Code != http.StatusBadRequest {
-		t.Errorf("disabled, its authorization request is answered by %d", recorder.Code)
+		t.Errorf("the status for the authorization request of a disabled client is %d", recorder.Code)
 	}
 }
 
-// What has changed since a person consented counts.
+// Changes since the person consented take effect.
 func TestCodeOfAClientThatChanged(t *testing.T) {
 	for sentence, change := range map[string]func(client *dcr.Client){
-		"the redirect URI is gone":   func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
-		"a granted scope is gone":    func(client *dcr.Client) { client.Scope = "offline_access" },
-		"the grant type is gone":     func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
-		"the client is switched off": func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
+		"the redirect URI is gone": func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
+		"a granted scope is gone":  func(client *dcr.Client) { client.Scope = "offline_access" },
+		"the grant type is gone":   func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
+		"the client is disabled":   func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w := newWorld(t, adapter.Clients{})
@@ -369,7 +370,7 @@ func TestCodeOfAClientThatChanged(t *testing.T) {
 	}
 }
 
-// The tokens of a client that is gone end for who asks fosite itself, too.
+// The tokens of a deleted client are also invalid for code that asks fosite itself.
 func TestTokensOfAClientThatIsGone(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
 	granted := w.redeem(w.authorize(nil).Get("code"))
@@ -385,11 +386,12 @@ func TestTokensOfAClientThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ask(); err == nil {
-		t.Error("the token is still good")
+		t.Error("the token is still valid")
 	}
 }
 
-// What is left out is an error of the server, and lets nobody in.
+// If the host forgets something, that is an error of the server, and no client is
+// accepted.
 func TestMisuse(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
 	provider := w.server.provider
@@ -412,7 +414,7 @@ func TestMisuse(t *testing.T) {
 			_, err := w.server.clients.Introspect(provider, post(), new(fosite.DefaultSession))
 			return err
 		},
-		"the assertions of fosite": func() error { return w.server.clients.SetClientAssertionJWT(context.Background(), "jti", time.Now()) },
+		"fosite's own assertions": func() error { return w.server.clients.SetClientAssertionJWT(context.Background(), "jti", time.Now()) },
 	} {
 		if err := call(); !errors.Is(err, fosite.ErrServerError) {
 			t.Errorf("%s: the error is %v", sentence, err)
@@ -420,7 +422,7 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// Request objects are refused, and what they name is not fetched.
+// Request objects are refused, and their URLs are not fetched.
 func TestRequestObjects(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
 	w.change(func(client *dcr.Client) {

@@ -13,22 +13,22 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// maxCodeLifetime is what RFC 6749 §4.1.2 allows at most.
+// maxCodeLifetime is the longest that RFC 6749 §4.1.2 recommends.
 const maxCodeLifetime = 10 * time.Minute
 
-// Configure sets how fosite authenticates and judges clients and how it refuses
+// Configure sets how fosite authenticates and checks clients and how it refuses
 // authorization requests, and adds handlers for authorization requests, token
-// requests and introspection. Call it after compose.Compose, since its handlers
-// must come last. Authorization responses have the IDTokenIssuer of config as their
-// iss (RFC 9207).
+// requests and introspection. Call it after compose.Compose, because its handlers
+// must come last. The iss of authorization responses (RFC 9207) is the IDTokenIssuer
+// of config.
 func (c *Clients) Configure(config *fosite.Config) {
 	config.ClientAuthenticationStrategy = c.AuthenticateClient
 	config.ScopeStrategy = fosite.ExactScopeStrategy
 	config.AudienceMatchingStrategy = matchAudience
 	config.EnablePKCEPlainChallengeMethod = false
 	config.GrantTypeJWTBearerCanSkipClientAuth = false
-	config.AuthorizeCodeLifespan = maxCodeLifetime                                      // grants has the client's own
-	config.RedirectSecureChecker = func(context.Context, *url.URL) bool { return true } // registration judged it
+	config.AuthorizeCodeLifespan = maxCodeLifetime                                      // grants checks the client's own
+	config.RedirectSecureChecker = func(context.Context, *url.URL) bool { return true } // registration checked it
 	config.RefreshTokenScopes = []string{"offline_access"}
 	if c.RefreshWithoutScope {
 		config.RefreshTokenScopes = []string{}
@@ -39,8 +39,8 @@ func (c *Clients) Configure(config *fosite.Config) {
 	config.TokenIntrospectionHandlers.Append(usable{c.Store})
 }
 
-// matchAudience holds an audience to the resources of a client that has some, as
-// Client.CheckAuthorization does.
+// matchAudience checks that an audience is among the resources of a client, if the
+// client has any, as Client.CheckAuthorization does.
 func matchAudience(resources, audience []string) error {
 	if len(resources) == 0 {
 		return nil
@@ -51,22 +51,22 @@ func matchAudience(resources, audience []string) error {
 // answers adds iss to authorization responses (RFC 9207).
 type answers struct{ *fosite.Config }
 
-// HandleAuthorizeEndpointRequest is of a request that fosite has granted.
+// HandleAuthorizeEndpointRequest is called for a request that fosite has granted.
 func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, _ fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
 	if a.IDTokenIssuer == "" {
-		return misused("set fosite.Config.IDTokenIssuer, which authorization responses have as iss")
+		return misused("set fosite.Config.IDTokenIssuer, which is the iss of authorization responses")
 	}
 	response.AddParameter("iss", a.IDTokenIssuer)
 	return nil
 }
 
-// ResponseModes are those whose refusals fosite leaves to answers: all.
+// ResponseModes returns the modes for which fosite calls WriteAuthorizeError: all.
 func (answers) ResponseModes() fosite.ResponseModeTypes {
 	return append(Client{}.GetResponseModes(), fosite.ResponseModeDefault)
 }
 
-// WriteAuthorizeError sends a refusal to the client, where the redirect URI is known
-// to be its own, and else shows it as fosite does.
+// WriteAuthorizeError sends an error to the client if the redirect URI is valid.
+// Otherwise it shows the error as fosite does.
 func (a answers) WriteAuthorizeError(ctx context.Context, w http.ResponseWriter, request fosite.AuthorizeRequester, err error) {
 	plain := fosite.NewOAuth2Provider(nil, withoutAnswers(a))
 	if !request.IsRedirectURIValid() {
@@ -82,7 +82,7 @@ func (a answers) WriteAuthorizeError(ctx context.Context, w http.ResponseWriter,
 	plain.WriteAuthorizeResponse(ctx, w, request, response)
 }
 
-// WriteAuthorizeResponse is never called: fosite knows the modes itself.
+// WriteAuthorizeResponse is never called, because fosite supports the modes itself.
 func (answers) WriteAuthorizeResponse(context.Context, http.ResponseWriter, fosite.AuthorizeRequester, fosite.AuthorizeResponder) {
 }
 
@@ -92,15 +92,15 @@ func (withoutAnswers) GetResponseModeHandlerExtension(context.Context) fosite.Re
 	return fosite.NewDefaultResponseModeHandler()
 }
 
-// grantBegan is when a grant began and how the client authenticated then, among the
-// times of a fosite.Session. It must keep those of token types that it does not know,
-// as fosite's own do.
+// grantBegan is a token type under which a fosite.Session stores when a grant began and
+// how the client authenticated then. The session must store the times of token types
+// that it does not know, as fosite's own sessions do.
 func grantBegan(sender *clientauth.Authentication) fosite.TokenType {
 	return fosite.TokenType("dcr_grant_began_by_" + sender.GrantMethod())
 }
 
-// grants holds token requests to what the client may have now, and refresh tokens to
-// Client.RefreshTokenEnd.
+// grants checks token requests against the current client, and sets the expiry of
+// refresh tokens to Client.RefreshTokenEnd.
 type grants struct{}
 
 func (grants) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
@@ -112,7 +112,7 @@ func (grants) CanHandleTokenEndpointRequest(_ context.Context, request fosite.Ac
 func (grants) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
 	sender := clientauth.FromContext(ctx)
 	if sender == nil {
-		return misused("give NewAccessRequest the context of the request")
+		return misused("pass the context of the request to NewAccessRequest")
 	}
 	client, session, now := sender.Client, request.GetSession(), time.Now().UTC()
 	if request.GetGrantTypes().ExactOne("authorization_code") {
@@ -126,7 +126,7 @@ func (grants) HandleTokenEndpointRequest(ctx context.Context, request fosite.Acc
 		}
 		session.SetExpiresAt(grantBegan(sender), now)
 		if session.GetExpiresAt(grantBegan(sender)).IsZero() {
-			return misused("the fosite.Session must keep the times of all token types")
+			return misused("the fosite.Session must store the times of all token types")
 		}
 	}
 	began := session.GetExpiresAt(grantBegan(sender))
@@ -141,12 +141,12 @@ func (grants) PopulateTokenEndpointResponse(context.Context, fosite.AccessReques
 	return fosite.ErrUnknownRequest
 }
 
-// usable refuses the tokens of clients that may not act now.
+// usable refuses the tokens of clients that are not usable now.
 type usable struct{ store dcr.ClientConfigurationStore }
 
 func (u usable) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, request fosite.AccessRequester, _ []string) (fosite.TokenUse, error) {
 	id := request.GetClient().GetID()
-	if id == "" { // no other handler knows the token
+	if id == "" { // no other handler knew the token
 		return "", fosite.ErrUnknownRequest
 	}
 	client, err := u.store.FindByClientID(ctx, id)

@@ -20,16 +20,16 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// Storage is what fosite keeps things in. What it kept besides clients is as it was.
+// Storage is the storage of fosite. Everything but the clients stays in Kept.
 type Storage struct {
 	Kept
 	*adapter.Clients
 }
 
-// Kept is what was there: here fosite's own, in memory.
+// Kept is your existing storage, here fosite's own, which is in memory.
 type Kept struct{ *storage.MemoryStore }
 
-// supports is what clients may register for and discovery says.
+// supports says what clients may register for. The discovery document says the same.
 var supports = dcr.Capabilities{
 	Scopes:                   []string{"files.read", "files.write", "offline_access"},
 	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
@@ -43,7 +43,7 @@ type server struct {
 	provider fosite.OAuth2Provider
 }
 
-// NewServer returns an authorization server at which anybody may register.
+// NewServer returns an authorization server. Anybody may register.
 func NewServer(issuer string, store dcr.ClientConfigurationStore) (http.Handler, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.provider.WriteAuthorizeError(r.Context(), w, request, err)
 		return
 	}
-	// Yours: here the person is signed in, and consents.
+	// Your sign-in and consent go here. In this example, the person always consents.
 	for _, scope := range request.GetRequestedScopes() {
 		request.GrantScope(scope)
 	}
@@ -132,7 +132,7 @@ func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
 	s.provider.WriteRevocationResponse(r.Context(), w, s.provider.NewRevocationRequest(r.Context(), r))
 }
 
-// A server on ory/fosite serves registered clients.
+// This example is a server on ory/fosite for registered clients.
 func Example() {
 	client := dcr.NewClient()
 	client.ID, client.TokenEndpointAuthMethod, client.ApplicationType = "app-1", "none", "native"

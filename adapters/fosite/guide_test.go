@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every Go block of the guide stands in the example, or in the test of it.
+// Every Go block of the guide is part of the example or of its test.
 func TestGuideIsTakenFromTheExample(t *testing.T) {
 	var compiled, guide string
 	for file, into := range map[string]*string{"example_test.go": &compiled, "host_test.go": &compiled, "../../docs/guide-fosite.md": &guide} {

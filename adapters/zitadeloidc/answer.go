@@ -1,7 +1,6 @@
 package zitadeloidc
 
-// RFC 6749 §4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode: the way back to the
-// client.
+// RFC 6749 §4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode: authorization responses.
 
 import (
 	"crypto/sha256"
@@ -27,33 +26,33 @@ func (e issuerEncoder) Encode(response any, into map[string][]string) error {
 	return e.Encoder.Encode(response, into)
 }
 
-// answer sends a code to the client of a request that is done.
+// answer sends a code to the client when the request is done.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	storage := s.Provider().Storage()
 	request, err := storage.AuthRequestByID(r.Context(), r.FormValue("id"))
 	switch {
 	case err != nil:
-		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("this authorization request has ended")), nil)
+		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("this authorization request has expired")), nil)
 		return
 	case !request.Done():
 		s.RefuseAuthRequest(w, r, request, oidc.ErrInteractionRequired())
 		return
 	}
 	if _, err := storage.GetClientByClientID(r.Context(), request.GetClientID()); err != nil {
-		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("the application may not be used")), nil)
+		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("the application cannot be used")), nil)
 		return
 	}
 	code, err := op.BuildAuthResponseCodeResponsePayload(r.Context(), request, s.Provider())
 	if err != nil {
-		s.RefuseAuthRequest(w, r, request, oidc.DefaultToServerError(err, "there is no code"))
+		s.RefuseAuthRequest(w, r, request, oidc.DefaultToServerError(err, "the code could not be created"))
 		return
 	}
 	s.send(w, r, request, code)
 }
 
-// RefuseAuthRequest sends a refusal to the client: oidc.ErrAccessDenied if the person
-// says no, and oidc.ErrLoginRequired or oidc.ErrConsentRequired if they must not be
-// asked (prompt=none).
+// RefuseAuthRequest sends an error to the client: oidc.ErrAccessDenied if the person
+// refused, and oidc.ErrLoginRequired or oidc.ErrConsentRequired if the person would have
+// to be asked, which prompt=none forbids.
 func (s *Server) RefuseAuthRequest(w http.ResponseWriter, r *http.Request, request op.AuthRequest, refusal *oidc.Error) {
 	refusal.State = request.GetState()
 	s.send(w, r, request, refusal)
@@ -66,7 +65,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, request op.AuthReq
 	if err == nil && request.GetResponseMode() == oidc.ResponseModeFormPost {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", formPostPolicy)
-		err = formPost.Execute(w, map[string]any{"To": template.URL(request.GetRedirectURI()), "Parameters": parameters}) // a redirect URI that the client registered
+		err = formPost.Execute(w, map[string]any{"To": template.URL(request.GetRedirectURI()), "Parameters": parameters}) // the client registered this redirect URI
 	} else if err == nil {
 		var to string
 		if to, err = op.AuthResponseURL(request.GetRedirectURI(), request.GetResponseType(), request.GetResponseMode(), response, s.encoder); err == nil {
@@ -74,15 +73,15 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, request op.AuthReq
 		}
 	}
 	if err != nil {
-		slog.ErrorContext(r.Context(), "zitadeloidc: an authorization response was not sent", "error", err)
+		slog.ErrorContext(r.Context(), "zitadeloidc: cannot send an authorization response", "error", err)
 	}
 }
 
 const submit = "document.forms[0].submit()"
 
-// formPost is the page that posts to the client. That of op leaves iss out.
-var formPost = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Going on</title>
-<form method="post" action="{{.To}}">{{range $name, $values := .Parameters}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">{{end}}{{end}}<button>Go on</button></form>
+// formPost is the page that posts to the client. The page of op lacks iss.
+var formPost = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Continue</title>
+<form method="post" action="{{.To}}">{{range $name, $values := .Parameters}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">{{end}}{{end}}<button>Continue</button></form>
 <script>` + submit + `</script></html>`))
 
 var formPostPolicy = func() string {
@@ -90,7 +89,8 @@ var formPostPolicy = func() string {
 	return "default-src 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// unavailable is 503 where the op.Storage could not tell, and otherwise the refusal.
+// unavailable returns an error with status 503 if the op.Storage failed, and otherwise
+// the given one.
 func unavailable(err error, otherwise *oidc.Error) error {
 	if shown, ok := errors.AsType[*oidc.Error](err); ok && shown.ErrorType == oidc.ServerError {
 		return op.NewStatusError(shown, http.StatusServiceUnavailable)

@@ -48,7 +48,7 @@ func get(t *testing.T, address, token string) (*http.Response, string) {
 	return response, string(text)
 }
 
-// What is posted to the client has iss, as discovery says that all answers do.
+// A posted authorization response has iss, because discovery says that all have it.
 func TestFormPostHasTheIssuer(t *testing.T) {
 	store := memstore.New()
 	register(t, store, nil)
@@ -60,7 +60,7 @@ func TestFormPostHasTheIssuer(t *testing.T) {
 	response, page := get(t, issuer+"/authorize?"+query.Encode(), "")
 	for _, wants := range []string{`action="` + redirect + `"`, `name="iss" value="` + issuer + `"`, `name="code"`, `name="state" value="&#34;&gt;&lt;script&gt;"`} {
 		if !strings.Contains(page, wants) {
-			t.Errorf("the page has no %s: %s", wants, page)
+			t.Errorf("the page lacks %s: %s", wants, page)
 		}
 	}
 	if policy := response.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'sha256-") {
@@ -68,8 +68,8 @@ func TestFormPostHasTheIssuer(t *testing.T) {
 	}
 }
 
-// A request that nobody agreed to is refused to the client, one that is not known on
-// the spot.
+// For a request that nobody consented to, the client gets an error. For an unknown
+// request, the person gets it.
 func TestRefusalsOnTheWayBack(t *testing.T) {
 	store := memstore.New()
 	register(t, store, nil)
@@ -89,7 +89,7 @@ func TestRefusalsOnTheWayBack(t *testing.T) {
 	if to == nil || to.Query().Get("error") != "interaction_required" || to.Query().Get("iss") != issuer || to.Query().Get("state") != "1" {
 		t.Errorf("the person is sent to %v", to)
 	}
-	if response, text := get(t, issuer+"/authorize/callback?id=none", ""); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, "has ended") {
+	if response, text := get(t, issuer+"/authorize/callback?id=none", ""); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, "has expired") {
 		t.Errorf("status %d: %s", response.StatusCode, text)
 	}
 	if err := store.Delete(context.Background(), "app-1"); err != nil {
@@ -99,11 +99,11 @@ func TestRefusalsOnTheWayBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if response, _ := get(t, issuer+"/authorize/callback?id="+made.GetID(), ""); response.StatusCode != http.StatusBadRequest {
-		t.Errorf("of a client that is gone: status %d", response.StatusCode)
+		t.Errorf("after the client was deleted: status %d", response.StatusCode)
 	}
 }
 
-// down is a storage that cannot tell whose token it is.
+// down is a storage that cannot look up tokens.
 type down struct{ *Storage }
 
 func (d down) SetUserinfoFromToken(context.Context, *oidc.UserInfo, string, string, string) error {
@@ -116,10 +116,10 @@ func TestUserinfoRefuses(t *testing.T) {
 		isDown                     bool
 		status                     int
 	}{
-		{"no token is answered by a challenge alone", "", "Bearer", false, 401},
-		{"a token that is none is invalid", "none", `Bearer error="invalid_token"`, false, 401},
-		{"the token of a client that is gone is invalid", "issued", `Bearer error="invalid_token"`, false, 401},
-		{"an outage is one", "issued", "", true, 503},
+		{"without a token, the answer is only a challenge", "", "Bearer", false, 401},
+		{"a token that does not exist is invalid", "none", `Bearer error="invalid_token"`, false, 401},
+		{"the token of a deleted client is invalid", "issued", `Bearer error="invalid_token"`, false, 401},
+		{"an outage gets 503", "issued", "", true, 503},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			store := memstore.New()
@@ -151,7 +151,7 @@ func TestUserinfoRefuses(t *testing.T) {
 	}
 }
 
-// A person who signs out goes where the client registered, byte for byte.
+// A person who signs out is sent only to a URI that the client registered, byte for byte.
 func TestEndSession(t *testing.T) {
 	const back = "http://127.0.0.1/bye"
 	store := memstore.New()
@@ -169,7 +169,7 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-// aimed are requests with resources.
+// aimed adds resources to requests.
 type aimed struct{ *Storage }
 
 type aimedRequest struct{ op.AuthRequest }
@@ -181,8 +181,8 @@ func (a aimed) AuthRequestByCode(ctx context.Context, code string) (op.AuthReque
 	return aimedRequest{request}, err
 }
 
-// Access tokens that are JWTs are for the resources, and say the scope; ID Tokens are
-// for the client.
+// JWT access tokens have the resources as their audience, and have the scope. The
+// audience of ID Tokens is the client.
 func TestWhomTokensAreFor(t *testing.T) {
 	store := memstore.New()
 	register(t, store, nil)

@@ -14,10 +14,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// CheckAuthRequest judges an authorization request, and the resources that it names
-// (RFC 8707), which op does not know, by Client.CheckAuthorization. It leaves in
-// request.Scopes those that may be granted. Its error is an *oidc.Error, which is not
-// redirected unless the redirect URI is known to be the client's. Server calls it.
+// CheckAuthRequest checks an authorization request with Client.CheckAuthorization.
+// resources are those of the request (RFC 8707), which op does not know. It removes from
+// request.Scopes those that may not be granted. An error is an *oidc.Error. It is
+// redirected only if the redirect URI is known to be the client's. Server calls this
+// function.
 func CheckAuthRequest(client *dcr.Client, request *oidc.AuthRequest, resources []string) (*dcr.Authorization, error) {
 	granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{
 		RedirectURI: request.RedirectURI, ResponseType: string(request.ResponseType), ResponseMode: string(request.ResponseMode),
@@ -48,17 +49,17 @@ func CheckAuthRequest(client *dcr.Client, request *oidc.AuthRequest, resources [
 // setCode sets an error type of oidc, which has no exported name.
 func setCode[T ~string](into *T, code dcr.Code) { *into = T(code) }
 
-// words returns the scopes that are named: op reads an empty parameter as one.
+// words returns the scopes without empty ones: op reads an empty parameter as one scope.
 func words(scopes []string) []string { return strings.Fields(strings.Join(scopes, " ")) }
 
-// judged is a client whose authorization request is judged. The rules of op, which
-// ask next, are looser and stricter than what a client could register; they find
-// nothing left to say.
+// judged is a client whose authorization request was checked. The rules of op, which
+// run next, are partly looser and partly stricter than those of registration, so judged
+// passes all of them.
 type judged struct {
 	Client
 	request *oidc.AuthRequest
 	granted *dcr.Authorization
-	refused error // for Authorize, whose errors are sent to the redirect URI
+	refused error // for Authorize, which sends it to the redirect URI
 }
 
 func (j judged) ApplicationType() op.ApplicationType { return op.ApplicationTypeNative }
@@ -68,7 +69,7 @@ func (j judged) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{j.request.ResponseType}
 }
 
-// VerifyAuthRequest finds the client and judges the request.
+// VerifyAuthRequest finds the client and checks the request.
 func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthRequest]) (*op.ClientRequest[oidc.AuthRequest], error) {
 	client, err := s.options.Published.FindByClientID(ctx, r.Data.ClientID)
 	refused, isRefusal := errors.AsType[*dcr.Error](err)
@@ -80,7 +81,7 @@ func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthR
 	case err != nil:
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
 	}
-	if r.Data.Scopes = words(r.Data.Scopes); len(r.Data.Scopes) == 0 { // which op refuses
+	if r.Data.Scopes = words(r.Data.Scopes); len(r.Data.Scopes) == 0 { // op refuses a request without scopes
 		r.Data.Scopes = client.GrantScopes(s.options.DefaultScopes)
 	}
 	granted, err := CheckAuthRequest(client, r.Data, r.Form["resource"])
@@ -90,8 +91,8 @@ func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthR
 	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: judged{s.clients.client(client), r.Data, granted, err}}, nil
 }
 
-// Authorize keeps a request that may be granted, with the [dcr.Authorization] in the
-// context of CreateAuthRequest, and sends the person to sign in.
+// Authorize stores a request that may be granted and sends the person to the sign-in
+// page. The [dcr.Authorization] is in the context of CreateAuthRequest.
 func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthRequest]) (*op.Redirect, error) {
 	client, ok := r.Client.(judged)
 	if !ok {
@@ -105,9 +106,9 @@ func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 
 type grantedKey struct{}
 
-// AuthorizationFromContext returns, in CreateAuthRequest of an op.Storage, what may
-// be granted. Keep its Resources, which op does not know, as the audience of the
-// tokens. Elsewhere it returns nil.
+// AuthorizationFromContext returns what may be granted, in CreateAuthRequest of an
+// op.Storage. Store its Resources, which op does not know, as the audience of the
+// tokens. Anywhere else, it returns nil.
 func AuthorizationFromContext(ctx context.Context) *dcr.Authorization {
 	granted, _ := ctx.Value(grantedKey{}).(*dcr.Authorization)
 	return granted

@@ -31,8 +31,8 @@ func (c Client) DevMode() bool                        { return false }
 func (c Client) IDTokenUserinfoClaimsAssertion() bool { return false }
 func (c Client) ClockSkew() time.Duration             { return 0 }
 
-// ApplicationType is Web for confidential clients alone: zitadel/oidc takes each
-// that is Web to be one.
+// ApplicationType returns Web only for confidential clients, because zitadel/oidc treats
+// every Web client as confidential.
 func (c Client) ApplicationType() op.ApplicationType {
 	switch {
 	case c.Registered.ApplicationType == "native":
@@ -82,16 +82,15 @@ func (c Client) RestrictAdditionalAccessTokenScopes() func(scopes []string) []st
 	return c.Registered.GrantScopes
 }
 
-// Clients has the methods of an op.Storage that are about clients. Embed it in
-// your op.Storage. Its methods that authenticate a client accept only those
-// that [Server] has authenticated, so that serving the op.Provider without
-// Server does not work.
+// Clients has the methods of an op.Storage that are about clients. Embed it in your
+// op.Storage. Its methods that authenticate a client accept only clients that [Server]
+// has authenticated, so the op.Provider does not work without Server.
 type Clients struct {
 	Store    dcr.ClientConfigurationStore // finds clients; with package cimd, cimd.Store.Known
 	LoginURL func(id string) string       // returns the URL where a person signs in and consents to the authorization request with this id
 }
 
-// GetClientByClientID returns a [Client] that may be used now. An outage is an
+// GetClientByClientID returns a [Client] that is usable now. An outage is an
 // oidc.ErrServerError.
 func (c Clients) GetClientByClientID(ctx context.Context, clientID string) (op.Client, error) {
 	client, err := c.Store.FindByClientID(ctx, clientID)
@@ -113,19 +112,20 @@ func (c Clients) AuthorizeClientIDSecret(ctx context.Context, clientID, _ string
 	return err
 }
 
-// ClientCredentials returns the client that Server has authenticated. An op.Storage
-// that has ClientCredentialsTokenRequest too serves the grant client_credentials.
+// ClientCredentials returns the client that Server has authenticated. For the grant
+// client_credentials, an op.Storage needs ClientCredentialsTokenRequest too.
 func (c Clients) ClientCredentials(ctx context.Context, clientID, _ string) (op.Client, error) {
 	return c.authenticated(ctx, clientID)
 }
 
-// GetKeyByIDAndClientID returns no key: Server verifies assertions itself, and
+// GetKeyByIDAndClientID always fails, because Server verifies assertions itself, and
 // remembers them.
 func (c Clients) GetKeyByIDAndClientID(context.Context, string, string) (*jose.JSONWebKey, error) {
 	return nil, errServe
 }
 
-// ValidateJWTProfileScopes refuses: Server does not serve the grant jwt-bearer.
+// ValidateJWTProfileScopes always fails, because Server does not support the grant
+// jwt-bearer.
 func (c Clients) ValidateJWTProfileScopes(context.Context, string, []string) ([]string, error) {
 	return nil, oidc.ErrUnauthorizedClient()
 }
@@ -142,5 +142,5 @@ func (c Clients) authenticated(ctx context.Context, clientID string) (op.Client,
 
 func (c Clients) client(client *dcr.Client) Client { return Client{client, c.LoginURL} }
 
-// embedded finds the Clients in an op.Storage.
+// embedded lets NewServer find the Clients in an op.Storage.
 func (c Clients) embedded() Clients { return c }

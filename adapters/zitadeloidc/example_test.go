@@ -21,20 +21,20 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// Storage is the op.Storage of the server. What it kept besides clients is as it was.
+// Storage is the op.Storage of the server. Everything but the clients stays in Kept.
 type Storage struct {
 	Kept
 	zitadeloidc.Clients
 
-	owners sync.Map // the client of each access token, by the token's id
+	owners sync.Map // from the id of each access token to its client
 }
 
-// Kept is what was there: here the storage of zitadel's example.
+// Kept is your existing storage, here that of zitadel's example.
 type Kept struct{ *storage.Storage }
 
 var _ op.Storage = (*Storage)(nil)
 
-// CreateAccessToken lets tokens live as long as those of the client do.
+// CreateAccessToken limits the lifetime of a token to that of the client's tokens.
 func (s *Storage) CreateAccessToken(ctx context.Context, request op.TokenRequest) (string, time.Time, error) {
 	id, ends, err := s.Kept.CreateAccessToken(ctx, request)
 	return id, s.note(ctx, id, ends), err
@@ -54,15 +54,15 @@ func (s *Storage) note(ctx context.Context, id string, ends time.Time) time.Time
 	return ends
 }
 
-// SetIntrospectionFromToken says whose a token is, and Server asks whether that
-// client may act.
+// SetIntrospectionFromToken sets the client of a token. Server then checks that the
+// client is usable.
 func (s *Storage) SetIntrospectionFromToken(ctx context.Context, told *oidc.IntrospectionResponse, id, subject, _ string) error {
 	owner, _ := s.owners.Load(id)
 	clientID, _ := owner.(string)
 	return s.Kept.SetIntrospectionFromToken(ctx, told, id, subject, clientID)
 }
 
-// SetUserinfoFromToken tells nothing to a client that may not act.
+// SetUserinfoFromToken fails for a client that is not usable.
 func (s *Storage) SetUserinfoFromToken(ctx context.Context, told *oidc.UserInfo, id, subject, origin string) error {
 	owner, _ := s.owners.Load(id)
 	clientID, _ := owner.(string)
@@ -72,12 +72,12 @@ func (s *Storage) SetUserinfoFromToken(ctx context.Context, told *oidc.UserInfo,
 	return s.Kept.SetUserinfoFromToken(ctx, told, id, subject, origin)
 }
 
-// ClientCredentialsTokenRequest is all that the grant client_credentials needs.
+// ClientCredentialsTokenRequest is needed only for the grant client_credentials.
 func (s *Storage) ClientCredentialsTokenRequest(_ context.Context, clientID string, scopes []string) (op.TokenRequest, error) {
 	return &oidc.JWTTokenRequest{Subject: clientID, Audience: []string{clientID}, Scopes: scopes}, nil
 }
 
-// supports is what clients may register for and discovery says.
+// supports says what clients may register for. The discovery document says the same.
 var supports = dcr.Capabilities{
 	Scopes:                   []string{"openid", "profile", "files.read", "files.write", "offline_access"},
 	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
@@ -86,7 +86,7 @@ var supports = dcr.Capabilities{
 	SubjectTypes:             []string{"public"},
 }
 
-// NewProvider returns a provider at which anybody may register.
+// NewProvider returns a provider. Anybody may register.
 func NewProvider(issuer string, store dcr.ClientConfigurationStore) (http.Handler, error) {
 	kept := &Storage{Kept: Kept{storage.NewStorage(storage.NewUserStore(issuer))}}
 	kept.Clients = zitadeloidc.Clients{Store: store, LoginURL: func(id string) string { return "/login?id=" + url.QueryEscape(id) }}
@@ -118,7 +118,7 @@ func NewProvider(issuer string, store dcr.ClientConfigurationStore) (http.Handle
 	mux.Handle("/", server)
 	mux.Handle("/register", registration)
 	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, server.Metadata()))
-	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // yours: here the person is signed in, and consents
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // your sign-in and consent go here
 		if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", r.FormValue("id")); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -128,7 +128,7 @@ func NewProvider(issuer string, store dcr.ClientConfigurationStore) (http.Handle
 	return mux, nil
 }
 
-// A provider on zitadel/oidc serves registered clients.
+// This example is a provider on zitadel/oidc for registered clients.
 func Example() {
 	client := dcr.NewClient()
 	client.ID, client.TokenEndpointAuthMethod, client.ApplicationType = "app-1", "none", "native"

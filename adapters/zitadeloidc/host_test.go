@@ -8,7 +8,7 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// TestHost finds nothing in the provider of the example.
+// TestHost shows that dcrtest.TestHost finds no mistakes in the example.
 func TestHost(t *testing.T) {
 	dcrtest.TestHost(t, dcrtest.Host{Start: start, Scopes: []string{"files.read", "files.write"}})
 }

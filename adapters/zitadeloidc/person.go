@@ -1,7 +1,7 @@
 package zitadeloidc
 
-// OpenID Connect Core 1.0 §5.3, RFC 6750 §3 and OpenID Connect RP-Initiated Logout
-// 1.0: what concerns the person.
+// OpenID Connect Core 1.0 §5.3, RFC 6750 §3 and OpenID Connect RP-Initiated Logout 1.0:
+// userinfo and logout.
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// UserInfo answers an invalid token as RFC 6750 says, and an
+// UserInfo answers an invalid token as RFC 6750 requires, and treats an
 // oidc.ErrServerError of the op.Storage as an outage.
 func (s *Server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoRequest]) (*op.Response, error) {
 	response, err := s.LegacyServer.UserInfo(ctx, r)
 	if err == nil {
 		return response, nil
 	}
-	refused := oidc.ErrInvalidRequest().WithParent(err).WithDescription("the access token is unknown, or has ended")
+	refused := oidc.ErrInvalidRequest().WithParent(err).WithDescription("the access token is unknown or expired")
 	setCode(&refused.ErrorType, "invalid_token")
 	if err := unavailable(err, refused); err != refused {
 		return nil, err
@@ -52,8 +52,8 @@ func (c *challenger) WriteHeader(status int) {
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// EndSession redirects the person only to a URI that the client registered, byte
-// for byte; op would let a native client name any http loopback address.
+// EndSession redirects the person only to a URI that the client registered, byte for
+// byte. With op alone, a native client could use any http loopback address.
 func (s *Server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionRequest]) (*op.Redirect, error) {
 	named := r.Data.PostLogoutRedirectURI
 	request, err := op.ValidateEndSessionRequest(ctx, r.Data, s.Provider())

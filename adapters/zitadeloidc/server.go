@@ -1,7 +1,7 @@
-// Package zitadeloidc serves registered clients from a provider on zitadel/oidc.
-// Embed [Clients] in your op.Storage, and serve [Server] in place of the op.Provider.
-// All rules about clients are in packages dcr and clientauth; this package calls them
-// where zitadel/oidc does not.
+// Package zitadeloidc connects registered clients to a provider on zitadel/oidc. Embed
+// [Clients] in your op.Storage, and serve [Server] instead of the op.Provider. All rules
+// about clients are in packages dcr and clientauth; this package calls them where
+// zitadel/oidc does not.
 package zitadeloidc
 
 import (
@@ -16,7 +16,7 @@ import (
 
 // Options are the settings of a [Server].
 type Options struct {
-	// Issuer is that of the provider. Required.
+	// Issuer is the issuer of the provider. Required.
 	Issuer string
 
 	// Clients authenticates clients at the token, introspection and revocation
@@ -33,7 +33,7 @@ type Options struct {
 
 	// RefreshWithoutScope issues refresh tokens to all clients with the grant
 	// refresh_token. If false, the scope offline_access must be granted too,
-	// which clients of the Model Context Protocol never ask for.
+	// which clients of the Model Context Protocol never request.
 	RefreshWithoutScope bool
 
 	// CORS says which web pages may call the endpoints for clients in browsers. The
@@ -64,7 +64,7 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 	case options.Clients == nil:
 		return nil, errors.New("zitadeloidc: Options.Clients is nil; set it to an Authenticator of the same store")
 	case provider.RequestObjectSupported():
-		return nil, errors.New("zitadeloidc: op.Config.RequestObjectSupported is set; leave it out, since request objects are not served")
+		return nil, errors.New("zitadeloidc: op.Config.RequestObjectSupported is set; leave it out, because request objects are not supported")
 	}
 	s := &Server{options: options, clients: storage.embedded(), mux: http.NewServeMux()}
 	if s.options.Published == nil {
@@ -86,8 +86,8 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP serves all endpoints but the discovery documents: pass
-// [Server.Metadata] to dcr.Handler.ServeDiscovery for those.
+// ServeHTTP serves all endpoints except the discovery documents. For those, pass
+// [Server.Metadata] to dcr.Handler.ServeDiscovery.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // Metadata returns the members of the discovery document about the endpoints.

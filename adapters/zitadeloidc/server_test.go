@@ -42,7 +42,7 @@ func register(t *testing.T, store dcr.ClientConfigurationStore, change func(clie
 	return client
 }
 
-// authorize returns what is sent to the redirect URI.
+// authorize returns the parameters that are sent to the redirect URI.
 func authorize(t *testing.T, issuer string, more url.Values) url.Values {
 	query := url.Values{
 		"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid files.read"},
@@ -69,7 +69,7 @@ func authorize(t *testing.T, issuer string, more url.Values) url.Values {
 	return to.Query()
 }
 
-// post sends a form of the client and returns the members of the answer.
+// post sends a form as the client and returns the members of the answer.
 func post(t *testing.T, endpoint string, form url.Values) map[string]any {
 	request, err := http.NewRequest("POST", endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -97,8 +97,8 @@ func redeem(t *testing.T, issuer string, more url.Values) map[string]any {
 	})
 }
 
-// A client that never asks for offline_access gets a refresh token, one that asks for
-// no scope the default, and each answer says who sent it.
+// A client that does not request offline_access gets a refresh token, one that requests
+// no scope gets the default scopes, and each answer has iss.
 func TestClientsOfTheModelContextProtocol(t *testing.T) {
 	store := memstore.New()
 	issuer := start(t, store)
@@ -111,10 +111,10 @@ func TestClientsOfTheModelContextProtocol(t *testing.T) {
 	}
 	granted := redeem(t, issuer, url.Values{"scope": {""}, "resource": {"https://files.example.com"}})
 	if granted["scope"] != "files.read" || granted["refresh_token"] == nil || granted["id_token"] != nil {
-		t.Errorf("without a scope there is %v", granted)
+		t.Errorf("without a scope, the answer is %v", granted)
 	}
 	if granted = redeem(t, issuer, nil); granted["id_token"] == nil {
-		t.Errorf("with the scope openid there is %v", granted)
+		t.Errorf("with the scope openid, the answer is %v", granted)
 	}
 }
 
@@ -136,13 +136,13 @@ func TestAccessTokensThatAreJWTsSaySo(t *testing.T) {
 	}
 }
 
-// What has changed since a person consented counts.
+// Changes since the person consented take effect.
 func TestCodeOfAClientThatChanged(t *testing.T) {
 	for sentence, change := range map[string]func(client *dcr.Client){
-		"the redirect URI is gone":   func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
-		"a granted scope is gone":    func(client *dcr.Client) { client.Scope = "openid" },
-		"the grant type is gone":     func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
-		"the client is switched off": func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
+		"the redirect URI is gone": func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
+		"a granted scope is gone":  func(client *dcr.Client) { client.Scope = "openid" },
+		"the grant type is gone":   func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
+		"the client is disabled":   func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			store := memstore.New()

@@ -19,7 +19,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// keeper remembers that each grant began with private_key_jwt.
+// keeper says that each grant began with private_key_jwt.
 type keeper struct{ *Storage }
 
 type keptRequest struct{ op.RefreshTokenRequest }
@@ -31,7 +31,7 @@ func (k keeper) TokenRequestByRefreshToken(ctx context.Context, token string) (o
 	return keptRequest{request}, err
 }
 
-// serve serves a provider of another storage, or with other options.
+// serve serves a provider with another storage, or with other options.
 func serve(t *testing.T, kept op.Storage, config *op.Config, change func(options *zitadeloidc.Options)) (issuer string, err error) {
 	server := httptest.NewUnstartedServer(nil)
 	issuer = "http://" + server.Listener.Addr().String()
@@ -87,12 +87,12 @@ func TestRefreshWithAnotherMethod(t *testing.T) {
 		token, _ := redeem(t, issuer, nil)["refresh_token"].(string)
 		got := post(t, issuer+"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
 		if got["error"] != c.wants {
-			t.Errorf("where the storage is a %T, the answer is %v", c.kept, got)
+			t.Errorf("with the storage %T, the answer is %v", c.kept, got)
 		}
 	}
 }
 
-// Without its settings a server does what OpenID Connect says.
+// Without settings, a server does what OpenID Connect says.
 func TestWithoutSettings(t *testing.T) {
 	store := memstore.New()
 	register(t, store, func(client *dcr.Client) { client.Scope += " offline_access" })
@@ -101,17 +101,17 @@ func TestWithoutSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if granted := redeem(t, issuer, nil); granted["access_token"] == nil || granted["refresh_token"] != nil {
-		t.Errorf("without offline_access there is %v", granted)
+		t.Errorf("without offline_access, the answer is %v", granted)
 	}
 	if granted := redeem(t, issuer, url.Values{"scope": {"openid offline_access"}}); granted["refresh_token"] == nil {
-		t.Errorf("with offline_access there is %v", granted)
+		t.Errorf("with offline_access, the answer is %v", granted)
 	}
 	if answer := authorize(t, issuer, url.Values{"scope": {""}}); answer.Get("error") != "invalid_request" {
-		t.Errorf("without a scope the answer is %v", answer)
+		t.Errorf("without a scope, the answer is %v", answer)
 	}
 }
 
-// Other grants are not served, whatever a client registered.
+// Other grants are not supported, no matter what a client registered.
 func TestOtherGrantsAreNotServed(t *testing.T) {
 	store := memstore.New()
 	issuer := start(t, store)
@@ -146,7 +146,7 @@ func TestAnswersThatAreNotServed(t *testing.T) {
 	}
 }
 
-// A scope that was taken from the client is gone from what it has.
+// A scope that is removed from the client is removed from its tokens.
 func TestScopesThatAreGone(t *testing.T) {
 	store := memstore.New()
 	issuer := start(t, store)
@@ -163,17 +163,17 @@ func TestScopesThatAreGone(t *testing.T) {
 	token, _ := granted["refresh_token"].(string)
 	got := post(t, issuer+"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "scope": {"files.read"}})
 	if got["error"] != "invalid_scope" {
-		t.Errorf("a refresh is answered by %v", got)
+		t.Errorf("the answer to a refresh is %v", got)
 	}
 	if got = post(t, issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"files.read"}}); got["error"] != "invalid_scope" {
-		t.Errorf("client credentials are answered by %v", got)
+		t.Errorf("the answer to client credentials is %v", got)
 	}
 	if got = post(t, issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid files.read"}}); got["scope"] != "openid" {
-		t.Errorf("client credentials are answered by %v", got)
+		t.Errorf("the answer to client credentials is %v", got)
 	}
 }
 
-// resources keeps what the tokens are for.
+// resources stores the resources of the tokens.
 type resources struct {
 	*Storage
 	kept []string
@@ -194,7 +194,7 @@ func TestStorageLearnsTheResources(t *testing.T) {
 	}
 	authorize(t, issuer, url.Values{"resource": {"https://files.example.com"}})
 	if len(kept.kept) != 1 || kept.kept[0] != "https://files.example.com" {
-		t.Errorf("the storage learned %q", kept.kept)
+		t.Errorf("the storage got %q", kept.kept)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestApplicationTypes(t *testing.T) {
 	}
 }
 
-// long keeps tokens longer than the client's live.
+// long creates tokens that live longer than the client's should.
 type long struct{ *Storage }
 
 func (l long) CreateAccessToken(ctx context.Context, request op.TokenRequest) (string, time.Time, error) {
@@ -238,7 +238,7 @@ func TestStorageIsHeldToTheLifetime(t *testing.T) {
 	}
 }
 
-// Tokens that a client wants bound to itself are not given to it unbound.
+// A client that requires bound tokens does not get unbound ones.
 func TestBoundTokensAreNotServed(t *testing.T) {
 	for name, bind := range map[string]func(client *dcr.Client){
 		"DPoP": func(client *dcr.Client) { client.DPoPBoundAccessTokens = true },
@@ -252,7 +252,7 @@ func TestBoundTokensAreNotServed(t *testing.T) {
 	}
 }
 
-// The op.Provider by itself authenticates nobody.
+// The op.Provider without Server authenticates nobody.
 func TestProviderIsNotServed(t *testing.T) {
 	store := memstore.New()
 	register(t, store, nil)
@@ -267,7 +267,7 @@ func TestProviderIsNotServed(t *testing.T) {
 		t.Error("there is a key")
 	}
 	if _, err := kept.ValidateJWTProfileScopes(context.Background(), "app-1", nil); err == nil {
-		t.Error("the grant jwt-bearer is served")
+		t.Error("the grant jwt-bearer is supported")
 	}
 }
 

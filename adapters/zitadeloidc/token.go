@@ -23,23 +23,24 @@ import (
 )
 
 // MethodKeeper is an op.RefreshTokenRequest that knows how the client authenticated
-// when the grant began: keep clientauth.FromContext(ctx).Method in
-// CreateAccessAndRefreshTokens. A client that has changed to another method is then
-// refused, as by clientauth.Authenticator.AuthenticateRefresh.
+// when the grant began: store clientauth.FromContext(ctx).Method in
+// CreateAccessAndRefreshTokens. Server then refuses a client that has changed its
+// method, as clientauth.Authenticator.AuthenticateRefresh does.
 type MethodKeeper interface {
 	GetClientAuthMethod() string
 }
 
 // ResourceKeeper is an op.TokenRequest that knows the resources of its access tokens,
-// those of AuthorizationFromContext, which become the aud of JWT access tokens (RFC
-// 9068 §3). GetAudience, which is also the audience of ID Tokens, should then return
+// which are those of AuthorizationFromContext. They become the aud of JWT access tokens
+// (RFC 9068 §3). GetAudience is also the audience of ID Tokens, so it should then return
 // only the client.
 type ResourceKeeper interface {
 	GetResources() []string
 }
 
-// authenticate lets authenticated clients through, an Authentication in the context.
-// began, if not nil, returns the method of the grant that a request goes on with.
+// authenticate calls next for authenticated clients, with an Authentication in the
+// context. If began is not nil, it returns the method of the grant that a request
+// refreshes.
 func (s *Server) authenticate(next http.Handler, began func(r *http.Request) (method string, known bool)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
@@ -71,7 +72,7 @@ func (s *Server) began(r *http.Request) (method string, known bool) {
 	return "", false
 }
 
-// onlyServed refuses the grants of op that Server does not hold to the client.
+// onlyServed refuses the grants of op for which Server does not check the client.
 func onlyServed(next http.Handler) http.Handler {
 	served := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +89,7 @@ func (s *Server) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCreden
 	return s.clients.authenticated(ctx, "")
 }
 
-// CodeExchange redeems a code, with its verifier, for what the client may still have.
+// CodeExchange redeems a code with its verifier, for what the client may still get.
 func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.AccessTokenRequest]) (*op.Response, error) {
 	client := clientauth.FromContext(ctx).Client
 	request, err := s.Provider().Storage().AuthRequestByCode(ctx, r.Data.Code)
@@ -101,7 +102,7 @@ func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acce
 	}
 	switch err := client.VerifyCodeVerifier(challenge.Challenge, string(challenge.Method), r.Data.CodeVerifier); {
 	case request.GetClientID() != client.ID || request.GetRedirectURI() != r.Data.RedirectURI:
-		return nil, oidc.ErrInvalidGrant().WithDescription("the code is another client's, or was sent to another redirect_uri")
+		return nil, oidc.ErrInvalidGrant().WithDescription("the code is for another client or another redirect_uri")
 	case err != nil:
 		return nil, oidc.ErrInvalidGrant().WithParent(err)
 	case !client.MatchRedirectURI(r.Data.RedirectURI) || !slices.Equal(client.GrantScopes(request.GetScopes()), request.GetScopes()):
@@ -116,7 +117,7 @@ func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acce
 	return op.NewResponse(response), s.Provider().Storage().DeleteAuthRequest(ctx, request.GetID())
 }
 
-// RefreshToken issues what the client may still have of a grant.
+// RefreshToken issues tokens for what the client may still get of a grant.
 func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.RefreshTokenRequest]) (*op.Response, error) {
 	client := clientauth.FromContext(ctx).Client
 	request, err := s.Provider().Storage().TokenRequestByRefreshToken(ctx, r.Data.RefreshToken)
@@ -172,8 +173,8 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	return op.NewResponse(response), nil
 }
 
-// respond makes what op.CreateTokenResponse does, and an ID Token for the scope
-// openid alone.
+// respond does what op.CreateTokenResponse does, but issues an ID Token only for the
+// scope openid.
 func (s *Server) respond(ctx context.Context, client *dcr.Client, request op.IDTokenRequest, refreshes bool, code, refreshToken string) (response *oidc.AccessTokenResponse, err error) {
 	storage := s.Provider().Storage()
 	var id, next string
@@ -196,17 +197,17 @@ func (s *Server) respond(ctx context.Context, client *dcr.Client, request op.IDT
 	return response, err
 }
 
-// accessToken holds the op.Storage to the lifetime of the client's tokens. A client
-// whose tokens are bound to it gets none, for these would be anybody's.
+// accessToken checks that the op.Storage respects the lifetime of the client's tokens.
+// A client that requires bound tokens gets none, because anybody could use unbound ones.
 func (s *Server) accessToken(ctx context.Context, client *dcr.Client, request op.TokenRequest, id string, ends time.Time) (*oidc.AccessTokenResponse, error) {
 	if client.DPoPBoundAccessTokens || client.TLSClientCertificateBoundAccessTokens {
-		return nil, oidc.ErrServerError().WithParent(errors.New("zitadeloidc: no tokens are bound to their clients here; " +
+		return nil, oidc.ErrServerError().WithParent(errors.New("zitadeloidc: sender-constrained tokens are not supported; " +
 			"leave DPoPSigningAlgs and TLSClientCertificateBoundAccessTokens out of the Capabilities"))
 	}
 	lifetime := time.Until(ends)
 	if lifetime > client.AccessTokenLifetime {
-		return nil, oidc.ErrServerError().WithParent(fmt.Errorf("zitadeloidc: the op.Storage made a token that lives for %v, and those of the client live for %v; "+
-			"let it live for clientauth.FromContext(ctx).Client.AccessTokenLifetime", lifetime, client.AccessTokenLifetime))
+		return nil, oidc.ErrServerError().WithParent(fmt.Errorf("zitadeloidc: the op.Storage created a token that lives for %v, but those of the client live for %v; "+
+			"use clientauth.FromContext(ctx).Client.AccessTokenLifetime", lifetime, client.AccessTokenLifetime))
 	}
 	var token string
 	var err error
@@ -218,7 +219,7 @@ func (s *Server) accessToken(ctx context.Context, client *dcr.Client, request op
 	return &oidc.AccessTokenResponse{AccessToken: token, TokenType: oidc.BearerToken, ExpiresIn: uint64(max(0, lifetime.Seconds())), Scope: request.GetScopes()}, err
 }
 
-// jwt is a JWT of op, signed once more with what RFC 9068 §2 asks for besides: the
+// jwt returns a JWT of op that is signed again with what RFC 9068 §2 also requires: the
 // typ, the scope and the resources.
 func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest, id string, ends time.Time) (string, error) {
 	token, err := op.CreateJWT(ctx, op.IssuerFromContext(ctx), request, ends, id, client, s.Provider().Storage())
@@ -261,11 +262,11 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	return signed.CompactSerialize()
 }
 
-// Introspect tells confidential clients about the tokens of clients that may be used
-// now. SetIntrospectionFromToken must set the client of the token: a token without
-// one is inactive.
+// Introspect answers confidential clients. The tokens of clients that are not usable now
+// are inactive. SetIntrospectionFromToken must set the client of the token: a token
+// without a client is inactive.
 func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
-	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, for which op has asked
+	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, which op requires
 	if err != nil {
 		return nil, err
 	}
@@ -289,8 +290,7 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 	return response, nil
 }
 
-// invalidGrant is the refusal of a code or a refresh token, unless the op.Storage
-// says that it could not tell.
+// invalidGrant refuses a code or a refresh token, unless the op.Storage failed.
 func invalidGrant(err error) error {
 	if shown, ok := errors.AsType[*oidc.Error](err); ok && shown.ErrorType == oidc.ServerError {
 		return err
