@@ -8,8 +8,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// As is how [dcr.StoreAs] finds the optional capabilities: those of the store
-// inside, measured.
+// As lets [dcr.StoreAs] find the optional capabilities of the inner store. It measures
+// them.
 func (s *measured) As(target any) bool {
 	switch target := target.(type) {
 	case *dcr.RevisionDeleter:
@@ -48,7 +48,7 @@ func (s *measured) As(target any) bool {
 	return dcr.StoreInto(s.inside, target)
 }
 
-// wrap sets target to the capability of the store inside, measured, if it has it.
+// wrap sets target to the measured capability of the inner store, if the store has it.
 func wrap[T any](s *measured, target *T, measured func(inside T) T) bool {
 	inside, ok := dcr.StoreAs[T](s.inside)
 	if ok {
@@ -79,7 +79,7 @@ type lister struct {
 	stopwatch
 }
 
-// ListClients measures the listing, less what its reader does.
+// ListClients measures the listing without the time that the caller's loop takes.
 func (l lister) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	return func(yield func(*dcr.Client, error) bool) {
 		var failed error

@@ -12,8 +12,7 @@ import (
 	"github.com/dynreg/dcr/telemetry"
 )
 
-// measure makes a handler that measures its store, and counts what happens besides
-// logging it.
+// measure returns a handler that measures its store, and that counts and logs events.
 func measure(clients dcr.ClientConfigurationStore, logger *slog.Logger, opts *dcr.Options) (*dcr.Handler, error) {
 	meter := otel.Meter("id.example.com")
 	store, err := telemetry.Store(meter, clients)
@@ -32,7 +31,7 @@ func measure(clients dcr.ClientConfigurationStore, logger *slog.Logger, opts *dc
 	return dcr.NewHandler(store, opts)
 }
 
-// A server that measures its store, and counts what happens besides logging it.
+// This example is a server that measures its store, and that counts and logs events.
 func Example() {
 	handler, err := measure(memstore.New(), slog.New(slog.DiscardHandler), &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
 	fmt.Println(handler.Endpoint(), err)

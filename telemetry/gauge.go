@@ -17,15 +17,15 @@ import (
 
 const (
 	countEvery = time.Minute
-	maxCount   = time.Minute // that one count takes
-	maxWait    = time.Second // of a collection for it
+	maxCount   = time.Minute // the longest that a count may take
+	maxWait    = time.Second // the longest that a collection waits for a count
 )
 
-// registerGauge makes the gauge of stored clients.
+// registerGauge registers the gauge of stored clients.
 func registerGauge(meter metric.Meter, store dcr.ClientConfigurationStore) error {
 	counter, ok := dcr.StoreAs[dcr.ClientCounter](store)
 	if !ok {
-		return errors.New("telemetry: New: the store is no ClientCounter, so it cannot count its clients; use one that is, or nil for no gauge")
+		return errors.New("telemetry: New: the store is not a ClientCounter, so it cannot count its clients; use one that is, or nil for no gauge")
 	}
 	g := &gauge{counter: counter}
 	_, err := meter.Int64ObservableGauge("dcr.stored_clients", metric.WithUnit("{client}"),
@@ -33,25 +33,25 @@ func registerGauge(meter metric.Meter, store dcr.ClientConfigurationStore) error
 	return err
 }
 
-// gauge is what the store said last.
+// gauge has the results of the last count.
 type gauge struct {
 	counter dcr.ClientCounter
 
 	mu       sync.Mutex
 	asked    time.Time
-	counting chan struct{} // closed when the count under way has ended; nil where there is none
+	counting chan struct{} // closed at the end of the current count; nil if there is none
 	counted  []count
 	err      error
 }
 
-// count is how many clients there are of a source in a state.
+// count is the number of clients with one source and one state.
 type count struct {
 	clients int64
 	of      metric.MeasurementOption
 }
 
-// observe is the gauge's callback. What the last count failed with is its error,
-// which the SDK reports, and nothing is observed then.
+// observe is the gauge's callback. If the last count failed, it observes nothing and
+// returns the error, which the SDK reports.
 func (g *gauge) observe(ctx context.Context, to metric.Int64Observer) error {
 	if counting := g.begin(ctx); counting != nil {
 		wait := time.NewTimer(maxWait)
@@ -70,7 +70,7 @@ func (g *gauge) observe(ctx context.Context, to metric.Int64Observer) error {
 	return g.err
 }
 
-// begin begins a count if one is due, and returns that which is under way.
+// begin begins a count if one is due, and returns the channel of the current count.
 func (g *gauge) begin(ctx context.Context) chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +87,7 @@ func (g *gauge) count(ctx context.Context) {
 	var counted []count
 	var err error
 	defer func() {
-		// A store that panics costs the gauge, not the program.
+		// If the store panics, only the gauge fails, not the program.
 		if panicked := recover(); panicked != nil {
 			counted, err = nil, fmt.Errorf("telemetry: the store panicked: %v", panicked)
 		}
@@ -99,15 +99,16 @@ func (g *gauge) count(ctx context.Context) {
 	counted, err = g.ask(ctx)
 }
 
-// states are those of the clients of one source. One that is active and was never
-// used is never_activated, and not active.
+// states has the number of clients in each state. An active client that was never used
+// counts as never_activated, not as active.
 type states struct{ active, neverActivated, pending, disabled int64 }
 
 func (s states) less(others states) states {
 	return states{s.active - others.active, s.neverActivated - others.neverActivated, s.pending - others.pending, s.disabled - others.disabled}
 }
 
-// ask counts. Sources of the host's own, of which there may be any number, are one.
+// ask counts the clients. All sources of the host's own count as one, because there may
+// be any number of them.
 func (g *gauge) ask(ctx context.Context) ([]count, error) {
 	dynamic, document := dcr.SourceDynamic, dcr.SourceDocument
 	all, err := g.states(ctx, dcr.Filter{})
@@ -131,7 +132,7 @@ func (g *gauge) ask(ctx context.Context) ([]count, error) {
 			state   string
 			clients int64
 		}{{"active", of.active}, {"never_activated", of.neverActivated}, {"pending", of.pending}, {"disabled", of.disabled}} {
-			counted = append(counted, count{max(0, in.clients), // clients come and go while they are counted
+			counted = append(counted, count{max(0, in.clients), // clients may be added and deleted during the count
 				metric.WithAttributes(attribute.String("source", of.source), attribute.String("state", in.state))})
 		}
 	}

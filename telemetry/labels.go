@@ -1,6 +1,6 @@
 package telemetry
 
-// The attributes of measurements, and a bound of their values.
+// The attributes of measurements, and a bound on their values.
 
 import (
 	"strings"
@@ -13,10 +13,10 @@ import (
 // label is an attribute.
 type label struct{ name, value string }
 
-// labels are the sets of up to two attributes that were used: to make one for each
-// measurement would cost more than to measure. Their values must be bounded.
+// labels has the sets of up to two attributes that were used before. Creating a set for
+// each measurement would cost more than the measurement. The values must be bounded.
 type labels struct {
-	known sync.Map // [2]label to a metric.MeasurementOption
+	known sync.Map // from [2]label to metric.MeasurementOption
 }
 
 func (l *labels) of(some ...label) metric.MeasurementOption {
@@ -33,16 +33,16 @@ func (l *labels) of(some ...label) metric.MeasurementOption {
 	return with.(metric.MeasurementOption)
 }
 
-// maxValues is how many values of an attribute are told apart.
+// maxValues is how many values of an attribute are distinguished.
 const maxValues = 256
 
-// values are those that an attribute has had.
+// values has the values that an attribute has had.
 type values struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// bounded is a value, or "other" once there are too many.
+// bounded returns the value, or "other" if there are too many values.
 func (v *values) bounded(value string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

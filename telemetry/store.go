@@ -12,12 +12,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Store returns a store that measures the duration of each call of store. It has
-// the optional capabilities of the store inside: those of package dcr are
-// measured, others are passed on as they are. The time of a listing is without
-// that of its reader, and that of a sweep includes its hooks.
+// Store returns a store that measures the duration of each call of store. It has the
+// same optional capabilities as store: those of package dcr are measured, others are
+// passed on unchanged. The time of a listing does not include the caller's loop; the
+// time of a sweep includes its hooks.
 //
-// Put it directly around the store of the clients, and caches around it.
+// Put it directly around the store that keeps the clients, and put caches around it.
 func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientConfigurationStore, error) {
 	duration, err := meter.Float64Histogram("dcr.store.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of the calls of the store."),
@@ -26,7 +26,7 @@ func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientCo
 		return nil, err
 	}
 	made := &measured{store, stopwatch{duration, new(labels)}}
-	if viewer, ok := dcr.StoreAs[dcr.ClientViewer](store); ok { // no wrapper is asked for it
+	if viewer, ok := dcr.StoreAs[dcr.ClientViewer](store); ok { // StoreAs does not look for it in wrappers
 		return &viewing{made, viewer}, nil
 	}
 	return made, nil
@@ -38,7 +38,7 @@ type stopwatch struct {
 	labels   *labels
 }
 
-// measure calls do, and notes how long that took.
+// measure calls do, and records how long it took.
 func (w stopwatch) measure(ctx context.Context, operation string, do func() error) error {
 	begun := time.Now()
 	err := do()
@@ -50,7 +50,7 @@ func (w stopwatch) note(ctx context.Context, operation string, took time.Duratio
 	w.duration.Record(ctx, took.Seconds(), w.labels.of(label{"operation", operation}, label{"outcome", outcome(err)}))
 }
 
-// outcomes are the errors that say what a store found.
+// outcomes are the errors that describe what a store found.
 var outcomes = []struct {
 	err  error
 	name string
@@ -65,8 +65,8 @@ var outcomes = []struct {
 	{context.Canceled, "canceled"},
 }
 
-// outcome is the attribute for what a call returned. What says nothing of what the
-// store found is an outage.
+// outcome returns the attribute for the result of a call. An error that is not in
+// outcomes is an outage.
 func outcome(err error) string {
 	if err == nil {
 		return "ok"

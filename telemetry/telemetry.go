@@ -2,15 +2,15 @@
 //
 //	dcr.registrations     counter    outcome: registered, refused; rule of a refusal
 //	dcr.stored_clients    gauge      source: dynamic, document, other; state: active, never_activated, pending, disabled
-//	dcr.ceiling.refusals  counter    registrations for which there was no room
+//	dcr.ceiling.refusals  counter    registrations refused because the store was full
 //	dcr.removed_clients   counter    kind: swept, evicted; reason
-//	dcr.document.fetches  counter    outcome: fetched, or why nothing came
+//	dcr.document.fetches  counter    outcome: fetched, or why it failed
 //	dcr.document.answers  counter    kind: received, changed, refused, unavailable; rule of a refusal
 //	dcr.store.duration    histogram  seconds; operation; outcome: ok, not_found, exists, conflict, full, used_up, invalid_id, canceled, error
 //
 // No attribute names a client, a caller or a tenant. A host's own validator may add
-// rules and reasons, but at most 256 of each are told apart; all others are "other".
-// To tell tenants apart, give each a meter of its own, with
+// rules and reasons, but at most 256 of each are distinguished; all others are "other".
+// To distinguish tenants, give each its own meter with
 // metric.WithInstrumentationAttributes.
 package telemetry
 
@@ -25,21 +25,21 @@ import (
 )
 
 // New returns a function for Options.Events that counts events, and registers the
-// gauge of stored clients. The gauge asks store at most once a minute, and a
-// collection waits for it at most a second: until the store has answered, the gauge
-// has the last numbers. If store is nil, there is no gauge; a store that is no
-// [dcr.ClientCounter] is an error. To use a function of your own too, call both.
+// gauge of stored clients. The gauge asks store at most once a minute. A collection
+// waits for the answer for at most a second, and until then the gauge has the last
+// numbers. If store is nil, there is no gauge; if store is not a [dcr.ClientCounter],
+// New returns an error. To use your own function too, call both.
 //
-// Call it once for each meter and store: with several stores on one meter, their
-// gauges would overwrite each other.
+// Call New once for each meter and store: the gauges of several stores on one meter
+// would overwrite each other.
 func New(meter metric.Meter, store dcr.ClientConfigurationStore) (func(ctx context.Context, event dcr.Event), error) {
 	var made maker
 	c := &counters{
-		registrations: made.counter(meter, "dcr.registrations", "{registration}", "Registrations that were answered."),
-		ceiling:       made.counter(meter, "dcr.ceiling.refusals", "{registration}", "Registrations for which there was no room."),
-		removed:       made.counter(meter, "dcr.removed_clients", "{client}", "Clients that were swept or evicted."),
+		registrations: made.counter(meter, "dcr.registrations", "{registration}", "Answered registrations."),
+		ceiling:       made.counter(meter, "dcr.ceiling.refusals", "{registration}", "Registrations refused because the store was full."),
+		removed:       made.counter(meter, "dcr.removed_clients", "{client}", "Swept or evicted clients."),
 		fetches:       made.counter(meter, "dcr.document.fetches", "{fetch}", "Fetches of metadata documents."),
-		answers:       made.counter(meter, "dcr.document.answers", "{answer}", "What looking at metadata documents came to."),
+		answers:       made.counter(meter, "dcr.document.answers", "{answer}", "Results of reading metadata documents."),
 	}
 	if made.err != nil {
 		return nil, made.err
@@ -52,7 +52,7 @@ func New(meter metric.Meter, store dcr.ClientConfigurationStore) (func(ctx conte
 	return c.tell, nil
 }
 
-// maker makes instruments, and keeps the first error.
+// maker creates instruments, and keeps the first error.
 type maker struct{ err error }
 
 func (m *maker) counter(meter metric.Meter, name, unit, description string) series {
@@ -61,7 +61,7 @@ func (m *maker) counter(meter metric.Meter, name, unit, description string) seri
 	return series{counter: counter}
 }
 
-// counters are the instruments that events move.
+// counters are the instruments for events.
 type counters struct {
 	registrations, ceiling, removed, fetches, answers series
 
@@ -74,7 +74,7 @@ func (c *counters) tell(ctx context.Context, event dcr.Event) {
 	case dcr.ClientRegistered:
 		c.registrations.add(ctx, label{"outcome", "registered"})
 	case dcr.RequestRefused:
-		if event.ClientID != "" { // a client that manages itself
+		if event.ClientID != "" { // a client that manages itself, not a registration
 			return
 		}
 		rule := c.rule(event.Err)
@@ -88,7 +88,7 @@ func (c *counters) tell(ctx context.Context, event dcr.Event) {
 		c.fetches.add(ctx, label{"outcome", c.reasons.bounded(cmp.Or(event.Reason, "fetched"))})
 		if event.Reason == "" {
 			c.answers.add(ctx, label{"kind", "received"})
-		} else if !strings.Contains(event.Reason, ".") { // a rule is told as a refusal
+		} else if !strings.Contains(event.Reason, ".") { // a rule is counted as a refusal
 			c.answers.add(ctx, label{"kind", "unavailable"})
 		}
 	case dcr.DocumentChanged:
@@ -98,7 +98,7 @@ func (c *counters) tell(ctx context.Context, event dcr.Event) {
 	}
 }
 
-// rule is the rule of a refusal, or the code of one that has none.
+// rule returns the rule of a refusal, or its code if it has no rule.
 func (c *counters) rule(refused *dcr.Error) label {
 	if refused == nil {
 		return label{"rule", "other"}
@@ -106,7 +106,7 @@ func (c *counters) rule(refused *dcr.Error) label {
 	return label{"rule", c.rules.bounded(cmp.Or(refused.Rule, string(refused.Code), "other"))}
 }
 
-// series is a counter and the attributes that it was moved with.
+// series is a counter and the attributes that were used with it.
 type series struct {
 	counter metric.Int64Counter
 	labels  labels

@@ -24,7 +24,7 @@ import (
 	"github.com/dynreg/dcr/telemetry"
 )
 
-// reader reads what was measured.
+// reader reads measurements.
 type reader struct {
 	*sdk.ManualReader
 	meter metric.Meter
@@ -35,8 +35,8 @@ func newReader() *reader {
 	return &reader{manual, sdk.NewMeterProvider(sdk.WithReader(manual)).Meter("test")}
 }
 
-// read collects: the value of each series, as "instrument{attributes}"; of a
-// histogram, its count. What collecting fails with is returned too.
+// read collects the value of each series, as "instrument{attributes}", or the count of a
+// histogram. It also returns the error of the collection.
 func (r *reader) read(t testing.TB) (map[string]int64, error) {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -75,12 +75,12 @@ func (r *reader) wants(t testing.TB, want map[string]int64) {
 	}
 	for series, value := range want {
 		if got[series] != value {
-			t.Errorf("%s is %d, want %d; there are %v", series, got[series], value, got)
+			t.Errorf("%s is %d, want %d; all series: %v", series, got[series], value, got)
 		}
 	}
 }
 
-// A handler, a janitor and documents move the counters of their events.
+// A handler, a janitor and documents increase the counters of their events.
 func TestWhatHappensIsCounted(t *testing.T) {
 	r := newReader()
 	store := memstore.New()
@@ -112,9 +112,9 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	}
 	register("https://app.example.com/callback", 503)
 	now = now.Add(25 * time.Hour)
-	register("https://app.example.com/callback", 201) // in the place of another
+	register("https://app.example.com/callback", 201) // replaces another client
 	q := httptest.NewRequest("GET", "/connect/dcr?client_id=nobody", nil)
-	handler.ServeHTTP(httptest.NewRecorder(), q) // no registration
+	handler.ServeHTTP(httptest.NewRecorder(), q) // not a registration
 	r.wants(t, map[string]int64{
 		"dcr.registrations{outcome=registered}":                      3,
 		"dcr.registrations{outcome=refused,rule=redirect_uris.kind}": 1,
@@ -149,7 +149,7 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	})
 }
 
-// However many rules a host's validator makes up, there are so many series.
+// The number of series is bounded, however many rules a host's validator has.
 func TestRulesAreBounded(t *testing.T) {
 	r := newReader()
 	sink, err := telemetry.New(r.meter, nil)
@@ -169,7 +169,7 @@ func TestRulesAreBounded(t *testing.T) {
 	}
 }
 
-// countedStore says how often it was counted, and may fail or hang.
+// countedStore counts the calls of CountClients, which may fail or hang.
 type countedStore struct {
 	*memstore.Store
 	asked int
@@ -237,7 +237,7 @@ func TestStoredClients(t *testing.T) {
 			t.Errorf("asked %d times within a minute", store.asked)
 		}
 
-		// A store that hangs holds nothing up, and what is known stays.
+		// If the store hangs, a collection does not, and the last numbers stay.
 		time.Sleep(time.Second)
 		store.hang = make(chan struct{})
 		begun := time.Now()
@@ -250,7 +250,7 @@ func TestStoredClients(t *testing.T) {
 		want["dcr.stored_clients{source=dynamic,state=active}"] = 2
 		r.wants(t, want)
 
-		// One that fails leaves a gap, and is reported, until it answers again.
+		// If the store fails, there are no numbers and an error until it answers again.
 		time.Sleep(2 * time.Minute)
 		store.err = errors.New("the disk is full")
 		got, err := r.read(t)
@@ -282,7 +282,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// A store has the capabilities of the store inside, and no others.
+// A store has the capabilities of the inner store, and no others.
 func TestCapabilities(t *testing.T) {
 	meter := newReader().meter
 	whole, err := telemetry.Store(meter, tenantStore{memstore.New()})
@@ -296,7 +296,7 @@ func TestCapabilities(t *testing.T) {
 	for _, of := range []struct {
 		name    string
 		has     func(dcr.ClientConfigurationStore) bool
-		missing bool // of memstore
+		missing bool // whether the store around tenantStore lacks it
 	}{
 		{"RevisionDeleter", has[dcr.RevisionDeleter], false},
 		{"ClientLister", has[dcr.ClientLister], false},
@@ -312,16 +312,16 @@ func TestCapabilities(t *testing.T) {
 		{"InitialAccessTokenLister", has[dcr.InitialAccessTokenLister], false},
 		{"ReplayStore", has[dcr.ReplayStore], false},
 		{"ReplayForgetter", has[dcr.ReplayForgetter], false},
-		{"ClientViewer", has[dcr.ClientViewer], true}, // tenantStore embeds one, and so is none
+		{"ClientViewer", has[dcr.ClientViewer], true}, // tenantStore embeds one, so it is not one itself
 		{"ClientLimiter", has[dcr.ClientLimiter], false},
 		{"Tenant", has[interface{ Tenant() string }], false},
-		{"a capability of nobody", has[interface{ Nobody() }], true},
+		{"a capability that no store has", has[interface{ Nobody() }], true},
 	} {
 		if of.has(whole) == of.missing {
-			t.Errorf("of a store with %s: %v", of.name, !of.missing)
+			t.Errorf("around a store with %s: %v", of.name, !of.missing)
 		}
 		if of.has(bare) {
-			t.Errorf("a store without %s has it", of.name)
+			t.Errorf("a store around one without %s has it", of.name)
 		}
 	}
 }
@@ -377,7 +377,7 @@ func TestStoreIsMeasured(t *testing.T) {
 	})
 }
 
-// What a listing's reader does is not the store's.
+// The time that the loop over a listing takes is not measured.
 func TestAListingIsMeasuredWithoutItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReader()
