@@ -1,5 +1,5 @@
-// openid-client and oauth4webapi register at the issuer of the environment variable
-// ISSUER, authenticate and get a token; authenticate_test.go runs this.
+// openid-client and oauth4webapi register at the issuer in the environment variable
+// ISSUER, authenticate and get a token. authenticate_test.go runs this.
 
 import assert from 'node:assert/strict'
 
@@ -23,4 +23,4 @@ const client = await oauth.processDynamicClientRegistrationResponse(await oauth.
 const granted = async (secret) => oauth.processClientCredentialsResponse(server, client,
   await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretBasic(secret), {}, insecure))
 assert.equal((await granted(client.client_secret)).access_token, 'a token', 'oauth4webapi')
-await assert.rejects(granted('a guess'), 'oauth4webapi by another secret')
+await assert.rejects(granted('a guess'), 'oauth4webapi with another secret')

@@ -1,8 +1,7 @@
 package interop
 
-// Clients that register, authenticate and get a token, with whatever signs are in
-// their ids and secrets: SDKs form-encode them as RFC 6749 §2.3.1 has it, each a
-// little differently.
+// Clients that register, authenticate and get a token, with special characters in their
+// ids and secrets. SDKs form-encode these (RFC 6749 §2.3.1), each a little differently.
 
 import (
 	"context"
@@ -23,7 +22,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// ids and secrets have every sign that is encoded by one SDK or another.
+// ids and secrets have every character that some SDK encodes.
 const (
 	oddID     = "app-1_a.b~c!d*e'f(g)h:i/j?k+l m%n"
 	oddSecret = "s-e_c.r~e!t*'():/?+ %&=\"\u20ac"
@@ -81,8 +80,7 @@ func TestMCPGoSDKReadsDiscovery(t *testing.T) {
 	}
 }
 
-// The MCP Go SDK registers, and golang.org/x/oauth2, which it is made with,
-// authenticates.
+// The MCP Go SDK registers, and golang.org/x/oauth2, which it uses, authenticates.
 func TestGoSDKsAuthenticate(t *testing.T) {
 	issuer := authorizationServer(t)
 	asked := &oauthex.ClientRegistrationMetadata{GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethod: "client_secret_basic"}
@@ -99,11 +97,11 @@ func TestGoSDKsAuthenticate(t *testing.T) {
 	}
 }
 
-// The directory of authenticate.mjs and its node_modules is in DCR_TEST_NODE.
+// DCR_TEST_NODE is the directory of authenticate.mjs and its node_modules.
 func TestJavaScriptSDKsAuthenticate(t *testing.T) {
 	directory := os.Getenv("DCR_TEST_NODE")
 	if directory == "" {
-		t.Skip("DCR_TEST_NODE names no directory in which npm ci was run")
+		t.Skip("DCR_TEST_NODE is not a directory in which npm ci was run")
 	}
 	node := exec.CommandContext(t.Context(), "node", "authenticate.mjs")
 	node.Dir, node.Env = directory, append(os.Environ(), "ISSUER="+authorizationServer(t))

@@ -2,8 +2,8 @@
 
 package interop
 
-// Clients that people install from Debian, at examples/authserver: oidc-agent for the
-// command line, and mod_auth_openidc for web sites. .ci/long runs them.
+// Clients from Debian that log in at examples/authserver: oidc-agent for the command
+// line, and mod_auth_openidc for web sites. .ci/long runs these tests.
 
 import (
 	"crypto/ecdsa"
@@ -40,12 +40,12 @@ func needs(t *testing.T, programs ...string) {
 	}
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not here; on Debian: apt-get install oidc-agent-cli libapache2-mod-auth-openidc", program)
+			t.Skipf("%s is not installed; on Debian: apt-get install oidc-agent-cli libapache2-mod-auth-openidc", program)
 		}
 	}
 }
 
-// waitFor asks until there is an answer, for half a minute.
+// waitFor asks until there is an answer, for up to half a minute.
 func waitFor[T comparable](t *testing.T, what string, ask func() T) (answer T) {
 	t.Helper()
 	var none T
@@ -53,7 +53,7 @@ func waitFor[T comparable](t *testing.T, what string, ask func() T) (answer T) {
 		if answer = ask(); answer != none {
 			return answer
 		}
-		time.Sleep(100 * time.Millisecond) // a program of others says by nothing else that it is ready
+		time.Sleep(100 * time.Millisecond) // other people's programs have no better sign that they are ready
 	}
 	t.Fatal("there is no ", what)
 	return none
@@ -103,7 +103,7 @@ func TestDebianOIDCAgent(t *testing.T) {
 				text, _ := os.ReadFile(said.Name())
 				return regexp.MustCompile(`http://\S+/authorize\?\S+`).FindString(string(text))
 			})
-			response, err := http.Get(address) // the browser, as far as to the agent
+			response, err := http.Get(address) // acts as the browser until it reaches the agent
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestDebianOIDCAgent(t *testing.T) {
 	}
 }
 
-// certify makes a certificate of localhost, in files.
+// certify creates a certificate for localhost, in files.
 func certify(t *testing.T, folder string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -155,7 +155,7 @@ func certify(t *testing.T, folder string) (certificate, key string) {
 	return certificate, key
 }
 
-// site is what Apache is told.
+// site is the configuration of Apache.
 const site = `ServerRoot %[1]s
 PidFile %[1]s/pid
 ServerName localhost
@@ -194,7 +194,7 @@ func TestDebianApache(t *testing.T) {
 	}
 	for _, preset := range []string{"", "mcp", "oidc"} {
 		t.Run("preset "+preset, func(t *testing.T) {
-			folder, err := os.MkdirTemp("", "apache") // which www-data can read
+			folder, err := os.MkdirTemp("", "apache") // where www-data can read it
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,7 +238,7 @@ func TestDebianApache(t *testing.T) {
 				}
 			}
 			program := exec.Command("apache2", "-f", filepath.Join(folder, "httpd.conf"), "-D", "FOREGROUND")
-			program.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends with all of its group
+			program.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // because Apache signals its whole group when it ends
 			if err := program.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,5 @@
-// The MCP SDK logs in at the issuer of the environment variable ISSUER with the
-// metadata document whose URL is CLIENT_ID, and registers nowhere;
-// document_test.go runs this.
+// The MCP SDK logs in at the issuer in the environment variable ISSUER with the metadata
+// document whose URL is CLIENT_ID, without registering. document_test.go runs this.
 
 import assert from 'node:assert/strict'
 
@@ -24,7 +23,7 @@ const provider = {
 }
 
 assert.equal(await auth(provider, { serverUrl: issuer }), 'REDIRECT')
-assert.equal(client.client_id, clientID, 'it registered nowhere')
+assert.equal(client.client_id, clientID, 'it did not register')
 
 const page = await fetch(authorizationURL) // the person reads the page and presses the button
 assert.equal(page.status, 200, await page.text())

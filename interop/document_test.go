@@ -1,7 +1,7 @@
 package interop
 
-// Clients that publish their metadata: the MCP SDK for JavaScript logs in by the URL
-// of a document at quickstart, from discovery to the token.
+// Clients that publish their metadata: the MCP SDK for JavaScript logs in at quickstart
+// with the URL of a document, from discovery to the token.
 
 import (
 	"bufio"

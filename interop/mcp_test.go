@@ -1,5 +1,5 @@
-// Package interop registers clients with the SDKs that real clients are made
-// with: the MCP Go SDK here, those of JavaScript in sdks.test.js.
+// Package interop registers clients with the SDKs that real clients use: the MCP Go SDK
+// here, and JavaScript SDKs in sdks.test.js.
 package interop
 
 import (
@@ -55,7 +55,7 @@ func register(t *testing.T, asked *oauthex.ClientRegistrationMetadata) *oauthex.
 		t.Fatal(err)
 	}
 	if client.ClientID == "" || client.ClientIDIssuedAt.IsZero() {
-		t.Errorf("the client has no id or no time of issue: %+v", client)
+		t.Errorf("the client has no id or no client_id_issued_at: %+v", client)
 	}
 	if client.ClientName != asked.ClientName || client.Scope != asked.Scope ||
 		client.TokenEndpointAuthMethod != asked.TokenEndpointAuthMethod ||

@@ -1,6 +1,6 @@
-// Clients of every kind live their whole life at the provider of the environment
-// variable ISSUER, as three SDKs make them; provider_test.go runs this. KEY is a
-// private JWK whose public half is served at JWKS_URI, and CLIENT_ID the URL of a
+// Three SDKs register clients of every kind at the issuer in the environment variable
+// ISSUER, log in, and update and delete the clients. provider_test.go runs this. KEY is
+// a private JWK whose public half is served at JWKS_URI. CLIENT_ID is the URL of a
 // metadata document.
 
 import assert from 'node:assert/strict'
@@ -31,8 +31,8 @@ const kinds = {
 }
 const document = { redirect: 'http://127.0.0.1:49152/callback', metadata: { token_endpoint_auth_method: 'none' } }
 
-// browse is the browser of a person whom -auto-approve signs in: it follows redirects
-// as long as they are the provider's, and returns the one to the client, or null.
+// browse acts as the browser of a person whom -auto-approve signs in. It follows
+// redirects at the provider, and returns the one to the client, or null.
 async function browse(url) {
   for (let next = new URL(url); ;) {
     const response = await fetch(next, { redirect: 'manual' })
@@ -43,7 +43,7 @@ async function browse(url) {
   }
 }
 
-// lose is what is left of a client: another redirect URI, then nothing.
+// lose replaces the redirect URI of a client, deletes the client, and checks both.
 async function lose(client, kind, authorize, refresh) {
   const manage = (method, body) => fetch(client.registration_client_uri, {
     method, body: body && JSON.stringify(body),
@@ -52,12 +52,12 @@ async function lose(client, kind, authorize, refresh) {
   const other = kind.metadata.application_type === 'native' ? 'com.example.other:/callback' : 'https://other.example.com/callback'
   const updated = await manage('PUT', { ...kind.metadata, client_id: client.client_id, grant_types: ['authorization_code', 'refresh_token'], scope, redirect_uris: [other] })
   assert.equal(updated.status, 200, await updated.clone().text())
-  assert.equal(await browse(await authorize(kind.redirect)), null, 'the redirect URI that it had is refused at once')
-  assert.ok((await browse(await authorize(other))).searchParams.get('code'), 'the new one is let in')
+  assert.equal(await browse(await authorize(kind.redirect)), null, 'the old redirect URI is refused at once')
+  assert.ok((await browse(await authorize(other))).searchParams.get('code'), 'the new one is accepted')
   assert.equal((await manage('DELETE')).status, 204)
   await assert.rejects(refresh(), (refused) => {
     const told = JSON.stringify([refused.message, refused.error, refused.errorCode, refused.code, refused.cause]) + refused.name
-    assert.match(told, /invalid_client|InvalidClient|"scheme":"basic"/) // some SDKs read no further than to the challenge
+    assert.match(told, /invalid_client|InvalidClient|"scheme":"basic"/) // some SDKs read only the challenge
     return true
   })
 }
@@ -116,13 +116,13 @@ async function withOAuth4webapi(kind, clientID) {
   const refresh = async (token) => oauth.processRefreshTokenResponse(server, client, await oauth.refreshTokenGrantRequest(server, client, authentication, token, insecure))
   const refreshed = await refresh(tokens.refresh_token)
   const asked = process.env.ACCESS_TOKENS === 'jwt' && new Request('https://api.example.com/', { headers: { authorization: `Bearer ${refreshed.access_token}` } })
-  if (asked) assert.equal((await oauth.validateJwtAccessToken(server, asked, issuer, insecure)).scope, scope, 'the access token is one of RFC 9068')
+  if (asked) assert.equal((await oauth.validateJwtAccessToken(server, asked, issuer, insecure)).scope, scope, 'the access token conforms to RFC 9068')
   if (!clientID) await lose(client, kind, authorize, () => refresh(refreshed.refresh_token))
 }
 
 const withMCP = (sdk) => async (kind, clientID) => {
   let client, tokens, verifier, authorizationURL, registered
-  const fetchFn = async (url, init) => { // the SDKs drop what a client is managed by
+  const fetchFn = async (url, init) => { // the SDKs drop the members for managing a client
     const response = await fetch(url, init)
     if (response.status === 201) registered = await response.clone().json()
     return response
@@ -147,13 +147,13 @@ const withMCP = (sdk) => async (kind, clientID) => {
   assert.equal(iss, issuer)
   assert.equal(await sdk.auth(provider, { serverUrl: issuer, authorizationCode, iss }), 'AUTHORIZED')
   const first = tokens
-  assert.ok(first.refresh_token, 'it never asks for offline_access, and gets a refresh token')
+  assert.ok(first.refresh_token, 'it does not request offline_access, but gets a refresh token')
   assert.equal(await sdk.auth(provider, { serverUrl: issuer }), 'AUTHORIZED', 'it refreshes')
   assert.notEqual(tokens.access_token, first.access_token)
   const told = await fetch(`${issuer}/userinfo`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
   assert.equal((await told.json()).name, 'Paula Person')
   if (clientID) {
-    assert.equal(client.client_id, clientID, 'it registered nowhere')
+    assert.equal(client.client_id, clientID, 'it did not register')
     return
   }
   const metadata = await sdk.discoverAuthorizationServerMetadata(issuer)

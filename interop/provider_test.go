@@ -1,6 +1,7 @@
 package interop
 
-// SDKs at examples/authserver and examples/fositeserver, from discovery to a client that is deleted.
+// SDKs at examples/authserver and examples/fositeserver, from discovery to the deletion
+// of the client.
 
 import (
 	"bufio"
@@ -18,7 +19,7 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// provider starts an example, which is a module of its own.
+// provider starts an example, which is a separate module.
 func provider(t *testing.T, example string, publisher *dcrtest.Publisher, flags ...string) (issuer string) {
 	folder := t.TempDir()
 	certificate, server := filepath.Join(folder, "publisher.pem"), filepath.Join(folder, example)
@@ -49,7 +50,7 @@ func provider(t *testing.T, example string, publisher *dcrtest.Publisher, flags 
 	return ""
 }
 
-// jwk is a key in both halves.
+// jwk returns the private and the public half of a key.
 func jwk(t *testing.T) (private, public map[string]string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -75,7 +76,7 @@ func jwk(t *testing.T) (private, public map[string]string) {
 func TestJavaScriptLivesAtAProvider(t *testing.T) {
 	directory := os.Getenv("DCR_TEST_NODE")
 	if directory == "" {
-		t.Skip("DCR_TEST_NODE names no directory in which npm ci was run")
+		t.Skip("DCR_TEST_NODE is not a directory in which npm ci was run")
 	}
 	publisher := dcrtest.NewPublisher(t)
 	private, public := jwk(t)

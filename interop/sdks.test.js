@@ -1,8 +1,8 @@
-// Clients of three SDKs register themselves, as their users' programs do, at
+// Three SDKs register clients, as real programs do, at
 //
 //	go run ./examples/quickstart -open
 //
-// whose issuer is in the environment variable ISSUER.
+// The environment variable ISSUER has its issuer.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -29,7 +29,7 @@ const publicClient = {
   token_endpoint_auth_method: 'none',
 }
 
-// Each SDK's way from an issuer and metadata to the answer.
+// How each SDK registers metadata at the issuer and returns the answer.
 const sdks = {
   async oauth4webapi(metadata) {
     const insecure = { [oauth.allowInsecureRequests]: true }
@@ -71,7 +71,7 @@ for (const [name, register] of Object.entries(sdks)) {
   })
 }
 
-// A client of openid-client reads, updates and deletes itself (RFC 7592).
+// A client that openid-client registered reads, updates and deletes itself (RFC 7592).
 test('openid-client gets back what it registered', async () => {
   const client = await sdks['openid-client'](confidential)
   const manage = (method, body) => fetch(client.registration_client_uri, {

@@ -126,7 +126,7 @@ func (s *fositeStore) GetClient(ctx context.Context, clientID string) (fosite.Cl
 	return mapped, nil
 }
 
-// fositeHasher compares secrets with the form in which dcr keeps them.
+// fositeHasher compares secrets with the form in which dcr stores them.
 type fositeHasher struct{}
 
 func (fositeHasher) Compare(_ context.Context, hash, data []byte) error {

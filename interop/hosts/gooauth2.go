@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// newGoOAuth2 returns an authorization server on go-oauth2/oauth2, as its README
-// begins.
+// newGoOAuth2 returns an authorization server on go-oauth2/oauth2, as in the beginning
+// of its README.
 func newGoOAuth2(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error) {
 	manager := manage.NewDefaultManager()
 	manager.MustTokenStorage(store.NewMemoryTokenStore())
@@ -27,7 +27,7 @@ func newGoOAuth2(issuer string, clients dcr.ClientConfigurationStore) (http.Hand
 		return server.ClientFormHandler(r)
 	})
 	served.SetUserAuthorizationHandler(func(http.ResponseWriter, *http.Request) (string, error) {
-		return "person", nil // who is signed in, and consents
+		return "person", nil // the person is signed in and consents
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
@@ -54,11 +54,11 @@ func (s goOAuth2Clients) GetByID(ctx context.Context, id string) (oauth2.ClientI
 	return goOAuth2Client{client}, nil
 }
 
-// goOAuth2Client is a client as go-oauth2 wants it.
+// goOAuth2Client is a client as go-oauth2 needs it.
 type goOAuth2Client struct{ client *dcr.Client }
 
 func (c goOAuth2Client) GetID() string     { return c.client.ID }
-func (c goOAuth2Client) GetSecret() string { return "" } // only its hash is kept
+func (c goOAuth2Client) GetSecret() string { return "" } // only its hash is stored
 func (c goOAuth2Client) GetDomain() string { return c.client.RedirectURIs[0] }
 func (c goOAuth2Client) IsPublic() bool    { return c.client.Public() }
 func (c goOAuth2Client) GetUserID() string { return c.client.RegisteredBy }

@@ -1,7 +1,7 @@
-// Package hosts has authorization servers on three Go libraries, as people write
-// them who map the registered clients to what the library wants and leave the
-// rest to it. Each works, and dcrtest.TestHost finds in each what nobody sees who
-// only tries whether it works. None of them is to be copied: examples/ownserver is.
+// Package hosts has authorization servers on three Go libraries. Each maps the
+// registered clients to the types of its library and leaves the rest to the library, as
+// many people would write it. Each seems to work, but dcrtest.TestHost finds mistakes in
+// it. Do not copy these servers: copy examples/ownserver.
 package hosts
 
 import (
@@ -10,7 +10,7 @@ import (
 	"net/http"
 )
 
-// discovery serves the document of a server that leaves it to the host.
+// discovery serves the document for libraries that leave it to the host.
 func discovery(issuer string, more map[string]any) http.Handler {
 	document := map[string]any{
 		"issuer":                                issuer,

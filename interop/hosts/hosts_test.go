@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// TestPlainServers holds TestHost to what it finds in plain servers.
+// TestPlainServers checks what TestHost finds in plain servers.
 func TestPlainServers(t *testing.T) {
 	for name, server := range map[string]struct {
 		serve    func(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error)
@@ -52,7 +52,7 @@ func TestPlainServers(t *testing.T) {
 	}
 }
 
-// hostOn serves a server, whose person is signed in and consents.
+// hostOn serves a server. Its only user is signed in and consents.
 func hostOn(serve func(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error)) dcrtest.Host {
 	return dcrtest.Host{
 		Start: func(t *testing.T, store dcr.ClientConfigurationStore) string {

@@ -19,13 +19,13 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// newZitadelProvider returns an OpenID provider on zitadel/oidc: its example, with
-// the clients in the store.
+// newZitadelProvider returns an OpenID provider on zitadel/oidc: the library's example,
+// with the clients in the store.
 func newZitadelProvider(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error) {
 	return newZitadel(issuer, clients, func(provider *op.Provider) http.Handler { return provider })
 }
 
-// newZitadelLegacyServer is newZitadelProvider in the other model of the library.
+// newZitadelLegacyServer is newZitadelProvider with the library's other type of server.
 func newZitadelLegacyServer(issuer string, clients dcr.ClientConfigurationStore) (http.Handler, error) {
 	return newZitadel(issuer, clients, func(provider *op.Provider) http.Handler {
 		return op.RegisterLegacyServer(op.NewLegacyServer(provider, *op.DefaultEndpoints), op.AuthorizeCallbackHandler(provider))
@@ -42,7 +42,7 @@ func newZitadel(issuer string, clients dcr.ClientConfigurationStore, serve func(
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", serve(provider))
-	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // the person is signed in, and consents
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { // the person is signed in and consents
 		id := r.FormValue("id")
 		if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", id); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -87,7 +87,7 @@ func (s *zitadelStorage) GetKeyByIDAndClientID(ctx context.Context, keyID, clien
 	for _, key := range set.Key(keyID) {
 		return &key, nil
 	}
-	return nil, errors.New("no such key")
+	return nil, errors.New("the key does not exist")
 }
 
 func (s *zitadelStorage) ClientCredentials(ctx context.Context, clientID, clientSecret string) (op.Client, error) {
@@ -105,7 +105,7 @@ func (s *zitadelStorage) ValidateJWTProfileScopes(_ context.Context, _ string, s
 	return scopes, nil
 }
 
-// zitadelClient is a client as zitadel/oidc wants it.
+// zitadelClient is a client as zitadel/oidc needs it.
 type zitadelClient struct{ client *dcr.Client }
 
 func (c zitadelClient) GetID() string                        { return c.client.ID }
