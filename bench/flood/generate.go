@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// flood is one that is under way.
+// flood is a running flood.
 type flood struct {
 	process *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
 }
 
-// begin begins a flood of a URL, and returns once it has reached it.
+// begin begins a flood of a URL, and returns when the flood has reached the URL.
 func (s *settings) begin(ctx context.Context, url string) (*flood, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *settings) begin(ctx context.Context, url string) (*flood, error) {
 	return f, err
 }
 
-// stop ends the flood, and returns of how many requests it was.
+// stop ends the flood, and returns its number of requests.
 func (f *flood) stop() (requests float64, err error) {
 	f.in.Close()
 	if _, err := fmt.Fscan(f.out, &requests); err != nil {

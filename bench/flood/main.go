@@ -1,12 +1,13 @@
-// Flood measures how long registrations take at one tenant while another is flooded.
-// Both are of one database and one process, each with a Handler of its own:
+// Flood measures how long registrations take at one tenant while another one is flooded.
+// Both are in one database and one process, and each has its own Handler:
 //
 //	go run ./bench/flood
 //
-// The flood comes from a process of its own, over many connections: without any bound, at a ceiling that is reached, and against
-// callerauth.RateLimit, which lets ten a second in. The other tenant's clients register
-// at a steady rate, before each flood and during it; the figure to look at is how its
-// p99 grows, which should be no more than three times.
+// The flood comes from a separate process, over many connections. There are three floods:
+// without any limit, with a ceiling that is reached, and with callerauth.RateLimit, which
+// admits ten requests per second. Before each flood and during it, the other tenant's
+// clients register at a steady rate. The important figure is how much their p99 grows: it
+// should at most triple.
 package main
 
 import (
@@ -38,16 +39,16 @@ const (
 	maxTimes = 3
 )
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	flooders int
-	flood    int           // requests of theirs in a second, 0 for as many as are answered
-	rate     int           // registrations of the other tenant in a second
-	lasting  time.Duration // quiet, and flooded
+	flood    int           // requests per second of the flooders; 0 for as many as are answered
+	rate     int           // registrations per second at the other tenant
+	lasting  time.Duration // of the quiet time, and of the flood
 	dir      string
 }
 
-// defence is what the flooded tenant has against it.
+// defence is what protects the flooded tenant.
 type defence struct {
 	name string
 	set  func(*dcr.Options)
@@ -70,14 +71,14 @@ func main() {
 		return
 	}
 	var s settings
-	flag.IntVar(&s.flooders, "flooders", 64, "connections that flood a tenant")
-	flag.IntVar(&s.flood, "flood", 1000, "requests of theirs in a second; 0: one after the other, as fast as they are answered")
-	flag.IntVar(&s.rate, "rate", 50, "registrations of the other tenant in a second")
-	flag.DurationVar(&s.lasting, "lasting", 10*time.Second, "how long it is quiet, and then flooded")
-	flag.StringVar(&s.dir, "dir", os.TempDir(), "where SQLite's files go")
+	flag.IntVar(&s.flooders, "flooders", 64, "number of connections that flood a tenant")
+	flag.IntVar(&s.flood, "flood", 1000, "requests per second of the flood; 0 for as fast as they are answered")
+	flag.IntVar(&s.rate, "rate", 50, "registrations per second at the other tenant")
+	flag.DurationVar(&s.lasting, "lasting", 10*time.Second, "how long the quiet time lasts, and the flood")
+	flag.StringVar(&s.dir, "dir", os.TempDir(), "directory for the SQLite files")
 	flag.Parse()
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "against the flood\tof it, a second\tquiet p50\tquiet p99\tflooded p50\tflooded p99\tp99 ×\t")
+	fmt.Fprintln(table, "defence\tflood, requests/s\tquiet p50\tquiet p99\tflooded p50\tflooded p99\tp99 ×\t")
 	for _, against := range defences {
 		found, err := measure(context.Background(), &s, against)
 		if err != nil {
@@ -88,18 +89,18 @@ func main() {
 			found.quiet.at(50), found.quiet.at(99), found.flooded.at(50), found.flooded.at(99), found.times())
 	}
 	table.Flush()
-	fmt.Printf("\nThe other tenant's p99 should grow to %d times at most.\n", maxTimes)
+	fmt.Printf("\nThe other tenant's p99 should grow at most %d times.\n", maxTimes)
 }
 
-// result is what one flood did.
+// result is the effect of one flood.
 type result struct {
 	quiet, flooded latencies
-	flood          float64 // requests a second
+	flood          float64 // requests per second
 }
 
 func (r *result) times() float64 { return float64(r.flooded.at(99)) / float64(r.quiet.at(99)) }
 
-// latencies are in order.
+// latencies are sorted.
 type latencies []time.Duration
 
 func (l latencies) at(percent int) time.Duration {
@@ -154,7 +155,8 @@ func measure(ctx context.Context, s *settings, against defence) (*result, error)
 	return &r, errors.Join(err, stopped)
 }
 
-// steady registers at the rate, whatever the answers take, and returns what they took.
+// steady registers at the rate, no matter how long the answers take, and returns how long
+// they took.
 func (s *settings) steady(handler http.Handler) (latencies, error) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -170,7 +172,7 @@ func (s *settings) steady(handler http.Handler) (latencies, error) {
 			defer mu.Unlock()
 			took = append(took, time.Since(due))
 			if status != http.StatusCreated {
-				failed = fmt.Errorf("the other tenant answered %d", status)
+				failed = fmt.Errorf("the other tenant answered with %d", status)
 			}
 		})
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// registration is what the floor knows of a client: the members that are sent,
-// and nothing is judged.
+// registration is what the floor stores of a client: the members that are sent, without
+// validation.
 type registration struct {
 	ClientID                string   `json:"client_id"`
 	ClientSecret            string   `json:"client_secret,omitempty"`
@@ -44,7 +44,7 @@ func random() (string, [sha256.Size]byte) {
 	return text, sha256.Sum256([]byte(text))
 }
 
-// floor registers whatever it gets, and keeps it with keep.
+// floor registers whatever it gets, and stores it with keep.
 func floor(keep func(registration) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, err := io.ReadAll(r.Body)
@@ -74,7 +74,7 @@ func floor(keep func(registration) error) http.Handler {
 	})
 }
 
-// kept are the floor's clients.
+// kept has the floor's clients.
 type kept struct {
 	mu      sync.Mutex
 	clients map[string]registration
@@ -96,8 +96,8 @@ func (k *kept) keep(client registration) error {
 	return nil
 }
 
-// manage answers what is kept of a client, on a PUT after it put the body there,
-// to whom knows its token.
+// manage answers a caller that has the client's token with the stored client. A PUT
+// replaces the client with the body first.
 func (k *kept) manage(w http.ResponseWriter, r *http.Request) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	hash := sha256.Sum256([]byte(token))
@@ -150,8 +150,8 @@ type row struct {
 	committed    chan error
 }
 
-// openSQLiteFloor writes each client as one row of two columns. The rows that
-// arrive while a commit is on its way to the disk share the next one.
+// openSQLiteFloor writes each client as one row of two columns. The rows that arrive
+// during a commit share the next one.
 func openSQLiteFloor(dir string) (http.Handler, func(), error) {
 	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(dir, "floor.db")))
 	if err != nil {
@@ -178,7 +178,7 @@ func openSQLiteFloor(dir string) (http.Handler, func(), error) {
 	return handler, func() { close(rows); db.Close() }, nil
 }
 
-// commitRows is the one writer.
+// commitRows is the only writer.
 func commitRows(db *sql.DB, insert *sql.Stmt, rows <-chan row) {
 	for first := range rows {
 		batch := []row{first}

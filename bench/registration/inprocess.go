@@ -22,12 +22,12 @@ import (
 // work is something to measure.
 type work func() error
 
-// pace is how much processor time a piece of work takes, in microseconds: the median
-// of many short turns, in which the others of all have turns too.
+// pace returns how much processor time each piece of work takes, in microseconds. It is
+// the median of many short turns, in which the pieces alternate.
 func pace(all ...work) (micros []float64, err error) {
 	const rounds, length = 40, 10 * time.Millisecond
 	turns, times := make([][]float64, len(all)), make([]int, len(all))
-	for i, do := range all { // how often it fits into a turn
+	for i, do := range all { // how many times it fits into a turn
 		for started := time.Now(); time.Since(started) < length; times[i]++ {
 			if err := do(); err != nil {
 				return nil, err
@@ -65,7 +65,7 @@ func inProcess() ([]goal, error) {
 	return all, nil
 }
 
-// rules are fifteen rules that a server may stack.
+// rules are fifteen rules that a server could stack.
 var rules = []policy.Rule{
 	policy.SigningAlgorithms("RS256", "PS256", "ES256"), policy.CorrectApplicationType(), policy.RequirePKCE(), policy.ForceConfidential(),
 	policy.Deny(policy.DenyList{Hosts: []string{"bad.example"}}), policy.SameHost(policy.Drop), policy.RequireMembers("client_name"),
@@ -98,8 +98,8 @@ const (
 
 var errSecret = errors.New("the secret does not match")
 
-// finding measures a look-up, and the authentication of a client by its secret at
-// the token endpoint, against a map and a SHA-256.
+// finding measures a lookup, and the authentication of a client with its secret at the
+// token endpoint, compared with a map and a SHA-256.
 func finding() ([]goal, error) {
 	ctx, memory := context.Background(), memstore.New()
 	client := dcr.NewClient()
@@ -116,10 +116,10 @@ func finding() ([]goal, error) {
 		return nil, err
 	}
 	r.SetBasicAuth(clientID, secret)
-	r.Form, r.PostForm = map[string][]string{}, map[string][]string{} // as the host has read them
+	r.Form, r.PostForm = map[string][]string{}, map[string][]string{} // as if the host had read them
 	authenticator := &clientauth.Authenticator{Store: cache, DontTouch: true}
 
-	floor := func() error { // what is sent is decoded, as it must be
+	floor := func() error { // it must decode the header too
 		id, presented, _ := r.BasicAuth()
 		if clients[id] != sha256.Sum256([]byte(presented)) {
 			return errSecret
@@ -150,13 +150,13 @@ func finding() ([]goal, error) {
 	return []goal{
 		{"token endpoint, cached: client and secret, to map and SHA-256", micros[3] / micros[2], 1.5},
 		{"the same, allocations", allocations, 0.5},
-		{"token endpoint, cached: the whole Authenticate, to its header, map and SHA-256", micros[1] / micros[0], 0},
+		{"token endpoint, cached: all of Authenticate, to its header, map and SHA-256", micros[1] / micros[0], 0},
 		{"the same, µs", micros[1], 0},
 		{"find in memory, µs", micros[4], 0},
 	}, nil
 }
 
-// documents measures the look-up of a metadata document that is fresh.
+// documents measures the lookup of a fresh metadata document.
 func documents() ([]goal, error) {
 	var micros []float64
 	var err error
@@ -176,5 +176,5 @@ func documents() ([]goal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []goal{{"look-up of a fresh document, µs", micros[0], 0}}, nil
+	return []goal{{"lookup of a fresh document, µs", micros[0], 0}}, nil
 }

@@ -15,23 +15,23 @@ import (
 	"time"
 )
 
-// turn is the load that one server gets without a break.
+// turn is the load that one server gets without a pause.
 type turn struct {
-	Method      string // POST, or GET and PUT of the client that the connection registered in the last turn of method prepare
+	Method      string // POST, or GET or PUT of the client that the connection registered in its last turn of the method prepare
 	Address     string
 	Requests    int
 	Connections int
 }
 
-// outcome is how a turn went.
+// outcome is the result of a turn.
 type outcome struct {
 	Elapsed  time.Duration
 	P50, P99 time.Duration
 	Error    string
 }
 
-// generate is the load process. It carries out the turns that it reads on
-// standard input, over connections that it keeps.
+// generate is the load process. It performs the turns that it reads from standard input,
+// over connections that it keeps open.
 func generate() error {
 	open := make(map[string][]*connection)
 	turns, outcomes := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
@@ -58,7 +58,7 @@ func generate() error {
 	}
 }
 
-// run makes the requests of a turn, each connection one after the other.
+// run sends the requests of a turn. Each connection sends one after the other.
 func (t turn) run(connections []*connection) outcome {
 	var left atomic.Int64
 	left.Store(int64(t.Requests))
@@ -96,11 +96,11 @@ func (t turn) run(connections []*connection) outcome {
 	return out
 }
 
-// prepare is the method of a turn in which every connection registers the client
-// that it reads and updates in later ones.
+// prepare is the method of a turn in which every connection registers the client that it
+// reads and updates in later turns.
 const prepare = "prepare"
 
-// connection is a client that makes one request after the other.
+// connection is a client that sends one request after the other.
 type connection struct {
 	conn      net.Conn
 	reader    *bufio.Reader
@@ -147,8 +147,7 @@ func (c *connection) prepare() error {
 	return nil
 }
 
-// send makes one request, notes how long it took and returns the body of the
-// answer.
+// send sends one request, records how long it took and returns the body of the answer.
 func (c *connection) send(method string) ([]byte, error) {
 	started := time.Now()
 	if _, err := c.conn.Write(c.requests[method]); err != nil {

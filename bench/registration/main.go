@@ -1,18 +1,16 @@
-// Registration measures what a registration costs, and reading and updating a
-// client: the library's handler on memstore and, for registrations, on SQLite, against
-// the least that any server would do. It ends with a table of the project's goals.
+// Registration measures what it costs to register, read and update a client. It compares
+// the library's handler on memstore and, for registrations, on SQLite with the least
+// that any server would do. At the end it prints a table of the project's goals.
 //
 //	go run ./bench/registration
 //
-// Every server is a process of its own, and so is the load generator. The
-// servers take turns, a few hundred requests each, so that whatever else the
-// machine does falls on all of them; ratios are taken within a turn, and their
-// median is shown. The registrations that are measured are those that make the
-// number of clients grow from one of the sizes to the next, again and again until
-// there are enough turns.
+// Every server is a separate process, and so is the load generator. The servers take
+// turns of a few hundred requests, so that other work of the machine affects all of them.
+// Each ratio is taken within a turn, and the median of the ratios is printed. The
+// measured registrations are those between two numbers of clients; they are repeated
+// until there are enough turns.
 //
-// What needs no server is measured in the process: the table says how much of its
-// processor time.
+// What needs no server is measured in this process, by its processor time.
 package main
 
 import (
@@ -24,7 +22,7 @@ import (
 	"strings"
 )
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	sizes       []int
 	rounds      int
@@ -52,16 +50,16 @@ func main() {
 // readSettings reads the flags.
 func readSettings() (*settings, error) {
 	var s settings
-	sizes := flag.String("clients", "1000,10000,100000", "numbers of clients to measure at")
-	servers := flag.String("servers", strings.Join(ownNames(), ","), "servers to measure")
-	flag.IntVar(&s.rounds, "rounds", 30, "turns that each server gets, at each number of clients at least")
-	flag.IntVar(&s.connections, "connections", 32, "connections that register at the same time")
-	flag.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")
+	sizes := flag.String("clients", "1000,10000,100000", "measure with these numbers of clients")
+	servers := flag.String("servers", strings.Join(ownNames(), ","), "measure these servers")
+	flag.IntVar(&s.rounds, "rounds", 30, "number of turns of each server, at least, for each number of clients")
+	flag.IntVar(&s.connections, "connections", 32, "number of connections that register at the same time")
+	flag.StringVar(&s.dir, "dir", os.TempDir(), "directory for the SQLite files; to measure a disk, use a directory on it")
 	flag.Parse()
 	for _, size := range strings.Split(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("-clients: %q is no number of clients", size)
+			return nil, fmt.Errorf("-clients: %q is not a number of clients", size)
 		}
 		s.sizes = append(s.sizes, n)
 	}
@@ -69,7 +67,7 @@ func readSettings() (*settings, error) {
 	s.sizes = slices.Compact(s.sizes)
 	for _, name := range strings.Split(*servers, ",") {
 		if find(name) == nil {
-			return nil, fmt.Errorf("-servers: no server is called %q; there are %s", name, strings.Join(subjectNames(), ", "))
+			return nil, fmt.Errorf("-servers: %q is not a server; the servers are %s", name, strings.Join(subjectNames(), ", "))
 		}
 		s.servers = append(s.servers, name)
 	}

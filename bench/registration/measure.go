@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// Turns are short, so that the servers alternate often, but not so short that
-// a turn measures nothing.
+// Turns are short, so that the servers alternate often, but long enough to measure.
 const (
 	shortestTurn = 250  // requests
-	warmUp       = 2000 // requests to each server before anything is measured
+	warmUp       = 2000 // requests to each server before the measurement
 )
 
 // child is a process that this one started.
@@ -62,7 +61,7 @@ func (c *child) ask(line string, answer any) error {
 	return json.Unmarshal(text, answer)
 }
 
-// stop ends the process by ending its input.
+// stop ends the process by closing its input.
 func (c *child) stop() {
 	c.in.Close()
 	c.command.Wait()
@@ -73,22 +72,22 @@ type server struct {
 	*child
 	*subject
 	address  string
-	empty    uint64 // the heap without a client
+	empty    uint64 // the heap without clients
 	clients  int
 	measured []stage // one for each of the sizes
 	managed  map[string][]sample
 }
 
-// stage is what was measured of a server on the way to one number of clients.
+// stage has the measurements of a server on the way to one number of clients.
 type stage struct {
 	turns []sample
-	heap  float64 // bytes a client
+	heap  float64 // bytes per client
 }
 
 // sample is one turn.
 type sample struct {
-	rate     float64 // requests a second
-	cpu      float64 // microseconds of the server's processor time a request
+	rate     float64 // requests per second
+	cpu      float64 // microseconds of the server's processor time per request
 	p50, p99 time.Duration
 }
 
@@ -177,8 +176,8 @@ func (b *bench) startServer(subject *subject, dir string) error {
 	return err
 }
 
-// grow registers clients at every server, in turns, until each has size; from the
-// beginning again, where that gave too few turns.
+// grow registers clients at every server, in turns, until each has size clients. If that
+// gave too few turns, it starts again.
 func (b *bench) grow(from, size int) error {
 	for _, s := range b.running {
 		s.measured = append(s.measured, stage{})
@@ -212,7 +211,8 @@ func (b *bench) grow(from, size int) error {
 	return nil
 }
 
-// regrow empties every server and registers so many clients, which are not measured.
+// regrow empties every server and registers the same number of clients, without
+// measuring.
 func (b *bench) regrow(size int) error {
 	for _, s := range b.running {
 		var used usage
@@ -228,7 +228,7 @@ func (b *bench) regrow(size int) error {
 	return nil
 }
 
-// eachInTurn lets every server work, another one first in each round.
+// eachInTurn lets each server work in turn. Each round begins with another server.
 func (b *bench) eachInTurn(round int, work func(*server) error) error {
 	for i := range b.running {
 		s := b.running[(i+round)%len(b.running)]

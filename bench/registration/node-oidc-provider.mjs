@@ -1,6 +1,6 @@
-// A registration server on node-oidc-provider, which keeps clients in memory, and
-// speaks the protocol of the other server processes (server.go). Its argument is a
-// directory where `npm install oidc-provider` was run.
+// A registration server on node-oidc-provider, which stores clients in memory and uses
+// the protocol of the other server processes (server.go). Its argument is a directory in
+// which `npm install oidc-provider` was run.
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
@@ -8,11 +8,11 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-console.info = console.warn = console.error; // its warnings are not answers
+console.info = console.warn = console.error; // standard output is only for answers
 const require = createRequire(join(process.argv[2], 'package.json'));
 const { Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
 
-// The adapter that comes with it forgets all but the last thousand.
+// The library's own adapter keeps only the last thousand clients.
 let kept = new Map();
 class Memory {
   constructor(model) { this.model = model; }

@@ -21,7 +21,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// forgetful takes a request any number of times.
+// forgetful accepts a request any number of times.
 type forgetful struct{}
 
 func (forgetful) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
@@ -64,8 +64,8 @@ func (s signer) verify(token string) error {
 	return rsa.VerifyPSS(&s.PublicKey, crypto.SHA256, digest[:], signature, nil)
 }
 
-// openBanking measures a registration in the United Kingdom, which is a signed
-// request with a signed statement in it, against the check of the two signatures.
+// openBanking measures a registration of UK Open Banking, which is a signed request with
+// a signed statement in it. It compares it with the check of the two signatures.
 func openBanking() ([]goal, error) {
 	directory, err := newSigner()
 	if err != nil {

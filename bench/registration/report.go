@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// median of the turns; figure makes each a number.
+// median returns the median of the turns. figure returns the number of a turn.
 func median(turns []sample, figure func(i int, turn sample) float64) float64 {
 	figures := make([]float64, len(turns))
 	for i, turn := range turns {
@@ -26,8 +26,8 @@ func median(turns []sample, figure func(i int, turn sample) float64) float64 {
 func rate(_ int, turn sample) float64  { return turn.rate }
 func cpuOf(_ int, turn sample) float64 { return turn.cpu }
 
-// against returns the median, over the turns at one number of clients, of the
-// ratio of s to its floor; 0 if the floor does not run.
+// against returns the median ratio of s to its floor, over the turns at one number of
+// clients. It returns 0 if the floor does not run.
 func (b *bench) against(s *server, at int, figure func(int, sample) float64) float64 {
 	base := b.server(s.floor)
 	if base == nil {
@@ -49,7 +49,7 @@ func (b *bench) server(name string) *server {
 
 // reportStage prints what was measured at one number of clients.
 func (b *bench) reportStage(at int) {
-	fmt.Printf("up to %d clients: %d turns each over %d connections; × is to the floor\n",
+	fmt.Printf("up to %d clients: %d turns each over %d connections; × compares with the floor\n",
 		b.sizes[at], len(b.running[0].measured[at].turns), b.connections)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "server\trequests/s\t×\tCPU µs/request\t×\tp50 ms\tp99 ms\theap bytes/client\t")
@@ -67,8 +67,7 @@ func (b *bench) reportStage(at int) {
 	fmt.Println()
 }
 
-// reportGoals prints how the library does against its goals, as far as the servers
-// that this takes were measured.
+// reportGoals prints the figures and the goals for which the servers were measured.
 func (b *bench) reportGoals() error {
 	goals, err := inProcess()
 	if err != nil {
@@ -82,11 +81,11 @@ func (b *bench) reportGoals() error {
 	return table.Flush()
 }
 
-// goal is a figure and what it should be.
+// goal is a figure and its upper bound.
 type goal struct {
 	what   string
 	figure float64
-	most   float64 // 0: there is no goal
+	most   float64 // 0 if there is no goal
 }
 
 func (g goal) String() string {
@@ -100,7 +99,7 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s\t%.2f\t≤ %g\t%s", g.what, g.figure, g.most, verdict)
 }
 
-// goals are those over HTTP.
+// goals returns the goals over HTTP.
 func (b *bench) goals() (goals []goal) {
 	memory, quiet := b.server("memory"), b.server("quiet")
 	if memory == nil {
@@ -127,7 +126,7 @@ func (b *bench) goals() (goals []goal) {
 	if quiet != nil {
 		theirs := quiet.measured[last].turns
 		share := median(memory.measured[last].turns, func(i int, turn sample) float64 { return turn.cpu/theirs[i].cpu - 1 })
-		goals = append(goals, goal{"events, percent of the CPU of a POST without them", 100 * share, 3})
+		goals = append(goals, goal{"events, in percent of the CPU of a POST without events", 100 * share, 3})
 	}
 	for at, size := range b.sizes {
 		most := 740.0

@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// usage is what a server process says of itself.
+// usage is what a server process reports about itself.
 type usage struct {
 	CPU  time.Duration // user and system time of the process so far
-	Heap uint64        // bytes of the heap after a collection; only when asked for
+	Heap uint64        // bytes of the heap after a collection; only in the answer to "heap"
 }
 
-// serve is the server process. It says on standard output where it listens,
-// and answers every line of standard input with its usage: "cpu", "heap", and
-// "reset", which forgets every client.
+// serve is the server process. It prints where it listens to standard output, and
+// answers each line of standard input with its usage. The lines are "cpu", "heap" and
+// "reset", which deletes every client.
 func serve(name, dir string) error {
 	subject := find(name)
 	if subject == nil {
-		return fmt.Errorf("no server is called %q", name)
+		return fmt.Errorf("%q is not a server", name)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,8 +67,8 @@ func serve(name, dir string) error {
 	return commands.Err()
 }
 
-// heap returns the bytes that are in use. The second collection frees what
-// sync.Pool kept over the first.
+// heap returns the bytes in use. The second collection frees what sync.Pool kept during
+// the first.
 func heap() uint64 {
 	var stats runtime.MemStats
 	runtime.GC()
@@ -77,7 +77,7 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// cpu returns the processor time that this process used.
+// cpu returns the processor time of this process.
 func cpu() time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

@@ -19,20 +19,20 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// body is what every request registers.
+// body is the body of every registration.
 const body = `{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
 
 // subject is one of the servers.
 type subject struct {
 	name  string
 	about string
-	floor string // the server that it is compared with
+	floor string // the server to compare with
 	open  func(dir string) (http.Handler, func(), error)
 
-	manages bool // it answers GET and PUT
+	manages bool // whether it answers GET and PUT
 
-	// process is the command of a peer, which is a program of its own; nil for those
-	// of this program.
+	// process is the command of a peer, which is a separate program. It is nil for
+	// the servers of this program.
 	process func() *exec.Cmd
 }
 
@@ -42,9 +42,9 @@ var subjects = []subject{
 	{"empty", "net/http and nothing else", "floor", openEmpty, false, nil},
 	{"memory", "dcr on memstore", "floor", openMemory, true, nil},
 	{"quiet", "dcr on memstore without events", "floor", openQuiet, true, nil},
-	{"sqlite-floor", "floor, with one row a request group-committed instead of the map", "sqlite-floor", openSQLiteFloor, false, nil},
+	{"sqlite-floor", "floor, with one row per request and group commits instead of the map", "sqlite-floor", openSQLiteFloor, false, nil},
 	{"sqlite", "dcr on sqlstore with SQLite", "sqlite-floor", openSQLite, false, nil},
-	{"node-oidc-provider", "a peer, on Node.js, which keeps clients in a Map", "floor", nil, true, nodeProvider},
+	{"node-oidc-provider", "a peer on Node.js, which stores clients in a Map", "floor", nil, true, nodeProvider},
 }
 
 func find(name string) *subject {
@@ -68,12 +68,12 @@ func subjectNames() (names []string) {
 	return names
 }
 
-// ownNames are those of the servers that need nothing but this program.
+// ownNames returns the names of the servers that need only this program.
 func ownNames() []string {
 	return slices.DeleteFunc(subjectNames(), func(name string) bool { return find(name).process != nil })
 }
 
-// newHandler returns the library's handler as an OpenID Connect server has it.
+// newHandler returns the library's handler as an OpenID Connect server would set it up.
 func newHandler(store dcr.ClientConfigurationStore, events func(context.Context, dcr.Event)) (http.Handler, error) {
 	return dcr.NewHandler(store, &dcr.Options{
 		Events:         events,

@@ -21,10 +21,10 @@ type kind struct {
 	name    string
 	dialect sqlstore.Dialect
 	driver  string
-	dsn     func() string                 // of the server; "" where the database is a file
-	inside  func(dsn, name string) string // of a database on that server
+	dsn     func() string                 // the data source name of the server; "" if the database is a file
+	inside  func(dsn, name string) string // the data source name of a database on that server
 	explain string
-	settle  string // what a server does with a table in time after much was loaded; "" where nobody does
+	settle  string // what a server does with a table some time after many rows were loaded; "" if nothing
 }
 
 var kinds = []kind{
@@ -40,7 +40,7 @@ var kinds = []kind{
 	}, func(dsn, name string) string {
 		config, err := mysql.ParseDSN(dsn)
 		if err != nil {
-			panic(err) // it was opened before
+			panic(err) // it was parsed before
 		}
 		config.DBName = name
 		return config.FormatDSN()
@@ -54,8 +54,8 @@ func environment(name, otherwise string) string {
 	return otherwise
 }
 
-// create makes an empty database and returns its data source name and how to
-// drop it.
+// create creates an empty database. It returns its data source name and a function that
+// drops it.
 func (k *kind) create(ctx context.Context, dir string) (dsn string, drop func(), err error) {
 	name := "dcr_bench_" + strings.ToLower(rand.Text())
 	if k.inside == nil {
@@ -80,7 +80,7 @@ func (k *kind) create(ctx context.Context, dir string) (dsn string, drop func(),
 	}, nil
 }
 
-// open opens a pool that keeps as many connections as work at once.
+// open opens a pool that keeps the given number of connections open.
 func (k *kind) open(dsn string, connections int) (*sql.DB, error) {
 	db, err := sql.Open(k.driver, dsn)
 	if err == nil {
@@ -90,7 +90,7 @@ func (k *kind) open(dsn string, connections int) (*sql.DB, error) {
 	return db, err
 }
 
-// settled does with tables what the server does in time.
+// settled does now what the server would do with the tables later.
 func (k *kind) settled(ctx context.Context, db *sql.DB, tables ...string) error {
 	if k.settle == "" {
 		return nil

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// The floors keep the same document by the same means and do nothing else: no
-// statement of their own for each kind of client, no retry. One has a table of two
-// columns and no index but its key; the other inserts into the store's table,
-// with the columns and indexes that the store needs to list, count and sweep.
+// The floors store the same document in the same way and do nothing else: they have one
+// statement for all clients, and do not retry. One has a table of two columns with no
+// index but its key; the other inserts into the store's table, with the columns and
+// indexes that the store needs to list, count and sweep.
 
-// inserter keeps one document and returns when it is durable.
+// inserter stores one document and returns when it is durable.
 type inserter func(ctx context.Context, id, document string) error
 
-// floorTable is where a floor inserts.
+// floorTable is the table of a floor.
 type floorTable struct {
-	create  string // "" where it is there
+	create  string // "" if the table exists
 	name    string
 	columns string
 	row     func(id, document string) []any
@@ -30,8 +30,8 @@ var (
 		func(id, document string) []any { return []any{"", id, 1, micros(time.Now()), document} }}
 )
 
-// inserter returns the floor's way of adding a document, on the same pool as the
-// store's, and how to end it.
+// inserter returns how the floor adds a document, on the same pool as the store, and a
+// function that ends it.
 func (t *floorTable) inserter(ctx context.Context, k *kind, db *sql.DB) (inserter, func(), error) {
 	insert := "INSERT INTO " + t.name + " (" + t.columns + ") VALUES (" + k.placeholders(0, len(t.row("", ""))) + ")"
 	if t.create != "" {
@@ -57,8 +57,8 @@ type insertion struct {
 	done chan error
 }
 
-// groupCommitter is the floor on SQLite: a goroutine with a connection of its
-// own commits together what came during the last commit.
+// groupCommitter is the floor on SQLite: a goroutine with its own connection commits
+// everything that arrived during the last commit together.
 func (t *floorTable) groupCommitter(ctx context.Context, db *sql.DB, insert string) (inserter, func(), error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// level is where the clients come in.
+// level is where clients are added.
 type level struct {
 	floor func(insert inserter) *subject
 	store func(store dcr.ClientConfigurationStore) *subject
@@ -30,7 +30,7 @@ var levels = map[string]level{
 	"store": {floorStore, plainStore},
 }
 
-// Level "store": the store alone, and an INSERT of the same document.
+// Level "store": only the store, and an INSERT of the same document.
 
 func plainStore(store dcr.ClientConfigurationStore) *subject {
 	return &subject{close: func() {}, worker: func() (func(context.Context) error, error) {
@@ -51,7 +51,7 @@ func floorStore(insert inserter) *subject {
 	}}
 }
 
-// typicalClient is what a web application registers.
+// typicalClient returns the client that a web application registers.
 func typicalClient(id string) *dcr.Client {
 	client := dcr.NewClient()
 	client.ID = id
@@ -70,7 +70,7 @@ func typicalClient(id string) *dcr.Client {
 	return client
 }
 
-// Level "http": registrations over connections that are kept.
+// Level "http": registrations over connections that are kept open.
 
 const body = `{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
 
@@ -85,13 +85,13 @@ func registrationServer(store dcr.ClientConfigurationStore) *subject {
 		}},
 	})
 	if err != nil {
-		panic(err) // the options are these
+		panic(err) // the options are fixed
 	}
 	return served(handler)
 }
 
-// floorServer decodes the same JSON, makes as many random bits and hashes,
-// answers what RFC 7591 §3.2.1 and RFC 7592 §3 demand, and judges nothing.
+// floorServer decodes the same JSON, creates as many random bits and hashes, answers with
+// what RFC 7591 §3.2.1 and RFC 7592 §3 require, and validates nothing.
 func floorServer(insert inserter) *subject {
 	return served(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client := make(map[string]any)
@@ -127,7 +127,7 @@ func floorServer(insert inserter) *subject {
 	}))
 }
 
-// served serves handler; each worker has a connection of its own.
+// served serves handler. Each worker has its own connection.
 func served(handler http.Handler) *subject {
 	server := httptest.NewServer(handler)
 	address := server.Listener.Addr().String()

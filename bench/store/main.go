@@ -2,22 +2,22 @@
 //
 //	go run ./bench/store
 //
-// compares registrations with the least that any server would do: decode the
-// request, judge nothing, and INSERT one document, prepared, on the same pool; on
-// SQLite, through a goroutine that commits together what came meanwhile. There are
-// two such floors: one has a table of two columns with a primary key, the other
-// inserts into the store's own table, with its columns and indexes. The three take
-// turns, and the medians of the ratios within a turn are shown. With -level store,
-// the store is measured without a server; with -clients 2000000, both tables are as
-// large as that at the start.
+// compares registrations with the least that any server would do: decode the request,
+// validate nothing, and INSERT one document with a prepared statement on the same pool.
+// On SQLite, one goroutine commits all documents that arrived in the meantime together.
+// There are two such floors: one has a table of two columns with a primary key, and the
+// other inserts into the store's own table, with its columns and indexes. The store and
+// the floors take turns, and the medians of the ratios within a turn are printed. With
+// -level store, the store is measured without a server. With -clients 2000000, both
+// tables have two million rows at the start.
 //
 //	go run ./bench/store scale -rows 1000,100000,2000000
 //
-// shows how long each operation takes as the table grows, and how the database
-// carries out each of its statements.
+// shows how long each operation takes as the table grows, and how the database executes
+// each of its statements.
 //
-// PostgreSQL and MariaDB are left out where there are none; databases of this
-// program's own are made and dropped.
+// PostgreSQL and MariaDB are left out if they are not available. The program creates its
+// own databases and drops them.
 package main
 
 import (
@@ -49,7 +49,7 @@ func main() {
 	}
 }
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	kinds       []kind
 	connections []int
@@ -65,28 +65,28 @@ type settings struct {
 func readSettings(arguments []string) (*settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("store", flag.ExitOnError)
-	databases := flags.String("databases", "sqlite,postgresql,mysql", "databases to measure")
-	connections := flags.String("connections", "1,8,64", "connections that add at the same time")
-	rows := flags.String("rows", "1000,100000", "numbers of clients to measure at (scale)")
-	// Short turns, since a machine's own ups and downs then befall both and the
-	// median of many ratios repeats; but long enough for some checkpoints of
-	// SQLite in each, which in shorter ones befall one of the two.
-	flags.IntVar(&s.rounds, "rounds", 60, "turns of each")
+	databases := flags.String("databases", "sqlite,postgresql,mysql", "measure these databases")
+	connections := flags.String("connections", "1,8,64", "numbers of connections that add clients at the same time")
+	rows := flags.String("rows", "1000,100000", "measure with these numbers of clients (scale)")
+	// Turns are short, so that other work of the machine affects both sides, and the
+	// median of many ratios is stable. They are long enough for several checkpoints of
+	// SQLite in each turn. In shorter turns, a checkpoint would slow down only one side.
+	flags.IntVar(&s.rounds, "rounds", 60, "number of turns of each")
 	flags.DurationVar(&s.turn, "turn", 120*time.Millisecond, "length of a turn")
-	flags.IntVar(&s.clients, "clients", 0, "rows that both tables have at the start")
-	flags.BoolVar(&s.plans, "plans", true, "show how the database carries out each statement (scale)")
-	flags.StringVar(&s.dir, "dir", os.TempDir(), "where the SQLite files go: a disk, to measure one")
-	at := flags.String("level", "http", "where clients come in: http or store")
+	flags.IntVar(&s.clients, "clients", 0, "number of rows in both tables at the start")
+	flags.BoolVar(&s.plans, "plans", true, "show how the database executes each statement (scale)")
+	flags.StringVar(&s.dir, "dir", os.TempDir(), "directory for the SQLite files; to measure a disk, use a directory on it")
+	at := flags.String("level", "http", "add clients at this level: http or store")
 	flags.Parse(arguments)
 	level, known := levels[*at]
 	if !known {
-		return nil, fmt.Errorf("-level: %q is neither http nor store", *at)
+		return nil, fmt.Errorf("-level must be http or store, not %q", *at)
 	}
 	s.level = level
 	for name := range strings.SplitSeq(*databases, ",") {
 		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-databases: %q is none of sqlite, postgresql and mysql", name)
+			return nil, fmt.Errorf("-databases: %q is not one of sqlite, postgresql and mysql", name)
 		}
 		s.kinds = append(s.kinds, kinds[i])
 	}
@@ -104,7 +104,7 @@ func numbers(list string) (all []int, err error) {
 	for text := range strings.SplitSeq(list, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no positive number", text)
+			return nil, fmt.Errorf("%q is not a positive number", text)
 		}
 		all = append(all, n)
 	}

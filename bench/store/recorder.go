@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// recorder is a driver that notes the statements which go through it, so that
-// the database can be asked how it carries them out.
+// recorder is a driver that records the statements that go through it, so that the
+// database can be asked how it executes them.
 type recorder struct {
 	driver.Connector
 	mu    sync.Mutex
@@ -22,7 +22,7 @@ type call struct {
 	args []any
 }
 
-// record returns a pool whose statements are noted.
+// record returns a pool whose statements are recorded.
 func record(k *kind, dsn string) (*sql.DB, *recorder, error) {
 	plain, err := sql.Open(k.driver, dsn)
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *recorder) note(text string, named []driver.NamedValue) {
 	r.calls = append(r.calls, call{text, args})
 }
 
-// during returns what work sends to the tables.
+// during returns the statements that work sends to the tables.
 func (r *recorder) during(work func() error) ([]call, error) {
 	r.mu.Lock()
 	r.calls = nil
@@ -119,7 +119,7 @@ func (s *recordedStmt) QueryContext(ctx context.Context, args []driver.NamedValu
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
-// plan asks the database how it carries out a statement.
+// plan asks the database how it executes a statement.
 func plan(ctx context.Context, db *sql.DB, k *kind, c call) (lines []string, err error) {
 	rows, err := db.QueryContext(ctx, k.explain+c.text, c.args...)
 	if err != nil {
@@ -143,8 +143,8 @@ func plan(ctx context.Context, db *sql.DB, k *kind, c call) (lines []string, err
 	return lines, rows.Err()
 }
 
-// line shows one row of a plan: what PostgreSQL and SQLite say in their one
-// telling column, what MySQL says by name.
+// line returns one row of a plan: the column of PostgreSQL or SQLite that has the plan, or
+// the named columns of MySQL.
 func (k *kind) line(columns []string, values []sql.NullString) string {
 	if k.name != "mysql" {
 		return values[len(values)-1].String

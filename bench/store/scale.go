@@ -87,7 +87,7 @@ func (k *kind) report(s *settings, took map[string][]time.Duration, operations [
 	}
 }
 
-// plans shows how the database carries out what each operation sends.
+// plans shows how the database executes the statements of each operation.
 func (k *kind) plans(ctx context.Context, db *sql.DB, recorder *recorder, operations []operation) error {
 	for _, op := range operations {
 		calls, err := recorder.during(func() error { return op.run(ctx, 0) })
@@ -97,7 +97,7 @@ func (k *kind) plans(ctx context.Context, db *sql.DB, recorder *recorder, operat
 		seen := make(map[string]bool)
 		for _, c := range calls {
 			if seen[c.text] || strings.HasPrefix(c.text, "INSERT") {
-				continue // an INSERT has no choice
+				continue // there is only one way to INSERT
 			}
 			seen[c.text] = true
 			lines, err := plan(ctx, db, k, c)
@@ -113,7 +113,7 @@ func (k *kind) plans(ctx context.Context, db *sql.DB, recorder *recorder, operat
 	return nil
 }
 
-// operation is one thing to measure; run does it for the n-th time.
+// operation is something to measure. run does it for the n-th time.
 type operation struct {
 	name  string
 	times int
@@ -126,7 +126,7 @@ func (op *operation) measure(ctx context.Context) (times []time.Duration, err er
 		if err := op.run(ctx, n); err != nil {
 			return nil, err
 		}
-		if n > 0 { // the first warms up
+		if n > 0 { // the first run warms up
 			times = append(times, time.Since(began))
 		}
 	}
@@ -230,16 +230,15 @@ func sweepSome(ctx context.Context, store *sqlstore.Store) error {
 	}
 	swept, err := store.SweepClients(ctx, dcr.SweepRule{ExpiredBefore: created(0)})
 	if err == nil && swept != 200 {
-		err = fmt.Errorf("swept %d clients of 200", swept)
+		err = fmt.Errorf("swept %d of 200 clients", swept)
 	}
 	return err
 }
 
-// What the loaded clients are like: one is created every ten seconds, two
-// thirds were used, some have a software id, a caller or a statement, few wait
-// for approval.
+// The loaded clients: one is created every ten seconds, two thirds were used, some have a
+// software id, a caller or a statement, and a few wait for approval.
 
-// clientID is like those of dcr.RandomClientID.
+// clientID returns an id like those of dcr.RandomClientID.
 func clientID(n int) string {
 	random := uint64(n) * 0x9E3779B97F4A7C15
 	head := random>>59<<43 | uint64(created(n).UnixMilli())
@@ -281,7 +280,7 @@ func loadedClient(n int) *dcr.Client {
 	return client
 }
 
-// load fills the tables up to a size, many rows a statement.
+// load fills the tables up to a size, with many rows per statement.
 func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
 	for from < to {
 		until := min(to, from+500)
@@ -307,7 +306,7 @@ func (k *kind) load(ctx context.Context, db *sql.DB, from, to int) error {
 	return k.settled(ctx, db, "dcr_clients", "dcr_client_keys")
 }
 
-// searched is what the table of keys has of a client.
+// searched returns the rows of a client in the table of keys.
 func searched(client *dcr.Client) map[string]string {
 	keys := map[string]string{"status": string(client.Status), "software_id": client.SoftwareID, "registered_by": client.RegisteredBy}
 	if client.Statement != nil {
@@ -318,9 +317,9 @@ func searched(client *dcr.Client) map[string]string {
 	return keys
 }
 
-// rows are inserted together.
+// rows are inserted with one statement.
 type rows struct {
-	table string // and its columns
+	table string // the name and the columns
 	width int
 	args  []any
 }

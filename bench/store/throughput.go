@@ -31,7 +31,7 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 		return err
 	}
 	defer drop()
-	db, err := k.open(dsn, connections+2) // on SQLite each floor keeps one
+	db, err := k.open(dsn, connections+2) // on SQLite each floor holds one
 	if err != nil {
 		return err
 	}
@@ -60,12 +60,12 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 
 	var toFloor, toTable []float64
 	for round := range s.rounds + 1 {
-		for i := range subjects { // each is the first in its turn
+		for i := range subjects { // each is the first of a round in turn
 			if err := subjects[(round+i)%len(subjects)].turn(ctx, s.turn, connections); err != nil {
 				return err
 			}
 		}
-		if round == 0 { // all are warm now
+		if round == 0 { // all are warmed up now
 			for _, s := range subjects {
 				s.forget()
 			}
@@ -88,8 +88,8 @@ func (k *kind) compare(ctx context.Context, s *settings, connections int) error 
 	return nil
 }
 
-// fill puts as many rows into both tables as are asked for: copies of what the
-// two add themselves, under ids as the two make them.
+// fill puts s.clients rows into both tables: copies of what the floor and the store add,
+// with ids of their own kind.
 func (k *kind) fill(ctx context.Context, s *settings, db *sql.DB, floor, measured *subject) error {
 	if s.clients == 0 {
 		return nil
@@ -132,8 +132,8 @@ func (k *kind) fill(ctx context.Context, s *settings, db *sql.DB, floor, measure
 	return nil
 }
 
-// subject is what is measured: worker returns a function that adds one client
-// and returns when it is durable, for one of those that work at once.
+// subject is what is measured. worker returns a function that adds one client and returns
+// when the client is durable. Each concurrent worker has its own function.
 type subject struct {
 	worker func() (add func(ctx context.Context) error, err error)
 	close  func()
@@ -150,10 +150,10 @@ func (s *subject) quantile(q float64) time.Duration {
 	return s.times[min(len(s.times)-1, int(q*float64(len(s.times))))].Round(10 * time.Microsecond)
 }
 
-// rate is that of the last turn.
+// rate returns the rate of the last turn.
 func (s *subject) rate() float64 { return s.rates[len(s.rates)-1] }
 
-// turn adds clients for a while and notes how many a second.
+// turn adds clients for a while and records how many it added per second.
 func (s *subject) turn(ctx context.Context, length time.Duration, connections int) (err error) {
 	for len(s.workers) < connections {
 		add, err := s.worker()

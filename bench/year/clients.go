@@ -1,7 +1,7 @@
 package main
 
-// Who registers, and who comes back. Of 58 registrations that were looked at in the
-// field, 46 were never used, and 42 said the same as another one.
+// Who registers, and which clients are used. Of 58 real registrations that were examined,
+// 46 were never used, and 42 were the same as another one.
 
 import (
 	"encoding/json"
@@ -13,20 +13,20 @@ const (
 	day       = 24 // hours
 	days      = 365
 	perSample = 58
-	repeats   = 42 // of them
-	unused    = 46 // of them
-	popular   = 12 // pieces of software that register again and again
+	repeats   = 42 // of perSample
+	unused    = 46 // of perSample
+	popular   = 12 // programs that register again and again
 	idleAfter = 90 * day
 )
 
-// registrant is one that registers.
+// registrant is a client that registers.
 type registrant struct {
 	body   string
 	repeat bool
 	uses   []int // the hours in which it is used
 }
 
-// next draws who registers in an hour.
+// next returns a random registrant for an hour.
 func next(random *rand.Rand, hour int) registrant {
 	var r registrant
 	if r.repeat = random.IntN(perSample) < repeats; r.repeat {
@@ -39,7 +39,7 @@ func next(random *rand.Rand, hour int) registrant {
 	if random.IntN(perSample) < unused {
 		return r
 	}
-	at := hour + 1 + random.IntN(20) // the first use comes within a day
+	at := hour + 1 + random.IntN(20) // the first use is within a day
 	for {
 		r.uses = append(r.uses, at)
 		if at >= days*day || random.IntN(3) == 0 {
@@ -49,11 +49,11 @@ func next(random *rand.Rand, hour int) registrant {
 	}
 }
 
-// user is a client in use: it has been or will be used, and is used again within the
-// time after which clients count as idle.
+// user is a client in use: it was used or will be used, and is always used again before it
+// counts as idle.
 type user struct {
 	credentials
-	uses []int // to come
+	uses []int // the hours of the uses to come
 }
 
 func readCredentials(answer []byte) (*credentials, error) {

@@ -1,6 +1,6 @@
 package main
 
-// What is counted while the year goes by.
+// What is counted during the year.
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// figures are what was counted.
+// figures has the counts.
 type figures struct {
 	registered, repeated, refused, refusedRepeats int
 	never, idle, ended, evicted                   int // deleted
@@ -19,7 +19,7 @@ type figures struct {
 	stored, inUse, most                           int64
 }
 
-// registered notes what became of a registration.
+// registered records the result of a registration.
 func (y *year) registered(r registrant, got *credentials, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -45,7 +45,7 @@ func (y *year) registered(r registrant, got *credentials, err error) {
 	}
 }
 
-// used notes a use, and when the next one is.
+// used records a use, and schedules the next one.
 func (y *year) used(u *user, hour int, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -58,7 +58,7 @@ func (y *year) used(u *user, hour int, err error) {
 		delete(y.inUse, u.id)
 		return
 	}
-	again := max(u.uses[0], hour+1) // what is due within the step has its turn in the next
+	again := max(u.uses[0], hour+1) // a use that is due in this step is moved to the next step
 	y.due[again] = append(y.due[again], u)
 }
 
@@ -76,7 +76,7 @@ func (y *year) login(ctx context.Context, h *host, i int) {
 	}
 }
 
-// tell is the sink of every host.
+// tell receives the events of every host.
 func (y *year) tell(_ context.Context, event dcr.Event) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -96,18 +96,18 @@ func (y *year) tell(_ context.Context, event dcr.Event) {
 	}
 	if y.inUse[event.ClientID] {
 		y.sum.lost++
-		y.fault("%s is %s in use: %s", event.ClientID, event.Kind, event.Reason)
+		y.fault("client %s was %s while in use: %s", event.ClientID, event.Kind, event.Reason)
 	}
 }
 
-// fault keeps what went wrong, under y.mu.
+// fault records what went wrong. Hold y.mu when you call it.
 func (y *year) fault(format string, args ...any) {
 	if len(y.examples) < 5 {
 		y.examples = append(y.examples, y.now().Format(time.DateTime)+": "+fmt.Sprintf(format, args...))
 	}
 }
 
-// count counts what is stored after a step, and keeps the figures of each day.
+// count counts the stored clients after a step, and records the figures of each day.
 func (y *year) count(ctx context.Context, h *host, hour int) error {
 	stored, err := h.store.CountClients(ctx, dcr.Filter{})
 	if err != nil {
@@ -123,13 +123,13 @@ func (y *year) count(ctx context.Context, h *host, hour int) error {
 	return nil
 }
 
-// settle looks for every client that is in use when the year is over.
+// settle checks at the end of the year that every client in use is stored and usable.
 func (y *year) settle(ctx context.Context) error {
 	for id := range y.inUse {
 		client, err := y.hosts[0].store.FindByClientID(ctx, id)
 		if errors.Is(err, dcr.ErrClientNotFound) {
 			y.sum.lost++
-			y.fault("client %s is not there at the end", id)
+			y.fault("client %s is missing at the end", id)
 			continue
 		}
 		if err != nil {
@@ -137,7 +137,7 @@ func (y *year) settle(ctx context.Context) error {
 		}
 		if !client.Usable(y.now()) {
 			y.sum.lost++
-			y.fault("client %s is of no use at the end", id)
+			y.fault("client %s is not usable at the end", id)
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// database is where the clients of a year are.
+// database has the clients of a year.
 type database struct {
 	dialect sqlstore.Dialect
 	driver  string
@@ -26,7 +26,7 @@ type database struct {
 	drop    func()
 }
 
-// create makes an empty database.
+// create creates an empty database.
 func create(ctx context.Context, name, dir string) (*database, error) {
 	switch name {
 	case "sqlite":
@@ -34,7 +34,7 @@ func create(ctx context.Context, name, dir string) (*database, error) {
 	case "postgresql":
 		return createPostgreSQL(ctx)
 	}
-	return nil, fmt.Errorf("there is no such database; there are sqlite and postgresql")
+	return nil, fmt.Errorf("-databases must name sqlite or postgresql")
 }
 
 func createSQLite(dir string) (*database, error) {

@@ -66,7 +66,7 @@ func (y *year) start(ctx context.Context) (*host, error) {
 
 func (h *host) stop() error { return errors.Join(h.store.Close(), h.db.Close()) }
 
-// credentials are what a client got.
+// credentials are what a client got at registration.
 type credentials struct{ id, secret string }
 
 // register posts a registration.
@@ -76,12 +76,12 @@ func (h *host) register(ctx context.Context, body string) (*credentials, error) 
 	w := httptest.NewRecorder()
 	h.handler.ServeHTTP(w, r)
 	if w.Code != http.StatusCreated {
-		return nil, fmt.Errorf("a registration got %d %s", w.Code, w.Body)
+		return nil, fmt.Errorf("a registration was answered with %d %s", w.Code, w.Body)
 	}
 	return readCredentials(w.Body.Bytes())
 }
 
-// token authenticates a client, as a token endpoint does, which notes its use.
+// token authenticates a client, as a token endpoint does. That records a use.
 func (h *host) token(ctx context.Context, c *credentials) error {
 	form := url.Values{"grant_type": {"refresh_token"}}
 	if c.secret == "" {
@@ -96,8 +96,9 @@ func (h *host) token(ctx context.Context, c *credentials) error {
 	return err
 }
 
-// login lets a client in that publishes its metadata: at the authorization endpoint,
-// which touches it, for another host may get the code, and at the token endpoint.
+// login logs in with a client that publishes its metadata, at the authorization endpoint
+// and at the token endpoint. The first touches the client, because another host may get
+// the code.
 func (h *host) login(ctx context.Context, clientID string, now time.Time) error {
 	if _, err := h.published.FindByClientID(ctx, clientID); err != nil {
 		return err

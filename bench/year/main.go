@@ -1,13 +1,13 @@
-// Year lets a year go by on a clock of its own: hosts that share a database, register
-// clients of which most are never used, sweep, evict and are restarted, and clients
-// that publish their metadata, some of whose publisher answers 403 for a day.
+// Year simulates a year on its own clock. Hosts that share a database register clients,
+// most of which are never used, sweep, evict, and are restarted. Some clients publish
+// their metadata, and half of their publishers answer 403 for a day.
 //
 //	go run ./bench/year
 //
-// At the end it checks that the store was never fuller than its ceiling, but for what
-// hosts let in between two counts, that no client in use was lost, and that no
-// registration was refused, most of which repeat an earlier one. It prints a table, and draws what it counted with -plot. PostgreSQL is
-// looked for where the tests look for it.
+// At the end it checks that the store never exceeded its ceiling by more than what hosts
+// accept between two counts, that no client in use was lost, and that no registration was
+// refused, although most repeat an earlier one. It prints a table and, with -plot, draws
+// the counts. It finds PostgreSQL where the tests find it.
 package main
 
 import (
@@ -20,18 +20,18 @@ import (
 	"syscall"
 )
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	registrations int
 	documents     int // clients that publish their metadata
-	step          int // hours that pass at once; at most 4, for clients to be in time for their first use
-	restartHours  int // after which one of the hosts is restarted
+	step          int // hours that pass at once; at most 4, so that clients are not late for their first use
+	restartHours  int // hours after which one of the hosts is restarted
 	databases     []string
 	dir           string
 	plot          string
 }
 
-// small is what takes seconds.
+// small are settings that take seconds.
 var small = settings{registrations: 3000, documents: 2, step: 4, restartHours: 32 * day}
 
 func main() {
@@ -45,10 +45,10 @@ func main() {
 
 func run(ctx context.Context) error {
 	s := settings{documents: 40, step: 1, restartHours: day}
-	names := flag.String("databases", "sqlite,postgresql", "databases to let the year go by on")
-	flag.IntVar(&s.registrations, "registrations", 2_000_000, "how many clients register in the year")
-	flag.StringVar(&s.dir, "dir", os.TempDir(), "where SQLite's files go")
-	flag.StringVar(&s.plot, "plot", "", "file for a drawing of the first database's year (SVG)")
+	names := flag.String("databases", "sqlite,postgresql", "simulate the year on these databases")
+	flag.IntVar(&s.registrations, "registrations", 2_000_000, "number of clients that register in the year")
+	flag.StringVar(&s.dir, "dir", os.TempDir(), "directory for the SQLite files")
+	flag.StringVar(&s.plot, "plot", "", "draw the year of the first database in this file (SVG)")
 	isSmall := flag.Bool("small", false, "3,000 registrations, and fewer documents and restarts")
 	flag.Parse()
 	if *isSmall {

@@ -16,10 +16,10 @@ const (
 // curve is one line of a drawing.
 type curve struct {
 	name, color string
-	values      []int64 // one a day
+	values      []int64 // one per day
 }
 
-// draw draws how many clients were stored, and how many went, day by day.
+// draw draws how many clients were stored and deleted on each day.
 func (y *year) draw() []byte {
 	var stored, inUse, ceiling, swept, evicted []int64
 	var before figures

@@ -16,19 +16,20 @@ import (
 
 const (
 	hosts      = 3
-	workers    = 16 // requests that a host has at once
+	workers    = 16 // concurrent requests of a host
 	sweepHours = 12
 
-	// In these days no janitor runs, and the ceiling has to do.
+	// Between these days no janitor runs, and only the ceiling limits the store.
 	janitorGone, janitorBack = 200, 230
 	forbidden                = 180 // the day on which half of the documents get 403
-	withdrawn                = 250 // the day on which two of the documents go
+	withdrawn                = 250 // the day on which two of the documents are withdrawn
 )
 
-// begins is when the year begins: stores take no use for later than now.
+// begins is when the year begins. It is in the past, because stores accept no use later
+// than now.
 var begins = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// year is what goes by.
+// year is the simulation.
 type year struct {
 	settings  *settings
 	name      string
@@ -41,12 +42,12 @@ type year struct {
 	took      time.Duration
 
 	mu       sync.Mutex
-	due      map[int][]*user // by the hour
+	due      map[int][]*user // by hour
 	inUse    map[string]bool // ids
 	told     map[string]int  // by kind and reason
 	days     []figures       // at the end of each day
 	sum      figures         // since the year began
-	examples []string        // of what went wrong
+	examples []string        // examples of what went wrong
 	size     int64           // of the database at the end, in bytes
 }
 
@@ -55,7 +56,7 @@ func (y *year) ceiling() int64 { return int64(y.settings.registrations / 10) }
 
 func (y *year) now() time.Time { return begins.Add(time.Duration(y.hour.Load()) * time.Hour) }
 
-// cleanup stands in for a test, which the publisher ends with.
+// cleanup replaces the test at whose end a publisher stops.
 type cleanup struct {
 	testing.TB
 	todo []func()
@@ -71,7 +72,7 @@ func (c *cleanup) run() {
 	}
 }
 
-// simulate lets a year go by.
+// simulate runs a year.
 func simulate(ctx context.Context, s *settings, name string) (_ *year, err error) {
 	y := &year{settings: s, name: name, random: rand.New(rand.NewPCG(58, 46)), due: map[int][]*user{}, inUse: map[string]bool{}, told: map[string]int{}}
 	if y.database, err = create(ctx, name, s.dir); err != nil {
@@ -100,7 +101,7 @@ func simulate(ctx context.Context, s *settings, name string) (_ *year, err error
 	return y, y.settle(ctx)
 }
 
-// passes lets the hours of a step pass, in which one of the hosts has all the work.
+// passes runs the hours of a step, in which one host does all the work.
 func (y *year) passes(ctx context.Context, hour int) (err error) {
 	if hour > 0 && hour%y.settings.restartHours == 0 {
 		i := hour / y.settings.restartHours % hosts
@@ -135,7 +136,7 @@ func (y *year) passes(ctx context.Context, hour int) (err error) {
 	return y.count(ctx, h, hour)
 }
 
-// work hands out what is to be done from an hour on, in a step.
+// work sends the tasks of a step that begins at an hour.
 func (y *year) work(ctx context.Context, h *host, hour int, tasks chan<- func()) {
 	y.mu.Lock()
 	var due []*user
@@ -147,7 +148,7 @@ func (y *year) work(ctx context.Context, h *host, hour int, tasks chan<- func())
 	for _, u := range due {
 		tasks <- func() { y.used(u, hour, h.token(ctx, &u.credentials)) }
 	}
-	for i := range y.settings.documents { // each at its hour, from its day on
+	for i := range y.settings.documents { // each at its own hour, from its own day on
 		at := i % day
 		if hour%day <= at && at < hour%day+y.settings.step && hour/day >= i && (i >= 2 || hour < withdrawn*day) {
 			tasks <- func() { y.login(ctx, h, i) }
@@ -182,10 +183,10 @@ func (y *year) weather(hour int) {
 			y.publisher.Misbehave(documentPath(i), dcrtest.Withdraws)
 			delete(y.inUse, y.publisher.URL(documentPath(i)))
 		}
-	case withdrawn*day + 4: // somebody asks for them, and is refused
+	case withdrawn*day + 4: // somebody uses them, and is refused
 		for i := range min(2, y.settings.documents) {
 			if _, err := y.hosts[0].published.FindByClientID(context.Background(), y.publisher.URL(documentPath(i))); !errors.Is(err, dcr.InvalidClient) {
-				y.fault("a document that is gone: %v", err)
+				y.fault("a document that was withdrawn: %v", err)
 			}
 		}
 	}

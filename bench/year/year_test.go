@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A small year on SQLite holds what the long one does.
+// A small year on SQLite must pass the same checks as the long one.
 func TestYear(t *testing.T) {
 	s := small
 	s.dir = t.TempDir()
