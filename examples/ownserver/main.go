@@ -1,8 +1,8 @@
 // Ownserver is an OAuth authorization server in one file: clients register,
-// people consent, and codes become tokens that are refreshed, introspected and
-// revoked. What is asked of a registered client, dcr answers; what an
-// authorization server does besides is here. Its one person is always signed in,
-// and its tokens are forgotten with the process.
+// people consent, and codes are exchanged for tokens, which can be refreshed,
+// introspected and revoked. Package dcr decides what a registered client may do;
+// this file has the rest of the server. Its only user is always signed in, and its
+// tokens are lost when the process ends.
 //
 //	go run ./examples/ownserver
 package main
@@ -29,13 +29,13 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// grant is what a person let a client do.
+// grant is what a person allowed a client to do.
 type grant struct {
 	clientID, method       string // method is how the client authenticated first
-	redirectURI, challenge string // of the authorization request
+	redirectURI, challenge string // from the authorization request
 	scopes                 []string
 	began                  time.Time
-	ended                  bool // all that came of it is void
+	ended                  bool // all of its tokens are invalid
 }
 
 // token is a code, an access token or a refresh token.
@@ -53,17 +53,17 @@ type server struct {
 	clients *clientauth.Authenticator
 
 	mu     sync.Mutex
-	tokens map[string]*token // by their hash; a server for more than a trial keeps them in its database
+	tokens map[string]*token // by hash; a real server keeps them in its database
 }
 
-// supports is what clients may register for and discovery says.
+// supports says what clients may register for. The discovery document says the same.
 var supports = dcr.Capabilities{
 	Scopes:                   []string{"files.read", "files.write"},
 	GrantTypes:               []string{"authorization_code", "refresh_token"},
 	TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 }
 
-// newServer returns the endpoints of an issuer, where anybody may register.
+// newServer returns the endpoints of an issuer. Anybody may register.
 func newServer(issuer string, store dcr.ClientConfigurationStore) (http.Handler, error) {
 	s := &server{issuer: issuer, store: store, tokens: make(map[string]*token)}
 	s.clients = &clientauth.Authenticator{Store: store, Audience: []string{issuer, issuer + "/token"}}
@@ -81,7 +81,7 @@ func newServer(issuer string, store dcr.ClientConfigurationStore) (http.Handler,
 		"authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
 		"introspection_endpoint": issuer + "/introspect", "revocation_endpoint": issuer + "/revoke",
 	}))
-	consent := http.NewCrossOriginProtection() // no other page presses the button
+	consent := http.NewCrossOriginProtection() // no other site can submit the form
 	mux.Handle("/authorize", consent.Handler(http.HandlerFunc(s.authorize)))
 	mux.Handle("/token", pages.Wrap(http.HandlerFunc(s.token), "POST"))
 	mux.Handle("/revoke", pages.Wrap(s.clients.Require(http.HandlerFunc(s.revoke)), "POST"))
@@ -89,7 +89,7 @@ func newServer(issuer string, store dcr.ClientConfigurationStore) (http.Handler,
 	return http.MaxBytesHandler(mux, 64<<10), nil
 }
 
-// issue keeps a token and returns it.
+// issue creates and stores a token.
 func (s *server) issue(g *grant, kind string, scopes []string, ends time.Time) string {
 	secret := rand.Text()
 	s.mu.Lock()
@@ -98,7 +98,7 @@ func (s *server) issue(g *grant, kind string, scopes []string, ends time.Time) s
 	return secret
 }
 
-// find returns a copy of a token that is still good, and whether there is one.
+// find returns a copy of a token that is still valid, and whether there is one.
 func (s *server) find(secret, kind string) (token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,9 +109,9 @@ func (s *server) find(secret, kind string) (token, bool) {
 	return *t, true
 }
 
-// take is find for a code or a refresh token of the client, and uses it up: of two
-// who come at once, one gets it. When it comes again, one of the two was a thief,
-// and all that came of the grant is void (RFC 9700 §4.14.2).
+// take is find for a code or a refresh token of the client, and uses it up: if two
+// requests use it at once, one succeeds. If it is used a second time, one of the two
+// was a thief, so all tokens of the grant become invalid (RFC 9700 §4.14.2).
 func (s *server) take(secret, kind string, client *dcr.Client) (token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +136,8 @@ var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html><h
 <p>You will be sent to {{.View.RedirectHost}}.{{range .View.Warnings}} {{.}}{{end}}</p>
 <form method="post"><button name="answer" value="yes">Allow</button> <button name="answer" value="no">Deny</button></form>`))
 
-// authorize is the authorization endpoint: a GET shows the consent page, whose
-// button posts to the same URL.
+// authorize is the authorization endpoint. A GET shows the consent page, which posts
+// to the same URL.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	query := r.URL.Query()
@@ -202,8 +202,8 @@ func (s *server) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, response)
 }
 
-// exchange returns the answer to a token request. An outage is an error of
-// Authenticate, before anything is used up.
+// exchange returns the answer to a token request. If the store is down, Authenticate
+// fails before a code or a token is used up.
 func (s *server) exchange(r *http.Request) (map[string]any, error) {
 	authenticate := s.clients.Authenticate
 	if refreshed, good := s.find(r.PostFormValue("refresh_token"), "refresh"); good {
@@ -220,7 +220,7 @@ func (s *server) exchange(r *http.Request) (map[string]any, error) {
 	case !slices.Contains(supports.GrantTypes, grantType):
 		return nil, refuse("unsupported_grant_type", "grant_type must be one of: "+strings.Join(supports.GrantTypes, ", "))
 	case !client.HasGrant(grantType):
-		return nil, refuse(dcr.UnauthorizedClient, "the client registered no such grant type")
+		return nil, refuse(dcr.UnauthorizedClient, "the client did not register this grant type")
 	case grantType == "refresh_token":
 		return s.refresh(r, client)
 	}
@@ -232,7 +232,7 @@ func (s *server) redeem(r *http.Request, sender *clientauth.Authentication) (map
 	client := sender.Client
 	t, good := s.take(r.PostFormValue("code"), "code", client)
 	if !good || t.redirectURI != r.PostFormValue("redirect_uri") {
-		return nil, refuse(dcr.InvalidGrant, "the code is no longer good, none of this client's, or was sent to another redirect_uri")
+		return nil, refuse(dcr.InvalidGrant, "the code is not valid, not for this client, or not for this redirect_uri")
 	}
 	if err := client.VerifyCodeVerifier(t.challenge, "S256", r.PostFormValue("code_verifier")); err != nil {
 		return nil, err
@@ -245,12 +245,12 @@ func (s *server) redeem(r *http.Request, sender *clientauth.Authentication) (map
 	return response, nil
 }
 
-// refresh answers with what is left of a grant, or the part of it that is asked
-// for, and with the next refresh token.
+// refresh returns an access token for what is left of the grant, or for the part of
+// it that is requested, and the next refresh token.
 func (s *server) refresh(r *http.Request, client *dcr.Client) (map[string]any, error) {
 	t, good := s.take(r.PostFormValue("refresh_token"), "refresh", client)
 	if !good {
-		return nil, refuse(dcr.InvalidGrant, "the refresh token is no longer good, or none of this client's")
+		return nil, refuse(dcr.InvalidGrant, "the refresh token is not valid, or not for this client")
 	}
 	scopes := client.GrantScopes(t.scopes)
 	if asked := strings.Fields(r.PostFormValue("scope")); len(asked) > 0 {
@@ -261,8 +261,8 @@ func (s *server) refresh(r *http.Request, client *dcr.Client) (map[string]any, e
 	return response, nil
 }
 
-// respond issues an access token. It says the scope even where that is what was
-// asked for.
+// respond issues an access token. The answer has the scope even if it is the
+// requested one.
 func (s *server) respond(g *grant, client *dcr.Client, scopes []string) map[string]any {
 	return map[string]any{
 		"access_token": s.issue(g, "access", scopes, time.Now().Add(client.AccessTokenLifetime)),
@@ -270,10 +270,10 @@ func (s *server) respond(g *grant, client *dcr.Client, scopes []string) map[stri
 	}
 }
 
-// introspect tells confidential clients about any token (RFC 7662).
+// introspect answers confidential clients about any token (RFC 7662).
 func (s *server) introspect(w http.ResponseWriter, r *http.Request) {
 	if clientauth.FromContext(r.Context()).Client.Public() {
-		clientauth.WriteError(w, r, refuse(dcr.UnauthorizedClient, "only confidential clients may ask"))
+		clientauth.WriteError(w, r, refuse(dcr.UnauthorizedClient, "only confidential clients may introspect tokens"))
 		return
 	}
 	t, good := s.find(r.PostFormValue("token"), "access")
@@ -292,8 +292,8 @@ func (s *server) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// revoke ends a token of the client that asks and, with a refresh token, its
-// grant (RFC 7009).
+// revoke ends a token of the client and, if it is a refresh token, its grant (RFC
+// 7009).
 func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

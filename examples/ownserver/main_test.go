@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// host is the server, and the person who presses the button.
+// host has the server, and the person who consents.
 var host = dcrtest.Host{
 	Start: func(t *testing.T, store dcr.ClientConfigurationStore) string {
 		server := httptest.NewUnstartedServer(nil)
@@ -43,8 +43,8 @@ var host = dcrtest.Host{
 
 func TestHost(t *testing.T) { dcrtest.TestHost(t, host) }
 
-// TestConsentPage: a name that says who the application is does not stand where the
-// server says it.
+// TestConsentPage shows that a client's name cannot look like what the server says
+// about the client.
 func TestConsentPage(t *testing.T) {
 	client := dcr.NewClient()
 	client.ID, client.RedirectURIs, client.ResponseTypes = "hostile", []string{"https://evil.example/callback"}, []string{"code"}
@@ -64,6 +64,6 @@ func TestConsentPage(t *testing.T) {
 	defer response.Body.Close()
 	page, err := io.ReadAll(response.Body)
 	if want := "<h1>evil.example, which calls itself <bdi>&lt;i&gt;Bank (bank.example) wants to say hello. \u05d0</bdi>, wants to:"; err != nil || !strings.Contains(string(page), want) {
-		t.Errorf("%v: the page has not %q: %s", err, want, page)
+		t.Errorf("%v: the page lacks %q: %s", err, want, page)
 	}
 }

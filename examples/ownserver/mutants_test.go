@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// mutant is main.go with one trap in it. Each old text stands in main.go once.
+// mutant is main.go with one fault. Each old text occurs in main.go once.
 type mutant struct {
-	caught   string // the one case of TestHost that finds it, "" for a sound server
+	caught   string // the only case of TestHost that finds it; "" for a server without a fault
 	old, new string
 	more     []string // further pairs of old and new
 }
@@ -39,26 +39,26 @@ const (
 	ofTheClient  = "known && t.clientID == clientauth.FromContext(r.Context()).Client.ID"
 )
 
-// letIn is a mutant that lets in who was refused, on some condition.
+// letIn returns a mutant that accepts a refused client under a condition.
 func letIn(caught, grantType, condition string) mutant {
 	return mutant{caught: caught, old: identified, new: identified + fmt.Sprintf(
 		"\tsender, err = s.letIn(r, sender, err, %q, func(client *dcr.Client, secret dcr.Plaintext) bool { return %s })\n", grantType, condition)}
 }
 
-// revive is a mutant whose store shows public clients otherwise than they are.
+// revive returns a mutant whose store changes the public clients that it returns.
 func revive(caught, seen, change string) mutant {
 	return mutant{caught: caught, old: starting, new: "\tstore = revived{store, func(client *dcr.Client) { " + change + " }, " + seen + "}\n" + starting}
 }
 
-// before is a mutant that does something before.
+// before returns a mutant that runs a statement before the text.
 func before(caught, text, does string) mutant {
 	return mutant{caught: caught, old: text, new: "\t" + does + "\n" + text}
 }
 
-// lenient lets a client have more than one path.
+// lenient accepts a second path for the client's redirect URI.
 const lenient = `if asked := query.Get("redirect_uri"); asked == client.RedirectURIs[0] + "/more" { client.RedirectURIs = append(client.RedirectURIs, asked) }`
 
-// onlyBy is before in a server that knows one method of authentication.
+// onlyBy is before in a server that supports one method of authentication.
 func onlyBy(method, caught, text, does string) mutant {
 	m := before(caught, text, does)
 	m.more = []string{methods, fmt.Sprintf("TokenEndpointAuthMethods: []string{%q}", method)}
@@ -148,13 +148,13 @@ var mutants = []mutant{
 	})`},
 }
 
-// source is the package of a mutant, in which Host is the server.
+// source returns the package of a mutant, in which Host is the server.
 func (m mutant) source(t *testing.T, number int, main, mainTest, extra string) map[string]string {
 	t.Helper()
 	edits := append([]string{m.old, m.new}, m.more...)
 	for i := 0; i < len(edits); i += 2 {
 		if strings.Count(main, edits[i]) != 1 {
-			t.Fatalf("a mutant that %s finds: main.go has not once: %s", m.caught, edits[i])
+			t.Fatalf("a mutant for %s: main.go does not have this text exactly once: %s", m.caught, edits[i])
 		}
 		main = strings.Replace(main, edits[i], edits[i+1], 1)
 	}
@@ -165,11 +165,11 @@ func (m mutant) source(t *testing.T, number int, main, mainTest, extra string) m
 	return files
 }
 
-// TestMutants shows that TestHost finds each trap, by the case that is meant for
-// it and by no other: it builds all mutants into one program and drives them.
+// TestMutants shows that TestHost finds each fault in the case that is meant for it,
+// and in no other. It builds all mutants into one program and tests them.
 func TestMutants(t *testing.T) {
 	if os.Getenv("DCR_TEST_LONG") == "" {
-		t.Skip("it builds a package for every mutant: set DCR_TEST_LONG")
+		t.Skip("this test builds a package for every mutant: set DCR_TEST_LONG")
 	}
 	main, mainTest, extra := readFile(t, "main.go"), readFile(t, "main_test.go"), readFile(t, "testdata/mutant.go")
 	here, err := filepath.Abs(".")
@@ -225,7 +225,7 @@ func TestAll(t *testing.T) {
 	for i, m := range mutants {
 		t.Run(m.caught, func(t *testing.T) {
 			if !strings.Contains(output, fmt.Sprintf("mutant %d\n", i)) {
-				t.Fatal("it was not driven")
+				t.Fatal("the mutant was not tested")
 			}
 			var cases []string
 			for line := range strings.Lines(output) {
@@ -245,11 +245,11 @@ func TestAll(t *testing.T) {
 func TestEveryCaseHasAMutant(t *testing.T) {
 	documented := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(readFile(t, "../../docs/testing-your-server.md"), -1)
 	if len(documented) == 0 {
-		t.Fatal("the page names no case")
+		t.Fatal("the page lists no cases")
 	}
 	for _, row := range documented {
 		if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.caught == row[1] }) {
-			t.Errorf("no mutant is there for %s to find", row[1])
+			t.Errorf("no mutant has the fault that %s finds", row[1])
 		}
 	}
 }

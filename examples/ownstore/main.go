@@ -1,6 +1,6 @@
-// Ownstore keeps applications in a form of its own, behind an endpoint of its
-// own, as a server does that registered them by hand so far. It judges registrations by the
-// pipeline of dcr, and uses neither its Handler nor a store of its kind.
+// Ownstore is a server with its own registration endpoint and its own table of
+// applications, such as one where applications were registered by hand before. It
+// validates registrations with package dcr, but does not use dcr.Handler or a store.
 //
 //	go run ./examples/ownstore
 package main
@@ -21,16 +21,16 @@ import (
 	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
-// app is what this server knows of an application.
+// app is what this server stores about an application.
 type app struct {
 	name, owner, secretHash string
 	redirectURIs            []string
 }
 
-// server is the host's own; its other endpoints look applications up here.
+// server stands for your own server. Its other endpoints look up applications here.
 type server struct {
 	policy dcr.Validator
-	apps   sync.Map // of app, by client_id
+	apps   sync.Map // from client_id to app
 }
 
 // register is the registration endpoint.
@@ -41,11 +41,11 @@ func (s *server) register(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		log.Print("registration: ", err)
-		dcr.WriteError(w, r, err) // a *dcr.Error is shown; any other error is a bare 500
+		dcr.WriteError(w, r, err) // shows a *dcr.Error; any other error is a 500 without details
 	}
 }
 
-// add judges a request, keeps what it registers, and returns the answer.
+// add validates a request, stores the application, and returns the answer.
 func (s *server) add(w http.ResponseWriter, r *http.Request) (*dcr.Response, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	if err != nil {
@@ -71,13 +71,13 @@ func (s *server) add(w http.ResponseWriter, r *http.Request) (*dcr.Response, err
 	}
 	res, err := dcr.NewResponse(r.Context(), s.policy, reg, secret, "")
 	if err != nil {
-		return nil, err // before anything is kept
+		return nil, err // nothing is stored yet
 	}
 	s.apps.Store(client.ID, app{client.ClientName, caller.Subject, atRest.Value, client.RedirectURIs})
 	return res, nil
 }
 
-// routes puts the host's guard in front, which also says who registers.
+// routes requires a token, which also says who registers.
 func (s *server) routes(token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /register", dcr.Require(callerauth.StaticToken(dcr.Plaintext(token), dcr.Caller{Subject: "admin"}))(http.HandlerFunc(s.register)))

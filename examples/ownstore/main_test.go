@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-const token = "a token of the host"
+const token = "the host's token"
 
 func TestRegister(t *testing.T) {
 	for _, test := range []struct {
@@ -20,11 +20,11 @@ func TestRegister(t *testing.T) {
 		says                  string // part of the answer
 	}{
 		{"a client is registered", token, `{"client_name":"Mine","redirect_uris":["https://app.example.com/callback"]}`, 201, `"client_secret_expires_at":0`},
-		{"a public one gets no secret", token, `{"redirect_uris":["https://app.example.com/callback"],"token_endpoint_auth_method":"none"}`, 201, `"token_endpoint_auth_method":"none"`},
+		{"a public client gets no secret", token, `{"redirect_uris":["https://app.example.com/callback"],"token_endpoint_auth_method":"none"}`, 201, `"token_endpoint_auth_method":"none"`},
 		{"a stranger is refused", "", `{}`, 401, `"error":"invalid_token"`},
 		{"a bad redirect is refused", token, `{"redirect_uris":["javascript:alert(1)"]}`, 400, `"error":"invalid_redirect_uri"`},
-		{"what is no request is refused", token, `[`, 400, `"error":"invalid_client_metadata"`},
-		{"too large a body is refused, and the cause not shown", token, strings.Repeat(" ", 65<<10), 400, `"error_description":"the body could not be read"`},
+		{"invalid JSON is refused", token, `[`, 400, `"error":"invalid_client_metadata"`},
+		{"a body that is too large is refused without a cause", token, strings.Repeat(" ", 65<<10), 400, `"error_description":"the body could not be read"`},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			s := &server{policy: dcr.DefaultValidator{}}
@@ -48,14 +48,14 @@ func TestRegister(t *testing.T) {
 			kept := make(map[any]app)
 			s.apps.Range(func(id, value any) bool { kept[id] = value.(app); return true })
 			if registered := test.status == 201; len(kept) > 0 != registered {
-				t.Errorf("it keeps %v", kept)
+				t.Errorf("stored: %v", kept)
 			}
 			for id, kept := range kept {
 				if id != a.ClientID || kept.owner != "admin" || len(kept.redirectURIs) != 1 || (kept.secretHash == "") != (a.ClientSecret == "") {
 					t.Errorf("%s is %+v", id, kept)
 				}
 				if a.ClientSecret != "" && dcr.HashSecret(dcr.Plaintext(a.ClientSecret)).Value != kept.secretHash {
-					t.Error("the secret is another one")
+					t.Error("the stored hash is that of another secret")
 				}
 			}
 		})

@@ -1,6 +1,6 @@
 package main
 
-// What mutants of main.go need besides.
+// What the mutants of main.go use.
 
 import (
 	"context"
@@ -19,7 +19,8 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// revived is a store that shows public clients otherwise than they are.
+// revived is a store that changes the public clients that it returns, and that still
+// returns deleted clients that are in seen.
 type revived struct {
 	dcr.ClientConfigurationStore
 	revive func(client *dcr.Client)
@@ -43,17 +44,17 @@ func (s revived) FindByClientID(ctx context.Context, clientID string) (*dcr.Clie
 
 func (s revived) As(target any) bool { return dcr.StoreInto(s.ClientConfigurationStore, target) }
 
-// forgets remembers no assertion.
+// forgets does not remember any assertion.
 type forgets struct{}
 
 func (forgets) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
 	return true, nil
 }
 
-// reckless reaches this machine.
+// reckless connects to loopback addresses.
 var reckless = &dcr.GuardedClient{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 
-// moved serves the discovery document at the path of OpenID Connect alone.
+// moved serves the discovery document only at the path of OpenID Connect.
 func moved(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := "/.well-known/oauth-authorization-server"; r.URL.Path {
@@ -67,7 +68,7 @@ func moved(next http.Handler) http.Handler {
 	})
 }
 
-// letIn lets in who was refused, if it would.
+// letIn accepts a refused client if would returns true.
 func (s *server) letIn(r *http.Request, sender *clientauth.Authentication, err error, grantType string, would func(client *dcr.Client, secret dcr.Plaintext) bool) (*clientauth.Authentication, error) {
 	if err == nil || grantType != "" && r.PostFormValue("grant_type") != grantType {
 		return sender, err
@@ -83,7 +84,7 @@ func (s *server) letIn(r *http.Request, sender *clientauth.Authentication, err e
 	return &clientauth.Authentication{Client: client, Method: "client_secret_basic"}, nil
 }
 
-// asserts reports whether one thing alone is wrong with an assertion: its iss, or
+// asserts reports whether exactly one thing is wrong with an assertion: its iss, or
 // its signature.
 func (s *server) asserts(r *http.Request, client *dcr.Client, wrong string) bool {
 	parts := strings.Split(r.PostFormValue("client_assertion"), ".")
