@@ -1,7 +1,7 @@
 package main
 
-// The authorization server: clients register at it or publish a document, people
-// consent, and tokens are for the resource that was asked for.
+// The authorization server. Clients register or publish a document, people consent,
+// and each token is for the resources that were requested.
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// grant is what a person let a client do, at a resource.
+// grant is what a person allowed a client to do at some resources.
 type grant struct {
 	clientID, redirectURI, challenge string
 	scopes, resources                []string
@@ -39,17 +39,17 @@ type token struct {
 }
 
 type authServer struct {
-	issuer, secret string                       // the secret is the resource server's, which asks about tokens
-	resources      []string                     // that tokens can be for
-	clients        dcr.ClientConfigurationStore // fetches documents: a person waits
-	authenticator  *clientauth.Authenticator    // never does
+	issuer, secret string                       // secret is that of the resource server, which introspects tokens
+	resources      []string                     // the resources that tokens can be for
+	clients        dcr.ClientConfigurationStore // fetches documents, because a person waits
+	authenticator  *clientauth.Authenticator    // never fetches documents
 
 	mu     sync.Mutex
-	tokens map[string]*token // by their hash; a server for more than a trial keeps them in its database
+	tokens map[string]*token // by hash; a real server keeps them in its database
 }
 
-// newAuthServer returns the endpoints of an issuer. fetch fetches documents; if nil,
-// from public addresses alone, as it should be.
+// newAuthServer returns the endpoints of an issuer. fetch fetches documents. If it is
+// nil, they are fetched from public addresses only, as they should be.
 func newAuthServer(store dcr.ClientConfigurationStore, issuer, secret string, resources, scopes []string, fetch *dcr.GuardedClient) (http.Handler, error) {
 	preset := policy.MCP(dcr.DefaultValidator{
 		Supports: dcr.Capabilities{
@@ -75,7 +75,7 @@ func newAuthServer(store dcr.ClientConfigurationStore, issuer, secret string, re
 	mux.Handle("/.well-known/", registration.ServeDiscovery(issuer, map[string]any{
 		"authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
 	}))
-	ownPages := http.NewCrossOriginProtection() // no other page presses the button
+	ownPages := http.NewCrossOriginProtection() // no other site can submit the form
 	mux.Handle("/authorize", ownPages.Handler(http.HandlerFunc(s.authorize)))
 	mux.Handle("/token", dcr.CORS{AnyOrigin: true}.Wrap(http.HandlerFunc(s.token), "POST"))
 	mux.HandleFunc("POST /introspect", s.introspect)
@@ -87,8 +87,8 @@ var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html><h
 <p>You will be sent to {{.View.RedirectHost}}.{{range .View.Warnings}} {{.}}{{end}}</p>
 <form method="post"><button name="answer" value="yes">Allow</button> <button name="answer" value="no">Deny</button></form>`))
 
-// authorize is the authorization endpoint: a GET shows the consent page, whose
-// button posts to the same URL. Its one person is always signed in.
+// authorize is the authorization endpoint. A GET shows the consent page, which posts
+// to the same URL. The only user is always signed in.
 func (s *authServer) authorize(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	query := r.URL.Query()
@@ -118,7 +118,7 @@ func (s *authServer) authorize(w http.ResponseWriter, r *http.Request) {
 	case r.PostFormValue("answer") != "yes":
 		s.answer(w, r, granted.RedirectURI, "error", "access_denied")
 	default:
-		if err := dcr.NoteConsent(r.Context(), s.clients, client.ID, "ann", time.Now()); err != nil { // it is in use: no sweep takes it
+		if err := dcr.NoteConsent(r.Context(), s.clients, client.ID, "ann", time.Now()); err != nil { // the client is in use, so no sweep deletes it
 			s.unknown(w, err)
 			return
 		}
@@ -127,19 +127,19 @@ func (s *authServer) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// has reports whether tokens can be for all of these.
+// has reports whether tokens can be for all of these resources.
 func (s *authServer) has(resources []string) bool {
 	return !slices.ContainsFunc(resources, func(resource string) bool { return !slices.Contains(s.resources, resource) })
 }
 
-// unknown says on a page of our own why a client is not let in.
+// unknown shows a page that says why a client is not accepted. It does not redirect.
 func (s *authServer) unknown(w http.ResponseWriter, err error) {
 	refused := (*dcr.Error)(nil)
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		http.Error(w, "This application is not registered here.", http.StatusBadRequest)
 	case errors.As(err, &refused):
-		http.Error(w, "This application is not let in: "+refused.Description, http.StatusBadRequest)
+		http.Error(w, "This application is not accepted: "+refused.Description, http.StatusBadRequest)
 	default:
 		log.Print("authorize: ", err)
 		http.Error(w, "Please try again in a minute.", http.StatusServiceUnavailable)
@@ -183,11 +183,11 @@ func (s *authServer) exchange(r *http.Request) (map[string]any, error) {
 	kind := map[string]string{"authorization_code": "code", "refresh_token": "refresh"}[grantType]
 	presented := r.PostFormValue(map[string]string{"code": "code", "refresh": "refresh_token"}[kind])
 	if kind == "" || !client.HasGrant(grantType) {
-		return nil, dcr.Errorf(dcr.UnauthorizedClient, "grant_type must be one that the client registered")
+		return nil, dcr.Errorf(dcr.UnauthorizedClient, "grant_type must be one of those that the client registered")
 	}
 	t, good := s.take(presented, kind, client)
 	if !good || kind == "code" && t.redirectURI != r.PostFormValue("redirect_uri") {
-		return nil, dcr.Errorf(dcr.InvalidGrant, "the %s is no longer good, none of this client's, or was sent to another redirect_uri", kind)
+		return nil, dcr.Errorf(dcr.InvalidGrant, "the %s is not valid, not for this client, or not for this redirect_uri", kind)
 	}
 	if kind == "code" {
 		if err := client.VerifyCodeVerifier(t.challenge, "S256", r.PostFormValue("code_verifier")); err != nil {
@@ -195,9 +195,9 @@ func (s *authServer) exchange(r *http.Request) (map[string]any, error) {
 		}
 	}
 	g := t.grant
-	if asked := r.PostForm["resource"]; len(asked) > 0 { // a part of what the person saw (RFC 8707 §2.2)
+	if asked := r.PostForm["resource"]; len(asked) > 0 { // some of those in the grant (RFC 8707 §2.2)
 		if slices.ContainsFunc(asked, func(resource string) bool { return !slices.Contains(g.resources, resource) }) {
-			return nil, dcr.Errorf(dcr.InvalidTarget, "resource must be one that was consented to")
+			return nil, dcr.Errorf(dcr.InvalidTarget, "resource must be one that the user consented to")
 		}
 		g.resources = asked
 	}
@@ -212,7 +212,7 @@ func (s *authServer) exchange(r *http.Request) (map[string]any, error) {
 	return response, nil
 }
 
-// issue keeps a token and returns it.
+// issue creates and stores a token.
 func (s *authServer) issue(g grant, kind string, ends time.Time) string {
 	secret := rand.Text()
 	s.mu.Lock()
@@ -221,8 +221,8 @@ func (s *authServer) issue(g grant, kind string, ends time.Time) string {
 	return secret
 }
 
-// take uses up a code or a refresh token of the client: of two who come at once, one
-// gets it.
+// take uses up a code or a refresh token of the client: if two requests use it at
+// once, one succeeds.
 func (s *authServer) take(secret, kind string, client *dcr.Client) (token, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,13 +240,13 @@ func (t *token) good(kind string) bool {
 
 func key(secret string) string { return dcr.HashSecret(dcr.Plaintext(secret)).Value }
 
-// introspect tells the resource server about a token (RFC 7662), while its client may
-// be used.
+// introspect answers the resource server about a token (RFC 7662). A token is active
+// only while its client is usable.
 func (s *authServer) introspect(w http.ResponseWriter, r *http.Request) {
 	_, secret, _ := r.BasicAuth()
 	if subtle.ConstantTimeCompare([]byte(secret), []byte(s.secret)) == 0 {
 		w.Header().Set("WWW-Authenticate", "Basic")
-		http.Error(w, "only the resource server may ask", http.StatusUnauthorized)
+		http.Error(w, "only the resource server may introspect tokens", http.StatusUnauthorized)
 		return
 	}
 	s.mu.Lock()

@@ -1,6 +1,6 @@
 package main
 
-// A client made with the official SDK: it knows the URL of the MCP server alone.
+// A client made with the official SDK. It knows only the URL of the MCP server.
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// redirect names no port of its own: that of a native client is free (RFC 8252 §7.3).
+// redirect has an arbitrary port: a native client may use any (RFC 8252 §7.3).
 const redirect = "http://127.0.0.1:51000/callback"
 
-// registering is a client that registers, under a name.
+// registering returns the configuration of a client that registers with a name.
 func registering(name string) *auth.AuthorizationCodeHandlerConfig {
 	return &auth.AuthorizationCodeHandlerConfig{
 		RedirectURL: redirect,
@@ -27,7 +27,7 @@ func registering(name string) *auth.AuthorizationCodeHandlerConfig {
 	}
 }
 
-// publishing is a client whose metadata is the document at a URL.
+// publishing returns the configuration of a client that publishes a document.
 func publishing(document string) *auth.AuthorizationCodeHandlerConfig {
 	return &auth.AuthorizationCodeHandlerConfig{
 		RedirectURL:                    redirect,
@@ -35,8 +35,8 @@ func publishing(document string) *auth.AuthorizationCodeHandlerConfig {
 	}
 }
 
-// call connects to an MCP server, gets a token as the server says, and calls its tool.
-// The requests on the way go through transport.
+// call connects to an MCP server, gets a token as the server demands, and calls its
+// tool. All requests go through transport.
 func call(ctx context.Context, server string, config *auth.AuthorizationCodeHandlerConfig, transport http.RoundTripper) (string, error) {
 	config.Client = &http.Client{Transport: transport}
 	config.AuthorizationCodeFetcher = func(ctx context.Context, to *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
@@ -63,11 +63,11 @@ func call(ctx context.Context, server string, config *auth.AuthorizationCodeHand
 			return text.Text, nil
 		}
 	}
-	return "", errors.New("the tool answered no text")
+	return "", errors.New("the tool returned no text")
 }
 
-// consent stands for the browser and the person, who presses Allow. A client in
-// production opens the URL in a browser and listens at its redirect URI.
+// consent stands for the browser and the person, who presses Allow. A real client
+// opens the URL in a browser and listens at its redirect URI.
 func consent(ctx context.Context, page string, transport http.RoundTripper) (*auth.AuthorizationResult, error) {
 	browser := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	shown, err := browser.Get(page)

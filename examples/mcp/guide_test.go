@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every Go block of the guide stands in the program.
+// Every Go block of the guide is part of the program.
 func TestGuideIsTakenFromTheProgram(t *testing.T) {
 	read := func(file string) string {
 		text, err := os.ReadFile(file)
@@ -23,7 +23,7 @@ func TestGuideIsTakenFromTheProgram(t *testing.T) {
 	for _, block := range blocks {
 		code, _, _ := strings.Cut(block, "```")
 		if !strings.Contains(program, code) {
-			t.Errorf("the program has no\n%s", code)
+			t.Errorf("the program lacks\n%s", code)
 		}
 	}
 }

@@ -1,12 +1,13 @@
-// Mcp is a protected MCP server, an authorization server for it, and a client that
-// knows the URL of the first alone: it is sent away, discovers, registers, asks a
-// person, gets a token for that server, and calls a tool; then another one does the
-// same with a document that it publishes instead of registering.
+// Mcp is a protected MCP server, an authorization server for it, and two clients that
+// know only the URL of the MCP server. The first client gets a 401, reads the
+// metadata, registers, asks a person for consent, gets a token for the MCP server, and
+// calls a tool. The second client does the same with a document that it publishes
+// instead of registering.
 //
 //	go run .
 //
-// runs all three and prints each step. With -serve, the servers stay for a client of
-// yours.
+// runs all of them and prints each step. With -serve, the servers run until they are
+// interrupted, so that you can try your own client.
 package main
 
 import (
@@ -28,7 +29,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	serve := flag.Bool("serve", false, "serve until interrupted, for a client of yours")
+	serve := flag.Bool("serve", false, "serve until interrupted, for your own client")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -74,7 +75,7 @@ func run(ctx context.Context, stay bool) error {
 	return nil
 }
 
-// world is the two servers.
+// world has the two servers.
 type world struct {
 	issuer, resource string
 	servers          []*http.Server
@@ -89,7 +90,7 @@ func (w *world) stop() {
 var scopes = []string{"greet"}
 
 // start starts both servers on ports of the loopback interface. They share a secret,
-// by which the one asks the other about tokens.
+// with which the MCP server introspects tokens.
 func start(p *publisher) (*world, error) {
 	w, secret := &world{}, rand.Text()
 	var listeners []net.Listener
@@ -113,7 +114,7 @@ func start(p *publisher) (*world, error) {
 	return w, nil
 }
 
-// steps prints the requests that go through it, and what was answered.
+// steps prints each request and the status of its response.
 type steps struct{ next http.RoundTripper }
 
 func (s *steps) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -22,7 +22,7 @@ func TestBothClients(t *testing.T) {
 	}
 }
 
-// TestHost drives the authorization server through the traps.
+// TestHost tests the authorization server.
 func TestHost(t *testing.T) {
 	dcrtest.TestHost(t, dcrtest.Host{
 		Start: func(t *testing.T, store dcr.ClientConfigurationStore) string {
@@ -52,14 +52,14 @@ func TestHost(t *testing.T) {
 	})
 }
 
-// TestTokensOfOthers holds that the MCP server takes only tokens that are for it.
+// TestTokensOfOthers shows that the MCP server accepts only tokens that are for it.
 func TestTokensOfOthers(t *testing.T) {
 	const resource = "http://127.0.0.1:1/mcp"
 	answers := map[string]map[string]any{
-		"its own":                {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other", resource}, "exp": 1},
-		"of another resource":    {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other"}, "exp": 1},
-		"for no resource":        {"active": true, "sub": "ann", "exp": 1},
-		"that is active nowhere": {"active": false, "aud": []string{resource}},
+		"its own":             {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other", resource}, "exp": 1},
+		"of another resource": {"active": true, "sub": "ann", "aud": []string{"http://127.0.0.1:1/other"}, "exp": 1},
+		"for no resource":     {"active": true, "sub": "ann", "exp": 1},
+		"that is not active":  {"active": false, "aud": []string{resource}},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, secret, _ := r.BasicAuth(); secret != "secret" {
@@ -76,11 +76,11 @@ func TestTokensOfOthers(t *testing.T) {
 		}
 	}
 	if _, err := (introspection{resource, server.URL, "wrong"}).verify(t.Context(), "its own", nil); err == nil || errors.Is(err, auth.ErrInvalidToken) {
-		t.Errorf("an outage makes a token bad: %v", err)
+		t.Errorf("an outage makes a token invalid: %v", err)
 	}
 }
 
-// TestForeignResource holds that nobody gets a token for a resource that the server
+// TestForeignResource shows that nobody gets a token for a resource that the server
 // does not know.
 func TestForeignResource(t *testing.T) {
 	p, err := publish()
@@ -98,6 +98,6 @@ func TestForeignResource(t *testing.T) {
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
 	}
 	if _, err := consent(t.Context(), w.issuer+"/authorize?"+query.Encode(), http.DefaultTransport); err == nil || !strings.Contains(err.Error(), "invalid_target") {
-		t.Errorf("a resource of somebody else: %v", err)
+		t.Errorf("a resource that the server does not know: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ type publisher struct {
 	port        uint16
 }
 
-// publish serves a metadata document, as https://localhost and a port, under a
+// publish serves a metadata document on a port of https://localhost, with a
 // certificate that only this program trusts.
 func publish() (*publisher, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -71,8 +71,8 @@ func publish() (*publisher, error) {
 	return p, nil
 }
 
-// onThisMachine fetches documents from the publisher. A server in production leaves
-// all of this out: documents are on public hosts, at port 443.
+// onThisMachine returns a client that fetches documents from the publisher. A real
+// server needs none of this: documents are on public hosts, at port 443.
 func (p *publisher) onThisMachine() *dcr.GuardedClient {
 	roots := x509.NewCertPool()
 	roots.AddCert(p.certificate)

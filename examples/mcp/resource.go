@@ -1,6 +1,6 @@
 package main
 
-// The protected MCP server: a resource that takes tokens that are for it.
+// The protected MCP server. It accepts only tokens that are for it.
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 )
 
 // newResource returns the MCP server whose URL is resource. Its metadata (RFC 9728)
-// name the issuer; a request without a token is told where they are.
+// names the issuer. The answer to a request without a token says where the metadata is.
 func newResource(resource, issuer, secret string, scopes []string) http.Handler {
 	metadata, _ := url.Parse(resource)
 	path := "/.well-known/oauth-protected-resource" + metadata.Path
@@ -54,8 +54,8 @@ func greet(ctx context.Context, request *mcp.CallToolRequest, asked greeting) (*
 // introspection asks the authorization server about tokens (RFC 7662).
 type introspection struct{ resource, issuer, secret string }
 
-// verify takes a token that is active and for this resource: one for another resource
-// was consented to for that (RFC 8707 §2).
+// verify accepts a token that is active and for this resource. The person did not
+// consent to the use of other tokens here (RFC 8707 §2).
 func (i introspection) verify(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
 	form := strings.NewReader(url.Values{"token": {token}}.Encode())
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, i.issuer+"/introspect", form)
@@ -83,7 +83,7 @@ func (i introspection) verify(ctx context.Context, token string, _ *http.Request
 		return nil, err
 	}
 	if !about.Active || !slices.Contains(about.Audience, i.resource) {
-		return nil, fmt.Errorf("the token is not one for %s: %w", i.resource, auth.ErrInvalidToken)
+		return nil, fmt.Errorf("the token is not for %s: %w", i.resource, auth.ErrInvalidToken)
 	}
 	return &auth.TokenInfo{UserID: about.Subject, Scopes: strings.Fields(about.Scope), Expiration: time.Unix(about.Ends, 0)}, nil
 }
