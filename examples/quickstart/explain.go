@@ -1,6 +1,6 @@
 package main
 
-// The page at /, on which a person reads what would become of a registration.
+// The page at /, which shows what would happen to a registration.
 
 import (
 	"log/slog"
@@ -11,8 +11,9 @@ import (
 	"github.com/dynreg/dcr/examples/internal/presets"
 )
 
-// explainPage judges as this server does, or by a preset. Its handler serves no
-// requests, so that nobody registers under a preset that the flags did not choose.
+// explainPage returns the page, which explains the decision of this server or of a
+// preset. The handler in it is not mounted, so that nobody can register under a preset
+// that the flags did not choose.
 func (s *settings) explainPage(store dcr.ClientConfigurationStore) (http.Handler, error) {
 	options, open := s.options, presets.Open()
 	options.Policies, options.Logger = open.Policies(s.validator), slog.New(slog.DiscardHandler)

@@ -14,8 +14,8 @@ func TestThePageExplains(t *testing.T) {
 	for _, test := range []struct {
 		sentence, preset, says string
 	}{
-		{"as this server judges", "", "201: it would be registered"},
-		{"or as another would", "oidc", "400: it would be refused"},
+		{"the decision of this server", "", "201: it would be registered"},
+		{"the decision of a preset", "oidc", "400: it would be refused"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			response, err := http.PostForm(root, url.Values{"client": {"Cursor"}, "preset": {test.preset}})
@@ -25,12 +25,12 @@ func TestThePageExplains(t *testing.T) {
 			defer response.Body.Close()
 			text, err := io.ReadAll(response.Body)
 			if err != nil || !strings.Contains(string(text), test.says) {
-				t.Errorf("it does not say %q: %v\n%s", test.says, err, text)
+				t.Errorf("the page lacks %q: %v\n%s", test.says, err, text)
 			}
 		})
 	}
 	response, err := http.Get(root + "elsewhere")
 	if err != nil || response.StatusCode != http.StatusNotFound {
-		t.Errorf("a page that is not there: %v %v", response, err)
+		t.Errorf("a page that does not exist: %v %v", response, err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// fieldCase is a request that a real client sends, or that a public bug report
-// describes, with the answer that is right: testdata/field.json.
+// fieldCase is a case of testdata/field.json: a request that a real client sends, or
+// that a public bug report describes, with the correct answer.
 type fieldCase struct {
 	ID, Source, Kind string
 	Config           []json.RawMessage // flags; an object is a capabilities document
@@ -30,7 +30,7 @@ type exchange struct {
 		Body         json.RawMessage
 	}
 	Expect struct {
-		Status         json.RawMessage // a number, or several that will do
+		Status         json.RawMessage // a number, or several that are all correct
 		Error          []string
 		Members        map[string]any
 		Present        []string
@@ -40,8 +40,8 @@ type exchange struct {
 	}
 }
 
-// TestField replays them all. At the end no file of a database and no line of the log
-// has a credential that was issued.
+// TestField replays all cases. At the end, no file of a database and no line of a log
+// contains a credential that was issued.
 func TestField(t *testing.T) {
 	text, err := os.ReadFile("testdata/field.json")
 	if err != nil {
@@ -98,7 +98,7 @@ func TestField(t *testing.T) {
 	for where, text := range written {
 		for _, credential := range credentials {
 			if bytes.Contains(text, []byte(credential)) {
-				t.Errorf("%s has a credential that was issued: %s", where, credential)
+				t.Errorf("%s contains a credential that was issued: %s", where, credential)
 			}
 		}
 	}
@@ -118,8 +118,8 @@ func (c *fieldCase) flags(t *testing.T) (flags []string) {
 	return flags
 }
 
-// replay makes one exchange and says what is wrong with the answer. issued is
-// what earlier steps answered.
+// replay sends the request and says what is wrong with the answer. issued has values
+// from earlier answers.
 func (e *exchange) replay(t *testing.T, p *program, issued map[string]string) (faults []string) {
 	t.Helper()
 	endpoint, err := url.Parse(p.endpoint)
@@ -135,7 +135,7 @@ func (e *exchange) replay(t *testing.T, p *program, issued map[string]string) (f
 	}
 	body := []byte(e.Request.Body)
 	if text := ""; json.Unmarshal(body, &text) == nil {
-		body = []byte(text) // the body itself, which may be no JSON
+		body = []byte(text) // the body itself, which need not be JSON
 	}
 	target := fill(e.Request.Path)
 	if !strings.HasPrefix(target, "http") {
@@ -199,16 +199,16 @@ func (e *exchange) judge(response *http.Response, members map[string]any) (fault
 	}
 	for name, want := range e.Expect.Headers {
 		if have := response.Header.Get(name); !strings.Contains(have, want) {
-			fault("%s is %q, want %q in it", name, have, want)
+			fault("%s is %q, which does not contain %q", name, have, want)
 		}
 	}
 	if description, _ := members["error_description"].(string); !strings.Contains(description, e.Expect.DescriptionHas) {
-		fault("error_description %q has no %q", description, e.Expect.DescriptionHas)
+		fault("error_description %q does not contain %q", description, e.Expect.DescriptionHas)
 	}
 	return faults
 }
 
-// unordered sorts a list of strings: the order of lists has no meaning.
+// unordered sorts a list of strings, because the order of lists has no meaning.
 func unordered(value any) any {
 	list, isList := value.([]any)
 	if !isList {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// write makes a file and returns its name.
+// write writes a file and returns its name.
 func write(t *testing.T, content string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file")
@@ -28,7 +28,7 @@ func TestFlags(t *testing.T) {
 		flag  string
 		flags []string
 		body  string
-		want  map[string]string // members of the answer, "" where there must be none
+		want  map[string]string // members of the answer; "" if a member must be missing
 	}{
 		{"without flags", nil, `{` + redirects + `,"scope":"openid email phone"}`, map[string]string{
 			"scope": "openid email", "client_secret_expires_at": "0", "id_token_signed_response_alg": "RS256", "access_token_type": "",
@@ -61,16 +61,16 @@ func TestFlags(t *testing.T) {
 func TestFlagsOfNoUse(t *testing.T) {
 	bad := write(t, `{"scopes_supported":`)
 	for _, c := range []struct{ sentence, flag, want string }{
-		{"a flag that there is none", "-nope", "-help lists the flags"},
-		{"a word that is no flag", "start", `"start" is not a flag`},
-		{"a value of the wrong kind", "-max-clients=many", "-max-clients"},
-		{"a file of the wrong form is named", "-capabilities=" + bad, bad},
+		{"an unknown flag", "-nope", "-help lists the flags"},
+		{"a word that is not a flag", "start", `"start" is not a flag`},
+		{"a value of the wrong type", "-max-clients=many", "-max-clients"},
+		{"an invalid file is named", "-capabilities=" + bad, bad},
 		{"a key of the wrong length is named", "-secret-key=" + bad, bad},
-		{"a token that is easily guessed", "-token=admin", "16 characters"},
-		{"a kind of database that there is none", "-db=oracle:x", "want memory:"},
+		{"a token that is easy to guess", "-token=admin", "16 characters"},
+		{"an unknown kind of database", "-db=oracle:x", "want memory:"},
 		{"keys at a remote http URL", "-statement-issuer=directory=http://keys.example.com/jwks", "must use https"},
 		{"keys at a URL with a fragment", "-statement-issuer=directory=https://keys.example.com/jwks#1", "must not have a fragment"},
-		{"keys in a file that is not there", "-statement-issuer=directory=none.json", "no such file"},
+		{"keys in a file that does not exist", "-statement-issuer=directory=none.json", "no such file"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			executable, err := os.Executable()
@@ -92,19 +92,19 @@ func TestWhatIsSaidAtStart(t *testing.T) {
 	const token = "sixteen-characters-at-least"
 	p := start(t, "-preset=mcp", "-token="+token, "-max-clients=7", "-v")
 	said := p.said.String()
-	for _, want := range []string{"listening on: 127.0.0.1:", "quickstart.db (SQLite)", "so that none of them gets in without -open", "bearer token: " + token} {
+	for _, want := range []string{"listening on: 127.0.0.1:", "quickstart.db (SQLite)", "so they can register only with -open", "bearer token: " + token} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q is not said: %s", want, said)
+			t.Errorf("the output lacks %q: %s", want, said)
 		}
 	}
 	p.register(t, plain)
 	p.Process.Kill()
 	p.Wait()
 	if logged := p.log.String(); strings.Count(logged, "client registered") != 1 {
-		t.Errorf("a registration is not one line: %s", logged)
+		t.Errorf("a registration is not logged in one line: %s", logged)
 	}
 	if said := start(t, "-db=memory:", "-preset=mcp", "-open").said.String(); strings.Contains(said, "note:") {
-		t.Errorf("with -open, clients get in: %s", said)
+		t.Errorf("a note with -open, when clients can register: %s", said)
 	}
 }
 

@@ -1,8 +1,8 @@
 package main
 
-// With -documents: an authorization server as small as can be, at which clients that
-// publish their metadata log in, as those that registered do. Nobody signs in here,
-// and its tokens are good for nothing.
+// With -documents: a minimal authorization server for clients that publish their
+// metadata, and for those that registered. It has no users who sign in, and nothing
+// accepts its tokens.
 
 import (
 	"context"
@@ -25,17 +25,17 @@ import (
 )
 
 func (s *settings) documentFlags() {
-	s.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(hosts string) error {
+	s.Func("documents", "also accept clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * accepts any", func(hosts string) error {
 		s.documents = strings.Split(hosts, ",")
 		return nil
 	})
 }
 
-// login is the authorization and the token endpoint.
+// login has the authorization endpoint and the token endpoint.
 type login struct {
 	issuer       string
-	clients      dcr.ClientConfigurationStore // fetches: a person waits
-	authenticate *clientauth.Authenticator    // never does
+	clients      dcr.ClientConfigurationStore // fetches documents, because a person waits
+	authenticate *clientauth.Authenticator    // never fetches documents
 
 	mu    sync.Mutex
 	codes map[string]grant
@@ -47,13 +47,14 @@ type grant struct {
 	ends                                              time.Time
 }
 
-// login returns the endpoints, nil without -documents, and has discovery follow.
+// login returns the endpoints, or nil without -documents, and adds documents to
+// discovery.
 func (s *settings) login(store dcr.ClientConfigurationStore, issuer string) (l *login, err error) {
 	if s.documents == nil {
 		return nil, nil
 	}
 	defer func() {
-		if wrong := recover(); wrong != nil { // Hosts panics, since it is the program that names them
+		if wrong := recover(); wrong != nil { // Hosts panics, because hosts are usually in the program
 			err = fmt.Errorf("-documents: %v", wrong)
 		}
 	}()
@@ -79,15 +80,15 @@ func (l *login) mount(mux *http.ServeMux) {
 	mux.HandleFunc("POST /connect/token", l.token)
 }
 
-// judge answers a bad authorization request: on a page of our own, or at the client
-// where that is safe. It returns nil then.
+// judge checks an authorization request. It answers a bad one with a page or, if that
+// is safe, with a redirect to the client, and returns nil.
 func (l *login) judge(w http.ResponseWriter, r *http.Request) (*dcr.Client, *dcr.Authorization) {
 	query := r.URL.Query()
 	client, err := l.clients.FindByClientID(r.Context(), query.Get("client_id"))
 	if err != nil {
 		status, sentence := http.StatusServiceUnavailable, "The client cannot be looked up at the moment. Please try again later."
 		if refused := (*dcr.Error)(nil); errors.As(err, &refused) {
-			status, sentence = http.StatusBadRequest, "This client is not let in: "+refused.Description+"."
+			status, sentence = http.StatusBadRequest, "This client is not accepted: "+refused.Description+"."
 		} else if errors.Is(err, dcr.ErrClientNotFound) {
 			status, sentence = http.StatusBadRequest, "This client is not known here."
 		}
@@ -111,7 +112,7 @@ func (l *login) judge(w http.ResponseWriter, r *http.Request) (*dcr.Client, *dcr
 	return nil, nil
 }
 
-// ask is the consent page.
+// ask shows the consent page.
 func (l *login) ask(w http.ResponseWriter, r *http.Request) {
 	client, granted := l.judge(w, r)
 	if client == nil {
@@ -120,7 +121,8 @@ func (l *login) ask(w http.ResponseWriter, r *http.Request) {
 	show(w, http.StatusOK, view{Client: client.ConsentView(dcr.ConsentOptions{RedirectURI: granted.RedirectURI}), Scope: strings.Join(granted.Scopes, " ")})
 }
 
-// allow issues a code. The client is used from here on, so that every host knows it.
+// allow issues a code. From here on the client counts as used, so that it is stored
+// and every instance knows it.
 func (l *login) allow(w http.ResponseWriter, r *http.Request) {
 	client, granted := l.judge(w, r)
 	if client == nil {
@@ -149,11 +151,11 @@ func (l *login) touch(ctx context.Context, clientID string) error {
 	return store.TouchClient(ctx, clientID, time.Now())
 }
 
-// redirect goes back to the client, with state and iss (RFC 9207).
+// redirect sends the browser back to the client, with state and iss (RFC 9207).
 func (l *login) redirect(w http.ResponseWriter, r *http.Request, to string, parameters url.Values) {
 	target, err := url.Parse(to)
 	if err != nil {
-		show(w, http.StatusBadRequest, view{Refusal: "The client names no place to go back to."})
+		show(w, http.StatusBadRequest, view{Refusal: "The redirect URI of the client is not valid."})
 		return
 	}
 	query := target.Query()
@@ -184,7 +186,8 @@ func (l *login) token(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(map[string]any{"access_token": rand.Text(), "token_type": "Bearer", "expires_in": int(authentication.Client.AccessTokenLifetime.Seconds()), "scope": granted.scope})
 }
 
-// exchange uses a code up, and holds the client to what it was when it got it.
+// exchange uses up a code. It refuses a client whose document no longer has the
+// redirect URI of the code.
 func (l *login) exchange(client *dcr.Client, form url.Values) (grant, error) {
 	if form.Get("grant_type") != "authorization_code" {
 		return grant{}, dcr.Errorf("unsupported_grant_type", "grant_type must be authorization_code")
@@ -202,7 +205,7 @@ func (l *login) exchange(client *dcr.Client, form url.Values) (grant, error) {
 	return granted, client.VerifyCodeVerifier(granted.challenge, "S256", form.Get("code_verifier"))
 }
 
-// view is what a page shows: first what the client cannot choose.
+// view is what a page shows. What the client cannot choose comes first.
 type view struct {
 	Refusal, Scope string
 	Client         dcr.ConsentView
@@ -211,9 +214,9 @@ type view struct {
 var pageOf = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Log in</title>
 {{if .Refusal}}<p>{{.Refusal}}</p>{{else}}
 <h1>{{.Client.Identity}} asks for access</h1>
-<p>It calls itself <bdi>{{or .Client.Name "nothing"}}</bdi>. You will go on to <b>{{.Client.RedirectHost}}</b>.</p>
+<p>It calls itself <bdi>{{or .Client.Name "nothing"}}</bdi>. You will be sent to <b>{{.Client.RedirectHost}}</b>.</p>
 {{range .Client.Warnings}}<p>{{.}}</p>{{end}}
-<p>It asks for: {{or .Scope "nothing in particular"}}</p>
+<p>It requests: {{or .Scope "no scope"}}</p>
 <form method="post"><button>Allow</button></form>{{end}}
 `))
 

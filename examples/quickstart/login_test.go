@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// TestDocuments logs a client in that publishes its metadata.
+// TestDocuments logs in with a client that publishes its metadata.
 func TestDocuments(t *testing.T) {
 	publisher := dcrtest.NewPublisher(t)
 	id := publisher.Publish("/client", []byte(`{"client_name":"<b>App</b>","redirect_uris":["http://127.0.0.1/cb"],"token_endpoint_auth_method":"none","scope":"openid"}`))
@@ -46,13 +46,13 @@ func TestDocuments(t *testing.T) {
 		t.Fatal(back, err)
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "client_id": {id}, "redirect_uri": {redirect}, "code": {back.Query().Get("code")}, "code_verifier": {verifier}}
-	for _, want := range []int{http.StatusOK, http.StatusBadRequest} { // once
+	for _, want := range []int{http.StatusOK, http.StatusBadRequest} { // a code can be used once
 		response, err := http.PostForm(issuer+"/connect/token", form)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if response.Body.Close(); response.StatusCode != want {
-			t.Errorf("exchanged: %d, want %d", response.StatusCode, want)
+			t.Errorf("exchange: %d, want %d", response.StatusCode, want)
 		}
 	}
 	publisher.Publish("/other", []byte(`{"redirect_uris":["http://app.example.com/cb"]}`))

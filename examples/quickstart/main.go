@@ -2,8 +2,8 @@
 //
 //	go run ./examples/quickstart
 //
-// It prints the endpoint, a token for it and a line to paste. With -help it
-// tells what else it can do.
+// It prints the endpoint, a token for it and a line to paste. Run it with -help to
+// see what else it can do.
 package main
 
 import (
@@ -53,11 +53,11 @@ func main() {
 	}
 }
 
-// settings is what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	*flag.FlagSet
 	addr, database   string
-	token            string // "" for one that is made at start
+	token            string // "" for one that is created at start
 	verbose          bool
 	options          dcr.Options
 	validator        dcr.DefaultValidator
@@ -67,15 +67,15 @@ type settings struct {
 	statements       dcr.StatementVerifier
 	accessTokens     callerauth.AccessTokenVerifier
 	initialTokenUses int
-	documents        []string // hosts whose metadata documents are taken, as cimd.Hosts has them
+	documents        []string // hosts whose metadata documents are accepted, as for cimd.Hosts
 }
 
-// believeClientCert is the flag -client-cert: there is a proxy in front, which
-// sets the Client-Cert header and lets nobody else set it.
+// believeClientCert is the flag -client-cert: a proxy in front sets the Client-Cert
+// header, and removes it from requests that have it.
 var believeClientCert bool
 
-// clientCertificate is the client certificate that a proxy, which ends TLS in
-// front of this program, tells of (RFC 9440 §2.2).
+// clientCertificate returns the client certificate in the header of a proxy that
+// terminates TLS in front of this program (RFC 9440 §2.2).
 func clientCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	if !believeClientCert {
 		return nil, nil
@@ -87,11 +87,11 @@ func clientCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-// run serves until ctx ends, then lets the requests under way finish.
+// run serves until ctx ends, and then waits for the requests in progress.
 func run(ctx context.Context, s *settings) error {
 	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
-		return fmt.Errorf("%w; -addr names another address, and 127.0.0.1:0 any free port", err)
+		return fmt.Errorf("%w; set another address with -addr, or any free port with -addr=127.0.0.1:0", err)
 	}
 	defer listener.Close()
 	if s.options.Endpoint == "" {
@@ -110,7 +110,7 @@ func run(ctx context.Context, s *settings) error {
 	fmt.Println("clients are kept in:", place(s.database))
 	fmt.Println("registration endpoint:", s.options.Endpoint)
 	if s.preset.Name == "mcp" && !s.options.AllowAnonymous {
-		fmt.Println("note: clients of the Model Context Protocol have no token, so that none of them gets in without -open")
+		fmt.Println("note: clients of the Model Context Protocol have no token, so they can register only with -open")
 	}
 	bearer, err := s.authorize(ctx, store)
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *settings) judge() error {
 	}
 	v.Supports.AuthorizationResponseIss = s.documents != nil
 	if s.preset.Directory && v.Statements == nil {
-		return errors.New("this -preset needs the directory that issues statements; name it with -statement-issuer")
+		return errors.New("this -preset needs the directory that issues statements; set it with -statement-issuer")
 	}
 	chosen := s.preset.Around(v, s.capabilities)
 	if s.duende {
@@ -169,14 +169,14 @@ func (s *settings) judge() error {
 	return nil
 }
 
-// authorize sets who may register, and prints the tokens that it issues. It
-// returns what curl needs.
+// authorize sets who may register, and prints the tokens that it issues. It returns
+// the arguments that curl needs.
 func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationStore) (curl string, err error) {
 	var ways []dcr.Authenticator
 	if s.initialTokenUses > 0 {
 		tokens, ok := dcr.StoreAs[dcr.InitialAccessTokenStore](store)
 		if !ok {
-			return "", errors.New("the store keeps no initial access tokens")
+			return "", errors.New("the store does not support initial access tokens")
 		}
 		initial := &callerauth.InitialAccessTokens{Store: tokens}
 		token, _, err := initial.Issue(ctx, dcr.InitialAccessToken{MaxUses: s.initialTokenUses, Subject: "quickstart"})
@@ -190,7 +190,7 @@ func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationS
 	case s.accessTokens.Issuer != "":
 		s.accessTokens.Audience = cmp.Or(s.accessTokens.Audience, s.options.Endpoint)
 		if err := s.accessTokens.Ready(ctx); err != nil {
-			log.Print("quickstart: no access token can be verified yet: ", err)
+			log.Print("quickstart: access tokens cannot be verified yet: ", err)
 		}
 		ways, curl = append(ways, s.accessTokens.Authenticate), `-H "Authorization: Bearer $TOKEN" `
 	case !s.options.AllowAnonymous:
@@ -204,7 +204,7 @@ func (s *settings) authorize(ctx context.Context, store dcr.ClientConfigurationS
 	return curl, nil
 }
 
-// reachable is a host and port by which this machine reaches its own listener.
+// reachable returns a host and port at which this machine reaches its own listener.
 func reachable(addr net.Addr) string {
 	bound := addr.(*net.TCPAddr).AddrPort()
 	if bound.Addr().IsUnspecified() {
@@ -213,7 +213,7 @@ func reachable(addr net.Addr) string {
 	return bound.String()
 }
 
-// place says where a -db flag keeps clients, without a password.
+// place says where the database of a -db flag is, without a password.
 func place(database string) string {
 	switch scheme, rest, _ := strings.Cut(database, ":"); scheme {
 	case "memory":
@@ -231,14 +231,14 @@ func place(database string) string {
 }
 
 // routes mounts registration, the discovery documents (RFC 8414 §3, OpenID Connect
-// Discovery 1.0 §4) and, where registration is not there itself, the page at /. The
-// endpoints besides registration stand for those of the authorization server around
-// it, which this program is with -documents alone; clients want to find them.
+// Discovery 1.0 §4) and, unless registration is at /, the page there. Clients expect
+// the other endpoints in discovery, but this program has an authorization and a token
+// endpoint only with -documents. They stand for those of your own server.
 func routes(registration *dcr.Handler, login *login, page http.Handler, public *url.URL) http.Handler {
 	issuer := public.Scheme + "://" + public.Host
 	mux := http.NewServeMux()
 	mux.Handle(cmp.Or(public.Path, "/"), registration)
-	mux.Handle(strings.TrimSuffix(public.Path, "/")+"/{client_id}", registration) // where Options.ClientURI is of this form
+	mux.Handle(strings.TrimSuffix(public.Path, "/")+"/{client_id}", registration) // if Options.ClientURI has this form
 	if login != nil {
 		login.mount(mux)
 	}

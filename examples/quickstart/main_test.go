@@ -14,8 +14,7 @@ import (
 	"testing"
 )
 
-// TestMain runs the program itself where a test asks for it, so that tests can
-// kill it.
+// TestMain runs the program itself when a test starts it, so that tests can kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_QUICKSTART") != "" {
 		main()
@@ -30,9 +29,9 @@ type program struct {
 	endpoint, token, initialToken string
 
 	line    string // to paste
-	missing string // what a registration needs, where there is no line
+	missing string // what a registration needs, if there is no line
 	log     bytes.Buffer
-	said    strings.Builder // until it was ready
+	said    strings.Builder // its output until it was ready
 }
 
 // start runs quickstart until it is ready.
@@ -64,7 +63,7 @@ func start(t *testing.T, flags ...string) *program {
 		switch name {
 		case "bearer token":
 			p.token = value
-		case "there is no line to paste, since a registration needs more here":
+		case "there is no line to paste, because a registration needs more here":
 			p.missing = value
 		case "initial-access-token":
 			p.initialToken = value
@@ -78,7 +77,7 @@ func start(t *testing.T, flags ...string) *program {
 	return nil
 }
 
-// answer is what the server sent back.
+// answer is what the server answered.
 type answer struct {
 	status  int
 	members map[string]any
@@ -86,7 +85,7 @@ type answer struct {
 
 func (a answer) text(member string) string { text, _ := a.members[member].(string); return text }
 
-// send sends a request, whose errors are those of a server that was killed.
+// send sends a request. It returns an error if the server was killed.
 func send(method, url, token, body string) (a answer, err error) {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
@@ -108,7 +107,7 @@ func send(method, url, token, body string) (a answer, err error) {
 	return a, json.NewDecoder(response.Body).Decode(&a.members)
 }
 
-// register registers a client or ends the test.
+// register registers a client, or ends the test.
 func (p *program) register(t *testing.T, body string) answer {
 	t.Helper()
 	a, err := send(http.MethodPost, p.endpoint, p.token, body)

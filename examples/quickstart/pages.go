@@ -7,13 +7,13 @@ import "github.com/dynreg/dcr"
 // pages is the flag -cors, which needs no value.
 type pages dcr.CORS
 
-// IsBoolFlag says so to package flag.
+// IsBoolFlag tells package flag that no value is needed.
 func (p *pages) IsBoolFlag() bool { return true }
 
-// String is asked for the default.
+// String returns the default, which is empty.
 func (p *pages) String() string { return "" }
 
-// Set takes an origin, or "true" where there is none.
+// Set adds an origin. Without a value, package flag passes "true".
 func (p *pages) Set(origin string) error {
 	switch origin {
 	case "true", "*":

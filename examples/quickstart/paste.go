@@ -1,7 +1,6 @@
 package main
 
-// The line to paste: a registration that this server would accept, whatever the
-// flags made of its policy.
+// The line to paste: a registration that this server accepts with its current flags.
 
 import (
 	"context"
@@ -12,8 +11,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// application is what most servers accept; trials are what others want besides, or
-// instead.
+// application has members that most servers accept. The trials after the first are for
+// servers that require more members, or others.
 const application = `"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"scope":"openid profile"`
 
 var trials = []string{
@@ -26,12 +25,11 @@ var trials = []string{
 	`{"client_name":"My Dynamic App","grant_types":["urn:ietf:params:oauth:grant-type:device_code"],"token_endpoint_auth_method":"none"}`,
 }
 
-// instructions say how to register a client, or what it needs that no line to
-// paste has.
+// instructions says how to register a client, or why there is no line to paste.
 func (s *settings) instructions(ctx context.Context, bearer string) string {
 	body, err := s.acceptable(ctx)
 	if err != nil {
-		return fmt.Sprintf("there is no line to paste, since a registration needs more here: %v", err)
+		return fmt.Sprintf("there is no line to paste, because a registration needs more here: %v", err)
 	}
 	line := fmt.Sprintf("register a client:\n  curl -s '%s' %s-H 'Content-Type: application/json' -d '%s'", s.options.Endpoint, bearer, body)
 	if s.accessTokens.Issuer != "" {
@@ -40,11 +38,11 @@ func (s *settings) instructions(ctx context.Context, bearer string) string {
 	return line
 }
 
-// acceptable returns the first trial that the validator accepts, or why it does not
-// accept the first one.
+// acceptable returns the first trial that the validator accepts. If there is none, it
+// returns why the first one is refused.
 func (s *settings) acceptable(ctx context.Context) (body string, refused error) {
 	if decoders := s.options.Validator.Decoders(); decoders != nil && decoders["application/json"] == nil {
-		return "", errors.New("a signed body, which the client makes with the key that its directory knows")
+		return "", errors.New("a signed body, with a key that the client's directory knows")
 	}
 	for _, body := range trials {
 		request, err := dcr.ParseRequest([]byte(body), s.options.Limits)

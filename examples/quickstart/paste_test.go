@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestTheLineToPaste: it registers a client under every preset, or the program says
-// what is missing.
+// TestTheLineToPaste shows that the line registers a client under every preset, or that
+// the program says what is missing.
 func TestTheLineToPaste(t *testing.T) {
 	directory := "-statement-issuer=directory=" + write(t, `{"keys":[]}`)
 	for _, c := range []struct{ flags, missing string }{

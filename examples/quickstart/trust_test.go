@@ -78,7 +78,7 @@ func TestInitialToken(t *testing.T) {
 	if registered.Load() != 3 || refused.Load() != 9 {
 		t.Errorf("of 12, %d were registered and %d refused", registered.Load(), refused.Load())
 	}
-	p.register(t, plain) // with the other token
+	p.register(t, plain) // with the bearer token
 }
 
 func TestStatements(t *testing.T) {
