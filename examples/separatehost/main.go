@@ -1,13 +1,11 @@
-// Separatehost keeps registration in a process of its own, apart from the
-// authorization server, as two programs on one database. It starts both, goes
-// round once and ends:
+// Separatehost runs registration in a separate process from the authorization server.
+// Both use one database. The program starts both processes, tries them once and ends:
 //
 //	go run ./examples/separatehost
 //
-// The authorization server issues the access token that the registration host
-// checks, by the keys that it finds in the server's discovery document. The
-// registration host stores the client that the authorization server then knows.
-// Only the registration host can write.
+// The authorization server issues access tokens. The registration host verifies them
+// with the keys from the server's discovery document, and stores clients, which the
+// authorization server then reads. Only the registration host can write.
 package main
 
 import (
@@ -44,7 +42,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// settings is what both processes are told.
+// settings are the same for both processes.
 type settings struct {
 	issuer   string // the URL of the authorization server
 	endpoint string // the URL of the registration endpoint
@@ -53,16 +51,16 @@ type settings struct {
 
 const scope = "client:register"
 
-// portal is the one client that is not in the database: the host's own, which
-// asks for tokens to register others.
+// portal is the host's own client, which requests tokens to register others. It is the
+// only one that is not in the database.
 const portal = "portal"
 
 func main() {
 	var s settings
-	role := flag.String("role", "", "run as `authorization` server or as registration host; if empty, start both")
-	flag.StringVar(&s.issuer, "issuer", "", "the `URL` of the authorization server; if empty, a free port of this machine")
-	flag.StringVar(&s.endpoint, "endpoint", "", "the `URL` of the registration endpoint; if empty, a free port of this machine")
-	flag.StringVar(&s.database, "db", "", "the database of both, sqlite:FILE or postgres://…; if empty, a temporary file")
+	role := flag.String("role", "", "run only the `process` authorization or registration; if empty, start both")
+	flag.StringVar(&s.issuer, "issuer", "", "the `URL` of the authorization server; if empty, one with a free port of this machine")
+	flag.StringVar(&s.endpoint, "endpoint", "", "the `URL` of the registration endpoint; if empty, one with a free port of this machine")
+	flag.StringVar(&s.database, "db", "", "the database of both processes, sqlite:FILE or postgres://…; if empty, a temporary file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -75,14 +73,14 @@ func main() {
 	case "registration":
 		err = serve(ctx, s.endpoint, func() (http.Handler, error) { return registrationHost(ctx, s) })
 	default:
-		err = fmt.Errorf("no such role: %s", *role)
+		err = fmt.Errorf("-role must be authorization or registration, not %s", *role)
 	}
 	if err != nil {
 		log.Fatal("separatehost: ", err)
 	}
 }
 
-// openStore opens the database of both processes.
+// openStore opens the database that both processes use.
 func openStore(database string, readOnly bool) (*sqlstore.Store, error) {
 	name, dialect, driver := database, sqlstore.PostgreSQL, "pgx"
 	if file, found := strings.CutPrefix(database, "sqlite:"); found {
@@ -90,7 +88,7 @@ func openStore(database string, readOnly bool) (*sqlstore.Store, error) {
 		if readOnly {
 			name = "file:" + url.PathEscape(file) + "?mode=ro&_pragma=busy_timeout(5000)"
 		}
-	} else if readOnly { // in production, a role that may only SELECT
+	} else if readOnly { // in production, use a role that may only SELECT
 		separator := "?"
 		if strings.Contains(name, "?") {
 			separator = "&"
@@ -104,16 +102,16 @@ func openStore(database string, readOnly bool) (*sqlstore.Store, error) {
 	return sqlstore.New(db, dialect, nil), nil
 }
 
-// capabilities are what the authorization server supports: one of the two
-// processes advertises it, the other registers by it.
+// capabilities are those of the authorization server, which publishes them. The
+// registration host validates with them.
 var capabilities = dcr.Capabilities{
 	GrantTypes:               []string{"client_credentials"},
 	TokenEndpointAuthMethods: []string{"client_secret_basic"},
 	Scopes:                   []string{"reports"},
 }
 
-// registrationHost is the process that registers clients, and the only one
-// that writes. It knows the authorization server by its issuer alone.
+// registrationHost is the process that registers clients, and the only one that
+// writes. All that it knows about the authorization server is its issuer.
 func registrationHost(ctx context.Context, s settings) (http.Handler, error) {
 	store, err := openStore(s.database, false)
 	if err != nil {
@@ -136,8 +134,8 @@ func registrationHost(ctx context.Context, s settings) (http.Handler, error) {
 	return mux, nil
 }
 
-// server is the process that everything else of OAuth is in. Here that is a
-// discovery document, keys, and tokens for clients that act for themselves.
+// server is the process with the rest of OAuth: here a discovery document, keys, and
+// tokens for clients that act on their own behalf.
 type server struct {
 	settings
 	store dcr.ClientConfigurationStore
@@ -175,8 +173,8 @@ func (s *server) jwks(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{key}})
 }
 
-// token is the client credentials grant (RFC 6749 §4.4). The client is
-// authenticated by what the registration host stored.
+// token is the client credentials grant (RFC 6749 §4.4). It authenticates the client
+// with the secret that the registration host stored.
 func (s *server) token(w http.ResponseWriter, r *http.Request) {
 	id, secret, _ := dcr.BasicCredentials(r)
 	granted, audience := "", s.issuer+"/reports"
@@ -225,8 +223,8 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	json.NewEncoder(w).Encode(body)
 }
 
-// serve runs one of the processes, until it is told to end or the process that
-// started it is gone.
+// serve runs one of the processes until it gets a signal or the process that started
+// it ends.
 func serve(ctx context.Context, at string, open func() (http.Handler, error)) error {
 	handler, err := open()
 	if err != nil {
@@ -260,7 +258,7 @@ func serve(ctx context.Context, at string, open func() (http.Handler, error)) er
 	return nil
 }
 
-// both starts both processes and goes round once.
+// both starts both processes and tries them once.
 func both(ctx context.Context, s settings, out io.Writer) (err error) {
 	if s.database == "" {
 		dir, err := os.MkdirTemp("", "separatehost")
@@ -290,7 +288,7 @@ func both(ctx context.Context, s settings, out io.Writer) (err error) {
 	return roundTrip(ctx, s, secret, out)
 }
 
-// freeAddress is where nobody listens at the moment.
+// freeAddress returns an address at which no program listens at the moment.
 func freeAddress() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -300,8 +298,8 @@ func freeAddress() string {
 	return listener.Addr().String()
 }
 
-// start runs this program in a role and waits until it serves. The process
-// ends when its standard input does, however this one ends.
+// start runs this program in a role and waits until it serves. The process ends when
+// its standard input is closed, so it does not outlive this one.
 func start(ctx context.Context, role string, s settings, secret string) (end func(), err error) {
 	program, err := os.Executable()
 	if err != nil {

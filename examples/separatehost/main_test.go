@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be the processes that the program starts.
+// TestMain runs the program itself in the processes that it starts.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "-role" {
 		main()
@@ -22,6 +22,6 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("%v, after\n%s", err, &out)
 	}
 	if !strings.HasSuffix(out.String(), "\ndone\n") {
-		t.Errorf("it printed\n%s", &out)
+		t.Errorf("the output is\n%s", &out)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// answer is what the two processes say, as far as it matters here.
+// answer has the members of the answers of both processes that matter here.
 type answer struct {
 	Endpoint string `json:"registration_endpoint"`
 	Token    string `json:"access_token"`
@@ -23,7 +23,7 @@ type answer struct {
 	Error    string `json:"error"`
 }
 
-// roundTrip is a client's: token, registration, token of its own, deletion.
+// roundTrip gets a token, registers a client, gets a token for it, and deletes it.
 func roundTrip(ctx context.Context, s settings, secret string, out io.Writer) error {
 	found, err := call(ctx, 200, "GET", s.issuer+"/.well-known/oauth-authorization-server", nil, "")
 	if err != nil {
@@ -45,7 +45,7 @@ func roundTrip(ctx context.Context, s settings, secret string, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "with it, client %s registered at the registration host\n", client.ID)
+	fmt.Fprintf(out, "with this token, client %s registered at the registration host\n", client.ID)
 	own, err := token(ctx, s, 200, client.ID, client.Secret)
 	if err != nil {
 		return err
@@ -54,23 +54,23 @@ func roundTrip(ctx context.Context, s settings, secret string, out io.Writer) er
 	if _, err := call(ctx, 401, "POST", found.Endpoint, bearer(own.Token), metadata); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "that token is for another audience and registers nobody: 401")
+	fmt.Fprintln(out, "this token has another audience and cannot register clients: 401")
 	if err := cannotWrite(ctx, s, client.ID); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "the authorization server's own view of the database cannot write")
+	fmt.Fprintln(out, "the authorization server cannot write to the database")
 	if _, err := call(ctx, 204, "DELETE", client.URI, bearer(client.Own), ""); err != nil {
 		return err
 	}
 	if _, err := token(ctx, s, 401, client.ID, client.Secret); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "the client deleted itself, and the authorization server knows it no more: invalid_client")
+	fmt.Fprintln(out, "the client deleted itself, and the authorization server no longer knows it: invalid_client")
 	fmt.Fprintln(out, "done")
 	return nil
 }
 
-// cannotWrite holds that what the authorization server opened is read-only.
+// cannotWrite checks that the authorization server opens the database read-only.
 func cannotWrite(ctx context.Context, s settings, clientID string) error {
 	store, err := openStore(s.database, true)
 	if err != nil {
@@ -98,7 +98,7 @@ func token(ctx context.Context, s settings, want int, id, secret string) (*answe
 	}, url.Values{"grant_type": {"client_credentials"}}.Encode())
 }
 
-// call sends a request, wants the status, and reads the answer.
+// call sends a request, checks the status, and reads the answer.
 func call(ctx context.Context, want int, method, at string, prepare func(*http.Request), body string) (*answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(body))
 	if err != nil {

@@ -1,6 +1,6 @@
 // Softwarestatement shows a directory that vouches for software, a server that
-// registers nobody else, and software that registers itself (RFC 7591 §2.3).
-// It prints what each of them does, then ends:
+// registers only that software, and software that registers itself (RFC 7591 §2.3).
+// It prints what each of them does, and ends:
 //
 //	go run ./examples/softwarestatement
 package main
@@ -35,7 +35,7 @@ type directory struct {
 	key ed25519.PrivateKey
 }
 
-// rotate replaces the key, as every issuer does now and then.
+// rotate replaces the key, as every issuer does from time to time.
 func (d *directory) rotate(kid string) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -54,8 +54,8 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(map[string]any{"keys": []any{key}})
 }
 
-// issue makes the statement for a piece of software. Its claims have the names
-// that directories of open banking use.
+// issue creates the statement for a piece of software. Its claims have the names that
+// open banking directories use.
 func (d *directory) issue(changes map[string]any) string {
 	claims := map[string]any{
 		"iss": d.url, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "jti": rand.Text(),
@@ -72,7 +72,7 @@ func (d *directory) issue(changes map[string]any) string {
 
 var encode = base64.RawURLEncoding.EncodeToString
 
-// sign makes a JWT.
+// sign creates a JWT.
 func sign(key ed25519.PrivateKey, header, claims any) string {
 	first, err := json.Marshal(header)
 	if err != nil {
@@ -89,12 +89,12 @@ func sign(key ed25519.PrivateKey, header, claims any) string {
 // organisation is an extension member that only the directory can fill.
 var organisation = dcr.NewField[string]("organisation")
 
-// newServer registers the software that the directory vouches for, each
-// statement once, and no software that is blocked.
+// newServer returns a server that registers the software that the directory vouches
+// for. It accepts each statement once, and refuses blocked software.
 func newServer(of *directory) (http.Handler, error) {
 	return dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       "https://bank.example/connect/dcr",
-		AllowAnonymous: true, // the statement says enough
+		AllowAnonymous: true, // the statement is enough
 		MaxClients:     1000,
 		Validator: dcr.DefaultValidator{
 			Extensions: []dcr.Extension{organisation},
@@ -111,7 +111,7 @@ func newServer(of *directory) (http.Handler, error) {
 				},
 				Deny: func(ctx context.Context, statement *dcr.SoftwareStatement) error {
 					if statement.SoftwareID == "blocked-software" {
-						return dcr.Errorf(dcr.UnapprovedSoftwareStatement, "this software is blocked here")
+						return dcr.Errorf(dcr.UnapprovedSoftwareStatement, "this software is blocked")
 					}
 					return nil
 				},
@@ -126,7 +126,7 @@ type software struct {
 	out      io.Writer
 }
 
-// register sends a request and prints what came of it.
+// register sends a request and prints the result.
 func (s *software) register(what, statement string, plain map[string]any) error {
 	body := map[string]any{"software_statement": statement}
 	maps.Copy(body, plain)
@@ -172,7 +172,7 @@ func run(out io.Writer) error {
 	bank := httptest.NewServer(http.StripPrefix("/bank", handler))
 	defer bank.Close()
 	client := &software{endpoint: bank.URL + "/bank/connect/dcr", out: out}
-	fmt.Fprintln(out, "the server registers what it vouches for at", client.endpoint)
+	fmt.Fprintln(out, "the server registers the software of the directory at", client.endpoint)
 
 	_, otherKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -188,18 +188,18 @@ func run(out io.Writer) error {
 	}{
 		{"with a statement", used, nil},
 		{"with one of its redirect URIs", good(), map[string]any{"redirect_uris": []string{"https://planner.example/app"}}},
-		{"under another name, which does not count", good(), map[string]any{"client_name": "Your Bank"}},
+		{"with another name, which is ignored", good(), map[string]any{"client_name": "Your Bank"}},
 		{"without a statement", "", map[string]any{"redirect_uris": []string{"https://planner.example/app"}}},
 		{"with the same statement again", used, nil},
 		{"with a redirect URI that is not vouched for", good(), map[string]any{"redirect_uris": []string{"https://evil.example/"}}},
-		{"with the claims of another", parts[0] + "." + strings.Split(good(), ".")[1] + "." + parts[2], nil},
-		{"with a statement of one's own making", sign(otherKey, map[string]string{"alg": "EdDSA", "kid": "2026-05"}, claims), nil},
-		{"with a key of one's own in the statement", sign(otherKey, map[string]any{"alg": "EdDSA", "jwk": map[string]string{"kty": "OKP", "crv": "Ed25519", "x": encode(otherKey.Public().(ed25519.PublicKey))}}, claims), nil},
+		{"with the claims of another statement", parts[0] + "." + strings.Split(good(), ".")[1] + "." + parts[2], nil},
+		{"with a statement that the client signed", sign(otherKey, map[string]string{"alg": "EdDSA", "kid": "2026-05"}, claims), nil},
+		{"with the client's own key in the statement", sign(otherKey, map[string]any{"alg": "EdDSA", "jwk": map[string]string{"kty": "OKP", "crv": "Ed25519", "x": encode(otherKey.Public().(ed25519.PublicKey))}}, claims), nil},
 		{"with alg none", encode([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".AAAA", nil},
 		{"with an expired statement", vouching.issue(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), nil},
 		{"with a statement of another directory", vouching.issue(map[string]any{"iss": "https://other.example"}), nil},
-		{"with a list where a name belongs", vouching.issue(map[string]any{"software_client_name": []string{"x"}}), nil},
-		{"as software that is blocked", vouching.issue(map[string]any{"software_id": "blocked-software"}), nil},
+		{"with a list instead of a name", vouching.issue(map[string]any{"software_client_name": []string{"x"}}), nil},
+		{"as blocked software", vouching.issue(map[string]any{"software_id": "blocked-software"}), nil},
 	} {
 		if err := client.register(attempt.what, attempt.statement, attempt.plain); err != nil {
 			return err
@@ -207,7 +207,7 @@ func run(out io.Writer) error {
 	}
 	vouching.rotate("2026-06")
 	fmt.Fprintln(out, "the directory rotates its key")
-	return client.register("with a statement under the new key", good(), nil)
+	return client.register("with a statement signed with the new key", good(), nil)
 }
 
 func main() {
