@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// bounded keeps what ends by itself, in memory, and no more than max of it: whoever
-// asks an authorization server for something leaves something there, and strangers may
-// ask. It has no lock of its own.
+// bounded keeps entries that expire in memory, at most max of them. It needs a bound,
+// because each request to an authorization server stores something, and strangers can
+// send requests. It does no locking.
 type bounded[V any] struct {
 	max     int
 	entries map[string]entry[V]
@@ -22,7 +22,7 @@ func newBounded[V any](max int) bounded[V] {
 	return bounded[V]{max, make(map[string]entry[V])}
 }
 
-// put makes room, where there is none, by forgetting what would end first.
+// put adds an entry. If there is no room, it removes the entry that would expire first.
 func (b *bounded[V]) put(key string, value V, ends time.Time) {
 	if len(b.entries) >= b.max {
 		now := time.Now()
@@ -48,7 +48,7 @@ func (b *bounded[V]) get(key string) (value V, ok bool) {
 	return e.value, true
 }
 
-// take is get, for once.
+// take is get that also removes the entry.
 func (b *bounded[V]) take(key string) (V, bool) {
 	value, ok := b.get(key)
 	delete(b.entries, key)

@@ -1,8 +1,8 @@
 package main
 
-// The op.Storage: the key that ID Tokens and access tokens are signed with. It is made
-// at each start, under another kid: clients fetch the key set when they see a new one.
-// A server of several hosts keeps it, and serves the next one well before it signs.
+// The op.Storage: the key that signs ID Tokens and access tokens. It is created at each
+// start with a new kid, and clients fetch the key set when they see a new kid. A server
+// on several hosts stores its key, and publishes the next key well before it uses it.
 
 import (
 	"context"

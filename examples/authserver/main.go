@@ -1,15 +1,16 @@
-// Authserver is a complete OpenID Provider, at which any OpenID or OAuth client
-// registers, or brings its metadata document, and people sign in and consent:
+// Authserver is a complete OpenID Provider. Any OpenID or OAuth client can register or
+// publish its metadata document, and people sign in and consent:
 //
 //	cd examples/authserver && go run .
 //
-// It prints where it listens, how to sign in, where operators look after the clients,
-// and a line that registers one. Clients are kept in a file; who is signed in, codes,
-// tokens and the signing key are in memory, and end with the process.
+// It prints where it listens, how to sign in, where the pages for operators are, and a
+// line that registers a client. Clients are stored in a file. Sessions, codes, tokens
+// and the signing key are in memory, and are lost when the process ends.
 //
-// requests.go, tokens.go, keys.go and people.go are the op.Storage of zitadel/oidc,
-// which github.com/dynreg/dcr/adapters/zitadeloidc holds to the registered clients;
-// server.go puts it together; signin.go, signout.go and pages.html are what people see.
+// requests.go, tokens.go, keys.go and people.go are the op.Storage of zitadel/oidc. The
+// adapter github.com/dynreg/dcr/adapters/zitadeloidc applies the rules of the
+// registered clients. server.go puts everything together; signin.go, signout.go and
+// pages.html are what people see.
 package main
 
 import (
@@ -45,13 +46,13 @@ func main() {
 	}
 }
 
-// settings is what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	addr, issuer, database string
 	certificate, key       string // files, for https
 	preset                 string
-	scopes                 []string // that are known besides those of OpenID Connect
-	documents              []string // hosts, as cimd.Hosts has them, or *
+	scopes                 []string // in addition to those of OpenID Connect
+	documents              []string // hosts, as for cimd.Hosts, or *
 	fetch                  *dcr.GuardedClient
 	password               string
 
@@ -63,26 +64,26 @@ func parseFlags() *settings {
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address`")
 	flag.StringVar(&s.issuer, "issuer", "", "the public `URL`, without a path (default from the bound address)")
 	flag.StringVar(&s.certificate, "certificate", "", "serve https with the certificate in this PEM `FILE`")
-	flag.StringVar(&s.key, "key", "", "and the key in this PEM `FILE`")
+	flag.StringVar(&s.key, "key", "", "serve https with the key in this PEM `FILE`")
 	flag.StringVar(&s.database, "db", "sqlite:authserver.db", database.Help)
-	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp, oidc or fapi2, whose clients register only (default what the specifications allow)")
-	flag.Func("scopes", "also know these `scopes`, separated by commas, such as mcp,files.read", func(list string) error {
+	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp, oidc or fapi2, whose clients can register but get no codes (default what the specifications allow)")
+	flag.Func("scopes", "also support these `scopes`, separated by commas, such as mcp,files.read", func(list string) error {
 		s.scopes = strings.Split(list, ",")
 		return nil
 	})
-	flag.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(list string) error {
+	flag.Func("documents", "also accept clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * accepts any", func(list string) error {
 		s.documents = strings.Split(list, ",")
 		return nil
 	})
 	flag.BoolVar(&s.rotate, "rotate", false, "give clients a new secret and a new registration access token with every update")
 	flag.StringVar(&s.password, "password", "", "sign in with this `password` (default a new one)")
-	flag.BoolVar(&s.logos, "logos", false, "show the logos of clients, whose servers then see who is asked")
-	flag.BoolVar(&s.autoApprove, "auto-approve", false, "sign everybody in as paula, who agrees to everything: for scripts, on this machine alone")
+	flag.BoolVar(&s.logos, "logos", false, "show the logos of clients; their servers then see who is asked for consent")
+	flag.BoolVar(&s.autoApprove, "auto-approve", false, "sign everybody in as paula, who agrees to everything: for scripts, on this machine only")
 	flag.Parse()
 	return s
 }
 
-// run serves until ctx ends, then lets the requests under way finish.
+// run serves until ctx ends, and then waits for the requests in progress.
 func run(ctx context.Context, s *settings) error {
 	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
@@ -130,14 +131,14 @@ func run(ctx context.Context, s *settings) error {
 	return server.Shutdown(grace)
 }
 
-// settle fills in what the flags left open, and refuses what contradicts itself.
+// settle sets what the flags left empty, and refuses flags that contradict each other.
 func (s *settings) settle(addr net.Addr) error {
 	bound := addr.(*net.TCPAddr).AddrPort()
 	if s.autoApprove && !bound.Addr().IsLoopback() {
-		return errors.New("-auto-approve signs everybody in; listen on a loopback address with it, such as 127.0.0.1:8080")
+		return errors.New("-auto-approve signs everybody in, so it needs a loopback address, such as 127.0.0.1:8080")
 	}
 	if (s.certificate == "") != (s.key == "") {
-		return errors.New("-certificate and -key go together")
+		return errors.New("-certificate and -key must be used together")
 	}
 	if s.password == "" {
 		s.password = rand.Text()
@@ -154,18 +155,18 @@ func (s *settings) settle(addr net.Addr) error {
 	}
 	parsed, err := url.Parse(s.issuer)
 	if err != nil || parsed.Host == "" || parsed.Scheme+"://"+parsed.Host != s.issuer {
-		return errors.New("-issuer must be a URL of a host alone, such as https://id.example.com")
+		return errors.New("-issuer must be a URL without a path, such as https://id.example.com")
 	}
 	return nil
 }
 
-// instruct prints what a person needs, and then that the server is ready.
+// instruct prints what a user needs to know, and then that the server is ready.
 func (p *provider) instruct() {
 	if p.autoApprove {
 		fmt.Println("WARNING: everybody is signed in as paula, who agrees to everything")
 	}
 	if p.preset == "fapi2" {
-		fmt.Println("WARNING: clients of FAPI 2.0 register, but get no codes: zitadel/oidc takes no pushed requests, and binds no tokens")
+		fmt.Println("WARNING: FAPI 2.0 clients can register, but get no codes, because zitadel/oidc supports neither pushed requests nor sender-constrained tokens")
 	}
 	fmt.Println("sign in as paula or, for the operators' pages, as olga; password:", p.password)
 	fmt.Println("operators' pages:", p.issuer+adminPath)

@@ -1,6 +1,6 @@
 package main
 
-// What people see: pages.html, under a policy that lets nothing else in.
+// What people see: pages.html, with a policy that blocks everything else.
 
 import (
 	"bytes"
@@ -21,21 +21,21 @@ var source string
 
 var pages = template.Must(template.New("pages").Parse(source))
 
-// page is what one of them shows.
+// page is what a page shows.
 type page struct {
 	Name   string // login, consent, logout, home or refused
 	Fault  string
 	Issuer string
 	Person *person // who is signed in
 
-	ID, As            string // of the request, and what its client was when it was shown
+	ID, As            string // the id of the request, and the version of the client that is shown
 	Login             string // the name to sign in with
 	Client            dcr.ConsentView
 	Scopes, Resources []string
-	To                string // the scheme of the redirect URI, where a form leads in the end
+	To                string // the scheme of the redirect URI, to which the forms lead in the end
 }
 
-// style names the style of the pages, the only one that works.
+// style is the hash of the pages' style, the only one that the policy allows.
 var style = func() string {
 	_, text, _ := strings.Cut(source, "<style>")
 	text, _, _ = strings.Cut(text, "</style>")
@@ -47,12 +47,12 @@ var style = func() string {
 func (p *provider) show(w http.ResponseWriter, status int, shown page) {
 	var text bytes.Buffer
 	if err := pages.ExecuteTemplate(&text, "page", shown); err != nil {
-		slog.Error("authserver: a page was not made", "error", err)
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		slog.Error("authserver: cannot write a page", "error", err)
+		http.Error(w, "the page could not be written", http.StatusInternalServerError)
 		return
 	}
 	policy := "default-src 'none'; style-src " + style + "; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-	if shown.To != "" { // browsers hold the redirects after a form to this as well
+	if shown.To != "" { // browsers check the redirects after a form too
 		policy += " " + shown.To + ":"
 	}
 	if images := shown.Client.ImageSources; len(images) > 0 {
@@ -62,7 +62,7 @@ func (p *provider) show(w http.ResponseWriter, status int, shown page) {
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "same-origin") // the check of where forms come from needs it; no other site learns the id
+	header.Set("Referrer-Policy", "same-origin") // CrossOriginProtection needs it in forms; other sites do not get the id
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	w.Write(text.Bytes())
@@ -72,8 +72,8 @@ func (p *provider) refuse(w http.ResponseWriter, status int, why string) {
 	p.show(w, status, page{Name: "refused", Fault: why})
 }
 
-// onPage shows to a person what the provider answers as JSON, where it cannot send them
-// back to the client.
+// onPage shows an error of the provider as a page. The provider answers with JSON if it
+// cannot send the person back to the client.
 func (p *provider) onPage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answered := &refusal{ResponseWriter: w}
@@ -84,9 +84,9 @@ func (p *provider) onPage(next http.Handler) http.Handler {
 		var said struct {
 			Description string `json:"error_description"`
 		}
-		why := "The application asked for something that it cannot have."
+		why := "The application requested something that it cannot have."
 		if json.Unmarshal(answered.body.Bytes(), &said) == nil && said.Description != "" {
-			why += " It should be told: " + said.Description + "."
+			why += " The reason is: " + said.Description + "."
 		}
 		if answered.status >= 500 {
 			why = "This does not work at the moment. Try again later."
@@ -95,10 +95,10 @@ func (p *provider) onPage(next http.Handler) http.Handler {
 	})
 }
 
-// refusal holds back an answer that refuses.
+// refusal keeps an answer that is an error, and does not send it.
 type refusal struct {
 	http.ResponseWriter
-	status int // 0 unless it refuses
+	status int // 0 if it is not an error
 	body   bytes.Buffer
 }
 

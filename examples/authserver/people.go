@@ -1,6 +1,6 @@
 package main
 
-// Who can sign in: two people, who share one password. Your people go here.
+// Who can sign in: two people with the same password. Replace them with your users.
 
 import (
 	"context"
@@ -23,8 +23,8 @@ func (p *person) Name() string { return p.GivenName + " " + p.FamilyName }
 
 type people struct {
 	known map[string]*person // by the name that they sign in with
-	none  []byte             // a hash for those who are not known, who wait as long
-	work  chan struct{}      // bounds how many passwords are compared at once: that is slow, for it must be
+	none  []byte             // a hash for unknown names, so that the answer takes as long
+	work  chan struct{}      // bounds how many passwords are compared at once, which is slow on purpose
 
 	mu     sync.Mutex
 	misses bounded[*int] // by name
@@ -50,11 +50,11 @@ func newPeople(password string) (*people, error) {
 
 var (
 	errWrong   = errors.New("The name or the password is wrong.")
-	errTooMany = errors.New("Too many wrong passwords. Try again in a quarter of an hour.")
+	errTooMany = errors.New("Too many wrong passwords. Try again in 15 minutes.")
 )
 
-// signIn compares a password. After ten wrong ones of a name none is compared any more
-// for a while, nor does it say whether there is such a person.
+// signIn checks a password. After ten wrong passwords for a name it checks none for a
+// while. It does not reveal whether a person with the name exists.
 func (p *people) signIn(ctx context.Context, name, password string) (*person, error) {
 	select {
 	case p.work <- struct{}{}:
@@ -76,7 +76,7 @@ func (p *people) signIn(ctx context.Context, name, password string) (*person, er
 	return found, nil
 }
 
-// miss counts the wrong passwords of a name.
+// miss counts the wrong passwords for a name.
 func (p *people) miss(name string, more int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *people) miss(name string, more int) int {
 	return *count
 }
 
-// SetUserinfoFromScopes tells clients about a person, what they were allowed to know.
+// SetUserinfoFromScopes sets the claims about a person that the scopes allow.
 func (s *storage) SetUserinfoFromScopes(_ context.Context, told *oidc.UserInfo, id, _ string, scopes []string) error {
 	found := s.people.known[id]
 	if found == nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// A client of FAPI 2.0 must push its requests, and gets no code without.
+// A FAPI 2.0 client must push its requests, so it gets no code here.
 func TestFAPI2RegistersOnly(t *testing.T) {
 	issuer := serve(t, memstore.New(), func(s *settings) { s.preset = "fapi2" })
 	a := providertest.Register(t, issuer, "private_key_jwt", nil)
 	if a.Registered["require_pushed_authorization_requests"] != true || a.Registered["dpop_bound_access_tokens"] != true {
-		t.Errorf("registered is %v", a.Registered)
+		t.Errorf("registered: %v", a.Registered)
 	}
 	if answer, _ := a.Code(providertest.NewBrowser(issuer), oauth2.S256ChallengeOption(oauth2.GenerateVerifier())); answer.Get("error") != "invalid_request" || answer.Get("code") != "" {
 		t.Errorf("the answer is %v", answer)

@@ -1,7 +1,7 @@
 package main
 
-// The op.Storage: authorization requests, from /authorize to the code. tokens.go has
-// what becomes of them.
+// The op.Storage: authorization requests, from /authorize to the code. The tokens are
+// in tokens.go.
 
 import (
 	"context"
@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	requestLifetime = 30 * time.Minute // for a person to sign in and to decide
+	requestLifetime = 30 * time.Minute // for a person to sign in and decide
 	backLifetime    = time.Minute      // for a browser to follow a redirect
 )
 
-// storage keeps in memory what belongs to people's sign-ins, so that all of it ends
-// with the process: they sign in again. What must outlive it, the clients, is in a
-// database. A server of several hosts keeps both there.
+// storage keeps requests, codes and tokens in memory. They are lost when the process
+// ends, and people sign in again. Clients must not be lost, so they are in a database.
+// A server on several hosts keeps both there.
 type storage struct {
 	zitadeloidc.Clients
 	issuer  string
@@ -34,9 +34,9 @@ type storage struct {
 	mu       sync.Mutex
 	requests bounded[*request]      // by id, while a person decides
 	decided  bounded[*request]      // by another id, on the way back to the client
-	codes    bounded[*request]      // by the digest, also of those that were redeemed
+	codes    bounded[*request]      // by the digest of the code, even after it was redeemed
 	access   bounded[*accessToken]  // by id
-	refresh  bounded[*refreshToken] // by the digest, also of those that were used
+	refresh  bounded[*refreshToken] // by the digest of the token, even after it was used
 }
 
 func newStorage(clients zitadeloidc.Clients, issuer string, people *people, key signingKey, signOut func(session)) *storage {
@@ -47,21 +47,21 @@ func newStorage(clients zitadeloidc.Clients, issuer string, people *people, key 
 	}
 }
 
-// request is an authorization request that the adapter found good. It is an
+// request is an authorization request that the adapter accepted. It is an
 // op.AuthRequest.
 type request struct {
 	id        string
-	asked     *oidc.AuthRequest // its Scopes are those that may be granted
+	asked     *oidc.AuthRequest // its Scopes may all be granted
 	resources []string
 	hinted    string // the person of the id_token_hint
 	began     time.Time
 
-	person       string // who agreed, once somebody did
+	person       string // who agreed; "" before that
 	signedIn     time.Time
 	codeLifetime time.Duration
 
 	redeemed bool
-	grant    *grant // that the code was redeemed for
+	grant    *grant // what the code was redeemed for
 }
 
 func (r *request) GetID() string                      { return r.id }
@@ -84,7 +84,7 @@ func (r *request) GetCodeChallenge() *oidc.CodeChallenge {
 	return &oidc.CodeChallenge{Challenge: r.asked.CodeChallenge, Method: r.asked.CodeChallengeMethod}
 }
 
-// CreateAuthRequest keeps a request for the sign-in page.
+// CreateAuthRequest stores a request for the sign-in page.
 func (s *storage) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest, hinted string) (op.AuthRequest, error) {
 	made := &request{id: rand.Text(), asked: asked, hinted: hinted, began: time.Now()}
 	if made.resources = zitadeloidc.AuthorizationFromContext(ctx).Resources; len(made.resources) == 0 {
@@ -96,17 +96,17 @@ func (s *storage) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest
 	return made, nil
 }
 
-// waiting is a request that its person has not decided yet.
+// waiting returns a request that the person has not decided yet.
 func (s *storage) waiting(id string) (*request, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests.get(id)
 }
 
-// agree ends the wait of a request, and returns it for the way back to the client. Its
-// id is known to everybody who saw the link to the sign-in page, such as the one who
-// sent it to this person; so it gets another one, which only the browser that decided
-// learns, and the code goes to no other.
+// agree removes a waiting request, and returns it with a new id for the way back to the
+// client. The old id is in the address of the sign-in page, so others may know it, such
+// as an attacker who sent the link to this person. Only the browser in which the person
+// decided gets the new id, so only that browser gets the code.
 func (s *storage) agree(id string, by session, codeLifetime time.Duration) (*request, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,16 +120,16 @@ func (s *storage) agree(id string, by session, codeLifetime time.Duration) (*req
 	return &agreed, true
 }
 
-// refuse ends the wait of a request, which the adapter then refuses to the client.
+// refuse removes a waiting request. The adapter then sends the refusal to the client.
 func (s *storage) refuse(id string) (*request, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests.take(id)
 }
 
-var errUnknown = errors.New("it is unknown, or has ended")
+var errUnknown = errors.New("unknown or expired")
 
-// AuthRequestByID is asked where the browser is on the way back.
+// AuthRequestByID is called on the way back to the client.
 func (s *storage) AuthRequestByID(_ context.Context, id string) (op.AuthRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +140,7 @@ func (s *storage) AuthRequestByID(_ context.Context, id string) (op.AuthRequest,
 	return agreed, nil
 }
 
-// SaveAuthCode makes the one code of a request.
+// SaveAuthCode stores the code of a request. A request has only one.
 func (s *storage) SaveAuthCode(_ context.Context, id, code string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +152,8 @@ func (s *storage) SaveAuthCode(_ context.Context, id, code string) error {
 	return nil
 }
 
-// AuthRequestByCode redeems a code, once. Where it comes again somebody has stolen it,
-// and nobody knows who came first: what was issued for it ends (RFC 9700 §2.1.1).
+// AuthRequestByCode redeems a code once. If it is used again, somebody has stolen it,
+// perhaps whoever used it first, so its tokens become invalid (RFC 9700 §2.1.1).
 func (s *storage) AuthRequestByCode(_ context.Context, code string) (op.AuthRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,8 +171,8 @@ func (s *storage) AuthRequestByCode(_ context.Context, code string) (op.AuthRequ
 	return agreed, nil
 }
 
-// DeleteAuthRequest has nothing to do: a code that was redeemed is known until it ends.
+// DeleteAuthRequest does nothing: a redeemed code is kept until it expires.
 func (s *storage) DeleteAuthRequest(context.Context, string) error { return nil }
 
-// Health says that the memory is there.
+// Health never fails, because everything is in memory.
 func (s *storage) Health(context.Context) error { return nil }

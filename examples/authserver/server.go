@@ -27,15 +27,15 @@ import (
 const (
 	registrationPath = "/connect/register"
 	adminPath        = "/admin/clients/"
-	refreshLifetime  = 30 * 24 * time.Hour // what dcr.NewClient gives refresh tokens at most
+	refreshLifetime  = 30 * 24 * time.Hour // the longest that refresh tokens live, from dcr.NewClient
 )
 
 // provider is the whole server.
 type provider struct {
 	*settings
 	handler   http.Handler
-	clients   dcr.ClientConfigurationStore // fetches documents: a person waits
-	known     dcr.ClientConfigurationStore // never does
+	clients   dcr.ClientConfigurationStore // fetches documents, because a person waits
+	known     dcr.ClientConfigurationStore // never fetches documents
 	documents *cimd.Store                  // nil without -documents
 	storage   *storage
 	sessions  *sessions
@@ -43,7 +43,7 @@ type provider struct {
 	oidc      *zitadeloidc.Server
 }
 
-// events is the one sink for all that happens to clients: lines of the log.
+// events receives everything that happens to clients, and logs it.
 var events = dcr.LogEvents(nil)
 
 func newProvider(s *settings, store dcr.ClientConfigurationStore) (*provider, error) {
@@ -76,14 +76,14 @@ func newProvider(s *settings, store dcr.ClientConfigurationStore) (*provider, er
 	return p, nil
 }
 
-// from is the address of a connection. Behind a proxy it is the proxy's: there, take
-// what the proxy says, and only what it says.
+// from returns the address of a connection. Behind a proxy that is the proxy's own
+// address: use the one that the proxy reports, and trust no other.
 func from(r *http.Request, _ *dcr.Caller) string {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return host
 }
 
-// algorithm is what the server signs with.
+// algorithm returns the algorithm of the server's signatures.
 func (s *settings) algorithm() jose.SignatureAlgorithm {
 	if s.preset == "fapi2" {
 		return jose.PS256
@@ -91,16 +91,16 @@ func (s *settings) algorithm() jose.SignatureAlgorithm {
 	return jose.RS256
 }
 
-// judge sets what may be registered: what this server does, within a policy.
+// judge sets what may be registered: what this server supports, limited by the policy.
 func (s *settings) judge(options *dcr.Options) error {
 	v := dcr.DefaultValidator{Fetch: s.fetch, Supports: dcr.Capabilities{
-		GrantTypes:               []string{"authorization_code", "refresh_token"}, // a stranger gets nothing without a person
+		GrantTypes:               []string{"authorization_code", "refresh_token"}, // a stranger gets no tokens without a person
 		TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 		Scopes:                   append([]string{"openid", "profile", "email", "offline_access"}, s.scopes...),
 		SubjectTypes:             []string{"public"},
 		IDTokenSigningAlgs:       []string{string(s.algorithm())},
 		AuthorizationResponseIss: true,
-		EndSessionEndpoint:       s.issuer + "/end_session", // else nobody registers where to go from there
+		EndSessionEndpoint:       s.issuer + "/end_session", // without it, nobody can register post_logout_redirect_uris
 	}}
 	v.DefaultScopes = v.Supports.Scopes
 	switch s.preset {
@@ -118,13 +118,13 @@ func (s *settings) judge(options *dcr.Options) error {
 	return nil
 }
 
-// takeDocuments takes clients that publish their metadata, under the same policy.
+// takeDocuments accepts clients that publish their metadata, with the same policy.
 func (p *provider) takeDocuments(store dcr.ClientConfigurationStore, options *dcr.Options) (err error) {
 	if p.settings.documents == nil {
 		return nil
 	}
 	defer func() {
-		if wrong := recover(); wrong != nil { // Hosts panics, since it is the program that names them
+		if wrong := recover(); wrong != nil { // Hosts panics, because hosts are usually in the program
 			err = fmt.Errorf("-documents: %v", wrong)
 		}
 	}()
@@ -142,7 +142,7 @@ func (p *provider) takeDocuments(store dcr.ClientConfigurationStore, options *dc
 	return nil
 }
 
-// serveOIDC makes the endpoints of the provider.
+// serveOIDC creates the endpoints of the provider.
 func (p *provider) serveOIDC() (err error) {
 	if p.people, err = newPeople(p.password); err != nil {
 		return err
@@ -170,13 +170,14 @@ func (p *provider) serveOIDC() (err error) {
 			Audience: []string{p.issuer, zitadel.TokenEndpoint().Absolute(p.issuer)},
 		},
 		DefaultScopes:       p.defaultScopes(),
-		RefreshWithoutScope: p.preset == "" || p.preset == "mcp", // clients of MCP never ask for offline_access
+		RefreshWithoutScope: p.preset == "" || p.preset == "mcp", // MCP clients never request offline_access
 		CORS:                dcr.CORS{AnyOrigin: true},
 	})
 	return err
 }
 
-// defaultScopes are what a request without any is for: not who the person is.
+// defaultScopes are for a request without scopes. They reveal as little as possible
+// about the person.
 func (p *provider) defaultScopes() []string {
 	if len(p.scopes) > 0 {
 		return p.scopes
@@ -184,7 +185,7 @@ func (p *provider) defaultScopes() []string {
 	return []string{"openid"}
 }
 
-// metadata is what discovery says of the endpoints.
+// metadata returns what discovery says about the endpoints.
 func (p *provider) metadata() map[string]any {
 	members := p.oidc.Metadata()
 	members["response_modes_supported"] = []string{"query", "fragment", "form_post"}
@@ -193,7 +194,7 @@ func (p *provider) metadata() map[string]any {
 }
 
 func (p *provider) routes(registration *dcr.Handler, operators http.Handler) {
-	own := http.NewCrossOriginProtection().Handler // no page of others posts here
+	own := http.NewCrossOriginProtection().Handler // no other site can submit the forms
 	mux := http.NewServeMux()
 	mux.Handle("/", p.oidc)
 	for _, endpoint := range []*op.Endpoint{p.oidc.Endpoints().Authorization, p.oidc.Endpoints().EndSession} {
@@ -212,13 +213,13 @@ func (p *provider) routes(registration *dcr.Handler, operators http.Handler) {
 	p.handler = mux
 }
 
-// afterDelete is told of each client that is gone, no matter who deleted it.
+// afterDelete is called with each deleted client, no matter who deleted it.
 func (p *provider) afterDelete(ctx context.Context, client *dcr.Client) error {
 	p.sessions.forget(client.ID)
 	return p.storage.afterDelete(ctx, client)
 }
 
-// tend does what is to be done from time to time, until ctx ends.
+// tend does the regular work until ctx ends.
 func (p *provider) tend(ctx context.Context) {
 	janitor := &admin.Janitor{
 		Store: p.known, NeverActivated: 24 * time.Hour, Expired: true, Withdrawn: 7 * 24 * time.Hour,

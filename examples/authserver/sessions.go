@@ -17,25 +17,25 @@ import (
 
 const sessionLifetime = 12 * time.Hour
 
-// session is a person who signed in; the zero one is nobody.
+// session is a person who signed in. The zero session is nobody.
 type session struct {
 	person   string
 	signedIn time.Time
-	token    string // of the cookie
+	token    string // the value of the cookie
 }
 
-// consent is what a person agreed to, and of which client: one that has changed asks
-// again.
+// consent is what a person agreed to, and for which version of the client. If the
+// client has changed, the person is asked again.
 type consent struct {
 	client string
 	scopes []string
 	at     time.Time
 }
 
-// sessions are in memory, as what comes of them is.
+// sessions are in memory, like the requests and tokens.
 type sessions struct {
 	cookie string // its name
-	secure bool   // whether it is sent over https alone
+	secure bool   // whether it is sent over https only
 
 	mu       sync.Mutex
 	open     bounded[session] // by the digest of the cookie
@@ -50,18 +50,18 @@ func newSessions(https bool) *sessions {
 	return &sessions{cookie: name, secure: https, open: newBounded[session](100_000), consents: newBounded[consent](100_000)}
 }
 
-// begin signs a person in, under a token that nobody knew before.
+// begin signs a person in with a new token.
 func (s *sessions) begin(w http.ResponseWriter, id string) session {
 	begun := session{id, time.Now(), rand.Text()}
 	s.mu.Lock()
 	s.open.put(digest(begun.token), begun, begun.signedIn.Add(sessionLifetime))
 	s.mu.Unlock()
-	// Lax, for the browser comes from the page of a client.
+	// Lax, because the browser comes from the page of a client.
 	http.SetCookie(w, &http.Cookie{Name: s.cookie, Value: begun.token, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode})
 	return begun
 }
 
-// of returns who is signed in where a request comes from.
+// of returns the session of a request.
 func (s *sessions) of(r *http.Request) session {
 	cookie, err := r.Cookie(s.cookie)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *sessions) end(ended session) {
 
 type sessionKey struct{}
 
-// keep puts the session into the context, for the op.Storage, which sees no cookies.
+// keep puts the session into the context, because the op.Storage gets no cookies.
 func (s *sessions) keep(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, s.of(r))))
@@ -94,8 +94,8 @@ func sessionFrom(ctx context.Context) session {
 	return found
 }
 
-// as says what a client is now: a registered one by its revision, and one that
-// publishes its metadata by its document.
+// as identifies the current version of a client: by its revision or, if it publishes
+// its metadata, by its document.
 func as(client *dcr.Client) string {
 	if client.Document != nil {
 		return client.Document.SHA256
@@ -120,7 +120,7 @@ func (s *sessions) agree(person string, client *dcr.Client, scopes []string) {
 	s.consents.put(person+" "+client.ID, consent{as(client), scopes, time.Now()}, time.Now().AddDate(1, 0, 0))
 }
 
-// forget forgets what people agreed to for a client that is gone.
+// forget removes the consents to a deleted client.
 func (s *sessions) forget(clientID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// meanings say what scopes mean to a person.
+// meanings says what scopes mean, in words for people.
 var meanings = map[string]string{
 	"openid":         "Know who you are",
 	"profile":        "See your name",
@@ -27,8 +27,8 @@ var meanings = map[string]string{
 	"offline_access": "Keep this access while you are away",
 }
 
-// login goes on with an authorization request or, without one, signs in for the pages
-// of this server.
+// login continues an authorization request. Without one, it signs a person in for the
+// pages of this server.
 func (p *provider) login(w http.ResponseWriter, r *http.Request) {
 	id, by := r.FormValue("id"), p.sessions.of(r)
 	if id == "" {
@@ -60,27 +60,28 @@ func (p *provider) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// find finds a request that waits, and its client as it is now, or shows why not.
+// find returns a waiting request and its current client, or shows why it cannot.
 func (p *provider) find(w http.ResponseWriter, r *http.Request, id string) (*request, *dcr.Client, bool) {
 	asked, ok := p.storage.waiting(id)
 	if !ok {
-		p.refuse(w, http.StatusBadRequest, "This sign-in has ended. Go back to the application and begin again.")
+		p.refuse(w, http.StatusBadRequest, "This sign-in has expired. Go back to the application and start again.")
 		return nil, nil, false
 	}
 	client, err := p.known.FindByClientID(r.Context(), asked.asked.ClientID)
 	switch {
 	case err != nil && !errors.Is(err, dcr.ErrClientNotFound):
-		slog.ErrorContext(r.Context(), "authserver: no client was found", "error", err)
+		slog.ErrorContext(r.Context(), "authserver: cannot look up a client", "error", err)
 		p.refuse(w, http.StatusServiceUnavailable, "The application cannot be looked up at the moment. Try again later.")
 	case err != nil || client.CheckUsable(time.Now()) != nil || !client.MatchRedirectURI(asked.asked.RedirectURI):
-		p.refuse(w, http.StatusBadRequest, "This application may not be used any more, or has changed. Go back to it and begin again.")
+		p.refuse(w, http.StatusBadRequest, "This application can no longer be used, or has changed. Go back to it and start again.")
 	default:
 		return asked, client, true
 	}
 	return nil, nil, false
 }
 
-// takes reports whether a request is content with who is signed in, and since when.
+// takes reports whether the session meets the request: the right person, who signed in
+// recently enough.
 func (r *request) takes(by session) bool {
 	again := slices.Contains(r.asked.Prompt, oidc.PromptLogin) || slices.Contains(r.asked.Prompt, oidc.PromptSelectAccount)
 	switch {
@@ -99,7 +100,7 @@ func (p *provider) mustAsk(asked *request, client *dcr.Client, by session) bool 
 	return slices.Contains(asked.asked.Prompt, oidc.PromptConsent) || client.NeedsConsent(remembered, time.Now())
 }
 
-// signIn takes the form of the sign-in page.
+// signIn handles the form of the sign-in page.
 func (p *provider) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	id, name := r.PostFormValue("id"), r.PostFormValue("name")
@@ -130,7 +131,7 @@ func (p *provider) signIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login?id="+url.QueryEscape(id), http.StatusSeeOther)
 }
 
-// landing is the page of a person who signed in for no application.
+// landing returns the page after a sign-in without an application.
 func (p *provider) landing(by session) string {
 	if found := p.people.known[by.person]; found != nil && found.Operator {
 		return adminPath
@@ -138,58 +139,57 @@ func (p *provider) landing(by session) string {
 	return "/"
 }
 
-// decide takes the form of the consent page, from the browser of the one who is signed
-// in.
+// decide handles the form of the consent page.
 func (p *provider) decide(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	id, by := r.PostFormValue("id"), p.sessions.of(r)
 	asked, client, ok := p.find(w, r, id)
 	switch {
 	case !ok:
-	case !asked.takes(by) || r.PostFormValue("client") != as(client): // signed out since, or not the client that was shown
+	case !asked.takes(by) || r.PostFormValue("client") != as(client): // the person has signed out, or the client has changed
 		http.Redirect(w, r, "/login?id="+url.QueryEscape(id), http.StatusSeeOther)
 	case r.PostFormValue("decision") != "allow":
-		p.turnDown(w, r, id, oidc.ErrAccessDenied().WithDescription("the person said no"))
+		p.turnDown(w, r, id, oidc.ErrAccessDenied().WithDescription("the user denied access"))
 	default:
 		p.sessions.agree(by.person, client, asked.asked.Scopes)
 		p.goOn(w, r, asked, client, by)
 	}
 }
 
-// goOn sends the browser on its way to the client, with a code. From here on the client
-// is in use: the janitor keeps it, and a document has its row, for the token endpoint
-// fetches none.
+// goOn sends the browser back to the client with a code. From here on the client counts
+// as used: the janitor keeps it, and a client with a document is stored, because the
+// token endpoint does not fetch documents.
 func (p *provider) goOn(w http.ResponseWriter, r *http.Request, asked *request, client *dcr.Client, by session) {
 	if notes, ok := dcr.StoreAs[dcr.ConsentNoter](p.clients); ok && client.Document == nil {
 		if err := notes.NoteConsent(r.Context(), client.ID, by.person, time.Now()); err != nil {
-			slog.WarnContext(r.Context(), "authserver: a consent was not noted", "error", err)
+			slog.WarnContext(r.Context(), "authserver: cannot note a consent", "error", err)
 		}
 	} else if touches, ok := dcr.StoreAs[dcr.ClientToucher](p.clients); ok {
 		if err := touches.TouchClient(r.Context(), client.ID, time.Now()); err != nil {
-			slog.WarnContext(r.Context(), "authserver: the use of a client was not noted", "error", err)
+			slog.WarnContext(r.Context(), "authserver: cannot note the use of a client", "error", err)
 		}
 	}
 	agreed, ok := p.storage.agree(asked.id, by, client.AuthorizationCodeLifetime)
 	if !ok {
-		p.refuse(w, http.StatusBadRequest, "This sign-in has ended. Go back to the application and begin again.")
+		p.refuse(w, http.StatusBadRequest, "This sign-in has expired. Go back to the application and start again.")
 		return
 	}
 	http.Redirect(w, r, p.oidc.AuthCallbackURL()(op.ContextWithIssuer(r.Context(), p.issuer), agreed.id), http.StatusSeeOther)
 }
 
-// turnDown tells the client why it gets no code.
+// turnDown sends the browser back to the client with an error.
 func (p *provider) turnDown(w http.ResponseWriter, r *http.Request, id string, refusal *oidc.Error) {
 	asked, ok := p.storage.refuse(id)
 	if !ok {
-		p.refuse(w, http.StatusBadRequest, "This sign-in has ended. Go back to the application and begin again.")
+		p.refuse(w, http.StatusBadRequest, "This sign-in has expired. Go back to the application and start again.")
 		return
 	}
 	p.oidc.RefuseAuthRequest(w, r, asked, refusal)
 }
 
-// consentRequired is a refusal that package oidc does not have.
+// consentRequired returns an error that package oidc lacks.
 func consentRequired() *oidc.Error {
-	refusal := oidc.ErrInteractionRequired().WithDescription("the person must be asked for consent")
+	refusal := oidc.ErrInteractionRequired().WithDescription("the user must be asked for consent")
 	refusal.ErrorType = "consent_required"
 	return refusal
 }
@@ -206,7 +206,7 @@ func (p *provider) showFor(w http.ResponseWriter, r *http.Request, status int, a
 	p.show(w, status, shown)
 }
 
-// languages are those that a browser asks for.
+// languages returns the languages that the browser prefers.
 func languages(r *http.Request) (names []string) {
 	tags, _, _ := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
 	for _, tag := range tags {

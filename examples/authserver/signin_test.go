@@ -1,6 +1,6 @@
 package main
 
-// What a person meets.
+// What a person sees.
 
 import (
 	"io"
@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// read opens a page, and returns its status, its text and where it is.
+// read opens a page, and returns its status, its text and its address.
 func read(t *testing.T, browser *http.Client, address string) (int, string, *url.URL) {
 	t.Helper()
 	response, err := browser.Get(address)
@@ -33,7 +33,7 @@ func read(t *testing.T, browser *http.Client, address string) (int, string, *url
 	return response.StatusCode, string(text), response.Request.URL
 }
 
-// signIn signs somebody in, for no application.
+// signIn signs a person in without an application.
 func signIn(t *testing.T, browser *http.Client, issuer, name, password string) (int, string) {
 	t.Helper()
 	response, err := browser.PostForm(issuer+"/login", url.Values{"name": {name}, "password": {password}})
@@ -45,8 +45,8 @@ func signIn(t *testing.T, browser *http.Client, issuer, name, password string) (
 	return response.StatusCode, string(text)
 }
 
-// A client asks whether the person is here, without a page, and when they must sign in
-// once more.
+// A client can ask without a page whether a person is signed in, and can make them sign
+// in again.
 func TestPrompts(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
 	a := providertest.Register(t, issuer, "client_secret_basic", nil)
@@ -64,7 +64,7 @@ func TestPrompts(t *testing.T) {
 	asks := func(address, wants string) {
 		t.Helper()
 		if status, text, _ := read(t, browser, address); status != 200 || !strings.Contains(text, wants) {
-			t.Errorf("status %d, without %s: %s", status, wants, text)
+			t.Errorf("status %d, and the page lacks %s: %s", status, wants, text)
 		}
 	}
 	refused("login_required")
@@ -74,7 +74,7 @@ func TestPrompts(t *testing.T) {
 		t.Fatalf("no code: %v", answer)
 	}
 	if _, _, to := read(t, browser, prompt("prompt", "none")); to.Query().Get("code") == "" {
-		t.Errorf("the person has agreed before, and the answer is %s", to)
+		t.Errorf("the person agreed before, but the answer is %s", to)
 	}
 	asks(prompt("prompt", "login"), `type="password"`)
 	asks(prompt("prompt", "select_account"), `type="password"`)
@@ -87,12 +87,12 @@ func TestPrompts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if to, err := response.Location(); err != nil || to.Query().Get("error") != "access_denied" || to.Query().Get("iss") != issuer {
-		t.Errorf("no is answered by %v, %v", to, err)
+		t.Errorf("the answer after a denial is %v, %v", to, err)
 	}
 }
 
-// A client that has changed asks again, and what was shown before it changed counts for
-// nothing.
+// When a client changes, the person is asked again, and a consent to the old version
+// does not count.
 func TestConsentIsForTheClientAsItWasShown(t *testing.T) {
 	store := memstore.New()
 	issuer := serve(t, store, nil)
@@ -120,7 +120,8 @@ func TestConsentIsForTheClientAsItWasShown(t *testing.T) {
 	}
 }
 
-// Who knows the link to the sign-in page does not get the code of the one who agreed.
+// Someone who knows the link to the sign-in page does not get the code of the person who
+// agreed.
 func TestCodeGoesToTheBrowserThatAgreed(t *testing.T) {
 	issuer := serve(t, memstore.New(), nil)
 	a := providertest.Register(t, issuer, "none", nil)
@@ -144,13 +145,13 @@ func TestCodeGoesToTheBrowserThatAgreed(t *testing.T) {
 		t.Errorf("Mallory is sent to %s", to)
 	}
 	if status, _, _ := read(t, mallory, link.String()); status != http.StatusBadRequest {
-		t.Errorf("the request goes on: status %d", status)
+		t.Errorf("the request is still waiting: status %d", status)
 	}
 	if _, _, to := read(t, paula, back.String()); to.Query().Get("code") == "" {
-		t.Errorf("Paula is sent on to %s", to)
+		t.Errorf("Paula is then sent to %s", to)
 	}
 	if status, _, to := read(t, paula, back.String()); status != http.StatusBadRequest {
-		t.Errorf("there is another code at %s", to)
+		t.Errorf("there is a second code at %s", to)
 	}
 }
 
@@ -170,18 +171,18 @@ func TestSigningOut(t *testing.T) {
 	hint, _ := granted.Extra("id_token").(string)
 	leave := url.Values{"post_logout_redirect_uri": {"https://app.example.com/bye"}, "client_id": {a.Text("client_id")}, "state": {"1"}}
 	if _, text, at := read(t, browser, issuer+"/end_session?"+leave.Encode()); at.Path != "/logout" || !strings.Contains(text, "Sign out?") || !isSignedIn() {
-		t.Errorf("anybody signs Paula out: %s", at)
+		t.Errorf("anybody can sign Paula out: %s", at)
 	}
 	leave.Set("id_token_hint", hint)
 	if _, _, at := read(t, browser, issuer+"/end_session?"+leave.Encode()); at.String() != "https://app.example.com/bye?state=1" || isSignedIn() {
-		t.Errorf("signed out, Paula goes on to %s", at)
+		t.Errorf("after signing out, Paula is sent to %s", at)
 	}
 	if status, got := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}}); status != 400 {
-		t.Errorf("what was given for the time that she is here goes on: status %d: %v", status, got)
+		t.Errorf("a grant without offline_access outlives the session: status %d: %v", status, got)
 	}
 	signIn(t, browser, issuer, "paula", providertest.Password)
 	if response, err := browser.PostForm(issuer+"/logout", nil); err != nil || response.StatusCode != 200 || isSignedIn() {
-		t.Errorf("she cannot sign out by herself: %v %v", response, err)
+		t.Errorf("Paula cannot sign out herself: %v %v", response, err)
 	}
 }
 
@@ -242,7 +243,7 @@ func TestAutoApprove(t *testing.T) {
 	}
 }
 
-// A logo is shown where the operator says so, and from its own server alone.
+// A logo is shown only if the operator allows it, and only from the client's server.
 func TestLogos(t *testing.T) {
 	for _, shows := range []bool{false, true} {
 		issuer := serve(t, memstore.New(), func(s *settings) { s.logos = shows })

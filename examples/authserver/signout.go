@@ -1,6 +1,6 @@
 package main
 
-// OpenID Connect RP-Initiated Logout 1.0, and who may open the operators' pages.
+// OpenID Connect RP-Initiated Logout 1.0, and access to the operators' pages.
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TerminateSessionFromRequest signs a person out whom a client sent. Without the ID
-// Token of the person who is signed in here anybody could have sent them: they are
-// asked, and not sent on.
+// TerminateSessionFromRequest signs out a person whom a client sent here. Without an ID
+// Token of the person who is signed in, anybody could have sent them, so it asks the
+// person, and does not send them to the client.
 func (s *storage) TerminateSessionFromRequest(ctx context.Context, asked *op.EndSessionRequest) (string, error) {
 	by := sessionFrom(ctx)
 	if asked.IDTokenHintClaims == nil || by.person != "" && by.person != asked.UserID {
@@ -24,7 +24,7 @@ func (s *storage) TerminateSessionFromRequest(ctx context.Context, asked *op.End
 	if by.person != "" {
 		s.signOut(by)
 	}
-	// What was given for the time that the person is here ends with it.
+	// A grant without offline_access ends when the person signs out.
 	s.endGrants(asked.ClientID, asked.UserID, func(of *grant) bool { return !slices.Contains(of.scopes, oidc.ScopeOfflineAccess) })
 	return asked.RedirectURI, nil
 }
@@ -49,25 +49,25 @@ func (p *provider) home(w http.ResponseWriter, r *http.Request) {
 	p.show(w, http.StatusOK, page{Name: "home", Person: p.people.known[p.sessions.of(r).person], Issuer: p.issuer})
 }
 
-// onlyOperators lets operators through, and others sign in.
+// onlyOperators gives operators access. Anybody else must sign in as one.
 func (p *provider) onlyOperators(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch found := p.people.known[p.sessions.of(r).person]; {
 		case found == nil:
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 		case !found.Operator:
-			p.refuse(w, http.StatusForbidden, "These pages are for operators. Sign out, and in as one.")
+			p.refuse(w, http.StatusForbidden, "These pages are for operators. Sign out, and sign in as one.")
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// operator is asked by the pages themselves.
+// operator tells the pages which operator sent a request.
 func (p *provider) operator(r *http.Request) (string, error) {
 	found := p.people.known[p.sessions.of(r).person]
 	if found == nil || !found.Operator {
-		return "", dcr.Errorf(dcr.AccessDenied, "only operators may look")
+		return "", dcr.Errorf(dcr.AccessDenied, "only operators have access")
 	}
 	return found.ID, nil
 }

@@ -1,6 +1,6 @@
 package main
 
-// The op.Storage: what codes are redeemed for.
+// The op.Storage: grants and tokens.
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// grant is what a person gave a client: it outlives its tokens, as long as it is
-// refreshed.
+// grant is what a person allowed a client to do. It lasts longer than its tokens if
+// they are refreshed.
 type grant struct {
 	clientID, person string
 	scopes           []string
@@ -31,7 +31,7 @@ type grant struct {
 
 type accessToken struct {
 	*grant
-	scopes []string // at most those of the grant
+	scopes []string // all or some of those of the grant
 	ends   time.Time
 }
 
@@ -40,14 +40,14 @@ type refreshToken struct {
 	used bool
 }
 
-// digest is what tokens are kept by: who reads them where they are kept, cannot use
-// them.
+// digest returns the key under which a token is stored. Whoever reads the stored keys
+// cannot use them as tokens.
 func digest(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
 
-// refreshing is a grant that goes on: an op.RefreshTokenRequest.
+// refreshing is a grant that is refreshed. It is an op.RefreshTokenRequest.
 type refreshing struct {
 	*grant
 	current []string
@@ -62,7 +62,7 @@ func (r *refreshing) GetScopes() []string         { return r.current }
 func (r *refreshing) GetSubject() string          { return r.person }
 func (r *refreshing) GetClientAuthMethod() string { return r.method }
 
-// SetCurrentScopes narrows this one answer, not the grant (RFC 6749 §6).
+// SetCurrentScopes narrows only this answer, not the grant (RFC 6749 §6).
 func (r *refreshing) SetCurrentScopes(scopes []string) { r.current = scopes }
 
 // begin returns the grant that a request is for.
@@ -76,12 +76,12 @@ func begin(ctx context.Context, asked op.TokenRequest) (*grant, error) {
 		made.resources, made.signedIn = asked.resources, asked.signedIn
 		asked.grant = made
 	default:
-		return nil, errors.New("this grant is not served")
+		return nil, errors.New("this grant is not supported")
 	}
 	return made, nil
 }
 
-// CreateAccessToken makes an access token without a refresh token.
+// CreateAccessToken creates an access token without a refresh token.
 func (s *storage) CreateAccessToken(ctx context.Context, asked op.TokenRequest) (string, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,9 +99,9 @@ func (s *storage) newAccessToken(ctx context.Context, of *grant, scopes []string
 	return id, ends
 }
 
-// CreateAccessAndRefreshTokens begins a grant, or goes on with one: then current is
-// used up, unless the client keeps its refresh token. Of two requests with the same one
-// the second is a thief's, or the first was.
+// CreateAccessAndRefreshTokens begins a grant or refreshes one. A refresh uses up
+// current, unless the client may reuse its refresh token. If two requests use the same
+// refresh token, one of them comes from a thief.
 func (s *storage) CreateAccessAndRefreshTokens(ctx context.Context, asked op.TokenRequest, current string) (string, string, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,8 @@ func (s *storage) CreateAccessAndRefreshTokens(ctx context.Context, asked op.Tok
 	return id, next, expires, nil
 }
 
-// unused finds a refresh token. One that was used ends its grant (RFC 9700 §4.14.2).
+// unused returns a refresh token. If it was used before, its grant ends (RFC 9700
+// §4.14.2).
 func (s *storage) unused(token string) (*refreshToken, error) {
 	found, ok := s.refresh.get(digest(token))
 	switch {
@@ -143,7 +144,7 @@ func (s *storage) unused(token string) (*refreshToken, error) {
 	return found, nil
 }
 
-// TokenRequestByRefreshToken finds the grant that a refresh token goes on with.
+// TokenRequestByRefreshToken returns the grant of a refresh token.
 func (s *storage) TokenRequestByRefreshToken(_ context.Context, token string) (op.RefreshTokenRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,8 +166,8 @@ func (s *storage) GetRefreshTokenInfo(_ context.Context, _, token string) (perso
 	return found.person, token, nil
 }
 
-// RevokeToken ends the grant of a refresh token, and an access token alone (RFC 7009
-// §2.1). A token of another client stays, and the client learns nothing about it.
+// RevokeToken ends the grant of a refresh token, or a single access token (RFC 7009
+// §2.1). A token of another client stays valid, and the answer does not reveal it.
 func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oidc.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +180,7 @@ func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oid
 	return nil
 }
 
-// active is an access token that is good, and the client of which may act now.
+// active returns an access token if it is valid and its client is usable.
 func (s *storage) active(ctx context.Context, id string) (*accessToken, error) {
 	s.mu.Lock()
 	found, ok := s.access.get(id)
@@ -201,13 +202,13 @@ func (s *storage) SetUserinfoFromToken(ctx context.Context, told *oidc.UserInfo,
 		return err
 	}
 	if !slices.Contains(found.scopes, oidc.ScopeOpenID) {
-		return errors.New("the token has no scope openid")
+		return errors.New("the token lacks the scope openid")
 	}
 	return s.SetUserinfoFromScopes(ctx, told, found.person, found.clientID, found.scopes)
 }
 
-// SetIntrospectionFromToken answers at introspection. The adapter asks about the
-// client once more, and tells of scopes that the client still has.
+// SetIntrospectionFromToken answers at introspection. The adapter then reads the client
+// again, and leaves out the scopes that the client no longer has.
 func (s *storage) SetIntrospectionFromToken(ctx context.Context, told *oidc.IntrospectionResponse, id, _, _ string) error {
 	found, err := s.active(ctx, id)
 	if err != nil {
@@ -223,8 +224,8 @@ func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []
 	return nil, nil
 }
 
-// endGrants ends what a client has, for all people or, if person is not "", for one of
-// them, where only picks a grant; nil: each.
+// endGrants ends the grants of a client: for one person, or for all people if person is
+// "", and those for which only returns true, or all if only is nil.
 func (s *storage) endGrants(clientID, person string, only func(*grant) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,13 +242,13 @@ func (s *storage) endGrants(clientID, person string, only func(*grant) bool) {
 	}
 }
 
-// afterDelete ends what a client that is gone had (RFC 7592 §2.3).
+// afterDelete ends the grants of a deleted client (RFC 7592 §2.3).
 func (s *storage) afterDelete(_ context.Context, client *dcr.Client) error {
 	s.endGrants(client.ID, "", nil)
 	return nil
 }
 
-// TerminateSession is asked by nobody: see TerminateSessionFromRequest.
+// TerminateSession is never called: see TerminateSessionFromRequest.
 func (s *storage) TerminateSession(context.Context, string, string) error {
 	return errors.New("unused")
 }

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve serves the provider over a store, and returns its issuer.
+// serve serves the provider with a store, and returns its issuer.
 func serve(t *testing.T, store dcr.ClientConfigurationStore, change func(*settings)) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -34,7 +34,7 @@ func serve(t *testing.T, store dcr.ClientConfigurationStore, change func(*settin
 	return s.issuer
 }
 
-// TestHost finds nothing in it.
+// TestHost shows that dcrtest.TestHost finds no mistakes.
 func TestHost(t *testing.T) {
 	dcrtest.TestHost(t, dcrtest.Host{
 		Start:     func(t *testing.T, store dcr.ClientConfigurationStore) string { return serve(t, store, nil) },

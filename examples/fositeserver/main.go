@@ -1,12 +1,12 @@
-// Fositeserver is an OpenID Provider on ory/fosite, at which clients register, or
-// bring their metadata document, and a person signs in and consents:
+// Fositeserver is an OpenID Provider on ory/fosite. Clients register or publish their
+// metadata document, and a person signs in and consents:
 //
 //	cd examples/fositeserver && go run .
 //
 // It prints where it listens, how to sign in, and a line that registers a client.
-// Clients are kept in a file; codes, tokens, who is signed in and the signing key are
-// in memory, and end with the process. What fosite asks of a registered client,
-// github.com/dynreg/dcr/adapters/fosite answers.
+// Clients are stored in a file. Codes, tokens, sessions and the signing key are in
+// memory, and are lost when the process ends. The adapter
+// github.com/dynreg/dcr/adapters/fosite gives the registered clients to fosite.
 package main
 
 import (
@@ -30,12 +30,12 @@ import (
 	"github.com/dynreg/dcr/examples/internal/localhost"
 )
 
-// settings is what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	addr, database, preset string
-	issuer                 string   // from the address that is bound
-	password               string   // of paula, a new one at each start
-	documents              []string // hosts, as cimd.Hosts has them, or *
+	issuer                 string   // from the bound address
+	password               string   // paula's, new at each start
+	documents              []string // hosts, as for cimd.Hosts, or *
 	fetch                  *dcr.GuardedClient
 	rotate, autoApprove    bool
 }
@@ -45,7 +45,7 @@ func parseFlags() *settings {
 	flag.StringVar(&s.addr, "addr", "127.0.0.1:8080", "listen on this `address` of the loopback interface")
 	flag.StringVar(&s.database, "db", "sqlite:fositeserver.db", database.Help)
 	flag.StringVar(&s.preset, "preset", "", "register under a ready-made `policy`: mcp or oidc (default what the specifications allow)")
-	flag.Func("documents", "also take clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * takes any", func(list string) error {
+	flag.Func("documents", "also accept clients that publish their metadata on these `hosts`, separated by commas, such as claude.ai,*.vscode.dev; * accepts any", func(list string) error {
 		s.documents = strings.Split(list, ",")
 		return nil
 	})
@@ -63,7 +63,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, then lets the requests under way finish.
+// run serves until ctx ends, and then waits for the requests in progress.
 func run(ctx context.Context, s *settings) error {
 	listener, err := net.Listen("tcp", s.addr)
 	if err != nil {
@@ -71,7 +71,7 @@ func run(ctx context.Context, s *settings) error {
 	}
 	defer listener.Close()
 	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return errors.New("-addr: it speaks http, on this machine alone; listen on a loopback address such as 127.0.0.1:8080")
+		return errors.New("-addr must be a loopback address, such as 127.0.0.1:8080, because this server uses http")
 	}
 	s.issuer = "http://" + listener.Addr().String()
 	store, closeStore, err := database.OpenStore(ctx, s.database)

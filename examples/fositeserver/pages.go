@@ -1,8 +1,8 @@
 package main
 
 // The authorization endpoint, and the pages on which a person signs in and consents.
-// Their forms post to the URL of the request, which is judged again each time, so that
-// nothing waits in memory for a person.
+// Their forms post to the URL of the request, which is checked again each time, so
+// requests need not be stored while a person decides.
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ var source string
 
 var pages = template.Must(template.New("pages").Parse(source))
 
-// style names the style of the pages, the only one that works.
+// style is the hash of the pages' style, the only one that the policy allows.
 var style = func() string {
 	_, text, _ := strings.Cut(source, "<style>")
 	text, _, _ = strings.Cut(text, "</style>")
@@ -41,22 +41,22 @@ var style = func() string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
 }()
 
-// page is what one of them shows.
+// page is what a page shows.
 type page struct {
-	Name, Fault, URL string // login, consent or refused; where its form goes
+	Name, Fault, URL string // Name is login, consent or refused; URL is where the form goes
 	Client           dcr.ConsentView
-	As               string // what the client was when it was shown
-	Login            string // the name under which somebody just tried to sign in
+	As               string // the version of the client that is shown
+	Login            string // the name of the last attempt to sign in
 	Scopes           []string
 	Resources        []string
 }
 
-// meanings say what scopes mean to a person.
+// meanings says what scopes mean, in words for people.
 var meanings = map[string]string{
 	"openid": "Know who you are", "profile": "See your name", "email": "See your email address", "offline_access": "Keep this access while you are away",
 }
 
-// people are who is signed in: when, by the cookie's digest.
+// people has the time of each sign-in, by the digest of the cookie.
 type people struct {
 	mu   *sync.Mutex
 	open map[[32]byte]time.Time
@@ -66,8 +66,7 @@ const cookie = "fositeserver"
 
 func newPeople() people { return people{new(sync.Mutex), make(map[[32]byte]time.Time)} }
 
-// signIn is for the one person, whose password is right: the sessions of one person
-// need few entries.
+// signIn begins a session. There is only one person, so a few sessions are enough.
 func (p people) signIn(w http.ResponseWriter) {
 	token := rand.Text()
 	p.mu.Lock()
@@ -79,11 +78,11 @@ func (p people) signIn(w http.ResponseWriter) {
 		delete(p.open, old)
 	}
 	p.open[sha256.Sum256([]byte(token))] = time.Now()
-	// Lax, for the browser comes from the page of a client.
+	// Lax, because the browser comes from the page of a client.
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// since returns when the person signed in, zero if not.
+// since returns when the person signed in, or zero if nobody is signed in.
 func (p people) since(r *http.Request) time.Time {
 	sent, err := r.Cookie(cookie)
 	if err != nil {
@@ -99,7 +98,7 @@ func (p people) since(r *http.Request) time.Time {
 
 // authorize is the authorization endpoint.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
-	asked := r.Clone(r.Context()) // what a form says is no part of the request
+	asked := r.Clone(r.Context()) // without the form, which is not part of the request
 	asked.Method, asked.Body, asked.Form, asked.PostForm = http.MethodGet, http.NoBody, nil, nil
 	request, err := s.clients.CheckAuthorizeRequest(s.provider, asked)
 	if err != nil {
@@ -133,8 +132,8 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// as says what a client is now: a registered one by its revision, and one that
-// publishes its metadata by its document.
+// as identifies the current version of a client: by its revision or, if it publishes
+// its metadata, by its document.
 func as(client *dcr.Client) string {
 	if client.Document != nil {
 		return client.Document.SHA256
@@ -142,14 +141,14 @@ func as(client *dcr.Client) string {
 	return fmt.Sprint(client.Revision)
 }
 
-// tooOld reports whether a request asks for a later sign-in by max_age.
+// tooOld reports whether the sign-in is older than the request's max_age.
 func tooOld(since time.Time, request fosite.AuthorizeRequester) bool {
 	age, err := time.ParseDuration(request.GetRequestForm().Get("max_age") + "s")
 	return err == nil && time.Since(since) > age
 }
 
-// signIn takes the form of the sign-in page, and goes on with the request, less what
-// asked for that page.
+// signIn handles the form of the sign-in page, and continues the request without the
+// parameters that asked for a sign-in.
 func (s *server) signIn(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, shown page) {
 	named := subtle.ConstantTimeCompare([]byte(r.PostFormValue("name")), []byte("paula"))
 	if named&subtle.ConstantTimeCompare([]byte(r.PostFormValue("password")), []byte(s.password)) != 1 {
@@ -167,7 +166,7 @@ func (s *server) signIn(w http.ResponseWriter, r *http.Request, request fosite.A
 	http.Redirect(w, r, "/authorize?"+query.Encode(), http.StatusSeeOther)
 }
 
-// grant sends the person back with a code.
+// grant sends the person back to the client with a code.
 func (s *server) grant(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, since time.Time) {
 	for _, scope := range request.GetRequestedScopes() {
 		request.GrantScope(scope)
@@ -187,18 +186,18 @@ func (s *server) grant(w http.ResponseWriter, r *http.Request, request fosite.Au
 	s.provider.WriteAuthorizeResponse(r.Context(), w, request, response)
 }
 
-// refuse sends the person back, where the redirect URI is known to be the client's, and
-// else shows a page.
+// refuse sends the person back to the client if the redirect URI is valid. Otherwise it
+// shows a page.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, err error) {
 	if request.IsRedirectURIValid() {
 		s.provider.WriteAuthorizeError(r.Context(), w, request, err)
 		return
 	}
 	refused := fosite.ErrorToRFC6749Error(err)
-	shown := page{Fault: "This application is not known here, or may not send you here."}
+	shown := page{Fault: "This application is not registered here, or may not send you here."}
 	status := http.StatusBadRequest
 	if refused.CodeField >= http.StatusInternalServerError {
-		slog.ErrorContext(r.Context(), "fositeserver: an authorization request was not judged", "error", err, "cause", refused.Unwrap())
+		slog.ErrorContext(r.Context(), "fositeserver: cannot check an authorization request", "error", err, "cause", refused.Unwrap())
 		status, shown.Fault = http.StatusServiceUnavailable, "Please try again in a minute."
 	}
 	s.show(w, status, request, shown, "refused")
@@ -213,12 +212,12 @@ func (s *server) show(w http.ResponseWriter, status int, request fosite.Authoriz
 	shown.Resources = request.GetRequestedAudience()
 	var text bytes.Buffer
 	if err := pages.ExecuteTemplate(&text, "page", shown); err != nil {
-		slog.Error("fositeserver: a page was not made", "error", err)
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		slog.Error("fositeserver: cannot write a page", "error", err)
+		http.Error(w, "the page could not be written", http.StatusInternalServerError)
 		return
 	}
 	policy := "default-src 'none'; style-src " + style + "; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-	if to := request.GetRedirectURI(); to != nil && request.IsRedirectURIValid() { // browsers hold the redirects after a form to this as well
+	if to := request.GetRedirectURI(); to != nil && request.IsRedirectURIValid() { // browsers check the redirects after a form too
 		policy += " " + to.Scheme + ":"
 	}
 	header := w.Header()

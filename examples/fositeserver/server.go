@@ -30,12 +30,12 @@ type server struct {
 	*settings
 	clients  *adapter.Clients
 	provider fosite.OAuth2Provider
-	key      *rsa.PrivateKey // made at each start, under another kid
+	key      *rsa.PrivateKey // created at each start, with a new kid
 	kid      string
 	people   people
 }
 
-// newServer returns the endpoints of a provider, where anybody may register.
+// newServer returns the endpoints of a provider. Anybody may register.
 func newServer(s *settings, store dcr.ClientConfigurationStore) (http.Handler, error) {
 	p := &server{settings: s, kid: rand.Text(), people: newPeople()}
 	options := &dcr.Options{
@@ -60,16 +60,16 @@ func newServer(s *settings, store dcr.ClientConfigurationStore) (http.Handler, e
 	return p.routes(registration), nil
 }
 
-// from is the address of a connection.
+// from returns the address of a connection.
 func from(r *http.Request, _ *dcr.Caller) string {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return host
 }
 
-// judge sets what may be registered: what this server does, within a policy.
+// judge sets what may be registered: what this server supports, limited by the policy.
 func (s *settings) judge(options *dcr.Options) error {
 	v := dcr.DefaultValidator{Fetch: s.fetch, Supports: dcr.Capabilities{
-		GrantTypes:               []string{"authorization_code", "refresh_token"}, // a stranger gets nothing without a person
+		GrantTypes:               []string{"authorization_code", "refresh_token"}, // a stranger gets no tokens without a person
 		TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 		Scopes:                   []string{"openid", "profile", "email", "offline_access"},
 		SubjectTypes:             []string{"public"},
@@ -90,13 +90,13 @@ func (s *settings) judge(options *dcr.Options) error {
 	return nil
 }
 
-// takeDocuments takes clients that publish their metadata, under the same policy.
+// takeDocuments accepts clients that publish their metadata, with the same policy.
 func (p *server) takeDocuments(store dcr.ClientConfigurationStore, options *dcr.Options) (err error) {
 	if p.documents == nil {
 		return nil
 	}
 	defer func() {
-		if wrong := recover(); wrong != nil { // Hosts panics, since it is the program that names them
+		if wrong := recover(); wrong != nil { // Hosts panics, because hosts are usually in the program
 			err = fmt.Errorf("-documents: %v", wrong)
 		}
 	}()
@@ -112,7 +112,7 @@ func (p *server) takeDocuments(store dcr.ClientConfigurationStore, options *dcr.
 	return nil
 }
 
-// compose makes the provider of fosite, for codes with PKCE and refresh tokens alone.
+// compose creates the provider of fosite, for codes with PKCE and refresh tokens only.
 func (p *server) compose() (err error) {
 	if p.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (p *server) compose() (err error) {
 func (p *server) routes(registration *dcr.Handler) http.Handler {
 	pages := dcr.CORS{AnyOrigin: true}
 	senders := &clientauth.Authenticator{Store: p.clients.Store, Keys: &dcr.ClientKeys{Fetch: p.fetch}, Audience: []string{p.issuer, p.issuer + "/token"}}
-	own := http.NewCrossOriginProtection() // no page of others posts here
+	own := http.NewCrossOriginProtection() // no other site can submit the forms
 	mux := http.NewServeMux()
 	mux.Handle("/authorize", own.Handler(http.HandlerFunc(p.authorize)))
 	mux.Handle("/token", pages.Wrap(senders.Require(http.HandlerFunc(p.token)), "POST"))
@@ -178,7 +178,7 @@ func (p *server) revoke(w http.ResponseWriter, r *http.Request) {
 	p.provider.WriteRevocationResponse(r.Context(), w, p.provider.NewRevocationRequest(r.Context(), r))
 }
 
-// userinfo tells a client about the person (OpenID Connect Core §5.3, RFC 6750 §3).
+// userinfo is the userinfo endpoint (OpenID Connect Core §5.3, RFC 6750 §3).
 func (p *server) userinfo(w http.ResponseWriter, r *http.Request) {
 	presented := fosite.AccessTokenFromRequest(r)
 	if presented == "" {
@@ -190,7 +190,7 @@ func (p *server) userinfo(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
 		dcr.WriteError(w, r, dcr.Unavailable("the token cannot be looked up at the moment", err))
-	case err != nil || use != fosite.AccessToken: // a refresh token is none
+	case err != nil || use != fosite.AccessToken: // a refresh token is not an access token
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	case !request.GetGrantedScopes().Has("openid"):
@@ -208,7 +208,7 @@ func (p *server) userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// jwks serves the key that ID Tokens are signed with.
+// jwks serves the key that signs ID Tokens.
 func (p *server) jwks(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: p.kid, Algorithm: "RS256", Use: "sig"}}})
 }
@@ -217,6 +217,6 @@ func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := json.NewEncoder(w).Encode(value); err != nil {
-		slog.Warn("fositeserver: an answer was not sent", "error", err)
+		slog.Warn("fositeserver: cannot send an answer", "error", err)
 	}
 }

@@ -1,8 +1,8 @@
 package main
 
-// What fosite keeps, in memory: bounded, since strangers may ask for things, and by
-// signature, so that nothing here is a token. A server of several hosts, or one that
-// may be restarted, keeps it in its database.
+// What fosite stores, in memory. It is bounded, because strangers can send requests,
+// and it is stored by signature, so that it contains no usable tokens. A server on
+// several hosts, or one that must survive a restart, stores it in its database.
 
 import (
 	"context"
@@ -19,16 +19,16 @@ import (
 type kept struct {
 	fosite.Requester
 	ends   time.Time
-	used   bool   // is known until it ends, so that a second use is noticed
-	access string // the access token that came with a refresh token
+	used   bool   // used entries are kept until they expire, to detect a second use
+	access string // the access token that was issued with a refresh token
 }
 
-// shelf holds things of one kind, and no more than most of them.
+// shelf has entries of one kind, at most most of them.
 type shelf map[string]kept
 
 const most = 100_000
 
-// put makes room, where there is none, by forgetting what has ended, then anything.
+// put adds an entry. If there is no room, it removes expired entries, and then any.
 func (s shelf) put(key string, value kept) {
 	if len(s) >= most {
 		now := time.Now()
@@ -51,7 +51,7 @@ func (s shelf) get(key string) (kept, error) {
 	return found, nil
 }
 
-// use is for once: of two who come at once, one gets it.
+// use returns an entry once. If two requests use it at once, one gets the error second.
 func (s shelf) use(key string, second error) (kept, error) {
 	found, err := s.get(key)
 	if err == nil && found.used {
@@ -65,7 +65,7 @@ func (s shelf) use(key string, second error) (kept, error) {
 	return found, nil
 }
 
-// storage is the fosite.Storage; the clients are not here.
+// storage is the fosite.Storage, without the clients.
 type storage struct {
 	*adapter.Clients
 	mu                                   sync.Mutex
@@ -83,7 +83,7 @@ func (s *storage) put(into shelf, key string, request fosite.Requester, ends tim
 	return nil
 }
 
-// get returns a thing and, where it was used before, second too.
+// get returns an entry. If it was used before, it also returns the error second.
 func (s *storage) get(from shelf, key string, second error) (fosite.Requester, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *storage) remove(from shelf, key string) error {
 	return nil
 }
 
-// codeEnds is when a code and what belongs to it has surely ended.
+// codeEnds returns a time at which a code has certainly expired.
 func codeEnds() time.Time { return time.Now().Add(10 * time.Minute) }
 
 func (s *storage) CreateAuthorizeCodeSession(_ context.Context, code string, request fosite.Requester) error {
@@ -164,7 +164,7 @@ func (s *storage) DeleteAccessTokenSession(_ context.Context, token string) erro
 
 func (s *storage) CreateRefreshTokenSession(_ context.Context, token, access string, request fosite.Requester) error {
 	ends := request.GetSession().GetExpiresAt(fosite.RefreshToken)
-	if ends.IsZero() { // never
+	if ends.IsZero() { // it never expires
 		ends = time.Now().AddDate(100, 0, 0)
 	}
 	return s.put(s.refresh, token, request, ends, access)
@@ -178,7 +178,7 @@ func (s *storage) DeleteRefreshTokenSession(_ context.Context, token string) err
 	return s.remove(s.refresh, token)
 }
 
-// RotateRefreshToken uses a refresh token up, and ends the access token that came
+// RotateRefreshToken uses up a refresh token, and ends the access token that was issued
 // with it.
 func (s *storage) RotateRefreshToken(_ context.Context, _, token string) error {
 	s.mu.Lock()
