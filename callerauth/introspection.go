@@ -165,7 +165,7 @@ func (v *IntrospectionVerifier) Authenticate(r *http.Request) (*dcr.Caller, erro
 }
 
 func introspectionOutage(cause error) error {
-	err := dcr.Unavailable("the server that knows the access tokens is out of reach", cause)
+	err := dcr.Unavailable("the server cannot check the access token at the moment", cause)
 	err.Rule = "introspection.unavailable"
 	return err
 }
