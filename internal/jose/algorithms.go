@@ -1,8 +1,8 @@
 package jose
 
 // The algorithms of RFC 7518 (JWA) sections 3, 4 and 5, RFC 8037 (EdDSA,
-// X25519, X448), RFC 8812 (ES256K) and RFC 9864 (Ed25519, Ed448): which keys
-// each one fits, and what it is called with.
+// X25519, X448), RFC 8812 (ES256K) and RFC 9864 (Ed25519, Ed448), and the keys
+// that each one fits.
 
 import (
 	"fmt"
@@ -25,11 +25,11 @@ const (
 // algorithm describes an asymmetric algorithm.
 type algorithm struct {
 	use      purpose
-	kinds    []string     // of key, as in kinds
-	verifier jws.Verifier // nil where this package does not verify it
+	kinds    []string     // of keys that it fits, named as in kinds
+	verifier jws.Verifier // nil if this package does not verify the algorithm
 }
 
-// algorithms are the asymmetric ones that are known, by name.
+// algorithms are the known asymmetric algorithms, by name.
 var algorithms = func() map[string]algorithm {
 	ecdh := []string{"P-256", "P-384", "P-521", "X25519", "X448"}
 	all := map[string]algorithm{"ES256K": {use: signing, kinds: []string{"secp256k1"}}}
@@ -39,7 +39,7 @@ var algorithms = func() map[string]algorithm {
 	for name, curve := range map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"} {
 		all[name] = algorithm{signing, []string{curve}, verifier(name)}
 	}
-	eddsa := verifier("EdDSA") // one for both names, so that they are seen to be one thing
+	eddsa := verifier("EdDSA") // shared by both names, so that they compare as equal
 	all["EdDSA"] = algorithm{signing, []string{"Ed25519", "Ed448"}, eddsa}
 	all["Ed25519"] = algorithm{signing, []string{"Ed25519"}, eddsa}
 	all["Ed448"] = algorithm{use: signing, kinds: []string{"Ed448"}}
@@ -64,10 +64,10 @@ func verifier(name string) jws.Verifier {
 
 func (a algorithm) fits(kind string) bool { return slices.Contains(a.kinds, kind) }
 
-// symmetric are the algorithms whose key is a shared secret, with the octets
-// that the secret must have at least (RFC 7518 section 3.2, 4.4, 4.7). Zero
-// stands for dir, where the content encryption decides. A PBES2 key is derived
-// from a secret of any length, so there the bound is a sane one.
+// symmetric maps each algorithm whose key is a shared secret to the least
+// number of octets of that secret (RFC 7518 sections 3.2, 4.4 and 4.7). It is
+// zero for dir, where the content encryption decides. A PBES2 key is derived
+// from a secret of any length; its bound is one of our own.
 var symmetric = map[string]int{
 	"HS256": 32, "HS384": 48, "HS512": 64,
 	"dir":    0,
@@ -76,7 +76,7 @@ var symmetric = map[string]int{
 	"PBES2-HS256+A128KW": 32, "PBES2-HS384+A192KW": 32, "PBES2-HS512+A256KW": 32,
 }
 
-// contentKeys are the octets of each content encryption's key (RFC 7518
+// contentKeys maps each content encryption to the octets of its key (RFC 7518
 // section 5).
 var contentKeys = map[string]int{
 	"A128CBC-HS256": 32, "A192CBC-HS384": 48, "A256CBC-HS512": 64,
@@ -85,7 +85,7 @@ var contentKeys = map[string]int{
 
 // Symmetric reports whether alg, of a JWS or a JWE, takes a shared secret.
 func Symmetric(alg string) bool {
-	if alg == "" { // as most members of most clients are
+	if alg == "" { // which is the common case
 		return false
 	}
 	_, ok := symmetric[alg]
@@ -93,7 +93,7 @@ func Symmetric(alg string) bool {
 }
 
 // Asymmetric reports whether alg, of a JWS or a JWE, takes a key pair. An
-// algorithm that is not known is neither symmetric nor asymmetric, as is none.
+// unknown algorithm is neither symmetric nor asymmetric, and neither is "none".
 func Asymmetric(alg string) bool {
 	if alg == "" {
 		return false
@@ -102,8 +102,9 @@ func Asymmetric(alg string) bool {
 	return ok
 }
 
-// MinSecretBytes is how many octets a client secret needs to serve as the key
-// of alg; enc counts for dir alone. It is zero where alg takes no secret.
+// MinSecretBytes returns how many octets a client secret needs to serve as the
+// key of alg. It uses enc only if alg is dir. It returns zero if alg takes no
+// secret.
 func MinSecretBytes(alg, enc string) int {
 	size, ok := symmetric[alg]
 	if !ok || size > 0 {
@@ -115,13 +116,13 @@ func MinSecretBytes(alg, enc string) int {
 	return contentKeys["A128CBC-HS256"] // the default enc of OpenID Connect registration
 }
 
-// Standard are the signature algorithms where the host names none: those that
-// servers sign with, and none of the symmetric ones.
+// Standard lists the signature algorithms that apply if the host names none:
+// the asymmetric ones that servers commonly sign with.
 var Standard = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
-// Published are the algorithms that are accepted of published keys where the
-// host names none: the standard ones, and Ed25519, which is EdDSA by the name
-// that RFC 9864 gives it.
+// Published lists the algorithms that are accepted from published keys if the
+// host names none: the standard ones, and Ed25519, the name that RFC 9864 gives
+// to EdDSA with this curve.
 var Published = slices.Concat(Standard, []string{"Ed25519"})
 
 // Accepted returns the algorithms that the host named, or Published.
@@ -136,7 +137,7 @@ func Accepted(named []string) []string {
 func CheckAccepted(named []string) error {
 	for _, alg := range named {
 		if !Asymmetric(alg) {
-			return fmt.Errorf("Algorithms: %q is not an asymmetric signature algorithm; name such as RS256, PS256, ES256 or EdDSA", alg)
+			return fmt.Errorf("Algorithms: %q is not an asymmetric signature algorithm such as RS256, PS256, ES256 or EdDSA", alg)
 		}
 	}
 	return nil

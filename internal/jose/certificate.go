@@ -1,7 +1,7 @@
 package jose
 
 // RFC 8705 section 2.2: certificates that a client's key set names. RFC 7515
-// section 4.1.6: those that a token is sent with.
+// section 4.1.6: the certificates that are sent with a token.
 
 import (
 	"crypto"
@@ -16,9 +16,9 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// HasCertificate reports whether a client's key set names cert: by the first
-// certificate of an x5c or, where a key has none, by the key. Keys that cannot
-// sign name none.
+// HasCertificate reports whether a client's key set names cert: as the first
+// certificate of an x5c or, if a key has no x5c, by its public key. Keys that
+// cannot sign are not considered.
 func HasCertificate(jwks []byte, cert *x509.Certificate) bool {
 	known := false
 	err := readSet(jwks, new(bool), func(_ int, value strictjson.Value) error {
@@ -43,17 +43,17 @@ func (k *jwk) names(cert *x509.Certificate) bool {
 
 // What can be wrong with the certificates of a token.
 var (
-	ErrNoCertificates = errors.New("must have its certificates in the header x5c, that of its signer first")
-	ErrCertificate    = errors.New("must have sound certificates in the header x5c, with RSA keys of 2048 to 8192 bits or keys on P-256, P-384 or P-521")
+	ErrNoCertificates = errors.New("must have its certificates in the header x5c, the signer's first")
+	ErrCertificate    = errors.New("must have valid certificates in the header x5c, with RSA keys of 2048 to 8192 bits or keys on P-256, P-384 or P-521")
 )
 
-// maxCertificates bounds the certificates that a token is sent with: a leaf, and
-// more than any trust community has between it and an anchor.
+// maxCertificates bounds the certificates that are sent with a token: one for
+// the signer, and more than any trust community has between it and an anchor.
 const maxCertificates = 8
 
-// Certificates are those that came with the token, the signer's own first, and
-// anybody's until they are verified. Each has a key that is fit to be verified
-// with.
+// Certificates returns the certificates that came with the token, the signer's
+// own first. Anyone may have made them, until they are verified. Each has a key
+// of an accepted type and size.
 func (t *Token) Certificates() ([]*x509.Certificate, error) {
 	if t.x5c.Kind() != strictjson.Array {
 		return nil, ErrNoCertificates
@@ -81,8 +81,9 @@ func (t *Token) Certificates() ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
-// KeyOf returns the key of a certificate as a set of one, which answers to every
-// kid; ErrCertificate where a key of a client may not be so.
+// KeyOf returns the key of a certificate as a set of one key without a kid, so
+// that it is found for every kid. It returns ErrCertificate if the key has a
+// type or size that a client's key must not have.
 func KeyOf(cert *x509.Certificate) (*KeySet, error) {
 	only := key{public: cert.PublicKey}
 	switch public := cert.PublicKey.(type) {
@@ -104,13 +105,14 @@ func KeyOf(cert *x509.Certificate) (*KeySet, error) {
 	return &KeySet{keys: []key{only}, unnamed: []key{only}}, nil
 }
 
-// subjectAltName is RFC 5280 section 4.2.1.6, and the tag of a URI in it.
+// subjectAltName is the extension of RFC 5280 section 4.2.1.6; uriName is the
+// tag of a URI in it.
 var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 const uriName = 6
 
-// CertificateURIs are the URIs by which a certificate names its subject, to the
-// byte: those of x509.Certificate.URIs are rewritten by package url.
+// CertificateURIs returns the URIs with which a certificate names its subject,
+// byte for byte; package url has rewritten those in x509.Certificate.URIs.
 func CertificateURIs(cert *x509.Certificate) []string {
 	var uris []string
 	for _, extension := range cert.Extensions {

@@ -13,11 +13,12 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// setLimits bound a key set beyond what bounds the text that it came in.
+// setLimits bound a key set, in addition to the limits on the text that
+// contains it.
 var setLimits = strictjson.Limits{Members: 1024, Depth: 16}
 
 // KeyError says what is wrong with a key set, in words that follow "jwks ". It
-// is printable ASCII and holds nothing of what was sent.
+// is printable ASCII and repeats nothing that was sent, except the path.
 type KeyError struct {
 	Path   string // as in keys[1].n; empty for the whole set
 	Reason string // as in "must be odd"
@@ -30,20 +31,20 @@ func (e *KeyError) Error() string {
 	return e.Path + " " + e.Reason
 }
 
-// Keys is what a set offers.
+// Keys describes a key set.
 type Keys struct {
-	Sig, Enc bool // at least one key can sign, or be encrypted to
+	Sig, Enc bool // at least one key can sign, or encrypt
 	Count    int
-	Set      []byte // the set with its keys as they were written, and nothing else
+	Set      []byte // the set with its keys as they were sent, and nothing else
 }
 
-// maxKeyBytes bounds one key: an RSA key of 8,192 bits with its certificates
-// has less.
+// maxKeyBytes bounds one key: an RSA key of 8,192 bits with its certificates is
+// smaller.
 const maxKeyBytes = 8 << 10
 
-// CheckClientKeys judges a registrant's key set, which may hold at most limit
-// keys, all of them public. Key types that are not known are let through. The
-// error is a *KeyError.
+// CheckClientKeys checks a registrant's key set, which may hold at most limit
+// keys, all of them public. Unknown key types are accepted. The error is a
+// *KeyError.
 func CheckClientKeys(jwks []byte, limit int) (Keys, error) {
 	var set clientSet
 	err := readSet(jwks, &set.other, func(i int, value strictjson.Value) error {
@@ -74,8 +75,8 @@ func CheckClientKeys(jwks []byte, limit int) (Keys, error) {
 // maxBlanks is what a pretty printer may leave around the keys of a set.
 const maxBlanks = 256
 
-// bare returns jwks if it holds its keys and little else, or a set of its keys
-// alone: what a stranger puts around them is not kept.
+// bare returns jwks if it has little more than its keys, and otherwise a set
+// with only the keys: what a stranger puts around them is not kept.
 func (s *clientSet) bare(jwks []byte) []byte {
 	const head, tail = `{"keys":[`, `]}`
 	size := len(head) + s.texts + len(tail)
@@ -128,16 +129,16 @@ func readSet(jwks []byte, other *bool, key func(i int, value strictjson.Value) e
 // clientSet is the part of a set that has been read.
 type clientSet struct {
 	Keys
-	sig, enc, noUse bool // whether a key says use sig, enc, or nothing
+	sig, enc, noUse bool // whether a key has use sig, use enc or no use
 	seen            map[identity]struct{}
 	list            []strictjson.Value
 	other           bool // the set has members other than keys
-	texts           int  // bytes of list, with a comma each
+	texts           int  // bytes of list, with a comma for each key
 }
 
-// identity is what only one key of a set may have. Keys of different types may
-// share a kid as alternatives (RFC 7517 section 4.5), and so, as servers do
-// it, may keys for different uses.
+// identity must be unique in a set. Keys of different types may share a kid as
+// alternatives (RFC 7517 section 4.5), and so may keys for different uses,
+// which servers publish too.
 type identity struct{ kid, kty, use, alg string }
 
 func (s *clientSet) add(value strictjson.Value) error {
@@ -152,7 +153,7 @@ func (s *clientSet) add(value strictjson.Value) error {
 	if k.kid != "" {
 		id := identity{k.kid, k.kty, k.use, k.alg}
 		if _, ok := s.seen[id]; ok {
-			return wrong("kid", "must not be that of another key")
+			return wrong("kid", "must not be the kid of another key")
 		}
 		if s.seen == nil {
 			s.seen = make(map[identity]struct{})
@@ -168,7 +169,7 @@ func (s *clientSet) add(value strictjson.Value) error {
 	return nil
 }
 
-// check judges a client's key and returns what it is for.
+// check checks a client's key and returns its purpose.
 func (k *jwk) check() (purpose, error) {
 	switch {
 	case k.symmetric || k.kty == "oct":
@@ -190,8 +191,8 @@ func (k *jwk) check() (purpose, error) {
 	return k.purposes(kindName)
 }
 
-// checkCertificates judges x5c (RFC 7517 section 4.7): the first certificate
-// is the key's. It does not decide which certificates to trust.
+// checkCertificates checks x5c (RFC 7517 section 4.7): the first certificate
+// must be the key's. It does not decide which certificates to trust.
 func (k *jwk) checkCertificates(key crypto.PublicKey) error {
 	for i, encoded := range k.x5c {
 		bad := wrong(element("x5c", i), "must be a base64 encoded DER certificate")
@@ -200,7 +201,7 @@ func (k *jwk) checkCertificates(key crypto.PublicKey) error {
 			return bad
 		}
 		if key == nil {
-			continue // crypto/x509 does not know such keys either
+			continue // crypto/x509 does not know such keys
 		}
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {

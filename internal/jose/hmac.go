@@ -12,13 +12,12 @@ import (
 
 var macs = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}
 
-// MACs are the algorithms of VerifyMAC.
+// MACs lists the algorithms of VerifyMAC.
 var MACs = []string{"HS256", "HS384", "HS512"}
 
 // VerifyMAC returns the payload if one of secrets authenticates the token with
-// one of algorithms, of which only those of MACs count. A secret that is shorter
-// than its algorithm needs authenticates nothing. The name of a key means
-// nothing here.
+// an accepted algorithm that MACs lists. A secret that is too short for the
+// algorithm is not tried. The kid is ignored.
 func (t *Token) VerifyMAC(secrets [][]byte, accepted []string) (payload []byte, err error) {
 	newHash := macs[t.Header.Algorithm]
 	switch {

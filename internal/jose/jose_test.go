@@ -31,7 +31,8 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// signers are one key of each kind, and the algorithms that it is good for.
+// signers has one key of each kind; kindOf names the kind of key that each
+// algorithm needs.
 var signers = sync.OnceValue(func() map[string]crypto.Signer {
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	return map[string]crypto.Signer{
@@ -48,11 +49,11 @@ var kindOf = map[string]string{
 	"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519", "Ed25519": "Ed25519",
 }
 
-// members are those of a JWK.
+// members are the members of a JWK.
 type members map[string]any
 
-// with returns the members and the given ones, a name before each value; nil
-// takes a member away.
+// with returns a copy with the given members, as pairs of a name and a value;
+// nil removes a member.
 func (m members) with(pairs ...any) members {
 	all := members{}
 	for name, value := range m {
@@ -85,7 +86,7 @@ func jwkOf(key crypto.PublicKey) members {
 	panic("no such key")
 }
 
-// public returns the public JWK of the signer of that kind.
+// public returns the public JWK of the signer of the given kind.
 func public(kind string) members { return jwkOf(signers()[kind].Public()) }
 
 // setOf returns the set of the keys.
@@ -99,7 +100,7 @@ func setOf(keys ...members) []byte {
 
 func keySet(keys ...members) *jose.KeySet { return must(jose.ParseKeySet(setOf(keys...))) }
 
-// sign returns a compact JWS by the signer that fits alg.
+// sign returns a compact JWS that the signer for alg signed.
 func sign(alg, kid string, payload string) string {
 	return must(jose.SignCompact(signers()[kindOf[alg]], alg, kid, "", []byte(payload)))
 }

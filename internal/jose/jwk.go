@@ -4,8 +4,9 @@ package jose
 // section 6 (RSA, EC), RFC 8037 section 2 (OKP) and RFC 8812 section 3.1
 // (secp256k1).
 //
-// Keys are read here and not by jwx, since jwx guesses the dialect of base64,
-// takes a point that is off its curve, and its errors are not for registrants.
+// This package reads keys itself, since jwx guesses the dialect of base64,
+// accepts a point that is not on its curve, and has errors that are not fit for
+// registrants.
 
 import (
 	"crypto"
@@ -21,23 +22,23 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// The bounds of an RSA key. Below the first RFC 7518 section 3.3 forbids it;
-// above the others verification is slow, which a stranger who registers a key may
-// ask for at will: crypto/tls draws the line there as well, and crypto/rsa takes no
-// larger exponent.
+// The bounds of an RSA key. RFC 7518 section 3.3 forbids keys below minRSABits.
+// Larger keys are slow to verify with, and any stranger could register one:
+// crypto/tls has the bound of maxRSABits too, and crypto/rsa takes no larger
+// exponent.
 const (
 	minRSABits      = 2048
-	slowRSABits     = 4096 // above it a key counts as slowAttempts
+	slowRSABits     = 4096 // a larger key counts as slowAttempts
 	maxRSABits      = 8192
 	maxExponentBits = 31
 )
 
-// base64url is the encoding of RFC 7515 section 2, with no latitude: no
-// padding, and no bits that no octet carries.
+// base64url is the encoding of RFC 7515 section 2, read strictly: without
+// padding, and without stray bits at the end.
 var base64url = base64.RawURLEncoding.Strict()
 
-// jwk is one key as it was sent. The parameters are read only once the key
-// type says what they are.
+// jwk is one key as it was sent. The parameters are decoded only when the key
+// type is known.
 type jwk struct {
 	kty, crv, use, alg, kid string
 	ops, x5c                []string
@@ -45,8 +46,8 @@ type jwk struct {
 	private, symmetric      bool
 }
 
-// readJWK reads the members that mean something here and ignores all others.
-// A null member is an absent one.
+// readJWK reads the members that this package uses and ignores all others. A
+// null member counts as absent.
 func readJWK(value strictjson.Value) (k jwk, err error) {
 	err = value.Members(func(name string, value strictjson.Value) error {
 		if value.Kind() == strictjson.Null {
@@ -94,7 +95,8 @@ func (k *jwk) read(name string, value strictjson.Value) (err error) {
 	return err
 }
 
-// wrong is an error about the member called name, or about the whole key.
+// wrong returns an error about the named member, or about the whole key if name
+// is empty.
 func wrong(name, reason string) error {
 	return &strictjson.Error{Path: name, Reason: reason}
 }
@@ -107,13 +109,12 @@ func text(value strictjson.Value) (string, error) {
 	return s, err
 }
 
-// kind is what tells the keys of one algorithm from those of another: the
-// curve, or RSA.
+// kind says which algorithms a key fits: it is a curve, or RSA.
 type kind struct {
 	kty   string
 	use   purpose
 	size  int            // octets of a coordinate
-	curve elliptic.Curve // nil where Go has none
+	curve elliptic.Curve // nil if Go does not have it
 }
 
 var kinds = map[string]kind{
@@ -128,8 +129,8 @@ var kinds = map[string]kind{
 	"X448":      {kty: "OKP", use: encrypting, size: 56},
 }
 
-// kind returns the name of the key's kind. It is empty for a key type that is
-// not known, and an error for a curve that is not.
+// kind returns the name of the key's kind. It is empty for an unknown key type;
+// an unknown curve is an error.
 func (k *jwk) kind() (string, error) {
 	switch k.kty {
 	case "RSA":
@@ -143,8 +144,9 @@ func (k *jwk) kind() (string, error) {
 	return "", nil
 }
 
-// purposes returns what the key is for, which its kind, use, key_ops and alg
-// must agree on. A use that other specifications define is for neither.
+// purposes returns what the key is for. Its kind, use, key_ops and alg must
+// agree on that. A use that other specifications define stands for neither
+// signing nor encrypting.
 func (k *jwk) purposes(kindName string) (purpose, error) {
 	p := anything
 	if kindName != "" {
@@ -180,8 +182,8 @@ func (k *jwk) purposes(kindName string) (purpose, error) {
 	return k.narrow(p, kindName)
 }
 
-// operations returns what key_ops makes of the key. The private half of an
-// operation counts like the public one.
+// operations returns the purposes that key_ops names. A private operation such
+// as sign counts like its public counterpart.
 func (k *jwk) operations() (ops purpose, err error) {
 	for i, op := range k.ops {
 		if slices.Contains(k.ops[:i], op) {
@@ -197,8 +199,8 @@ func (k *jwk) operations() (ops purpose, err error) {
 	return ops, nil
 }
 
-// narrow returns what alg leaves of the purposes p. An algorithm that is not
-// known says nothing.
+// narrow returns those of the purposes p that fit alg. An unknown algorithm
+// restricts nothing.
 func (k *jwk) narrow(p purpose, kindName string) (purpose, error) {
 	if Symmetric(k.alg) || k.alg == "none" {
 		return 0, wrong("alg", "must be an asymmetric algorithm")
@@ -215,8 +217,8 @@ func (k *jwk) narrow(p purpose, kindName string) (purpose, error) {
 	return p & a.use, nil
 }
 
-// public returns the key itself, judged. It is nil for a kind of key that Go
-// has no type for.
+// public checks the key and returns it. It is nil for a kind of key that Go has
+// no type for.
 func (k *jwk) public(kindName string) (crypto.PublicKey, error) {
 	kd := kinds[kindName]
 	switch kd.kty {
@@ -271,7 +273,7 @@ func (k *jwk) ec(kd kind) (crypto.PublicKey, error) {
 	if err != nil || kd.curve == nil {
 		return nil, err
 	}
-	// RFC 7518 section 6.2.1 in the terms of SEC 1 section 2.3.3: 4, x, y.
+	// RFC 7518 section 6.2.1 in the form of SEC 1 section 2.3.3: 4, x, y.
 	key, err := ecdsa.ParseUncompressedPublicKey(kd.curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
 		return nil, wrong("", "must be a point on its curve")
@@ -279,8 +281,8 @@ func (k *jwk) ec(kd kind) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// coordinate is octets of a fixed number: RFC 7518 section 6.2.1.2 wants
-// leading zeros kept, and keys without them fail somewhere sooner or later.
+// coordinate is octets with a fixed length: RFC 7518 section 6.2.1.2 requires
+// leading zeros, and other software fails on keys without them.
 func coordinate(name string, value strictjson.Value, size int) ([]byte, error) {
 	b, err := octets(name, value)
 	if err == nil && len(b) != size {

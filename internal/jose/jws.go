@@ -1,10 +1,11 @@
-// Package jose is all that dcr does with JSON Object Signing and Encryption.
-// It is the only package that imports jwx, and names none of its types, so
-// that moving to a later major of jwx is a change in here.
+// Package jose contains everything that dcr does with JSON Object Signing and
+// Encryption. It is the only package that imports jwx, and it exports none of
+// jwx's types, so that moving to a later major version of jwx changes only this
+// package.
 package jose
 
-// Compact JWS: RFC 7515, judged by the advice of RFC 8725 (the caller lists the
-// algorithms, and the key's type must fit the one used).
+// Compact JWS: RFC 7515, with the advice of RFC 8725 (the caller lists the
+// algorithms, and the key's type must fit the algorithm used).
 
 import (
 	"crypto"
@@ -20,7 +21,7 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// What can be wrong with a JWS. Each holds nothing of what was sent.
+// What can be wrong with a JWS. The texts repeat nothing that was sent.
 var (
 	ErrMalformed  = errors.New("must be a compact JWS")
 	ErrCritical   = errors.New("must not have critical header parameters")
@@ -32,13 +33,13 @@ var (
 const (
 	maxHeader    = 16 << 10 // octets of the encoded header
 	maxAttempts  = 8        // keys that are tried for one signature
-	slowAttempts = 4        // as how many of them a slow key counts
+	slowAttempts = 4        // how many attempts a slow key counts as
 )
 
 var headerLimits = strictjson.Limits{Members: 64, Depth: 8}
 
-// Header is what the protected header says. Keys that come in the token itself
-// (jwk, jku, x5u) are never looked at, and certificates by Token.Certificates alone.
+// Header is the protected header. Keys in the token itself (jwk, jku, x5u) are never
+// used, and only Token.Certificates looks at its certificates.
 type Header struct {
 	Algorithm   string
 	KeyID       string // empty if absent
@@ -47,11 +48,11 @@ type Header struct {
 	Critical    bool   // there is a crit, or the payload is not encoded (RFC 7797)
 }
 
-// MediaType is the typ in lower case, without the application/ that may be left
-// out (RFC 7515 section 4.1.9).
+// MediaType returns the typ in lower case, without the optional application/
+// (RFC 7515 section 4.1.9).
 func (h *Header) MediaType() string { return MediaType(h.Type) }
 
-// MediaType is a typ as [Header.MediaType] has it.
+// MediaType returns a typ as [Header.MediaType] does.
 func MediaType(typ string) string {
 	typ = strings.ToLower(typ)
 	if rest, found := strings.CutPrefix(typ, "application/"); found && !strings.Contains(rest, "/") {
@@ -60,21 +61,22 @@ func MediaType(typ string) string {
 	return typ
 }
 
-// Token is a compact JWS that has been taken apart, not verified.
+// Token is a compact JWS that has been parsed, but not verified.
 type Token struct {
 	Header Header
 
 	x5c       strictjson.Value // as it was sent; nil if absent
-	signed    string           // header and payload as they were sent: what the signature is of
+	signed    string           // header and payload as they were sent, which the signature covers
 	payload   []byte
 	signature []byte
 }
 
-// Parse takes a compact JWS apart: exactly three parts, none empty, in strict
+// Parse parses a compact JWS: exactly three parts, none empty, in strict
 // base64url. The error is ErrMalformed.
 func Parse(compact string) (*Token, error) {
 	first, last := strings.IndexByte(compact, '.'), strings.LastIndexByte(compact, '.')
-	// A decoder skips line breaks, and whatever it skips is not signed.
+	// The decoder skips line breaks, so they would not be part of what was
+	// signed.
 	if first <= 0 || first > maxHeader || last <= first || strings.IndexByte(compact, '\r') >= 0 || strings.IndexByte(compact, '\n') >= 0 {
 		return nil, ErrMalformed
 	}
@@ -132,16 +134,15 @@ func (t *Token) readHeader(data []byte) error {
 	return err
 }
 
-// Unverified returns the payload as anybody may have made it up: good for
-// finding out whose keys to ask for, and for nothing else.
+// Unverified returns the payload, which anyone may have made up. Use it only to
+// find out whose keys to fetch.
 func (t *Token) Unverified() []byte { return t.payload }
 
-// Signed is the header and the payload as they were sent.
+// Signed returns the header and the payload as they were sent.
 func (t *Token) Signed() string { return t.signed }
 
-// Verify returns the payload if a key of set signed the token with one of
-// algorithms, of which only asymmetric ones count. A token that names its key
-// is verified with that key or not at all.
+// Verify returns the payload if a key of set signed the token with an accepted
+// asymmetric algorithm. If the token names its key, only that key is tried.
 func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err error) {
 	h := &t.Header
 	if h.Critical {
@@ -178,7 +179,7 @@ func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err erro
 	return nil, ErrUnknownKey
 }
 
-// ParseHeader is Parse for those who want the header alone.
+// ParseHeader is Parse for callers that need only the header.
 func ParseHeader(compact string) (Header, error) {
 	t, err := Parse(compact)
 	if err != nil {
@@ -187,8 +188,8 @@ func ParseHeader(compact string) (Header, error) {
 	return t.Header, nil
 }
 
-// Verify is Parse and Token.Verify in one. The header is returned with every
-// error but ErrMalformed.
+// Verify combines Parse and Token.Verify. It returns the header with every
+// error except ErrMalformed.
 func Verify(compact string, set *KeySet, accepted []string) (payload []byte, header Header, err error) {
 	t, err := Parse(compact)
 	if err != nil {
@@ -211,8 +212,8 @@ func SignCompact(key crypto.Signer, alg, kid, typ string, payload []byte) (strin
 	return sign(key, alg, append(header, '}'), payload)
 }
 
-// SignWithChain returns payload signed with the key of the first certificate of
-// chain, which goes along in x5c.
+// SignWithChain returns payload signed with key, which belongs to the first
+// certificate of chain. The chain is sent in x5c.
 func SignWithChain(key crypto.Signer, alg string, chain []*x509.Certificate, payload []byte) (string, error) {
 	header := append(strictjson.AppendString([]byte(`{"alg":`), alg), `,"x5c":[`...)
 	for i, cert := range chain {
@@ -224,7 +225,7 @@ func SignWithChain(key crypto.Signer, alg string, chain []*x509.Certificate, pay
 	return sign(key, alg, append(header, `]}`...), payload)
 }
 
-// sign returns payload signed under a header that names alg.
+// sign returns payload signed with a header that names alg.
 func sign(key crypto.Signer, alg string, header, payload []byte) (string, error) {
 	if alg == "Ed25519" {
 		alg = "EdDSA" // jwx knows the older name

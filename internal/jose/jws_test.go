@@ -18,7 +18,7 @@ import (
 
 const payload = `{"iss":"https://issuer.example"}`
 
-// compact joins parts that are yet to be encoded.
+// compact encodes the parts and joins them.
 func compact(header, payload, signature string) string {
 	return b64([]byte(header)) + "." + b64([]byte(payload)) + "." + b64([]byte(signature))
 }
@@ -43,7 +43,7 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 	}
 }
 
-// example is a JWS of an RFC, with its key and its payload.
+// example is a JWS from an RFC, with its key and its payload.
 type example struct{ name, jwk, token, want string }
 
 var examples = []example{
@@ -94,7 +94,7 @@ func TestVerifyChoosesTheKey(t *testing.T) {
 		{"one of two keys with the kid", "a", []members{other.with("kid", "a"), ec.with("kid", "a")}, nil},
 		{"a key of the right kind among those with the kid", "a", []members{rsa.with("kid", "a"), ec.with("kid", "a")}, nil},
 		{"no key with the kid", "a", []members{ec.with("kid", "b")}, jose.ErrUnknownKey},
-		{"a key without a kid is not one with it", "a", []members{ec}, jose.ErrUnknownKey},
+		{"a key without a kid does not match a kid", "a", []members{ec}, jose.ErrUnknownKey},
 		{"the wrong key with the kid", "a", []members{other.with("kid", "a"), ec.with("kid", "b")}, jose.ErrSignature},
 		{"a key of another kind with the kid", "a", []members{rsa.with("kid", "a")}, jose.ErrAlgorithm},
 		{"any key without a kid", "", []members{rsa, other, ec.with("kid", "b")}, nil},
@@ -123,7 +123,8 @@ func TestVerifyChoosesTheKey(t *testing.T) {
 	}
 }
 
-// TestSlowKeysCountForMany: a registrant's own keys are not to keep the server busy.
+// TestSlowKeysCountForMany checks that a registrant cannot keep the server busy with
+// large keys.
 func TestSlowKeysCountForMany(t *testing.T) {
 	own := public("RSA")
 	modulus := bytes.Repeat([]byte{0xff}, 1024)
@@ -133,8 +134,8 @@ func TestSlowKeysCountForMany(t *testing.T) {
 		set  []members
 		want error
 	}{
-		{"behind one the key is tried", []members{slow, own}, nil},
-		{"behind two it is not", []members{slow, slow, own}, jose.ErrSignature},
+		{"after one slow key the next is tried", []members{slow, own}, nil},
+		{"after two it is not", []members{slow, slow, own}, jose.ErrSignature},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, _, err := jose.Verify(sign("RS256", "", payload), keySet(test.set...), []string{"RS256"}); err != test.want {
@@ -155,7 +156,7 @@ func TestAKeyForOneAlgorithmIsForNoOther(t *testing.T) {
 		{"an RS512 key refuses RS256", "RS512", "RS256", jose.ErrAlgorithm},
 		{"an EdDSA key verifies Ed25519", "EdDSA", "Ed25519", nil},
 		{"an Ed25519 key verifies EdDSA", "Ed25519", "EdDSA", nil},
-		{"a key for an algorithm that is not known refuses", "RS256-next", "RS256", jose.ErrAlgorithm},
+		{"a key for an unknown algorithm refuses", "RS256-next", "RS256", jose.ErrAlgorithm},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -177,11 +178,11 @@ func TestVerifyRefusesOtherAlgorithms(t *testing.T) {
 		accepted    []string
 	}{
 		{"one that is not accepted", signed, []string{"PS256", "ES256"}},
-		{"any where none is accepted", signed, nil},
+		{"any, if none is accepted", signed, nil},
 		{"none, accepted or not", compact(`{"alg":"none"}`, payload, "a"), []string{"none"}},
 		{"none in another case", compact(`{"alg":"None"}`, payload, "a"), []string{"None", "none"}},
-		{"HS256 with the public key for a secret", mac(string(der)), []string{"HS256", "RS256"}},
-		{"HS256 with the modulus for a secret", mac(rsa["n"].(string)), []string{"HS256", "RS256"}},
+		{"HS256 with the public key as the secret", mac(string(der)), []string{"HS256", "RS256"}},
+		{"HS256 with the modulus as the secret", mac(rsa["n"].(string)), []string{"HS256", "RS256"}},
 		{"HS256 with an empty secret", mac(""), []string{"HS256", "RS256"}},
 		{"ES256K, which is not verified here", compact(`{"alg":"ES256K"}`, payload, "a"), []string{"ES256K"}},
 		{"a key management algorithm", compact(`{"alg":"RSA-OAEP"}`, payload, "a"), []string{"RSA-OAEP"}},
@@ -195,7 +196,7 @@ func TestVerifyRefusesOtherAlgorithms(t *testing.T) {
 	}
 }
 
-// mac returns an HS256 token with the secret.
+// mac returns a token that the secret authenticates with HS256.
 func mac(secret string) string {
 	signed := b64([]byte(`{"alg":"HS256"}`)) + "." + b64([]byte(payload))
 	h := hmac.New(sha256.New, []byte(secret))
@@ -219,7 +220,7 @@ func TestVerifyRefusesSignatures(t *testing.T) {
 				"of a different header": b64([]byte(fmt.Sprintf(`{"alg":%q,"typ":"a"}`, alg))) + "." + parts[1] + "." + parts[2],
 				"of the payload in DER": parts[0] + "." + parts[1] + "." + b64(append([]byte{0x30, byte(len(signature))}, signature...)),
 				"of one octet":          parts[0] + "." + parts[1] + "." + b64([]byte{1}),
-				"of all bits set":       parts[0] + "." + parts[1] + "." + b64([]byte(strings.Repeat("\xff", len(signature)))),
+				"with all bits set":     parts[0] + "." + parts[1] + "." + b64([]byte(strings.Repeat("\xff", len(signature)))),
 			}
 			for name, token := range wrong {
 				if got, _, err := jose.Verify(token, set, []string{alg}); err != jose.ErrSignature || got != nil {
@@ -235,10 +236,10 @@ func TestParseHeader(t *testing.T) {
 		name, header string
 		want         jose.Header
 	}{
-		{"what is known is returned", `{"alg":"ES256","kid":"a","typ":"JWT","cty":"b"}`, jose.Header{Algorithm: "ES256", KeyID: "a", Type: "JWT", ContentType: "b"}},
-		{"what is not known is ignored", `{"alg":"ES256","exp":{"a":[1]}}`, jose.Header{Algorithm: "ES256"}},
+		{"known parameters are returned", `{"alg":"ES256","kid":"a","typ":"JWT","cty":"b"}`, jose.Header{Algorithm: "ES256", KeyID: "a", Type: "JWT", ContentType: "b"}},
+		{"unknown parameters are ignored", `{"alg":"ES256","exp":{"a":[1]}}`, jose.Header{Algorithm: "ES256"}},
 		{"keys in the token are ignored", `{"alg":"ES256","jwk":{"kty":"EC"},"jku":1,"x5u":"a","x5c":[]}`, jose.Header{Algorithm: "ES256"}},
-		{"white space is JSON", ` { "alg" : "ES256" } `, jose.Header{Algorithm: "ES256"}},
+		{"white space is allowed", ` { "alg" : "ES256" } `, jose.Header{Algorithm: "ES256"}},
 		{"crit is flagged", `{"alg":"ES256","crit":["exp"],"exp":1}`, jose.Header{Algorithm: "ES256", Critical: true}},
 		{"an empty crit is flagged", `{"alg":"ES256","crit":[]}`, jose.Header{Algorithm: "ES256", Critical: true}},
 		{"null for crit is flagged", `{"alg":"ES256","crit":null}`, jose.Header{Algorithm: "ES256", Critical: true}},
@@ -278,18 +279,18 @@ func TestParseRefuses(t *testing.T) {
 		{"a line break in the signature", good + "\r\n"},
 		{"white space", " " + good},
 		{"base64 that is not base64url", compact(`{"alg":"ES256"}`, payload, "a")[:20] + "+/"},
-		{"bits that no octet carries", parts[0] + "." + parts[1] + ".YR"},
-		{"a header that is no JSON", compact("a", payload, "a")},
-		{"a header that is no object", compact(`["alg"]`, payload, "a")},
-		{"a header with something behind it", compact(`{"alg":"ES256"}{}`, payload, "a")},
+		{"stray bits at the end", parts[0] + "." + parts[1] + ".YR"},
+		{"a header that is not JSON", compact("a", payload, "a")},
+		{"a header that is not an object", compact(`["alg"]`, payload, "a")},
+		{"a header with something after it", compact(`{"alg":"ES256"}{}`, payload, "a")},
 		{"a header without alg", compact(`{}`, payload, "a")},
 		{"an empty alg", compact(`{"alg":""}`, payload, "a")},
-		{"an alg that is no string", compact(`{"alg":null}`, payload, "a")},
+		{"an alg that is not a string", compact(`{"alg":null}`, payload, "a")},
 		{"alg twice", compact(`{"alg":"ES256","alg":"RS256"}`, payload, "a")},
 		{"alg twice, once escaped", compact(`{"alg":"ES256","\u0061lg":"RS256"}`, payload, "a")},
-		{"a kid that is no string", compact(`{"alg":"ES256","kid":1}`, payload, "a")},
-		{"a typ that is no string", compact(`{"alg":"ES256","typ":["JWT"]}`, payload, "a")},
-		{"a b64 that is no boolean", compact(`{"alg":"ES256","b64":"false"}`, payload, "a")},
+		{"a kid that is not a string", compact(`{"alg":"ES256","kid":1}`, payload, "a")},
+		{"a typ that is not a string", compact(`{"alg":"ES256","typ":["JWT"]}`, payload, "a")},
+		{"a b64 that is not a boolean", compact(`{"alg":"ES256","b64":"false"}`, payload, "a")},
 		{"invalid UTF-8", compact("{\"alg\":\"ES256\",\"a\":\"\xff\"}", payload, "a")},
 		{"a header that is nested too deep", compact(`{"alg":"ES256","a":`+strings.Repeat("[", 9)+strings.Repeat("]", 9)+`}`, payload, "a")},
 		{"a header that is too long", compact(`{"alg":"ES256","a":"`+strings.Repeat("a", 16<<10)+`"}`, payload, "a")},
@@ -321,10 +322,10 @@ func TestSignCompactRefusesWhatItCannotSign(t *testing.T) {
 	}
 }
 
-// FuzzParse holds that a token that is taken apart can be put together again
-// in one way only, and that no token verifies but the one that was signed.
+// FuzzParse checks that a parsed token can be put together again in only one
+// way, and that no token verifies except the one that was signed.
 func FuzzParse(f *testing.F) {
-	signed := examples[1] // Ed25519: for each payload there is one signature
+	signed := examples[1] // Ed25519: which has exactly one signature for each payload
 	for _, seed := range []string{
 		signed.token, signed.token + "=", signed.token + "\n", strings.ToUpper(signed.token), compact(`{"alg":"none"}`, payload, ""),
 		compact(`{"alg":"EdDSA","kid":"a"}`, payload, "a"), compact(`{"alg":"EdDSA","crit":[]}`, payload, "a"), "a.b.c", "..", "",
@@ -342,7 +343,7 @@ func FuzzParse(f *testing.F) {
 		}
 		parts := strings.Split(token, ".")
 		if len(parts) != 3 || parsed.Header.Algorithm == "" || parts[1] != b64(parsed.Unverified()) {
-			t.Errorf("taken apart as %+v, %q", parsed.Header, parsed.Unverified())
+			t.Errorf("parsed as %+v, %q", parsed.Header, parsed.Unverified())
 		}
 		got, err := parsed.Verify(set, []string{"EdDSA"})
 		switch err {

@@ -1,7 +1,7 @@
 package jose
 
 // The key set of an issuer that the host trusts: RFC 7517 section 5, with the
-// tolerance that it asks for (keys that are not understood are ignored).
+// tolerance that it requires (keys that are not understood are ignored).
 
 import (
 	"crypto"
@@ -11,11 +11,11 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// KeySet is the keys of a set that verify signatures. It is immutable.
+// KeySet contains the keys of a set that verify signatures. It is immutable.
 type KeySet struct {
 	keys    []key
 	byKID   map[string][]key
-	unnamed []key // those without kid
+	unnamed []key // the keys without a kid
 }
 
 // A key verifies signatures of its kind, and of its algorithm if it has one.
@@ -25,10 +25,9 @@ type key struct {
 	public crypto.PublicKey
 }
 
-// ParseKeySet reads a trusted issuer's set. Keys that cannot serve are left
-// out: of an unknown type or curve, too weak, for encryption, shared, or with
-// the private half published. A set that is left with none is no error; see
-// Len.
+// ParseKeySet reads a trusted issuer's set. It leaves out keys that it cannot
+// use: keys of an unknown type or curve, weak keys, keys for encryption, shared
+// keys and private keys. It is not an error if none remain; see Len.
 func ParseKeySet(jwks []byte) (*KeySet, error) {
 	set := &KeySet{byKID: make(map[string][]key)}
 	err := readSet(jwks, new(bool), func(_ int, value strictjson.Value) error {
@@ -52,8 +51,8 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 	return set, nil
 }
 
-// verificationKey returns k as a key that verifies, if it is one. Certificates
-// are not looked at: the set is trusted as a whole, or not.
+// verificationKey returns k as a key that verifies signatures, if it can. It
+// ignores certificates: a set is trusted as a whole or not at all.
 func (k *jwk) verificationKey() (key, bool) {
 	if k.symmetric || k.private {
 		return key{}, false
@@ -72,8 +71,8 @@ func (k *jwk) verificationKey() (key, bool) {
 	return key{kind: kindName, alg: k.alg, public: public}, true
 }
 
-// CanSign reports whether a client's key set has a key that signs by one of the
-// named algorithms, as its type, use, key_ops and alg say.
+// CanSign reports whether a client's key set has a key that can sign with one
+// of the named algorithms, going by its type, use, key_ops and alg.
 func CanSign(jwks []byte, algs []string) bool {
 	set, err := ParseKeySet(jwks)
 	return err == nil && slices.ContainsFunc(set.keys, func(k key) bool {
@@ -87,8 +86,8 @@ func CanSign(jwks []byte, algs []string) bool {
 // Has reports whether the set has a key called kid.
 func (s *KeySet) Has(kid string) bool { return len(s.byKID[kid]) > 0 }
 
-// Answering returns the set itself if it has a key called kid, else its keys
-// without a name, all of which answer to kid.
+// Answering returns the set itself if it has a key called kid. Otherwise it
+// returns the keys that have no kid, each of which is then found as kid.
 func (s *KeySet) Answering(kid string) *KeySet {
 	if kid == "" || s.Has(kid) || len(s.unnamed) == 0 {
 		return s
@@ -99,13 +98,13 @@ func (s *KeySet) Answering(kid string) *KeySet {
 // Len is the number of keys.
 func (s *KeySet) Len() int { return len(s.keys) }
 
-// fits reports whether the key may verify signatures of the algorithm a called
-// alg. EdDSA and Ed25519 are two names of one thing.
+// fits reports whether the key may verify signatures of the algorithm a, whose
+// name is alg. EdDSA and Ed25519 are two names of one algorithm.
 func (k *key) fits(alg string, a algorithm) bool {
 	return a.fits(k.kind) && (k.alg == "" || k.alg == alg || algorithms[k.alg].verifier == a.verifier)
 }
 
-// attempts is as how many of maxAttempts the key counts.
+// attempts returns how many of the maxAttempts the key counts as.
 func (k *key) attempts() int {
 	if public, ok := k.public.(*rsa.PublicKey); ok && public.N.BitLen() > slowRSABits {
 		return slowAttempts

@@ -16,16 +16,16 @@ func TestParseKeySet(t *testing.T) {
 	}{
 		{"a key of every kind that verifies", setOf(ec, public("P-384"), public("P-521"), public("RSA"), public("Ed25519")), 5},
 		{"an empty set", setOf(), 0},
-		{"key types that are not known are left out", setOf(members{"kty": "AKP"}, ec), 1},
-		{"curves that are not known are left out", setOf(ec.with("crv", "P-224"), ec), 1},
+		{"unknown key types are left out", setOf(members{"kty": "AKP"}, ec), 1},
+		{"unknown curves are left out", setOf(ec.with("crv", "P-224"), ec), 1},
 		{"curves that Go lacks are left out", setOf(members{"kty": "EC", "crv": "secp256k1", "x": octets(32), "y": octets(32)}, ec), 1},
 		{"shared keys are left out", setOf(members{"kty": "oct", "k": "AA", "kid": "b"}, ec), 1},
 		{"private keys are left out", setOf(ec.with("d", octets(32)), ec), 1},
 		{"keys for encryption are left out", setOf(x25519(), ec.with("use", "enc"), public("RSA").with("alg", "RSA-OAEP"), ec), 1},
 		{"weak keys are left out", setOf(public("RSA").with("n", octets(255)), ec), 1},
 		{"broken keys are left out", setOf(ec.with("x", "?"), ec.with("kid", 1), ec.with("kty", nil), ec), 1},
-		{"what is no key is left out", []byte(`{"keys":[1,null,"a",[],` + ec.String() + `]}`), 1},
-		{"certificates are not looked at", setOf(ec.with("x5c", []string{"?"})), 1},
+		{"anything that is not a key is left out", []byte(`{"keys":[1,null,"a",[],` + ec.String() + `]}`), 1},
+		{"certificates are ignored", setOf(ec.with("x5c", []string{"?"})), 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,11 +46,11 @@ func TestParseKeySetRefuses(t *testing.T) {
 		{"an array", `[]`},
 		{"HTML", `<html>`},
 		{"an object without keys", `{"error":"invalid_request"}`},
-		{"keys that are no array", `{"keys":{}}`},
+		{"keys that are not an array", `{"keys":{}}`},
 		{"null for keys", `{"keys":null}`},
-		{"a member twice", `{"keys":[],"keys":[]}`},
-		{"something behind it", `{"keys":[]} {}`},
-		{"what ends too early", `{"keys":[`},
+		{"a member that appears twice", `{"keys":[],"keys":[]}`},
+		{"something after the object", `{"keys":[]} {}`},
+		{"a text that ends too early", `{"keys":[`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -61,8 +61,8 @@ func TestParseKeySetRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseKeySet holds that a set never has more keys than the document, and
-// that a key of it can be used without harm.
+// FuzzParseKeySet checks that a set never has more keys than the document, and
+// that using its keys does no harm.
 func FuzzParseKeySet(f *testing.F) {
 	for kind := range signers() {
 		f.Add(setOf(public(kind).with("kid", "a")))

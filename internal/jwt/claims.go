@@ -1,6 +1,6 @@
-// Package jwt reads and judges JSON Web Tokens (RFC 7519), whatever the token
-// is: a software statement, an access token or a signed request. What is wrong
-// with one is a Fault, which each caller tells in its own way.
+// Package jwt reads and checks JSON Web Tokens (RFC 7519) of any kind: software
+// statements, access tokens and signed requests. It reports what is wrong as a
+// Fault, which each caller words in its own way.
 package jwt
 
 // The registered claims: RFC 7519 section 4.1.
@@ -16,8 +16,8 @@ import (
 	"github.com/dynreg/dcr/internal/strictjson"
 )
 
-// What can be wrong with a token's time and audience. Each follows the name of
-// the token.
+// What can be wrong with a token's time and audience. Each text follows the
+// name of the token.
 var (
 	ErrExpired  = errors.New("has expired")
 	ErrTooEarly = errors.New("is not valid yet")
@@ -29,14 +29,14 @@ var (
 // Limits bound the claims of a token.
 var Limits = strictjson.Limits{Members: 256, Depth: 16}
 
-// Claims are the registered claims of a token; one that is absent is zero.
+// Claims are the registered claims of a token; an absent claim is zero.
 type Claims struct {
 	Issuer, Subject, ID         string
 	Audience                    []string
 	Expiry, NotBefore, IssuedAt time.Time
 }
 
-// Registered reports whether name is that of a registered claim.
+// Registered reports whether name is a registered claim.
 func Registered(name string) bool {
 	switch name {
 	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti":
@@ -45,8 +45,8 @@ func Registered(name string) bool {
 	return false
 }
 
-// Read takes one claim of the token; one that is not registered is ignored.
-// The error is a *strictjson.Error.
+// Read stores one claim of the token; it ignores a claim that is not
+// registered. The error is a *strictjson.Error.
 func (c *Claims) Read(name string, value strictjson.Value) (err error) {
 	switch name {
 	case "iss":
@@ -67,8 +67,8 @@ func (c *Claims) Read(name string, value strictjson.Value) (err error) {
 	return strictjson.In(name, err)
 }
 
-// ReadClaims returns the registered claims of a payload, and hands every claim
-// to each as well.
+// ReadClaims returns the registered claims of a payload. It also passes every
+// claim to each.
 func ReadClaims(payload []byte, limits strictjson.Limits, each func(name string, value strictjson.Value) error) (*Claims, error) {
 	claims := &Claims{}
 	err := strictjson.ReadObject(payload, limits, func(name string, value strictjson.Value) error {
@@ -83,7 +83,8 @@ func ReadClaims(payload []byte, limits strictjson.Limits, each func(name string,
 	return claims, nil
 }
 
-// OneOrMore returns the strings of an array, or the one that stands alone.
+// OneOrMore returns the strings of an array, or a single string as a list of
+// one.
 func OneOrMore(value strictjson.Value) ([]string, error) {
 	if value.Kind() != strictjson.String {
 		return value.Texts()
@@ -92,7 +93,7 @@ func OneOrMore(value strictjson.Value) ([]string, error) {
 	return []string{text}, err
 }
 
-// lastSecond is the end of the year 9999: what is later was meant in
+// lastSecond is the end of the year 9999; a later time was probably given in
 // milliseconds.
 const lastSecond = 253402300799
 
@@ -106,8 +107,8 @@ func numericDate(value strictjson.Value) (time.Time, error) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
 }
 
-// Skew is by how much clocks may differ where an option says set: a minute
-// where it is zero, nothing where it is negative.
+// Skew returns how much clocks may differ if an option is set to set: a minute
+// if it is zero, and no time if it is negative.
 func Skew(set time.Duration) time.Duration {
 	switch {
 	case set == 0:
@@ -118,17 +119,17 @@ func Skew(set time.Duration) time.Duration {
 	return set
 }
 
-// Terms say when, and for which audience, a token is valid.
+// Terms say when and for which audience a token is valid.
 type Terms struct {
-	Skew        time.Duration // by which clocks may differ
-	MaxAge      time.Duration // since iat; if zero, any
-	MaxLifetime time.Duration // from iat, or from now where it is absent, to exp; if zero, any
-	Audience    []string      // of which the token must name one; if empty, any
+	Skew        time.Duration // how much clocks may differ
+	MaxAge      time.Duration // since iat; if zero, unlimited
+	MaxLifetime time.Duration // from iat (from now if it is absent) to exp; if zero, unlimited
+	Audience    []string      // the token must name one of these; if empty, any audience will do
 }
 
-// Check judges the claims at now. A claim that is absent is not judged, but
-// for those that the terms are about: without iat a token is too old, without
-// aud it is for somebody else.
+// Check checks the claims at the time now. An absent claim is accepted, unless
+// the terms need it: with MaxAge, a token without iat is too old; with
+// Audience, a token without aud is for someone else.
 func (c *Claims) Check(now time.Time, terms Terms) error {
 	early, late := now.Add(-terms.Skew), now.Add(terms.Skew)
 	switch {

@@ -52,7 +52,7 @@ func TestCheck(t *testing.T) {
 		terms    jwt.Terms
 		want     error
 	}{
-		{"nothing claimed and nothing asked", jwt.Claims{}, jwt.Terms{}, nil},
+		{"no claims and no terms", jwt.Claims{}, jwt.Terms{}, nil},
 		{"a second to go", jwt.Claims{Expiry: after(time.Second)}, jwt.Terms{}, nil},
 		{"the very second is too late", jwt.Claims{Expiry: now}, jwt.Terms{}, jwt.ErrExpired},
 		{"late, but within the skew", jwt.Claims{Expiry: after(-59 * time.Second)}, skew, nil},
@@ -63,11 +63,11 @@ func TestCheck(t *testing.T) {
 		{"issued in the future", jwt.Claims{IssuedAt: after(2 * time.Minute)}, skew, jwt.ErrTooEarly},
 		{"young enough", jwt.Claims{IssuedAt: after(-5 * time.Minute)}, jwt.Terms{MaxAge: 5 * time.Minute}, nil},
 		{"too old", jwt.Claims{IssuedAt: after(-5*time.Minute - 1)}, jwt.Terms{MaxAge: 5 * time.Minute}, jwt.ErrTooOld},
-		{"good for a while", jwt.Claims{IssuedAt: now, Expiry: after(time.Hour)}, jwt.Terms{MaxLifetime: time.Hour}, nil},
-		{"good for too long", jwt.Claims{IssuedAt: now, Expiry: after(time.Hour + 1)}, jwt.Terms{MaxLifetime: time.Hour}, jwt.ErrTooLong},
-		{"good for a while from now on", jwt.Claims{Expiry: after(time.Hour + time.Minute)}, jwt.Terms{MaxLifetime: time.Hour, Skew: time.Minute}, nil},
-		{"good for too long from now on", jwt.Claims{Expiry: after(time.Hour + time.Minute + 1)}, jwt.Terms{MaxLifetime: time.Hour, Skew: time.Minute}, jwt.ErrTooLong},
-		{"good without end", jwt.Claims{}, jwt.Terms{MaxLifetime: time.Hour}, nil},
+		{"valid for a while", jwt.Claims{IssuedAt: now, Expiry: after(time.Hour)}, jwt.Terms{MaxLifetime: time.Hour}, nil},
+		{"valid for too long", jwt.Claims{IssuedAt: now, Expiry: after(time.Hour + 1)}, jwt.Terms{MaxLifetime: time.Hour}, jwt.ErrTooLong},
+		{"valid for a while from now on", jwt.Claims{Expiry: after(time.Hour + time.Minute)}, jwt.Terms{MaxLifetime: time.Hour, Skew: time.Minute}, nil},
+		{"valid for too long from now on", jwt.Claims{Expiry: after(time.Hour + time.Minute + 1)}, jwt.Terms{MaxLifetime: time.Hour, Skew: time.Minute}, jwt.ErrTooLong},
+		{"valid without end", jwt.Claims{}, jwt.Terms{MaxLifetime: time.Hour}, nil},
 		{"of unknown age", jwt.Claims{}, jwt.Terms{MaxAge: 5 * time.Minute}, jwt.ErrTooOld},
 		{"meant for one of us", jwt.Claims{Audience: []string{"x", "us"}}, jwt.Terms{Audience: []string{"us", "we"}}, nil},
 		{"meant for others", jwt.Claims{Audience: []string{"x"}}, jwt.Terms{Audience: []string{"us"}}, jwt.ErrAudience},
@@ -81,6 +81,6 @@ func TestCheck(t *testing.T) {
 
 func TestRegistered(t *testing.T) {
 	if !jwt.Registered("jti") || jwt.Registered("client_id") {
-		t.Error("jti is a registered claim, client_id is none")
+		t.Error("jti is a registered claim, client_id is not")
 	}
 }

@@ -1,8 +1,8 @@
 package jwt
 
-// RFC 7519 section 7.2 and RFC 8725: judging a token, in two halves. What it
-// says of itself comes first, so that nobody's keys are fetched for a token that
-// would not do anyway.
+// RFC 7519 section 7.2 and RFC 8725: checking a token, in two steps. What the
+// token says about itself is checked first, so that no keys are fetched for a
+// token that would be refused anyway.
 
 import (
 	"crypto/x509"
@@ -18,14 +18,14 @@ import (
 // Rules say what a token must be like, no matter who signed it.
 type Rules struct {
 	MaxBytes   int                         // of the compact form; if zero, any number
-	Algorithms []string                    // one of which it is signed with
-	Type       func(mediaType string) bool // judges typ, as jose.MediaType has it; if nil, any will do
-	NamedKey   bool                        // it must name its key
+	Algorithms []string                    // it must be signed with one of these
+	Type       func(mediaType string) bool // checks typ, as jose.MediaType returns it; if nil, any typ will do
+	NamedKey   bool                        // it must have a kid
 	Limits     strictjson.Limits           // of its claims
 }
 
-// Token is a token that Rules.Read let through. It may still be anybody's, until
-// Verify says otherwise.
+// Token is a token that Rules.Read accepted. Anyone may have made it, until
+// Verify has verified it.
 type Token struct {
 	Claims
 
@@ -34,14 +34,14 @@ type Token struct {
 	present    []string // the names of the claims that have a value
 }
 
-// usualClaims are about as many claims as the statement of a directory has.
+// usualClaims is about the number of claims in a directory's statement.
 const usualClaims = 24
 
-// Fault is why a token will not do.
+// Fault says why a token is refused.
 type Fault struct {
 	Rule     string // a stable name: length, form, crit, algorithm, type, kid, claims, signature or terms
 	Sentence string // what follows the name of the token
-	Err      error  // what lies behind, if anything
+	Err      error  // the cause, if there is one
 }
 
 // Error returns the sentence.
@@ -55,8 +55,8 @@ func fault(rule string, err error) *Fault {
 	return &Fault{Rule: rule, Sentence: err.Error(), Err: err}
 }
 
-// Read takes a token in compact form apart and holds it to the rules. Each claim
-// is handed to each as well, whose error is a fault in the claims.
+// Read parses a token in compact form and checks it against the rules. It also
+// passes each claim to each, whose error is a fault in the claims.
 func (r *Rules) Read(compact string, each func(name string, value strictjson.Value) error) (*Token, *Fault) {
 	if r.MaxBytes > 0 && len(compact) > r.MaxBytes {
 		return nil, &Fault{Rule: "length", Sentence: fmt.Sprintf("must not be longer than %d bytes", r.MaxBytes)}
@@ -91,8 +91,7 @@ func (r *Rules) Read(compact string, each func(name string, value strictjson.Val
 	return t, nil
 }
 
-// KeyID is the name of the key that the token says it is signed with, "" if it
-// says nothing.
+// KeyID returns the kid of the token, "" if it has none.
 func (t *Token) KeyID() string { return t.signed.Header.KeyID }
 
 // Verify returns the claims as they were sent, if one of keys signed them.
@@ -104,8 +103,8 @@ func (t *Token) Verify(keys *jose.KeySet) (payload []byte, wrong *Fault) {
 	return payload, nil
 }
 
-// Certificates are those that the token is sent with, its signer's first. They are
-// anybody's.
+// Certificates returns the certificates that were sent with the token, the
+// signer's first. Anyone may have made them.
 func (t *Token) Certificates() ([]*x509.Certificate, error) { return t.signed.Certificates() }
 
 // VerifyMAC returns the claims as they were sent, if one of secrets authenticates
@@ -118,11 +117,12 @@ func (t *Token) VerifyMAC(secrets [][]byte) (payload []byte, wrong *Fault) {
 	return payload, nil
 }
 
-// Signed is the header and the payload as they were sent, without the signature.
+// Signed returns the header and the payload as they were sent, without the
+// signature.
 func (t *Token) Signed() string { return t.signed.Signed() }
 
-// Judge holds the claims to terms at now, and wants those that are required to
-// have a value.
+// Judge checks the claims against terms at the time now. Each required claim
+// must have a value.
 func (t *Token) Judge(now time.Time, terms Terms, required ...string) *Fault {
 	if err := t.Claims.Check(now, terms); err != nil {
 		return fault("terms", err)

@@ -60,7 +60,7 @@ func withHeader(token, header string) string {
 
 var errOwn = errors.New("color is no colour")
 
-// judge runs a token through both halves.
+// judge takes a token through both steps.
 func judge(rules jwt.Rules, token string, keys *jose.KeySet) *jwt.Fault {
 	read, fault := rules.Read(token, func(name string, value strictjson.Value) error {
 		if name == "color" {
@@ -83,25 +83,25 @@ func TestRules(t *testing.T) {
 	good := one.sign("k", "x+jwt", claims)
 	for _, test := range []struct {
 		sentence, token string
-		rule, says      string // "" if the token will do
+		rule, says      string // "" if the token is accepted
 	}{
-		{"a token that keeps the rules will do", good, "", ""},
-		{"typ in full is the same", one.sign("k", "Application/X+JWT", claims), "", ""},
-		{"one that is too long will not", one.sign("k", "x+jwt", `{"a":"`+strings.Repeat("a", 1000)+`"}`), "length", "must not be longer than 1000 bytes"},
-		{"nor what is no token", "a.b.c", "form", "must be a compact JWS"},
-		{"nor one with extensions", withHeader(good, `{"alg":"ES256","kid":"k","typ":"x+jwt","crit":["x"]}`), "crit", "must not have critical header parameters"},
-		{"nor one of another algorithm", withHeader(good, `{"alg":"none","kid":"k","typ":"x+jwt"}`), "algorithm", "must be signed with one of the algorithms ES256, EdDSA"},
-		{"nor one of another type", one.sign("k", "jwt", claims), "type", "must have an accepted typ"},
-		{"nor one that names no key", one.sign("", "x+jwt", claims), "kid", "must name its key by kid"},
-		{"nor one with a claim of the wrong type", one.sign("k", "x+jwt", `{"iss":1}`), "claims", "is not valid: iss must be a JSON string"},
-		{"nor one whose claim the caller refuses", one.sign("k", "x+jwt", `{"color":1}`), "claims", "is not valid: color is no colour"},
-		{"nor one with too many claims", one.sign("k", "x+jwt", `{"a":1,"b":1,"c":1,"d":1,"e":1}`), "claims", "is not valid: "},
-		{"nor one that another key signed", newSigner(t).sign("k", "x+jwt", claims), "signature", "must have a valid signature"},
-		{"nor one of an unknown key", one.sign("other", "x+jwt", claims), "signature", "must be signed with a known key"},
-		{"nor one whose time is over", one.sign("k", "x+jwt", `{"iss":"i","exp":1700000000,"tenant":1}`), "terms", "has expired"},
-		{"nor one without a claim that is required", one.sign("k", "x+jwt", `{"iss":"i"}`), "claims", "must have the claim tenant"},
-		{"nor one with an empty one", one.sign("k", "x+jwt", `{"iss":"","tenant":1}`), "claims", "must have the claim iss"},
-		{"nor one with a null one", one.sign("k", "x+jwt", `{"iss":"i","tenant":null}`), "claims", "must have the claim tenant"},
+		{"a token that follows the rules", good, "", ""},
+		{"a typ in full", one.sign("k", "Application/X+JWT", claims), "", ""},
+		{"a token that is too long", one.sign("k", "x+jwt", `{"a":"`+strings.Repeat("a", 1000)+`"}`), "length", "must not be longer than 1000 bytes"},
+		{"something that is not a token", "a.b.c", "form", "must be a compact JWS"},
+		{"a critical extension", withHeader(good, `{"alg":"ES256","kid":"k","typ":"x+jwt","crit":["x"]}`), "crit", "must not have critical header parameters"},
+		{"another algorithm", withHeader(good, `{"alg":"none","kid":"k","typ":"x+jwt"}`), "algorithm", "must be signed with one of the algorithms ES256, EdDSA"},
+		{"another type", one.sign("k", "jwt", claims), "type", "must have an accepted typ"},
+		{"no kid", one.sign("", "x+jwt", claims), "kid", "must name its key by kid"},
+		{"a claim of the wrong type", one.sign("k", "x+jwt", `{"iss":1}`), "claims", "is not valid: iss must be a JSON string"},
+		{"a claim that the caller refuses", one.sign("k", "x+jwt", `{"color":1}`), "claims", "is not valid: color is no colour"},
+		{"too many claims", one.sign("k", "x+jwt", `{"a":1,"b":1,"c":1,"d":1,"e":1}`), "claims", "is not valid: "},
+		{"the signature of another key", newSigner(t).sign("k", "x+jwt", claims), "signature", "must have a valid signature"},
+		{"an unknown key", one.sign("other", "x+jwt", claims), "signature", "must be signed with a known key"},
+		{"an expired token", one.sign("k", "x+jwt", `{"iss":"i","exp":1700000000,"tenant":1}`), "terms", "has expired"},
+		{"a required claim that is absent", one.sign("k", "x+jwt", `{"iss":"i"}`), "claims", "must have the claim tenant"},
+		{"a required claim that is empty", one.sign("k", "x+jwt", `{"iss":"","tenant":1}`), "claims", "must have the claim iss"},
+		{"a required claim that is null", one.sign("k", "x+jwt", `{"iss":"i","tenant":null}`), "claims", "must have the claim tenant"},
 	} {
 		rules := jwt.Rules{
 			MaxBytes: 1000, Algorithms: []string{"ES256", "EdDSA"}, NamedKey: true, Limits: strictjson.Limits{Members: 4, Depth: 2},
@@ -109,7 +109,7 @@ func TestRules(t *testing.T) {
 		}
 		switch fault := judge(rules, test.token, one.keys()); {
 		case fault == nil && test.rule != "":
-			t.Errorf("%s: it does", test.sentence)
+			t.Errorf("%s: accepted", test.sentence)
 		case fault != nil && (fault.Rule != test.rule || !strings.HasPrefix(fault.Sentence, test.says) || test.rule == ""):
 			t.Errorf("%s: %s: %s", test.sentence, fault.Rule, fault.Sentence)
 		}

@@ -8,9 +8,9 @@ import (
 )
 
 // AppendString appends s as a JSON string to dst, byte for byte as
-// encoding/json writes it: <, > and & escaped, so that the text is harmless
-// inside HTML, U+2028 and U+2029 too, for the sake of JavaScript, and invalid
-// UTF-8 replaced by U+FFFD.
+// encoding/json writes it: <, > and & are escaped, so that the text is harmless
+// inside HTML, U+2028 and U+2029 are escaped for JavaScript, and invalid UTF-8
+// is replaced by U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0 // of what is not yet copied
@@ -38,7 +38,7 @@ var harmless = func() (t [256]bool) {
 	return t
 }()
 
-// verbatim returns how many ASCII characters s begins with that need no escape.
+// verbatim returns how many ASCII characters at the start of s need no escape.
 func verbatim(s string) int {
 	for i := range len(s) {
 		if !harmless[s[i]] {
@@ -76,8 +76,8 @@ func appendEscaped(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// appendUnescaped appends what inner, the text between the quotes of a valid
-// string without lone surrogates, stands for.
+// appendUnescaped appends inner without its escapes. inner is the text between
+// the quotes of a valid string without lone surrogates.
 func appendUnescaped(dst []byte, inner string) []byte {
 	for i := 0; i < len(inner); i++ {
 		if inner[i] != '\\' {
@@ -111,12 +111,12 @@ func appendUnescaped(dst []byte, inner string) []byte {
 	return dst
 }
 
-// unescaped is what inner stands for.
+// unescaped returns inner without its escapes.
 func unescaped(inner string) string {
 	return string(appendUnescaped(make([]byte, 0, len(inner)), inner))
 }
 
-// codeUnit is the value of the four hexadecimal digits that b begins with.
+// codeUnit returns the value of the four hexadecimal digits at the start of b.
 func codeUnit(b string) rune {
 	return unhex(b[0])<<12 | unhex(b[1])<<8 | unhex(b[2])<<4 | unhex(b[3])
 }
@@ -129,7 +129,7 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// plainPrefix returns how many plain characters s begins with.
+// plainPrefix returns how many characters at the start of s are plain.
 func plainPrefix(s string) int {
 	for i := range len(s) {
 		if !plain[s[i]] {

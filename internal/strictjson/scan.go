@@ -9,16 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// A scanner walks through one text. Its methods expect pos at the first byte
-// of what they read and leave it behind the last.
+// A scanner walks through one text. Its methods expect pos at the first byte of
+// what they read and leave it after the last.
 type scanner struct {
 	data string
 	pos  int
 	lim  Limits
 }
 
-// begin judges what can be said before the first byte is read, and leads to
-// the outermost object.
+// begin checks the text as a whole, and moves to the outermost object.
 func (s *scanner) begin() error {
 	if strings.HasPrefix(s.data, "\xef\xbb\xbf") {
 		return whole("must not begin with a byte order mark")
@@ -126,8 +125,8 @@ func (s *scanner) array(depth int, within func(i int) Member, element func(i int
 	}
 }
 
-// more reports whether another member or element follows the n before it, and
-// leads to it.
+// more reports whether another member or element follows the first n, and moves
+// to it.
 func (s *scanner) more(n int, end byte) (bool, error) {
 	s.space()
 	switch c := s.peek(); {
@@ -144,7 +143,7 @@ func (s *scanner) more(n int, end byte) (bool, error) {
 	return false, s.unexpected()
 }
 
-// name reads a member's name and the colon behind it, and leads to the value.
+// name reads a member's name and the colon after it, and moves to the value.
 func (s *scanner) name() (string, error) {
 	if s.peek() != '"' {
 		return "", s.unexpected()
@@ -164,9 +163,9 @@ func (s *scanner) name() (string, error) {
 	return name, nil
 }
 
-// names are the names of one object. The first are compared one by one, which
-// for the usual few is quicker than a map and, since there is an end to it,
-// keeps reading linear in the text.
+// names are the names of one object. The first few are compared one by one,
+// which is quicker than a map. As their number is bounded, the time still grows
+// only with the length of the text.
 type names struct {
 	few  [32]string
 	n    int
@@ -195,8 +194,8 @@ func (s *names) add(name string) bool {
 	return true
 }
 
-// text reads a string and returns what stands between its quotes, and whether
-// there are escapes in it.
+// text reads a string. It returns what is between the quotes, and whether that
+// has escapes.
 func (s *scanner) text() (inner string, escaped bool, err error) {
 	s.pos++
 	start := s.pos
@@ -219,8 +218,8 @@ func (s *scanner) text() (inner string, escaped bool, err error) {
 	return "", false, s.unexpected()
 }
 
-// plainText reads a string of plain characters alone. Any other value it leaves
-// unread.
+// plainText reads a string that has only plain characters. It leaves any other
+// value unread.
 func (s *scanner) plainText() (text string, ok bool) {
 	if s.peek() != '"' {
 		return "", false
@@ -234,8 +233,8 @@ func (s *scanner) plainText() (text string, ok bool) {
 	return rest[:end], true
 }
 
-// escape reads an escape in a string, a surrogate pair as a whole, up to its
-// last byte.
+// escape reads an escape in a string, or a whole surrogate pair, up to its last
+// byte.
 func (s *scanner) escape() error {
 	s.pos++
 	switch s.peek() {
@@ -259,7 +258,7 @@ func (s *scanner) escape() error {
 	return err
 }
 
-// codeUnit reads the four digits behind a u, up to the last of them.
+// codeUnit reads the four digits after a u, up to the last of them.
 func (s *scanner) codeUnit() (unit rune, err error) {
 	for range 4 {
 		s.pos++
@@ -329,8 +328,8 @@ func (s *scanner) space() {
 	}
 }
 
-// peek returns the byte at pos, and at the end of the text a NUL, which no
-// grammar rule admits either.
+// peek returns the byte at pos. At the end of the text it returns a NUL, which
+// is not valid anywhere in a text.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.data) {
 		return s.data[s.pos]

@@ -2,34 +2,33 @@
 // strictness of I-JSON (RFC 7493 section 2).
 //
 // JSON parsers disagree about duplicate members, lone surrogates, invalid
-// UTF-8, byte order marks and deep nesting, and what two parsers read
-// differently is how a request slips past the one that judges it. A text with
-// any of these is therefore refused as a whole, wherever in it they stand.
-// Nothing here reflects, and a value stays a piece of the text that it came in
-// until someone asks what it is.
+// UTF-8, byte order marks and deep nesting. If two parsers read a request
+// differently, it may pass the check of one and mean something else to the
+// other. A text that has any of these is therefore refused as a whole. The
+// package uses no reflection, and a value stays a piece of its text until a
+// caller asks what it is.
 package strictjson
 
 import "strings"
 
-// Limits bound what one text may hold. Both must be positive: a zero limit
-// admits nothing.
+// Limits bound one text. Both must be positive: a zero limit allows nothing.
 type Limits struct {
 	Members int // in any one object
-	Depth   int // of objects and arrays within each other, the outermost counted; more than 10,000 counts as 10,000
+	Depth   int // of nested objects and arrays, including the outermost; more than 10,000 counts as 10,000
 }
 
-// maxDepth is where encoding/json gives up too; it keeps the stack small
+// maxDepth is the limit of encoding/json too. It keeps the stack small,
 // whatever limit a host sets.
 const maxDepth = 10_000
 
-// ReadObject validates data, which must be one JSON object and nothing else,
-// in one pass, and calls member for each of its members in order, with the
-// unescaped name. An error of member ends the reading and is returned as it
-// is; every other error is an *Error. The text behind a member is judged after
-// the call, so what member collected counts only once ReadObject returned nil.
+// ReadObject validates data, which must be one JSON object and nothing else, in
+// one pass, and calls member for each of its members in order, with the
+// unescaped name. An error from member stops the reading and is returned
+// unchanged; every other error is an *Error. The text after a member is checked
+// after the call, so use what member collected only if ReadObject returns nil.
 //
-// The names, the values and their texts are parts of one copy of data. To keep
-// one of them for long, and little else of data, clone it.
+// The names, the values and their texts share one copy of data. Clone one if
+// you keep it longer than the rest.
 func ReadObject(data []byte, lim Limits, member Member) error {
 	return ReadObjects(data, lim, nil, member)
 }
@@ -37,9 +36,10 @@ func ReadObject(data []byte, lim Limits, member Member) error {
 // Member takes a member of an object.
 type Member = func(name string, value Value) error
 
-// ReadObjects is ReadObject where the values of some members must be objects, which
-// are read in the same pass: those for which within, called with their name,
-// returns who takes their members. They are not handed to member.
+// ReadObjects is like ReadObject, and reads some members, whose values must be
+// objects, in the same pass. It calls within with the name of each member; if
+// within returns a Member, that takes the members of the object, and member is not
+// called for it.
 func ReadObjects(data []byte, lim Limits, within func(name string) Member, member Member) error {
 	s := scanner{data: string(data), lim: lim}
 	if err := s.begin(); err != nil {
@@ -55,12 +55,12 @@ func ReadObjects(data []byte, lim Limits, within func(name string) Member, membe
 }
 
 // Error says what is wrong with a text or a value. It is printable ASCII of
-// bounded length, whatever was sent: fit to be shown to the sender.
+// bounded length, whatever was sent, so it can be shown to the sender.
 type Error struct {
 	Path   string // the member it is about, as in redirect_uris[1]; empty for the whole text or value
 	Reason string // as in "must be a JSON string"
 
-	whole bool // about the whole text, however deep it was found
+	whole bool // about the whole text, wherever it was found
 }
 
 func (e *Error) Error() string {
@@ -73,9 +73,8 @@ func (e *Error) Error() string {
 func fail(reason string) *Error  { return &Error{Reason: reason} }
 func whole(reason string) *Error { return &Error{Reason: reason, whole: true} }
 
-// In says that err is about a value inside the member called name: an *Error's
-// Path is then seen from outside that member. Any other error is returned as
-// it is.
+// In says that err is about a value inside the named member: it puts name
+// before the Path of an *Error. It returns any other error unchanged.
 func In(name string, err error) error {
 	e, ok := err.(*Error)
 	if !ok || e.whole {
@@ -106,8 +105,8 @@ func join(outer, inner string) string {
 	return outer + "." + inner
 }
 
-// label is a member's name as an error may show it. Anything could be in a
-// name, so only what looks like one is.
+// label returns a member's name as an error may show it. A name can contain
+// anything, so only names of the usual form are shown.
 func label(name string) string {
 	if name == "" || len(name) > 64 {
 		return unnamed

@@ -41,7 +41,7 @@ func TestReadObjectAccepts(t *testing.T) {
 		{"names that differ in case", `{"a":1,"A":2}`, "a=1 A=2"},
 		{"the same name in different objects", `{"a":{"a":1},"b":[{"a":1},{"a":1}]}`, `a={"a":1} b=[{"a":1},{"a":1}]`},
 		{"DEL, which JSON does not count as a control character", "{\"a\":\"\x7f\"}", "a=\"\x7f\""},
-		{"as deep as allowed", `{"a":[[[[[]]]]]}`, "a=[[[[[]]]]]"},
+		{"nested as deep as allowed", `{"a":[[[[[]]]]]}`, "a=[[[[[]]]]]"},
 	} {
 		members, err := read(tt.text, limits)
 		if got := strings.Join(members, " "); err != nil || got != tt.members {
@@ -63,18 +63,18 @@ var refused = []struct{ why, text, message string }{
 	{"an overlong form", "{\"a\":\"\xc0\xaf\"}", "the body must be valid UTF-8"},
 	{"a surrogate in UTF-8", "{\"a\":\"\xed\xa0\x80\"}", "the body must be valid UTF-8"},
 	{"a second object", `{} {}`, "the body must not have anything after its JSON object"},
-	{"a NUL behind the object", "{}\x00", "the body must not have anything after its JSON object"},
+	{"a NUL after the object", "{}\x00", "the body must not have anything after its JSON object"},
 
 	{"no end", `{`, "the body must be valid JSON: it ends too early"},
 	{"an end inside a name", `{"a`, "the body must be valid JSON: it ends too early"},
 	{"an end inside an escape", `{"a":"\u00`, "the body must be valid JSON: it ends too early"},
-	{"an end behind a backslash", `{"a":"\`, "the body must be valid JSON: it ends too early"},
+	{"an end after a backslash", `{"a":"\`, "the body must be valid JSON: it ends too early"},
 	{"an end inside a pair of surrogates", `{"a":"\ud800\u`, "the body must be valid JSON: it ends too early"},
 	{"an end inside a number", `{"a":-`, "the body must be valid JSON: it ends too early"},
 	{"an end inside a literal", `{"a":tru`, "the body must be valid JSON: it ends too early"},
-	{"a comma behind the last member", `{"a":1,}`, "the body must be valid JSON: unexpected character at offset 7"},
+	{"a comma after the last member", `{"a":1,}`, "the body must be valid JSON: unexpected character at offset 7"},
 	{"a comma before the first", `{,}`, "the body must be valid JSON: unexpected character at offset 1"},
-	{"a comma behind the last element", `{"a":[1,]}`, "the body must be valid JSON: unexpected character at offset 8"},
+	{"a comma after the last element", `{"a":[1,]}`, "the body must be valid JSON: unexpected character at offset 8"},
 	{"no comma", `{"a":1 "b":2}`, "the body must be valid JSON: unexpected character at offset 7"},
 	{"no colon", `{"a" 1}`, "the body must be valid JSON: unexpected character at offset 5"},
 	{"no value", `{"a":}`, "the body must be valid JSON: unexpected character at offset 5"},
@@ -93,7 +93,7 @@ var refused = []struct{ why, text, message string }{
 	{"an escape with other letters", `{"a":"\u00g0"}`, "the body must be valid JSON: unexpected character at offset 10"},
 	{"a line feed in a string", "{\"a\":\"\n\"}", "the body must be valid JSON: unexpected character at offset 6"},
 	{"white space that JSON does not know", "{\u00a0}", "the body must be valid JSON: unexpected character at offset 1"},
-	{"a NUL for a value", "{\"a\":\x00}", "the body must be valid JSON: unexpected character at offset 5"},
+	{"a NUL as a value", "{\"a\":\x00}", "the body must be valid JSON: unexpected character at offset 5"},
 
 	{"a name twice", `{"a":1,"a":1}`, "a must not appear twice"},
 	{"a name twice, once escaped", `{"redirect_uris":1,"\u0072edirect_uris":2}`, "redirect_uris must not appear twice"},
@@ -134,7 +134,7 @@ func TestReadObjectStopsAtTheMembersError(t *testing.T) {
 		return stop
 	})
 	if err != stop || calls != 1 {
-		t.Errorf("ReadObject returns %v after %d calls, want the member's own error after one", err, calls)
+		t.Errorf("ReadObject returns %v after %d calls, want the error from member after one call", err, calls)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestLimits(t *testing.T) {
 		ok        bool
 	}{
 		{"as many members as allowed", `{` + manyMembers(100) + `}`, strictjson.Limits{Members: 100, Depth: 1}, true},
-		{"one member more", `{` + manyMembers(101) + `}`, strictjson.Limits{Members: 100, Depth: 1}, false},
+		{"one member too many", `{` + manyMembers(101) + `}`, strictjson.Limits{Members: 100, Depth: 1}, false},
 		{"elements are not members", `{"a":[1,2,3]}`, strictjson.Limits{Members: 1, Depth: 2}, true},
 		{"no members allowed", `{"a":1}`, strictjson.Limits{Depth: 1}, false},
 		{"no depth allowed", `{}`, strictjson.Limits{Members: 1}, false},
@@ -177,8 +177,8 @@ func TestErrorsAreFitToBeShown(t *testing.T) {
 	}
 }
 
-// BenchmarkReadHardObject shows what a byte of a text costs that is hard to
-// read: it must not grow with the text.
+// BenchmarkReadHardObject measures the time for each byte of a text that is
+// hard to read. It must not grow with the length of the text.
 func BenchmarkReadHardObject(b *testing.B) {
 	for _, n := range []int{1 << 14, 1 << 17, 1 << 20} {
 		for _, tt := range []struct{ why, text string }{
@@ -219,8 +219,8 @@ func BenchmarkReadObject(b *testing.B) {
 	}
 }
 
-// FuzzReadObject holds that ReadObject accepts what encoding/json accepts,
-// with the same members, but for the texts that it is stricter about.
+// FuzzReadObject checks that ReadObject accepts what encoding/json accepts,
+// with the same members, except for the texts about which it is stricter.
 func FuzzReadObject(f *testing.F) {
 	for _, text := range []string{
 		`{}`, `{"a":1}`, `{"a":{"b":[1,2,{"c":null}]},"d":"\u00e9\ud83d\ude00"}`, `{"a":1,"\u0061":2}`,
@@ -265,8 +265,8 @@ func stricter(data []byte) bool {
 	if !utf8.Valid(data) {
 		return true
 	}
-	// encoding/json puts U+FFFD in the place of a lone surrogate. An escaped
-	// U+FFFD, which is harmless, is told apart by taking its escape away.
+	// encoding/json replaces a lone surrogate by U+FFFD. An escaped U+FFFD in
+	// the text is harmless, so it is removed first.
 	harmless := bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\ufffd"), []byte("?")), []byte(`\\`), []byte("__"))
 	for _, escape := range []string{"fffd", "fffD", "ffFd", "ffFD", "fFfd", "fFfD", "fFFd", "fFFD",
 		"Fffd", "FffD", "FfFd", "FfFD", "FFfd", "FFfD", "FFFd", "FFFD"} {
@@ -279,8 +279,8 @@ func stricter(data []byte) bool {
 	return stricterValue(json.NewDecoder(bytes.NewReader(data)), 0)
 }
 
-// stricterValue walks through one value, and reports whether it nests too
-// deep, has too many members or a name twice.
+// stricterValue reads one value, and reports whether it is nested too deeply,
+// has too many members or has a name twice.
 func stricterValue(dec *json.Decoder, depth int) bool {
 	token, err := dec.Token()
 	delim, ok := token.(json.Delim)
@@ -313,7 +313,7 @@ func fitToBeShown(message string) bool {
 	return message != "" && len(message) < 300
 }
 
-// manyMembers returns "m0":0,"m1":0,… of n members.
+// manyMembers returns n members: "m0":0,"m1":0,…
 func manyMembers(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -1,8 +1,8 @@
 package strictjson
 
-// The values of RFC 8259 section 3, read as what RFC 7591 section 2 and its
-// extensions make of them: strings, lists of strings, integers, booleans, and
-// objects and arrays for a reader that looks deeper.
+// The values of RFC 8259 section 3, read as the types that RFC 7591 section 2
+// and its extensions use: strings, lists of strings, integers and booleans, and
+// objects and arrays for callers that look deeper.
 
 import (
 	"math"
@@ -23,11 +23,11 @@ const (
 	Object
 )
 
-// Value is one syntactically valid JSON value without white space around it,
-// as ReadObject hands it out. A Value from elsewhere makes no method panic.
+// Value is one syntactically valid JSON value without white space around it, as
+// ReadObject passes it on. No method panics on a Value from elsewhere.
 type Value string
 
-// Kind tells the value's kind by its first byte.
+// Kind returns the value's kind, going by its first byte.
 func (v Value) Kind() Kind {
 	if len(v) == 0 {
 		return Null
@@ -47,25 +47,26 @@ func (v Value) Kind() Kind {
 	return Number
 }
 
-// Text returns the string that v is. Control characters, escaped or not, are
-// refused: C0 and C1, U+0000 and DEL among them, have no place in metadata,
-// and have one in attacks on whatever prints it.
+// Text returns the string that v is. It refuses control characters (C0, C1 and
+// DEL), escaped or not: metadata has no use for them, and they can be an attack
+// on a program that prints it.
 func (v Value) Text() (string, error) { return v.textOf(nil) }
 
-// Line is Text, less a line break at the end: what forms and shells leave there.
+// Line is like Text, without a line break at the end, which forms and shells
+// leave there.
 func (v Value) Line() (string, error) {
 	return v.textOf(func(text string) string {
 		return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	})
 }
 
-// Spaced is Text, in which tabs and line breaks count as spaces.
+// Spaced is like Text, with tabs and line breaks replaced by spaces.
 func (v Value) Spaced() (string, error) { return v.textOf(spaces.Replace) }
 
 var spaces = strings.NewReplacer("\t", " ", "\r", " ", "\n", " ")
 
-// textOf returns the string that v is, cleaned before it is judged where clean is
-// not nil.
+// textOf returns the string that v is. If clean is not nil, the string is cleaned
+// before it is checked.
 func (v Value) textOf(clean func(string) string) (string, error) {
 	if v.Kind() != String {
 		return "", fail("must be a JSON string")
@@ -107,7 +108,8 @@ func (v Value) unusualText(clean func(string) string) (string, error) {
 // Texts returns the strings of the array that v is. None may be empty or null.
 func (v Value) Texts() ([]string, error) { return v.texts(false) }
 
-// TextsNotBlank is Texts, and leaves out what is empty or white space alone.
+// TextsNotBlank is like Texts, and leaves out strings that are empty or only
+// white space.
 func (v Value) TextsNotBlank() ([]string, error) { return v.texts(true) }
 
 func (v Value) texts(dropBlank bool) ([]string, error) {
@@ -176,15 +178,15 @@ func (v Value) Int() (int64, error) {
 // maxDigits is one more than any integer of 64 bits has.
 const maxDigits = 20
 
-// plainInteger writes a number with a fraction or an exponent as an integer. What
-// has more than maxDigits is cut there.
+// plainInteger writes a number with a fraction or an exponent as an integer. It
+// stops after maxDigits digits.
 func plainInteger(number string) (text string, whole bool) {
 	digits, power, _ := strings.Cut(strings.ToLower(number), "e")
 	digits, negative := strings.CutPrefix(digits, "-")
 	before, after, _ := strings.Cut(digits, ".")
 	exponent, err := strconv.Atoi(power)
 	if power != "" && err != nil {
-		exponent = math.MaxInt32 // or as far below zero
+		exponent = math.MaxInt32 // or its negative
 		if power[0] == '-' {
 			exponent = -math.MaxInt32
 		}
@@ -217,11 +219,11 @@ func (v Value) Bool() (bool, error) {
 	return false, fail("must be true or false")
 }
 
-// validated are the limits for values that ReadObject has measured already.
+// validated are the limits for values that ReadObject has already checked.
 var validated = Limits{Members: math.MaxInt, Depth: maxDepth}
 
 // Members calls member for each member of the object that v is, as ReadObject
-// does. The object's own limits were ReadObject's to judge.
+// does. It checks no limits, since ReadObject has checked them.
 func (v Value) Members(member func(name string, value Value) error) error {
 	if v.Kind() != Object {
 		return fail("must be a JSON object")
@@ -230,8 +232,8 @@ func (v Value) Members(member func(name string, value Value) error) error {
 	return s.object(maxDepth, nil, member)
 }
 
-// Elements calls element for each element of the array that v is. An error of
-// element ends the reading and is returned as it is.
+// Elements calls element for each element of the array that v is. An error from
+// element stops the reading and is returned unchanged.
 func (v Value) Elements(element func(i int, value Value) error) error {
 	if v.Kind() != Array {
 		return fail("must be a JSON array")
@@ -240,8 +242,9 @@ func (v Value) Elements(element func(i int, value Value) error) error {
 	return s.array(maxDepth, nil, element)
 }
 
-// Objects is Elements for an array of objects, which are read in the same pass:
-// within, called with the place of each, returns who takes its members.
+// Objects is like Elements for an array of objects, and reads them in the same
+// pass. It calls within with the index of each object; the Member that within
+// returns takes its members.
 func (v Value) Objects(within func(i int) Member) error {
 	if v.Kind() != Array {
 		return fail("must be a JSON array")

@@ -30,7 +30,7 @@ func TestText(t *testing.T) {
 		{"empty", `""`, "", ""},
 		{"outside ASCII", `"é日😀"`, "é日😀", ""},
 		{"escapes", `"\"\\\/\u00e9\ud83d\ude00"`, `"\/é😀`, ""},
-		{"the character that stands for damage", `"\ufffd"`, "\ufffd", ""},
+		{"the replacement character", `"\ufffd"`, "\ufffd", ""},
 		{"a no-break space, the first after C1", `"\u00a0"`, "\u00a0", ""},
 		{"null", `null`, "", kind},
 		{"a number", `1`, "", kind},
@@ -39,7 +39,7 @@ func TestText(t *testing.T) {
 		{"a quote alone", `"`, "", kind},
 		{"no closing quote", `"a`, "", kind},
 		{"a broken escape", `"\u00"`, "", kind},
-		{"something behind the string", `"a"b`, "", kind},
+		{"something after the string", `"a"b`, "", kind},
 		{"a tab, escaped", `"\t"`, "", control},
 		{"a NUL, escaped", `"a\u0000b"`, "", control},
 		{"DEL", "\"\x7f\"", "", control},
@@ -95,12 +95,12 @@ func TestInt(t *testing.T) {
 		{"an exponent (Jackson)", "36e2", 3600, ""},
 		{"an exponent in capitals, with a plus", "3.6E+3", 3600, ""},
 		{"an exponent that leaves a fraction", "1e-1", 0, integer},
-		{"an exponent that takes zeros away", "-3600000e-3", -3600, ""},
+		{"a negative exponent that removes zeros", "-3600000e-3", -3600, ""},
 		{"zero with an exponent", "-0.0e99", 0, ""},
 		{"the largest, with a fraction", "9223372036854775807.0", 9223372036854775807, ""},
 		{"more than 64 bits, with an exponent", "1e19", 0, large},
-		{"an exponent beyond everything", "1e99999999999999999999", 0, large},
-		{"an exponent below everything", "1e-99999999999999999999", 0, integer},
+		{"an exponent that is far too large", "1e99999999999999999999", 0, large},
+		{"an exponent that is far too small", "1e-99999999999999999999", 0, integer},
 		{"a string", `"1"`, 0, integer},
 		{"null", "null", 0, integer},
 		{"nothing", "", 0, integer},
@@ -146,10 +146,10 @@ func TestMembersAndElements(t *testing.T) {
 	checkResult(t, "elements", strings.Join(elements, " "), err, `0=1 1={"a":2}`, "")
 
 	if err := strictjson.Value(`{"a":1}`).Members(func(string, strictjson.Value) error { return stop }); err != stop {
-		t.Errorf("Members returns %v, want the member's own error", err)
+		t.Errorf("Members returns %v, want the error from member", err)
 	}
 	if err := strictjson.Value(`[1]`).Elements(func(int, strictjson.Value) error { return stop }); err != stop {
-		t.Errorf("Elements returns %v, want the element's own error", err)
+		t.Errorf("Elements returns %v, want the error from element", err)
 	}
 	checkResult(t, "members of an array", 0, strictjson.Value(`[]`).Members(nil), 0, "must be a JSON object")
 	checkResult(t, "elements of an object", 0, strictjson.Value(`{}`).Elements(nil), 0, "must be a JSON array")
@@ -158,9 +158,9 @@ func TestMembersAndElements(t *testing.T) {
 func TestObjects(t *testing.T) {
 	for _, tt := range []struct{ why, text, read, message string }{
 		{"each object has a reader of its own", `[{"a":1,"b":[2]}, {}, {"a":{"c":3}}]`, `0.a=1 0.b=[2] 2.a={"c":3}`, ""},
-		{"an element that is no object", `[{"a":1},2]`, "0.a=1", "[1] must be a JSON object"},
-		{"a member that stands twice", `[{"a":1,"a":2}]`, "0.a=1", "[0].a must not appear twice"},
-		{"what is no array", `{}`, "", "must be a JSON array"},
+		{"an element that is not an object", `[{"a":1},2]`, "0.a=1", "[1] must be a JSON object"},
+		{"a member that appears twice", `[{"a":1,"a":2}]`, "0.a=1", "[0].a must not appear twice"},
+		{"something that is not an array", `{}`, "", "must be a JSON array"},
 	} {
 		var read []string
 		err := strictjson.Value(tt.text).Objects(func(i int) strictjson.Member {
@@ -202,8 +202,8 @@ func TestIn(t *testing.T) {
 	}
 }
 
-// checkResult holds a result and the end of an error's message, the path and
-// the reason, against what is wanted. An error is always an *Error.
+// checkResult compares a result and the end of an error's message (the path and
+// the reason) with what is wanted. An error is always an *Error.
 func checkResult[T comparable](t *testing.T, why string, got T, err error, want T, message string) {
 	t.Helper()
 	var e *strictjson.Error
@@ -222,8 +222,8 @@ func TestAppendString(t *testing.T) {
 		{"empty", "", `""`},
 		{"quotes and backslashes", `a"b\c`, `"a\"b\\c"`},
 		{"control characters", "\x00\b\f\n\r\t\x1f", `"\u0000\b\f\n\r\t\u001f"`},
-		{"what HTML reads", "</script>&", `"\u003c/script\u003e\u0026"`},
-		{"what JavaScript reads", "\u2028\u2029", `"\u2028\u2029"`},
+		{"characters with a meaning in HTML", "</script>&", `"\u003c/script\u003e\u0026"`},
+		{"characters with a meaning in JavaScript", "\u2028\u2029", `"\u2028\u2029"`},
 		{"invalid UTF-8", "a\xffb\xe2\x80", `"a\ufffdb\ufffd\ufffd"`},
 		{"text outside ASCII", "é日😀\ufffd", "\"é日😀\ufffd\""},
 	} {
@@ -233,8 +233,8 @@ func TestAppendString(t *testing.T) {
 	}
 }
 
-// FuzzAppendString holds that AppendString writes what encoding/json does, and
-// that Text reads it again.
+// FuzzAppendString checks that AppendString writes what encoding/json writes,
+// and that Text reads it back.
 func FuzzAppendString(f *testing.F) {
 	for _, s := range []string{"", "abc", "<&>\"\\", "\x00\x7f\u0080\u2028", "é😀\xff"} {
 		f.Add(s)
@@ -257,7 +257,7 @@ func FuzzAppendString(f *testing.F) {
 
 func isControl(r rune) bool { return r < ' ' || 0x7f <= r && r < 0xa0 }
 
-// FuzzValue holds that no method panics, whatever the value, and that they
+// FuzzValue checks that no method panics on any value, and that the methods
 // read what encoding/json reads.
 func FuzzValue(f *testing.F) {
 	for _, s := range []string{`"\ud83d\ude00"`, `["a","b"]`, `-12`, `true`, `{"a":{}}`, `"`, `[`, `"\u`, `0e9227000000000000000`, ``} {
@@ -272,7 +272,7 @@ func FuzzValue(f *testing.F) {
 			}
 		}
 		if n, err := v.Int(); err == nil {
-			want, ok := new(big.Rat).SetString(string(data)) // which gives up where the exponent is beyond it
+			want, ok := new(big.Rat).SetString(string(data)) // which fails if the exponent is too large
 			if !json.Valid(data) || ok && want.Cmp(new(big.Rat).SetInt64(n)) != 0 {
 				t.Fatalf("Int(%q) = %d, and math/big %v", data, n, want)
 			}
