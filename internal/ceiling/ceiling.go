@@ -1,5 +1,5 @@
-// Package ceiling bounds how many of something there are, where to count them
-// takes a while and others add to them too.
+// Package ceiling bounds the number of things in a store, such as clients, when
+// counting them takes a while and other processes add to them too.
 package ceiling
 
 import (
@@ -10,40 +10,41 @@ import (
 	"time"
 )
 
-// recountEvery is how often is counted. Between, a Ceiling counts what it let in
-// itself.
+// recountEvery is how often the store is counted. Between two counts, a Ceiling
+// adds what it allowed itself.
 const recountEvery = 10 * time.Second
 
-// maxCount bounds one count in the background. Where the one before it is of more
-// than oldAfter ago, it is worth to wait for, at most maxWait.
+// maxCount bounds one count in the background. If the count before it is older
+// than oldAfter, callers may wait for the new one, for up to maxWait.
 const (
 	maxCount = time.Minute
 	oldAfter = 10 * time.Minute
 	maxWait  = time.Second
 )
 
-// Ceiling is as exact as the last count: those that share a store may exceed it
-// together by what they add in between. Only the first count is waited for; later
-// ones run in the background, since a store of a million clients takes its time.
+// Ceiling is as exact as the last count: processes that share a store may
+// together exceed it by what they add between two counts. Callers wait only for
+// the first count; later ones run in the background, since counting a million
+// clients takes time.
 type Ceiling struct {
 	Limit  int64
 	Count  func(ctx context.Context) (int64, error)
-	Logger *slog.Logger // gets what failed in the background
+	Logger *slog.Logger // gets the errors of counts in the background
 
 	mu       sync.Mutex
 	counted  bool      // count is known
-	count    int64     // as it was counted, with what was let in since
-	asked    time.Time // when it was counted last
+	count    int64     // as of the last count, plus what was added since
+	asked    time.Time // when the last count began
 	first    chan struct{}
-	counting chan struct{} // closed when the count under way has ended; nil where there is none
-	old      bool          // the count that is in force meanwhile is old
-	added    int64         // since the count under way began
-	begun    int64         // counts in the background
-	ended    int64         // of them
+	counting chan struct{} // closed when the current count has ended; nil if there is none
+	old      bool          // the count in use meanwhile is old
+	added    int64         // since the current count began
+	begun    int64         // number of counts begun in the background
+	ended    int64         // number of those that succeeded
 }
 
-// Take makes room for one more at now, and reports whether there is some. giveBack
-// frees the room, unless a later count has done so.
+// Take reserves room for one more at the time now, and reports whether there was
+// room. giveBack returns it, unless a later count has already done so.
 func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok bool, err error) {
 	if err := c.countFirst(ctx, now); err != nil {
 		return nil, false, err
@@ -62,7 +63,7 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok 
 	return c.add(), true, nil
 }
 
-// add counts one more, and returns what takes it back.
+// add counts one more, and returns a function that undoes this.
 func (c *Ceiling) add() (giveBack func()) {
 	c.count++
 	c.added++
@@ -79,9 +80,9 @@ func (c *Ceiling) add() (giveBack func()) {
 	}
 }
 
-// Await waits for the count under way, a second at most, where the last one is old:
-// after a quiet time, what was full may have room. Where many come, the count is
-// never old, and nobody waits.
+// Await waits up to a second for the current count if the last one is old: after a
+// quiet time, a full store may have room again. While requests are frequent, the
+// count is never old, and nobody waits.
 func (c *Ceiling) Await(ctx context.Context) {
 	c.mu.Lock()
 	counting, old := c.counting, c.old
@@ -98,9 +99,9 @@ func (c *Ceiling) Await(ctx context.Context) {
 	}
 }
 
-// Replace takes the place of one that has gone, once Take has counted. over
-// reports that there are more than Limit all the same, since others add too; what
-// may be counted twice does not make it say so.
+// Replace counts one more in place of one that was deleted. Call it after Take.
+// over reports whether there are more than Limit even so, because others add too;
+// it leaves out what may be counted twice.
 func (c *Ceiling) Replace() (giveBack func(), over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,16 +110,17 @@ func (c *Ceiling) Replace() (giveBack func(), over bool) {
 	return giveBack, c.count-c.added > c.Limit
 }
 
-// Gone counts one less. A count under way may have seen it still, and the next
-// will not.
+// Gone counts one less. The current count may still include it; the next will
+// not.
 func (c *Ceiling) Gone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count--
 }
 
-// countFirst waits until a count is known: that of this caller, or of another
-// that came just before. A count that failed is tried by the next one.
+// countFirst waits until a count is known: this caller's own, or that of
+// another caller that came just before. If a count fails, the next caller tries
+// again.
 func (c *Ceiling) countFirst(ctx context.Context, now time.Time) error {
 	for {
 		c.mu.Lock()
@@ -143,7 +145,7 @@ func (c *Ceiling) countFirst(ctx context.Context, now time.Time) error {
 
 func (c *Ceiling) settleFirst(ctx context.Context, now time.Time) (err error) {
 	var count int64
-	defer func() { // also where the store panics
+	defer func() { // even if the store panics
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		close(c.first)
@@ -158,8 +160,9 @@ func (c *Ceiling) settleFirst(ctx context.Context, now time.Time) (err error) {
 	return nil
 }
 
-// recount asks the store. What was added meanwhile may be among what it counts,
-// and is added to it all the same until the next count: the bound holds.
+// recount asks the store. What was added in the meantime may already be in the
+// store's count, and is added to it anyway until the next count, so that the
+// bound holds.
 func (c *Ceiling) recount(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxCount)
 	defer cancel()
@@ -177,7 +180,8 @@ func (c *Ceiling) recount(ctx context.Context) {
 	}
 }
 
-// countSafely counts with no request around it that would catch a panic.
+// countSafely counts and recovers from a panic, as no request handler does that
+// for it.
 func (c *Ceiling) countSafely(ctx context.Context) (count int64, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/internal/ceiling"
 )
 
-// TestCeiling holds, one sentence a case, how much room there is.
+// TestCeiling checks how much room there is, with a sentence for each case.
 func TestCeiling(t *testing.T) {
 	type world struct {
 		*ceiling.Ceiling
@@ -27,7 +27,7 @@ func TestCeiling(t *testing.T) {
 		run      func(t *testing.T, w *world, take func(want bool) func())
 	}{
 		{"there is room up to the limit", 1, func(t *testing.T, w *world, take func(bool) func()) { take(true); take(true); take(false) }},
-		{"what is given back is room again", 2, func(t *testing.T, w *world, take func(bool) func()) { take(true)(); take(true); take(false) }},
+		{"room that is given back can be taken again", 2, func(t *testing.T, w *world, take func(bool) func()) { take(true)(); take(true); take(false) }},
 		{"what others add is seen after the next count", 1, func(t *testing.T, w *world, take func(bool) func()) {
 			take(true)
 			w.stored = 3
@@ -91,8 +91,9 @@ func TestCeiling(t *testing.T) {
 
 var errPanic = errors.New("panic")
 
-// TestFirst holds that the first count is waited for and made once, that one
-// that fails is made again, and that nobody waits longer than its context.
+// TestFirst checks that callers wait for the first count and that it is made
+// only once, that a failed count is made again, and that nobody waits longer
+// than their context.
 func TestFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		counts, outage := 0, errors.New("connection refused")
@@ -126,8 +127,8 @@ func TestFirst(t *testing.T) {
 	})
 }
 
-// TestAwait holds that the count under way is waited for where the last one is old,
-// a second at most.
+// TestAwait checks that callers wait up to a second for the current count if the
+// last one is old.
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var takes atomic.Int64

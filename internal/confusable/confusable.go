@@ -1,5 +1,5 @@
 // Package confusable compares names as a reader would: UTS #39, for the Latin,
-// Greek and Cyrillic scripts and what passes for them.
+// Greek and Cyrillic scripts and characters that look like them.
 package confusable
 
 import (
@@ -12,8 +12,8 @@ import (
 //go:generate go run -C ../generate ./confusable ../confusable/table.go
 
 // A Look is how a text looks to a reader who does not look closely: without
-// marks and what is invisible, whatever the case, the script and the width of
-// its letters.
+// marks and invisible characters, and regardless of the case, the script and
+// the width of its letters.
 type Look struct {
 	written, lower, upper string
 }
@@ -24,24 +24,24 @@ func Of(text string) Look {
 	return Look{written: skeleton(text), lower: skeleton(strings.ToLower(text)), upper: skeleton(strings.ToUpper(text))}
 }
 
-// IsEmpty reports whether nothing is to be seen of the text.
+// IsEmpty reports whether the text has nothing visible.
 func (l Look) IsEmpty() bool { return l.written == "" }
 
-// Has reports whether the text has something in it that looks like part.
+// Has reports whether the text contains something that looks like part.
 func (l Look) Has(part Look) bool {
 	return strings.Contains(l.lower, part.lower) || strings.Contains(l.upper, part.upper) ||
 		strings.Contains(l.written, part.written) || strings.Contains(l.written, part.lower) || strings.Contains(l.written, part.upper)
 }
 
 // Ignored reports whether r is invisible or a mark on another character, so
-// that a name may have any number of it and look the same.
+// that a name looks the same with any number of it.
 func Ignored(r rune) bool {
 	switch {
 	case r < utf8.RuneSelf:
 		return false
 	case unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
 		return true
-	case r == '\u3099', r == '\u309A': // what tells Japanese syllables apart
+	case r == '\u3099', r == '\u309A': // marks that tell Japanese syllables apart
 		return false
 	}
 	return unicode.In(r, unicode.Mn, unicode.Me) && unicode.In(r, unicode.Inherited, unicode.Cyrillic)
@@ -87,7 +87,7 @@ func skeleton(text string) string {
 	return b.String()
 }
 
-// table has what each character looks like that is not its own look.
+// table maps each character that looks like another one to that look.
 var table = sync.OnceValue(func() map[rune]string {
 	known := make(map[rune]string)
 	for i := 0; i < len(looks); i += 2 {

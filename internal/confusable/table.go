@@ -2,7 +2,7 @@
 
 package confusable
 
-// looks has, in pairs, what characters look like, and those characters.
+// looks has pairs: a look, and the characters that have it.
 var looks = [...]string{
 	"", "\uff9f",
 	" ", "\u00a8\u00af\u00b4\u00b8\u02d8\u02d9\u02da\u02db\u02dc\u02dd\u0385\u1fc1\u1fcd\u1fce\u1fcf\u1fdd\u1fde\u1fdf\u1fed\u1fee\u2017\u203e\u309c\ufc5e\ufc5f\ufc60\ufc61\ufc62\ufc63\ufe49\ufe4a\ufe4b\ufe4c\ufe70\ufe72\ufe74\ufe76\ufe78\ufe7a\ufe7c\ufe7e\uffe3",

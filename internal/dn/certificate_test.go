@@ -20,12 +20,12 @@ func TestOfCertificate(t *testing.T) {
 		{"the text has the reverse order", pkix.RDNSequence{{{Type: country, Value: "DE"}}, {{Type: common, Value: "client"}}}, "CN=client,C=DE", true},
 		{"which counts", pkix.RDNSequence{{{Type: common, Value: "client"}}, {{Type: country, Value: "DE"}}}, "CN=client,C=DE", false},
 		{"several attributes make one name", pkix.RDNSequence{{{Type: common, Value: "a"}, {Type: email, Value: "a@example.com"}}}, "emailAddress=a@example.com+CN=a", true},
-		{"and not two", pkix.RDNSequence{{{Type: common, Value: "a"}, {Type: email, Value: "a@example.com"}}}, "emailAddress=a@example.com,CN=a", false},
-		{"a value is no syntax", pkix.RDNSequence{{{Type: common, Value: "a,C=DE"}}}, "CN=a,C=DE", false},
+		{"not two names", pkix.RDNSequence{{{Type: common, Value: "a"}, {Type: email, Value: "a@example.com"}}}, "emailAddress=a@example.com,CN=a", false},
+		{"a comma in a value does not end it", pkix.RDNSequence{{{Type: common, Value: "a,C=DE"}}}, "CN=a,C=DE", false},
 		{"another type is compared too", pkix.RDNSequence{{{Type: own, Value: "a"}}}, "1.2.3=a", true},
-		{"what is no string is compared as it is encoded", pkix.RDNSequence{{{Type: own, Value: 5}}}, "1.2.3=#020105", true},
-		{"and as nothing else", pkix.RDNSequence{{{Type: own, Value: 5}}}, "1.2.3=5", false},
-		{"an empty name is nobody's", pkix.RDNSequence{}, "CN=", false},
+		{"a value that is not a string is compared in its encoding", pkix.RDNSequence{{{Type: own, Value: 5}}}, "1.2.3=#020105", true},
+		{"and in no other form", pkix.RDNSequence{{{Type: own, Value: 5}}}, "1.2.3=5", false},
+		{"an empty name matches no name", pkix.RDNSequence{}, "CN=", false},
 	} {
 		raw, err := asn1.Marshal(c.subject)
 		if err != nil {

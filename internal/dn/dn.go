@@ -19,19 +19,19 @@ var ErrForm = errors.New("must be a distinguished name as in RFC 4514, such as C
 // which is the reverse of the order in a certificate.
 type DN []RDN
 
-// RDN is a relative name: one attribute, seldom more, whose order means
-// nothing.
+// RDN is a relative name: one attribute, rarely more. Their order does not
+// matter.
 type RDN []Attribute
 
 // Attribute is a type and its value.
 type Attribute struct {
-	Type    string // as written, in upper case: a short name such as CN, or a dotted OID
-	Value   string // unescaped; where the value was written as #hex, the string that it encodes, "" if it encodes something else
-	Encoded []byte // the BER of the value where it was written as #hex, else nil
+	Type    string // in upper case: a short name such as CN, or a dotted OID
+	Value   string // unescaped; for a value written as #hex, the string that it encodes, or "" if it encodes something else
+	Encoded []byte // the BER of a value that was written as #hex, else nil
 }
 
-// Parse reads a distinguished name. Blanks around a type and a value mean
-// nothing. The error is ErrForm.
+// Parse reads a distinguished name. Blanks around a type and a value are
+// ignored. The error is ErrForm.
 func Parse(text string) (DN, error) {
 	var name DN
 	for relative := range split(text, ',') {
@@ -48,14 +48,15 @@ func Parse(text string) (DN, error) {
 	return name, nil
 }
 
-// OfCertificate reads the subject of a certificate, as RFC 5280 section 4.1.2.4
-// encodes it, in the order of a text. The error is ErrForm.
+// OfCertificate reads the subject of a certificate, encoded as in RFC 5280
+// section 4.1.2.4, and returns it in the order of the text form. The error is
+// ErrForm.
 func OfCertificate(rawSubject []byte) (DN, error) {
 	type attribute struct {
 		Type  asn1.ObjectIdentifier
 		Value asn1.RawValue
 	}
-	type relativeSET []attribute // encoding/asn1 knows a SET by the end of the name
+	type relativeSET []attribute // encoding/asn1 recognizes a SET by the suffix of the type's name
 	var encoded []relativeSET
 	if rest, err := asn1.Unmarshal(rawSubject, &encoded); err != nil || len(rest) > 0 {
 		return nil, ErrForm
@@ -75,8 +76,8 @@ func OfCertificate(rawSubject []byte) (DN, error) {
 	return name, nil
 }
 
-// split yields the parts of text between separators that no backslash stands
-// before.
+// split yields the parts of text between separators that are not escaped with a
+// backslash.
 func split(text string, separator byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		from := 0
@@ -132,8 +133,8 @@ func isType(name string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescape reads a value that is written as a string. Blanks at its end count
-// only where a backslash stands before them.
+// unescape reads a value that is written as a string. Blanks at its end are
+// ignored unless they are escaped with a backslash.
 func unescape(text string) (string, error) {
 	value, end := make([]byte, 0, len(text)), 0
 	for i := 0; i < len(text); i++ {
@@ -160,10 +161,9 @@ func unescape(text string) (string, error) {
 	return string(value[:end]), nil
 }
 
-// Equal reports whether two names are the same: as many relative names, in the
-// same order, with the same attributes, whose values are compared without
-// regard to case and to how many blanks stand where some do. A short name is
-// the same as its OID, and a string as its encoding.
+// Equal reports whether two names are the same: the same relative names in the
+// same order. Values are compared regardless of case, and several blanks count
+// as one. A short name equals its OID, and a string equals its encoding.
 func (d DN) Equal(other DN) bool { return slices.EqualFunc(d, other, RDN.equal) }
 
 func (r RDN) equal(other RDN) bool {
@@ -197,19 +197,20 @@ func (a Attribute) equal(other Attribute) bool {
 // opaque reports whether the value encodes something other than a string.
 func (a *Attribute) opaque() bool { return a.Encoded != nil && a.Value == "" }
 
-// oneBlank leaves one blank where several stand, and none at the ends (RFC
+// oneBlank replaces several blanks by one, and removes those at the ends (RFC
 // 4518 section 2.6.1).
 func oneBlank(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// oids are the object identifiers of the short names of RFC 4514 section 3, and
-// of those that certificates have besides.
+// oids maps the short names of RFC 4514 section 3, and others that certificates
+// have, to their object identifiers.
 var oids = map[string]string{
 	"CN": "2.5.4.3", "L": "2.5.4.7", "ST": "2.5.4.8", "O": "2.5.4.10", "OU": "2.5.4.11", "C": "2.5.4.6",
 	"STREET": "2.5.4.9", "DC": "0.9.2342.19200300.100.1.25", "UID": "0.9.2342.19200300.100.1.1",
 	"SERIALNUMBER": "2.5.4.5", "POSTALCODE": "2.5.4.17", "EMAILADDRESS": "1.2.840.113549.1.9.1",
 }
 
-// oid is the type as an object identifier, or the short name if it is unknown.
+// oid returns the type as an object identifier, or the short name if it is
+// unknown.
 func (a *Attribute) oid() string {
 	if oid, known := oids[a.Type]; known {
 		return oid

@@ -1,7 +1,8 @@
 package guard
 
 // The special-use addresses of the IANA IPv4 and IPv6 Special-Purpose Address
-// Registries (RFC 6890), which no document on the public Internet lives at.
+// Registries (RFC 6890). No document on the public Internet has such an
+// address.
 
 import (
 	"net/netip"
@@ -10,14 +11,14 @@ import (
 	"strings"
 )
 
-// globalUnicast is the one block of IPv6 that IANA hands out to the public
-// (RFC 4291 §2.4). Whatever lies outside is special or unassigned: loopback,
-// unique local, link-local and multicast addresses, but also the translations
-// of IPv4, which would reach a private address by another spelling.
+// globalUnicast is the only block of IPv6 that IANA assigns to the public (RFC
+// 4291 §2.4). All other addresses are special or unassigned: loopback, unique
+// local, link-local and multicast addresses, but also translated IPv4
+// addresses, with which one could reach a private address in another form.
 var globalUnicast = netip.MustParsePrefix("2000::/3")
 
-// special are the ranges that are refused, less the IPv6 ones that are outside
-// globalUnicast anyway.
+// special has the ranges that are refused, without the IPv6 ranges outside
+// globalUnicast.
 var special = prefixes(
 	"0.0.0.0/8",         // this network, RFC 791
 	"10.0.0.0/8",        // private, RFC 1918
@@ -53,8 +54,8 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
-// public reports whether addr, which must not be an IPv4-mapped one, is an
-// ordinary address of the public Internet.
+// public reports whether addr is an ordinary address of the public Internet.
+// addr must not be an IPv4-mapped address.
 func public(addr netip.Addr) bool {
 	if addr.Zone() != "" || addr.Is6() && !globalUnicast.Contains(addr) {
 		return false
@@ -66,9 +67,10 @@ func within(list []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// Reaches reports whether a Client of config may go to host, on some port, as
-// far as host itself says: it is an address, or a name of the own machine (RFC
-// 6761 §6.3). What any other name resolves to is judged when it is dialled.
+// Reaches reports whether a Client of config may connect to host, on some port,
+// as far as that can be told from host itself: from an address, or from a name
+// for the local machine (RFC 6761 §6.3). The addresses of any other name are
+// checked when it is dialled.
 func (config *Config) Reaches(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return config.opens(host, netip.AddrFrom4([4]byte{127, 0, 0, 1})) || config.opens(host, netip.IPv6Loopback())
@@ -77,8 +79,8 @@ func (config *Config) Reaches(host string) bool {
 	return err != nil || public(addr.Unmap()) || config.opens(host, addr.Unmap())
 }
 
-// Connects reports whether a Client of config may go to a port, "" for that of
-// https, of a host that it reaches.
+// Connects reports whether a Client of config may connect to a port of a host
+// that it reaches; "" means the port of https.
 func (config *Config) Connects(host, port string) bool {
 	number, err := strconv.ParseUint(port, 10, 16)
 	if port == "" || number == 443 || err == nil && slices.Contains(config.AllowPorts, uint16(number)) {
@@ -91,7 +93,8 @@ func (config *Config) Connects(host, port string) bool {
 	return len(config.AllowNetworks) > 0 && config.names(host) // it may resolve to one of them
 }
 
-// opens reports whether AllowNetworks lets host be at addr.
+// opens reports whether AllowNetworks and PrivateHosts allow host to be at
+// addr.
 func (config *Config) opens(host string, addr netip.Addr) bool {
 	return config.names(host) && within(config.AllowNetworks, addr)
 }

@@ -48,7 +48,7 @@ func TestReaches(t *testing.T) {
 		host                string
 		strict, open, named bool
 	}{
-		{"rp.example.com", true, true, true}, // judged when it is dialled
+		{"rp.example.com", true, true, true}, // checked when it is dialled
 		{"1.1.1.1", true, true, true},
 		{"2606:4700::1111", true, true, true},
 		{"169.254.169.254", false, false, false},

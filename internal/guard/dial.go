@@ -1,6 +1,7 @@
 package guard
 
-// Resolve, judge, dial: the address that was judged is the address dialled.
+// Resolve, check, dial: the address that is dialled is the one that was
+// checked.
 
 import (
 	"context"
@@ -16,11 +17,11 @@ import (
 // maxAttempts is how many of a host's addresses are tried.
 const maxAttempts = 4
 
-// A dialer is what stands between the HTTP client and the network.
+// A dialer connects the HTTP client to the network.
 type dialer struct{ config Config }
 
-// dial connects to hostport. It keeps its own time, since the HTTP transport
-// lets a dial outlive the request that it was for.
+// dial connects to hostport. It has a timeout of its own, since the HTTP
+// transport lets a dial go on after the request that needed it.
 func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.config.Timeout)
 	defer cancel()
@@ -38,8 +39,8 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	}
 	var targets []netip.AddrPort
 	for _, addr := range addrs {
-		// One address that is refused refuses the name: who mixes public and
-		// special-use addresses is trying which of them is dialled.
+		// If one address is refused, the name is refused: a name that mixes
+		// public and special-use addresses is probably an attack.
 		if !d.permits(host, addr, uint16(port)) {
 			return nil, fmt.Errorf("%w: no permitted address or port: %v port %d", ErrAddressRefused, addr, port)
 		}
@@ -52,8 +53,8 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	return connect(ctx, network, targets)
 }
 
-// resolve returns the addresses of host, an IP literal among them.
-// IPv4-mapped ones are unmapped, here and for good.
+// resolve returns the addresses of host, which may be an IP literal.
+// IPv4-mapped addresses are unmapped here.
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
@@ -76,8 +77,8 @@ func (d *dialer) permits(host string, addr netip.Addr, port uint16) bool {
 	return public(addr) && (port == 443 || slices.Contains(d.config.AllowPorts, port))
 }
 
-// connect tries the targets in the resolver's order and gives each its share
-// of the time that is left, so that a dead one does not use it all up.
+// connect tries the targets in the resolver's order and gives each a share of
+// the remaining time, so that a dead one does not use all of it.
 func connect(ctx context.Context, network string, targets []netip.AddrPort) (net.Conn, error) {
 	var failures []error
 	deadline, _ := ctx.Deadline()

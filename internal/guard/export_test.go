@@ -1,5 +1,4 @@
 package guard
 
-// Public is public, for the table of addresses: dialling them would tell too,
-// but not politely.
+// Public is public, so that tests can check addresses without dialling them.
 var Public = public

@@ -1,13 +1,12 @@
-// Package guard fetches documents whose address a stranger named, without
-// becoming the stranger's way into the networks that the server stands in
-// (server-side request forgery).
+// Package guard fetches documents from URLs that strangers chose, without
+// giving them a way into the server's own networks (server-side request
+// forgery).
 //
-// The rules are those of RFC 7591 section 5 and OpenID Connect Dynamic Client
-// Registration 1.0 section 9, and OWASP's on the subject: https alone, no
-// redirects, no address of a special-use range, no credentials and no cookies,
-// everything bounded. A name is resolved here and the address that was judged
-// is the address that is dialled, so a name that resolves differently the
-// second time (DNS rebinding) gains nothing.
+// It follows RFC 7591 section 5, OpenID Connect Dynamic Client Registration 1.0
+// section 9 and the advice of OWASP: only https, no redirects, no special-use
+// addresses, no credentials, no cookies, and limits on everything. The package
+// resolves names itself and dials the address that it checked, so a name that
+// resolves differently the second time (DNS rebinding) gains nothing.
 package guard
 
 import (
@@ -29,8 +28,8 @@ import (
 	"github.com/dynreg/dcr/internal/tally"
 )
 
-// The kinds of failure. Why a fetch failed tells a stranger what stands in the
-// server's network, so the reason goes to the log alone.
+// The kinds of failure. The reason for one could tell a stranger what is in the
+// server's network, so it is only logged.
 var (
 	ErrAddressRefused = errors.New("dcr: the address must not be fetched from")
 	ErrAnswerRefused  = errors.New("dcr: the answer is not a document that may be used")
@@ -41,7 +40,7 @@ var (
 // Config says what a Client may reach. Its zero value is ready to use and
 // strict.
 type Config struct {
-	AllowNetworks []netip.Prefix // special-use ranges to let through, on any port: for tests and internal nets
+	AllowNetworks []netip.Prefix // special-use ranges that are allowed, on any port: for tests and internal networks
 	PrivateHosts  []string       // the only hosts that may be in AllowNetworks; if nil, every host
 	AllowPorts    []uint16       // in addition to 443
 	RootCAs       *x509.CertPool // if nil, the system's
@@ -61,16 +60,17 @@ type Resolver interface {
 // Response is what the server answered.
 type Response struct {
 	Status      int
-	Body        []byte // of a document that was taken
+	Body        []byte // of a document that was accepted
 	ContentType string // the media type alone, in lower case
 	Fresh       keycache.Freshness
 }
 
-// maxHeaderBytes bounds what a server may send ahead of the document.
+// maxHeaderBytes bounds the header that a server may send before the document.
 const maxHeaderBytes = 16 << 10
 
-// Client fetches. It is safe for concurrent use, and keeps nothing from one
-// fetch to the next, connections included: strangers choose the hosts.
+// Client fetches documents. It is safe for concurrent use. It keeps nothing
+// from one fetch to the next, not even connections, since strangers choose the
+// hosts.
 type Client struct {
 	http     http.Client
 	config   *Config
@@ -110,8 +110,8 @@ func New(config Config) *Client {
 		logger:   config.Logger,
 		http: http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			// A Transport with a Proxy would resolve elsewhere, and one that
-			// decompresses would let a small answer grow.
+			// A proxy would resolve names itself, and decompression would let a
+			// small answer grow.
 			Transport: &http.Transport{
 				DialContext:            d.dial,
 				TLSClientConfig:        &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12},
@@ -124,8 +124,8 @@ func New(config Config) *Client {
 	}
 }
 
-// Get fetches the document at rawURL. The error is one of those above, the end
-// of ctx being ErrUnreachable. There is a Response wherever the server answered.
+// Get fetches the document at rawURL. The error is one of those above; if ctx
+// ends, it is ErrUnreachable. The Response is not nil if the server answered.
 func (c *Client) Get(ctx context.Context, rawURL, accept string) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -134,7 +134,7 @@ func (c *Client) Get(ctx context.Context, rawURL, accept string) (*Response, err
 		return res, nil
 	}
 	kind := kindOf(err)
-	// The URL is a stranger's: its host is what a reader of the log needs.
+	// A stranger wrote the URL. A reader of the log needs only its host.
 	c.tally.Log(ctx, c.logger, slog.LevelWarn, kind.Error(), "dcr: fetch refused or failed", "host", hostOf(rawURL), "error", err)
 	return res, kind
 }
@@ -174,14 +174,14 @@ func (c *Client) get(ctx context.Context, rawURL, accept string) (*Response, err
 	}
 	defer res.Body.Close()
 	response, err := c.read(res)
-	if err == nil && ctx.Err() != nil { // a server may end what the client gave up
+	if err == nil && ctx.Err() != nil { // a server may end an answer when the client gives up
 		response.Body, err = nil, ctx.Err()
 	}
 	return response, err
 }
 
-// Judge says, without the network, that no fetch from rawURL would ever succeed,
-// as an ErrAddressRefused. Of a name only a resolver knows more.
+// Judge returns an ErrAddressRefused if no fetch from rawURL could ever succeed.
+// It does not use the network, so it does not know what a name resolves to.
 func (c *Client) Judge(rawURL string) error {
 	u, err := parse(rawURL)
 	switch {
@@ -195,8 +195,8 @@ func (c *Client) Judge(rawURL string) error {
 	return nil
 }
 
-// parse takes an absolute https URL with a host, and nothing in it that a
-// fetch would use as a credential or throw away.
+// parse accepts an absolute https URL with a host, without a user name, which a
+// fetch would send, and without a fragment, which it would drop.
 func parse(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	switch {
@@ -214,7 +214,7 @@ func parse(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
-// read takes the document out of an answer.
+// read reads the document of an answer.
 func (c *Client) read(res *http.Response) (*Response, error) {
 	response := &Response{
 		Status:      res.StatusCode,

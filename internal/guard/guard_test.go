@@ -25,8 +25,8 @@ import (
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// names is a resolver that knows each name's answers in turn; the last one
-// stays.
+// names is a resolver that gives each name its answers in turn; the last one is
+// repeated.
 type names struct {
 	answers map[string][]string
 	asked   atomic.Int32
@@ -45,7 +45,7 @@ func (n *names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, er
 	return addrs, nil
 }
 
-// source is a server on a loopback address, at the path of each test its own.
+// source is a test server on a loopback address.
 type source struct {
 	*httptest.Server
 	roots *x509.CertPool
@@ -84,8 +84,8 @@ func TestGetFetches(t *testing.T) {
 	}{
 		{"an address in an allowed network is reached on any port", "127.0.0.1", nil, loopback},
 		{"a name that resolves into an allowed network is reached", "example.com", map[string][]string{"example.com": {"127.0.0.1"}}, loopback},
-		{"an IPv4-mapped answer is judged as what it maps", "example.com", map[string][]string{"example.com": {"::ffff:127.0.0.1"}}, loopback},
-		{"a dead address gives way to the next", "example.com", map[string][]string{"example.com": {"127.77.77.77 127.0.0.1"}}, loopback},
+		{"an IPv4-mapped answer is checked as the IPv4 address", "example.com", map[string][]string{"example.com": {"::ffff:127.0.0.1"}}, loopback},
+		{"after a dead address the next is tried", "example.com", map[string][]string{"example.com": {"127.77.77.77 127.0.0.1"}}, loopback},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,21 +115,21 @@ func TestGetRefusesToConnect(t *testing.T) {
 		{"a user name is refused", strings.Replace(s.URL, "//", "//me:pass@", 1), "user name", guard.Config{AllowNetworks: loopback}},
 		{"a fragment is refused", s.URL + "/#a", "fragment", guard.Config{AllowNetworks: loopback}},
 		{"an empty fragment is refused", s.URL + "/#", "fragment", guard.Config{AllowNetworks: loopback}},
-		{"what is no URL is refused", "https://a b/", "not a URL", guard.Config{}},
+		{"something that is not a URL is refused", "https://a b/", "not a URL", guard.Config{}},
 		{"control characters are refused", "https://a\r\nHost: b/", "not a URL", guard.Config{}},
-		{"an IPv4 literal is judged", s.URL, "no permitted address", guard.Config{}},
-		{"an IPv6 literal is judged", "https://[::1]/", "no permitted address", guard.Config{}},
-		{"an IPv4-mapped literal is judged", "https://[::ffff:169.254.169.254]/", "no permitted address", guard.Config{}},
+		{"an IPv4 literal is checked", s.URL, "no permitted address", guard.Config{}},
+		{"an IPv6 literal is checked", "https://[::1]/", "no permitted address", guard.Config{}},
+		{"an IPv4-mapped literal is checked", "https://[::ffff:169.254.169.254]/", "no permitted address", guard.Config{}},
 		{"a literal with a zone is refused", "https://[fe80::1%25lo]/", "no permitted address", guard.Config{}},
 		{"a name that resolves to a special address is refused", s.on("internal.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
-		{"a name of public and of special addresses is refused", s.on("mixed.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
-		{"a special address behind many public ones refuses the name", "https://many.example/", "127.0.0.1", guard.Config{}},
+		{"a name with public and special addresses is refused", s.on("mixed.example"), "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"a name is refused for one special address after many public ones", "https://many.example/", "127.0.0.1", guard.Config{}},
 		{"a network for named hosts is closed to others", s.on("internal.example"), "no permitted address", guard.Config{AllowNetworks: loopback, PrivateHosts: []string{"other.example"}}},
 		{"a network for named hosts is closed to its addresses", s.URL, "no permitted address", guard.Config{AllowNetworks: loopback, PrivateHosts: []string{"internal.example"}}},
 		{"a port that is not allowed is refused", "https://public.example:8443/", "port 8443", guard.Config{}},
-		{"an allowed port opens no network", s.URL, "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
+		{"an allowed port does not allow a network", s.URL, "no permitted address", guard.Config{AllowPorts: []uint16{portOf(s)}}},
 		{"port 0 is refused", "https://public.example:0/", "port 0", guard.Config{}},
-		{"an allowed network opens no other", s.URL, "no permitted address", guard.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		{"an allowed network does not allow another", s.URL, "no permitted address", guard.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
 		{"a name that does not resolve is an error", "https://nowhere.example/", "no such host", guard.Config{}},
 		{"a name without addresses is an error", "https://empty.example/", "no address", guard.Config{}},
 	}
@@ -200,11 +200,11 @@ func TestGetJudgesTheAnswer(t *testing.T) {
 			fmt.Fprint(z, "document")
 			z.Close()
 		}, "compressed"},
-		{"a document that is announced too large is not read", func(w http.ResponseWriter, _ *http.Request) {
+		{"a document whose announced length is too large is not read", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "101")
 			fmt.Fprint(w, strings.Repeat("a", 101))
 		}, "101 bytes"},
-		{"a document that turns out too large is refused", func(w http.ResponseWriter, _ *http.Request) {
+		{"a document that turns out to be too large is refused", func(w http.ResponseWriter, _ *http.Request) {
 			for range 101 {
 				fmt.Fprint(w, "a")
 				w.(http.Flusher).Flush()
@@ -313,7 +313,7 @@ func TestGetIsBoundedInTime(t *testing.T) {
 	}
 }
 
-// TestMediaType: a parameter that is not as it must be leaves the type as it is.
+// TestMediaType checks that a malformed parameter does not affect the type.
 func TestMediaType(t *testing.T) {
 	for sent, want := range map[string]string{"Text/HTML; charset": "text/html", "text/html;;x=": "text/html", "/": "", "": ""} {
 		s := newSource(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Type", sent) })
@@ -324,8 +324,8 @@ func TestMediaType(t *testing.T) {
 	}
 }
 
-// TestGetTakesNoPartOfADocument: a server that ends its answer as the client gives up
-// sends no whole document.
+// TestGetTakesNoPartOfADocument checks that a document is not accepted if the server
+// ends its answer just as the client gives up.
 func TestGetTakesNoPartOfADocument(t *testing.T) {
 	s := newSource(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "docu")
@@ -399,8 +399,8 @@ func TestTheHTTPClientKeepsTheRules(t *testing.T) {
 	}
 }
 
-// FuzzGet holds that no URL reaches an address that is not allowed, and that
-// no document comes of trying.
+// FuzzGet checks that no URL reaches an address that is not allowed, and that
+// none returns a document.
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{
 		"https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::ffff:7f00:1]/", "https://localhost:443/",
@@ -412,7 +412,7 @@ func FuzzGet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rawURL string) {
 		if u, err := url.Parse(rawURL); err == nil {
 			if addr, err := netip.ParseAddr(u.Hostname()); err == nil && guard.Public(addr.Unmap()) {
-				t.Skip("would leave the machine")
+				t.Skip("would connect to another machine")
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

@@ -1,7 +1,7 @@
 package guard
 
-// What the header of an answer says about the document: RFC 9110 section
-// 8.3.1 (media types) and RFC 9111 section 5.2.2 (Cache-Control).
+// What the header of an answer says about the document: RFC 9110 section 8.3.1
+// (media types).
 
 import (
 	"errors"

@@ -9,21 +9,21 @@ import (
 	"sync"
 )
 
-// HTTP returns an http.Client under the same rules, for other methods than GET
-// and for libraries that want one. Its answers are of any status; a body that
-// is too large fails while it is read.
+// HTTP returns an http.Client with the same rules, for methods other than GET
+// and for libraries that need one. It returns answers of any status; reading a
+// body that is too large fails.
 func (c *Client) HTTP() *http.Client {
 	client := c.http
 	client.Transport = guarded{c}
 	return &client
 }
 
-// guarded keeps the rules itself, the time among them: a library may take the
-// transport out of the client.
+// guarded applies the rules itself, including the timeout, since a library may
+// use only the transport of the client.
 type guarded struct{ client *Client }
 
-// RoundTrip makes one exchange. As every RoundTripper, it closes the request's
-// body whatever happens.
+// RoundTrip makes one exchange. Like every RoundTripper, it always closes the
+// request's body.
 func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	refuse := func(err error) (*http.Response, error) {
 		if req.Body != nil {
@@ -48,15 +48,15 @@ func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	// The exchange ends with its body or its time, even where nobody closes the
-	// body: no connection is left then.
+	// The exchange ends with its body or its timeout. So no connection is left
+	// open even if nobody closes the body.
 	free := sync.OnceFunc(func() { g.client.slots.free(host) })
 	context.AfterFunc(ctx, free)
 	res.Body = &boundedBody{ReadCloser: res.Body, ctx: ctx, left: g.client.maxBytes, end: func() { cancel(); free() }}
 	return res, nil
 }
 
-// boundedBody is the body of an answer, whose exchange ends with it.
+// boundedBody is the body of an answer. Its end is the end of the exchange.
 type boundedBody struct {
 	io.ReadCloser
 	ctx  context.Context // of the exchange
@@ -70,7 +70,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		n, err = 0, fmt.Errorf("%w: it is too large", ErrAnswerRefused)
 	}
 	if err == io.EOF && b.ctx.Err() == context.DeadlineExceeded {
-		err = fmt.Errorf("%w: %w", ErrUnreachable, b.ctx.Err()) // a server may end what the client gave up
+		err = fmt.Errorf("%w: %w", ErrUnreachable, b.ctx.Err()) // a server may end an answer when the client gives up
 	}
 	if err != nil {
 		b.end()

@@ -2,8 +2,8 @@ package guard
 
 import "sync"
 
-// slots bound how many fetches are in flight, in all and to one host, so that
-// strangers cannot make the server open sockets without end.
+// slots bound how many fetches run at once, in total and to one host, so that
+// strangers cannot make the server open any number of sockets.
 type slots struct {
 	limit, perHost int
 

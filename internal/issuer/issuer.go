@@ -21,11 +21,11 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// Source returns a JSON Web Key Set. kid is the key that is looked for, "" for
-// any.
+// Source returns a JSON Web Key Set. kid is the id of the key that is needed,
+// "" for any.
 type Source = func(ctx context.Context, kid string) (jwks []byte, err error)
 
-// JWKS is the Source of the key set at a URL. If client is nil,
+// JWKS returns the Source of the key set at a URL. If client is nil, it uses
 // http.DefaultClient.
 func JWKS(url string, client *http.Client) Source {
 	return cached(url, func(ctx context.Context, url string) ([]byte, time.Duration, error) {
@@ -33,8 +33,9 @@ func JWKS(url string, client *http.Client) Source {
 	})
 }
 
-// Discovered is the Source of an authorization server, found through its
-// discovery document, which is read again with each fetch of the keys.
+// Discovered returns the Source of an authorization server's keys. It finds
+// them through the server's discovery document, which it reads again before
+// each fetch of the keys.
 func Discovered(issuer string, client *http.Client) Source {
 	return cached(issuer, func(ctx context.Context, issuer string) ([]byte, time.Duration, error) {
 		jwksURI, err := discover(ctx, client, issuer)
@@ -50,7 +51,7 @@ func cached(url string, fetch keycache.Fetch) Source {
 	return func(ctx context.Context, kid string) ([]byte, error) { return cache.Raw(ctx, url, kid) }
 }
 
-// maxHosted bounds a document of a server that the host trusts.
+// maxHosted bounds a document from a server that the host trusts.
 const maxHosted = 1 << 20
 
 // fetch gets a document from a URL that the host named.
@@ -91,9 +92,9 @@ func discover(ctx context.Context, client *http.Client, issuer string) (string, 
 	return "", errors.Join(failed...)
 }
 
-// discoveryURLs are where an issuer's document may be: RFC 8414 §3.1 puts the
-// well-known part before the issuer's path, OpenID Connect Discovery 1.0 §4.1
-// behind it.
+// discoveryURLs returns where an issuer's document may be: RFC 8414 §3.1 puts
+// the well-known part before the issuer's path, OpenID Connect Discovery 1.0
+// §4.1 after it.
 func discoveryURLs(issuer string) []string {
 	openID := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
 	parsed, err := url.Parse(issuer)
@@ -117,7 +118,7 @@ func readDiscovery(ctx context.Context, client *http.Client, issuer, at string) 
 		return "", fmt.Errorf("%s: %w", at, err)
 	}
 	if document.Issuer != issuer { // RFC 8414 §3.3
-		return "", fmt.Errorf("%s is of the issuer %q, not %q", at, document.Issuer, issuer)
+		return "", fmt.Errorf("%s has the issuer %q, not %q", at, document.Issuer, issuer)
 	}
 	if err := uri.CheckPublic(document.JWKSURI); err != nil {
 		return "", fmt.Errorf("%s: jwks_uri %w", at, err)
@@ -125,8 +126,8 @@ func readDiscovery(ctx context.Context, client *http.Client, issuer, at string) 
 	return document.JWKSURI, nil
 }
 
-// Ring asks a Source, and keeps what it made of the last answer, so that the
-// same keys are not parsed with every signature.
+// Ring asks a Source and keeps the last answer in parsed form, so that it does
+// not parse the same keys for every signature.
 type Ring struct {
 	Source Source
 
@@ -138,7 +139,7 @@ type parsed struct {
 	set  *jose.KeySet
 }
 
-// Keys returns the keys among which kid is looked for.
+// Keys returns the set in which to look for kid.
 func (r *Ring) Keys(ctx context.Context, kid string) (*jose.KeySet, error) {
 	text, err := r.Source(ctx, kid)
 	if err != nil {

@@ -1,6 +1,6 @@
 package keycache
 
-// What is known about one URL, and when that is enough.
+// What is known about one URL, and when to fetch it again.
 
 import (
 	"fmt"
@@ -19,16 +19,16 @@ type document struct {
 // An entry is what is known about one URL.
 type entry struct {
 	url    string
-	doc    *document // the last one that could be had, nil if there was none
+	doc    *document // the last one that was fetched, nil if there is none
 	err    error     // of the last fetch
 	asked  time.Time // when the last fetch ended
-	missed time.Time // when a fetch last ended without the key it was made for
-	flight *flight   // the fetch under way, if any
+	missed time.Time // when a fetch last ended without the key that it was made for
+	flight *flight   // the current fetch, if any
 }
 
 func (e *entry) lacks(kid string) bool { return kid != "" && !e.doc.set.Has(kid) }
 
-// needsFetch reports whether the source is to be asked before kid is answered.
+// needsFetch reports whether the source must be asked before answering for kid.
 func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
 	since := now.Sub(e.asked)
 	switch {
@@ -40,8 +40,8 @@ func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
 	return e.lacks(kid) && now.Sub(e.missed) >= opts.Floor
 }
 
-// settle notes how a flight for kid ended. A failure leaves the document that
-// is there.
+// settle notes how a flight for kid ended. After a failure the old document
+// stays.
 func (e *entry) settle(kid string, doc *document, err error, now time.Time) {
 	e.flight, e.asked, e.err = nil, now, err
 	if err == nil {
@@ -52,13 +52,14 @@ func (e *entry) settle(kid string, doc *document, err error, now time.Time) {
 	}
 }
 
-// answer is what can be said about kid without asking the source again.
+// answer returns the document for kid, or an error, without asking the source
+// again.
 func (e *entry) answer(kid string, now time.Time, opts *Options) (*document, error) {
 	switch {
 	case e.err == nil:
 		return e.doc, nil
 	case e.doc == nil || !now.Before(e.doc.expires.Add(opts.StaleFor)):
-	case e.lacks(kid): // whether the source has it by now, nobody can tell
+	case e.lacks(kid): // the source may have it by now
 	default:
 		return e.doc, nil
 	}

@@ -9,22 +9,21 @@ import (
 	"time"
 )
 
-// maxAges is as far into the future as a lifetime goes; a longer one would
-// only overflow.
+// maxAges is the longest lifetime; longer ones could overflow.
 const maxAges = 365 * 24 * time.Hour
 
-// Freshness is what an answer says of how long it may be kept.
+// Freshness says how long an answer may be kept.
 type Freshness struct {
-	Lifetime time.Duration // from now on; of no meaning unless Said
+	Lifetime time.Duration // from now on; valid only if Said
 	Said     bool          // the server says how long
-	NoStore  bool          // no-store or no-cache was said
+	NoStore  bool          // the server sent no-store or no-cache
 }
 
-// Fresh reads Cache-Control, Age, Expires and Date. A directive that cannot be
-// read is one that was not sent. s-maxage, which is for caches of many users as a
-// server's is, goes before max-age, and of each the first counts.
+// Fresh reads Cache-Control, Age, Expires and Date. It ignores a directive that
+// it cannot read. s-maxage, which is for shared caches such as a server's, takes
+// precedence over max-age. If one of them appears twice, the first counts.
 func Fresh(header http.Header) (f Freshness) {
-	forAll := false // s-maxage was said
+	forAll := false // s-maxage was sent
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
@@ -46,8 +45,8 @@ func Fresh(header http.Header) (f Freshness) {
 	return f
 }
 
-// untilExpiry is what Expires says, by the server's own clock where it tells
-// that.
+// untilExpiry returns the lifetime that Expires gives, by the server's own
+// clock if it sends Date.
 func untilExpiry(header http.Header) (lifetime time.Duration, said bool) {
 	if header.Get("Expires") == "" {
 		return 0, false
@@ -68,7 +67,7 @@ func seconds(text string) (time.Duration, bool) {
 	return time.Duration(min(number, uint64(maxAges/time.Second))) * time.Second, err == nil
 }
 
-// MaxAge is Freshness as [Fetch] returns it: zero if the server does not say,
+// MaxAge returns f as [Fetch] does: zero if the server does not say how long,
 // negative if the answer must not be kept.
 func (f Freshness) MaxAge() time.Duration {
 	switch {

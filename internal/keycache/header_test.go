@@ -14,7 +14,7 @@ func TestMaxAge(t *testing.T) {
 		header []string
 		want   time.Duration
 	}{
-		{"without the header nothing is said", nil, 0},
+		{"without the header there is no max-age", nil, 0},
 		{"max-age is seconds", []string{"max-age=60"}, time.Minute},
 		{"directives have any case and any order", []string{"public, MAX-AGE=60 , immutable"}, time.Minute},
 		{"a quoted value is tolerated", []string{`max-age="60"`}, time.Minute},
@@ -23,11 +23,11 @@ func TestMaxAge(t *testing.T) {
 		{"no-cache forbids keeping", []string{"no-cache", "max-age=60"}, -1},
 		{"the first max-age counts", []string{"max-age=60, max-age=120"}, time.Minute},
 		{"two header lines are one list", []string{"public", "max-age=60"}, time.Minute},
-		{"s-maxage goes before max-age", []string{"max-age=60, s-maxage=120"}, 2 * time.Minute},
+		{"s-maxage takes precedence over max-age", []string{"max-age=60, s-maxage=120"}, 2 * time.Minute},
 		{"in any order", []string{"s-maxage=120, max-age=60"}, 2 * time.Minute},
 		{"the first s-maxage counts", []string{"s-maxage=120, s-maxage=60"}, 2 * time.Minute},
 		{"a negative number says nothing", []string{"max-age=-1"}, 0},
-		{"what is no number says nothing", []string{"max-age=soon"}, 0},
+		{"something that is not a number says nothing", []string{"max-age=soon"}, 0},
 		{"an enormous number does not overflow", []string{"max-age=9223372036854775807"}, 365 * 24 * time.Hour},
 	}
 	for _, test := range tests {
@@ -48,7 +48,7 @@ func TestAgeAndExpires(t *testing.T) {
 	}{
 		{"Age is taken off max-age", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"20"}}, 40 * time.Second},
 		{"an answer older than its max-age is not kept", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"61"}}, -1},
-		{"Expires counts where there is no max-age", http.Header{"Expires": {inAMinute}, "Date": {date}}, time.Minute},
+		{"Expires counts if there is no max-age", http.Header{"Expires": {inAMinute}, "Date": {date}}, time.Minute},
 		{"max-age wins over Expires", http.Header{"Cache-Control": {"max-age=5"}, "Expires": {inAMinute}, "Date": {date}}, 5 * time.Second},
 		{"an Expires that has passed forbids keeping", http.Header{"Expires": {date}, "Date": {inAMinute}}, -1},
 		{"an Expires of 0 has passed", http.Header{"Expires": {"0"}, "Date": {date}}, -1},

@@ -1,12 +1,12 @@
-// Package keycache keeps remote JWK Sets (RFC 7517 section 5) at hand, so that
-// verifying a signature seldom waits for the network, and never lets a
-// stranger decide how often the network is asked.
+// Package keycache caches remote JWK Sets (RFC 7517 section 5), so that
+// verifying a signature rarely waits for the network. Strangers cannot cause
+// more fetches than it allows.
 //
-// A set is fetched when it is not there or past its time. It is also fetched
-// when a token names a key that it lacks, since that is how key rotation shows
-// (OpenID Connect Core 1.0 section 10.1.1), but only so often: anybody can
-// invent a key id. While the source is down the last set serves on for a
-// bounded time.
+// A set is fetched if it is missing or has expired. It is also fetched when a
+// token names a key that the set lacks, since the issuer may have rotated its
+// keys (OpenID Connect Core 1.0 section 10.1.1), but not too often, since
+// anyone can invent a key id. While the source is down, the last set is used
+// for a limited time.
 package keycache
 
 import (
@@ -20,26 +20,27 @@ import (
 	"github.com/dynreg/dcr/internal/lru"
 )
 
-// ErrUnavailable says that the source could not be asked, which is not to say
-// that there is no such key. What it wraps is for the log.
+// ErrUnavailable says that the source could not be asked, so that it is unknown
+// whether the key exists. The error that it wraps is for the log.
 var ErrUnavailable = errors.New("the key set is unavailable")
 
-// A server's own idea of how long its set stays fresh counts within these.
+// The bounds of the lifetime that a server gives its set.
 const (
 	minTTL = time.Minute
 	maxTTL = 24 * time.Hour
 )
 
-// Fetch asks the source at url. A maxAge of zero means that the source does
-// not say, a negative one that it wants to be asked each time.
+// Fetch asks the source at url. If maxAge is zero, the source does not say how
+// long the set is fresh; if it is negative, the source wants to be asked each
+// time.
 type Fetch func(ctx context.Context, url string) (body []byte, maxAge time.Duration, err error)
 
 // Options are the bounds of a Cache. Zero means the default.
 type Options struct {
-	TTL      time.Duration    // of a set whose source names no max-age; 15 minutes
-	Floor    time.Duration    // between two fetches that did not find the key id they were made for; 1 minute
-	StaleFor time.Duration    // past its time, of a set whose source is down; 1 hour
-	ErrorFor time.Duration    // before a source that failed is asked again; 5 seconds
+	TTL      time.Duration    // of a set whose source gives no max-age; 15 minutes
+	Floor    time.Duration    // between two fetches for unknown key ids; 1 minute
+	StaleFor time.Duration    // how long an expired set is used while its source is down; 1 hour
+	ErrorFor time.Duration    // how long after a failure the source is not asked; 5 seconds
 	Timeout  time.Duration    // of a fetch; 10 seconds
 	Entries  int              // sets kept; 1024
 	Now      func() time.Time // time.Now
@@ -73,7 +74,7 @@ type Cache struct {
 	fetch Fetch
 	opts  Options
 
-	mu      sync.Mutex // guards the entries, their fields included
+	mu      sync.Mutex // guards the entries and their fields
 	entries *lru.Cache[string, *entry]
 }
 
@@ -84,10 +85,10 @@ func New(fetch Fetch, opts Options) *Cache {
 }
 
 // Keys returns the set at url. If kid is not empty and the set lacks it, the
-// set is the newest that the Floor allows: an unknown kid is then unknown.
+// set is as new as the Floor allows, so that the key can be taken not to exist.
 //
-// The error is ErrUnavailable where no set is fit to answer, and that of ctx
-// where ctx ended first; the fetch goes on for those who still wait.
+// The error is ErrUnavailable if there is no usable set, and that of ctx if ctx
+// ended first; the fetch goes on for callers that still wait.
 func (c *Cache) Keys(ctx context.Context, url, kid string) (*jose.KeySet, error) {
 	doc, err := c.document(ctx, url, kid)
 	if err != nil {
@@ -96,7 +97,7 @@ func (c *Cache) Keys(ctx context.Context, url, kid string) (*jose.KeySet, error)
 	return doc.set, nil
 }
 
-// Raw is Keys for those who want the document itself. It must not be modified.
+// Raw is like Keys and returns the document itself. Callers must not modify it.
 func (c *Cache) Raw(ctx context.Context, url, kid string) ([]byte, error) {
 	doc, err := c.document(ctx, url, kid)
 	if err != nil {
@@ -128,8 +129,8 @@ func (c *Cache) document(ctx context.Context, url, kid string) (*document, error
 	return e.answer(kid, c.opts.Now(), &c.opts)
 }
 
-// entry returns the entry of url, a new one if there is none. Who holds an entry
-// that makes room for it can go on using it.
+// entry returns the entry of url, or a new one if there is none. A caller that
+// has an entry which is removed for it can go on using that entry.
 func (c *Cache) entry(url string) *entry {
 	e, ok := c.entries.Get(url)
 	if !ok {
@@ -139,14 +140,14 @@ func (c *Cache) entry(url string) *entry {
 	return e
 }
 
-// A flight is one fetch and all who wait for it.
+// A flight is one fetch and all callers that wait for it.
 type flight struct {
 	done     chan struct{} // closed at the end
 	panicked any           // what fetch panicked with; to be read when done
 }
 
-// join returns the flight that is under way for e, or starts one. The flight
-// keeps the values of ctx but not its end: others may come to wait for it too.
+// join returns the current flight for e, or starts one. The flight has the
+// values of ctx but does not end with it, since other callers may wait too.
 func (c *Cache) join(ctx context.Context, e *entry, kid string) *flight {
 	if e.flight != nil {
 		return e.flight
@@ -167,8 +168,8 @@ func (c *Cache) join(ctx context.Context, e *entry, kid string) *flight {
 	return f
 }
 
-// load fetches and parses. A document that is not a key set is no better than
-// none: the source is broken.
+// load fetches and parses a set. A document that is not a key set is an error
+// of the source.
 func (c *Cache) load(ctx context.Context, url string) (*document, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()

@@ -16,8 +16,8 @@ const url = "https://issuer.example/jwks"
 
 var errDown = errors.New("connection refused")
 
-// source is what the cache fetches from, and the cache in front of it. It is
-// used inside a synctest bubble, where time passes only while all wait.
+// source is what the cache fetches from, together with the cache. It is used
+// inside a synctest bubble, where time passes only while all goroutines wait.
 type source struct {
 	mu      sync.Mutex
 	kids    []string
@@ -100,8 +100,8 @@ func (s *source) fetched(t *testing.T, want int) {
 	}
 }
 
-// A scenario is one sentence about a cache in front of a source with one key,
-// a, and what shows that it holds.
+// A scenario is a sentence about a cache whose source has one key, a, and a
+// function that checks it.
 type scenario struct {
 	name string
 	opts keycache.Options
@@ -118,19 +118,19 @@ func play(t *testing.T, scenarios []scenario) {
 
 func TestASetHasItsTime(t *testing.T) {
 	play(t, []scenario{
-		{"a set is fetched once and then at hand", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a set is fetched once and then cached", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.asks(t, "a", true, 1)
 			s.asks(t, "", true, 1)
 		}},
-		{"a set is fetched again past its time", keycache.Options{}, func(t *testing.T, s *source) {
+		{"an expired set is fetched again", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			time.Sleep(15*time.Minute - 1)
 			s.asks(t, "a", true, 1)
 			time.Sleep(time.Nanosecond)
 			s.asks(t, "a", true, 2)
 		}},
-		{"the host's TTL counts where the source names none", keycache.Options{TTL: 2 * time.Second}, func(t *testing.T, s *source) {
+		{"the host's TTL counts if the source gives none", keycache.Options{TTL: 2 * time.Second}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			time.Sleep(2 * time.Second)
 			s.asks(t, "a", true, 2)
@@ -151,7 +151,7 @@ func TestASetHasItsTime(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			s.asks(t, "a", true, 2)
 		}},
-		{"a max-age of years is a day", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a max-age of years counts as a day", keycache.Options{}, func(t *testing.T, s *source) {
 			s.maxAge = 365 * 24 * time.Hour
 			s.asks(t, "a", true, 1)
 			time.Sleep(24 * time.Hour)
@@ -168,7 +168,7 @@ func TestASetHasItsTime(t *testing.T) {
 
 func TestRawIsTheDocument(t *testing.T) {
 	play(t, []scenario{
-		{"the document itself can be had", keycache.Options{}, func(t *testing.T, s *source) {
+		{"Raw returns the document itself", keycache.Options{}, func(t *testing.T, s *source) {
 			body, err := s.Raw(t.Context(), url, "a")
 			if err != nil || string(body) != string(setOf(s.kids)) {
 				t.Errorf("got %s, %v", body, err)
@@ -192,7 +192,7 @@ func TestAnUnknownKidRefreshesTheSet(t *testing.T) {
 			s.asks(t, "a", false, 3)
 			s.asks(t, "a", false, 3)
 		}},
-		{"a set that rotates twice is fetched twice, at once", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a set that is rotated twice is fetched twice, without delay", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.kids = []string{"b"}
 			s.asks(t, "b", true, 2)
@@ -210,12 +210,12 @@ func TestAnUnknownKidRefreshesTheSet(t *testing.T) {
 			s.asks(t, "z", false, 2)
 			s.asks(t, "z", false, 2)
 		}},
-		{"the floor is the host's to set", keycache.Options{Floor: time.Second}, func(t *testing.T, s *source) {
+		{"the host may set the floor", keycache.Options{Floor: time.Second}, func(t *testing.T, s *source) {
 			s.asks(t, "x", false, 1)
 			time.Sleep(time.Second)
 			s.asks(t, "x", false, 2)
 		}},
-		{"a refresh starts the set's time anew", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a refresh starts the set's lifetime again", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			time.Sleep(10 * time.Minute)
 			s.asks(t, "x", false, 2)
@@ -244,7 +244,7 @@ func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			s.asks(t, "a", true, 2)
 		}},
-		{"whether a kid is unknown cannot be told while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
+		{"while the source is down, an unknown kid is an outage", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.err = errDown
 			time.Sleep(time.Minute)
@@ -256,7 +256,7 @@ func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			s.asks(t, "b", true, 3)
 		}},
-		{"a document that is no key set is an outage", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a document that is not a key set is an outage", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.body = "<html>Sorry</html>"
 			time.Sleep(15 * time.Minute)
@@ -264,7 +264,7 @@ func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.fails(t, "a", 3)
 		}},
-		{"a source that hangs is an outage in the end", keycache.Options{Timeout: 3 * time.Second}, func(t *testing.T, s *source) {
+		{"a source that hangs is an outage after the timeout", keycache.Options{Timeout: 3 * time.Second}, func(t *testing.T, s *source) {
 			s.latency = time.Hour
 			start := time.Now()
 			s.fails(t, "a", 1)
@@ -277,7 +277,7 @@ func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
 
 func TestAStaleSetBridgesAnOutage(t *testing.T) {
 	play(t, []scenario{
-		{"a stale set serves while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a stale set is used while the source is down", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.err = errDown
 			time.Sleep(15 * time.Minute)
@@ -286,7 +286,7 @@ func TestAStaleSetBridgesAnOutage(t *testing.T) {
 			time.Sleep(time.Minute)
 			s.asks(t, "a", true, 3)
 		}},
-		{"a stale set does not serve forever", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a stale set is not used forever", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.err = errDown
 			time.Sleep(75*time.Minute - 1)

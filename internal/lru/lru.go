@@ -1,16 +1,16 @@
-// Package lru holds the values that were used last, up to a bound.
+// Package lru keeps the most recently used values, up to a bound.
 package lru
 
 import "container/list"
 
 // Cache is a map of bounded size. It is not safe for concurrent use: its owner
-// has a lock for more than the map.
+// has a lock that guards more than the map.
 type Cache[K comparable, V any] struct {
 	limit   int
-	maxSize int64 // of all values together; 0 for no bound
+	maxSize int64 // of all values together; 0 means unlimited
 	size    int64
 	entries map[K]*list.Element
-	used    list.List // of *entry[K, V], the last used in front
+	used    list.List // of *entry[K, V], the most recently used first
 }
 
 type entry[K comparable, V any] struct {
@@ -24,8 +24,8 @@ func New[K comparable, V any](limit int) *Cache[K, V] {
 	return &Cache[K, V]{limit: max(limit, 1), entries: make(map[K]*list.Element)}
 }
 
-// NewSized returns an empty Cache that is bounded in the sizes of its values
-// too, as PutSized tells them.
+// NewSized returns an empty Cache that also bounds the total size of its
+// values, as given to PutSized.
 func NewSized[K comparable, V any](limit int, maxSize int64) *Cache[K, V] {
 	cache := New[K, V](limit)
 	cache.maxSize = max(maxSize, 1)
@@ -48,7 +48,7 @@ func (c *Cache[K, V]) Has(key K) bool {
 	return ok
 }
 
-// Oldest returns what was not used for longest.
+// Oldest returns the least recently used value.
 func (c *Cache[K, V]) Oldest() (key K, value V, ok bool) {
 	element := c.used.Back()
 	if element == nil {
@@ -58,12 +58,12 @@ func (c *Cache[K, V]) Oldest() (key K, value V, ok bool) {
 	return oldest.key, oldest.value, true
 }
 
-// Put sets the value of a key, which counts as used now. Where there is no
-// room, the value that was not used for longest goes.
+// Put sets the value of a key, which counts as used now. If there is no room,
+// the least recently used value is removed.
 func (c *Cache[K, V]) Put(key K, value V) { c.PutSized(key, value, 0) }
 
-// PutSized is Put for a value of a size: as many make room as it takes. A value
-// that is larger than all may be together is not kept.
+// PutSized is Put for a value with a size. It removes as many values as it
+// needs to make room. It does not keep a value that is larger than the bound.
 func (c *Cache[K, V]) PutSized(key K, value V, size int64) {
 	c.Delete(key)
 	if c.maxSize > 0 && size > c.maxSize {

@@ -12,14 +12,14 @@ func TestCache(t *testing.T) {
 		do       func(c *lru.Cache[string, int])
 		left     map[string]int
 	}{
-		{"nothing is there at first", func(c *lru.Cache[string, int]) {}, nil},
+		{"a new cache is empty", func(c *lru.Cache[string, int]) {}, nil},
 		{"what was put is there", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2) }, map[string]int{"a": 1, "b": 2}},
 		{"the value put last counts, and takes no room", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Put("a", 3) }, map[string]int{"a": 3, "b": 2}},
-		{"what was not used for longest makes room", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Put("c", 3) }, map[string]int{"b": 2, "c": 3}},
-		{"what is asked for is used", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Get("a"); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
-		{"what is put again is used", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Put("a", 1); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
-		{"what was deleted makes room", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Delete("b"); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
-		{"to delete what is not there is nothing", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Delete("b") }, map[string]int{"a": 1}},
+		{"the least recently used value makes room", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Put("c", 3) }, map[string]int{"b": 2, "c": 3}},
+		{"Get counts as a use", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Get("a"); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
+		{"Put counts as a use", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Put("a", 1); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
+		{"deleting makes room", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Put("b", 2); c.Delete("b"); c.Put("c", 3) }, map[string]int{"a": 1, "c": 3}},
+		{"deleting a missing key does nothing", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Delete("b") }, map[string]int{"a": 1}},
 		{"a cleared cache can be used", func(c *lru.Cache[string, int]) { c.Put("a", 1); c.Clear(); c.Put("b", 2) }, map[string]int{"b": 2}},
 	}
 	for _, test := range cases {
@@ -36,7 +36,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// TestSizes holds that sizes are bounded, whatever comes and goes.
+// TestSizes checks that the total size is bounded, whatever is added and
+// removed.
 func TestSizes(t *testing.T) {
 	cases := []struct {
 		sentence string
@@ -44,13 +45,13 @@ func TestSizes(t *testing.T) {
 		left     string
 	}{
 		{"what fits stays", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 6) }, "ab"},
-		{"as many make room as it takes", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("c", 3, 9) }, "c"},
+		{"as many values as needed make room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("c", 3, 9) }, "c"},
 		{"what is too large is not kept, and evicts nothing", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 11) }, "a"},
 		{"a value that grows gives its old room back", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("b", 2, 6) }, "ab"},
 		{"a value that grows too large is gone", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("a", 2, 11) }, ""},
-		{"what was deleted makes room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Delete("a"); c.PutSized("b", 2, 10) }, "b"},
+		{"deleting makes room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Delete("a"); c.PutSized("b", 2, 10) }, "b"},
 		{"a cleared cache has room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Clear(); c.PutSized("b", 2, 10) }, "b"},
-		{"the number is bounded too", func(c *lru.Cache[string, int]) {
+		{"the number of values is bounded too", func(c *lru.Cache[string, int]) {
 			c.PutSized("a", 1, 1)
 			c.PutSized("b", 2, 1)
 			c.PutSized("c", 3, 1)

@@ -95,8 +95,8 @@ func AppendStrings(dst []byte, list []string) []byte {
 	return append(dst, ']')
 }
 
-// AppendSeconds writes d as a JSON number of seconds; a fraction appears only
-// where d has one.
+// AppendSeconds writes d as a JSON number of seconds; with a fraction only if d
+// has one.
 func AppendSeconds(dst []byte, d time.Duration) []byte {
 	if d%time.Second == 0 {
 		return strconv.AppendInt(dst, int64(d/time.Second), 10)
@@ -104,15 +104,15 @@ func AppendSeconds(dst []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(dst, d.Seconds(), 'f', -1, 64)
 }
 
-// Decode reads the field from its JSON value. Errors are the sentence
-// fragments of strictjson, fit to follow the member's name.
+// Decode reads the field from its JSON value. Its errors are those of
+// strictjson, in words that follow the member's name.
 func (f *Field[T]) Decode(record *T, value strictjson.Value) error {
 	return f.decode(unsafe.Pointer(record), value)
 }
 
-// DecodeStored reads the field from what Append wrote earlier, when it was
-// judged: what Decode refuses a stranger, such as a control character, is read
-// all the same.
+// DecodeStored reads the field from what Append wrote earlier. The value was
+// checked then, so DecodeStored also reads what Decode refuses, such as a
+// control character.
 func (f *Field[T]) DecodeStored(record *T, value strictjson.Value) error {
 	return f.decodeStored(unsafe.Pointer(record), value)
 }
@@ -188,8 +188,8 @@ func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error 
 	})
 }
 
-// membersOf takes the members of a stored object into element. Those that no field
-// describes are left out.
+// membersOf reads the members of a stored object into element. It leaves out those
+// that no field describes.
 func (f *field) membersOf(element unsafe.Pointer) strictjson.Member {
 	return func(name string, value strictjson.Value) error {
 		for i := range f.inner {

@@ -3,10 +3,10 @@
 // copied and compared. Metadata, Capabilities and the stored form of a client
 // are such structs; adding a member to one of them is adding a field.
 //
-// Every registration goes over every field several times. Fields are therefore
-// reached by their offset, which package reflect told at the start, and not
-// through package reflect; the types see to it that a field of one struct is
-// never looked for in another.
+// Every registration goes over every field several times. For speed, fields are
+// therefore accessed by their offset, which package reflect gives at the start,
+// and not through package reflect. The types ensure that a field of one struct
+// is never used with another.
 package record
 
 import (
@@ -29,7 +29,7 @@ const (
 	Strings              // []string
 	Bool                 // bool
 	Int                  // *int64
-	Raw                  // json.RawMessage, kept to the byte
+	Raw                  // json.RawMessage, kept byte for byte
 	Duration             // time.Duration, in JSON a number of seconds
 	Time                 // time.Time, in JSON an RFC 3339 string
 	Record               // a pointer to a struct that is a record itself, unset members left out
@@ -40,11 +40,11 @@ const (
 // Field is one member of the struct T.
 type Field[T any] struct{ field }
 
-// field is what there is to say of a member, whatever its struct.
+// field describes a member, whatever its struct.
 type field struct {
 	Name  string            // the JSON member's name
 	Kind  Kind              // its shape
-	Tag   reflect.StructTag // what else its line says
+	Tag   reflect.StructTag // its other tags
 	Index int               // its place in the struct
 	Place int               // its place in Table.Fields
 
@@ -55,20 +55,20 @@ type field struct {
 	stride uintptr // from one element of Records to the next
 }
 
-// Table is the description of the struct T: its fields that carry a json tag,
-// in their order, and where to find each by name.
+// Table is the description of the struct T: its fields that have a json tag, in
+// order, and an index by name.
 type Table[T any] struct {
 	Fields []Field[T]
 	byName map[string]int
-	shared []*field // those that a copied struct shares with the original, lists of strings and records aside
+	shared []*field // those that a copied struct shares with the original, except lists of strings and records
 	lists  []*field // those of kind Strings
 
-	words  []mark[uintptr] // of the fields that are set where one word of theirs is not zero
+	words  []mark[uintptr] // of the fields that are set if a certain word of theirs is not zero
 	flags  []mark[bool]    // of the booleans
 	others []*field        // the other ones
 }
 
-// Describe reads the description of T, which must be a struct.
+// Describe returns the description of T, which must be a struct.
 func Describe[T any]() *Table[T] {
 	table := &Table[T]{byName: make(map[string]int)}
 	for i, f := range describe(reflect.TypeFor[T]()) {
@@ -131,16 +131,16 @@ func kindOf(typ reflect.Type) Kind {
 	return Other
 }
 
-// Find returns the place in Fields of the member called name.
+// Find returns the index in Fields of the member called name.
 func (t *Table[T]) Find(name string) (int, bool) {
 	i, ok := t.byName[name]
 	return i, ok
 }
 
-// Unshare makes a struct that was copied by assignment share nothing with the
-// original in its fields of the kinds Strings, Int and Raw; those of the kinds
-// Record, Records and Other are the caller's to copy. The lists of strings become parts of
-// one array, each without spare capacity.
+// Unshare makes a struct that was copied by assignment share nothing with the original in
+// its fields of the kinds Strings, Int and Raw. The caller must copy those of the kinds
+// Record, Records and Other. The lists of strings become parts of one array, each without
+// spare capacity.
 func (t *Table[T]) Unshare(record *T) {
 	own, count := unsafe.Pointer(record), 0
 	for _, f := range t.lists {
@@ -162,8 +162,8 @@ func (t *Table[T]) Unshare(record *T) {
 	}
 }
 
-// Clip leaves every list of strings without spare capacity, so that a caller
-// that appends to one of a copied struct writes to a list of its own.
+// Clip removes the spare capacity of every list of strings, so that appending
+// to a list of a copied struct does not write into the original.
 func (t *Table[T]) Clip(record *T) {
 	for _, f := range t.lists {
 		list := at[[]string](f, unsafe.Pointer(record))
@@ -171,8 +171,8 @@ func (t *Table[T]) Clip(record *T) {
 	}
 }
 
-// IsZero reports whether the field is unset. An empty list counts as set: it
-// is kept apart from nil.
+// IsZero reports whether the field is unset. An empty list counts as set,
+// unlike nil.
 func (f *Field[T]) IsZero(record *T) bool { return f.isZero(unsafe.Pointer(record)) }
 
 // Clear unsets the field.
@@ -184,31 +184,31 @@ func (f *Field[T]) Text(record *T) string { return *f.TextAt(record) }
 // SetText sets a String field.
 func (f *Field[T]) SetText(record *T, text string) { *f.TextAt(record) = text }
 
-// TextAt returns where a String field is.
+// TextAt returns a pointer to a String field.
 func (f *Field[T]) TextAt(record *T) *string { return at[string](&f.field, unsafe.Pointer(record)) }
 
 // List returns a Strings field; it is shared, not copied.
 func (f *Field[T]) List(record *T) []string { return *f.ListAt(record) }
 
-// ListAt returns where a Strings field is.
+// ListAt returns a pointer to a Strings field.
 func (f *Field[T]) ListAt(record *T) *[]string {
 	return at[[]string](&f.field, unsafe.Pointer(record))
 }
 
-// Copy makes the field of dst equal to that of src, sharing nothing with it but
-// what is behind a field of kind Record, Records or Other: texts are copied too, since
-// those of src may be parts of a large one.
+// Copy makes the field of dst equal to that of src. The two share only what a field of
+// kind Record, Records or Other points to. Strings are copied too, since those of src
+// may be parts of a large one.
 func (f *Field[T]) Copy(dst, src *T) { f.copy(unsafe.Pointer(dst), unsafe.Pointer(src)) }
 
 // Equal reports whether the field has the same value in both records.
 func (f *Field[T]) Equal(a, b *T) bool { return f.equal(unsafe.Pointer(a), unsafe.Pointer(b)) }
 
-// at returns where the field is in the record, as the type V that f.Kind says
-// it has.
+// at returns a pointer to the field in the record; V is the type that f.Kind
+// says it has.
 func at[V any](f *field, record unsafe.Pointer) *V { return (*V)(unsafe.Add(record, f.offset)) }
 
-// elements returns where the elements of a Records field begin, and how many
-// there are; the header of a slice is the same whatever they are.
+// elements returns a pointer to the first element of a Records field, and how
+// many there are; the header of a slice is the same for all types.
 func (f *field) elements(record unsafe.Pointer) (first unsafe.Pointer, count int) {
 	list := *at[[]struct{}](f, record)
 	return unsafe.Pointer(unsafe.SliceData(list)), len(list)

@@ -60,17 +60,17 @@ func TestFields(t *testing.T) {
 		{"a string", "text", `"aé"`, `"aé"`},
 		{"a named string", "named", `"red"`, `"red"`},
 		{"a list", "list", `["a","b"]`, `["a","b"]`},
-		{"an empty list is kept apart from none", "list", `[]`, `[]`},
+		{"an empty list is not an absent one", "list", `[]`, `[]`},
 		{"a boolean", "flag", `true`, `true`},
 		{"a number", "number", `0`, `0`},
-		{"raw JSON, to the byte", "exact", `{ "a": 1 }`, `{ "a": 1 }`},
+		{"raw JSON, byte for byte", "exact", `{ "a": 1 }`, `{ "a": 1 }`},
 		{"a duration in whole seconds", "span", `3600`, `3600`},
 		{"a duration with a fraction", "span", `0.25`, `0.25`},
 		{"a time", "at", `"2026-05-04T12:00:00.5Z"`, `"2026-05-04T12:00:00.5Z"`},
 		{"a time of another zone", "at", `"2026-05-04T14:00:00+02:00"`, `"2026-05-04T12:00:00Z"`},
 		{"any other type", "any", `{"a":1}`, `{"a":1}`},
 		{"a record", "inner", `{"text":"a","at":"2026-05-04T12:00:00Z"}`, `{"text":"a","at":"2026-05-04T12:00:00Z"}`},
-		{"a record, less what is unset and unknown", "inner", `{"at":"0001-01-01T00:00:00Z","new":[1]}`, `{}`},
+		{"a record, without unset and unknown members", "inner", `{"at":"0001-01-01T00:00:00Z","new":[1]}`, `{}`},
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestFields(t *testing.T) {
 			}
 			f.Clear(of(&second))
 			if !f.IsZero(of(&second)) || f.IsZero(of(&first)) {
-				t.Error("clearing the copy did not clear it alone")
+				t.Error("clearing the copy did not clear only the copy")
 			}
 		})
 	}
@@ -140,7 +140,7 @@ func TestCopySharesNothing(t *testing.T) {
 	}
 }
 
-// A field is in the set exactly where it is not zero, whatever its kind.
+// A field is in the set if and only if it is not zero, whatever its kind.
 func TestSetHasWhatIsNotZero(t *testing.T) {
 	number := int64(0)
 	records := map[string]sample{

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// Set is a set of fields, by their place. A table that is asked for one has at
-// most 128 fields.
+// Set is a set of fields, by their place. It works for tables of at most 128
+// fields.
 type Set [2]uint64
 
 // Add puts a field into the set.
@@ -16,7 +16,7 @@ func (s *Set) Add(place int) { s[place/64] |= 1 << (place % 64) }
 // Has reports whether a field is in the set.
 func (s *Set) Has(place int) bool { return s[place/64]&(1<<(place%64)) != 0 }
 
-// Or returns the fields that are in one of the sets.
+// Or returns the fields that are in either of the sets.
 func (s Set) Or(other Set) Set { return Set{s[0] | other[0], s[1] | other[1]} }
 
 // Places yields the places in their order.
@@ -32,14 +32,14 @@ func (s Set) Places() iter.Seq[int] {
 	}
 }
 
-// mark is where in a record a field says whether it is set, by what is not the
-// zero value of V.
+// mark is where in a record to look to see whether a field is set: it is if the
+// V there is not the zero value.
 type mark[V comparable] struct {
 	offset uintptr
 	place  int
 }
 
-// addIf puts the fields into the set that the marks say are set.
+// addIf adds to the set the fields whose marks say that they are set.
 func addIf[V comparable](set *Set, marks []mark[V], record unsafe.Pointer) {
 	var unset V
 	for _, m := range marks {
@@ -49,8 +49,8 @@ func addIf[V comparable](set *Set, marks []mark[V], record unsafe.Pointer) {
 	}
 }
 
-// addMark notes how [Table.Set] finds out whether a field is set: of a string by its
-// length, of a list or a number by where it is.
+// addMark notes how [Table.Set] finds out whether a field is set: a string by its
+// length, a list or a number by its pointer.
 func (t *Table[T]) addMark(f *field) {
 	switch f.Kind {
 	case String:

@@ -1,5 +1,5 @@
-// Package tally logs what strangers can make happen as often as they like: the
-// first time at once, then at most once a minute, with how often it happened.
+// Package tally logs events that strangers can cause as often as they like: the
+// first one at once, then at most one line a minute, with the number of events.
 package tally
 
 import (
@@ -11,10 +11,10 @@ import (
 
 const (
 	every    = time.Minute
-	maxLines = 256 // kinds that are told apart
+	maxLines = 256 // kinds that are distinguished
 )
 
-// Tally is what was logged of late. The zero value is ready to use.
+// Tally remembers what was logged lately. The zero value is ready to use.
 type Tally struct {
 	mu    sync.Mutex
 	lines map[string]*line
@@ -23,11 +23,11 @@ type Tally struct {
 // line is one kind of event.
 type line struct {
 	logged time.Time
-	unsaid int // how often since then
+	unsaid int // number of events since then
 }
 
 // Log logs an event of the given kind, or only counts it. A line that stands
-// for several has their number as "times".
+// for several events has their number as "times".
 func (t *Tally) Log(ctx context.Context, logger *slog.Logger, level slog.Level, kind, message string, args ...any) {
 	if times := t.count(kind); times > 1 {
 		logger.Log(ctx, level, message, append(args, "times", times)...)
@@ -36,7 +36,8 @@ func (t *Tally) Log(ctx context.Context, logger *slog.Logger, level slog.Level, 
 	}
 }
 
-// count counts an event, and returns for how many a line is due; 0 for none.
+// count counts an event, and returns for how many events to log a line; 0 means
+// no line.
 func (t *Tally) count(kind string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,7 @@
 package uri
 
-// The authority: RFC 3986 section 3.2, with hosts as RFC 1123 section 2.1 and
-// the host parser of the WHATWG URL standard both read them.
+// The authority: RFC 3986 section 3.2, with hosts that RFC 1123 section 2.1 and
+// the host parser of the WHATWG URL standard read in the same way.
 
 import (
 	"net/netip"
@@ -22,21 +22,21 @@ const (
 	errPort       = Error("must have a port between 1 and 65535 without leading zeros, or no colon after its host")
 )
 
-// What the domain name system can carry (RFC 1035 section 2.3.4).
+// The limits of the domain name system (RFC 1035 section 2.3.4).
 const (
 	maxHost  = 253
 	maxLabel = 63
 )
 
-// The only addresses that are loopback. The others of 127.0.0.0/8 are other
-// hosts to a client that listens on one of these.
+// The only addresses that count as loopback. For a client that listens on one
+// of these, the other addresses of 127.0.0.0/8 are other hosts.
 var (
 	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	loopback6 = netip.IPv6Loopback()
 )
 
-// readAuthority reads what stands between // and the path, and returns where
-// its host ends, brackets included.
+// readAuthority reads what is between // and the path, and returns where its
+// host ends, including brackets.
 func (u *URI) readAuthority(s string) (hostEnd int, err error) {
 	found := classes(s)
 	switch {
@@ -67,8 +67,8 @@ func (u *URI) readAuthority(s string) (hostEnd int, err error) {
 	return hostEnd, nil
 }
 
-// readHost reads a name or an IPv4 address. An empty one is for Parse to
-// judge: a private-use scheme may have it.
+// readHost reads a name or an IPv4 address. It accepts an empty one, which
+// Parse allows for a private-use scheme.
 func (u *URI) readHost(s string) error {
 	if s == "" {
 		return nil
@@ -110,9 +110,8 @@ func judgeLabel(label string) error {
 		return errHostDot
 	case len(label) > maxLabel:
 		return errHostLong
-	// With nothing behind its last hyphen a label encodes plain ASCII. Whether
-	// that makes it another spelling of that ASCII, versions of Unicode's
-	// UTS 46 disagree.
+	// With nothing after its last hyphen a label encodes plain ASCII. Versions
+	// of Unicode's UTS 46 disagree on whether it then equals that ASCII.
 	case strings.HasPrefix(label, "xn--") && strings.HasSuffix(label, "-"):
 		return errPunycode
 	}
@@ -156,8 +155,8 @@ func (u *URI) readIPv6(s string) (end int, err error) {
 	return end + 1, nil
 }
 
-// anyPort is how some applications write that they will listen on whichever
-// port is free; no server listens on it.
+// anyPort is how some applications write that they will listen on any free
+// port; no server listens on it.
 const anyPort = "0"
 
 // AnyPort reports whether the port is 0, which stands for any.
@@ -165,7 +164,7 @@ func (u *URI) AnyPort() bool { return u.Port == anyPort }
 
 func validPort(s string) bool {
 	if s == anyPort {
-		return true // for Parse and ParseRedirect to judge
+		return true // Parse and ParseRedirect decide
 	}
 	if s == "" || s[0] == '0' || len(s) > 5 {
 		return false

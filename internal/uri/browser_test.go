@@ -1,7 +1,7 @@
 package uri_test
 
-// What Parse accepts, a browser must read in the same way. Node's URL is the
-// WHATWG URL standard's, as browsers have it.
+// A browser must read what Parse accepts in the same way. Node's URL follows
+// the WHATWG URL standard, as browsers do.
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// browserURL is what a browser reads in a URI.
+// browserURL has the parts of a URI as a browser reads them.
 type browserURL struct {
 	OK                                           bool
 	Protocol, Username, Hostname, Port, Pathname string
@@ -34,7 +34,7 @@ console.log(JSON.stringify(uris.map(s => {
 func TestBrowsersAgree(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("node is not on the PATH, so nothing here reads URIs as a browser does")
+		t.Skip("node is not on the PATH, so there is no reader of URIs to compare with")
 	}
 	uris := webURIs()
 	input, err := json.Marshal(uris)
@@ -57,7 +57,7 @@ func TestBrowsersAgree(t *testing.T) {
 	t.Logf("%d URIs that Parse accepts compared", len(uris))
 }
 
-// compare holds what Parse reads in s against what a browser does.
+// compare compares what Parse reads in s with what a browser reads.
 func compare(t *testing.T, s string, browser browserURL) {
 	t.Helper()
 	u, err := uri.Parse(s)
@@ -65,7 +65,7 @@ func compare(t *testing.T, s string, browser browserURL) {
 		t.Fatal(err)
 	}
 	if !browser.OK {
-		// Whether a label is valid Punycode takes Unicode's tables to tell. A
+		// Only Unicode's tables tell whether a label is valid Punycode. A
 		// browser that refuses it goes nowhere.
 		if !strings.Contains(u.Host, "xn--") {
 			t.Errorf("Parse accepts %q, and a browser does not", s)
@@ -93,8 +93,8 @@ func compare(t *testing.T, s string, browser browserURL) {
 	}
 }
 
-// webURIs returns the http and https URIs that Parse accepts, of the tables
-// and of many that are put together at random from pieces that parsers
+// webURIs returns http and https URIs that Parse accepts: those from the
+// tables, and many that are put together at random from pieces that parsers
 // disagree about.
 func webURIs() []string {
 	var uris []string

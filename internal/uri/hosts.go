@@ -1,6 +1,6 @@
 package uri
 
-// Lists of hosts, as rules about clients have them.
+// Lists of hosts in rules about clients.
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 )
 
 // ParseHost reads an entry of a list of hosts: a name, "*." and a name, or an
-// address. ok is false for one that no URI could ever match.
+// address. ok is false for an entry that no URI could ever match.
 func ParseHost(text string) (host string, ok bool) {
 	name, below := strings.CutPrefix(strings.ToLower(text), "*.")
 	if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
@@ -25,8 +25,8 @@ func ParseHost(text string) (host string, ok bool) {
 	return parsed.Host, true
 }
 
-// OnHost reports whether host is one of hosts, as ParseHost returns them, or
-// below one that begins with "*.".
+// OnHost reports whether host is one of hosts, as ParseHost returns them, or a
+// subdomain of one that begins with "*.".
 func OnHost(host string, hosts []string) bool {
 	return slices.ContainsFunc(hosts, func(allowed string) bool {
 		above, wildcard := strings.CutPrefix(allowed, "*")
@@ -34,8 +34,8 @@ func OnHost(host string, hosts []string) bool {
 	})
 }
 
-// WebHosts are the hosts of the web sites among redirect URIs, each once, and
-// whether there are no others.
+// WebHosts returns the hosts of the web sites among redirect URIs, each once,
+// and whether all redirect URIs are web sites.
 func WebHosts(redirects []string) (hosts []string, onlyWeb bool) {
 	onlyWeb = true
 	for _, redirect := range redirects {

@@ -1,21 +1,21 @@
 package uri
 
 // Redirect URIs: RFC 6749 section 3.1.2, RFC 8252 sections 7 and 8 (native
-// apps), RFC 9700 section 4.1.3 (exact matching but for a loopback's port).
+// apps), RFC 9700 section 4.1.3 (exact matching, except for the port of a
+// loopback address).
 
 // Kind is what a redirect URI leads to.
 type Kind int
 
 const (
-	HTTPS         Kind = iota // https on any host but a loopback one
-	HTTP                      // http on any host but a loopback one
+	HTTPS         Kind = iota // https on a host that is not loopback
+	HTTP                      // http on a host that is not loopback
 	LoopbackHTTP              // http on the user's own machine
 	LoopbackHTTPS             // https on the user's own machine
 	PrivateUse                // any other scheme: an app on the user's machine
 )
 
-// IsWeb reports whether the URI is a web site, and so on a host that is
-// somebody's.
+// IsWeb reports whether the URI is a web site, whose host belongs to someone.
 func (k Kind) IsWeb() bool { return k == HTTPS || k == HTTP }
 
 // Kind returns the URI's kind.
@@ -33,13 +33,13 @@ func (u *URI) Kind() Kind {
 	return PrivateUse
 }
 
-// IsLoopback reports whether the host is exactly 127.0.0.1, [::1] or
-// localhost. What else stands in 127.0.0.0/8, or below localhost, is
-// whatever a resolver says.
+// IsLoopback reports whether the host is exactly 127.0.0.1, [::1] or localhost.
+// Other addresses of 127.0.0.0/8, and names below localhost, may lead
+// elsewhere.
 func (u *URI) IsLoopback() bool { return u.loopback }
 
-// SameOrigin reports whether u and v have the same scheme, host and port, the
-// port that the scheme implies included.
+// SameOrigin reports whether u and v have the same scheme, host and port, which
+// may be the default port of the scheme.
 func (u *URI) SameOrigin(v *URI) bool {
 	return u.Scheme == v.Scheme && u.Host == v.Host && u.effectivePort() == v.effectivePort()
 }
@@ -58,11 +58,11 @@ func (u *URI) effectivePort() string {
 
 // MatchRedirect reports whether a client that registered the one redirect URI
 // may be sent to the requested one: if they are equal, byte for byte. Only the
-// port of an http loopback redirect is the client's choice each time,
-// since it listens on whichever is free (RFC 8252 section 7.3), be it registered
-// as 0; a requested 0 matches nothing, for nobody listens there. The host is
-// still the one that it registered, for localhost, 127.0.0.1 and [::1] need
-// not lead to the same listener.
+// port of an http loopback redirect may differ, whatever port was registered,
+// since the client listens on any free port (RFC 8252 section 7.3). A requested
+// port 0 matches nothing, since nothing listens there. The host must be the
+// registered one, since localhost, 127.0.0.1 and [::1] may lead to different
+// listeners.
 func MatchRedirect(registered, requested string) bool {
 	if registered == requested {
 		parsed, err := parse(requested)

@@ -7,8 +7,8 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// matches are pairs of a registered and a requested redirect URI. None depends
-// on which of the two is which.
+// matches are pairs of a registered and a requested redirect URI. The result
+// must be the same if the two are exchanged.
 var matches = []struct {
 	why, registered, requested string
 	match                      bool
@@ -32,9 +32,9 @@ var matches = []struct {
 	{"another port of a private-use URI", "myapp://127.0.0.1:1/cb", "myapp://127.0.0.1:2/cb", false},
 	{"http for https", "https://127.0.0.1/cb", "http://127.0.0.1/cb", false},
 
-	{"any port where one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:33418/cb", true},
-	{"any port where none is registered", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb", true},
-	{"no port where one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1/cb", true},
+	{"any port if one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:33418/cb", true},
+	{"any port if none is registered", "http://127.0.0.1/cb", "http://127.0.0.1:33418/cb", true},
+	{"no port if one is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1/cb", true},
 	{"any port of the IPv6 address", "http://[::1]/cb", "http://[::1]:33418/cb", true},
 	{"any port of localhost", "http://localhost:3000/cb", "http://localhost:33418/cb", true},
 	{"any port without a path", "http://localhost", "http://localhost:33418", true},
@@ -54,14 +54,15 @@ var matches = []struct {
 	{"a host that begins like the loopback address", "http://127.0.0.1/cb", "http://127.0.0.1.evil.example/cb", false},
 	{"an empty port", "http://127.0.0.1/cb", "http://127.0.0.1:/cb", false},
 	{"a port out of range", "http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false},
-	{"a wildcard for a port", "http://127.0.0.1:*/cb", "http://127.0.0.1:33418/cb", false},
-	{"another way to write the address", "http://127.0.0.1/cb", "http://127.1:33418/cb", false},
+	{"a wildcard as the port", "http://127.0.0.1:*/cb", "http://127.0.0.1:33418/cb", false},
+	{"another form of the IPv4 address", "http://127.0.0.1/cb", "http://127.1:33418/cb", false},
 	{"a path that a browser would shorten", "http://127.0.0.1/cb", "http://127.0.0.1:33418/x/../cb", false},
 	{"a backslash before the path", "http://127.0.0.1/cb", `http://127.0.0.1:33418\cb`, false},
 }
 
-// portZero are pairs of which the order counts: a registered port 0 stands for
-// any (Kilo Code, HolmesGPT and Orchid register it), a requested one for none.
+// portZero are pairs whose order matters: a registered port 0 stands for any
+// port (Kilo Code, HolmesGPT and Orchid register it), a requested port 0 for
+// none.
 var portZero = []struct {
 	why, registered, requested string
 	match                      bool
@@ -71,8 +72,8 @@ var portZero = []struct {
 	{"any port of localhost", "http://localhost:0/cb", "http://localhost:33418/cb", true},
 	{"no port", "http://localhost:0/cb", "http://localhost/cb", true},
 	{"itself", "http://localhost:0/cb", "http://localhost:0/cb", false},
-	{"requested where no port is registered", "http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false},
-	{"requested where another port is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:0/cb", false},
+	{"requested if no port is registered", "http://127.0.0.1/cb", "http://127.0.0.1:0/cb", false},
+	{"requested if another port is registered", "http://127.0.0.1:3000/cb", "http://127.0.0.1:0/cb", false},
 	{"another host", "http://localhost:0/cb", "http://127.0.0.1:33418/cb", false},
 	{"another path", "http://localhost:0/cb", "http://localhost:33418/", false},
 	{"of a remote host", "http://a.example:0/cb", "http://a.example:33418/cb", false},
@@ -102,9 +103,9 @@ func TestMatchRedirect(t *testing.T) {
 	}
 }
 
-// FuzzMatchRedirect holds that unequal URIs match only if both are http
-// loopback redirects that become equal once their ports are gone, and that it
-// is then the same which of the two was registered, unless one has port 0.
+// FuzzMatchRedirect checks that unequal URIs match only if both are http
+// loopback redirects that are equal without their ports. It does not matter
+// then which of the two was registered, unless one has port 0.
 func FuzzMatchRedirect(f *testing.F) {
 	for _, tt := range matches {
 		f.Add(tt.registered, tt.requested)
@@ -115,7 +116,7 @@ func FuzzMatchRedirect(f *testing.F) {
 		b, errB := uri.Parse(requested)
 		if _, err := uri.Parse(registered); errA == nil && err != nil && errB == nil {
 			if uri.MatchRedirect(requested, registered) {
-				t.Fatalf("MatchRedirect(%q, %q) is true of port 0", requested, registered)
+				t.Fatalf("MatchRedirect(%q, %q) is true for port 0", requested, registered)
 			}
 		} else if match != uri.MatchRedirect(requested, registered) {
 			t.Fatalf("MatchRedirect(%q, %q) depends on the order", registered, requested)
@@ -134,7 +135,7 @@ func FuzzMatchRedirect(f *testing.F) {
 	})
 }
 
-// withoutPort cuts the port out of a URI with a host.
+// withoutPort removes the port from a URI with a host.
 func withoutPort(s string, u uri.URI) string {
 	if u.Port == "" {
 		return s

@@ -1,7 +1,7 @@
 package uri
 
-// Schemes that no client may be sent to: RFC 8252 section 7.1 lets an app
-// claim a scheme of its own, and these are already someone else's.
+// Schemes that no client may be sent to. RFC 8252 section 7.1 lets an app claim
+// a scheme of its own; these already belong to someone else.
 
 import (
 	"slices"
@@ -14,12 +14,12 @@ type SchemeGroup struct {
 	Names string // separated by blanks; "a*" is every name that begins with a, "*a" every name that ends with it
 }
 
-// RefusedSchemes is the whole list. Besides, a name is refused that has an
-// empty label: one that ends in a dot, or has two in a row.
+// RefusedSchemes is the whole list. A name with an empty label is refused too:
+// one that ends with a dot, or has two dots in a row.
 //
-// It is a second line. New schemes appear every day, so where a host has
-// narrowed the redirects, package policy lets a scheme pass by name or as a
-// reversed domain alone.
+// The list is a second line of defence, since new schemes appear every day. If
+// a host restricts redirects, package policy accepts only schemes that are
+// listed by name or are a reversed domain.
 var RefusedSchemes = []SchemeGroup{
 	{"A browser runs or shows the contents of the URI itself, or of another URI inside it.",
 		`javascript jscript data vbscript vbs livescript mocha ecmascript wasm wasm-js blob filesystem view-source view-cache
@@ -81,7 +81,7 @@ var RefusedSchemes = []SchemeGroup{
 		`urn tag info doi oid ni nih did uuid uuid-in-package opaquelocktoken secret-token swid swidpath swh`},
 }
 
-// refusals is RefusedSchemes as refused looks names up.
+// refusals is RefusedSchemes in the form in which refused looks names up.
 var refusals = func() (list struct {
 	names              map[string]bool
 	prefixes, suffixes []string
@@ -105,7 +105,7 @@ var refusals = func() (list struct {
 // schemes.
 func RefusedScheme(scheme string) bool { return refused(strings.ToLower(scheme)) }
 
-// refused is RefusedScheme for lower case.
+// refused is RefusedScheme for a scheme in lower case.
 func refused(scheme string) bool {
 	if scheme == "https" || scheme == "http" {
 		return false
@@ -115,7 +115,7 @@ func refused(scheme string) bool {
 		slices.ContainsFunc(refusals.suffixes, func(suffix string) bool { return strings.HasSuffix(scheme, suffix) })
 }
 
-// emptyLabel reports whether a name of labels has an empty one.
+// emptyLabel reports whether a name has an empty label.
 func emptyLabel(name string) bool {
 	return strings.HasSuffix(name, ".") || strings.HasPrefix(name, ".") || strings.Contains(name, "..")
 }

@@ -34,7 +34,7 @@ func TestRefusedScheme(t *testing.T) {
 	}
 }
 
-// Every entry of the list refuses what it says, in any case and as a URI.
+// Every entry of the list is refused, in any case and as a URI.
 func TestEveryRefusedSchemeIsRefused(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, group := range uri.RefusedSchemes {
@@ -58,7 +58,7 @@ func TestEveryRefusedSchemeIsRefused(t *testing.T) {
 func TestIsTopLevelDomain(t *testing.T) {
 	for _, label := range strings.Fields("com org app dev io uk xn--p1ai zw ck aaa") {
 		if !uri.IsTopLevelDomain(label) {
-			t.Errorf("%s is no top-level domain", label)
+			t.Errorf("%s is not a top-level domain", label)
 		}
 	}
 	for _, label := range []string{"", "cursor", "claude", "co.uk", "example", "com org", "COM", "vnd"} {
@@ -72,7 +72,7 @@ var update = flag.Bool("update", false, "write the list of refused schemes into 
 
 const schemesPage = "../../docs/refused-schemes.md"
 
-// The page has the list as it is.
+// The page must show the same list.
 func TestThePageHasTheList(t *testing.T) {
 	page, err := os.ReadFile(schemesPage)
 	if err != nil {
@@ -90,6 +90,6 @@ func TestThePageHasTheList(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if want.String() != string(page) {
-		t.Error("docs/refused-schemes.md does not have the list as it is; run go test ./internal/uri -run Page -update")
+		t.Error("docs/refused-schemes.md does not show the current list; run go test ./internal/uri -run Page -update")
 	}
 }

@@ -1,13 +1,11 @@
-// Package uri reads the URIs that strangers register, and decides what each of
-// them is: RFC 3986, as far as RFC 3986, net/url and the WHATWG URL standard
-// agree.
+// Package uri reads and classifies the URIs that strangers register. It accepts
+// what RFC 3986, net/url and the WHATWG URL standard read in the same way.
 //
-// A redirect URI is judged here, by Go, and followed elsewhere, by a browser.
-// Wherever the two could read a URI differently (a backslash, user
-// information, 0x7f.1, a dot segment …) an attacker may register what looks
-// like one place and is another, so Parse refuses what is not read in one way
-// by all. Registration and the authorization endpoint both ask this package
-// and therefore cannot disagree.
+// A redirect URI is checked here, by Go, and followed elsewhere, by a browser.
+// If the two read a URI differently (a backslash, user information, 0x7f.1, a
+// dot segment …), an attacker can register a URI that looks like one place and
+// leads to another. Parse therefore refuses such URIs. Registration and the
+// authorization endpoint both use this package, so they cannot disagree.
 package uri
 
 import "strings"
@@ -22,9 +20,9 @@ type URI struct {
 	Query    string
 	Fragment string
 
-	HasAuthority bool // there was a //, maybe with an empty host after it
-	HasQuery     bool // there was a ?, maybe with nothing after it
-	HasFragment  bool // there was a #, maybe with nothing after it
+	HasAuthority bool // there was a //, perhaps with an empty host
+	HasQuery     bool // there was a ?, perhaps with nothing after it
+	HasFragment  bool // there was a #, perhaps with nothing after it
 	HasWildcard  bool // there was a * after the host
 
 	loopback  bool
@@ -32,13 +30,13 @@ type URI struct {
 	authority int // where the authority ends, in the URI as written
 }
 
-// Error says why a URI is refused, in words to follow a member's name. It is
+// Error says why a URI is refused, in words that follow a member's name. It is
 // printable ASCII and never repeats the URI.
 type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// What Parse refuses. The reasons about ports, hosts and addresses are in
+// What Parse refuses. The errors about ports, hosts and addresses are in
 // authority.go.
 const (
 	errEmpty     = Error("must not be empty")
@@ -58,8 +56,8 @@ const (
 	errNoHost    = Error("must have // and a host after its scheme")
 )
 
-// Parse reads s. Its length is for the caller to judge, and so is whether a
-// fragment or a wildcard may stand where s came from.
+// Parse reads s. The caller must check its length, and whether it may have a
+// fragment or a wildcard.
 func Parse(s string) (URI, error) {
 	u, err := parse(s)
 	if err == nil && u.AnyPort() {
@@ -68,8 +66,8 @@ func Parse(s string) (URI, error) {
 	return u, err
 }
 
-// ParseRedirect is Parse for a registered redirect URI, whose port may be 0
-// where it is one of http on a loopback host.
+// ParseRedirect is Parse for a registered redirect URI. Its port may be 0 if it
+// uses http on a loopback host.
 func ParseRedirect(s string) (URI, error) {
 	u, err := parse(s)
 	if err == nil && u.AnyPort() && u.Kind() != LoopbackHTTP {
@@ -78,7 +76,7 @@ func ParseRedirect(s string) (URI, error) {
 	return u, err
 }
 
-// parse reads s, the port 0 included.
+// parse reads s and accepts port 0.
 func parse(s string) (URI, error) {
 	found := classes(s)
 	switch {
@@ -128,8 +126,8 @@ func parse(s string) (URI, error) {
 
 func (u *URI) isWeb() bool { return u.Scheme == "https" || u.Scheme == "http" }
 
-// judge judges rest, which is what stands after the authority, by the classes
-// found in the whole URI.
+// judge checks rest, the part after the authority. found has the classes that
+// occur in the whole URI.
 func (u *URI) judge(rest string, found uint8) error {
 	hierarchical := u.HasAuthority || strings.HasPrefix(u.Path, "/")
 	switch {
@@ -169,8 +167,8 @@ func schemeEnd(s string) int {
 	return -1
 }
 
-// hasDotSegment reports whether a segment of a path, which begins with a slash,
-// is . or .. in any of the forms that browsers know, like %2e.
+// hasDotSegment reports whether a segment of a path that begins with a slash is
+// . or .. in any form that browsers know, such as %2e.
 func hasDotSegment(path string) bool {
 	for i := 0; i+1 < len(path); i++ {
 		if path[i] != '/' || path[i+1] != '.' && path[i+1] != '%' {
@@ -188,8 +186,8 @@ func hasDotSegment(path string) bool {
 	return false
 }
 
-// escapes judges the percent-escapes in s: whether one is malformed, whether
-// one stands for a control character.
+// escapes reports whether a percent-escape in s is malformed, and whether one
+// stands for a control character.
 func escapes(s string) (malformed, control bool) {
 	for i := strings.IndexByte(s, '%'); i >= 0 && i < len(s); i++ {
 		if s[i] != '%' {
@@ -206,7 +204,7 @@ func escapes(s string) (malformed, control bool) {
 
 // The classes of bytes that matter to Parse.
 const (
-	bad         = 1 << iota // in no URI: RFC 3986 section 2, less the non-ASCII
+	bad         = 1 << iota // in no URI: the ASCII characters outside RFC 3986 section 2
 	mark                    // ? #: what ends a path
 	star                    // *
 	bracket                 // [ ]

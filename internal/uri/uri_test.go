@@ -11,8 +11,8 @@ import (
 	"github.com/dynreg/dcr/internal/uri"
 )
 
-// accepted are URIs that Parse must read, with what it must read in them. The
-// browser test and the fuzz tests begin with them too.
+// accepted are URIs that Parse must accept, with the parts that it must find.
+// The browser test and the fuzz tests start from them too.
 var accepted = []struct {
 	why, uri, host, port, path string
 	kind                       uri.Kind
@@ -37,7 +37,7 @@ var accepted = []struct {
 	{"a label of 63 characters", "https://" + strings.Repeat("a", 63) + ".example/cb", strings.Repeat("a", 63) + ".example", "", "/cb", uri.HTTPS},
 	{"a host of 253 characters", "https://" + longHost(253) + "/cb", longHost(253), "", "/cb", uri.HTTPS},
 	{"an IPv4 address", "https://192.0.2.1/cb", "192.0.2.1", "", "/cb", uri.HTTPS},
-	{"numbers in a host that is no address", "https://1.2.3.4.example/cb", "1.2.3.4.example", "", "/cb", uri.HTTPS},
+	{"numbers in a host that is not an address", "https://1.2.3.4.example/cb", "1.2.3.4.example", "", "/cb", uri.HTTPS},
 	{"a last label that only begins like a number", "https://example.0xg/cb", "example.0xg", "", "/cb", uri.HTTPS},
 	{"an IPv6 address", "https://[2001:db8::1]:8443/cb", "2001:db8::1", "8443", "/cb", uri.HTTPS},
 	{"an IPv6 address in a long form", "https://[2001:0DB8:0:0:0:0:0:1]/cb", "2001:db8::1", "", "/cb", uri.HTTPS},
@@ -63,9 +63,9 @@ var accepted = []struct {
 	{"Cursor's redirect", "cursor://anysphere.cursor-mcp/oauth/callback", "anysphere.cursor-mcp", "", "/oauth/callback", uri.PrivateUse},
 	{"VS Code's redirect", "vscode://vscode.github-authentication/did-authenticate", "vscode.github-authentication", "", "/did-authenticate", uri.PrivateUse},
 	{"a reversed domain with one slash", "com.example.app:/cb", "", "", "/cb", uri.PrivateUse},
-	{"a private-use scheme with two slashes alone", "myapp://", "", "", "", uri.PrivateUse},
+	{"a private-use scheme with only two slashes", "myapp://", "", "", "", uri.PrivateUse},
 	{"a private-use scheme with three slashes", "myapp:///cb", "", "", "/cb", uri.PrivateUse},
-	{"a private-use scheme with a host alone", "sample-windows-client://callback", "callback", "", "", uri.PrivateUse},
+	{"a private-use scheme with only a host", "sample-windows-client://callback", "callback", "", "", uri.PrivateUse},
 	{"a private-use scheme without slashes", "myapp:callback", "", "", "callback", uri.PrivateUse},
 	{"a private-use scheme in capitals", "MyApp://CallBack", "callback", "", "", uri.PrivateUse},
 	{"a private-use scheme on localhost", "myapp://localhost/cb", "localhost", "", "/cb", uri.PrivateUse},
@@ -97,7 +97,7 @@ func TestParseReportsParts(t *testing.T) {
 		{"all parts", "https://a.example:1/p?q#f", uri.URI{Scheme: "https", Host: "a.example", Port: "1", Path: "/p", Query: "q", Fragment: "f", HasAuthority: true, HasQuery: true, HasFragment: true}},
 		{"an empty fragment is a fragment", "https://a.example/#", uri.URI{Scheme: "https", Host: "a.example", Path: "/", HasAuthority: true, HasFragment: true}},
 		{"an empty query is a query", "https://a.example/?", uri.URI{Scheme: "https", Host: "a.example", Path: "/", HasAuthority: true, HasQuery: true}},
-		{"a ? in the fragment is no query", "https://a.example/#a?b", uri.URI{Scheme: "https", Host: "a.example", Path: "/", Fragment: "a?b", HasAuthority: true, HasFragment: true}},
+		{"a ? in the fragment does not begin a query", "https://a.example/#a?b", uri.URI{Scheme: "https", Host: "a.example", Path: "/", Fragment: "a?b", HasAuthority: true, HasFragment: true}},
 		{"a wildcard in the path", "https://a.example/*", uri.URI{Scheme: "https", Host: "a.example", Path: "/*", HasAuthority: true, HasWildcard: true}},
 		{"a wildcard in the query", "https://a.example?x=*", uri.URI{Scheme: "https", Host: "a.example", Query: "x=*", HasAuthority: true, HasQuery: true, HasWildcard: true}},
 		{"a wildcard in a URI without slashes", "myapp:*", uri.URI{Scheme: "myapp", Path: "*", HasWildcard: true}},
@@ -117,7 +117,7 @@ func TestParseReportsParts(t *testing.T) {
 	}
 }
 
-// rejected are URIs that Parse must refuse, with a word of the reason.
+// rejected are URIs that Parse must refuse, with a word from the error.
 var rejected = []struct{ why, uri, reason string }{
 	{"nothing", "", "empty"},
 	{"a letter outside ASCII", "https://bücher.example/cb", "ASCII"},
@@ -128,9 +128,9 @@ var rejected = []struct{ why, uri, reason string }{
 	{"a NUL", "https://a.example/\x00", "control"},
 	{"DEL", "https://a.example/\x7f", "control"},
 	{"a space before the URI, which browsers drop", " https://a.example/", "space"},
-	{"a space behind the URI", "https://a.example/ ", "space"},
+	{"a space after the URI", "https://a.example/ ", "space"},
 	{"a space in the path", "https://a.example/a b", "space"},
-	{"a backslash for a slash", `https:\\a.example/cb`, "backslash"},
+	{"a backslash instead of a slash", `https:\\a.example/cb`, "backslash"},
 	{"a backslash that ends a host for browsers", `https://evil.example\@a.example/cb`, "backslash"},
 	{"a quote", `https://a.example/"`, "any of"},
 	{"a less-than sign", "https://a.example/<script>", "any of"},
@@ -142,11 +142,11 @@ var rejected = []struct{ why, uri, reason string }{
 	{"a second fragment", "https://a.example/#a#b", "second #"},
 	{"a relative reference", "/cb", "scheme"},
 	{"a reference to another host", "//a.example/cb", "scheme"},
-	{"a host alone", "a.example/cb", "scheme"},
+	{"only a host", "a.example/cb", "scheme"},
 	{"a scheme that begins with a digit", "1app:/cb", "scheme"},
 	{"an underscore in the scheme", "my_app:/cb", "scheme"},
-	{"a colon alone", ":", "scheme"},
-	{"a scheme alone", "myapp:", "after its scheme"},
+	{"only a colon", ":", "scheme"},
+	{"only a scheme", "myapp:", "after its scheme"},
 	{"a lone percent sign", "https://a.example/100%", "hexadecimal"},
 	{"a percent sign with one digit", "https://a.example/%4", "hexadecimal"},
 	{"a percent sign with other letters", "https://a.example/?x=%zz", "hexadecimal"},
@@ -171,7 +171,7 @@ var rejected = []struct{ why, uri, reason string }{
 	{"an encoded host", "https://%61.example/", "percent-encoding"},
 	{"an encoded slash in the host", "https://a.example%2f.evil.example/", "percent-encoding"},
 	{"a wildcard in the host", "https://*.example.com/cb", "wildcard"},
-	{"a wildcard for a port", "http://localhost:*/cb", "wildcard"},
+	{"a wildcard as the port", "http://localhost:*/cb", "wildcard"},
 	{"an empty port", "https://a.example:/cb", "port"},
 	{"port zero", "https://a.example:0/cb", "port"},
 	{"a port with a leading zero", "https://a.example:0443/cb", "port"},
@@ -186,9 +186,9 @@ var rejected = []struct{ why, uri, reason string }{
 	{"dots alone", "https://../cb", "dot"},
 	{"a label of 64 characters", "https://" + strings.Repeat("a", 64) + ".example/", "63"},
 	{"a host of 254 characters", "https://" + longHost(254) + "/", "253"},
-	{"a character that no host has", "https://a!b.example/", "letters"},
-	{"a xn-- label that stands for plain ASCII", "https://xn--evil-.example/", "xn--"},
-	{"a xn-- label that stands for nothing", "https://xn--.example/", "xn--"},
+	{"a character that no host may have", "https://a!b.example/", "letters"},
+	{"an xn-- label that stands for plain ASCII", "https://xn--evil-.example/", "xn--"},
+	{"an xn-- label that stands for nothing", "https://xn--.example/", "xn--"},
 
 	{"an IPv4 address of two numbers", "http://127.1/cb", "IPv4"},
 	{"an IPv4 address of three numbers", "http://127.0.1/cb", "IPv4"},
@@ -211,7 +211,7 @@ var rejected = []struct{ why, uri, reason string }{
 	{"a name in brackets", "http://[localhost]/cb", "IPv6"},
 	{"an address of a later version", "http://[v1.a]/cb", "IPv6"},
 	{"a zone", "http://[fe80::1%25eth0]/cb", "percent-encoding"},
-	{"something behind the brackets", "http://[::1]evil.example/cb", "port"},
+	{"something after the brackets", "http://[::1]evil.example/cb", "port"},
 	{"something before the brackets", "http://a[::1]/cb", "IPv6"},
 	{"a mapped IPv4 address", "http://[::ffff:127.0.0.1]/cb", "IPv6"},
 	{"a mapped IPv4 address in hexadecimal", "http://[::ffff:7f00:1]/cb", "IPv6"},
@@ -226,7 +226,7 @@ var rejected = []struct{ why, uri, reason string }{
 	{"dots in a private-use URI with a path", "myapp:/../b", "segment"},
 
 	{"a script", "javascript:alert(1)", "treat specially"},
-	{"a script in other letters", "JaVaScRiPt://a.example/%0aalert(1)", "treat specially"},
+	{"a script in mixed case", "JaVaScRiPt://a.example/%0aalert(1)", "treat specially"},
 	{"a document in the URI", "data:text/html,x", "treat specially"},
 	{"a file", "file:///etc/passwd", "treat specially"},
 	{"the redirect that showed the code", "urn:ietf:wg:oauth:2.0:oob", "treat specially"},
@@ -241,7 +241,7 @@ func TestParseRefuses(t *testing.T) {
 		case err == nil:
 			t.Errorf("%s: Parse(%q) = %+v, want an error", tt.why, tt.uri, u)
 		case u != uri.URI{}:
-			t.Errorf("%s: Parse(%q) fails and yet returns %+v", tt.why, tt.uri, u)
+			t.Errorf("%s: Parse(%q) fails but returns %+v", tt.why, tt.uri, u)
 		case !errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.reason):
 			t.Errorf("%s: Parse(%q) fails with %q, want a word about %q", tt.why, tt.uri, err, tt.reason)
 		}
@@ -296,7 +296,7 @@ func FuzzParse(f *testing.F) {
 		u, err := uri.Parse(s)
 		if err != nil {
 			if msg := err.Error(); !strings.HasPrefix(msg, "must ") || strings.Trim(msg, printable) != "" {
-				t.Fatalf("Parse(%q) fails with %q, which is no reason to show", s, msg)
+				t.Fatalf("Parse(%q) fails with %q, which is not fit to be shown", s, msg)
 			}
 			return
 		}
@@ -328,7 +328,7 @@ var printable = func() string {
 	return b.String()
 }()
 
-// longHost returns a host of n characters in labels of at most 63.
+// longHost returns a host of n characters, with labels of at most 63.
 func longHost(n int) string {
 	host := strings.Repeat(strings.Repeat("a", 49)+".", n/50)
 	return host + strings.Repeat("b", n-len(host))

@@ -1,7 +1,7 @@
-// Package watch is for tests: it finds secrets in what a suite writes. With
-// DCR_TEST_SECRETS set, every handler that is watched has a sink and a logger at debug
-// besides its own, and at the end everything that these wrote, and every client as its
-// store has it, is searched for every secret that was issued or sent.
+// Package watch is for tests: it finds secrets in what a test suite writes. With
+// DCR_TEST_SECRETS set, every watched handler gets an additional event sink and a
+// logger at level debug. At the end, everything that these wrote, and every client as
+// its store has it, is searched for every secret that was issued or sent.
 package watch
 
 import (
@@ -19,8 +19,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Main runs the tests of a package, a TestMain. It fails where a secret was written,
-// and where fewer than least were looked for: then nothing was watched.
+// Main runs the tests of a package, as TestMain does. It fails if a secret was
+// written, or if it looked for fewer than least secrets, since then nothing was
+// watched.
 func Main(m *testing.M, least int) {
 	if os.Getenv("DCR_TEST_SECRETS") == "" {
 		os.Exit(m.Run())
@@ -34,26 +35,27 @@ func Main(m *testing.M, least int) {
 	os.Exit(status)
 }
 
-// Keep keeps a secret to look for.
+// Keep adds a secret to look for.
 func Keep(secret, what string) { watched.keep(secret, what) }
 
-// Over watches a handler that is about to be made of these options.
+// Over watches a handler that is about to be made from opts.
 func Over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr.Options) {
 	watched.over(t, store, opts)
 }
 
-// watched is what is watched, nil where nothing is.
+// watched has what was collected so far; it is nil unless DCR_TEST_SECRETS is
+// set.
 var watched *vigil
 
-// vigil is every secret, by what it is, and everything that was written.
+// vigil has every secret, with what it is, and everything that was written.
 type vigil struct {
 	mu      sync.Mutex
 	secrets map[string]string
 	written bytes.Buffer
 }
 
-// shortest is the length of the shortest secret that is looked for: issued ones are
-// longer, and shorter ones that a test made up are words.
+// shortest is the least length of a secret to look for. Issued secrets are longer,
+// and shorter ones that a test made up could be ordinary words.
 const shortest = 16
 
 func (w *vigil) keep(secret, what string) {
@@ -114,14 +116,14 @@ func (w *vigil) over(t testing.TB, store dcr.ClientConfigurationStore, opts *dcr
 	}
 }
 
-// report says what was found, and reports whether that was nothing.
+// report prints what was found, and reports whether nothing was found.
 func (w *vigil) report(to *os.File, least int) (clean bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fmt.Fprintf(to, "%d secrets were looked for in %d KB\n", len(w.secrets), w.written.Len()>>10)
 	text := w.written.Bytes()
 	index := suffixarray.New(text)
-	clean = len(w.secrets) >= least && len(text) > 0 // else nothing was watched
+	clean = len(w.secrets) >= least && len(text) > 0 // otherwise nothing was watched
 	for secret, what := range w.secrets {
 		if at := index.Lookup([]byte(secret), 1); at != nil {
 			clean = false

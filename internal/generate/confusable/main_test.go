@@ -20,17 +20,17 @@ func TestTheTableIsWhatIsGenerated(t *testing.T) {
 	}
 }
 
-// The two forms of Unicode that a name may come in look the same.
+// A name looks the same in every normalization form and case.
 func TestNormalFormsAndCaseDoNotCount(t *testing.T) {
 	for r := rune(0x80); r <= unicode.MaxRune; r++ {
 		if !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic) || !unicode.IsLetter(r) {
 			continue
 		}
 		if strings.ContainsRune(norm.NFD.String(string(r)), '\u0345') {
-			continue // an iota below the letter: a mark to the eye, a letter to the case folding
+			continue // an iota below the letter: it looks like a mark, and case folding makes it a letter
 		}
 		if strings.ContainsRune("\u037a\u03f2\u03f9", r) {
-			continue // read as what they look like, an iota and the lunate sigmas, which their NFKC does not
+			continue // read as what they look like, an iota and the lunate sigmas; NFKC does not do that
 		}
 		own := confusable.Of(string(r))
 		for form, text := range map[string]string{

@@ -24,8 +24,8 @@ func main() {
 	}
 }
 
-// source is the Go source of the list: the last label of every rule that is not
-// some company's own.
+// source returns the Go source of the list: the last label of every rule except
+// those of companies.
 func source() []byte {
 	var domains []string
 	for _, rule := range publicsuffix.DefaultRules() {
