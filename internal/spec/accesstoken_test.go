@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// granted are the claims of a good access token.
+// granted returns the claims of a valid access token.
 func granted() object {
 	return object{
 		"iss": issuer, "aud": endpoint, "sub": "alice", "client_id": "portal", "jti": "token-1",
@@ -24,7 +24,7 @@ func (s *signer) grant(claims object) string {
 	return s.signText(s.header().with("typ", "at+jwt"), claims.String())
 }
 
-// guarded is a handler behind verifier.
+// guarded returns a handler whose callers verifier checks.
 func guarded(t testing.TB, verifier *callerauth.AccessTokenVerifier, changes ...change) http.Handler {
 	t.Helper()
 	return newHandler(t, memstore.New(), dcr.Options{Caller: verifier.Authenticate, Now: clock}, changes...)
@@ -46,7 +46,7 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 	for sentence, token := range map[string]string{
 		"its signature is bad":                  signed[:len(signed)-20] + strings.Repeat("A", 20),
 		"its claims were changed":               parts[0] + "." + b64([]byte(good.with("sub", "mallory").String())) + "." + parts[2],
-		"another key of the same name signed":   newSigner(es.kid).grant(good),
+		"another key with the same kid signed":  newSigner(es.kid).grant(good),
 		"an unknown key signed":                 newSigner("mine").grant(good),
 		"it brings its own key":                 newSigner("x").signText(header.with("kid", nil, "jwk", newSigner("x").jwk()), good.String()),
 		"alg is none":                           b64([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + b64([]byte(good.String())) + ".AAAA",
@@ -54,14 +54,14 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 		"its algorithm does not fit the key":    ed.signText(header.with("alg", "EdDSA"), good.String()),
 		"its algorithm is not accepted":         rs.signText(header.with("alg", "RS384", "kid", nil), good.String()),
 		"it has expired":                        es.grant(good.with("exp", noon.Unix()-61)),
-		"it has no end":                         es.grant(good.with("exp", nil)),
+		"it has no exp":                         es.grant(good.with("exp", nil)),
 		"it is not valid yet":                   es.grant(good.with("nbf", noon.Unix()+61)),
 		"it was issued in the future":           es.grant(good.with("iat", noon.Unix()+61)),
-		"its audience is another":               es.grant(good.with("aud", "https://api.example")),
-		"its audiences are others":              es.grant(good.with("aud", []string{"https://api.example", endpoint + "/"})),
+		"it is for another audience":            es.grant(good.with("aud", "https://api.example")),
+		"it is for other audiences":             es.grant(good.with("aud", []string{"https://api.example", endpoint + "/"})),
 		"it has no audience":                    es.grant(good.with("aud", nil)),
-		"its issuer is another":                 es.grant(good.with("iss", "https://evil.example")),
-		"its issuer has a slash more":           es.grant(good.with("iss", issuer+"/")),
+		"it has another issuer":                 es.grant(good.with("iss", "https://evil.example")),
+		"its issuer has an extra slash":         es.grant(good.with("iss", issuer+"/")),
 		"it has no issuer":                      es.grant(good.with("iss", nil)),
 		"it is an ID Token":                     es.sign(good),
 		"it has no typ":                         es.signText(header.with("typ", nil), good.String()),
@@ -78,14 +78,14 @@ func TestAnAccessTokenIsRefused(t *testing.T) {
 		"its exp is a string":                   es.grant(good.with("exp", "1999999999")),
 		"it has a claim twice":                  es.signText(header, strings.Replace(good.String(), "{", `{"scope":"dcr",`, 1)),
 		"it is too large":                       es.grant(good.with("x", strings.Repeat("x", 20_000))),
-		"it is no JWT":                          "opaque",
-		"it is no JWT, but has two dots":        "a.b.c",
+		"it is not a JWT":                       "opaque",
+		"it is not a JWT, but has two dots":     "a.b.c",
 		"it is encrypted":                       "a.b.c.d.e",
 		"it ends in white space that is signed": signed + "\u00a0",
 	} {
 		answer := ask(t, handler, "POST", registerURL, token, plainBody)
 		if answered(t, answer, 401, dcr.InvalidToken); t.Failed() {
-			t.Fatalf("a token was taken although %s", sentence)
+			t.Fatalf("a token was accepted although %s", sentence)
 		}
 		if got := answer.header.Get("WWW-Authenticate"); got != `Bearer realm="client registration", error="invalid_token"` {
 			t.Errorf("%s: the challenge is %q", sentence, got)
@@ -112,11 +112,11 @@ func TestAnAccessTokenNeedsItsScopes(t *testing.T) {
 		{"an array, as Duende sends it", []string{"dcr", "dcr:write"}, nil, true},
 		{"scp as a string, as Entra sends it", nil, "dcr dcr:write", true},
 		{"scp as an array, as Okta sends it", nil, []string{"dcr:write", "dcr"}, true},
-		{"both of them together", "dcr", []string{"dcr:write"}, true},
-		{"one of two", "dcr", nil, false},
+		{"both together", "dcr", []string{"dcr:write"}, true},
+		{"only one of two", "dcr", nil, false},
 		{"none at all", nil, nil, false},
 		{"an empty one", "", "", false},
-		{"one that begins the same", "dcr dcr:write:all dcr:writer", nil, false},
+		{"one that only begins like it", "dcr dcr:write:all dcr:writer", nil, false},
 		{"one in upper case", "DCR DCR:WRITE", nil, false},
 		{"one separated by a comma", "dcr,dcr:write", nil, false},
 	} {
@@ -144,13 +144,13 @@ func TestWhatAnAccessTokenVerifierCanBeTold(t *testing.T) {
 	}{
 		{"typ in full", nil, es.signText(es.header().with("typ", "application/AT+JWT"), granted().String()), 201},
 		{"several audiences", nil, es.grant(granted().with("aud", []string{"x", endpoint})), 201},
-		{"any type, which is dangerous", func(v *callerauth.AccessTokenVerifier) { v.InsecureAnyTokenType = true }, plainType(granted()), 201},
+		{"any type, which is insecure", func(v *callerauth.AccessTokenVerifier) { v.InsecureAnyTokenType = true }, plainType(granted()), 201},
 		{"no required claims", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("sub", nil, "client_id", nil, "iat", nil, "jti", nil)), 201},
-		{"no required claims, but for an end", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("exp", nil)), 401},
+		{"no required claims, but exp is still required", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{} }, es.grant(granted().with("exp", nil)), 401},
 		{"other required claims", func(v *callerauth.AccessTokenVerifier) { v.RequiredClaims = []string{"org"} }, es.grant(granted()), 401},
 		{"no scopes", func(v *callerauth.AccessTokenVerifier) { v.Scopes = nil }, es.grant(granted().with("scope", nil)), 201},
 		{"another algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"}; v.Keys = rs.keys() }, rs.grant(granted()), 201},
-		{"no such algorithm", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"} }, es.grant(granted()), 401},
+		{"an algorithm that is not accepted", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{"RS256"} }, es.grant(granted()), 401},
 		{"no algorithm at all", func(v *callerauth.AccessTokenVerifier) { v.Algorithms = []string{} }, es.grant(granted()), 401},
 		{"the default skew", nil, es.grant(granted().with("exp", noon.Unix()-59)), 201},
 		{"no skew", func(v *callerauth.AccessTokenVerifier) { v.Skew = -1 }, es.grant(granted().with("exp", noon.Unix())), 401},
@@ -183,7 +183,7 @@ func TestTheCallerOfAnAccessToken(t *testing.T) {
 	callerOf := func(claims object) *dcr.Caller {
 		t.Helper()
 		request, _ := http.NewRequest("POST", endpoint, nil)
-		request.Header.Set("Authorization", "bearer "+es.grant(claims)) // the scheme in any case
+		request.Header.Set("Authorization", "bearer "+es.grant(claims)) // the scheme may be in any case
 		caller, err := verifier.Authenticate(request)
 		if err != nil {
 			t.Fatal(err)
@@ -226,8 +226,9 @@ func TestAnAccessTokenOrAnInvitation(t *testing.T) {
 	answered(t, ask(t, handler, "POST", registerURL, "neither", plainBody), 401, dcr.InvalidToken)
 }
 
-// TestManagementByAccessToken is how UK Open Banking has it: the client gets a
-// token from the token endpoint for itself, and manages itself with it.
+// TestManagementByAccessToken manages clients as in UK Open Banking: the client
+// gets a token for itself from the token endpoint, and uses it to manage
+// itself.
 func TestManagementByAccessToken(t *testing.T) {
 	es := signers()["ES256"]
 	verifier := tokenVerifier(es)
@@ -248,7 +249,7 @@ func TestManagementByAccessToken(t *testing.T) {
 	}{
 		{"it reads itself", "GET", path, own, 200, ""},
 		{"it updates itself", "PUT", path, own, 200, ""},
-		{"its registration access token does as well", "GET", path, client.members["registration_access_token"].(string), 200, ""},
+		{"its registration access token works as well", "GET", path, client.members["registration_access_token"].(string), 200, ""},
 		{"no token", "GET", path, "", 401, dcr.InvalidToken},
 		{"another client's token", "GET", path, es.grant(granted()), 401, dcr.InvalidToken},
 		{"its own, expired", "GET", path, es.grant(granted().with("client_id", id, "exp", noon.Unix()-120)), 401, dcr.InvalidToken},
@@ -264,7 +265,7 @@ func TestManagementByAccessToken(t *testing.T) {
 			}
 			members := answered(t, ask(t, handler, test.method, test.path, test.token, sent), test.status, test.code)
 			if test.status == 200 && test.token == own && members["registration_access_token"] != nil {
-				t.Error("a token that was not presented is told")
+				t.Error("a token that was not presented is reported")
 			}
 		})
 	}

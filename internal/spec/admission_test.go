@@ -1,6 +1,7 @@
 package spec_test
 
-// What the host may switch at run time, and ask before a body is read.
+// What the host can switch at run time, and what it can check before a body is
+// read.
 
 import (
 	"context"
@@ -34,7 +35,7 @@ func TestOpen(t *testing.T) {
 		guard := dcr.Require(func(*http.Request) (*dcr.Caller, error) { asked = true; return nil, nil })
 		answered(t, ask(t, guard(h), "POST", registerURL, "", plainBody), want, dcr.AccessDenied)
 		if asked {
-			t.Error("the caller is looked at while registration is closed")
+			t.Error("the caller is checked while registration is closed")
 		}
 		if _, told := h.Discovery(t.Context())["registration_endpoint"]; told {
 			t.Error("discovery names the endpoint while registration is closed")
@@ -99,16 +100,16 @@ func TestAdmit(t *testing.T) {
 	answered(t, ask(t, h, "GET", path, a["registration_access_token"].(string), ""), 200, "")
 	answered(t, ask(t, h, "POST", registerURL, "", plainBody), 401, dcr.InvalidToken)
 	if asked != 3 {
-		t.Errorf("asked %d times; management and strangers are none of its business", asked)
+		t.Errorf("asked %d times; it must not be asked about management and strangers", asked)
 	}
 }
 
 func TestOrigin(t *testing.T) {
 	for _, c := range []struct{ sentence, says, kept string }{
 		{"an address is kept", "192.0.2.7", "192.0.2.7"},
-		{"nothing is nothing", "", ""},
-		{"what would break a line is left out", "a\r\nb\x00c\u0085\xffd", "abcd"},
-		{"no more than 255 bytes, of whole letters, are kept", strings.Repeat("ä", 200), strings.Repeat("ä", 127)},
+		{"an empty origin stays empty", "", ""},
+		{"control characters and invalid bytes are left out", "a\r\nb\x00c\u0085\xffd", "abcd"},
+		{"at most 255 bytes, of whole letters, are kept", strings.Repeat("ä", 200), strings.Repeat("ä", 127)},
 	} {
 		store := memstore.New()
 		h := newHandler(t, store, dcr.Options{AllowAnonymous: true, Origin: func(*http.Request) string { return c.says }})

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Every member that names an algorithm is among the algorithm members, with the
-// value and the ceiling that its names stand for.
+// Every member that names an algorithm is among the algorithm members, with its
+// value and its ceiling.
 func TestAlgorithmMembers(t *testing.T) {
 	var named []string
 	for i := range reflect.TypeFor[dcr.Metadata]().NumField() {

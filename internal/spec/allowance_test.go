@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// purse is an Allowance that counts.
+// purse is an Allowance that counts its uses.
 type purse struct {
 	left, taken, back int
 	err               error // of Take
@@ -37,7 +37,7 @@ func (p *purse) GiveBack(context.Context) error {
 	return nil
 }
 
-// charging is an Authenticator as Charge asks for it.
+// charging returns an Authenticator that calls Charge.
 func charging(cost dcr.Allowance) dcr.Authenticator {
 	return func(r *http.Request) (*dcr.Caller, error) {
 		dcr.Charge(r.Context(), cost)
@@ -46,7 +46,7 @@ func charging(cost dcr.Allowance) dcr.Authenticator {
 }
 
 // renaming replaces the Caller of another Authenticator, as a host does that
-// names people in a way of its own.
+// has its own names for people.
 func renaming(authenticate dcr.Authenticator) dcr.Authenticator {
 	return func(r *http.Request) (*dcr.Caller, error) {
 		caller, err := authenticate(r)
@@ -57,7 +57,7 @@ func renaming(authenticate dcr.Authenticator) dcr.Authenticator {
 	}
 }
 
-// again is the Authenticator that keeps the Caller of the one in front.
+// again is the Authenticator that keeps the Caller that the middleware found.
 func again(r *http.Request) (*dcr.Caller, error) {
 	return renaming(func(r *http.Request) (*dcr.Caller, error) { return dcr.CallerFromContext(r.Context()), nil })(r)
 }
@@ -70,12 +70,12 @@ func renamed(next http.Handler) http.Handler {
 	})
 }
 
-// mountings are the ways in which a host asks an Authenticator.
+// mountings are the ways in which a host can use an Authenticator.
 var mountings = map[string]func(t *testing.T, store dcr.ClientConfigurationStore, authenticate dcr.Authenticator) http.Handler{
 	"Options.Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
 		return newHandler(t, store, dcr.Options{Caller: a})
 	},
-	"Options.Caller with another Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
+	"Options.Caller that replaces the Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
 		return newHandler(t, store, dcr.Options{Caller: renaming(a)})
 	},
 	"AnyOf within AnyOf": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
@@ -84,7 +84,7 @@ var mountings = map[string]func(t *testing.T, store dcr.ClientConfigurationStore
 	"Require": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
 		return dcr.Require(a)(newHandler(t, store, dcr.Options{}))
 	},
-	"Require with another Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
+	"Require and middleware that replaces the Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
 		return dcr.Require(a)(renamed(newHandler(t, store, dcr.Options{})))
 	},
 	"Require and Options.Caller that replaces its Caller": func(t *testing.T, store dcr.ClientConfigurationStore, a dcr.Authenticator) http.Handler {
@@ -106,7 +106,7 @@ func TestARegistrationCostsWhatItCostsOnce(t *testing.T) {
 			handler := mount(t, store, charging(cost))
 			answered(t, ask(t, handler, "POST", registerURL, "t", `{}`), 400, dcr.InvalidRedirectURI)
 			if cost.taken != 0 {
-				t.Error("a registration that is refused costs something")
+				t.Error("a refused registration costs something")
 			}
 			answered(t, ask(t, handler, "POST", registerURL, "t", plainBody), 201, "")
 			answered(t, ask(t, handler, "POST", registerURL, "t", plainBody), 401, dcr.InvalidToken)
@@ -115,7 +115,7 @@ func TestARegistrationCostsWhatItCostsOnce(t *testing.T) {
 			}
 			stored(t, store, 1)
 		})
-		t.Run("an initial access token of one use by "+how, func(t *testing.T) {
+		t.Run("an initial access token for one use by "+how, func(t *testing.T) {
 			store := memstore.New()
 			tokens := &callerauth.InitialAccessTokens{Store: store}
 			token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1, Subject: "ops"})
@@ -152,7 +152,7 @@ func TestOnlyWhoIsLetInPays(t *testing.T) {
 				return nil, dcr.RefuseToken("too late", nil)
 			}
 		}},
-		{"one that charges and then knows nobody", func(cost dcr.Allowance) dcr.Authenticator {
+		{"one that charges and then finds no Caller", func(cost dcr.Allowance) dcr.Authenticator {
 			return func(r *http.Request) (*dcr.Caller, error) { dcr.Charge(r.Context(), cost); return nil, nil }
 		}},
 		{"one that charges, names a Caller and fails", func(cost dcr.Allowance) dcr.Authenticator {
@@ -161,7 +161,7 @@ func TestOnlyWhoIsLetInPays(t *testing.T) {
 				return caller, errors.New("no connection")
 			}
 		}},
-		{"some within another AnyOf", func(cost dcr.Allowance) dcr.Authenticator {
+		{"two within another AnyOf", func(cost dcr.Allowance) dcr.Authenticator {
 			within := func(r *http.Request) (*dcr.Caller, error) {
 				dcr.Charge(r.Context(), cost)
 				return nil, dcr.RefuseToken("too late", nil)
@@ -194,11 +194,11 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 		body            string
 		status          int
 		code            dcr.Code
-		spent, givenOut int // of the first: what is gone, and how often it came back
+		spent, givenOut int // of the first: how much is spent, and how often it was given back
 	}{
 		{"both are taken", &purse{left: 1}, &purse{left: 1}, nil, plainBody, 201, "", 1, 0},
 		{"the body was used before", &purse{left: 1}, &purse{}, nil, plainBody, 401, dcr.InvalidToken, 0, 1},
-		{"it cannot be told whether the body was used before", &purse{left: 1}, &purse{err: down}, nil, plainBody, 500, dcr.ServerError, 0, 1},
+		{"it is unknown whether the body was used before", &purse{left: 1}, &purse{err: down}, nil, plainBody, 500, dcr.ServerError, 0, 1},
 		{"the store is full", &purse{left: 1}, &purse{left: 1}, func(_ *dcr.Options, clients *faulty) { clients.add = dcr.ErrStoreFull }, plainBody, 503, dcr.TemporarilyUnavailable, 0, 1},
 		{"MaxClients is reached", &purse{left: 1}, &purse{left: 1}, func(o *dcr.Options, _ *faulty) { o.MaxClients = 1 }, plainBody, 503, dcr.TemporarilyUnavailable, 0, 0},
 		{"the id is taken", &purse{left: 1}, &purse{left: 1}, func(o *dcr.Options, _ *faulty) {
@@ -235,20 +235,21 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 	}
 }
 
-// counting is a store whose clients can be counted behind another one.
+// counting wraps another store, and can count the clients.
 type counting struct {
 	dcr.ClientConfigurationStore
 	dcr.ClientCounter
 }
 
-// costing are Decoders of a body that costs something.
+// costing returns Decoders of a body that costs something.
 func costing(cost dcr.Allowance) map[string]dcr.Decoder {
 	return map[string]dcr.Decoder{"application/json": func(_ context.Context, _ *http.Request, body []byte) (dcr.DecodedBody, error) {
 		return dcr.DecodedBody{JSON: body, Cost: cost, Signer: "the signer"}, nil
 	}}
 }
 
-// outrunning loses the first updates to another one.
+// outrunning is a store whose first updates fail because another update came
+// first.
 type outrunning struct {
 	dcr.ClientConfigurationStore
 	losing int
@@ -274,12 +275,12 @@ func TestAnUpdateCostsWhatItsBodyDoes(t *testing.T) {
 		code     dcr.Code
 		spent    int
 	}{
-		{"an update costs its body", 1, plainBody, 0, nil, 200, "", 1},
-		{"a body that was used up updates nothing", 0, plainBody, 0, nil, 401, dcr.InvalidToken, 0},
+		{"an update costs what its body costs", 1, plainBody, 0, nil, 200, "", 1},
+		{"a body that was used before updates nothing", 0, plainBody, 0, nil, 401, dcr.InvalidToken, 0},
 		{"an update that is refused costs nothing", 1, `{}`, 0, nil, 400, dcr.InvalidRedirectURI, 0},
-		{"an update that loses races costs its body once", 1, plainBody, 2, dcr.ErrConflict, 200, "", 1},
+		{"an update that loses races costs its body only once", 1, plainBody, 2, dcr.ErrConflict, 200, "", 1},
 		{"an update that loses every race costs nothing", 1, plainBody, 9, dcr.ErrConflict, 503, dcr.TemporarilyUnavailable, 0},
-		{"an update of a client that is gone costs nothing", 1, plainBody, 1, dcr.ErrClientNotFound, 401, dcr.InvalidToken, 0},
+		{"an update of a deleted client costs nothing", 1, plainBody, 1, dcr.ErrClientNotFound, 401, dcr.InvalidToken, 0},
 		{"an update that the store has no room for costs nothing", 1, plainBody, 1, dcr.ErrStoreFull, 503, dcr.TemporarilyUnavailable, 0},
 		{"an update that may have been stored may have cost its body", 1, plainBody, 1, errors.New("down"), 503, dcr.TemporarilyUnavailable, 1},
 	} {
@@ -301,7 +302,7 @@ func TestAnUpdateCostsWhatItsBodyDoes(t *testing.T) {
 }
 
 func TestCharge(t *testing.T) {
-	dcr.Charge(t.Context(), &purse{}) // outside a request that is handled it does nothing
+	dcr.Charge(t.Context(), &purse{}) // it does nothing outside a request
 	t.Run("nil costs nothing", func(t *testing.T) {
 		handler := newHandler(t, memstore.New(), dcr.Options{Caller: charging(nil)})
 		answered(t, ask(t, handler, "POST", registerURL, "t", plainBody), 201, "")
@@ -317,7 +318,7 @@ func TestCharge(t *testing.T) {
 			t.Errorf("taken %d and %d", a.taken, b.taken)
 		}
 	})
-	t.Run("an Allowance that cannot be compared costs as it is, where it was not charged", func(t *testing.T) {
+	t.Run("an Allowance that cannot be compared may be returned", func(t *testing.T) {
 		taken := 0
 		handler := newHandler(t, memstore.New(), dcr.Options{Caller: func(*http.Request) (*dcr.Caller, error) {
 			return &dcr.Caller{Allowance: funcs{func() { taken++ }}}, nil
@@ -327,7 +328,7 @@ func TestCharge(t *testing.T) {
 			t.Errorf("taken %d times", taken)
 		}
 	})
-	t.Run("and is refused where it is", func(t *testing.T) {
+	t.Run("but must not be charged", func(t *testing.T) {
 		defer func() {
 			if reason, _ := recover().(string); !strings.Contains(reason, "use a pointer") {
 				t.Errorf("recovered %q", reason)

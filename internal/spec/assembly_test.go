@@ -21,7 +21,7 @@ type twoValidators struct {
 
 type twoBehindAPointer struct{ *twoValidators }
 
-// promising says that it supports what it is told to.
+// promising says that it supports what it is told.
 type promising struct {
 	dcr.Validator
 	more func(c *dcr.Capabilities)
@@ -41,20 +41,20 @@ func TestValidatorsThatAreAssembledWrongly(t *testing.T) {
 	for _, c := range []struct {
 		sentence  string
 		validator dcr.Validator
-		says      string // "" where it is fine
+		says      string // "" if it is fine
 	}{
 		{"one validator in another", rule{rule{dcr.DefaultValidator{}}}, ""},
 		{"a rule that a shallower DefaultValidator hides", two, "deepRule has no effect"},
-		{"the same behind a decorator", rule{two}, "deepRule has no effect"},
+		{"the same in a decorator", rule{two}, "deepRule has no effect"},
 		{"the same behind a pointer", twoBehindAPointer{&two}, "deepRule has no effect"},
-		{"capabilities that are narrower", with(func(c *dcr.Capabilities) { c.GrantTypes = []string{"authorization_code"} }), ""},
+		{"narrower capabilities", with(func(c *dcr.Capabilities) { c.GrantTypes = []string{"authorization_code"} }), ""},
 		{"requirements", with(func(c *dcr.Capabilities) { c.RequirePushedAuthorizationRequests = true }), ""},
-		{"a grant type more", with(func(c *dcr.Capabilities) { c.GrantTypes = append(c.GrantTypes, "client_credentials") }), "client_credentials in grant_types_supported"},
-		{"a scope more", with(func(c *dcr.Capabilities) { c.Scopes = []string{"admin"} }), "admin in scopes_supported"},
+		{"an additional grant type", with(func(c *dcr.Capabilities) { c.GrantTypes = append(c.GrantTypes, "client_credentials") }), "client_credentials in grant_types_supported"},
+		{"an additional scope", with(func(c *dcr.Capabilities) { c.Scopes = []string{"admin"} }), "admin in scopes_supported"},
 		{"all scopes", with(func(c *dcr.Capabilities) { c.Scopes = []string{dcr.AnyScope} }), "in scopes_supported"},
-		{"a feature more", with(func(c *dcr.Capabilities) { c.BackchannelLogout = true }), "true in backchannel_logout_supported"},
-		{"an endpoint more", with(func(c *dcr.Capabilities) { c.EndSessionEndpoint = "https://id.example.com/out" }), "in end_session_endpoint"},
-		{"scopes where any is supported", promising{dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{dcr.AnyScope}}}, func(c *dcr.Capabilities) { c.Scopes = []string{"read"} }}, ""},
+		{"an additional feature", with(func(c *dcr.Capabilities) { c.BackchannelLogout = true }), "true in backchannel_logout_supported"},
+		{"an additional endpoint", with(func(c *dcr.Capabilities) { c.EndSessionEndpoint = "https://id.example.com/out" }), "in end_session_endpoint"},
+		{"scopes if any scope is supported", promising{dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{dcr.AnyScope}}}, func(c *dcr.Capabilities) { c.Scopes = []string{"read"} }}, ""},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			for what, opts := range map[string]dcr.Options{

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// saying is an Authenticator that always says the same.
+// saying returns an Authenticator that always gives the same answer.
 func saying(subject string, err error) dcr.Authenticator {
 	return func(*http.Request) (*dcr.Caller, error) {
 		if subject == "" {
@@ -45,20 +45,20 @@ func TestAuthenticatorsTogether(t *testing.T) {
 		code      dcr.Code
 		challenge string
 	}{
-		{"nobody is asked and nobody let in", nil, "", 401, dcr.InvalidToken, realm},
-		{"nobody is asked about a token", nil, "t", 401, dcr.InvalidToken, realm + `, error="invalid_token"`},
-		{"one lets in", []dcr.Authenticator{letsIn}, "", 201, "", ""},
-		{"none knows the stranger", []dcr.Authenticator{knowsNobody, knowsNobody}, "", 401, dcr.InvalidToken, realm},
+		{"no Authenticator admits nobody", nil, "", 401, dcr.InvalidToken, realm},
+		{"no Authenticator, and a token", nil, "t", 401, dcr.InvalidToken, realm + `, error="invalid_token"`},
+		{"one admits", []dcr.Authenticator{letsIn}, "", 201, "", ""},
+		{"none knows the caller", []dcr.Authenticator{knowsNobody, knowsNobody}, "", 401, dcr.InvalidToken, realm},
 		{"none knows the token", []dcr.Authenticator{knowsNobody, knowsNobody}, "t", 401, dcr.InvalidToken, realm + `, error="invalid_token"`},
-		{"the second lets in whom the first does not know", []dcr.Authenticator{knowsNobody, letsIn}, "t", 201, "", ""},
-		{"the second lets in whom the first refuses", []dcr.Authenticator{refuses, letsIn}, "t", 201, "", ""},
-		{"the second lets in while the first is out of order", []dcr.Authenticator{isOutOfOrder, letsIn}, "t", 201, "", ""},
-		{"the second lets in while the first fails", []dcr.Authenticator{cannotTell, letsIn}, "t", 201, "", ""},
-		{"the second lets in whom the first lacks a scope of", []dcr.Authenticator{wantsScope, letsIn}, "t", 201, "", ""},
-		{"an outage is no refusal", []dcr.Authenticator{refuses, isOutOfOrder, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
-		{"what nobody understands is no refusal either", []dcr.Authenticator{cannotTell, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
-		{"a fault of the host's own is none", []dcr.Authenticator{saying("", dcr.Errorf(dcr.ServerError, "x")), refuses}, "t", 500, dcr.ServerError, ""},
-		{"who knows the token and refuses it is believed", []dcr.Authenticator{isOutOfOrder, wantsScope, refuses}, "t", 403, dcr.InsufficientScope,
+		{"the second admits a caller that the first does not know", []dcr.Authenticator{knowsNobody, letsIn}, "t", 201, "", ""},
+		{"the second admits a caller that the first refuses", []dcr.Authenticator{refuses, letsIn}, "t", 201, "", ""},
+		{"the second admits while the first is out of order", []dcr.Authenticator{isOutOfOrder, letsIn}, "t", 201, "", ""},
+		{"the second admits while the first fails", []dcr.Authenticator{cannotTell, letsIn}, "t", 201, "", ""},
+		{"the second admits a caller that lacks a scope for the first", []dcr.Authenticator{wantsScope, letsIn}, "t", 201, "", ""},
+		{"an outage is not a refusal", []dcr.Authenticator{refuses, isOutOfOrder, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
+		{"an unknown error is not a refusal either", []dcr.Authenticator{cannotTell, refuses}, "t", 503, dcr.TemporarilyUnavailable, ""},
+		{"a fault of the host is not an outage", []dcr.Authenticator{saying("", dcr.Errorf(dcr.ServerError, "x")), refuses}, "t", 500, dcr.ServerError, ""},
+		{"an Authenticator that knows the token and refuses it is believed", []dcr.Authenticator{isOutOfOrder, wantsScope, refuses}, "t", 403, dcr.InsufficientScope,
 			realm + `, error="insufficient_scope", scope="register 'all'"`},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -101,13 +101,13 @@ func TestTheCallerReachesTheHooks(t *testing.T) {
 func TestAnyOfWantsAuthenticators(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("a nil Authenticator was taken")
+			t.Error("a nil Authenticator was accepted")
 		}
 	}()
 	dcr.AnyOf(letsIn, nil)
 }
 
-// watched tells which caller each call of the store was for.
+// watched notes which caller each call of the store was for.
 type watched struct {
 	*memstore.Store
 	seen map[string]string // the subject of the caller, by method
@@ -146,8 +146,8 @@ func (w watched) DeleteRevision(ctx context.Context, clientID string, revision i
 	return w.Store.DeleteRevision(ctx, clientID, revision)
 }
 
-// TestTheStoreSeesTheCaller: whichever way it was found, so that a store can
-// choose a tenant by it.
+// TestTheStoreSeesTheCaller checks that the store sees the caller, whichever
+// way it was found, so that it can choose a tenant by it.
 func TestTheStoreSeesTheCaller(t *testing.T) {
 	alice := saying("alice", nil)
 	manages := func(*dcr.Caller, *dcr.Client) bool { return true }
@@ -158,7 +158,7 @@ func TestTheStoreSeesTheCaller(t *testing.T) {
 		"by Require": func(store dcr.ClientConfigurationStore) http.Handler {
 			return dcr.Require(alice)(newHandler(t, store, dcr.Options{ManageAs: manages}))
 		},
-		"by Options.Caller, without anybody's token": func(store dcr.ClientConfigurationStore) http.Handler {
+		"by Options.Caller, without a token": func(store dcr.ClientConfigurationStore) http.Handler {
 			return newHandler(t, store, dcr.Options{Caller: alice, ManageAs: manages, ManageByCallerOnly: true})
 		},
 	} {

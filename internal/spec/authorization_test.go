@@ -18,8 +18,8 @@ const (
 	ownRedirect   = "https://app.example.com/cb"
 )
 
-// webApp is a confidential client of the code flow, and its request is one that
-// nothing is wrong with.
+// webApp returns a confidential client of the code flow, and a valid request of
+// this client.
 func webApp() (*dcr.Client, *dcr.AuthorizationRequest) {
 	c := dcr.NewClient()
 	c.ID = "app-1"
@@ -50,45 +50,45 @@ func TestCheckAuthorizationGrants(t *testing.T) {
 		sentence string
 		client   func(c *dcr.Client)
 		ask      func(r *request)
-		want     dcr.Authorization // what differs from the answer to webApp's request
+		want     dcr.Authorization // where it differs from the answer to webApp's request
 	}{
 		{"what was registered", nil, nil, dcr.Authorization{}},
-		{"a redirect URI that is left out where one is registered", nil, func(r *request) { r.RedirectURI = "" }, dcr.Authorization{}},
+		{"no redirect URI if one is registered", nil, func(r *request) { r.RedirectURI = "" }, dcr.Authorization{}},
 		{"another port of a native loopback redirect", nativeApp("http://127.0.0.1/cb"), func(r *request) { r.RedirectURI = "http://127.0.0.1:51004/cb" },
 			dcr.Authorization{RedirectURI: "http://127.0.0.1:51004/cb"}},
-		{"any port where port 0 is registered", nativeApp("http://localhost:0/cb"), func(r *request) { r.RedirectURI = "http://localhost:51004/cb" },
+		{"any port if port 0 is registered", nativeApp("http://localhost:0/cb"), func(r *request) { r.RedirectURI = "http://localhost:51004/cb" },
 			dcr.Authorization{RedirectURI: "http://localhost:51004/cb"}},
 		{"a pushed redirect URI of a confidential client that must push and registered none", mustPush,
 			func(r *request) { r.Pushed, r.RedirectURI = true, "https://app.example.com/today" }, dcr.Authorization{RedirectURI: "https://app.example.com/today"}},
 		{"the words of a response type in any order", nil, func(r *request) { r.ResponseType = "id_token code" }, dcr.Authorization{ResponseMode: "fragment"}},
 		{"a token in the fragment, without PKCE", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "token", "", "" }, dcr.Authorization{ResponseMode: "fragment"}},
-		{"none in the query", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "none", "", "" }, dcr.Authorization{}},
+		{"response type none in the query", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "none", "", "" }, dcr.Authorization{}},
 		{"form_post", nil, func(r *request) { r.ResponseMode = "form_post" }, dcr.Authorization{ResponseMode: "form_post"}},
 		{"a response mode of the server's own that the client registered", func(c *dcr.Client) { c.ResponseModes = []string{"web_message"} },
 			func(r *request) { r.ResponseMode = "web_message" }, dcr.Authorization{ResponseMode: "web_message"}},
 		{"tokens in the query in an encrypted JWT", func(c *dcr.Client) { c.AuthorizationEncryptedResponseAlg = "RSA-OAEP-256" },
 			func(r *request) { r.ResponseType, r.ResponseMode = "token", "query.jwt" }, dcr.Authorization{ResponseMode: "query.jwt"}},
-		{"no PKCE where the host does not require it", func(c *dcr.Client) { c.RequirePKCE = false },
+		{"no PKCE if the host does not require it", func(c *dcr.Client) { c.RequirePKCE = false },
 			func(r *request) { r.CodeChallenge, r.CodeChallengeMethod = "", "" }, dcr.Authorization{}},
 		{"a pushed request of a client that must push", func(c *dcr.Client) { c.RequirePushedAuthorizationRequests = true }, func(r *request) { r.Pushed = true }, dcr.Authorization{}},
-		{"a request object of the registered algorithm", func(c *dcr.Client) { c.RequireSignedRequestObject, c.RequestObjectSigningAlg = true, "PS256" },
+		{"a request object with the registered algorithm", func(c *dcr.Client) { c.RequireSignedRequestObject, c.RequestObjectSigningAlg = true, "PS256" },
 			func(r *request) { r.RequestObjectAlg = "PS256" }, dcr.Authorization{}},
-		{"a request object of any algorithm where none is registered", func(c *dcr.Client) { c.RequireSignedRequestObject = true },
+		{"a request object with any algorithm if none is registered", func(c *dcr.Client) { c.RequireSignedRequestObject = true },
 			func(r *request) { r.RequestObjectAlg = "ES256" }, dcr.Authorization{}},
-		{"a request without an object where one may be sent", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, nil, dcr.Authorization{}},
-		{"the scopes that are the client's, in the order asked for, and no others", nil, func(r *request) { r.Scopes = []string{"admin", "profile", "openid", "profile"} },
+		{"no request object if one may be sent", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, nil, dcr.Authorization{}},
+		{"only the scopes of the client, in the order of the request", nil, func(r *request) { r.Scopes = []string{"admin", "profile", "openid", "profile"} },
 			dcr.Authorization{Scopes: []string{"profile", "openid"}}},
 		{"offline access with a code", nil, func(r *request) { r.Scopes = []string{"profile", "offline_access"} }, dcr.Authorization{Scopes: []string{"profile", "offline_access"}}},
 		{"no offline access without a code", nil, func(r *request) { r.ResponseType, r.Scopes = "token", []string{"profile", "offline_access"} }, dcr.Authorization{ResponseMode: "fragment"}},
 		{"no offline access without refresh tokens", func(c *dcr.Client) { c.AllowOfflineAccess = false }, func(r *request) { r.Scopes = []string{"profile", "offline_access"} }, dcr.Authorization{}},
-		{"no scopes where none were asked for", nil, func(r *request) { r.Scopes = nil }, dcr.Authorization{Scopes: []string{}}},
-		{"any resource of a client without its own", nil, func(r *request) { r.Resources = []string{"https://api.example.com/", "urn:example:files"} },
+		{"no scopes if the request has none", nil, func(r *request) { r.Scopes = nil }, dcr.Authorization{Scopes: []string{}}},
+		{"any resource if the client has none of its own", nil, func(r *request) { r.Resources = []string{"https://api.example.com/", "urn:example:files"} },
 			dcr.Authorization{Resources: []string{"https://api.example.com/", "urn:example:files"}}},
-		{"any resource of a client whose own are an empty list", func(c *dcr.Client) { c.Resources = []string{} }, func(r *request) { r.Resources = []string{"https://api.example.com/"} },
+		{"any resource if the client's own are an empty list", func(c *dcr.Client) { c.Resources = []string{} }, func(r *request) { r.Resources = []string{"https://api.example.com/"} },
 			dcr.Authorization{Resources: []string{"https://api.example.com/"}}},
 		{"one of the client's resources", func(c *dcr.Client) { c.Resources = []string{"https://a.example/", "https://b.example/"} },
 			func(r *request) { r.Resources = []string{"https://b.example/"} }, dcr.Authorization{Resources: []string{"https://b.example/"}}},
-		{"the client's resources where none was asked for", func(c *dcr.Client) { c.Resources = []string{"https://a.example/", "https://b.example/"} }, nil,
+		{"the client's resources if the request has none", func(c *dcr.Client) { c.Resources = []string{"https://a.example/", "https://b.example/"} }, nil,
 			dcr.Authorization{Resources: []string{"https://a.example/", "https://b.example/"}}},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
@@ -121,8 +121,8 @@ func TestCheckAuthorizationGrants(t *testing.T) {
 	}
 }
 
-// Refusals that are shown on the server's own page, because the redirect URI is
-// not known to be the client's, or the client may not be used at all.
+// Refusals that are shown on the server's own page, because the redirect URI
+// may not be the client's, or because the client may not be used.
 func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 	asks := func(redirect string) func(*dcr.AuthorizationRequest) {
 		return func(r *dcr.AuthorizationRequest) { r.RedirectURI = redirect }
@@ -139,21 +139,21 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 	}{
 		{"a pending client", func(c *dcr.Client) { c.Status = dcr.StatusPending }, nil, dcr.UnauthorizedClient, dcr.ErrClientPending},
 		{"a disabled client", func(c *dcr.Client) { c.Status = dcr.StatusDisabled }, nil, dcr.UnauthorizedClient, dcr.ErrClientDisabled},
-		{"a client of a status that is not known", func(c *dcr.Client) { c.Status = "frozen" }, nil, dcr.UnauthorizedClient, dcr.ErrClientDisabled},
+		{"a client with an unknown status", func(c *dcr.Client) { c.Status = "frozen" }, nil, dcr.UnauthorizedClient, dcr.ErrClientDisabled},
 		{"an expired client", func(c *dcr.Client) { c.ExpiresAt = noon }, nil, dcr.UnauthorizedClient, dcr.ErrClientExpired},
 		{"a redirect URI that is left out with the scope openid", nil, func(r *dcr.AuthorizationRequest) { r.RedirectURI, r.Scopes = "", []string{"openid"} }, dcr.InvalidRequest, nil},
-		{"one that is left out of two", func(c *dcr.Client) { c.RedirectURIs = append(c.RedirectURIs, "https://app.example.com/2") }, asks(""), dcr.InvalidRequest, nil},
-		{"one that is left out of none", func(c *dcr.Client) { c.RedirectURIs = nil }, asks(""), dcr.InvalidRequest, nil},
-		{"one that is left out where port 0 is registered", nativeApp("http://127.0.0.1:0/cb"), asks(""), dcr.InvalidRequest, nil},
+		{"none if two are registered", func(c *dcr.Client) { c.RedirectURIs = append(c.RedirectURIs, "https://app.example.com/2") }, asks(""), dcr.InvalidRequest, nil},
+		{"none if none is registered", func(c *dcr.Client) { c.RedirectURIs = nil }, asks(""), dcr.InvalidRequest, nil},
+		{"none if port 0 is registered", nativeApp("http://127.0.0.1:0/cb"), asks(""), dcr.InvalidRequest, nil},
 		{"a registered port 0, sent as it is", nativeApp("http://127.0.0.1:0/cb"), asks("http://127.0.0.1:0/cb"), dcr.InvalidRequest, nil},
-		{"port 0 where none is registered", nativeApp("http://127.0.0.1/cb"), asks("http://127.0.0.1:0/cb"), dcr.InvalidRequest, nil},
+		{"port 0 if no port is registered", nativeApp("http://127.0.0.1/cb"), asks("http://127.0.0.1:0/cb"), dcr.InvalidRequest, nil},
 		{"another host", nil, asks("https://evil.example/cb"), dcr.InvalidRequest, nil},
 		{"a host that begins like the registered one", nil, asks("https://app.example.com.evil.example/cb"), dcr.InvalidRequest, nil},
 		{"the registered host as a user", nil, asks("https://app.example.com@evil.example/cb"), dcr.InvalidRequest, nil},
 		{"http for https", nil, asks("http://app.example.com/cb"), dcr.InvalidRequest, nil},
 		{"another path", nil, asks("https://app.example.com/cb/2"), dcr.InvalidRequest, nil},
-		{"a query more", nil, asks(ownRedirect + "?x=1"), dcr.InvalidRequest, nil},
-		{"a fragment more", nil, asks(ownRedirect + "#x"), dcr.InvalidRequest, nil},
+		{"an added query", nil, asks(ownRedirect + "?x=1"), dcr.InvalidRequest, nil},
+		{"an added fragment", nil, asks(ownRedirect + "#x"), dcr.InvalidRequest, nil},
 		{"an upper-case host", nil, asks("https://APP.example.com/cb"), dcr.InvalidRequest, nil},
 		{"another port of a web redirect", nil, asks("https://app.example.com:8443/cb"), dcr.InvalidRequest, nil},
 		{"another form of loopback", nativeApp("http://127.0.0.1/cb"), asks("http://localhost:51004/cb"), dcr.InvalidRequest, nil},
@@ -164,15 +164,15 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 		{"one that is pushed but not registered", func(c *dcr.Client) { c.RequirePushedAuthorizationRequests = true }, pushes("https://app.example.com/2"), dcr.InvalidRequest, nil},
 		{"one that is pushed by a client that need not push", func(c *dcr.Client) { c.RedirectURIs = nil }, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that a public client pushes", func(c *dcr.Client) { mustPush(c); c.TokenEndpointAuthMethod = "none" }, pushes(ownRedirect), dcr.InvalidRequest, nil},
-		{"one that is pushed by a client whose document lets it be public", func(c *dcr.Client) {
+		{"one that is pushed by a client whose document allows it to be public", func(c *dcr.Client) {
 			mustPush(c)
 			c.Document = &dcr.DocumentRecord{AuthMethods: []string{"none", "private_key_jwt"}}
 		}, pushes(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that should have been pushed", mustPush, asks(ownRedirect), dcr.InvalidRequest, nil},
 		{"one that is pushed with a fragment", mustPush, pushes(ownRedirect + "#x"), dcr.InvalidRequest, nil},
-		{"one that is pushed with a scheme that is refused", mustPush, pushes("javascript:alert(1)"), dcr.InvalidRequest, nil},
+		{"one that is pushed with a refused scheme", mustPush, pushes("javascript:alert(1)"), dcr.InvalidRequest, nil},
 		{"one that is pushed with port 0", mustPush, pushes("http://127.0.0.1:0/cb"), dcr.InvalidRequest, nil},
-		{"none, though pushed", mustPush, pushes(""), dcr.InvalidRequest, nil},
+		{"none, but pushed", mustPush, pushes(""), dcr.InvalidRequest, nil},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			refused := refusedAuthorization(t, tt.client, tt.ask)
@@ -183,7 +183,7 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 	}
 }
 
-// Refusals of which the client is told, at its own redirect URI.
+// Refusals that the client is told of, at its own redirect URI.
 func TestCheckAuthorizationRefusesAtTheRedirectURI(t *testing.T) {
 	type request = dcr.AuthorizationRequest
 	for _, tt := range []struct {
@@ -194,31 +194,31 @@ func TestCheckAuthorizationRefusesAtTheRedirectURI(t *testing.T) {
 		rule     string
 	}{
 		{"no response type", nil, func(r *request) { r.ResponseType = "" }, dcr.InvalidRequest, "response_type.missing"},
-		{"a response type that is not registered", nil, func(r *request) { r.ResponseType = "id_token" }, dcr.UnauthorizedClient, "response_type.unregistered"},
+		{"an unregistered response type", nil, func(r *request) { r.ResponseType = "id_token" }, dcr.UnauthorizedClient, "response_type.unregistered"},
 		{"a registered word twice", nil, func(r *request) { r.ResponseType = "code code" }, dcr.UnauthorizedClient, "response_type.unregistered"},
-		{"a response mode that nobody knows", nil, func(r *request) { r.ResponseMode = "carrier_pigeon" }, dcr.InvalidRequest, "response_mode.unknown"},
+		{"an unknown response mode", nil, func(r *request) { r.ResponseMode = "carrier_pigeon" }, dcr.InvalidRequest, "response_mode.unknown"},
 		{"a response mode that is not registered", func(c *dcr.Client) { c.ResponseModes = []string{"query"} }, func(r *request) { r.ResponseMode = "form_post" }, dcr.UnauthorizedClient, "response_mode.unregistered"},
 		{"a default response mode that is not registered", func(c *dcr.Client) { c.ResponseModes = []string{"form_post"} }, nil, dcr.UnauthorizedClient, "response_mode.unregistered"},
 		{"tokens in the query", nil, func(r *request) { r.ResponseType, r.ResponseMode = "token", "query" }, dcr.InvalidRequest, "response_mode.query"},
 		{"an ID Token in the query", nil, func(r *request) { r.ResponseType, r.ResponseMode = "code id_token", "query" }, dcr.InvalidRequest, "response_mode.query"},
-		{"tokens in the query in a JWT that all can read", nil, func(r *request) { r.ResponseType, r.ResponseMode = "token", "query.jwt" }, dcr.InvalidRequest, "response_mode.query"},
+		{"tokens in the query in a JWT that is not encrypted", nil, func(r *request) { r.ResponseType, r.ResponseMode = "token", "query.jwt" }, dcr.InvalidRequest, "response_mode.query"},
 		{"no challenge", nil, func(r *request) { r.CodeChallenge, r.CodeChallengeMethod = "", "" }, dcr.InvalidRequest, "code_challenge.missing"},
-		{"no challenge for a code among others", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "code id_token", "", "" }, dcr.InvalidRequest, "code_challenge.missing"},
+		{"no challenge for a code among other things", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "code id_token", "", "" }, dcr.InvalidRequest, "code_challenge.missing"},
 		{"a method without a challenge", func(c *dcr.Client) { c.RequirePKCE = false }, func(r *request) { r.CodeChallenge = "" }, dcr.InvalidRequest, "code_challenge.missing"},
 		{"plain", nil, func(r *request) { r.CodeChallengeMethod = "plain" }, dcr.InvalidRequest, "code_challenge_method"},
 		{"plain by default", nil, func(r *request) { r.CodeChallengeMethod = "" }, dcr.InvalidRequest, "code_challenge_method"},
-		{"plain where PKCE is not required", func(c *dcr.Client) { c.RequirePKCE = false }, func(r *request) { r.CodeChallengeMethod = "plain" }, dcr.InvalidRequest, "code_challenge_method"},
+		{"plain if PKCE is not required", func(c *dcr.Client) { c.RequirePKCE = false }, func(r *request) { r.CodeChallengeMethod = "plain" }, dcr.InvalidRequest, "code_challenge_method"},
 		{"plain without a code", nil, func(r *request) { r.ResponseType, r.CodeChallengeMethod = "token", "plain" }, dcr.InvalidRequest, "code_challenge_method"},
 		{"a method in lower case", nil, func(r *request) { r.CodeChallengeMethod = "s256" }, dcr.InvalidRequest, "code_challenge_method"},
 		{"a request that should have been pushed", func(c *dcr.Client) { c.RequirePushedAuthorizationRequests = true }, nil, dcr.InvalidRequest, "pushed"},
 		{"a request that should have been signed", func(c *dcr.Client) { c.RequireSignedRequestObject = true }, nil, dcr.InvalidRequest, "request_object.missing"},
 		{"a pushed request that should have been signed", func(c *dcr.Client) { c.RequireSignedRequestObject = true }, func(r *request) { r.Pushed = true }, dcr.InvalidRequest, "request_object.missing"},
 		{"a request object that is not signed", func(c *dcr.Client) { c.RequireSignedRequestObject = true }, func(r *request) { r.RequestObjectAlg = "none" }, dcr.InvalidRequestObject, "request_object.unsigned"},
-		{"a request object of another algorithm", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, func(r *request) { r.RequestObjectAlg = "RS256" }, dcr.InvalidRequestObject, "request_object.algorithm"},
-		{"an unsigned request object where an algorithm is registered", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, func(r *request) { r.RequestObjectAlg = "none" }, dcr.InvalidRequestObject, "request_object.algorithm"},
-		{"scopes of which none is the client's", nil, func(r *request) { r.Scopes = []string{"admin"} }, dcr.InvalidScope, "scope"},
+		{"a request object with another algorithm", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, func(r *request) { r.RequestObjectAlg = "RS256" }, dcr.InvalidRequestObject, "request_object.algorithm"},
+		{"an unsigned request object if an algorithm is registered", func(c *dcr.Client) { c.RequestObjectSigningAlg = "PS256" }, func(r *request) { r.RequestObjectAlg = "none" }, dcr.InvalidRequestObject, "request_object.algorithm"},
+		{"no scope that the client has", nil, func(r *request) { r.Scopes = []string{"admin"} }, dcr.InvalidScope, "scope"},
 		{"any scope of a client without scopes", func(c *dcr.Client) { c.Scope = "" }, nil, dcr.InvalidScope, "scope"},
-		{"offline access alone, without a code", nil, func(r *request) { r.ResponseType, r.Scopes = "token", []string{"offline_access"} }, dcr.InvalidScope, "scope"},
+		{"only offline access, without a code", nil, func(r *request) { r.ResponseType, r.Scopes = "token", []string{"offline_access"} }, dcr.InvalidScope, "scope"},
 		{"a foreign resource", func(c *dcr.Client) { c.Resources = []string{"https://a.example/"} }, func(r *request) { r.Resources = []string{"https://b.example/"} }, dcr.InvalidTarget, "resource.foreign"},
 		{"a foreign resource among the client's", func(c *dcr.Client) { c.Resources = []string{"https://a.example/"} },
 			func(r *request) { r.Resources = []string{"https://a.example/", "https://b.example/"} }, dcr.InvalidTarget, "resource.foreign"},
@@ -237,7 +237,7 @@ func TestCheckAuthorizationRefusesAtTheRedirectURI(t *testing.T) {
 }
 
 // refusedAuthorization returns the refusal of webApp's request after changes,
-// and holds what every refusal is like.
+// and checks what is true of every refusal.
 func refusedAuthorization(t *testing.T, client func(*dcr.Client), ask func(*dcr.AuthorizationRequest)) *dcr.AuthorizationError {
 	t.Helper()
 	c, r := webApp()
@@ -261,7 +261,7 @@ func refusedAuthorization(t *testing.T, client func(*dcr.Client), ask func(*dcr.
 	return refused
 }
 
-// What is granted is the caller's to change.
+// The caller may change the authorization that it gets.
 func TestAuthorizationSharesNothing(t *testing.T) {
 	c, r := webApp()
 	c.Resources = []string{"https://a.example/"}
@@ -271,7 +271,7 @@ func TestAuthorizationSharesNothing(t *testing.T) {
 	}
 	granted.Scopes[0], granted.Resources[0] = "changed", "changed"
 	if r.Scopes[0] != "profile" || c.Resources[0] != "https://a.example/" {
-		t.Error("a change of what was granted reached the request or the client")
+		t.Error("a change of the authorization changed the request or the client")
 	}
 }
 
@@ -283,11 +283,11 @@ func TestGrantScopes(t *testing.T) {
 		requested []string
 		want      []string
 	}{
-		{"the client's, in the order asked for", "a b c", true, []string{"c", "x", "a"}, []string{"c", "a"}},
+		{"the client's, in the order of the request", "a b c", true, []string{"c", "x", "a"}, []string{"c", "a"}},
 		{"each once", "a", true, []string{"a", "a"}, []string{"a"}},
-		{"none where none is asked for", "a", true, nil, nil},
+		{"none if the request has none", "a", true, nil, nil},
 		{"none of a client without scopes", "", true, []string{"a", ""}, nil},
-		{"no part of one", "files.read", true, []string{"files"}, nil},
+		{"not a part of a scope", "files.read", true, []string{"files"}, nil},
 		{"offline_access with refresh tokens", "a offline_access", true, []string{"offline_access"}, []string{"offline_access"}},
 		{"no offline_access that the client did not register", "a", true, []string{"offline_access"}, nil},
 		{"no offline_access without refresh tokens", "a offline_access", false, []string{"a", "offline_access"}, []string{"a"}},
@@ -312,19 +312,19 @@ func TestVerifyCodeVerifier(t *testing.T) {
 		ok                          bool
 	}{
 		{"the verifier of the challenge", true, codeChallenge, "S256", codeVerifier, true},
-		{"the longest one", true, base64.RawURLEncoding.EncodeToString(digest[:]), "S256", long, true},
-		{"where PKCE is not required either", false, codeChallenge, "S256", codeVerifier, true},
-		{"neither, where it is not required", false, "", "", "", true},
-		{"neither, where it is required", true, "", "", "", false},
+		{"the longest verifier", true, base64.RawURLEncoding.EncodeToString(digest[:]), "S256", long, true},
+		{"the same if PKCE is not required", false, codeChallenge, "S256", codeVerifier, true},
+		{"neither, if PKCE is not required", false, "", "", "", true},
+		{"neither, if PKCE is required", true, "", "", "", false},
 		{"a verifier without a challenge", true, "", "", codeVerifier, false},
-		{"a verifier without a challenge where PKCE is not required", false, "", "", codeVerifier, false},
+		{"a verifier without a challenge if PKCE is not required", false, "", "", codeVerifier, false},
 		{"a challenge without a verifier", false, codeChallenge, "S256", "", false},
 		{"another verifier", true, codeChallenge, "S256", codeVerifier[1:] + "x", false},
 		{"the challenge as its own verifier", true, codeChallenge, "S256", codeChallenge, false},
 		{"a challenge with padding", true, codeChallenge + "=", "S256", codeVerifier, false},
 		{"plain", false, codeVerifier, "plain", codeVerifier, false},
 		{"plain by default", false, codeVerifier, "", codeVerifier, false},
-		{"a method that is not known", false, codeChallenge, "S512", codeVerifier, false},
+		{"an unknown method", false, codeChallenge, "S512", codeVerifier, false},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			c := dcr.NewClient()
@@ -345,19 +345,19 @@ func TestRefreshTokenEnd(t *testing.T) {
 		expiration        dcr.RefreshTokenExpiration
 		absolute, sliding time.Duration
 		age               time.Duration // of the grant
-		end               time.Duration // from now; zero: never
+		end               time.Duration // from now; zero means never
 	}{
 		{"an absolute one ends after its lifetime", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 0, 30 * day},
-		{"which does not begin again with the next one", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 20 * day, 10 * day},
-		{"and may be over", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 40 * day, -10 * day},
+		{"which does not begin again with the next token", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 20 * day, 10 * day},
+		{"and may have passed", dcr.RefreshTokenAbsolute, 30 * day, 15 * day, 40 * day, -10 * day},
 		{"one without a lifetime never ends", dcr.RefreshTokenAbsolute, 0, 15 * day, 20 * day, 0},
 		{"one with a lifetime below zero has ended", dcr.RefreshTokenAbsolute, -day, 15 * day, 0, -day},
 		{"a sliding one too", dcr.RefreshTokenSliding, -day, 15 * day, 0, -day},
 		{"a sliding one ends when it is not used", dcr.RefreshTokenSliding, 30 * day, 15 * day, 0, 15 * day},
-		{"which begins again with the next one", dcr.RefreshTokenSliding, 30 * day, 15 * day, 10 * day, 15 * day},
+		{"which begins again with the next token", dcr.RefreshTokenSliding, 30 * day, 15 * day, 10 * day, 15 * day},
 		{"but no later than the absolute end", dcr.RefreshTokenSliding, 30 * day, 15 * day, 20 * day, 10 * day},
 		{"a sliding one without an absolute end slides forever", dcr.RefreshTokenSliding, 0, 15 * day, 400 * day, 15 * day},
-		{"a client that says nothing has absolute ones", "", 30 * day, 15 * day, 20 * day, 10 * day},
+		{"the default is absolute", "", 30 * day, 15 * day, 20 * day, 10 * day},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			c := &dcr.Client{RefreshTokenExpiration: tt.expiration, AbsoluteRefreshTokenLifetime: tt.absolute, SlidingRefreshTokenLifetime: tt.sliding}
@@ -369,7 +369,7 @@ func TestRefreshTokenEnd(t *testing.T) {
 				t.Errorf("got %v, want %v", got, want)
 			}
 			if tt.age == 0 && !c.RefreshTokenEnd(time.Time{}, noon).Equal(want) {
-				t.Error("the first one of a grant ends at another time")
+				t.Error("the first token of a grant ends at another time")
 			}
 		})
 	}
@@ -384,30 +384,30 @@ func TestNeedsConsent(t *testing.T) {
 	}{
 		{"the first time", nil, time.Time{}, true},
 		{"not again", nil, noon.Add(-time.Hour), false},
-		{"each time where it may not be remembered", func(c *dcr.Client) { c.AllowRememberConsent = false }, noon.Add(-time.Hour), true},
+		{"each time if it may not be remembered", func(c *dcr.Client) { c.AllowRememberConsent = false }, noon.Add(-time.Hour), true},
 		{"not before the consent ends", func(c *dcr.Client) { c.ConsentLifetime = time.Hour }, noon.Add(-time.Hour + 1), false},
-		{"again where it never lasts", func(c *dcr.Client) { c.ConsentLifetime = -time.Hour }, noon, true},
+		{"again if it never lasts", func(c *dcr.Client) { c.ConsentLifetime = -time.Hour }, noon, true},
 		{"again when it has ended", func(c *dcr.Client) { c.ConsentLifetime = time.Hour }, noon.Add(-time.Hour), true},
 		{"each time for a public client on the person's machine", nativeApp("http://127.0.0.1/cb"), noon.Add(-time.Hour), true},
-		{"with localhost too", nativeApp("http://localhost/cb"), noon.Add(-time.Hour), true},
-		{"with https there too", nativeApp("https://localhost/cb"), noon.Add(-time.Hour), true},
-		{"with port 0 too", nativeApp("http://localhost:0/cb"), noon.Add(-time.Hour), true},
-		{"each time for one with a scheme of its own", nativeApp("com.example.app:/cb"), noon.Add(-time.Hour), true},
-		{"with one such redirect among others", func(c *dcr.Client) {
+		{"also with localhost", nativeApp("http://localhost/cb"), noon.Add(-time.Hour), true},
+		{"also with https on localhost", nativeApp("https://localhost/cb"), noon.Add(-time.Hour), true},
+		{"also with port 0", nativeApp("http://localhost:0/cb"), noon.Add(-time.Hour), true},
+		{"each time for a client with a private-use scheme", nativeApp("com.example.app:/cb"), noon.Add(-time.Hour), true},
+		{"also with one such redirect among others", func(c *dcr.Client) {
 			nativeApp(ownRedirect)(c)
 			c.RedirectURIs = append(c.RedirectURIs, "com.example.app:/cb")
 		}, noon.Add(-time.Hour), true},
 		{"not again for a public client on the web", nativeApp(ownRedirect), noon.Add(-time.Hour), false},
 		{"not again for a confidential client on the person's machine", func(c *dcr.Client) { c.RedirectURIs = []string{"http://127.0.0.1/cb"} }, noon.Add(-time.Hour), false},
-		{"each time where its document lets it be public there", func(c *dcr.Client) {
+		{"each time if its document allows it to be public there", func(c *dcr.Client) {
 			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
 			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt", "none"}}
 		}, noon.Add(-time.Hour), true},
-		{"not again where its document does not", func(c *dcr.Client) {
+		{"not again if its document does not", func(c *dcr.Client) {
 			c.RedirectURIs = []string{"http://127.0.0.1/cb"}
 			c.TokenEndpointAuthMethod, c.Document = "private_key_jwt", &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt"}}
 		}, noon.Add(-time.Hour), false},
-		{"never where the host asks nobody", func(c *dcr.Client) { nativeApp("http://127.0.0.1/cb")(c); c.RequireConsent = false }, time.Time{}, false},
+		{"never if the host requires no consent", func(c *dcr.Client) { nativeApp("http://127.0.0.1/cb")(c); c.RequireConsent = false }, time.Time{}, false},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			c, _ := webApp()
@@ -434,16 +434,16 @@ func TestWhatAClientAnswers(t *testing.T) {
 		want     bool
 	}{
 		{"a client with a secret is not public", nil, (*dcr.Client).Public, false},
-		{"one without a method is not", func(c *dcr.Client) { c.TokenEndpointAuthMethod = "" }, (*dcr.Client).Public, false},
-		{"one of the method none is", func(c *dcr.Client) { c.TokenEndpointAuthMethod = "none" }, (*dcr.Client).Public, true},
-		{"a response type in another order is registered", nil, func(c *dcr.Client) bool { return c.HasResponseType("id_token code") }, true},
-		{"a word of one is not", nil, func(c *dcr.Client) bool { return c.HasResponseType("id_token") }, false},
-		{"no response type is not", nil, func(c *dcr.Client) bool { return c.HasResponseType("") }, false},
-		{"a person returns to what is registered", logout, returns("https://app.example.com/bye"), true},
-		{"and to nothing that looks like it", logout, returns("https://app.example.com/bye?"), false},
+		{"nor is one without a method", func(c *dcr.Client) { c.TokenEndpointAuthMethod = "" }, (*dcr.Client).Public, false},
+		{"one with the method none is", func(c *dcr.Client) { c.TokenEndpointAuthMethod = "none" }, (*dcr.Client).Public, true},
+		{"a response type is found in another order", nil, func(c *dcr.Client) bool { return c.HasResponseType("id_token code") }, true},
+		{"a word of it is not", nil, func(c *dcr.Client) bool { return c.HasResponseType("id_token") }, false},
+		{"an empty response type is not", nil, func(c *dcr.Client) bool { return c.HasResponseType("") }, false},
+		{"a person returns to a registered URI", logout, returns("https://app.example.com/bye"), true},
+		{"but not to a similar one", logout, returns("https://app.example.com/bye?"), false},
 		{"nor to another host", logout, returns("https://app.example.com.evil.example/bye"), false},
-		{"nor to nothing", logout, returns(""), false},
-		{"nor to a client that is disabled", disabled, returns("https://app.example.com/bye"), false},
+		{"nor to an empty URI", logout, returns(""), false},
+		{"nor to a disabled client", disabled, returns("https://app.example.com/bye"), false},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			c, _ := webApp()

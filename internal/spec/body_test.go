@@ -1,6 +1,6 @@
 package spec_test
 
-// The bodies that are read, refused and not looked at.
+// Which bodies are read, refused or ignored.
 
 import (
 	"bytes"
@@ -60,7 +60,7 @@ func TestOddBodies(t *testing.T) {
 		{"a string for jwks", "application/json", `{"jwks":"{}","redirect_uris":["https://a.example/"]}`, 400, dcr.InvalidClientMetadata, "jwks must be a JSON object"},
 		{"a form", "application/x-www-form-urlencoded", `client_name=x`, 415, dcr.InvalidRequest, "application/json"},
 		{"no content type", "", plainBody, 415, dcr.InvalidRequest, "application/json"},
-		{"a content type that is none", "json", plainBody, 415, dcr.InvalidRequest, ""},
+		{"an invalid content type", "json", plainBody, 415, dcr.InvalidRequest, ""},
 		{"a content type of two words", "application/json json", plainBody, 415, dcr.InvalidRequest, ""},
 	}
 	store := memstore.New()
@@ -74,7 +74,7 @@ func TestOddBodies(t *testing.T) {
 				t.Errorf("status %d: %s; want %d %s naming %q", a.status, a.body, c.status, c.code, c.says)
 			}
 			if len(refused) != 2 || description == "" {
-				t.Errorf("body %s, want error and error_description alone", a.body)
+				t.Errorf("body %s, want only error and error_description", a.body)
 			}
 			if a.header.Get("Content-Type") != "application/json" || a.header.Get("WWW-Authenticate") != "" {
 				t.Errorf("headers %v", a.header)
@@ -89,15 +89,15 @@ func TestOddBodies(t *testing.T) {
 func TestToleratedBodies(t *testing.T) {
 	cases := []struct{ sentence, contentType, body string }{
 		{"a charset", "application/json; charset=utf-8", plainBody},
-		{"a charset that is spelled another way", "application/json;charset=utf8", plainBody},
-		{"a charset that means nothing to JSON", "application/json; charset=iso-8859-1", plainBody},
+		{"a charset in another spelling", "application/json;charset=utf8", plainBody},
+		{"a charset that JSON does not have", "application/json; charset=iso-8859-1", plainBody},
 		{"a charset without a value", "application/json; charset=", plainBody},
-		{"a parameter that is none", "application/json; ;", plainBody},
+		{"an invalid parameter", "application/json; ;", plainBody},
 		{"a media type in capitals", "Application/JSON", plainBody},
 		{"unknown members", "application/json", `{"redirect_uris":["https://a.example/"],"resource":"https://b.example/","x":{"y":[1,2,3]}}`},
 		{"null and the empty string count as absent", "application/json", `{"redirect_uris":["https://a.example/"],"logo_uri":null,"contacts":null,"client_uri":"","scope":""}`},
-		{"another case is another member", "application/json", `{"Redirect_URIs":["javascript:x"],"redirect_uris":["https://a.example/"]}`},
-		{"what the server issues is ignored", "application/json", `{"redirect_uris":["https://a.example/"],"client_id":5,"client_secret":"mine","registration_access_token":null}`},
+		{"a name in another case is another member", "application/json", `{"Redirect_URIs":["javascript:x"],"redirect_uris":["https://a.example/"]}`},
+		{"members that only the server issues are ignored", "application/json", `{"redirect_uris":["https://a.example/"],"client_id":5,"client_secret":"mine","registration_access_token":null}`},
 	}
 	r := serve(t, newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true}))
 	for _, c := range cases {
@@ -142,8 +142,8 @@ type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("the body was read") }
 
-// TestWhatCameIsNamed holds that a 415 says what came, and that no header counts
-// of which there are two.
+// TestWhatCameIsNamed checks that a 415 says what was sent, and that a header
+// that is sent twice is refused.
 func TestWhatCameIsNamed(t *testing.T) {
 	h := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
 	for _, c := range []struct {
@@ -155,7 +155,7 @@ func TestWhatCameIsNamed(t *testing.T) {
 		{"no type", nil, nil, "no Content-Type came"},
 		{"two types, one of them right", []string{"application/json", "text/plain"}, nil, "more than one Content-Type came"},
 		{"the right type twice", []string{"application/json", "application/json"}, nil, "more than one Content-Type came"},
-		{"no media type", []string{`"<script>"`}, nil, "no media type came"},
+		{"an invalid media type", []string{`"<script>"`}, nil, "no media type came"},
 		{"a compressed body", []string{"application/json"}, []string{"gzip"}, "application/json with a Content-Encoding came"},
 		{"two encodings, the first of them none", []string{"application/json"}, []string{"identity", "gzip"}, "application/json with a Content-Encoding came"},
 	} {
@@ -171,8 +171,8 @@ func TestWhatCameIsNamed(t *testing.T) {
 	}
 }
 
-// TestNoFormatShowsARequest holds that the secret of an update, which is in the
-// body, is in no log, whatever prints the request.
+// TestNoFormatShowsARequest checks that the secret in the body of an update is
+// not logged, whatever prints the request.
 func TestNoFormatShowsARequest(t *testing.T) {
 	request, err := dcr.ParseRequest([]byte(`{"client_id":"a","client_secret":"hush-hush"}`), dcr.Limits{})
 	if err != nil {

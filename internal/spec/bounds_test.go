@@ -8,7 +8,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// entries is a JSON array of n entries, each with its number.
+// entries returns a JSON array of n entries, each with its number.
 func entries(n int, entry string) string {
 	all := make([]string, n)
 	for i := range all {
@@ -28,12 +28,12 @@ func pageOf(n int) string {
 	return `"` + site + strings.Repeat("a", n-len(site)) + `"`
 }
 
-// Nothing that a stranger sends grows without a bound that the host can set.
+// Everything that a stranger sends has a bound that the host can set.
 func TestBounds(t *testing.T) {
 	within := []struct{ sentence, request string }{
 		{"64 redirect URIs", `{"redirect_uris":` + entries(64, `"https://rp.example.com/%d"`) + `}`},
 		{"64 contacts", `{"contacts":` + entries(64, `"c%d"`) + `}`},
-		{"127 members beside redirect_uris", objectOf(127)},
+		{"127 members in addition to redirect_uris", objectOf(127)},
 		{"128 members in an inner object", `{"x":` + objectOf(128) + `}`},
 		{"16 levels", `{"x":` + arraysIn(15) + `}`},
 		{"a name of 1,024 bytes", `{"client_name":` + textOf(1024) + `}`},
@@ -46,7 +46,7 @@ func TestBounds(t *testing.T) {
 		{"65 redirect URIs", `{"redirect_uris":` + entries(65, `"https://rp.example.com/%d"`) + `}`, "redirect_uris must not have more than 64 entries"},
 		{"65 contacts", `{"contacts":` + entries(65, `"c%d"`) + `}`, "contacts must not have more than 64 entries"},
 		{"65 grant types", `{"grant_types":` + entries(65, `"g%d"`) + `}`, "grant_types must not have more than 64 entries"},
-		{"128 members beside redirect_uris", objectOf(128), "members"},
+		{"128 members in addition to redirect_uris", objectOf(128), "members"},
 		{"129 members in an inner object", `{"x":` + objectOf(129) + `}`, "members"},
 		{"17 levels", `{"x":` + arraysIn(16) + `}`, "deep"},
 		{"a name of 1,025 bytes", `{"client_name":` + textOf(1025) + `}`, "client_name must not be longer than 1024 bytes"},
@@ -77,14 +77,14 @@ func TestTheBoundsAreTheHosts(t *testing.T) {
 		o.Limits = dcr.Limits{Members: 16, Depth: 4, ListItems: 2, URIBytes: 40, NameBytes: 32, ScopeBytes: 8, Keys: 1, StatementBytes: 16}
 	})
 	tight.judge(t, []wireCase{
-		{sentence: "each bound is the host's to set", request: `{"client_name":` + textOf(32) + `,"scope":"12345678","contacts":["a","b"],"jwks":{"keys":[{"kty":"x"}]}}`},
-		{sentence: "the host's bound of names", request: `{"client_name":` + textOf(33) + `}`, code: dcrMetadata, says: "client_name must not be longer than 32 bytes"},
-		{sentence: "the host's bound of URIs", request: `{"redirect_uris":["https://rp.example.com/a/longer/redirect"]}`},
-		{sentence: "the host's bound of URIs, exceeded", request: `{"redirect_uris":["https://rp.example.com/a/longer/redirects"]}`, code: dcrRedirect, says: "redirect_uris[0] must not be longer than 40 bytes"},
-		{sentence: "the host's bound of lists", request: `{"contacts":["a","b","c"]}`, code: dcrMetadata, says: "contacts must not have more than 2 entries"},
-		{sentence: "the host's bound of scopes", request: `{"scope":"123456789"}`, code: dcrMetadata, says: "scope must not be longer than 8 bytes"},
-		{sentence: "the host's bound of keys", request: `{"jwks":{"keys":[{"kty":"x"},{"kty":"y"}]}}`, code: dcrMetadata, says: "jwks"},
-		{sentence: "the host's bound of depth", request: `{"x":[[[[1]]]]}`, code: dcrMetadata},
-		{sentence: "the host's bound of members", request: objectOf(16), code: dcrMetadata},
+		{sentence: "the host can set each bound", request: `{"client_name":` + textOf(32) + `,"scope":"12345678","contacts":["a","b"],"jwks":{"keys":[{"kty":"x"}]}}`},
+		{sentence: "the host's bound on names", request: `{"client_name":` + textOf(33) + `}`, code: dcrMetadata, says: "client_name must not be longer than 32 bytes"},
+		{sentence: "the host's bound on URIs", request: `{"redirect_uris":["https://rp.example.com/a/longer/redirect"]}`},
+		{sentence: "the host's bound on URIs, exceeded", request: `{"redirect_uris":["https://rp.example.com/a/longer/redirects"]}`, code: dcrRedirect, says: "redirect_uris[0] must not be longer than 40 bytes"},
+		{sentence: "the host's bound on lists", request: `{"contacts":["a","b","c"]}`, code: dcrMetadata, says: "contacts must not have more than 2 entries"},
+		{sentence: "the host's bound on scopes", request: `{"scope":"123456789"}`, code: dcrMetadata, says: "scope must not be longer than 8 bytes"},
+		{sentence: "the host's bound on keys", request: `{"jwks":{"keys":[{"kty":"x"},{"kty":"y"}]}}`, code: dcrMetadata, says: "jwks"},
+		{sentence: "the host's bound on depth", request: `{"x":[[[[1]]]]}`, code: dcrMetadata},
+		{sentence: "the host's bound on members", request: objectOf(16), code: dcrMetadata},
 	})
 }

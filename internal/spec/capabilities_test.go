@@ -28,17 +28,17 @@ func TestCapabilitiesAreReadFromDiscoveryDocuments(t *testing.T) {
 
 func TestCapabilitiesRefuseWhatTheyCannotRead(t *testing.T) {
 	for sentence, document := range map[string]string{
-		"a string for a list":             `{"scopes_supported":"openid"}`,
-		"a list for a boolean":            `{"request_parameter_supported":["true"]}`,
-		"a string for a boolean":          `{"frontchannel_logout_supported":"true"}`,
-		"a number in a list":              `{"grant_types_supported":["authorization_code",5]}`,
-		"a member twice":                  `{"scopes_supported":["a"],"scopes_supported":["b"]}`,
-		"no object":                       `[]`,
-		"anything after the object":       `{} x`,
-		"a boolean for an endpoint":       `{"end_session_endpoint":true}`,
-		"the empty string within a list":  `{"scopes_supported":[""]}`,
-		"null within a list":              `{"scopes_supported":[null]}`,
-		"an object for a list of methods": `{"token_endpoint_auth_methods_supported":{}}`,
+		"a string instead of a list":             `{"scopes_supported":"openid"}`,
+		"a list instead of a boolean":            `{"request_parameter_supported":["true"]}`,
+		"a string instead of a boolean":          `{"frontchannel_logout_supported":"true"}`,
+		"a number in a list":                     `{"grant_types_supported":["authorization_code",5]}`,
+		"a member that appears twice":            `{"scopes_supported":["a"],"scopes_supported":["b"]}`,
+		"not an object":                          `[]`,
+		"anything after the object":              `{} x`,
+		"a boolean instead of an endpoint":       `{"end_session_endpoint":true}`,
+		"the empty string within a list":         `{"scopes_supported":[""]}`,
+		"null within a list":                     `{"scopes_supported":[null]}`,
+		"an object instead of a list of methods": `{"token_endpoint_auth_methods_supported":{}}`,
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			kept := dcr.Capabilities{Scopes: []string{"kept"}}
@@ -49,7 +49,7 @@ func TestCapabilitiesRefuseWhatTheyCannotRead(t *testing.T) {
 	}
 }
 
-// Every field survives its JSON.
+// Every field survives being written as JSON and read back.
 func TestCapabilitiesJSONIsComplete(t *testing.T) {
 	var c dcr.Capabilities
 	fields := reflect.ValueOf(&c).Elem()
@@ -82,17 +82,17 @@ const hostMembers = `{"code_challenge_methods_supported":["S256","plain"],"autho
 
 func TestDiscovery(t *testing.T) {
 	for _, c := range []struct{ sentence, capabilities, document string }{
-		{"the strict defaults are always published, since RFC 8414 §2 has others", `{}`,
+		{"the strict defaults are always published, since the defaults of RFC 8414 §2 differ", `{}`,
 			`{"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
-		{"the star among scopes is not, nor a response type of a server without codes", `{"scopes_supported":["openid","*"],"grant_types_supported":["client_credentials"]}`,
+		{"the star among scopes is not published, nor a response type of a server without codes", `{"scopes_supported":["openid","*"],"grant_types_supported":["client_credentials"]}`,
 			`{"scopes_supported":["openid"],"grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 		{"nor the list that it leaves empty", `{"scopes_supported":["*"]}`,
 			`{"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
-		{"endpoints come out as they went in, and algorithms with the methods that use them", `{"end_session_endpoint":"https://id.example.com/out","pushed_authorization_request_endpoint":"https://id.example.com/par","token_endpoint_auth_methods_supported":["private_key_jwt"]}`,
+		{"endpoints are published as they are, and algorithms with the methods that use them", `{"end_session_endpoint":"https://id.example.com/out","pushed_authorization_request_endpoint":"https://id.example.com/par","token_endpoint_auth_methods_supported":["private_key_jwt"]}`,
 			`{"end_session_endpoint":"https://id.example.com/out","pushed_authorization_request_endpoint":"https://id.example.com/par","token_endpoint_auth_methods_supported":["private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","EdDSA"],"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"]}`},
 		{"OpenID Connect publishes what it requires, and that request_uri is off (Discovery §3: absent means true)", `{"subject_types_supported":["pairwise"]}`,
 			`{"subject_types_supported":["pairwise"],"id_token_signing_alg_values_supported":["RS256"],"request_uri_parameter_supported":false,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
-		{"what the host says of PKCE, issuers in responses, metadata documents, grants and attestations is published", hostMembers,
+		{"what the host says about PKCE, issuers in responses, metadata documents, grants and attestations is published", hostMembers,
 			hostMembers[:len(hostMembers)-1] + `,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
 		{"or on", `{"id_token_signing_alg_values_supported":["ES256"],"request_uri_parameter_supported":true}`,
 			`{"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"],"request_uri_parameter_supported":true,"grant_types_supported":["authorization_code","refresh_token"],"response_types_supported":["code"],"token_endpoint_auth_methods_supported":["client_secret_basic","none"]}`},
@@ -101,7 +101,7 @@ func TestDiscovery(t *testing.T) {
 			supported := capabilities(t, c.capabilities)
 			got, want := decode(t, encode(supported.Discovery())), decode(t, c.document)
 			if want["code_challenge_methods_supported"] == nil {
-				want["code_challenge_methods_supported"] = []any{"S256"} // always published: MCP clients refuse a server that does not
+				want["code_challenge_methods_supported"] = []any{"S256"} // always published: MCP clients refuse a server that does not publish it
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s\nwant %s", encode(got), encode(want))
@@ -115,7 +115,7 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// appending is a step that adds to every list that it is handed.
+// appending has a step that appends to every list that it gets.
 type appending struct{ dcr.DefaultValidator }
 
 func (appending) ValidateTokens(_ context.Context, reg *dcr.Registration) error {
@@ -131,7 +131,7 @@ func (appending) ValidateTokens(_ context.Context, reg *dcr.Registration) error 
 func TestWhatAStepAppendsIsNotTheHosts(t *testing.T) {
 	var hosts dcr.Capabilities
 	fields := reflect.ValueOf(&hosts).Elem()
-	var lists [][]string // with what is beyond their ends
+	var lists [][]string // including their spare capacity
 	for i := range fields.NumField() {
 		if _, isList := fields.Field(i).Interface().([]string); isList {
 			list := append(make([]string, 0, 2), "own")
@@ -154,6 +154,6 @@ func TestWhatAStepAppendsIsNotTheHosts(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(10, func() { _ = dcr.DefaultValidator{Supports: hosts}.Capabilities() }); n > 0 {
-		t.Errorf("handing the lists out takes %v allocations", n)
+		t.Errorf("returning the lists takes %v allocations", n)
 	}
 }

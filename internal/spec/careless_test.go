@@ -1,7 +1,7 @@
 package spec_test
 
-// Steps that a host overrides and that forget what they override: the fixed
-// rules stand in for it, whichever step and whichever member.
+// Overriding steps that forget to call the step that they override: the fixed
+// rules take its place, for every step and every member.
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/dynreg/dcr/extension"
 )
 
-// careless overrides every step, and in one of them forgets the default, swallows
-// its error, or refuses what the default let through.
+// careless overrides every step. In one of them it forgets the default, swallows
+// the default's error, or refuses what the default accepted.
 type careless struct {
 	dcr.DefaultValidator
 	step     string
@@ -94,7 +94,7 @@ func (v careless) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 	return v.run("ValidateClient", ctx, reg, v.DefaultValidator.ValidateClient)
 }
 
-// overridden are the steps of careless.
+// overridden has the steps of careless.
 var overridden = func() (steps []string) {
 	for method := range reflect.TypeFor[careless]().Methods() {
 		if method.Name != "SetClientDefaults" && isStep(method.Type) {
@@ -122,8 +122,8 @@ func TestEveryStepIsOverridden(t *testing.T) {
 	}
 }
 
-// carelessly calls f with a server for every step that is forgotten, or whose
-// error is swallowed, and with the answer of a client that registered before.
+// carelessly calls f for every step that is forgotten or whose error is
+// swallowed, with a server and the answer that an earlier client got.
 func carelessly(t *testing.T, f func(t *testing.T, r *rig, swallows bool, old *answer)) {
 	for _, step := range overridden {
 		for _, swallows := range []bool{false, true} {
@@ -139,7 +139,7 @@ func carelessly(t *testing.T, f func(t *testing.T, r *rig, swallows bool, old *a
 	}
 }
 
-// careful is a request that leaves nothing to the defaults that steps fill in.
+// careful returns a request that leaves no default for a step to fill in.
 func careful() object {
 	return object{
 		"redirect_uris": []string{"https://rp.example.com/cb"}, "grant_types": []string{"authorization_code"}, "response_types": []string{"code"},
@@ -149,16 +149,17 @@ func careful() object {
 
 var extensionURIs = slices.Concat(extension.UMA(), extension.OpenID4VCI(), extension.Federation())
 
-// uriMember is a member that holds URIs, and what else a request must have for it
-// to be judged.
+// uriMember is a member that contains URIs, and what else a request must have so
+// that the member is checked.
 type uriMember struct {
 	name string
 	list bool
-	use  string // what its URIs are for
+	use  string // the use of its URIs
 	with object
 }
 
-// uriMembers are those of Metadata, in every form, and those of the extensions.
+// uriMembers returns the members with URIs of Metadata, in every form, and of
+// the extensions.
 var uriMembers = func() (found []uriMember) {
 	with := map[string]object{
 		"tls_client_auth_san_uri":                  {"token_endpoint_auth_method": "tls_client_auth"},
@@ -183,7 +184,8 @@ var uriMembers = func() (found []uriMember) {
 		uriMember{"organization_uri", false, "extension page", nil})
 }()
 
-// A member whose name says that it holds URIs has the tag that says which.
+// A member whose name says that it contains URIs has the tag that says what
+// they are for.
 func TestEveryURIMemberHasAUse(t *testing.T) {
 	for field := range reflect.TypeFor[dcr.Metadata]().Fields() {
 		name := field.Tag.Get("json")
@@ -194,7 +196,8 @@ func TestEveryURIMemberHasAUse(t *testing.T) {
 	}
 }
 
-// hostile are URIs that no member may have, and those that a use rules out.
+// hostile returns URIs that no member may have, and those that the member's use
+// rules out.
 func (m uriMember) hostile() []string {
 	bad := []string{
 		"javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://rp.example.com/x",
@@ -226,7 +229,8 @@ func (m uriMember) hostile() []string {
 	return bad
 }
 
-// value is a URI, with good ones before it in a list.
+// value returns the member's value: the URI or, for a list, good URIs and this
+// one.
 func (m uriMember) value(text string) any {
 	if m.list {
 		return []string{"https://rp.example.com/first", text}
@@ -242,13 +246,13 @@ func TestNoForgottenStepLetsAHostileURIThrough(t *testing.T) {
 			maps.Copy(body, member.with)
 			if good := body.with(member.name, member.value("https://rp.example.com/x")).String(); member.name != "sector_identifier_uri" {
 				if a := ask(t, r.handler, "POST", registerURL, "", good); a.status != 201 {
-					t.Errorf("%s: a good one gets %d %s", member.name, a.status, a.body)
+					t.Errorf("%s: a valid one gets %d %s", member.name, a.status, a.body)
 				}
 			}
 			count, _ := r.store.CountClients(t.Context(), dcr.Filter{})
 			for i, text := range member.hostile() {
 				if swallows && i%4 > 0 {
-					continue // an error that is swallowed is a step forgotten, but for what it has changed: some will do
+					continue // a swallowed error is like a forgotten step, except for what the step changed, so a few cases are enough
 				}
 				hostile := body.with(member.name, member.value(text))
 				posted := ask(t, r.handler, "POST", registerURL, "", hostile.String())
@@ -269,36 +273,38 @@ func TestNoForgottenStepLetsAHostileURIThrough(t *testing.T) {
 	})
 }
 
-// What is no URI: members, and what no step that is forgotten may let through.
+// Members that are not URIs, with values that must be refused even if a step is
+// forgotten.
 var hostileSyntax = map[string]object{
-	"a scope that is no scope":                  {"scope": `admin "quoted\ root`},
+	"an invalid scope":                          {"scope": `admin "quoted\ root`},
 	"a scope beyond the ceiling":                {"scope": "openid admin"},
-	"the scope that stands for all":             {"scope": "*"},
-	"a method of nobody":                        {"token_endpoint_auth_method": "nonsense"},
+	"the scope that stands for all scopes":      {"scope": "*"},
+	"an unknown method":                         {"token_endpoint_auth_method": "nonsense"},
 	"a grant type beyond the ceiling":           {"grant_types": []string{"authorization_code", "password"}},
-	"no grant type to begin with":               {"grant_types": []string{"refresh_token"}},
+	"no grant type that starts a grant":         {"grant_types": []string{"refresh_token"}},
 	"a response type beyond the ceiling":        {"response_types": []string{"code", "vp_token"}},
 	"pairwise subjects of two sectors":          {"subject_type": "pairwise", "redirect_uris": []string{"https://a.example/cb", "https://b.example/cb"}},
-	"a sector that nobody fetched":              {"subject_type": "pairwise", "sector_identifier_uri": "https://127.0.0.1/sector"},
-	"a subject type of nobody":                  {"subject_type": "anonymous"},
+	"a sector that was not fetched":             {"subject_type": "pairwise", "sector_identifier_uri": "https://127.0.0.1/sector"},
+	"an unknown subject type":                   {"subject_type": "anonymous"},
 	"an algorithm beyond the ceiling":           {"id_token_signed_response_alg": "ES512"},
 	"an algorithm that the client cannot have":  {"userinfo_signed_response_alg": "none"},
 	"a response mode beyond the ceiling":        {"response_modes": []string{"form_post"}},
 	"an acr beyond the ceiling":                 {"default_acr_values": []string{"9"}},
 	"authorization details beyond the ceiling":  {"authorization_details_types": []string{"root"}},
-	"a delivery mode of nobody":                 {"backchannel_token_delivery_mode": "shout"},
+	"an unknown delivery mode":                  {"backchannel_token_delivery_mode": "shout"},
 	"a front-channel page of another origin":    {"frontchannel_logout_uri": "https://evil.example/out"},
-	"an extension of another type":              {"claims_redirect_uris": "https://rp.example.com/"},
-	"a name of a certificate that is no name":   {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a b"},
+	"an extension with the wrong type":          {"claims_redirect_uris": "https://rp.example.com/"},
+	"an invalid name of a certificate":          {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a b"},
 	"two names of a certificate":                {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a.example", "tls_client_auth_san_ip": "1.1.1.1"},
-	"a name that reads as another":              {"client_name": "Bank\u202eknab"},
+	"a name that reads like another":            {"client_name": "Bank\u202eknab"},
 	"a redirect URI missing":                    {"redirect_uris": []string{}},
 	"a private key":                             {"jwks": json.RawMessage(`{"keys":[` + ecPrivate + `]}`)},
 	"signed requests without keys":              {"request_object_signing_alg": "RS256"},
 	"tokens that are bound through the browser": {"dpop_bound_access_tokens": true, "grant_types": []string{"authorization_code", "implicit"}, "response_types": []string{"code", "token"}},
 }
 
-// dropped are those that the default drops rather than refuses.
+// dropped lists the cases in which the default drops the value and does not
+// refuse it.
 var dropped = []string{"a scope beyond the ceiling", "a grant type beyond the ceiling", "a response type beyond the ceiling"}
 
 func TestNoForgottenStepLetsSyntaxThrough(t *testing.T) {
@@ -325,7 +331,7 @@ func TestNoForgottenStepLetsSyntaxThrough(t *testing.T) {
 	})
 }
 
-// What a step leaves out that no client can be without.
+// What no client can be without, if a step leaves it out.
 func TestNoForgottenStepLeavesAGap(t *testing.T) {
 	carelessly(t, func(t *testing.T, r *rig, swallows bool, old *answer) {
 		for _, name := range []string{"grant_types", "token_endpoint_auth_method"} {
@@ -337,16 +343,15 @@ func TestNoForgottenStepLeavesAGap(t *testing.T) {
 	})
 }
 
-// What is the step's to say stays so: which redirect URI is for which kind of
-// application.
+// A step still decides which redirect URI is for which kind of application.
 func TestWhatAStepMayLoosen(t *testing.T) {
 	r := start(t, everything, sealed(t), func(v *dcr.DefaultValidator, o *dcr.Options) {
 		o.Validator = careless{*v, "ValidateRedirectURIs", false, nil}
 	})
 	for sentence, members := range map[string]object{
-		"a private-use scheme of a web application":      {"application_type": "web", "redirect_uris": []string{"com.example.app:/cb"}},
-		"https on the own machine of a native one":       {"application_type": "native", "redirect_uris": []string{"https://localhost/cb"}},
-		"a kind of application that the host has itself": {"application_type": "mobile"},
+		"a private-use scheme of a web application":           {"application_type": "web", "redirect_uris": []string{"com.example.app:/cb"}},
+		"https on the local machine for a native application": {"application_type": "native", "redirect_uris": []string{"https://localhost/cb"}},
+		"a kind of application that the host defines":         {"application_type": "mobile"},
 	} {
 		body := careful()
 		maps.Copy(body, members)

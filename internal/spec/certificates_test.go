@@ -24,7 +24,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// authority issues certificates: an anchor, or what is below one.
+// authority issues certificates. It is an anchor, or below one.
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
@@ -32,7 +32,7 @@ type authority struct {
 
 const appURI = "https://apps.example.com/cardio-viewer"
 
-// template is a certificate of an application that is good on noon.
+// template returns a certificate of an application that is valid at noon.
 func template(uris ...string) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
 	return &x509.Certificate{
@@ -63,7 +63,7 @@ func newEC() crypto.Signer {
 	return key
 }
 
-// issue has an authority certify a key; nil is its own.
+// issue has an authority certify a key; a nil authority certifies its own.
 func (a *authority) issue(t testing.TB, of *x509.Certificate, key crypto.Signer) *authority {
 	t.Helper()
 	parent, signer := of, key
@@ -81,7 +81,7 @@ func (a *authority) issue(t testing.TB, of *x509.Certificate, key crypto.Signer)
 	return &authority{cert, key}
 }
 
-// community is an anchor and an intermediate below it, made once.
+// community returns an anchor and an intermediate below it, made once.
 var community = sync.OnceValue(func() (c struct{ root, inter *authority }) {
 	c.root = (*authority)(nil).issue(new(testing.T), caTemplate(), newEC())
 	c.inter = c.root.issue(new(testing.T), caTemplate(), newEC())
@@ -122,7 +122,8 @@ func trustingChains() *dcr.ChainVerifier {
 	return &dcr.ChainVerifier{Communities: []dcr.Community{{Name: "https://community.example", Anchors: []*x509.Certificate{community().root.cert}}}}
 }
 
-// TestChains holds who is trusted, and by which code each chain is refused.
+// TestChains checks which chains are trusted, and with which code the others
+// are refused.
 func TestChains(t *testing.T) {
 	c, claims := community(), object{"iss": appURI, "sub": appURI}
 	invalid, unapproved := dcr.InvalidSoftwareStatement, dcr.UnapprovedSoftwareStatement
@@ -169,46 +170,46 @@ func TestChains(t *testing.T) {
 		want   error
 	}{
 		"good":                         {[]*authority{good, c.inter}, nil, nil},
-		"good, with the anchor":        {[]*authority{good, c.inter, c.root}, nil, nil},
-		"good, with a kid":             {[]*authority{good, c.inter}, object{"kid": "any"}, nil},
-		"good, in any order":           {[]*authority{good, c.root, c.inter}, nil, nil},
+		"valid, with the anchor":       {[]*authority{good, c.inter, c.root}, nil, nil},
+		"valid, with a kid":            {[]*authority{good, c.inter}, object{"kid": "any"}, nil},
+		"valid, in any order":          {[]*authority{good, c.root, c.inter}, nil, nil},
 		"right below the anchor":       {[]*authority{below(c.root, nil)}, nil, nil},
-		"of a URI that is no https":    {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions[0].Value = sanOf("spiffe://a.example/b") })}, nil, nil},
+		"with a URI that is not https": {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions[0].Value = sanOf("spiffe://a.example/b") })}, nil, nil},
 		"without the intermediate":     {[]*authority{good}, nil, unapproved},
 		"expired":                      {[]*authority{below(c.root, func(of *x509.Certificate) { of.NotAfter = noon.Add(-time.Minute) })}, nil, unapproved},
 		"not valid yet":                {[]*authority{below(c.root, func(of *x509.Certificate) { of.NotBefore = noon.Add(time.Minute) })}, nil, unapproved},
-		"of another anchor":            {[]*authority{below(other, nil), other}, nil, unapproved},
-		"of itself":                    {[]*authority{(*authority)(nil).issue(t, template(appURI), newEC())}, nil, unapproved},
-		"an authority as leaf":         {[]*authority{c.inter, c.root}, nil, unapproved},
-		"of what is no authority":      {[]*authority{below(noAuthority, nil), noAuthority}, nil, unapproved},
-		"beyond a path length":         {[]*authority{below(tooDeep, nil), tooDeep, shortest}, nil, unapproved},
-		"a key for other purposes":     {[]*authority{below(c.root, func(of *x509.Certificate) { of.KeyUsage = x509.KeyUsageKeyAgreement })}, nil, unapproved},
-		"outside the name constraints": {[]*authority{below(narrow, nil), narrow}, nil, unapproved},
+		"below another anchor":         {[]*authority{below(other, nil), other}, nil, unapproved},
+		"self-signed":                  {[]*authority{(*authority)(nil).issue(t, template(appURI), newEC())}, nil, unapproved},
+		"an authority as the leaf":     {[]*authority{c.inter, c.root}, nil, unapproved},
+		"below a certificate that is not an authority": {[]*authority{below(noAuthority, nil), noAuthority}, nil, unapproved},
+		"beyond a path length":                         {[]*authority{below(tooDeep, nil), tooDeep, shortest}, nil, unapproved},
+		"a key for other purposes":                     {[]*authority{below(c.root, func(of *x509.Certificate) { of.KeyUsage = x509.KeyUsageKeyAgreement })}, nil, unapproved},
+		"outside the name constraints":                 {[]*authority{below(narrow, nil), narrow}, nil, unapproved},
 		"an unknown critical extension": {[]*authority{below(c.root, func(of *x509.Certificate) {
 			of.ExtraExtensions = append(of.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}})
 		})}, nil, unapproved},
-		"a loop":                         {[]*authority{below(a, nil), a, b}, nil, unapproved},
-		"no certificates":                {[]*authority{}, nil, invalid},
-		"x5c is no array":                {[]*authority{good}, object{"x5c": "MII"}, invalid},
-		"x5c is no base64":               {[]*authority{good}, object{"x5c": []string{"?"}}, invalid},
-		"x5c is base64url":               {[]*authority{good}, object{"x5c": []string{base64.URLEncoding.EncodeToString(good.cert.Raw)}}, invalid},
-		"x5c is no certificate":          {[]*authority{good}, object{"x5c": []string{"AAAA"}}, invalid},
-		"x5c is null":                    {[]*authority{good}, object{"x5c": nil}, invalid},
-		"50 certificates":                {many, nil, invalid},
-		"a certificate of 1 MB":          {[]*authority{good}, object{"x5c": []string{strings.Repeat("A", 1<<20)}}, invalid},
-		"a key of 16,384 bits":           {[]*authority{{huge(16384, 65537), good.key}}, nil, invalid},
-		"a key of 1,024 bits":            {[]*authority{{huge(1024, 65537), good.key}}, nil, invalid},
-		"an exponent of 1":               {[]*authority{{huge(2048, 1), good.key}}, nil, invalid},
-		"a key of 16,384 bits behind it": {[]*authority{good, {huge(16384, 65537), nil}}, nil, invalid},
-		"P-224":                          {[]*authority{c.root.issue(t, template(appURI), p224)}, nil, invalid},
-		"a name above 0x7F":              {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions[0].Value = sanOf("https://apps.example.com/\xe9") })}, nil, invalid},
-		"two lists of names":             {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions = append(of.ExtraExtensions, of.ExtraExtensions[0]) })}, nil, invalid},
-		"the key of somebody else":       {[]*authority{{good.cert, newEC()}, c.inter}, nil, invalid},
-		"alg none":                       {[]*authority{good, c.inter}, object{"alg": "none"}, invalid},
-		"alg HS256":                      {[]*authority{good, c.inter}, object{"alg": "HS256"}, invalid},
-		"alg of another kind of key":     {[]*authority{good, c.inter}, object{"alg": "RS256"}, invalid},
-		"a critical header":              {[]*authority{good, c.inter}, object{"crit": []string{"exp"}}, invalid},
-		"typ of an access token":         {[]*authority{good, c.inter}, object{"typ": "at+jwt"}, invalid},
+		"a loop":                        {[]*authority{below(a, nil), a, b}, nil, unapproved},
+		"no certificates":               {[]*authority{}, nil, invalid},
+		"x5c is not an array":           {[]*authority{good}, object{"x5c": "MII"}, invalid},
+		"x5c is not base64":             {[]*authority{good}, object{"x5c": []string{"?"}}, invalid},
+		"x5c is base64url":              {[]*authority{good}, object{"x5c": []string{base64.URLEncoding.EncodeToString(good.cert.Raw)}}, invalid},
+		"x5c is not a certificate":      {[]*authority{good}, object{"x5c": []string{"AAAA"}}, invalid},
+		"x5c is null":                   {[]*authority{good}, object{"x5c": nil}, invalid},
+		"50 certificates":               {many, nil, invalid},
+		"a certificate of 1 MB":         {[]*authority{good}, object{"x5c": []string{strings.Repeat("A", 1<<20)}}, invalid},
+		"a key of 16,384 bits":          {[]*authority{{huge(16384, 65537), good.key}}, nil, invalid},
+		"a key of 1,024 bits":           {[]*authority{{huge(1024, 65537), good.key}}, nil, invalid},
+		"an exponent of 1":              {[]*authority{{huge(2048, 1), good.key}}, nil, invalid},
+		"a key of 16,384 bits after it": {[]*authority{good, {huge(16384, 65537), nil}}, nil, invalid},
+		"P-224":                         {[]*authority{c.root.issue(t, template(appURI), p224)}, nil, invalid},
+		"a name above 0x7F":             {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions[0].Value = sanOf("https://apps.example.com/\xe9") })}, nil, invalid},
+		"two lists of names":            {[]*authority{below(c.root, func(of *x509.Certificate) { of.ExtraExtensions = append(of.ExtraExtensions, of.ExtraExtensions[0]) })}, nil, invalid},
+		"someone else's key":            {[]*authority{{good.cert, newEC()}, c.inter}, nil, invalid},
+		"alg none":                      {[]*authority{good, c.inter}, object{"alg": "none"}, invalid},
+		"alg HS256":                     {[]*authority{good, c.inter}, object{"alg": "HS256"}, invalid},
+		"alg for another kind of key":   {[]*authority{good, c.inter}, object{"alg": "RS256"}, invalid},
+		"a critical header":             {[]*authority{good, c.inter}, object{"crit": []string{"exp"}}, invalid},
+		"the typ of an access token":    {[]*authority{good, c.inter}, object{"typ": "at+jwt"}, invalid},
 	} {
 		signer := good
 		if len(test.chain) > 0 {
@@ -227,8 +228,8 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// TestNamesOfCertificates holds that names are those of the certificate to the
-// byte, which those of package url are not.
+// TestNamesOfCertificates checks that names match those of the certificate byte
+// for byte, which those of package url do not.
 func TestNamesOfCertificates(t *testing.T) {
 	names := []string{"HTTPS://apps.example.com/A", "https://apps.example.com/#", "https://apps.example.com/%7Ea", "urn:uuid:1", "https://apps.example.com/", "https://apps.example.com"}
 	app := community().root.issue(t, template(names...), newEC())
@@ -237,7 +238,7 @@ func TestNamesOfCertificates(t *testing.T) {
 		t.Fatalf("%v: %v", token, err)
 	}
 	if parsed, _ := url.Parse(names[0]); parsed.String() == names[0] {
-		t.Error("package url rewrites nothing any more")
+		t.Error("package url no longer rewrites anything")
 	}
 	for id, is := range map[string]bool{names[0]: true, names[5]: true, "https://apps.example.com/A": false, "https://apps.example.com/~a": false, "": false} {
 		client := dcr.NewClient()
@@ -255,7 +256,8 @@ func TestNamesOfCertificates(t *testing.T) {
 	}
 }
 
-// TestChainHooks holds when the host is asked about a chain, and what comes of it.
+// TestChainHooks checks when the host is asked about a chain, and what its answer
+// does.
 func TestChainHooks(t *testing.T) {
 	c := community()
 	app := c.inter.issue(t, template(appURI), newEC())
@@ -267,9 +269,9 @@ func TestChainHooks(t *testing.T) {
 		want              error
 		checks, completes int
 	}{
-		"asked about a good chain":        {whole, nil, nil, nil, 1, 0},
+		"asked about a valid chain":       {whole, nil, nil, nil, 1, 0},
 		"revoked":                         {whole, errors.New("revoked"), nil, dcr.UnapprovedSoftwareStatement, 1, 0},
-		"with an answer of the host's":    {whole, shown, nil, dcr.InvalidSoftwareStatement, 1, 0},
+		"with an error of the host":       {whole, shown, nil, dcr.InvalidSoftwareStatement, 1, 0},
 		"completed":                       {part, nil, nil, nil, 1, 1},
 		"not completed":                   {part, nil, errors.New("out of reach"), dcr.UnapprovedSoftwareStatement, 0, 1},
 		"not asked about a bad signature": {strings.TrimSuffix(whole, whole[len(whole)-8:]) + "AAAAAAAA", nil, nil, dcr.InvalidSoftwareStatement, 0, 0},
@@ -294,7 +296,7 @@ func TestChainHooks(t *testing.T) {
 	v := trustingChains()
 	v.Communities[0].Intermediates = []*x509.Certificate{c.inter.cert}
 	if _, err := v.Verify(t.Context(), part, noon); err != nil {
-		t.Errorf("the host knows the intermediate: %v", err)
+		t.Errorf("if the host knows the intermediate: %v", err)
 	}
 }
 

@@ -23,10 +23,10 @@ func TestCIBA(t *testing.T) {
 		{sentence: "signed requests, with keys (CIBA §7.1.1)", request: `{` + poll + `,"backchannel_authentication_request_signing_alg":"PS256",` + keySet + `}`, answer: `{"backchannel_authentication_request_signing_alg":"PS256"}`},
 		{sentence: "signed requests without keys are refused", request: `{` + poll + `,"backchannel_authentication_request_signing_alg":"RS256"}`, code: dcrMetadata, says: "backchannel_authentication_request_signing_alg needs a signing key in jwks, or jwks_uri"},
 		{sentence: "requests are not signed symmetrically (CIBA §7.1.1)", request: `{` + poll + `,"backchannel_authentication_request_signing_alg":"HS256"}`, code: dcrMetadata, says: "backchannel_authentication_request_signing_alg"},
-		{sentence: "nor by none (CIBA §4)", request: `{` + poll + `,"backchannel_authentication_request_signing_alg":"none"}`, code: dcrMetadata, says: "backchannel_authentication_request_signing_alg"},
+		{sentence: "nor with none (CIBA §4)", request: `{` + poll + `,"backchannel_authentication_request_signing_alg":"none"}`, code: dcrMetadata, says: "backchannel_authentication_request_signing_alg"},
 		{sentence: "no algorithm means no signed requests (CIBA §4)", request: `{` + poll + `}`, answer: `{"backchannel_authentication_request_signing_alg":null}`},
-		{sentence: "CIBA beside the authorization endpoint", request: `{"grant_types":["authorization_code","urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_mode":"poll"}`, answer: `{"response_types":["code"]}`},
-		{sentence: "a client of other grants is not told of CIBA", answer: `{"backchannel_token_delivery_mode":null,"backchannel_user_code_parameter":null}`},
+		{sentence: "CIBA together with the authorization endpoint", request: `{"grant_types":["authorization_code","urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_mode":"poll"}`, answer: `{"response_types":["code"]}`},
+		{sentence: "a client with other grants gets no CIBA members", answer: `{"backchannel_token_delivery_mode":null,"backchannel_user_code_parameter":null}`},
 	})
 	r.judge(t, one("the notification endpoint is https (CIBA §4)", "backchannel_client_notification_endpoint", []string{`"http://rp.example.com/n"`, `"rp.example.com"`, `"https://rp.example.com/n#x"`, `5`, `[]`}, dcrMetadata, "backchannel_client_notification_endpoint"))
 	r.judge(t, one("the mode is a string", "backchannel_token_delivery_mode", []string{`5`, `[]`, `true`, `{}`}, dcrMetadata, "backchannel_token_delivery_mode must be a JSON string"))
@@ -34,7 +34,7 @@ func TestCIBA(t *testing.T) {
 	start(t, `{"grant_types_supported":["urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_modes_supported":["poll","push"]}`).judge(t, []wireCase{
 		{sentence: "push with an https notification endpoint (CIBA §4)", request: `{` + grant + `,"backchannel_token_delivery_mode":"push","backchannel_client_notification_endpoint":"https://rp.example.com/n"}`},
 		{sentence: "push without one is refused (CIBA §4)", request: `{` + grant + `,"backchannel_token_delivery_mode":"push"}`, code: dcrMetadata, says: "backchannel_client_notification_endpoint"},
-		{sentence: "where the server knows no user codes, the parameter is an unknown member", request: `{` + poll + `,"backchannel_user_code_parameter":"x"}`, answer: `{"backchannel_user_code_parameter":null}`},
+		{sentence: "if the server has no user codes, the parameter is an unknown member", request: `{` + poll + `,"backchannel_user_code_parameter":"x"}`, answer: `{"backchannel_user_code_parameter":null}`},
 	})
 	start(t, `{}`).judge(t, []wireCase{
 		{sentence: "without CIBA its members are unknown", request: `{"backchannel_token_delivery_mode":5,"backchannel_client_notification_endpoint":"http://x","backchannel_authentication_request_signing_alg":"none","backchannel_user_code_parameter":5}`,

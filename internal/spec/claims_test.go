@@ -1,7 +1,7 @@
 package spec_test
 
-// What a software statement claims holds, whatever the request says and whatever
-// a later step makes of it.
+// The claims of a software statement hold, whatever the request says and
+// whatever a later step changes.
 
 import (
 	"fmt"
@@ -15,15 +15,15 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// claimRules are all, by name.
+// claimRules has all rules, by name.
 var claimRules = map[string]dcr.StatementRule{
 	"ClaimWins": dcr.ClaimWins, "ClaimBinds": dcr.ClaimBinds, "ClaimBounds": dcr.ClaimBounds, "ClaimOnly": dcr.ClaimOnly,
 }
 
-// claimedKind is a member of one kind, with values that are claimed and said.
+// claimedKind is a member of one kind, with values to claim and to send.
 type claimedKind struct {
 	name               string
-	claim, less, other any    // less: nil where there is none
+	claim, less, other any    // less: nil if there is none
 	list               string // of its alternatives, "" if it has none
 	standard           any    // the default
 }
@@ -55,8 +55,8 @@ func lockedServer(t testing.TB, members map[string]dcr.StatementRule, changes ..
 	}}, changes...)...)
 }
 
-// said are the ways in which a request can speak of the member, and what the
-// client has then; refused where the request is.
+// said returns the ways in which a request can have the member, each with what
+// the client has then, or refused.
 func (k claimedKind) said(rule dcr.StatementRule, claimed bool) map[string]struct {
 	body object
 	want any
@@ -112,8 +112,8 @@ func (k claimedKind) said(rule dcr.StatementRule, claimed bool) map[string]struc
 
 type refusedHere struct{}
 
-// Every kind of member under every rule: what is sent on registration, on update
-// with the statement, and on update without it, where the stored one holds.
+// Every kind of member under every rule: sent on registration, on an update with
+// the statement, and on an update without it, when the stored statement applies.
 func TestClaimsAndWhatIsSent(t *testing.T) {
 	es := signers()["ES256"]
 	for _, kind := range claimedKinds {
@@ -159,7 +159,7 @@ func TestClaimsAndWhatIsSent(t *testing.T) {
 	}
 }
 
-// sameSet compares values; scopes and lists in any order.
+// sameSet compares values; the order of scopes and lists does not matter.
 func sameSet(got, want any) bool {
 	set := func(value any) any {
 		switch value := value.(type) {
@@ -177,7 +177,7 @@ func sameSet(got, want any) bool {
 	return reflect.DeepEqual(set(got), set(want))
 }
 
-// A statement may claim alternatives itself.
+// A statement may claim alternatives too.
 func TestClaimedAlternatives(t *testing.T) {
 	const list, method = "token_endpoint_auth_methods_supported", "token_endpoint_auth_method"
 	for ruleName, rule := range claimRules {
@@ -201,7 +201,7 @@ func TestClaimedAlternatives(t *testing.T) {
 	}
 }
 
-// A claimed scope of which the server supports nothing gets nothing in its place.
+// If the server supports none of the claimed scopes, nothing replaces them.
 func TestNoScopesBeyondTheClaim(t *testing.T) {
 	es := signers()["ES256"]
 	for ruleName, rule := range claimRules {
@@ -232,19 +232,19 @@ func TestNoScopesBeyondTheClaim(t *testing.T) {
 
 func TestBlankScope(t *testing.T) {
 	start(t, `{"scopes_supported":["openid"]}`, func(v *dcr.DefaultValidator, _ *dcr.Options) { v.DefaultScopes = []string{"openid"} }).judge(t, []wireCase{
-		{sentence: "a scope of white space alone", request: `{"scope":" "}`, code: dcrMetadata, says: "scope must be scopes, or be left out"},
-		{sentence: "a scope of more white space", request: `{"scope":"    "}`, code: dcrMetadata, says: "scope must be"},
+		{sentence: "a scope with only white space", request: `{"scope":" "}`, code: dcrMetadata, says: "scope must be scopes, or be left out"},
+		{sentence: "a scope with more white space", request: `{"scope":"    "}`, code: dcrMetadata, says: "scope must be"},
 		{sentence: "an empty scope is absent", request: `{"scope":""}`, answer: `{"scope":"openid"}`},
 		{sentence: "white space around scopes", request: `{"scope":"  openid "}`, answer: `{"scope":"openid"}`},
 	})
 	reg := &dcr.Registration{Request: &dcr.Request{Metadata: dcr.Metadata{RedirectURIs: []string{"https://rp.example.com/cb"}, Scope: " "}}}
 	if err := dcr.Validate(t.Context(), dcr.DefaultValidator{}, reg); err == nil {
-		t.Error("a request that a host made passes")
+		t.Error("a request that a host made is accepted")
 	}
 }
 
-// What a host verified in its own way holds as well, under the same rules, also
-// where an update leaves nothing of it to read.
+// What a host verified in its own way applies as well, with the same rules,
+// even if an update has nothing of it to read.
 func TestClaimsOfAHostsOwnStatement(t *testing.T) {
 	for ruleName, rule := range claimRules {
 		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"client_name": rule, "scope": rule, "logo_uri": rule}, func(v *dcr.DefaultValidator, o *dcr.Options) {
@@ -272,13 +272,13 @@ func TestClaimsOfAHostsOwnStatement(t *testing.T) {
 	}
 }
 
-// What else an issuer signs is no statement.
+// Other tokens that an issuer signs are not statements.
 func TestTokensOfOtherKindsAreNoStatements(t *testing.T) {
 	es := signers()["ES256"]
 	good := object{"iss": directory, "software_id": "payments"}
 	for sentence, claims := range map[string]object{
 		"an ID Token":                              {"iss": directory, "sub": "person", "aud": "rp", "nonce": "n", "azp": "rp", "at_hash": "h", "exp": noon.Unix() + 60, "iat": noon.Unix()},
-		"an ID Token of few claims":                {"iss": directory, "sub": "person", "aud": "rp", "exp": noon.Unix() + 60, "iat": noon.Unix(), "name": "Person"},
+		"an ID Token with few claims":              {"iss": directory, "sub": "person", "aud": "rp", "exp": noon.Unix() + 60, "iat": noon.Unix(), "name": "Person"},
 		"a Logout Token":                           {"iss": directory, "sub": "person", "aud": "rp", "jti": "1", "iat": noon.Unix(), "events": object{"http://schemas.openid.net/event/backchannel-logout": object{}}},
 		"a Logout Token that claims a member":      good.with("sid", "s"),
 		"a client assertion":                       {"iss": directory, "sub": directory, "aud": "https://id.example.com", "jti": "1", "exp": noon.Unix() + 60},
@@ -290,7 +290,7 @@ func TestTokensOfOtherKindsAreNoStatements(t *testing.T) {
 		"with auth_time":                           good.with("auth_time", 1),
 		"with events":                              good.with("events", object{}),
 		"with azp":                                 good.with("azp", "rp"),
-		"that claims nothing of a client":          {"iss": directory, "jti": "1", "org_id": "org-7"},
+		"that claims nothing about a client":       {"iss": directory, "jti": "1", "org_id": "org-7"},
 		"that claims alternatives to members only": {"iss": directory, "token_endpoint_auth_methods_supported": []string{"none"}},
 	} {
 		handler, store := trusting(t, &dcr.StatementVerifier{})
@@ -301,12 +301,12 @@ func TestTokensOfOtherKindsAreNoStatements(t *testing.T) {
 		stored(t, store, 0)
 	}
 	for sentence, claims := range map[string]object{
-		"with software_id":           good,
-		"with a member":              {"iss": directory, "client_name": "Vouched"},
-		"with a tagged member":       {"iss": directory, "client_name#fr": "Garanti"},
-		"with a claim that is one":   {"iss": directory, "software_client_name": "Vouched"},
-		"of somebody":                good.with("sub", "somebody"),
-		"with claims of its own too": good.with("org_id", "org-7", "acr", "1", "amr", []string{"mfa"}),
+		"with software_id":              good,
+		"with a member":                 {"iss": directory, "client_name": "Vouched"},
+		"with a tagged member":          {"iss": directory, "client_name#fr": "Garanti"},
+		"with a claim that is a member": {"iss": directory, "software_client_name": "Vouched"},
+		"with a sub":                    good.with("sub", "somebody"),
+		"with claims of its own too":    good.with("org_id", "org-7", "acr", "1", "amr", []string{"mfa"}),
 	} {
 		handler, _ := trusting(t, &dcr.StatementVerifier{Claims: map[string]string{"software_client_name": "client_name"}})
 		a := ask(t, handler, "POST", registerURL, "", object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": es.sign(claims)}.String())

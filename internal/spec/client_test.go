@@ -104,9 +104,9 @@ func TestStoredFormSaysWhenAClientWasUpdated(t *testing.T) {
 		created, updated time.Time
 		stored           bool
 	}{
-		{"a client that was never updated has its creation alone", noon, noon, false},
+		{"a client that was never updated has only its creation", noon, noon, false},
 		{"an update is stored", noon, noon.Add(time.Nanosecond), true},
-		{"a client of the host's may have no update beside its creation", noon, time.Time{}, true},
+		{"a client that the host made may have a creation and no update", noon, time.Time{}, true},
 		{"or the reverse", time.Time{}, noon, true},
 		{"or neither", time.Time{}, time.Time{}, false},
 	} {
@@ -157,7 +157,7 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 }
 
-// scribble changes everything that is reached through the value.
+// scribble changes everything that is reachable from the value.
 func scribble(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -218,7 +218,7 @@ func TestVerifySecret(t *testing.T) {
 		{"a wrong secret against argon2id", dcr.Client{Secrets: []dcr.Secret{{Type: dcr.SecretArgon2id, Value: argon}}}, "wrong", false},
 		{"a damaged argon2id hash", dcr.Client{Secrets: []dcr.Secret{{Type: dcr.SecretArgon2id, Value: "$argon2id$v=19$m=99999999999$x$y"}}}, "right", false},
 		{"an argon2id hash that asks for too much memory", dcr.Client{Secrets: []dcr.Secret{{Type: dcr.SecretArgon2id, Value: strings.Replace(argon, "m=64", "m=4194304", 1)}}}, "right", false},
-		{"a type that nobody knows", dcr.Client{Secrets: []dcr.Secret{{Type: "plain", Value: "right"}}}, "right", false},
+		{"an unknown type", dcr.Client{Secrets: []dcr.Secret{{Type: "plain", Value: "right"}}}, "right", false},
 		{"a public key", dcr.Client{Secrets: []dcr.Secret{{Type: dcr.SecretJWK, Value: "right"}}}, "right", false},
 	}
 	for method, want := range map[string]bool{
@@ -229,7 +229,7 @@ func TestVerifySecret(t *testing.T) {
 		client := dcr.Client{Secrets: []dcr.Secret{ours}, Metadata: dcr.Metadata{TokenEndpointAuthMethod: method}}
 		cases = append(cases, cases[0])
 		last := &cases[len(cases)-1]
-		last.sentence, last.client, last.want = "a client of the method "+method, client, want
+		last.sentence, last.client, last.want = "a client with the method "+method, client, want
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -283,15 +283,15 @@ func TestMatchRedirectURI(t *testing.T) {
 		{"another case of the host is another string", web("https://a.example/cb"), "https://A.example/cb", false},
 		{"another port of a remote host", web("https://a.example/cb"), "https://a.example:8443/cb", false},
 		{"another port of a native client's loopback redirect", native("http://127.0.0.1:1000/cb"), "http://127.0.0.1:2000/cb", true},
-		{"a port where none was registered", native("http://localhost/cb"), "http://localhost:2000/cb", true},
-		{"no port where one was registered", native("http://[::1]:1000/cb"), "http://[::1]/cb", true},
-		{"a client that does not say what it is, by its loopback redirect", silent("http://127.0.0.1:1000/cb"), "http://127.0.0.1:2000/cb", true},
+		{"a port if none was registered", native("http://localhost/cb"), "http://localhost:2000/cb", true},
+		{"no port if one was registered", native("http://[::1]:1000/cb"), "http://[::1]/cb", true},
+		{"a client without a type, by its loopback redirect", silent("http://127.0.0.1:1000/cb"), "http://127.0.0.1:2000/cb", true},
 		{"another port of a web client's loopback redirect", web("http://127.0.0.1:1000/cb"), "http://127.0.0.1:2000/cb", false},
-		{"localhost for 127.0.0.1", native("http://127.0.0.1:1000/cb"), "http://localhost:1000/cb", false},
+		{"localhost instead of 127.0.0.1", native("http://127.0.0.1:1000/cb"), "http://localhost:1000/cb", false},
 		{"another address of 127/8", native("http://127.0.0.1:1000/cb"), "http://127.0.0.2:1000/cb", false},
 		{"a look-alike", native("http://127.0.0.1:1000/cb"), "http://127.0.0.1.evil.example:1000/cb", false},
 		{"user information", native("http://127.0.0.1:1000/cb"), "http://127.0.0.1:1000@evil.example/cb", false},
-		{"https for http", native("http://127.0.0.1:1000/cb"), "https://127.0.0.1:2000/cb", false},
+		{"https instead of http", native("http://127.0.0.1:1000/cb"), "https://127.0.0.1:2000/cb", false},
 		{"another path on another port", native("http://127.0.0.1:1000/cb"), "http://127.0.0.1:2000/other", false},
 		{"a private-use scheme", native("com.example.app:/cb"), "com.example.app:/cb", true},
 		{"the empty string", native("http://127.0.0.1:1000/cb"), "", false},
@@ -343,7 +343,7 @@ func TestAESSealer(t *testing.T) {
 	}
 }
 
-// A store appends the stored form to what it has written already.
+// A store may append the stored form to something that it has written.
 func TestAppendJSONWritesTheStoredForm(t *testing.T) {
 	client := dcr.NewClient()
 	client.ID, client.Localized = "a client", map[string]string{"client_name#de": "Ä<"}
@@ -353,6 +353,6 @@ func TestAppendJSONWritesTheStoredForm(t *testing.T) {
 	}
 	appended, err := client.AppendJSON([]byte(`[1,`))
 	if err != nil || string(appended) != `[1,`+string(whole) {
-		t.Errorf("%s, %v; want %s behind what is there", appended, err, whole)
+		t.Errorf("%s, %v; want %s after what is there", appended, err, whole)
 	}
 }

@@ -18,22 +18,22 @@ func TestAuthMethods(t *testing.T) {
 		{sentence: "none has no secret either if the client brings one", request: `{"token_endpoint_auth_method":"none","client_secret":"foo","client_secret_expires_at":123}`, answer: `{"token_endpoint_auth_method":"none"` + noSecret},
 		{sentence: "none goes with implicit", request: `{"token_endpoint_auth_method":"none","grant_types":["implicit"],"response_types":["token"]}`},
 		{sentence: "private_key_jwt with jwks has no secret", request: `{"token_endpoint_auth_method":"private_key_jwt",` + keySet + `}`, answer: `{"token_endpoint_auth_method":"private_key_jwt",` + keySet + noSecret},
-		{sentence: "private_key_jwt with jwks_uri alone", request: `{"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://rp.example.com/jwks"}`, answer: `{"jwks_uri":"https://rp.example.com/jwks"` + noSecret},
+		{sentence: "private_key_jwt with only jwks_uri", request: `{"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://rp.example.com/jwks"}`, answer: `{"jwks_uri":"https://rp.example.com/jwks"` + noSecret},
 		{sentence: "private_key_jwt without keys is refused (RFC 7591 §2)", request: `{"token_endpoint_auth_method":"private_key_jwt"}`, code: dcrMetadata, says: "private_key_jwt needs a signing key in jwks, or jwks_uri"},
 		{sentence: "private_key_jwt with an empty set is refused", request: `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[]}}`, code: dcrMetadata, says: "needs a signing key"},
-		{sentence: "private_key_jwt with keys for encryption alone is refused", request: `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + rsaKey + `,"use":"enc"}]}}`, code: dcrMetadata, says: "needs a signing key"},
+		{sentence: "private_key_jwt with only keys for encryption is refused", request: `{"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + rsaKey + `,"use":"enc"}]}}`, code: dcrMetadata, says: "needs a signing key"},
 		{sentence: "self_signed_tls_client_auth with jwks (RFC 8705 §2.2.2)", request: `{"token_endpoint_auth_method":"self_signed_tls_client_auth","jwks":{"keys":[` + ecKey + `,"x5c":["` + ecCert + `"]}]}}`, answer: `{"token_endpoint_auth_method":"self_signed_tls_client_auth"` + noSecret},
 		{sentence: "self_signed_tls_client_auth with jwks_uri (RFC 8705 §2.2.2)", request: `{"token_endpoint_auth_method":"self_signed_tls_client_auth","jwks_uri":"https://rp.example.com/jwks"}`},
 		{sentence: "self_signed_tls_client_auth without keys is refused (RFC 8705 §2.2.2)", request: `{"token_endpoint_auth_method":"self_signed_tls_client_auth"}`, code: dcrMetadata, says: "needs a signing key"},
 		{sentence: "keys go with any method", request: `{"token_endpoint_auth_method":"client_secret_basic",` + keySet + `}`, answer: `{` + keySet + `}`},
 		{sentence: "jwks_uri goes with any method", request: `{"token_endpoint_auth_method":"none","jwks_uri":"https://rp.example.com/jwks"}`, answer: `{"jwks_uri":"https://rp.example.com/jwks"}`},
-		{sentence: "an unknown method is refused, and the known ones named", request: `{"token_endpoint_auth_method":"not-a-method"}`, code: dcrMetadata, says: "must be one of: none, client_secret_basic"},
-		{sentence: "client_secret_jwt is refused where it is not supported", request: `{"token_endpoint_auth_method":"client_secret_jwt"}`, code: dcrMetadata, says: "token_endpoint_auth_method"},
+		{sentence: "an unknown method is refused, and the known ones are named", request: `{"token_endpoint_auth_method":"not-a-method"}`, code: dcrMetadata, says: "must be one of: none, client_secret_basic"},
+		{sentence: "client_secret_jwt is refused if it is not supported", request: `{"token_endpoint_auth_method":"client_secret_jwt"}`, code: dcrMetadata, says: "token_endpoint_auth_method"},
 	})
 	r := start(t, `{}`)
 	r.judge(t, one("token_endpoint_auth_method must be a string (RFC 7591 §2)", "token_endpoint_auth_method", []string{`[]`, `["none"]`, `5`, `true`, `false`, `{}`}, dcrMetadata, "token_endpoint_auth_method must be a JSON string"))
 	start(t, `{"token_endpoint_auth_methods_supported":["client_secret_basic","https://id.example.com/methods/own"]}`).judge(t, []wireCase{
-		{sentence: "an absolute URI may name a method of the host's own (RFC 7591 §2)", request: `{"token_endpoint_auth_method":"https://id.example.com/methods/own"}`, answer: `{"token_endpoint_auth_method":"https://id.example.com/methods/own"}`},
+		{sentence: "an absolute URI may name a method that the host defines (RFC 7591 §2)", request: `{"token_endpoint_auth_method":"https://id.example.com/methods/own"}`, answer: `{"token_endpoint_auth_method":"https://id.example.com/methods/own"}`},
 	})
 }
 
@@ -41,7 +41,7 @@ func TestAuthSigningAlg(t *testing.T) {
 	signed := `"token_endpoint_auth_method":"private_key_jwt",` + keySet
 	r := start(t, `{`+allMethods+`}`)
 	r.judge(t, []wireCase{
-		{sentence: "left out, any algorithm will do, and none is answered (OIDCR §2)", request: `{` + signed + `}`, answer: `{"token_endpoint_auth_signing_alg":null}`},
+		{sentence: "left out, any algorithm will do, and none is returned (OIDCR §2)", request: `{` + signed + `}`, answer: `{"token_endpoint_auth_signing_alg":null}`},
 		{sentence: "none is never allowed (OIDCR §2)", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"none"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of"},
 		{sentence: "a symmetric algorithm does not go with private_key_jwt", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"HS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: RS256, PS256, ES256, EdDSA"},
 		{sentence: "an unknown algorithm is refused", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"RS1"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
@@ -54,10 +54,10 @@ func TestAuthSigningAlg(t *testing.T) {
 	}
 	start(t, `{`+allMethods+`,"token_endpoint_auth_signing_alg_values_supported":["PS256","ES256"]}`).judge(t, []wireCase{
 		{sentence: "the server's list is the ceiling (RFC 8414 §2)", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "must be one of: PS256, ES256"},
-		{sentence: "within it all is well", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"PS256"}`},
+		{sentence: "an algorithm in the list is accepted", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"PS256"}`},
 	})
 	start(t, `{}`).judge(t, []wireCase{
-		{sentence: "where no method uses it, it is an unknown member", request: `{"token_endpoint_auth_signing_alg":5}`, answer: `{"token_endpoint_auth_signing_alg":null}`},
+		{sentence: "if no method uses it, it is an unknown member", request: `{"token_endpoint_auth_signing_alg":5}`, answer: `{"token_endpoint_auth_signing_alg":null}`},
 	})
 }
 
@@ -90,7 +90,7 @@ func TestTLSClientAuth(t *testing.T) {
 		{sentence: "tls_client_auth with two names is refused (RFC 8705 §2.1.2)", request: `{` + method + `,"tls_client_auth_san_dns":"rp.example.com","tls_client_auth_san_ip":"192.0.2.1"}`, code: dcrMetadata, says: "exactly one of"},
 	})
 	start(t, `{}`).judge(t, []wireCase{
-		{sentence: "where tls_client_auth is not supported, its names are unknown members", request: `{"tls_client_auth_subject_dn":5}`, answer: `{"tls_client_auth_subject_dn":null}`},
+		{sentence: "if tls_client_auth is not supported, its names are unknown members", request: `{"tls_client_auth_subject_dn":5}`, answer: `{"tls_client_auth_subject_dn":null}`},
 	})
 }
 
@@ -98,42 +98,42 @@ func TestJWKS(t *testing.T) {
 	set := func(keys ...string) string { return `{"jwks":{"keys":[` + strings.Join(keys, ",") + `]}}` }
 	r := start(t, `{}`)
 	for sentence, keys := range map[string]string{
-		"an RSA key":                             set(rsaKey + `}`),
-		"an EC key with all that a key may have": set(ecKey + `,"use":"sig","alg":"ES256","kid":"1","key_ops":["verify"],"x5c":["` + ecCert + `"]}`),
-		"an Ed25519 key (RFC 8037)":              set(`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
-		"an unknown key type is tolerated":       set(`{"kty":"unrecognized","any":{"thing":[null]}}`),
-		"an empty set":                           set(),
-		"use on every key":                       set(rsaKey+`,"use":"enc"}`, ecKey+`,"use":"sig"}`),
-		"unknown members of keys":                `{"jwks":{"keys":[` + rsaKey + `,"x":1,"y":null}]}}`,
+		"an RSA key": set(rsaKey + `}`),
+		"an EC key with every member that a key may have": set(ecKey + `,"use":"sig","alg":"ES256","kid":"1","key_ops":["verify"],"x5c":["` + ecCert + `"]}`),
+		"an Ed25519 key (RFC 8037)":                       set(`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
+		"an unknown key type is tolerated":                set(`{"kty":"unrecognized","any":{"thing":[null]}}`),
+		"an empty set":                                    set(),
+		"use on every key":                                set(rsaKey+`,"use":"enc"}`, ecKey+`,"use":"sig"}`),
+		"unknown members of keys":                         `{"jwks":{"keys":[` + rsaKey + `,"x":1,"y":null}]}}`,
 	} {
 		r.judge(t, []wireCase{{sentence: sentence + " is echoed verbatim (RFC 7517 §5)", request: keys, answer: keys}})
 	}
 	for sentence, keys := range map[string]string{
-		"a private key":                          set(ecPrivate),
-		"a private key among public ones":        set(rsaKey+`}`, ecPrivate),
-		"an RSA key with its factors":            set(rsaKey + `,"p":"AQAB","q":"AQAB"}`),
-		"other primes":                           set(rsaKey + `,"oth":[]}`),
-		"a private member of an unknown type":    set(`{"kty":"AKP","priv":"AAAA"}`),
-		"a symmetric key":                        set(`{"kty":"oct","k":"6vl9Rlk88HO8onFHq0ZvTtga68vkUr-bRZ2Hvxu-rAw"}`),
-		"a symmetric key without its octets":     set(`{"kty":"oct","kid":"a"}`),
-		"a key without kty":                      set(`{"kid":"a"}`),
-		"an empty kty":                           set(`{"kty":""}`),
-		"a null kty":                             set(`{"kty":null}`),
-		"a key that is no object":                set(`"something"`),
-		"a key that is null":                     set(`null`),
-		"a key that is a number":                 set(`123`),
-		"a key that is false":                    set(`false`),
-		"a set without keys":                     `{"jwks":{}}`,
-		"keys that are no array":                 `{"jwks":{"keys":{}}}`,
-		"a weak RSA key (RFC 7518 §3.3)":         set(`{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("w", 171) + `"}`),
-		"a curve of another key type":            set(`{"kty":"OKP","crv":"P-256","x":"AAAA"}`),
-		"a point that is on no curve":            set(strings.Replace(ecKey, `"sGpw`, `"tGpw`, 1) + `}`),
-		"a certificate of another key":           set(rsaKey + `,"x5c":["` + ecCert + `"]}`),
-		"x5c that is no certificate":             set(ecKey + `,"x5c":["foobar"]}`),
-		"x5c that is no list":                    set(ecKey + `,"x5c":true}`),
-		"x5c without a certificate":              set(ecKey + `,"x5c":[]}`),
-		"keys for both uses, one of them silent": set(rsaKey+`,"use":"enc"}`, ecKey+`,"use":"sig"}`, rsaKey+`,"kid":"b"}`),
-		"33 keys":                                set(strings.Split(strings.TrimSuffix(strings.Repeat(`{"kty":"x"} `, 33), " "), " ")...),
+		"a private key":                           set(ecPrivate),
+		"a private key among public ones":         set(rsaKey+`}`, ecPrivate),
+		"an RSA key with its factors":             set(rsaKey + `,"p":"AQAB","q":"AQAB"}`),
+		"other primes":                            set(rsaKey + `,"oth":[]}`),
+		"a private member of an unknown type":     set(`{"kty":"AKP","priv":"AAAA"}`),
+		"a symmetric key":                         set(`{"kty":"oct","k":"6vl9Rlk88HO8onFHq0ZvTtga68vkUr-bRZ2Hvxu-rAw"}`),
+		"a symmetric key without its octets":      set(`{"kty":"oct","kid":"a"}`),
+		"a key without kty":                       set(`{"kid":"a"}`),
+		"an empty kty":                            set(`{"kty":""}`),
+		"a null kty":                              set(`{"kty":null}`),
+		"a key that is not an object":             set(`"something"`),
+		"a key that is null":                      set(`null`),
+		"a key that is a number":                  set(`123`),
+		"a key that is false":                     set(`false`),
+		"a set without keys":                      `{"jwks":{}}`,
+		"keys that are not an array":              `{"jwks":{"keys":{}}}`,
+		"a weak RSA key (RFC 7518 §3.3)":          set(`{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("w", 171) + `"}`),
+		"a curve of another key type":             set(`{"kty":"OKP","crv":"P-256","x":"AAAA"}`),
+		"a point that is not on its curve":        set(strings.Replace(ecKey, `"sGpw`, `"tGpw`, 1) + `}`),
+		"a certificate of another key":            set(rsaKey + `,"x5c":["` + ecCert + `"]}`),
+		"x5c that is not a certificate":           set(ecKey + `,"x5c":["foobar"]}`),
+		"x5c that is not a list":                  set(ecKey + `,"x5c":true}`),
+		"x5c without a certificate":               set(ecKey + `,"x5c":[]}`),
+		"keys for both uses, and one without use": set(rsaKey+`,"use":"enc"}`, ecKey+`,"use":"sig"}`, rsaKey+`,"kid":"b"}`),
+		"33 keys": set(strings.Split(strings.TrimSuffix(strings.Repeat(`{"kty":"x"} `, 33), " "), " ")...),
 	} {
 		r.judge(t, []wireCase{{sentence: sentence + " is refused", request: keys, code: dcrMetadata, says: "jwks"}})
 	}

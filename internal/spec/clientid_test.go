@@ -1,6 +1,6 @@
 package spec_test
 
-// The identifiers that a host makes, and those that are taken.
+// Client ids that the host makes, and ids that are taken.
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// drawing is a host that makes these ids, one after the other.
+// drawing returns a hook that makes these ids, one after the other.
 func drawing(ids ...string) func(context.Context, *dcr.Registration) (string, error) {
 	return func(context.Context, *dcr.Registration) (string, error) {
 		id := ids[0]
@@ -22,7 +22,7 @@ func drawing(ids ...string) func(context.Context, *dcr.Registration) (string, er
 	}
 }
 
-// taking is a store in which the first ids are taken, whatever they are.
+// taking is a store that says that the first ids are taken, whatever they are.
 type taking struct {
 	*memstore.Store
 	times int
@@ -35,9 +35,9 @@ func (s *taking) Add(ctx context.Context, client *dcr.Client) error {
 	return s.Store.Add(ctx, client)
 }
 
-// TestAnIDThatIsTaken holds that an id which is drawn again comes with all that a
-// client needs, whatever draws it and whoever shapes the client, and that the
-// stored client is the one of the answer.
+// TestAnIDThatIsTaken checks that after an id was taken, the client with the next
+// id has all that it needs, whatever makes the id and whichever hooks change the
+// client, and that the stored client matches the answer.
 func TestAnIDThatIsTaken(t *testing.T) {
 	sealer, err := dcr.NewAESSealer(make([]byte, 32))
 	if err != nil {
@@ -52,7 +52,7 @@ func TestAnIDThatIsTaken(t *testing.T) {
 	}{
 		{"drawn at random", `{}`, func(*dcr.DefaultValidator, *dcr.Options) {}, `{}`},
 		{"made by the host", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.NewClientID = drawing("a", "a", "b") }, `{}`},
-		{"with a secret of the host's", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
+		{"with a secret that the host makes", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
 			o.NewClientID, o.NewClientSecret = drawing("a", "a", "b"), dcr.RandomClientSecret
 		}, `{}`},
 		{"with a secret that expires and rotates", `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {
@@ -84,7 +84,7 @@ func TestAnIDThatIsTaken(t *testing.T) {
 				t.Errorf("the secret does not work: %s\n%s", second.body, encode(client))
 			}
 			if want := len(r.client(t, first).Secrets); len(client.Secrets) != want || len(client.RegistrationTokens) != 1 {
-				t.Errorf("there is more than was issued: %s", encode(client))
+				t.Errorf("the client has more than was issued: %s", encode(client))
 			}
 			if test.document == symmetric {
 				if opened, err := client.OpenSecrets(sealer, client.CreatedAt); err != nil || len(opened) != 1 || opened[0].Reveal() != second.text("client_secret") {
@@ -92,14 +92,14 @@ func TestAnIDThatIsTaken(t *testing.T) {
 				}
 			}
 			if strings.Contains(client.Notes, "++") || len(client.Contacts) > 2 || len(client.Contacts) == 2 && client.Contacts[1] != "b@a.example" {
-				t.Errorf("what a hook did for the taken id is left: %s", encode(client))
+				t.Errorf("what a hook did for the taken id is still there: %s", encode(client))
 			}
 			if a := r.manage(t, "GET", second, ""); a.status != 200 {
 				t.Errorf("its token: status %d: %s", a.status, a.body)
 			}
 		})
 	}
-	t.Run("by a store that finds two random ids taken", func(t *testing.T) {
+	t.Run("with a store in which two random ids are taken", func(t *testing.T) {
 		store := &taking{Store: memstore.New(), times: 2}
 		a := ask(t, newHandler(t, store, dcr.Options{AllowAnonymous: true}), "POST", registerURL, "", plainBody)
 		client, err := store.FindByClientID(t.Context(), a.text("client_id"))
@@ -109,8 +109,8 @@ func TestAnIDThatIsTaken(t *testing.T) {
 	})
 }
 
-// TestIDsOfTheHost holds what becomes of ids that will not do, and that our log
-// names the hook.
+// TestIDsOfTheHost checks what happens with ids that cannot be used, and that
+// the log names the hook.
 func TestIDsOfTheHost(t *testing.T) {
 	name := func(id string) func(context.Context, *dcr.Registration) (string, error) {
 		return func(context.Context, *dcr.Registration) (string, error) { return id, nil }
@@ -122,24 +122,24 @@ func TestIDsOfTheHost(t *testing.T) {
 		says     string
 	}{
 		{"a free one", name("free"), 201, ""},
-		{"one that is taken each time", name("taken"), 500, `Options.NewClientID made, \"taken\" the last`},
-		{"one that the host refuses when it hears that it is taken", func(_ context.Context, reg *dcr.Registration) (string, error) {
+		{"one that is always taken", name("taken"), 500, `Options.NewClientID made, \"taken\" the last`},
+		{"one that the host refuses when it learns that it is taken", func(_ context.Context, reg *dcr.Registration) (string, error) {
 			if reg.Client.ID != "" {
 				return "", &dcr.Error{Code: dcr.InvalidClientMetadata, Description: "there is a client called " + reg.Client.ID, Status: http.StatusConflict}
 			}
 			return "taken", nil
 		}, 409, ""},
-		{"one that the host makes another of", func(_ context.Context, reg *dcr.Registration) (string, error) {
+		{"one that the host replaces", func(_ context.Context, reg *dcr.Registration) (string, error) {
 			return "taken" + strings.Repeat("'", min(len(reg.Client.ID), 1)), nil
 		}, 201, ""},
 		{"none", name(""), 500, `Options.NewClientID returned \"\": an empty client id`},
 		{"the URL of a metadata document", name("https://app.example.com/client.json"), 500, "Options.NewClientID returned"},
-		{"that in capitals", name("HTTPS://app.example.com/"), 500, "Options.NewClientID returned"},
-		{"a name that only begins alike", name("https:app"), 201, ""},
+		{"the same in capitals", name("HTTPS://app.example.com/"), 500, "Options.NewClientID returned"},
+		{"a name that only begins like a URL", name("https:app"), 201, ""},
 		{"a blank", name(" "), 201, ""},
 		{"a line break", name("a\r\nb"), 500, "printable ASCII"},
-		{"a letter beyond ASCII", name("b\u00fccher"), 500, "printable ASCII"},
-		{"bytes that are no text", name("\xff"), 500, "printable ASCII"},
+		{"a letter outside ASCII", name("b\u00fccher"), 500, "printable ASCII"},
+		{"bytes that are not text", name("\xff"), 500, "printable ASCII"},
 		{"a slash, in the query", name("a/b"), 201, ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -162,9 +162,9 @@ func TestIDsOfTheHost(t *testing.T) {
 	}
 }
 
-// TestAnUpdateFetchesOnce holds that an update which loses races is judged again,
-// and fetches nothing again: what a step of the library's fetches, nor what one
-// of the host's does, be it found or not.
+// TestAnUpdateFetchesOnce checks that an update that loses races is judged again
+// but fetches nothing again, whether a step of the library or of the host fetches,
+// and whether the document is found or not.
 func TestAnUpdateFetchesOnce(t *testing.T) {
 	fetched := map[string]int{}
 	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +185,7 @@ func TestAnUpdateFetchesOnce(t *testing.T) {
 		r.store.Update(ctx, client)
 	}}
 	r.handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + registerURL, Validator: validator})
-	for range 2 { // each request on its own
+	for range 2 { // for each of two requests
 		clear(fetched)
 		judged, store.races = 0, 3
 		a := r.manage(t, "PUT", registered, registered.update(nil))
@@ -195,7 +195,7 @@ func TestAnUpdateFetchesOnce(t *testing.T) {
 	}
 }
 
-// fetchingStep is a host's that fetches what may be missing.
+// fetchingStep is a step of a host that fetches a document that may be missing.
 type fetchingStep struct {
 	dcr.DefaultValidator
 	judged *int
@@ -210,13 +210,13 @@ func (v fetchingStep) SetClientDefaults(ctx context.Context, reg *dcr.Registrati
 		if (err == nil) != there || document == nil || there && string(document.Body) != `["https://rp.example.com/cb"]` {
 			v.t.Errorf("%s: got %+v, %v", path, document, err)
 		}
-		clear(document.Body) // whoever fetches it next has a copy of his own
+		clear(document.Body) // the next fetch must return its own copy
 	}
 	return v.DefaultValidator.SetClientDefaults(ctx, reg)
 }
 
-// TestIDsInThePath holds that no client gets an id by which its own
-// registration_client_uri does not lead to it.
+// TestIDsInThePath checks that no client gets an id with which its
+// registration_client_uri would not lead to it.
 func TestIDsInThePath(t *testing.T) {
 	for id, status := range map[string]int{"a": 201, "a b": 201, "a?b": 201, "a%2Fb": 201, "...": 201, ".": 500, "..": 500, "a/b": 500, "../a": 500, "/": 500} {
 		logger, _ := quiet()

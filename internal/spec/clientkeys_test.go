@@ -16,7 +16,7 @@ import (
 	"github.com/dynreg/dcr/extension"
 )
 
-// keySite publishes a key set and counts who asks for it.
+// keySite publishes a key set and counts the requests for it.
 type keySite struct {
 	*httptest.Server
 	fetches atomic.Int32
@@ -73,28 +73,28 @@ func TestClientKeys(t *testing.T) {
 		if err != nil || string(got) != want || site.fetches.Load() != fetches {
 			t.Errorf("%s: %s, %v, after %d fetches; want %s after %d", sentence, got, err, site.fetches.Load(), want, fetches)
 		}
-		clear(got) // is ours
+		clear(got) // is our own copy
 	}
 	ask("the set is fetched", "a", setOf("a"), 1)
 	ask("and kept", "a", setOf("a"), 1)
 	ask("for any key", "", setOf("a"), 1)
 	site.publish(setOf("b"))
-	ask("an unknown key is looked for (OIDCC §10.1.1)", "b", setOf("b"), 2)
-	ask("so is one that is gone", "a", setOf("b"), 3)
-	ask("once it was not found, no other is, for a while", "c", setOf("b"), 3)
+	ask("an unknown key is fetched (OIDCC §10.1.1)", "b", setOf("b"), 2)
+	ask("so is one that has been removed", "a", setOf("b"), 3)
+	ask("after one was not found, no other is fetched for a while", "c", setOf("b"), 3)
 	now = now.Add(time.Minute)
 	ask("after the floor", "c", setOf("b"), 4)
 	now = now.Add(time.Hour)
-	ask("a set is fetched anew in time", "b", setOf("b"), 5)
+	ask("a set is fetched again when it has expired", "b", setOf("b"), 5)
 	site.publish("")
 	now = now.Add(time.Hour)
-	ask("while its server is down it serves on", "b", setOf("b"), 6)
+	ask("while its server is down, the last set is used", "b", setOf("b"), 6)
 	now = now.Add(time.Hour)
 	if got, err := keys.Keys(t.Context(), client, "b"); !errors.Is(err, dcr.ErrClientKeysUnavailable) || got != nil {
 		t.Errorf("but not forever: %s, %v", got, err)
 	}
 	if got, err := keys.Keys(t.Context(), client, "b"); !errors.Is(err, dcr.ErrClientKeysUnavailable) || got != nil {
-		t.Errorf("nor at the second time: %s, %v", got, err)
+		t.Errorf("nor the second time: %s, %v", got, err)
 	}
 }
 
@@ -113,13 +113,13 @@ func TestClientKeysBehindAKeySource(t *testing.T) {
 		want                               string
 		err                                error
 	}{
-		{"the set behind spiffe_bundle_endpoint", "spiffe_bundle_endpoint", `"` + site.URL + `/a"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, setOf("a"), nil},
-		{"a signed set, by whoever can judge its signature", "signed_jwks_uri", `"` + site.URL + `/signed"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, setOf("b"), nil},
-		{"a signed set whose signature is bad", "signed_jwks_uri", `"` + site.URL + `/b"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, "", dcr.ErrClientKeysUnavailable},
-		{"a signed set that nobody judges", "signed_jwks_uri", `"` + site.URL + `/c"`, "signed", &dcr.ClientKeys{Validator: validator}, "", dcr.ErrClientKeysUnavailable},
+		{"the set at spiffe_bundle_endpoint", "spiffe_bundle_endpoint", `"` + site.URL + `/a"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, setOf("a"), nil},
+		{"a signed set, with a Verify that checks its signature", "signed_jwks_uri", `"` + site.URL + `/signed"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, setOf("b"), nil},
+		{"a signed set with a bad signature", "signed_jwks_uri", `"` + site.URL + `/b"`, "signed", &dcr.ClientKeys{Validator: validator, Verify: verify}, "", dcr.ErrClientKeysUnavailable},
+		{"a signed set, without a Verify", "signed_jwks_uri", `"` + site.URL + `/c"`, "signed", &dcr.ClientKeys{Validator: validator}, "", dcr.ErrClientKeysUnavailable},
 		{"a member that is not declared", "x_keys", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
-		{"one that is no key source", "information_uri", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
-		{"one that is no URL", "spiffe_bundle_endpoint", `["` + site.URL + `/d"]`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
+		{"one that is not a key source", "information_uri", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
+		{"one that is not a URL", "spiffe_bundle_endpoint", `["` + site.URL + `/d"]`, setOf("a"), &dcr.ClientKeys{Validator: validator}, "", dcr.ErrNoClientKeys},
 		{"no validator", "spiffe_bundle_endpoint", `"` + site.URL + `/d"`, setOf("a"), &dcr.ClientKeys{Fetch: reaching(site.Server)}, "", dcr.ErrNoClientKeys},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestClientKeysByValue(t *testing.T) {
 	}
 	clear(got)
 	if string(client.JWKS) != setOf("a") {
-		t.Error("the client's own set was handed out")
+		t.Error("the client's own set was returned, not a copy")
 	}
 	for sentence, change := range map[string]func(c *dcr.Client){
 		"a client without keys": func(c *dcr.Client) { c.JWKS = nil },
@@ -164,12 +164,12 @@ func TestClientKeysByValue(t *testing.T) {
 	}
 }
 
-// The set behind jwks_uri is held to the rules of jwks.
+// The set at jwks_uri must follow the rules of jwks.
 func TestClientKeysAreJudged(t *testing.T) {
 	for sentence, set := range map[string]string{
 		"a private key":   `{"keys":[` + ecPrivate + `]}`,
 		"a symmetric key": `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
-		"no set":          `<html></html>`,
+		"not a set":       `<html></html>`,
 		"too many keys":   setOf("a", "b", "c"),
 	} {
 		site := newKeySite(t, set)
@@ -205,7 +205,7 @@ func TestClientKeysMakeOneFetch(t *testing.T) {
 	impatient, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := keys.Keys(impatient, client, "a"); !errors.Is(err, context.Canceled) {
-		t.Errorf("who goes away is not held up: %v", err)
+		t.Errorf("a caller whose context ends does not wait: %v", err)
 	}
 	close(site.hold)
 	asking.Wait()

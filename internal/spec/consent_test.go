@@ -18,14 +18,14 @@ const (
 	notReviewed   = "Nobody here has reviewed this application."
 )
 
-// registeredApp is webApp as a caller registered it, with redirect URIs.
+// registeredApp returns webApp as a caller registered it, with redirect URIs.
 func registeredApp(redirects ...string) *dcr.Client {
 	c, _ := webApp()
 	c.ClientName, c.Source, c.RegisteredBy, c.CreatedAt, c.RedirectURIs = "My App", dcr.SourceDynamic, "alice", noon, redirects
 	return c
 }
 
-// publishedApp is a client with a metadata document.
+// publishedApp returns a client with a metadata document.
 func publishedApp(id string, redirects ...string) *dcr.Client {
 	c := registeredApp(redirects...)
 	c.ID, c.Source, c.RegisteredBy, c.TokenEndpointAuthMethod = id, dcr.SourceDocument, "", "none"
@@ -61,25 +61,25 @@ func TestConsentViewSaysWhoAsks(t *testing.T) {
 		warnings                     []string
 	}{
 		{"the host of the redirect", registeredApp(ownRedirect), ownRedirect, "app.example.com", "app.example.com", nil},
-		{"the only redirect where none is named", registeredApp("https://app.example.com:8443/cb"), "", "app.example.com", "app.example.com", nil},
-		{"every host once, in their order", registeredApp("https://b.example/1", "https://a.example/", "https://b.example/2"), "https://a.example/", "b.example, a.example", "a.example", nil},
-		{"nothing of the answer where several are registered and none is named", registeredApp("https://b.example/", "https://a.example/"), "", "b.example, a.example", "", nil},
+		{"the only redirect if none is named", registeredApp("https://app.example.com:8443/cb"), "", "app.example.com", "app.example.com", nil},
+		{"every host once, in order", registeredApp("https://b.example/1", "https://a.example/", "https://b.example/2"), "https://a.example/", "b.example, a.example", "a.example", nil},
+		{"no redirect if several are registered and none is named", registeredApp("https://b.example/", "https://a.example/"), "", "b.example, a.example", "", nil},
 		{"the whole of a long host", registeredApp(expanding), "", strings.TrimSuffix(strings.TrimPrefix(expanding, "https://"), "/cb"), strings.TrimSuffix(strings.TrimPrefix(expanding, "https://"), "/cb"), nil},
 		{"a host in its xn-- form", registeredApp("https://xn--bcher-kva.example/"), "", "xn--bcher-kva.example", "xn--bcher-kva.example", nil},
 		{"this computer for loopback", registeredApp("http://127.0.0.1/cb"), "http://127.0.0.1/cb", "this computer", "this computer", []string{anyProgram}},
 		{"in each of its forms", registeredApp("http://localhost/", "http://[::1]/", "https://localhost/"), "", "this computer", "", []string{anyProgram}},
-		{"the scheme of an application's own", registeredApp("com.example.app:/cb"), "", "this computer", "com.example.app", []string{anyProgram}},
-		{"whatever host stands in it", registeredApp("com.example.app://claude.example/cb"), "", "this computer", "com.example.app", []string{anyProgram}},
-		{"one of its redirects leads to this computer, and it is this one", registeredApp("https://app.example/", "http://localhost/"), "http://localhost/", "app.example, this computer", "this computer", []string{anyProgram}},
-		{"one does, and it is another one", registeredApp("http://localhost/", "https://app.example/"), "https://app.example/", "this computer, app.example", "app.example", nil},
-		{"a redirect in the clear", registeredApp("http://app.example/"), "", "app.example", "app.example", []string{"The answer goes to app.example without encryption, and others on the way can read it."}},
+		{"the private-use scheme of an application", registeredApp("com.example.app:/cb"), "", "this computer", "com.example.app", []string{anyProgram}},
+		{"whatever host is in it", registeredApp("com.example.app://claude.example/cb"), "", "this computer", "com.example.app", []string{anyProgram}},
+		{"one of its redirects leads to this computer, and it is the requested one", registeredApp("https://app.example/", "http://localhost/"), "http://localhost/", "app.example, this computer", "this computer", []string{anyProgram}},
+		{"one does, and another one is requested", registeredApp("http://localhost/", "https://app.example/"), "https://app.example/", "this computer, app.example", "app.example", nil},
+		{"a redirect without TLS", registeredApp("http://app.example/"), "", "app.example", "app.example", []string{"The answer goes to app.example without encryption, and others on the way can read it."}},
 		{"an address", registeredApp("https://[2001:db8::1]/"), "", "2001:db8::1", "2001:db8::1", nil},
 
 		{"a redirect that it did not register", registeredApp(ownRedirect), "https://evil.example/cb", "app.example.com", "", []string{unknownAnswer}},
-		{"one that looks like it", registeredApp(ownRedirect), ownRedirect + "/2", "app.example.com", "", []string{unknownAnswer}},
+		{"a similar one", registeredApp(ownRedirect), ownRedirect + "/2", "app.example.com", "", []string{unknownAnswer}},
 		{"a redirect that cannot be read", registeredApp("javascript:alert(1)"), "", "app-1", "", []string{unknownAnswer}},
-		{"even where it is registered", registeredApp("javascript:alert(1)"), "javascript:alert(1)", "app-1", "", []string{unknownAnswer}},
-		{"its id where it has no redirect", registeredApp(), "", "app-1", "", nil},
+		{"even if it is registered", registeredApp("javascript:alert(1)"), "javascript:alert(1)", "app-1", "", []string{unknownAnswer}},
+		{"its id if it has no redirect", registeredApp(), "", "app-1", "", nil},
 		{"a redirect that it may not push", registeredApp(), ownRedirect, "app-1", "", []string{unknownAnswer}},
 		{"one that it may", func() *dcr.Client { c := registeredApp(); mustPush(c); return c }(), ownRedirect, "app-1", "app.example.com", nil},
 
@@ -111,7 +111,7 @@ func TestConsentViewSaysWhoVouches(t *testing.T) {
 		{"a statement of a stranger", change(registeredApp(ownRedirect), func(c *dcr.Client) { statement(c); c.RegisteredBy = "" }), dcr.TrustStatement, "https://directory.example", true},
 		{"a document", publishedApp("https://claude.example:8443/c.json", "https://claude.example/"), dcr.TrustDocument, "claude.example", false},
 		{"the host", change(registeredApp(ownRedirect), func(c *dcr.Client) { c.Source = "console" }), dcr.TrustHost, "", true},
-		{"the host that says nothing of itself", change(registeredApp(ownRedirect), func(c *dcr.Client) { c.Source = "" }), dcr.TrustHost, "", true},
+		{"the host, without a source", change(registeredApp(ownRedirect), func(c *dcr.Client) { c.Source = "" }), dcr.TrustHost, "", true},
 	} {
 		got := tt.client.ConsentView(dcr.ConsentOptions{})
 		if got.Trust != tt.trust || got.Vouched != tt.vouched || slices.Contains(got.Warnings, notReviewed) == tt.reviewed {
@@ -155,7 +155,7 @@ func FuzzConsentView(f *testing.F) {
 			t.Errorf("%+q is shown as %+q", name, got.Name)
 		}
 		if got.RedirectHost == "" && !slices.Contains(got.Warnings, unknownAnswer) {
-			t.Errorf("%q is unknown, and nobody is told", redirect)
+			t.Errorf("%q is unknown, and there is no warning", redirect)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestConsentViewIsInTheLanguageOfThePerson(t *testing.T) {
 	}
 	c.ClientName = ""
 	if got := c.ConsentView(dcr.ConsentOptions{}).Name; got != "Anwendung" {
-		t.Errorf("without a language, and no such name: %q", got)
+		t.Errorf("without a language, and without such a name: %q", got)
 	}
 }
 
@@ -199,13 +199,14 @@ func TestConsentViewLinksToWebPagesAlone(t *testing.T) {
 		}
 	}
 	c := registeredApp(ownRedirect)
-	c.LogoURI = "https://[2001:db8::1]/logo" // which no Content-Security-Policy can name
+	c.LogoURI = "https://[2001:db8::1]/logo" // which a Content-Security-Policy cannot name
 	if got := c.ConsentView(dcr.ConsentOptions{Logos: true}); got.LogoURI != "" || got.ImageSources != nil {
 		t.Errorf("an address: %+v", got)
 	}
 }
 
-// The names are those of policy.ReservedNames, whose test says what looks alike.
+// The names are those of policy.ReservedNames, whose test checks what looks
+// alike.
 func TestConsentViewWarnsOfReservedNames(t *testing.T) {
 	reserved := map[string][]string{"Microsoft": {"microsoft.com", "*.Microsoft.com"}, "Contoso Bank": {"contoso.example"}, "Administrator": nil, "\u200b": nil, "Fabrikam": {"no host"}}
 	const used, alike, of = `It uses the name "Microsoft", `, `Its name looks like "Microsoft", `, "which belongs to microsoft.com, *.Microsoft.com"
@@ -260,18 +261,18 @@ func TestIsAt(t *testing.T) {
 		{"one of its hosts", registeredApp("https://a.example/", "https://b.example/"), "a.example", false},
 		{"a host above", registeredApp(ownRedirect), "example.com", false},
 		{"the hosts below it", registeredApp(ownRedirect), "*.example.com", true},
-		{"which it is not itself", registeredApp("https://example.com/"), "*.example.com", false},
-		{"nor one that ends alike", registeredApp("https://evilexample.com/"), "*.example.com", false},
+		{"but not itself", registeredApp("https://example.com/"), "*.example.com", false},
+		{"nor one that only ends like it", registeredApp("https://evilexample.com/"), "*.example.com", false},
 		{"an address", registeredApp("https://[2001:DB8::1]/"), "2001:db8:0::1", true},
 		{"the person's machine", registeredApp("http://localhost/"), "localhost", false},
-		{"that machine too", registeredApp(ownRedirect, "http://127.0.0.1/"), "app.example.com", false},
+		{"that machine as well", registeredApp(ownRedirect, "http://127.0.0.1/"), "app.example.com", false},
 		{"a scheme of its own", registeredApp("com.example.app://app.example.com/"), "app.example.com", false},
 		{"no redirect", registeredApp(), "app.example.com", false},
 		{"no host", registeredApp(ownRedirect), "https://app.example.com app.example.com/ * *.*", false},
 		{"nothing", registeredApp(ownRedirect), "", false},
 		{"the host of its document", publishedApp(document, "http://localhost/"), "claude.example", true},
-		{"its redirects, where the document is elsewhere", publishedApp(document, ownRedirect), "app.example.com", true},
-		{"an id that is no document", func() *dcr.Client { c := registeredApp("http://localhost/"); c.ID = document; return c }(), "claude.example", false},
+		{"its redirects, if the document is elsewhere", publishedApp(document, ownRedirect), "app.example.com", true},
+		{"an id that is not a document", func() *dcr.Client { c := registeredApp("http://localhost/"); c.ID = document; return c }(), "claude.example", false},
 	} {
 		if got := tt.client.IsAt(strings.Fields(tt.hosts)); got != tt.want {
 			t.Errorf("%s: %t", tt.sentence, got)

@@ -15,7 +15,7 @@ func corsHandler(t *testing.T, cors dcr.CORS) http.Handler {
 	return newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true, CORS: cors})
 }
 
-// call sends a request of a page; a preflight where asks is set.
+// call sends a request as a page does, or a preflight if asks is set.
 func call(t *testing.T, h http.Handler, method, url, origin, asks string) http.Header {
 	t.Helper()
 	r := newRequest(method, url, "", plainBody)
@@ -47,16 +47,16 @@ func TestCORSOrigins(t *testing.T) {
 		{"any, without an origin", dcr.CORS{AnyOrigin: true}, "", "", false},
 		{"on the list", list, "https://app.example.com", "https://app.example.com", true},
 		{"not on the list", list, "https://evil.example", "", true},
-		{"on the list but for its port", list, "https://app.example.com:8443", "", true},
-		{"on the list but for its scheme", list, "http://app.example.com", "", true},
+		{"on the list except for its port", list, "https://app.example.com:8443", "", true},
+		{"on the list except for its scheme", list, "http://app.example.com", "", true},
 		{"no page at all", list, "", "", true},
 		{"an opaque origin", both, "null", "", true},
 		{"loopback by name", loopback, "http://localhost:6274", "http://localhost:6274", true},
 		{"loopback by address", loopback, "https://127.0.0.1:1", "https://127.0.0.1:1", true},
-		{"loopback by address 6", loopback, "http://[::1]:6274", "http://[::1]:6274", true},
+		{"loopback by IPv6 address", loopback, "http://[::1]:6274", "http://[::1]:6274", true},
 		{"a loopback look-alike", loopback, "http://localhost.evil.example", "", true},
 		{"another loopback look-alike", loopback, "http://127.0.0.1.evil.example", "", true},
-		{"an app of loopback's name", loopback, "app://localhost", "", true},
+		{"an app scheme with the name localhost", loopback, "app://localhost", "", true},
 		{"loopback with a path", loopback, "http://localhost:6274/x", "", true},
 		{"both, the list", both, "https://app.example.com", "https://app.example.com", true},
 		{"both, loopback", both, "http://localhost", "http://localhost", true},
@@ -76,7 +76,7 @@ func TestCORSOrigins(t *testing.T) {
 					t.Errorf("%s: Vary %q", method, header.Values("Vary"))
 				}
 				if header.Get("Access-Control-Allow-Credentials") != "" {
-					t.Errorf("%s: credentials are let through", method)
+					t.Errorf("%s: credentials are allowed", method)
 				}
 			}
 		})
@@ -131,13 +131,13 @@ func TestCORSLetsRefusalsOfRequireBeRead(t *testing.T) {
 		status, want string
 	}{
 		{"no token", list, nobody, page, "Unauthorized", page},
-		{"a token that will not do", list, refuses(dcr.InvalidToken), page, "Unauthorized", page},
-		{"a token of another scope", list, refuses(dcr.InsufficientScope), page, "Forbidden", page},
+		{"a token that is refused", list, refuses(dcr.InvalidToken), page, "Unauthorized", page},
+		{"a token with another scope", list, refuses(dcr.InsufficientScope), page, "Forbidden", page},
 		{"an outage", list, refuses(dcr.TemporarilyUnavailable), page, "Service Unavailable", page},
 		{"every page", dcr.CORS{AnyOrigin: true}, nobody, page, "Unauthorized", "*"},
 		{"a page that may not call", list, nobody, "https://evil.example", "Unauthorized", ""},
 		{"no page may call", dcr.CORS{}, nobody, page, "Unauthorized", ""},
-		{"who is let in gets the handler's answer", list, somebody, page, "Created", page},
+		{"an admitted caller gets the handler's answer", list, somebody, page, "Created", page},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			header := call(t, dcr.Require(c.authenticate)(corsHandler(t, c.cors)), http.MethodPost, endpoint, c.origin, "")
@@ -193,11 +193,11 @@ func TestCORSWrap(t *testing.T) {
 		reaches                        bool
 	}{
 		{"a page's preflight is answered", "OPTIONS", "https://app.example.com", "POST", "No Content", "https://app.example.com", false},
-		{"that of another page too, and lets nothing through", "OPTIONS", "https://evil.example", "POST", "No Content", "", false},
-		{"an OPTIONS that is no preflight is the endpoint's", "OPTIONS", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
+		{"that of another page too, and allows nothing", "OPTIONS", "https://evil.example", "POST", "No Content", "", false},
+		{"an OPTIONS that is not a preflight goes to the endpoint", "OPTIONS", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
 		{"a page may read what the endpoint answers", "POST", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
 		{"another page may not", "POST", "https://evil.example", "", "I'm a teapot", "", true},
-		{"a program notices nothing", "POST", "", "", "I'm a teapot", "", true},
+		{"other programs notice nothing", "POST", "", "", "I'm a teapot", "", true},
 	} {
 		asked = 0
 		header := call(t, wrapped, c.method, "/token", c.origin, c.asks)
@@ -209,11 +209,11 @@ func TestCORSWrap(t *testing.T) {
 		}
 	}
 	if header := call(t, dcr.CORS{}.Wrap(token, "POST"), "OPTIONS", "/token", "https://app.example.com", "POST"); header.Get("X-Status") != "I'm a teapot" {
-		t.Errorf("a CORS that is off changes something: %v", header)
+		t.Errorf("a CORS with nothing set changes something: %v", header)
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("an origin that no browser sends is taken")
+			t.Error("an origin that no browser sends is accepted")
 		}
 	}()
 	dcr.CORS{Origins: []string{"https://app.example.com/"}}.Wrap(token, "POST")

@@ -1,7 +1,7 @@
 package spec_test
 
-// What a registration or an update uses up: taken right before the client is
-// stored, and given back where nothing was.
+// What a registration or an update uses up is taken right before the client is
+// stored, and given back if nothing was stored.
 
 import (
 	"context"
@@ -19,11 +19,11 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// ledger is a store that knows which values are remembered, and whose writes do
-// something else first.
+// ledger is a store that knows which values are remembered, and that calls a
+// function before each write.
 type ledger struct {
 	*memstore.Store
-	add, update func(client *dcr.Client) error // an error is returned in the place of the write's
+	add, update func(client *dcr.Client) error // an error is returned instead of writing
 
 	mu    sync.Mutex
 	held  map[string]bool
@@ -66,7 +66,7 @@ func (l *ledger) Update(ctx context.Context, client *dcr.Client) error {
 	return l.Store.Update(ctx, client)
 }
 
-// fee is what a host charges for a registration.
+// fee is an Allowance that a host charges for a registration.
 type fee struct {
 	refusal error
 	panics  bool
@@ -85,8 +85,8 @@ func (f *fee) Take(context.Context) error {
 
 func (f *fee) GiveBack(context.Context) error { f.owed--; return nil }
 
-// costly is a handler that takes signed requests, with statements and initial
-// access tokens of one use, for a fee, while there is room.
+// costly is a handler for signed requests with statements and initial access
+// tokens for one use. It charges a fee and has a bound on clients.
 type costly struct {
 	*software
 	store *ledger
@@ -118,12 +118,12 @@ func newCostly(t *testing.T) *costly {
 	return c
 }
 
-// request is a signed one with these identifiers.
+// request returns a signed request with these identifiers.
 func (c *costly) request(jti, statement string) string {
 	return c.sign(c.claims().with("jti", jti, "software_statement", signers()["RS256"].sign(c.statement().with("jti", statement))))
 }
 
-// send sends a request, 500 for one at which a hook panicked.
+// send sends a request; the status is 500 if a hook panicked.
 func (c *costly) send(t *testing.T, handler http.Handler, method, path, token, body string) (status int, members object) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -142,8 +142,8 @@ func (c *costly) send(t *testing.T, handler http.Handler, method, path, token, b
 	return status, members
 }
 
-// paid says what is taken: a use of the token, the fee, the request and the
-// statement.
+// paid returns which of these are taken: a use of the token, the fee, the
+// request and the statement.
 func (c *costly) paid(t *testing.T) string {
 	t.Helper()
 	token, err := c.store.FindInitialAccessToken(t.Context(), c.hash)
@@ -172,7 +172,7 @@ func TestCostsAreGivenBack(t *testing.T) {
 		}
 	}
 	remembered := func(kind string) func(*costly) {
-		return func(c *costly) { // by a registration before, whose token and fee were others
+		return func(c *costly) { // in an earlier registration, with another token and fee
 			c.fee = &fee{}
 			body := c.request("other", "statement-1")
 			if kind == "request" {
@@ -195,12 +195,12 @@ func TestCostsAreGivenBack(t *testing.T) {
 		paid     string
 	}{
 		{"a registration costs each once", func(*costly) {}, 201, all},
-		{"so does one whose id is drawn again", second(func() (string, error) { return "free", nil }), 201, all},
+		{"so does one whose id was taken at first", second(func() (string, error) { return "free", nil }), 201, all},
 		{"one whose ids are all taken costs nothing", second(func() (string, error) { return "taken", nil }), 500, nothing},
 		{"nor one that the host refuses because of its id", second(func() (string, error) {
 			return "", &dcr.Error{Code: dcr.InvalidRequest, Description: "there is a client of this name", Status: 409}
 		}), 409, nothing},
-		{"nor one at which a hook panics once it was paid for", second(func() (string, error) { panic("hook") }), 500, nothing},
+		{"nor one in which a hook panics after it was paid for", second(func() (string, error) { panic("hook") }), 500, nothing},
 		{"nor one that the store has no room for", func(c *costly) {
 			c.store.add = func(*dcr.Client) error { return dcr.ErrStoreFull }
 		}, 503, nothing},
@@ -218,10 +218,10 @@ func TestCostsAreGivenBack(t *testing.T) {
 		{"nor one whose fee panics", func(c *costly) { c.fee.panics = true }, 500, nothing},
 		{"nor one whose request was used before", remembered("request"), 400, nothing},
 		{"nor one whose statement was used before", remembered("statement"), 400, nothing},
-		{"one that may have been stored has its price", func(c *costly) {
+		{"one that may have been stored costs all", func(c *costly) {
 			c.store.add = func(*dcr.Client) error { return errors.New("no answer") }
 		}, 503, all},
-		{"so has one at which the store panics", func(c *costly) { c.store.add = func(*dcr.Client) error { panic("store") } }, 500, all},
+		{"so does one in which the store panics", func(c *costly) { c.store.add = func(*dcr.Client) error { panic("store") } }, 500, all},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			c := newCostly(t)
@@ -229,14 +229,14 @@ func TestCostsAreGivenBack(t *testing.T) {
 			handler := newHandler(t, c.store, c.opts)
 			status, _ := c.send(t, handler, "POST", registerURL, c.token, c.request("request-1", "statement-1"))
 			if paid := c.paid(t); status != test.status || paid != test.paid {
-				t.Errorf("status %d, and %s is paid, not %d and %s", status, paid, test.status, test.paid)
+				t.Errorf("status %d, paid %s; want %d, %s", status, paid, test.status, test.paid)
 			}
 		})
 	}
 }
 
-// TestCostsOfAnUpdate holds that an update pays for its body and its statement,
-// once however often it is judged, and for nothing that it did not store.
+// TestCostsOfAnUpdate checks that an update pays for its body and its statement
+// once, however often it is judged, and pays nothing if it was not stored.
 func TestCostsOfAnUpdate(t *testing.T) {
 	const before, after = "1 1 1 1", "1 1 2 2"
 	for _, test := range []struct {
@@ -248,11 +248,11 @@ func TestCostsOfAnUpdate(t *testing.T) {
 	}{
 		{"an update pays for its request and its statement", 0, nil, 200, after},
 		{"one that loses a race pays once", 1, nil, 200, after},
-		{"one that loses three pays once", 3, nil, 200, after},
-		{"one that loses all gets it back", 4, nil, 503, before},
-		{"one whose client goes gets it back", 1, func(c *costly, id string) error { return c.store.Delete(context.Background(), id) }, 401, before},
+		{"one that loses three races pays once", 3, nil, 200, after},
+		{"one that loses all races gets it back", 4, nil, 503, before},
+		{"one whose client is deleted gets it back", 1, func(c *costly, id string) error { return c.store.Delete(context.Background(), id) }, 401, before},
 		{"one that may have been stored has paid", 0, func(*costly, string) error { return errors.New("no answer") }, 503, after},
-		{"one whose hook panics once it has paid gets it back", 1, func(c *costly, _ string) error { c.fee.panics = true; return nil }, 500, before},
+		{"one whose hook panics after it has paid gets it back", 1, func(c *costly, _ string) error { c.fee.panics = true; return nil }, 500, before},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			c := newCostly(t)
@@ -284,13 +284,13 @@ func TestCostsOfAnUpdate(t *testing.T) {
 			path := registerURL + "?client_id=" + id
 			status, _ := c.send(t, handler, "PUT", path, members["registration_access_token"].(string), c.request("request-2", "statement-2"))
 			if paid := c.paid(t); status != test.status || paid != test.paid || c.store.taken != 2 {
-				t.Errorf("status %d, %s is paid, of %d taken; not %d, %s and 2", status, paid, c.store.taken, test.status, test.paid)
+				t.Errorf("status %d, paid %s, %d taken; want %d, %s, 2", status, paid, c.store.taken, test.status, test.paid)
 			}
 		})
 	}
 }
 
-// TestNoRoomIsLost holds that what was not stored takes no room.
+// TestNoRoomIsLost checks that a client that was not stored takes no room.
 func TestNoRoomIsLost(t *testing.T) {
 	c := newCostly(t)
 	handler := newHandler(t, c.store, c.opts)
@@ -304,14 +304,14 @@ func TestNoRoomIsLost(t *testing.T) {
 	}
 }
 
-// TestAStatementThatIsNotForgotten holds that a store which is no ReplayForgetter
-// never lets a statement be used twice, also where nothing was stored.
+// TestAStatementThatIsNotForgotten checks that with a store that is not a
+// ReplayForgetter no statement can be used twice, even if nothing was stored.
 func TestAStatementThatIsNotForgotten(t *testing.T) {
 	full := true
 	whole := memstore.New()
 	store := struct {
 		*ledger
-		Forget struct{} // hides that of the ledger
+		Forget struct{} // hides the method of the ledger
 	}{ledger: &ledger{Store: whole, held: map[string]bool{}, add: func(*dcr.Client) error {
 		if full {
 			return dcr.ErrStoreFull

@@ -10,8 +10,8 @@ import (
 
 var plainText = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 
-// No encoder touches letters and digits: openid-client 6 and oauth4webapi encode -
-// and _ in credentials (RFC 6749 §2.3.1), and hosts that decode nothing refuse them.
+// No encoder changes letters and digits: openid-client 6 and oauth4webapi encode -
+// and _ in credentials (RFC 6749 §2.3.1), and hosts that do not decode refuse them.
 func TestCredentialsAreLettersAndDigits(t *testing.T) {
 	everySecret := start(t, symmetric, sealed(t))
 	for _, members := range []string{``, `{"id_token_signed_response_alg":"HS512"}`} {

@@ -12,10 +12,10 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// What a decorator says of a policy as a whole: what it takes, answers, lets be
-// managed and needs.
+// What a decorator decides for a policy as a whole: the bodies it decodes, its
+// answers, who may manage its clients, and what it needs.
 
-// A decorator is a policy whose every word can be set.
+// A decorator is a policy in which a test can set each method.
 type decorator struct {
 	dcr.Validator
 	extensions []dcr.Extension
@@ -52,8 +52,8 @@ func (d decorator) CheckOptions(opts *dcr.Options, store dcr.ClientConfiguration
 	return d.needs(opts, store)
 }
 
-// underPolicy makes handlers whose registrations run under d: as the validator
-// and as a named policy.
+// underPolicy runs a test with handlers whose registrations run under d: as the
+// validator, and as a named policy.
 func underPolicy(t *testing.T, d decorator, opts dcr.Options, run func(t *testing.T, handler http.Handler)) {
 	opts.AllowAnonymous, opts.MaxClients = true, 100
 	t.Run("as Options.Validator", func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestDecoratorsShapeEveryAnswer(t *testing.T) {
 			seen = append(seen, "read")
 		case reg.Previous == nil:
 			seen = append(seen, "registration")
-			reg.Client.Notes = "shaped" // is stored
+			reg.Client.Notes = "shaped" // must be stored
 		default:
 			seen = append(seen, "update of "+reg.Previous.Notes)
 		}
@@ -158,7 +158,7 @@ func TestDecodersOfAPolicy(t *testing.T) {
 		if answered(t, a, 415, dcr.InvalidRequest); !strings.Contains(a.body, "application/x-own") {
 			t.Errorf("it says %s", a.body)
 		}
-		client.update(t, decode(t, plainBody), 415, dcr.InvalidRequest) // sends application/json
+		client.update(t, decode(t, plainBody), 415, dcr.InvalidRequest) // this sends application/json
 	})
 	underPolicy(t, decorator{Validator: dcr.DefaultValidator{}}, dcr.Options{Decoders: own}, func(t *testing.T, handler http.Handler) {
 		answered(t, askAs(t, handler, "application/x-own", "POST", registerURL, "", plainBody), 201, "")
@@ -214,11 +214,11 @@ func TestAuthorizeManagement(t *testing.T) {
 		code     dcr.Code
 	}{
 		{"a refusal is shown", dcr.Errorf(dcr.AccessDenied, "this certificate is another institution's"), 403, dcr.AccessDenied},
-		{"a refusal of the token is one", dcr.RefuseToken("certificate", nil), 401, dcr.InvalidToken},
-		{"an outage is none", dcr.Unavailable("the directory is out of order", errors.New("10.0.0.5")), 503, dcr.TemporarilyUnavailable},
+		{"a refusal of the token too", dcr.RefuseToken("certificate", nil), 401, dcr.InvalidToken},
+		{"an outage is not a refusal", dcr.Unavailable("the directory is out of order", errors.New("10.0.0.5")), 503, dcr.TemporarilyUnavailable},
 		{"a fault is the server's", errors.New("10.0.0.5"), 500, dcr.ServerError},
-		{"also where it looks for another client", dcr.ErrClientNotFound, 500, dcr.ServerError},
-		{"or outruns another one", dcr.ErrConflict, 500, dcr.ServerError},
+		{"also if it looks for another client", dcr.ErrClientNotFound, 500, dcr.ServerError},
+		{"or reports a conflict", dcr.ErrConflict, 500, dcr.ServerError},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			var answer error
@@ -239,7 +239,7 @@ func TestAuthorizeManagement(t *testing.T) {
 				}
 				answer = test.refusal
 				for _, method := range []string{"GET", "PUT", "DELETE"} {
-					a := ask(t, handler, method, path, token, `[`) // a body that is not read
+					a := ask(t, handler, method, path, token, `[`) // the body is not read
 					answered(t, a, test.status, test.code)
 					if strings.Contains(a.body, "10.0.0.5") || strings.Contains(a.body, "redirect_uris") {
 						t.Errorf("it tells too much: %s", a.body)
@@ -295,11 +295,11 @@ func TestCheckOptions(t *testing.T) {
 		says     string
 	}{
 		{"a need that is met starts", dcr.Options{Validator: d, Sealer: sealer}, ""},
-		{"of every policy", dcr.Options{Policies: map[string]dcr.Validator{"a": d}, Sealer: sealer}, ""},
-		{"one that is not does not", dcr.Options{Validator: d}, "Options.Validator: it needs Options.Sealer"},
-		{"of no policy", dcr.Options{Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{}, "b": d}}, `Options.Policies["b"]: it needs Options.Sealer`},
-		{"a decorator around it asks it", dcr.Options{Validator: decorator{Validator: d}}, "it needs Options.Sealer"},
-		{"a decorator around nil is found out", dcr.Options{Validator: decorator{}}, "embeds a Validator that is nil"},
+		{"so does one of a policy", dcr.Options{Policies: map[string]dcr.Validator{"a": d}, Sealer: sealer}, ""},
+		{"one that is not met does not", dcr.Options{Validator: d}, "Options.Validator: it needs Options.Sealer"},
+		{"nor does one of a policy", dcr.Options{Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{}, "b": d}}, `Options.Policies["b"]: it needs Options.Sealer`},
+		{"it is checked inside a decorator too", dcr.Options{Validator: decorator{Validator: d}}, "it needs Options.Sealer"},
+		{"a decorator around nil is reported", dcr.Options{Validator: decorator{}}, "embeds a Validator that is nil"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			test.opts.Endpoint = endpoint

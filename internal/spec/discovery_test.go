@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// narrowing supports what its scopes say at the moment.
+// narrowing supports the scopes that it currently points to.
 type narrowing struct {
 	dcr.DefaultValidator
 	scopes *[]string
@@ -43,10 +43,10 @@ func TestDocumentsAreAdvertisedWhileTheyAreTaken(t *testing.T) {
 		Documents: func(context.Context) bool { return taken },
 	})
 	if h.Discovery(t.Context())[member] != true {
-		t.Error("not while they are")
+		t.Error("not advertised while they are accepted")
 	}
 	if taken = false; h.Discovery(t.Context())[member] != nil {
-		t.Error("still while they are not")
+		t.Error("still advertised while they are not accepted")
 	}
 	if strings.Contains(strings.Join(h.Warnings(), " "), "Documents") {
 		t.Errorf("%q", h.Warnings())
@@ -57,7 +57,7 @@ func TestDocumentsAreAdvertisedWhileTheyAreTaken(t *testing.T) {
 	})
 	for _, missing := range []string{"private_key_jwt", "S256", "RFC 9207"} {
 		if !strings.Contains(strings.Join(bare.Warnings(), " "), missing) {
-			t.Errorf("%s is not missed: %q", missing, bare.Warnings())
+			t.Errorf("no warning that %s is missing: %q", missing, bare.Warnings())
 		}
 	}
 }
@@ -71,9 +71,9 @@ func TestServeDiscoveryPaths(t *testing.T) {
 		{"an issuer without a path", issuer, openID,
 			[]string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"},
 			[]string{"/", "/.well-known/", "/.well-known/oauth-authorization-server/", "/.well-known/oauth-authorization-server/t", "/t/.well-known/openid-configuration", "/.well-known/oauth-protected-resource"}},
-		{"a slash at the end of an issuer is no path", issuer + "/", openID,
+		{"a slash at the end of an issuer is not a path", issuer + "/", openID,
 			[]string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"}, []string{"//.well-known/openid-configuration"}},
-		{"a server without ID Tokens is no OpenID Provider", issuer, plain,
+		{"a server without ID Tokens is not an OpenID Provider", issuer, plain,
 			[]string{"/.well-known/oauth-authorization-server"}, []string{"/.well-known/openid-configuration"}},
 		{"an issuer with a path", issuer + "/t/1", openID,
 			[]string{"/.well-known/oauth-authorization-server/t/1", "/.well-known/openid-configuration/t/1", "/t/1/.well-known/openid-configuration"},
@@ -131,11 +131,11 @@ func TestServeDiscoveryMethods(t *testing.T) {
 func TestServeDiscoveryPanics(t *testing.T) {
 	h := newHandler(t, memstore.New(), dcr.Options{})
 	for sentence, serve := range map[string]func(){
-		"no issuer":              func() { h.ServeDiscovery("", nil) },
-		"an issuer in the clear": func() { h.ServeDiscovery("http://id.example.com", nil) },
-		"one with a query":       func() { h.ServeDiscovery("https://id.example.com?x", nil) },
-		"one with a fragment":    func() { h.ServeDiscovery("https://id.example.com#x", nil) },
-		"members without JSON":   func() { h.ServeDiscovery(issuer, map[string]any{"f": func() {}}) },
+		"no issuer":            func() { h.ServeDiscovery("", nil) },
+		"an issuer with http":  func() { h.ServeDiscovery("http://id.example.com", nil) },
+		"one with a query":     func() { h.ServeDiscovery("https://id.example.com?x", nil) },
+		"one with a fragment":  func() { h.ServeDiscovery("https://id.example.com#x", nil) },
+		"members without JSON": func() { h.ServeDiscovery(issuer, map[string]any{"f": func() {}}) },
 	} {
 		func() {
 			defer func() {

@@ -1,4 +1,4 @@
-// Package spec holds the tests that read as the specification: each rule is a
-// sentence, held by a request to a handler and what it answers. It has no code
+// Package spec has the tests that read like a specification: each rule is a
+// sentence, with a request to a handler and the expected answer. It has no code
 // of its own.
 package spec

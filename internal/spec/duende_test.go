@@ -14,7 +14,7 @@ func duendeMembers(limits policy.DuendeLimits) change {
 	}
 }
 
-// What Duende's Configuration API answers of a client's settings, and when.
+// Which of a client's settings Duende's Configuration API returns, and when.
 func TestDuendeMembersAreAnswered(t *testing.T) {
 	start(t, duende, duendeMembers(policy.DuendeLimits{})).judge(t, []wireCase{
 		{sentence: "a client of the code flow", answer: `{"access_token_lifetime":3600,"access_token_type":"Jwt","require_client_secret":true,"authorization_code_lifetime":300,
@@ -53,13 +53,13 @@ func TestDuendeMembers(t *testing.T) {
 		{sentence: "a confidential client may reuse refresh tokens", request: `{` + refresh + `"refresh_token_usage":"ReUse"}`, answer: `{"refresh_token_usage":"ReUse"}`},
 		{sentence: "a public one may not (RFC 9700 §2.2.2)", request: `{` + refresh + `"refresh_token_usage":"ReUse","token_endpoint_auth_method":"none"}`, code: dcrMetadata, says: "refresh_token_usage must be OneTimeOnly"},
 		{sentence: "unless its tokens are bound (RFC 9700 §2.2.2)", request: `{` + refresh + `"refresh_token_usage":"ReUse","token_endpoint_auth_method":"none","dpop_bound_access_tokens":true}`, answer: `{"refresh_token_usage":"ReUse"}`},
-		{sentence: "booleans that tighten are heard", request: `{` + refresh + `"require_consent":true,"allow_remember_consent":false,"update_access_token_claims_on_refresh":true,"coordinate_lifetime_with_user_session":true}`,
+		{sentence: "booleans that restrict are accepted", request: `{` + refresh + `"require_consent":true,"allow_remember_consent":false,"update_access_token_claims_on_refresh":true,"coordinate_lifetime_with_user_session":true}`,
 			answer: `{"require_consent":true,"allow_remember_consent":false,"update_access_token_claims_on_refresh":true,"coordinate_lifetime_with_user_session":true}`},
-		{sentence: "booleans that loosen are not", request: `{"require_consent":false,"allow_remember_consent":true,"coordinate_lifetime_with_user_session":false,"enable_local_login":false,"identity_provider_restrictions":["x"]}`,
+		{sentence: "booleans that relax are not", request: `{"require_consent":false,"allow_remember_consent":true,"coordinate_lifetime_with_user_session":false,"enable_local_login":false,"identity_provider_restrictions":["x"]}`,
 			answer: `{"require_consent":true,"allow_remember_consent":true,"coordinate_lifetime_with_user_session":null,"enable_local_login":true,"identity_provider_restrictions":null}`},
-		{sentence: "no client secret means the method none", request: `{"require_client_secret":false}`, answer: `{"token_endpoint_auth_method":"none","require_client_secret":false,"client_secret":null}`},
-		{sentence: "a client secret with the method none is refused", request: `{"require_client_secret":true,"token_endpoint_auth_method":"none"}`, code: dcrMetadata, says: "require_client_secret must not be true with token_endpoint_auth_method none"},
-		{sentence: "no client secret with client credentials is refused", request: `{"redirect_uris":[],"grant_types":["client_credentials"],"require_client_secret":false}`, code: dcrMetadata, says: "require_client_secret must not be false with the grant type client_credentials"},
+		{sentence: "require_client_secret false means the method none", request: `{"require_client_secret":false}`, answer: `{"token_endpoint_auth_method":"none","require_client_secret":false,"client_secret":null}`},
+		{sentence: "require_client_secret true with the method none is refused", request: `{"require_client_secret":true,"token_endpoint_auth_method":"none"}`, code: dcrMetadata, says: "require_client_secret must not be true with token_endpoint_auth_method none"},
+		{sentence: "require_client_secret false with client credentials is refused", request: `{"redirect_uris":[],"grant_types":["client_credentials"],"require_client_secret":false}`, code: dcrMetadata, says: "require_client_secret must not be false with the grant type client_credentials"},
 		{sentence: "origins of pages", request: `{"allowed_cors_origins":["https://rp.example.com","http://localhost:3000"]}`, answer: `{"allowed_cors_origins":["https://rp.example.com","http://localhost:3000"]}`},
 		{sentence: "no origins", request: `{"allowed_cors_origins":[]}`, answer: `{"allowed_cors_origins":null}`},
 		{sentence: "ID Token algorithms that the server has", request: `{"scope":"openid","allowed_identity_token_signing_algorithms":["ES256","EdDSA"]}`, answer: `{"allowed_identity_token_signing_algorithms":["ES256"]}`},
@@ -75,18 +75,18 @@ func TestDuendeMembers(t *testing.T) {
 
 func TestDuendeMembersThatTheHostLoosens(t *testing.T) {
 	start(t, duende, duendeMembers(policy.DuendeLimits{AllowLooserBooleans: true, AllowIdentityProviders: true, MaxAccessTokenLifetime: 24 * time.Hour})).judge(t, []wireCase{
-		{sentence: "booleans that loosen", request: `{"require_consent":false}`, answer: `{"require_consent":false,"allow_remember_consent":null}`},
+		{sentence: "booleans that relax", request: `{"require_consent":false}`, answer: `{"require_consent":false,"allow_remember_consent":null}`},
 		{sentence: "where users log in", request: `{"enable_local_login":false,"identity_provider_restrictions":["corp"]}`, answer: `{"enable_local_login":false,"identity_provider_restrictions":["corp"]}`},
-		{sentence: "a list of providers is one of strings", request: `{"identity_provider_restrictions":[null]}`, code: dcrMetadata, says: "identity_provider_restrictions[0]"},
+		{sentence: "a list of providers has only strings", request: `{"identity_provider_restrictions":[null]}`, code: dcrMetadata, says: "identity_provider_restrictions[0]"},
 		{sentence: "a higher ceiling", request: `{"access_token_lifetime":86400}`, answer: `{"access_token_lifetime":86400}`},
 	})
 	start(t, duende, duendeMembers(policy.DuendeLimits{MaxAccessTokenLifetime: time.Minute})).judge(t, []wireCase{
-		{sentence: "a ceiling below the default is where clients begin", answer: `{"access_token_lifetime":60}`},
+		{sentence: "a ceiling below the default becomes the default", answer: `{"access_token_lifetime":60}`},
 	})
 }
 
-// An update replaces what the registrant asked for, and leaves alone what the
-// host set.
+// An update replaces what the registrant asked for, and keeps what the host
+// set.
 func TestDuendeMembersOnUpdate(t *testing.T) {
 	r := start(t, duende, duendeMembers(policy.DuendeLimits{}))
 	registered := r.register(t, request(t, `{"access_token_lifetime":600,"require_consent":true,"allow_remember_consent":false}`))

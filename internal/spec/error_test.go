@@ -24,24 +24,24 @@ func TestErrorfShowsNothingOfWhatItWraps(t *testing.T) {
 		shows    string
 		behind   []error
 	}{
-		{"without an error all is shown", dcr.Errorf("c", "at most %d: %s", 3, "a"), "at most 3: a", nil},
+		{"without an error everything is shown", dcr.Errorf("c", "at most %d: %s", 3, "a"), "at most 3: a", nil},
 		{"an error that is not wrapped is shown", dcr.Errorf("c", "uri %s", shown), "uri invalid_redirect_uri: must use https", nil},
-		{"%w goes behind, with the colon before it", dcr.Errorf("c", "the directory failed: %w", dial), "the directory failed", []error{dial}},
-		{"of two errors the wrapped one alone is hidden", dcr.Errorf("c", "uri %s: %w", shown, dial), "uri invalid_redirect_uri: must use https", []error{dial}},
-		{"several are all hidden", dcr.Errorf("c", "both failed: %w, %w", dial, read), "both failed", []error{dial, read}},
-		{"several in two places are all hidden", dcr.Errorf("c", "first %w then %w failed", dial, read), "first then failed", []error{dial, read}},
-		{"an index finds it", dcr.Errorf("c", "%[2]s failed: %[1]w", dial, "it"), "it failed", []error{dial}},
-		{"one that is wrapped and shown is hidden twice", dcr.Errorf("c", "%[1]v failed: %[1]w", dial), "failed", []error{dial}},
+		{"%w is hidden, with the colon before it", dcr.Errorf("c", "the directory failed: %w", dial), "the directory failed", []error{dial}},
+		{"of two errors only the wrapped one is hidden", dcr.Errorf("c", "uri %s: %w", shown, dial), "uri invalid_redirect_uri: must use https", []error{dial}},
+		{"several errors are all hidden", dcr.Errorf("c", "both failed: %w, %w", dial, read), "both failed", []error{dial, read}},
+		{"errors in two places are both hidden", dcr.Errorf("c", "first %w then %w failed", dial, read), "first then failed", []error{dial, read}},
+		{"so is one with an argument index", dcr.Errorf("c", "%[2]s failed: %[1]w", dial, "it"), "it failed", []error{dial}},
+		{"one that is wrapped and shown is hidden in both places", dcr.Errorf("c", "%[1]v failed: %[1]w", dial), "failed", []error{dial}},
 		{"flags change nothing", dcr.Errorf("c", "failed: %+w %40w %.3w", dial, dial, read), "failed", []error{dial, read}},
-		{"its brackets go with it", dcr.Errorf("c", "it failed (%w)", dial), "it failed", []error{dial}},
-		{"square ones and quotes too", dcr.Errorf("c", "it failed [%w] '%w' \"%w\" here", dial, read, dial), "it failed here", []error{dial, read}},
-		{"brackets around more stay", dcr.Errorf("c", "it failed (after 3 s: %w)", dial), "it failed (after 3 s)", []error{dial}},
-		{"at the beginning, the colon behind it goes", dcr.Errorf("c", "%w: it failed", dial), "it failed", []error{dial}},
-		{"alone, it leaves nothing", dcr.Errorf("c", "%w", dial), "", []error{dial}},
+		{"its parentheses are hidden with it", dcr.Errorf("c", "it failed (%w)", dial), "it failed", []error{dial}},
+		{"so are square brackets and quotes", dcr.Errorf("c", "it failed [%w] '%w' \"%w\" here", dial, read, dial), "it failed here", []error{dial, read}},
+		{"parentheses around more text stay", dcr.Errorf("c", "it failed (after 3 s: %w)", dial), "it failed (after 3 s)", []error{dial}},
+		{"at the beginning, the colon after it is hidden", dcr.Errorf("c", "%w: it failed", dial), "it failed", []error{dial}},
+		{"without other text, nothing is left", dcr.Errorf("c", "%w", dial), "", []error{dial}},
 		{"nil is left out", dcr.Errorf("c", "it failed: %w", nil), "it failed", nil},
-		{"what Error wraps is wrapped too", dcr.Errorf("c", "it failed: %w", fmt.Errorf("get: %w", dial)), "it failed", []error{dial}},
-		{"a refusal behind a refusal is hidden", dcr.Errorf("c", "it failed: %w", shown), "it failed", []error{shown, dcr.InvalidRedirectURI}},
-		{"what cannot be printed is not", dcr.Errorf("c", "a\x00error\x00\"\n\u202e: %w", dial), "a'??", []error{dial}},
+		{"what the error wraps is wrapped too", dcr.Errorf("c", "it failed: %w", fmt.Errorf("get: %w", dial)), "it failed", []error{dial}},
+		{"a refusal that a refusal wraps is hidden", dcr.Errorf("c", "it failed: %w", shown), "it failed", []error{shown, dcr.InvalidRedirectURI}},
+		{"unprintable characters are replaced", dcr.Errorf("c", "a\x00error\x00\"\n\u202e: %w", dial), "a'??", []error{dial}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			if test.err.Description != test.shows {
@@ -49,11 +49,11 @@ func TestErrorfShowsNothingOfWhatItWraps(t *testing.T) {
 			}
 			for _, behind := range test.behind {
 				if !errors.Is(test.err, behind) {
-					t.Errorf("%v is not behind %v", behind, test.err)
+					t.Errorf("%v is not wrapped by %v", behind, test.err)
 				}
 			}
 			if test.behind == nil && test.err.Err != nil {
-				t.Errorf("behind it is %v", test.err.Err)
+				t.Errorf("it wraps %v", test.err.Err)
 			}
 			recorder := httptest.NewRecorder()
 			dcr.WriteError(recorder, httptest.NewRequest("POST", registerURL, nil), test.err)
@@ -78,7 +78,7 @@ func TestUnavailableAndRefuseToken(t *testing.T) {
 			`{"error":"temporarily_unavailable","error_description":"the directory is out of order; try again later"}`, "5", ""},
 		{"without a cause it is the same", dcr.Unavailable("100% busy", nil), 503,
 			`{"error":"temporarily_unavailable","error_description":"100% busy; try again later"}`, "5", ""},
-		{"a token is refused in the same words", dcr.RefuseToken("expired", cause), 401,
+		{"a token is always refused with the same text", dcr.RefuseToken("expired", cause), 401,
 			`{"error":"invalid_token","error_description":"the access token is not valid for this request"}`, "", `Bearer realm="client registration", error="invalid_token"`},
 		{"whatever the reason", dcr.RefuseToken("signature", nil), 401,
 			`{"error":"invalid_token","error_description":"the access token is not valid for this request"}`, "", `Bearer realm="client registration", error="invalid_token"`},
@@ -97,7 +97,7 @@ func TestUnavailableAndRefuseToken(t *testing.T) {
 	}
 }
 
-// refusing refuses in a step of its own.
+// refusing is a validator that refuses in one step.
 type refusing struct {
 	dcr.DefaultValidator
 	refusal error
@@ -111,8 +111,8 @@ func (v refusing) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 	return v.DefaultValidator.ValidateClient(ctx, reg)
 }
 
-// What a hook's error wraps is for the log: it changes neither the answer nor
-// what the handler does.
+// What the error of a hook wraps is only logged: it changes neither the answer
+// nor what the handler does.
 func TestWhatLiesBehindAnErrorDecidesNothing(t *testing.T) {
 	for _, cause := range []error{
 		dcr.ErrClientNotFound, dcr.ErrConflict, dcr.ErrClientExists, dcr.ErrStoreFull, dcr.RefuseToken("expired", nil), context.Canceled,
@@ -124,8 +124,8 @@ func TestWhatLiesBehindAnErrorDecidesNothing(t *testing.T) {
 			status  int
 			code    dcr.Code
 		}{
-			{"behind a refusal", dcr.Errorf(dcr.InvalidClientMetadata, "client_name is taken: %w", cause), 400, dcr.InvalidClientMetadata},
-			{"behind an outage", dcr.Unavailable("the directory is out of order", cause), 503, dcr.TemporarilyUnavailable},
+			{"wrapped by a refusal", dcr.Errorf(dcr.InvalidClientMetadata, "client_name is taken: %w", cause), 400, dcr.InvalidClientMetadata},
+			{"wrapped by an outage", dcr.Unavailable("the directory is out of order", cause), 503, dcr.TemporarilyUnavailable},
 		} {
 			t.Run(cause.Error()+" "+how.name, func(t *testing.T) {
 				var lines bytes.Buffer

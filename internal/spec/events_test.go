@@ -1,6 +1,6 @@
 package spec_test
 
-// What the operator is told, and that no sink can undo it.
+// What the operator is told, and that an event sink cannot undo anything.
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// sink keeps what it is told.
+// sink keeps the events that it gets.
 type sink struct {
 	mu     sync.Mutex
 	events []dcr.Event
@@ -32,7 +32,7 @@ func (s *sink) tell(ctx context.Context, event dcr.Event) {
 	s.events = append(s.events, event)
 }
 
-// take returns what was told since it was called last.
+// take returns the events since the last call.
 func (s *sink) take() []dcr.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,8 @@ func (s *sink) take() []dcr.Event {
 	return told
 }
 
-// one returns the only event that was told, of this kind.
+// one returns the only event since the last call, which must be of the given
+// kind.
 func (s *sink) one(t *testing.T, kind dcr.EventKind) dcr.Event {
 	t.Helper()
 	told := s.take()
@@ -51,7 +52,7 @@ func (s *sink) one(t *testing.T, kind dcr.EventKind) dcr.Event {
 	return told[0]
 }
 
-// tenantStore is a store of one tenant.
+// tenantStore is the store of one tenant.
 type tenantStore struct{ *memstore.Store }
 
 func (tenantStore) Tenant() string { return "acme" }
@@ -87,10 +88,10 @@ func TestEvents(t *testing.T) {
 		token = answer["registration_access_token"].(string)
 		events := told.take()
 		if len(events) != 2 || events[0].Kind != dcr.ClientUpdated || events[1].Kind != dcr.CredentialsRotated {
-			t.Fatalf("an update told %+v", events)
+			t.Fatalf("an update reported %+v", events)
 		}
 		if !slices.Equal(events[0].Members, want) || !slices.Equal(events[1].Members, []string{"registration_access_token"}) {
-			t.Errorf("an update told of %q and %q, want %q", events[0].Members, events[1].Members, want)
+			t.Errorf("an update reported %q and %q, want %q", events[0].Members, events[1].Members, want)
 		}
 	}
 	body := decode(t, plainBody)
@@ -106,11 +107,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("deleted: %+v", event)
 	}
 	if answer := ask(t, h, "OPTIONS", registerURL, "", ""); answer.status != 204 || len(told.take()) != 0 {
-		t.Error("a preflight is told")
+		t.Error("a preflight is reported")
 	}
 }
 
-// A secret that was renewed is among what rotated.
+// A renewed secret is among the credentials that rotated.
 func TestRotatedSecretsAreTold(t *testing.T) {
 	told := &sink{}
 	h := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true, RotateSecret: true, Events: told.tell})
@@ -123,7 +124,7 @@ func TestRotatedSecretsAreTold(t *testing.T) {
 	}
 }
 
-// Every answer that is not a success is told once, with what was answered.
+// Every answer that is not a success is reported once, with what was answered.
 func TestRefusalsAreTold(t *testing.T) {
 	told := &sink{}
 	store := &faulty{ClientConfigurationStore: memstore.New()}
@@ -153,18 +154,18 @@ func TestRefusalsAreTold(t *testing.T) {
 		clientID                            string
 		broken                              func()
 	}{
-		{"what is no JSON", "POST", registerURL, "", "{", "body.json", dcr.InvalidClientMetadata, "", nil},
+		{"a body that is not JSON", "POST", registerURL, "", "{", "body.json", dcr.InvalidClientMetadata, "", nil},
 		{"a redirect URI that is refused", "POST", registerURL, "", `{"redirect_uris":["http://a.example/"]}`, "redirect_uris.kind", dcr.InvalidRedirectURI, "", nil},
 		{"a body that is too large", "POST", registerURL, "", strings.Repeat(" ", 1001), "body.size", dcr.InvalidRequest, "", nil},
 		{"a caller that lacks a scope", "POST", registerURL, "poor", plainBody, "token.scope", dcr.InsufficientScope, "", nil},
-		{"a token that nobody knows", "POST", registerURL, "stray", plainBody, "token.invalid", dcr.InvalidToken, "", nil},
-		{"callers that cannot be told", "POST", registerURL, "down", plainBody, "caller.unavailable", dcr.TemporarilyUnavailable, "", nil},
+		{"an unknown token", "POST", registerURL, "stray", plainBody, "token.invalid", dcr.InvalidToken, "", nil},
+		{"callers that cannot be determined", "POST", registerURL, "down", plainBody, "caller.unavailable", dcr.TemporarilyUnavailable, "", nil},
 		{"a store that is out of order", "POST", registerURL, "", plainBody, "store.unavailable", dcr.TemporarilyUnavailable, "", func() { store.add = behind }},
 		{"a store that is full", "POST", registerURL, "", plainBody, "store.full", dcr.TemporarilyUnavailable, "", func() { store.add = dcr.ErrStoreFull }},
 		{"registration that is closed", "POST", registerURL, "stray", plainBody, "registration.closed", dcr.AccessDenied, "", func() { open = false }},
 		{"a method that is not allowed", "PATCH", registerURL, "", "", "method", dcr.InvalidRequest, "", nil},
 		{"a malformed query", "GET", registerURL + "?client_id=%", "", "", "query.malformed", dcr.InvalidRequest, "", nil},
-		{"a client that is not there", "GET", at + "nobody", token, "", "token.invalid", dcr.InvalidToken, "nobody", nil},
+		{"an unknown client", "GET", at + "nobody", token, "", "token.invalid", dcr.InvalidToken, "nobody", nil},
 		{"a read without a token", "GET", at + id, "", "", "token.missing", dcr.InvalidToken, id, nil},
 		{"an update without client_id", "PUT", at + id, token, plainBody, "update.client_id", dcr.InvalidClientMetadata, id, nil},
 		{"a store that cannot delete", "DELETE", at + id, token, "", "store.unavailable", dcr.TemporarilyUnavailable, id, func() { store.remove = behind }},
@@ -181,16 +182,15 @@ func TestRefusalsAreTold(t *testing.T) {
 		}
 		event := events[0]
 		if event.Err.Rule != c.rule || answer.text("error") != string(c.code) || event.ClientID != c.clientID {
-			t.Errorf("%s: told of rule %q and client %q, answered %d %s", c.sentence, event.Err.Rule, event.ClientID, answer.status, answer.body)
+			t.Errorf("%s: reported rule %q and client %q, answered %d %s", c.sentence, event.Err.Rule, event.ClientID, answer.status, answer.body)
 		}
 		if c.method == "POST" && event.Source != dcr.SourceDynamic {
-			t.Errorf("%s is told to be of source %q", c.sentence, event.Source)
+			t.Errorf("%s is reported with source %q", c.sentence, event.Source)
 		}
 	}
 }
 
-// A fault of the server's is told as the bare error that it is answered with, and
-// what lies behind it.
+// A fault of the server is reported as the error of the answer, with its cause.
 func TestFaultsAreTold(t *testing.T) {
 	told := &sink{}
 	behind := errors.New("a detail")
@@ -202,7 +202,7 @@ func TestFaultsAreTold(t *testing.T) {
 	}
 }
 
-// Require in front of a Handler tells the sink of that.
+// Require in front of a Handler reports to the Handler's sink.
 func TestRequireTellsTheHandlersSink(t *testing.T) {
 	told := &sink{}
 	guarded := dcr.Require(knowsNobody)(newHandler(t, tenantStore{memstore.New()}, dcr.Options{Events: told.tell}))
@@ -212,8 +212,8 @@ func TestRequireTellsTheHandlersSink(t *testing.T) {
 	}
 }
 
-// What happened has happened: a sink or a hook that panics or fails changes
-// nothing of it, and the answer goes out.
+// A sink or a hook that panics or fails after a change does not undo the
+// change, and the answer is sent.
 func TestWhatIsToldCannotUndo(t *testing.T) {
 	store := memstore.New()
 	logger, lines := quiet()
@@ -302,8 +302,8 @@ func TestLogEvents(t *testing.T) {
 	})
 }
 
-// secrets are what a test was handed out, to look for wherever something was
-// written.
+// secrets are the secrets that a test received, to look for in everything that
+// was written.
 type secrets map[string]bool
 
 func (s secrets) keep(members object) {
@@ -314,8 +314,9 @@ func (s secrets) keep(members object) {
 	}
 }
 
-// TestNoSecretIsWritten registers, rotates, manages and is refused in every way
-// with a sink and a logger at debug level, and searches everything written.
+// TestNoSecretIsWritten registers, rotates, manages and is refused in every
+// way, with a sink and a logger at level debug, and searches everything that
+// was written.
 func TestNoSecretIsWritten(t *testing.T) {
 	var written bytes.Buffer
 	told := &sink{}
@@ -351,7 +352,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 	}
 	handed["wrong-secret-that-was-sent"] = true
 	if len(handed) < 20 || written.Len() == 0 {
-		t.Fatalf("%d secrets were handed out", len(handed))
+		t.Fatalf("%d secrets were received", len(handed))
 	}
 	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
 		document, _ := client.MarshalJSON()

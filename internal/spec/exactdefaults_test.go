@@ -14,20 +14,20 @@ func TestExactDefaults(t *testing.T) {
 	const key = `,"jwks_uri":"https://rp.example.com/jwks"`
 	for _, c := range []struct {
 		sentence, capabilities, members string
-		answer                          string // the method, or the rule that refuses
+		answer                          string // the method, or the id of the rule that refuses
 	}{
-		{"nothing named means none", `{}`, ``, "none"},
+		{"no method means none", `{}`, ``, "none"},
 		{"a server without none refuses that", `{"token_endpoint_auth_methods_supported":["private_key_jwt"]}`, key, "token_endpoint_auth_method.unsupported"},
 		{"a method that the server lacks is refused", `{}`, `,"token_endpoint_auth_method":"private_key_jwt"` + key, "token_endpoint_auth_method.unsupported"},
-		{"unless another is listed that it has", `{}`, `,"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none","private_key_jwt"]` + key, "none"},
-		{"the one named goes before those listed", `{"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, `,"token_endpoint_auth_method":"none","token_endpoint_auth_methods_supported":["private_key_jwt","none"]` + key, "none"},
-		{"the one named must be listed", `{}`, `,"token_endpoint_auth_method":"none","token_endpoint_auth_methods_supported":["private_key_jwt"]` + key, "token_endpoint_auth_methods_supported.choice"},
-		{"of a list alone the strongest counts", `{"token_endpoint_auth_methods_supported":["none","tls_client_auth","private_key_jwt"]}`, `,"token_endpoint_auth_methods_supported":["none","private_key_jwt"]` + key, "private_key_jwt"},
+		{"unless another one is listed that it supports", `{}`, `,"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none","private_key_jwt"]` + key, "none"},
+		{"the named one takes precedence over the list", `{"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, `,"token_endpoint_auth_method":"none","token_endpoint_auth_methods_supported":["private_key_jwt","none"]` + key, "none"},
+		{"the named one must be in the list", `{}`, `,"token_endpoint_auth_method":"none","token_endpoint_auth_methods_supported":["private_key_jwt"]` + key, "token_endpoint_auth_methods_supported.choice"},
+		{"from a list, the strongest is chosen", `{"token_endpoint_auth_methods_supported":["none","tls_client_auth","private_key_jwt"]}`, `,"token_endpoint_auth_methods_supported":["none","private_key_jwt"]` + key, "private_key_jwt"},
 		{"a list is never read as none", `{}`, `,"token_endpoint_auth_methods_supported":["private_key_jwt"]` + key, "token_endpoint_auth_methods_supported.unsupported"},
-		{"a list of none is none", `{}`, `,"token_endpoint_auth_methods_supported":["none"]`, "none"},
-		{"the algorithm of a method that was not chosen goes", `{"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, `,"token_endpoint_auth_signing_alg":"RS256"`, "none"},
+		{"a list with only none means none", `{}`, `,"token_endpoint_auth_methods_supported":["none"]`, "none"},
+		{"the algorithm of a method that was not chosen is dropped", `{"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, `,"token_endpoint_auth_signing_alg":"RS256"`, "none"},
 		{"RS256 is the default of ID Tokens", `{"id_token_signing_alg_values_supported":["ES256"]}`, ``, "id_token_signed_response_alg.unsupported"},
-		{"no subject type is a default", `{"subject_types_supported":["pairwise"],"id_token_signing_alg_values_supported":["RS256"]}`, ``, "none"},
+		{"a subject type has no default", `{"subject_types_supported":["pairwise"],"id_token_signing_alg_values_supported":["RS256"]}`, ``, "none"},
 		{"authorization_code is the default of grants", `{"grant_types_supported":["urn:ietf:params:oauth:grant-type:device_code"]}`, ``, "grant_types.unsupported"},
 		{"code is the default of response types", `{"response_types_supported":["code id_token"],"grant_types_supported":["authorization_code","implicit"]}`, ``, "response_types.unsupported"},
 	} {

@@ -25,11 +25,12 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// explaining is a handler with many policies, chosen by the header Policy.
+// explaining returns a handler with many policies, which the header Policy
+// selects.
 func explaining(t testing.TB, changes ...change) *dcr.Handler {
 	t.Helper()
 	supports := capabilities(t, everything)
-	supports.SubjectTypes = []string{"public"} // the network is not asked
+	supports.SubjectTypes = []string{"public"} // so that nothing is fetched
 	mcp := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid", "profile"}}}
 	policies := map[string]dcr.Validator{
 		"strict":   dcr.DefaultValidator{},
@@ -102,7 +103,7 @@ func value(t testing.TB, text json.RawMessage) (value any) {
 	return value
 }
 
-// bodies are requests of all kinds: of the clients that are known, of the golden
+// bodies returns requests of all kinds: from known clients, from the golden
 // conversations, and from the field.
 func bodies(t testing.TB) (all []string) {
 	t.Helper()
@@ -126,7 +127,7 @@ func bodies(t testing.TB) (all []string) {
 	}
 	text, err := os.ReadFile("../../examples/quickstart/testdata/field.json")
 	if errors.Is(err, os.ErrNotExist) {
-		return all // the module alone, as others download it
+		return all // only the module, as others download it
 	}
 	type request struct {
 		Request struct{ Body json.RawMessage }
@@ -168,7 +169,7 @@ func TestExplainAgreesWithRegistration(t *testing.T) {
 	agree(t, handler, "", `{"redirect_uris":["https://rp.example.com/cb"],"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`)
 }
 
-// FuzzExplain holds that what is explained is what happens.
+// FuzzExplain checks that a registration does what Explain says.
 func FuzzExplain(f *testing.F) {
 	for _, body := range bodies(f) {
 		f.Add([]byte(body), uint8(0))
@@ -179,7 +180,7 @@ func FuzzExplain(f *testing.F) {
 	})
 }
 
-// row is what a decision says of a member, but for its values.
+// row returns what a decision says about a member, without the values.
 func row(d *dcr.Decision, name string) string {
 	for _, m := range d.Members {
 		if m.Name == name {
@@ -189,7 +190,7 @@ func row(d *dcr.Decision, name string) string {
 	return name + " is not there"
 }
 
-// explained explains a request that is no fault of the server's.
+// explained explains a request. An error ends the test.
 func explained(t testing.TB, handler *dcr.Handler, under, body string) *dcr.Decision {
 	t.Helper()
 	d, err := handler.Explain(t.Context(), under, []byte(body))
@@ -203,40 +204,40 @@ func TestWhatBecomesOfAMember(t *testing.T) {
 	handler := explaining(t)
 	for _, test := range []struct {
 		sentence, under, over string
-		want                  string // the name, the verdict, the step, the rule and the value
+		want                  string // the name, verdict, step, rule and value
 	}{
-		{"what passes is kept, by the step that judges it", "", `{"client_name":"App"}`, `client_name kept ValidateDisplay  "App"`},
+		{"an accepted member is kept, by the step that checks it", "", `{"client_name":"App"}`, `client_name kept ValidateDisplay  "App"`},
 		{"a list in another order is the same", "", `{"scope":"profile  openid"}`, `scope kept ValidateScopes  "profile openid"`},
 		{"the words of a response type have no order", "", `{"response_types":["id_token code"],"grant_types":["authorization_code","implicit"]}`, `response_types kept ValidateGrantTypes  ["code id_token"]`},
-		{"what was not sent is defaulted", "", `{}`, `grant_types defaulted ValidateGrantTypes  ["authorization_code"]`},
-		{"null is not sent", "", `{"token_endpoint_auth_method":null}`, `token_endpoint_auth_method defaulted ValidateClientAuthentication  "client_secret_basic"`},
-		{"nor is the empty string", "", `{"client_name":""}`, `client_name ignored Validate  `},
-		{"nor is an empty list", "", `{"grant_types":[]}`, `grant_types defaulted ValidateGrantTypes  ["authorization_code"]`},
-		{"a boolean that is answered although nobody set it", "", `{}`, `require_auth_time defaulted ValidateOpenID  false`},
-		{"false is kept, answered or not", "", `{"backchannel_logout_session_required":false}`, `backchannel_logout_session_required kept ValidateLogout  `},
-		{"true without what it belongs to is dropped", "", `{"backchannel_logout_session_required":true}`, `backchannel_logout_session_required dropped ValidateLogout  `},
+		{"an absent member is defaulted", "", `{}`, `grant_types defaulted ValidateGrantTypes  ["authorization_code"]`},
+		{"null counts as absent", "", `{"token_endpoint_auth_method":null}`, `token_endpoint_auth_method defaulted ValidateClientAuthentication  "client_secret_basic"`},
+		{"so does the empty string", "", `{"client_name":""}`, `client_name ignored Validate  `},
+		{"so does an empty list", "", `{"grant_types":[]}`, `grant_types defaulted ValidateGrantTypes  ["authorization_code"]`},
+		{"a boolean that is returned although nobody set it", "", `{}`, `require_auth_time defaulted ValidateOpenID  false`},
+		{"false is kept, whether it is returned or not", "", `{"backchannel_logout_session_required":false}`, `backchannel_logout_session_required kept ValidateLogout  `},
+		{"true without the member that it belongs to is dropped", "", `{"backchannel_logout_session_required":true}`, `backchannel_logout_session_required dropped ValidateLogout  `},
 		{"a part of a scope is dropped", "", `{"scope":"openid gone"}`, `scope dropped ValidateScopes  "openid"`},
-		{"all of it is", "strict", `{"scope":"gone"}`, `scope dropped ValidateScopes  `},
-		{"default scopes take its place", "duende", `{"grant_types":["client_credentials"],"scope":"openid gone"}`, `scope dropped ValidateScopes  "openid"`},
+		{"a whole scope is dropped", "strict", `{"scope":"gone"}`, `scope dropped ValidateScopes  `},
+		{"default scopes replace it", "duende", `{"grant_types":["client_credentials"],"scope":"openid gone"}`, `scope dropped ValidateScopes  "openid"`},
 		{"a grant type is dropped", "", `{"grant_types":["authorization_code","password"]}`, `grant_types dropped ValidateGrantTypes  ["authorization_code"]`},
 		{"a policy replaces", "mcp", `{"application_type":"web","redirect_uris":["cursor://a/cb"]}`, `application_type replaced ValidateRedirectURIs  "native"`},
 		{"a policy defaults in another step", "mcp", `{"redirect_uris":["cursor://a/cb"]}`, `token_endpoint_auth_method defaulted ValidateGrantTypes  "none"`},
-		{"what is unknown is ignored", "", `{"unknown":1}`, `unknown ignored Validate  `},
-		{"so is what the server issues", "", `{"client_id":"mine"}`, `client_id ignored Validate  `},
-		{"so is what is off", "strict", `{"subject_type":"public"}`, `subject_type ignored Validate  `},
-		{"so is a statement that nobody reads", "", `{"software_statement":"e30.e30.e30"}`, `software_statement ignored Validate  `},
+		{"an unknown member is ignored", "", `{"unknown":1}`, `unknown ignored Validate  `},
+		{"so is one that only the server issues", "", `{"client_id":"mine"}`, `client_id ignored Validate  `},
+		{"so is one that is off", "strict", `{"subject_type":"public"}`, `subject_type ignored Validate  `},
+		{"so is a statement if the server reads none", "", `{"software_statement":"e30.e30.e30"}`, `software_statement ignored Validate  `},
 		{"an extension is kept", "", `{"x_text":"a"}`, `x_text kept ValidateExtensions  "a"`},
-		{"a language-tagged form is", "", `{"client_name#fr":"Appli"}`, `client_name#fr kept ValidateDisplay  "Appli"`},
+		{"so is a language-tagged form", "", `{"client_name#fr":"Appli"}`, `client_name#fr kept ValidateDisplay  "Appli"`},
 		{"a list of alternatives is replaced by one of them", "", `{"subject_types_supported":["public"]}`, `subject_types_supported replaced ValidateOpenID  `},
-		{"the answer says a setting", "approval", `{}`, `access_token_lifetime defaulted ShapeResponse  3600`},
-		{"what is missing is refused", "", `{"redirect_uris":null}`, `redirect_uris refused ValidateRedirectURIs redirect_uris.missing `},
-		{"what is wrong is refused, and the client has none", "", `{"client_uri":"javascript:x"}`, `client_uri refused ValidateDisplay client_uri.form `},
-		{"the rest is as far as the steps came", "", `{"client_uri":"javascript:x","scope":"openid gone"}`, `scope dropped ValidateScopes  "openid"`},
-		{"what no step came to has none", "", `{"client_uri":"javascript:x","default_max_age":5}`, `default_max_age kept   5`},
+		{"the answer has a setting", "approval", `{}`, `access_token_lifetime defaulted ShapeResponse  3600`},
+		{"a missing member is refused", "", `{"redirect_uris":null}`, `redirect_uris refused ValidateRedirectURIs redirect_uris.missing `},
+		{"an invalid member is refused, and the client has none", "", `{"client_uri":"javascript:x"}`, `client_uri refused ValidateDisplay client_uri.form `},
+		{"the rest shows what the steps did before", "", `{"client_uri":"javascript:x","scope":"openid gone"}`, `scope dropped ValidateScopes  "openid"`},
+		{"a member that no step reached has no step", "", `{"client_uri":"javascript:x","default_max_age":5}`, `default_max_age kept   5`},
 		{"a wrong type is refused before the steps", "", `{"contacts":5}`, `contacts refused Validate contacts.type `},
-		{"and so are all others of a wrong type", "", `{"contacts":5,"jwks":"x"}`, `jwks refused Validate jwks.type `},
-		{"beside what is sound", "", `{"contacts":5,"client_name":"App"}`, `client_name kept   "App"`},
-		{"a member that comes twice", "", `{"client_name#fr":"a","client_name#FR":"b"}`, `client_name#fr refused Validate body.duplicate `},
+		{"and so are all others with a wrong type", "", `{"contacts":5,"jwks":"x"}`, `jwks refused Validate jwks.type `},
+		{"the valid members are kept", "", `{"contacts":5,"client_name":"App"}`, `client_name kept   "App"`},
+		{"a member that is sent twice", "", `{"client_name#fr":"a","client_name#FR":"b"}`, `client_name#fr refused Validate body.duplicate `},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			if got := row(explained(t, handler, test.under, request(t, test.over)), strings.Fields(test.want)[0]); got != test.want {
@@ -246,7 +247,8 @@ func TestWhatBecomesOfAMember(t *testing.T) {
 	}
 }
 
-// The members are in the order of Metadata, then the tagged ones, then the others.
+// The members are in the order of Metadata, followed by tagged members, and then
+// by all others.
 func TestTheOrderOfMembers(t *testing.T) {
 	d := explained(t, explaining(t), "strict", `{"zeta":1,"alpha":2,"client_name#fr":"b","client_name#de":"a","scope":"x","client_name":"c","redirect_uris":["https://rp.example.com/cb"]}`)
 	var names []string
@@ -258,11 +260,11 @@ func TestTheOrderOfMembers(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if b := explained(t, explaining(t), "", `{`); len(b.Members) != 0 || b.Status != 400 {
-		t.Errorf("a body that is no JSON: %d %v", b.Status, b.Members)
+		t.Errorf("a body that is not JSON: %d %v", b.Status, b.Members)
 	}
 }
 
-// Every registered member belongs to a step, and the table of those is right.
+// Every registered member belongs to a step, and the table of steps is right.
 func TestEveryMemberHasAStep(t *testing.T) {
 	handler := explaining(t)
 	steps := make(map[string]bool)
@@ -274,7 +276,7 @@ func TestEveryMemberHasAStep(t *testing.T) {
 		for _, m := range d.Members {
 			steps[m.Step] = true
 			if m.Step == "" {
-				t.Errorf("no step is said of %s, which is %s: %s", m.Name, m.Verdict, body)
+				t.Errorf("no step is given for %s, which is %s: %s", m.Name, m.Verdict, body)
 			}
 		}
 	}
@@ -317,7 +319,7 @@ func TestExplainTouchesNothing(t *testing.T) {
 			Statements: &dcr.StatementVerifier{Once: true, Required: true, Issuers: map[string]dcr.KeySource{
 				directory: dcr.JWKSURL(keys.URL, nil), "https://own.example": func(context.Context, string) ([]byte, error) {
 					fetched.Add(1)
-					return nil, errors.New("nobody is to ask")
+					return nil, errors.New("this must not be called")
 				},
 			}},
 		},
@@ -342,7 +344,7 @@ func TestExplainTouchesNothing(t *testing.T) {
 				t.Fatalf("%+v, %v", d, err)
 			}
 			if len(d.Assumed) != 2 || !strings.HasPrefix(d.Assumed[0], "software_statement ") || !strings.HasPrefix(d.Assumed[1], "sector_identifier_uri ") {
-				t.Errorf("what was taken as good is %q", d.Assumed)
+				t.Errorf("assumed %q", d.Assumed)
 			}
 			if c := d.Client; c.ID != "" || c.Secrets != nil || c.RegistrationTokens != nil || c.RegisteredBy != "someone" || c.Statement == nil {
 				t.Errorf("the client is %+v", c)
@@ -360,10 +362,10 @@ func TestExplainJudgesStatements(t *testing.T) {
 	handler, store := trusting(t, &dcr.StatementVerifier{OneClient: true})
 	whole := es.sign(stated())
 	for _, test := range []struct{ sentence, statement, rule string }{
-		{"a good one is kept", whole, ""},
-		{"one that another key signed is refused, since the keys are at hand", newSigner("other").sign(stated()), "software_statement.signature"},
-		{"so is one whose time is over", es.sign(stated().with("exp", noon.Unix()-3600)), "software_statement.claims"},
-		{"and one of a stranger", es.sign(stated().with("iss", "https://stranger.example")), "software_statement.issuer"},
+		{"a valid statement is kept", whole, ""},
+		{"one that another key signed is refused, since the keys are cached", newSigner("other").sign(stated()), "software_statement.signature"},
+		{"so is an expired one", es.sign(stated().with("exp", noon.Unix()-3600)), "software_statement.claims"},
+		{"and one from an unknown issuer", es.sign(stated().with("iss", "https://stranger.example")), "software_statement.issuer"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			body := fmt.Sprintf(statedBody, test.statement)
@@ -376,12 +378,12 @@ func TestExplainJudgesStatements(t *testing.T) {
 	}
 	stored(t, store, 1)
 	if d := explained(t, handler.(*dcr.Handler), "", fmt.Sprintf(statedBody, whole)); !errors.Is(d.Err, dcr.UnapprovedSoftwareStatement) {
-		t.Errorf("the statement has a client already, and that is %v", d.Err)
+		t.Errorf("the statement already has a client, and the error is %v", d.Err)
 	}
 }
 
-// TestExplainTellsOfNoOtherClient: a statement whose signature is taken as good may be
-// anybody's, who is not to learn that its software has a client, or is denied.
+// TestExplainTellsOfNoOtherClient checks that a person who sends a statement with an
+// unverified signature does not learn that its software has a client, or is denied.
 func TestExplainTellsOfNoOtherClient(t *testing.T) {
 	es, denied := signers()["ES256"], 0
 	handler, store := trusting(t, &dcr.StatementVerifier{
@@ -396,7 +398,7 @@ func TestExplainTellsOfNoOtherClient(t *testing.T) {
 	denied = 0
 	d := explained(t, handler.(*dcr.Handler), "", fmt.Sprintf(statedBody, newSigner("a stranger's").sign(stated())))
 	if d.Err != nil || len(d.Assumed) != 1 || !strings.Contains(d.Assumed[0], "to have no client yet") || denied != 0 {
-		t.Errorf("refused with %v, taken as good %q, and Deny was asked %d times", d.Err, d.Assumed, denied)
+		t.Errorf("refused with %v, assumed %q, and Deny was asked %d times", d.Err, d.Assumed, denied)
 	}
 }
 
@@ -414,11 +416,11 @@ func TestExplainTellsFaultsOfTheServer(t *testing.T) {
 		err             error
 		decided         int // the status, 0 for an error
 	}{
-		{"a policy that there is none of", "none", nil, 0},
+		{"an unknown policy", "none", nil, 0},
 		{"a step that fails", "", errors.New("no connection"), 0},
 		{"a step that finds something out of order", "", dcr.Unavailable("the directory is out of order", nil), 0},
-		{"a step that refuses, by whatever status", "", &dcr.Error{Code: dcr.AccessDenied, Description: "not today"}, 403},
-		{"and nothing of it", "", nil, 201},
+		{"a step that refuses, with any status", "", &dcr.Error{Code: dcr.AccessDenied, Description: "not today"}, 403},
+		{"no error", "", nil, 201},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true}, func(v *dcr.DefaultValidator, o *dcr.Options) {
@@ -447,7 +449,7 @@ func TestExplainAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// A step finds out that nothing will come of it.
+// sparing has a step that checks whether it only explains.
 type sparing struct {
 	dcr.Validator
 	asked *[]bool

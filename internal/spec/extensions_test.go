@@ -23,12 +23,12 @@ func TestDeclaredExtensions(t *testing.T) {
 	r.judge(t, []wireCase{
 		{sentence: "declared members are kept and echoed, undeclared ones ignored (RFC 7591 §2)", request: all[:len(all)-1] + `,"x_other":1}`, answer: all[:len(all)-1] + `,"x_other":null}`},
 		{sentence: "null, the empty string and the empty list count as absent", request: `{"x_text":"","x_list":[ ],"x_object":null}`, answer: `{"x_text":null,"x_list":null,"x_object":null}`},
-		{sentence: "what the server issues is never an extension", request: `{"registration_client_uri":"https://evil.example","client_secret_expires_at":5}`, answer: `{"client_secret_expires_at":0}`},
+		{sentence: "a member that only the server issues is never an extension", request: `{"registration_client_uri":"https://evil.example","client_secret_expires_at":5}`, answer: `{"client_secret_expires_at":0}`},
 	})
 	r.judge(t, []wireCase{
 		{sentence: "an integer may be written as a number with a fraction of zeros", request: `{"x_number":3600.0}`, answer: `{"x_number":3600}`},
 		{sentence: "or an exponent", request: `{"x_number":36e2}`, answer: `{"x_number":3600}`},
-		{sentence: "1.5 is no integer", request: `{"x_number":1.5}`, code: dcrMetadata, says: "x_number must be a JSON integer"},
+		{sentence: "1.5 is not an integer", request: `{"x_number":1.5}`, code: dcrMetadata, says: "x_number must be a JSON integer"},
 	})
 	for member, says := range map[string]string{
 		"x_text": "x_text must be a JSON string", "x_number": "x_number must be a JSON integer", "x_flag": "x_flag must be true or false",
@@ -36,7 +36,7 @@ func TestDeclaredExtensions(t *testing.T) {
 	} {
 		r.judge(t, one(member+" of another type", member, []string{`[[5]]`, `[[{}]]`}, dcrMetadata, says))
 	}
-	r.judge(t, one("x_list holds strings alone", "x_list", []string{`"a"`, `[null]`, `[""]`, `[5]`, `["a\u0000"]`}, dcrMetadata, "x_list"))
+	r.judge(t, one("x_list has only strings", "x_list", []string{`"a"`, `[null]`, `[""]`, `[5]`, `["a\u0000"]`}, dcrMetadata, "x_list"))
 	r.judge(t, one("control characters are refused at any depth", "x_map", []string{`{"a":"\u0000"}`, `{"a":[{"b":"\u001b"}]}`}, dcrMetadata, "x_map"))
 }
 
@@ -54,7 +54,7 @@ func TestExtensionsOfOtherSpecifications(t *testing.T) {
 	r.judge(t, []wireCase{
 		{sentence: "declared, each is echoed", request: sent, answer: sent},
 		{sentence: "claims_redirect_uris lead back to an application (UMA 2.0 Grant §2)", request: `{"claims_redirect_uris":["https://rp.example.com/","http://rp.example.com/"]}`, code: dcrMetadata, says: "claims_redirect_uris[1] must be an https URL"},
-		{sentence: "claims_redirect_uris run nothing", request: `{"claims_redirect_uris":["javascript:x"]}`, code: dcrMetadata, says: "claims_redirect_uris[0]"},
+		{sentence: "claims_redirect_uris must not run anything", request: `{"claims_redirect_uris":["javascript:x"]}`, code: dcrMetadata, says: "claims_redirect_uris[0]"},
 		{sentence: "vp_formats_supported is an object of formats (OID4VP §11.1)", request: `{"vp_formats_supported":["mso_mdoc"]}`, code: dcrMetadata, says: "vp_formats_supported must be a JSON object"},
 		{sentence: "each format is an object (OID4VP §11.1)", request: `{"vp_formats_supported":{"mso_mdoc":5}}`, code: dcrMetadata, says: "vp_formats_supported"},
 		{sentence: "encrypted_response_enc_values_supported is a list of strings (OID4VP §5.1)", request: `{"encrypted_response_enc_values_supported":"A256GCM"}`, code: dcrMetadata, says: "encrypted_response_enc_values_supported must be a JSON array"},

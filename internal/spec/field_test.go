@@ -29,9 +29,9 @@ func TestARuleOfAField(t *testing.T) {
 	r := start(t, `{}`, extended(short.Check(lower).Check(nil).Localized()))
 	r.judge(t, []wireCase{
 		{sentence: "a value within the rule is kept", request: `{"x_text":"short","x_text#de":"kurz"}`, answer: `{"x_text":"short","x_text#de":"kurz"}`},
-		{sentence: "an absent one is not asked about", request: `{"x_text":""}`, answer: `{"x_text":null}`},
-		{sentence: "one beyond it is refused", request: `{"x_text":"longer"}`, code: dcrMetadata, says: "x_text must not have more than 5 letters"},
-		{sentence: "under the name that was sent", request: `{"x_text#de":"langer"}`, code: dcrMetadata, says: "x_text#de must not have more than 5 letters"},
+		{sentence: "an absent one is not checked", request: `{"x_text":""}`, answer: `{"x_text":null}`},
+		{sentence: "one that breaks it is refused", request: `{"x_text":"longer"}`, code: dcrMetadata, says: "x_text must not have more than 5 letters"},
+		{sentence: "with the name that was sent", request: `{"x_text#de":"langer"}`, code: dcrMetadata, says: "x_text#de must not have more than 5 letters"},
 		{sentence: "a second rule counts too, and needs no code", request: `{"x_text":"SHORT"}`, code: dcrMetadata, says: "x_text must be in lower case"},
 		{sentence: "the first rule still counts", request: `{"x_text":"LONGER"}`, code: dcrMetadata, says: "5 letters"},
 		{sentence: "the type comes before the rules", request: `{"x_text":5}`, code: dcrMetadata, says: "x_text must be a JSON string"},
@@ -45,10 +45,10 @@ func TestARuleOfAField(t *testing.T) {
 			t.Errorf("it tells too much: %s", a.body)
 		}
 	}
-	// short itself is as it was.
+	// The original field must be unchanged.
 	start(t, `{}`, extended(short)).judge(t, []wireCase{
 		{sentence: "a field is a value: the rule of a copy is not its own", request: `{"x_text":"SHORT"}`, answer: `{"x_text":"SHORT"}`},
-		{sentence: "nor are the language tags of a copy", request: `{"x_text#de":"kurz"}`, answer: `{"x_text#de":null}`},
+		{sentence: "nor does it have the language tags of a copy", request: `{"x_text#de":"kurz"}`, answer: `{"x_text#de":null}`},
 	})
 }
 
@@ -63,11 +63,11 @@ func TestEachDeclarationOfAMemberCounts(t *testing.T) {
 	}
 	start(t, `{}`, extended(not("a"), not("b"), not("c"))).judge(t, append(
 		one("each declares its own", "x_text", []string{`"a"`, `"b"`, `"c"`}, dcrMetadata, "x_text must not be this"),
-		wireCase{sentence: "none refuses this", request: `{"x_text":"d"}`, answer: `{"x_text":"d"}`},
+		wireCase{sentence: "a value that none refuses", request: `{"x_text":"d"}`, answer: `{"x_text":"d"}`},
 	))
 }
 
-// keyNeeds are registrations that need keys.
+// keyNeeds has registrations that need keys.
 var keyNeeds = []struct{ sentence, discovery, members string }{
 	{"private_key_jwt", `{"token_endpoint_auth_methods_supported":["private_key_jwt"]}`, `"token_endpoint_auth_method":"private_key_jwt"`},
 	{"self_signed_tls_client_auth", `{"token_endpoint_auth_methods_supported":["self_signed_tls_client_auth"]}`, `"token_endpoint_auth_method":"self_signed_tls_client_auth"`},
@@ -76,8 +76,8 @@ var keyNeeds = []struct{ sentence, discovery, members string }{
 		`"id_token_encrypted_response_alg":"RSA-OAEP-256"`},
 }
 
-// The key sources that this library declares itself, and a host's own: a client
-// that is known by its certificates alone.
+// The key sources that this library declares, and one that the host declares:
+// here a client that is known only by its certificates.
 func TestDeclaredKeySources(t *testing.T) {
 	certificates := dcr.NewField[[]string]("x5c").KeySource()
 	all := append(append(extension.Federation(), extension.SPIFFE()...), certificates)
@@ -109,7 +109,7 @@ func TestAKeySourceSatisfiesWhatAsksForKeys(t *testing.T) {
 				{sentence: "without one it is refused", request: `{` + need.members + `}`, code: dcrMetadata, says: "key"},
 			})
 			start(t, need.discovery, extended(source)).judge(t, []wireCase{
-				{sentence: "a field that is no key source does not", request: with, code: dcrMetadata, says: "key"},
+				{sentence: "a field that is not a key source does not", request: with, code: dcrMetadata, says: "key"},
 			})
 			start(t, need.discovery).judge(t, []wireCase{
 				{sentence: "one that is not declared does not", request: with, code: dcrMetadata, says: "key"},

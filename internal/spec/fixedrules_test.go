@@ -12,14 +12,14 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Each rule that the RFCs fix, broken by a hook: the server's fault, logged,
-// with nothing stored.
+// Each rule that the RFCs fix, broken by a hook: it is a fault of the server,
+// which is logged, and nothing is stored.
 var brokenByHooks = map[string]func(c *dcr.Client){
-	"a response type without its grant": func(c *dcr.Client) { c.ResponseTypes = []string{"id_token"} },
-	"no response type for the code":     func(c *dcr.Client) { c.ResponseTypes = nil },
-	"no redirect URI":                   func(c *dcr.Client) { c.RedirectURIs = nil },
-	"a fragment in a redirect URI":      func(c *dcr.Client) { c.RedirectURIs = []string{"https://rp.example.com/#"} },
-	"a wildcard in a redirect URI":      func(c *dcr.Client) { c.RedirectURIs = []string{"https://rp.example.com/*"} },
+	"a response type without its grant":   func(c *dcr.Client) { c.ResponseTypes = []string{"id_token"} },
+	"no response type for the code grant": func(c *dcr.Client) { c.ResponseTypes = nil },
+	"no redirect URI":                     func(c *dcr.Client) { c.RedirectURIs = nil },
+	"a fragment in a redirect URI":        func(c *dcr.Client) { c.RedirectURIs = []string{"https://rp.example.com/#"} },
+	"a wildcard in a redirect URI":        func(c *dcr.Client) { c.RedirectURIs = []string{"https://rp.example.com/*"} },
 	"remote http for a public client": func(c *dcr.Client) {
 		c.RedirectURIs, c.TokenEndpointAuthMethod = []string{"http://rp.example.com/"}, "none"
 	},
@@ -34,7 +34,7 @@ var brokenByHooks = map[string]func(c *dcr.Client){
 	"keys over http":                            func(c *dcr.Client) { c.JWKSURI = "http://rp.example.com/jwks" },
 	"a logo that runs":                          func(c *dcr.Client) { c.LogoURI = "javascript:x" },
 	"a tagged logo that runs":                   func(c *dcr.Client) { c.Localized = map[string]string{"logo_uri#fr": "javascript:x"} },
-	"a content encryption alone":                func(c *dcr.Client) { c.UserinfoEncryptedResponseEnc = "A256GCM" },
+	"only a content encryption":                 func(c *dcr.Client) { c.UserinfoEncryptedResponseEnc = "A256GCM" },
 	"unsigned ID Tokens through the browser": func(c *dcr.Client) {
 		c.IDTokenSignedResponseAlg, c.ResponseTypes, c.GrantTypes = "none", []string{"id_token"}, []string{"implicit"}
 	},
@@ -46,19 +46,19 @@ var brokenByHooks = map[string]func(c *dcr.Client){
 	"bound tokens through the browser": func(c *dcr.Client) {
 		c.DPoPBoundAccessTokens, c.ResponseTypes, c.GrantTypes = true, []string{"token"}, []string{"implicit"}
 	},
-	"a symmetric algorithm of a public client":          func(c *dcr.Client) { c.IDTokenSignedResponseAlg, c.TokenEndpointAuthMethod = "HS256", "none" },
-	"a symmetric algorithm where only the hash is kept": func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "HS256" },
-	"signed requests without keys":                      func(c *dcr.Client) { c.RequestObjectSigningAlg = "RS256" },
+	"a symmetric algorithm of a public client":       func(c *dcr.Client) { c.IDTokenSignedResponseAlg, c.TokenEndpointAuthMethod = "HS256", "none" },
+	"a symmetric algorithm if only the hash is kept": func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "HS256" },
+	"signed requests without keys":                   func(c *dcr.Client) { c.RequestObjectSigningAlg = "RS256" },
 	"encryption without keys": func(c *dcr.Client) {
 		c.IDTokenEncryptedResponseAlg, c.IDTokenEncryptedResponseEnc = "RSA-OAEP", "A256GCM"
 	},
-	"an extension with the name of what the server issues": func(c *dcr.Client) { c.Extra = map[string]json.RawMessage{"client_secret": json.RawMessage(`"x"`)} },
-	"an extension with the name of a registered member":    func(c *dcr.Client) { c.Extra = map[string]json.RawMessage{"redirect_uris": json.RawMessage(`["x"]`)} },
-	"tokens that never end":                                func(c *dcr.Client) { c.AccessTokenLifetime = 0 },
-	"a negative lifetime":                                  func(c *dcr.Client) { c.AbsoluteRefreshTokenLifetime = -time.Second },
+	"an extension with the name of a member that the server issues": func(c *dcr.Client) { c.Extra = map[string]json.RawMessage{"client_secret": json.RawMessage(`"x"`)} },
+	"an extension with the name of a registered member":             func(c *dcr.Client) { c.Extra = map[string]json.RawMessage{"redirect_uris": json.RawMessage(`["x"]`)} },
+	"tokens that never end":                                         func(c *dcr.Client) { c.AccessTokenLifetime = 0 },
+	"a negative lifetime":                                           func(c *dcr.Client) { c.AbsoluteRefreshTokenLifetime = -time.Second },
 }
 
-// lastWord changes the client after every default step.
+// lastWord changes the client after all default steps.
 type lastWord struct {
 	dcr.DefaultValidator
 	change func(c *dcr.Client)
@@ -94,7 +94,7 @@ func TestFixedRulesHoldAgainstHooks(t *testing.T) {
 	}
 }
 
-// On an update the client stays as it was.
+// After such an update the client is unchanged.
 func TestFixedRulesHoldOnUpdate(t *testing.T) {
 	broken := false
 	logger, _ := quiet()

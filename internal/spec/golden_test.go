@@ -16,9 +16,9 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-var update = flag.Bool("update", false, "write the answers in testdata/golden anew")
+var update = flag.Bool("update", false, "write the answers in testdata/golden again")
 
-// The golden files are conversations, one line a turn:
+// The golden files are conversations, with one line for each turn:
 //
 //	# what this shows
 //	= words {discovery document}    a new server; the words name switches
@@ -56,8 +56,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// converse holds a conversation and returns it with the answers that were
-// given.
+// converse runs a conversation and returns it with the answers.
 func converse(t *testing.T, text string) string {
 	var r *rig
 	var registered *answer
@@ -96,7 +95,7 @@ func (r *rig) turn(t *testing.T, registered *answer, method, body string) *answe
 	return r.do(t, method, r.server.URL+"/connect/dcr?client_id="+registered.text("client_id"), registered.text("registration_access_token"), body)
 }
 
-// fixed makes everything but registration access tokens predictable.
+// fixed makes everything except registration access tokens predictable.
 func fixed(_ *dcr.DefaultValidator, o *dcr.Options) {
 	clients, secrets := 0, 0
 	o.Endpoint = "https://id.example.com/connect/dcr"
@@ -120,7 +119,7 @@ func switches(t *testing.T, words []string) (changes []change) {
 	}
 	for _, word := range words {
 		if known[word] == nil {
-			t.Fatalf("no switch is called %s", word)
+			t.Fatalf("there is no switch called %s", word)
 		}
 		changes = append(changes, known[word])
 	}

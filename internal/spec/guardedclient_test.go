@@ -15,7 +15,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// site is a server of documents on this machine, and a client that may reach it.
+// site returns the URL of a server of documents on this machine, and a client
+// that may reach it.
 func site(t testing.TB, answer http.HandlerFunc) (url string, client *dcr.GuardedClient) {
 	t.Helper()
 	server := httptest.NewTLSServer(answer)
@@ -34,14 +35,14 @@ func TestGuardedClientGet(t *testing.T) {
 		answer   http.HandlerFunc
 		change   func(g *dcr.GuardedClient, url *string)
 		err      error
-		want     *dcr.Fetched // FreshUntil aside
+		want     *dcr.Fetched // except FreshUntil
 		fresh    time.Duration
 	}{
 		{"a document is fetched", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "Application/JSON; charset=utf-8")
 			io.WriteString(w, r.Header.Get("Accept"))
 		}, nil, nil, &dcr.Fetched{Status: 200, Body: []byte("application/json"), ContentType: "application/json"}, 0},
-		{"one without a type has none", func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Type"] = nil; io.WriteString(w, "a") },
+		{"one without a type is fetched too", func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Type"] = nil; io.WriteString(w, "a") },
 			nil, nil, &dcr.Fetched{Status: 200, Body: []byte("a")}, 0},
 		{"it says how long it is fresh", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=90")
@@ -53,20 +54,20 @@ func TestGuardedClientGet(t *testing.T) {
 			w.Header().Set("Content-Type", "text/plain")
 		}, nil, nil, &dcr.Fetched{Status: 200, Body: []byte{}, ContentType: "text/plain", NoStore: true}, 0},
 		{"another status is a refused answer", http.NotFound, nil, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 404, ContentType: "text/plain"}, 0},
-		{"a redirect is one", func(w http.ResponseWriter, r *http.Request) {
+		{"so is a redirect", func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = nil
 			http.Redirect(w, r, "/b", http.StatusFound)
 		}, nil, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 302}, 0},
-		{"too large a document is one", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "12345") },
+		{"so is a document that is too large", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "12345") },
 			func(g *dcr.GuardedClient, _ *string) { g.MaxBytes = 4 }, dcr.ErrAnswerRefused, &dcr.Fetched{Status: 200, ContentType: "text/plain"}, 0},
 		{"an address of a special range is refused", nil, func(g *dcr.GuardedClient, _ *string) { g.AllowNetworks = nil }, dcr.ErrAddressRefused, nil, 0},
-		{"so is one for other hosts", nil, func(g *dcr.GuardedClient, _ *string) { g.PrivateHosts = []string{"keys.internal.example"} }, dcr.ErrAddressRefused, nil, 0},
-		{"and one for no host", nil, func(g *dcr.GuardedClient, _ *string) { g.PrivateHosts = []string{} }, dcr.ErrAddressRefused, nil, 0},
-		{"one for this host is reached", func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Type"] = nil },
+		{"so is one that is allowed for other hosts", nil, func(g *dcr.GuardedClient, _ *string) { g.PrivateHosts = []string{"keys.internal.example"} }, dcr.ErrAddressRefused, nil, 0},
+		{"and one that is allowed for no host", nil, func(g *dcr.GuardedClient, _ *string) { g.PrivateHosts = []string{} }, dcr.ErrAddressRefused, nil, 0},
+		{"one that is allowed for this host is reached", func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Type"] = nil },
 			func(g *dcr.GuardedClient, _ *string) { g.PrivateHosts = []string{"a.example", "127.0.0.1"} }, nil, &dcr.Fetched{Status: 200, Body: []byte{}}, 0},
 		{"http is refused", nil, func(_ *dcr.GuardedClient, url *string) { *url = "http" + strings.TrimPrefix(*url, "https") }, dcr.ErrAddressRefused, nil, 0},
-		{"what is no URL is refused", nil, func(_ *dcr.GuardedClient, url *string) { *url = ":" }, dcr.ErrAddressRefused, nil, 0},
-		{"a certificate of nobody is out of reach", nil, func(g *dcr.GuardedClient, _ *string) { g.RootCAs = x509.NewCertPool() }, dcr.ErrUnreachable, nil, 0},
+		{"something that is not a URL is refused", nil, func(_ *dcr.GuardedClient, url *string) { *url = ":" }, dcr.ErrAddressRefused, nil, 0},
+		{"an untrusted certificate is out of reach", nil, func(g *dcr.GuardedClient, _ *string) { g.RootCAs = x509.NewCertPool() }, dcr.ErrUnreachable, nil, 0},
 		{"a slow server is out of reach", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 			func(g *dcr.GuardedClient, _ *string) { g.Timeout = 20 * time.Millisecond }, dcr.ErrUnreachable, nil, 0},
 	} {
@@ -112,8 +113,8 @@ func TestANilGuardedClientIsOneWithTheDefaults(t *testing.T) {
 
 func TestFetchesInFlight(t *testing.T) {
 	for sentence, change := range map[string]func(g *dcr.GuardedClient){
-		"Concurrent bounds all":       func(g *dcr.GuardedClient) { g.Concurrent = 1 },
-		"PerHost bounds those to one": func(g *dcr.GuardedClient) { g.PerHost = 1 },
+		"Concurrent bounds all":                    func(g *dcr.GuardedClient) { g.Concurrent = 1 },
+		"PerHost bounds the fetches from one host": func(g *dcr.GuardedClient) { g.PerHost = 1 },
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			begun, release := make(chan struct{}), make(chan struct{})
@@ -136,7 +137,7 @@ func TestFetchesInFlight(t *testing.T) {
 	}
 }
 
-// body is the body of a request, which a RoundTripper closes whatever happens.
+// body is the body of a request, which a RoundTripper always closes.
 type body struct {
 	io.Reader
 	closed bool
@@ -146,7 +147,7 @@ func (b *body) Close() error { b.closed = true; return nil }
 
 func TestHTTPClient(t *testing.T) {
 	answer := func(w http.ResponseWriter, r *http.Request) {
-		text, _ := io.ReadAll(r.Body) // before a server can notice that its client is gone
+		text, _ := io.ReadAll(r.Body) // only then can a server notice that its client is gone
 		switch r.URL.Path {
 		case "/away":
 			http.Redirect(w, r, "https://10.0.0.1/", http.StatusSeeOther)
@@ -162,7 +163,7 @@ func TestHTTPClient(t *testing.T) {
 	}
 	for _, test := range []struct {
 		sentence, path string
-		alone          bool  // the transport alone, in a client of the library's own
+		alone          bool  // only the transport, in a client that a library made
 		err, reading   error // of the exchange, and of reading the body
 		status         int
 		text           string
@@ -170,11 +171,11 @@ func TestHTTPClient(t *testing.T) {
 		{"it posts", "/", false, nil, nil, 202, "POST token"},
 		{"so does its transport", "/", true, nil, nil, 202, "POST token"},
 		{"it follows no redirect", "/away", false, nil, nil, 303, ""},
-		{"its transport follows none to where it may not go", "/away", true, dcr.ErrAddressRefused, nil, 0, ""},
-		{"too large a body fails while it is read", "/large", true, nil, dcr.ErrAnswerRefused, 200, ""},
+		{"its transport follows none to a refused address", "/away", true, dcr.ErrAddressRefused, nil, 0, ""},
+		{"reading a body that is too large fails", "/large", true, nil, dcr.ErrAnswerRefused, 200, ""},
 		{"an exchange is bounded in time", "/slow", true, nil, io.ErrUnexpectedEOF, 200, ""},
-		{"what may not be reached is not", "https://10.0.0.1/", true, dcr.ErrAddressRefused, nil, 0, ""},
-		{"what cannot be reached is told apart", "https://127.0.0.1:1/", true, dcr.ErrUnreachable, nil, 0, ""},
+		{"a refused address is not reached", "https://10.0.0.1/", true, dcr.ErrAddressRefused, nil, 0, ""},
+		{"an unreachable address has another error", "https://127.0.0.1:1/", true, dcr.ErrUnreachable, nil, 0, ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			url, guarded := site(t, answer)
@@ -195,7 +196,7 @@ func TestHTTPClient(t *testing.T) {
 				t.Fatalf("%v, closed: %v", err, sent.closed)
 			}
 			if err == nil {
-				text, err := io.ReadAll(res.Body) // and nobody closes it
+				text, err := io.ReadAll(res.Body) // and the body is not closed
 				if res.StatusCode != test.status || test.text != "" && string(text) != test.text {
 					t.Errorf("got %d %q", res.StatusCode, text)
 				}
@@ -203,7 +204,7 @@ func TestHTTPClient(t *testing.T) {
 					t.Errorf("reading %q: %v, %v", text, err, res.Header)
 				}
 			}
-			// Nothing is in flight any more.
+			// No exchange is in flight any more.
 			if _, err := guarded.Get(t.Context(), url, "*/*"); err == dcr.ErrBusy {
 				t.Error("the exchange still counts")
 			}
@@ -211,7 +212,7 @@ func TestHTTPClient(t *testing.T) {
 	}
 }
 
-// A body that nobody reads or closes ends with its time.
+// A body that nobody reads or closes ends with the timeout.
 func TestABodyThatNobodyClosesFreesItsPlace(t *testing.T) {
 	url, guarded := site(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

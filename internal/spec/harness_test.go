@@ -1,7 +1,7 @@
 package spec_test
 
-// The harness: a handler in a configuration, on a port of its own or called as
-// it is, what is sent to it, and the answer.
+// The harness: a handler in some configuration, which is called over a port or
+// directly, requests to it, and its answers.
 
 import (
 	"bytes"
@@ -31,22 +31,23 @@ const (
 	plainBody = `{"redirect_uris":["https://app.example.com/callback"]}`
 )
 
-// noon is what clocks show.
+// noon is the time that the clocks show.
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return noon }
 
-// quiet is a logger whose lines a test can read.
+// quiet returns a logger whose lines a test can read.
 func quiet() (*slog.Logger, *bytes.Buffer) {
 	var lines bytes.Buffer
 	return slog.New(slog.NewTextHandler(&lines, nil)), &lines
 }
 
-// change sets what a discovery document has no name for.
+// change sets what a discovery document cannot express.
 type change func(v *dcr.DefaultValidator, o *dcr.Options)
 
-// newHandler makes a handler, changed, or ends the test. The validator that is
-// changed is that of the options; a change may put another one around it.
+// newHandler makes a handler after applying the changes, or ends the test. The
+// changes apply to the validator of the options, and may put another one around
+// it.
 func newHandler(t testing.TB, store dcr.ClientConfigurationStore, opts dcr.Options, changes ...change) *dcr.Handler {
 	t.Helper()
 	if opts.Endpoint == "" {
@@ -78,7 +79,7 @@ type rig struct {
 	server  *httptest.Server
 	handler http.Handler
 	store   *memstore.Store
-	mixed   bool // the host answers too, and not as strict clients demand
+	mixed   bool // the host answers too, not always as strict clients demand
 }
 
 // start starts a server that supports what the discovery document says.
@@ -92,7 +93,7 @@ func start(t testing.TB, document string, changes ...change) *rig {
 	return r
 }
 
-// serve starts a server with whatever a host puts around a handler.
+// serve starts a server for a handler, with what a host may put around it.
 func serve(t testing.TB, handler http.Handler) *rig {
 	t.Helper()
 	r := &rig{handler: handler, mixed: true}
@@ -101,7 +102,7 @@ func serve(t testing.TB, handler http.Handler) *rig {
 	return r
 }
 
-// over puts the server over another store.
+// over gives the server another store.
 func (r *rig) over(t testing.TB, store dcr.ClientConfigurationStore) {
 	t.Helper()
 	r.handler = newHandler(t, store, dcr.Options{Endpoint: r.server.URL + registerURL, AllowAnonymous: true})
@@ -117,7 +118,7 @@ func capabilities(t testing.TB, document string) dcr.Capabilities {
 	return c
 }
 
-// answer is what came back.
+// answer is the answer to a request.
 type answer struct {
 	status  int
 	header  http.Header
@@ -140,9 +141,9 @@ func receive(t testing.TB, response *http.Response) *answer {
 	return a
 }
 
-// do sends a request to a path of the server, or to a whole URL. Every answer
-// is held to what strict clients demand; where the host answers too, every
-// success.
+// do sends a request to a path of the server, or to a whole URL. It checks that
+// every answer is what strict clients demand; if the host answers too, it
+// checks only successes.
 func (r *rig) do(t testing.TB, method, url, token, body string) *answer {
 	t.Helper()
 	contentType := ""
@@ -172,7 +173,7 @@ func (r *rig) doAs(t testing.TB, contentType, method, url, token, body string) *
 	return a
 }
 
-// ask sends a request to a handler that is on no port.
+// ask calls a handler directly.
 func ask(t testing.TB, handler http.Handler, method, path, token, body string) *answer {
 	t.Helper()
 	return exchange(t, handler, newRequest(method, path, token, body))
@@ -183,7 +184,7 @@ func askAs(t testing.TB, handler http.Handler, contentType, method, path, token,
 	return exchange(t, handler, dress(httptest.NewRequest(method, path, strings.NewReader(body)), contentType, token))
 }
 
-// exchange is ask for a request that a test has made itself.
+// exchange is like ask, for a request that the test has made.
 func exchange(t testing.TB, handler http.Handler, request *http.Request) *answer {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -191,12 +192,12 @@ func exchange(t testing.TB, handler http.Handler, request *http.Request) *answer
 	return receive(t, recorder.Result())
 }
 
-// newRequest is a request as a handler gets it.
+// newRequest returns a request as a handler gets it.
 func newRequest(method, path, token, body string) *http.Request {
 	return dress(httptest.NewRequest(method, path, strings.NewReader(body)), "application/json", token)
 }
 
-// dress gives a request its content type and its token, "" for none.
+// dress sets the content type and the token of a request; "" means none.
 func dress(request *http.Request, contentType, token string) *http.Request {
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
@@ -237,23 +238,23 @@ func (r *rig) register(t testing.TB, body string) *answer {
 }
 
 // manage sends a request to the client configuration endpoint that registered
-// tells of.
+// names.
 func (r *rig) manage(t testing.TB, method string, registered *answer, body string) *answer {
 	t.Helper()
 	return r.do(t, method, registered.text("registration_client_uri"), registered.text("registration_access_token"), body)
 }
 
-// text is a member that is a string, "" if there is none.
+// text returns a member that is a string, "" if there is none.
 func (a *answer) text(name string) string {
 	text, _ := a.members[name].(string)
 	return text
 }
 
-// perIssue are the members that RFC 7592 §2.2 keeps out of an update.
+// perIssue lists the members that RFC 7592 §2.2 forbids in an update.
 var perIssue = []string{"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"}
 
-// update is an answer as the client sends it back, with members changed; nil
-// takes one out.
+// update returns an answer as the client sends it back, with members changed;
+// nil removes one.
 func (a *answer) update(changed map[string]any) string {
 	sent := maps.Clone(a.members)
 	for _, name := range perIssue {
@@ -264,7 +265,7 @@ func (a *answer) update(changed map[string]any) string {
 	return encode(sent)
 }
 
-// encode is a value as JSON.
+// encode returns a value as JSON.
 func encode(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -273,7 +274,7 @@ func encode(value any) string {
 	return string(text)
 }
 
-// decode is JSON as an object.
+// decode reads JSON as an object.
 func decode(t testing.TB, body string) object {
 	t.Helper()
 	var members object
@@ -283,7 +284,7 @@ func decode(t testing.TB, body string) object {
 	return members
 }
 
-// metadata is an answer without what each answer has of its own.
+// metadata returns an answer without the members that differ in each answer.
 func (a *answer) metadata() map[string]any {
 	kept := maps.Clone(a.members)
 	delete(kept, "client_secret")
@@ -293,8 +294,8 @@ func (a *answer) metadata() map[string]any {
 // object is a JSON object.
 type object map[string]any
 
-// with returns the object with other members: a name before each value, nil to
-// take a member away.
+// with returns the object with other members, as pairs of a name and a value;
+// nil removes a member.
 func (o object) with(pairs ...any) object {
 	all := maps.Clone(o)
 	for i := 0; i < len(pairs); i += 2 {
@@ -315,7 +316,7 @@ func stored(t testing.TB, store *memstore.Store, want int64) {
 	}
 }
 
-// registered is a client that registered, as it manages itself.
+// registered is a client that registered and manages itself.
 type registered struct {
 	members object
 	handler http.Handler

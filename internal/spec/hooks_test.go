@@ -1,6 +1,7 @@
 package spec_test
 
-// What a hook may do and what it cannot: refuse, set defaults, break a rule.
+// What a hook may do (refuse, set defaults) and what it cannot do (break a
+// rule).
 
 import (
 	"context"
@@ -17,9 +18,10 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// TestHooksRefuse holds both ways of refusing, in every hook: an *Error is
-// shown, any other error is logged and a bare 500; nothing is stored. No error, be
-// it as odd as it likes, is answered as a success or breaks the connection.
+// TestHooksRefuse checks both ways of refusing in every hook: an *Error is shown;
+// any other error is logged and answered with a 500 without details. Nothing is
+// stored. No error, however odd, is answered with a success or breaks the
+// connection.
 func TestHooksRefuse(t *testing.T) {
 	shown, hidden := dcr.Errorf(dcr.InvalidClientMetadata, "not today"), errors.New("secret detail")
 	hooks := map[string]func(err error) dcr.Options{
@@ -53,8 +55,8 @@ func TestHooksRefuse(t *testing.T) {
 			{"a status of success", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 200}, 400, dcr.InvalidClientMetadata},
 			{"a status without a body", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 204}, 400, dcr.InvalidClientMetadata},
 			{"an interim status", &dcr.Error{Code: dcr.AccessDenied, Status: 101}, 403, dcr.AccessDenied},
-			{"a status that is none", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 42}, 400, dcr.InvalidClientMetadata},
-			{"a status beyond all", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 1000}, 400, dcr.InvalidClientMetadata},
+			{"an invalid status", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 42}, 400, dcr.InvalidClientMetadata},
+			{"a status that is too large", &dcr.Error{Code: dcr.InvalidClientMetadata, Status: 1000}, 400, dcr.InvalidClientMetadata},
 			{"an *Error with nothing in it", &dcr.Error{}, 400, dcr.InvalidRequest},
 			{"a fault of the server without a code", &dcr.Error{Status: 502}, 502, dcr.ServerError},
 			{"a code that cannot be printed", &dcr.Error{Code: "odd\n\"\u202e"}, 400, "odd?'?"},
@@ -153,9 +155,9 @@ func TestOfflineAccessFollowsTheGrant(t *testing.T) {
 	}
 }
 
-// TestHooksCannotBreakFixedRules holds that a hook which leaves an
-// unacceptable client is the server's fault, and one that skipped a check does
-// not let a registrant through.
+// TestHooksCannotBreakFixedRules checks that it is the server's fault if a hook
+// leaves an unacceptable client, and that a registrant gains nothing from a
+// hook that skipped a check.
 func TestHooksCannotBreakFixedRules(t *testing.T) {
 	change := func(f func(c *dcr.Client)) dcr.Options {
 		return dcr.Options{Validator: hooked{defaults: func(reg *dcr.Registration) error { f(reg.Client); return nil }}}
@@ -166,7 +168,7 @@ func TestHooksCannotBreakFixedRules(t *testing.T) {
 		body     string
 		status   int
 	}{
-		{"a hook that takes the redirect URIs away is at fault", change(func(c *dcr.Client) { c.RedirectURIs = nil }), plainBody, 500},
+		{"a hook that removes the redirect URIs is at fault", change(func(c *dcr.Client) { c.RedirectURIs = nil }), plainBody, 500},
 		{"a hook that sets a script as redirect URI is at fault", change(func(c *dcr.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }), plainBody, 500},
 		{"a hook that gives a public client client_credentials is at fault", change(func(c *dcr.Client) {
 			c.GrantTypes, c.TokenEndpointAuthMethod = append(c.GrantTypes, "client_credentials"), "none"
@@ -176,9 +178,9 @@ func TestHooksCannotBreakFixedRules(t *testing.T) {
 			reg.Client.RedirectURIs = nil
 			return nil
 		}}, plainBody, 500},
-		{"a step that was skipped does not let a script through", dcr.Options{Validator: lax{}}, `{"redirect_uris":["javascript:alert(1)"]}`, 400},
-		{"a step that was skipped does not let a fragment through", dcr.Options{Validator: lax{}}, `{"redirect_uris":["https://a.example/#"]}`, 400},
-		{"a step that was skipped does no harm to a good request", dcr.Options{Validator: lax{}}, plainBody, 201},
+		{"a skipped step does not allow a script", dcr.Options{Validator: lax{}}, `{"redirect_uris":["javascript:alert(1)"]}`, 400},
+		{"a skipped step does not allow a fragment", dcr.Options{Validator: lax{}}, `{"redirect_uris":["https://a.example/#"]}`, 400},
+		{"a skipped step does not affect a valid request", dcr.Options{Validator: lax{}}, plainBody, 201},
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -197,7 +199,7 @@ func TestHooksCannotBreakFixedRules(t *testing.T) {
 	}
 }
 
-// lax skips the judgement of redirect URIs.
+// lax skips the check of redirect URIs.
 type lax struct{ dcr.DefaultValidator }
 
 func (lax) ValidateRedirectURIs(context.Context, *dcr.Registration) error { return nil }
@@ -215,7 +217,7 @@ func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
 	answer := a.members
 	client, err := store.FindByClientID(t.Context(), answer["client_id"].(string))
 	if err != nil {
-		t.Fatalf("the answer's client id is not the stored one: %v", err)
+		t.Fatalf("the client id of the answer is not the stored one: %v", err)
 	}
 	if answer["note"] != "welcome" || answer["client_secret"] == "mine" {
 		t.Errorf("answer %s", a.body)
@@ -225,21 +227,21 @@ func TestModifyResponseEditsTheAnswerAlone(t *testing.T) {
 	}
 }
 
-// TestAnswersHaveWhatIsStored holds that no hook between the credentials and the
-// store makes the answer tell of others than those that are stored, or write a
-// member twice: on registration and update, by ModifyResponse and ShapeResponse.
+// TestAnswersHaveWhatIsStored checks that the answer has the credentials that are
+// stored and no member twice, whatever ModifyResponse and ShapeResponse do, on
+// registration and on update.
 func TestAnswersHaveWhatIsStored(t *testing.T) {
 	raw := json.RawMessage(`"mine"`)
 	for sentence, edit := range map[string]func(c *dcr.Client, res *dcr.Response){
-		"the secret is taken away":            func(c *dcr.Client, _ *dcr.Response) { c.Secrets = nil },
-		"the secret is replaced":              func(c *dcr.Client, _ *dcr.Response) { c.Secrets = []dcr.Secret{dcr.HashSecret("mine")} },
-		"the secret is overwritten":           func(c *dcr.Client, _ *dcr.Response) { c.Secrets[0] = dcr.HashSecret("mine") },
-		"the token is taken away":             func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = nil },
-		"the token is replaced":               func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = []dcr.Secret{dcr.HashSecret("mine")} },
-		"a form without a tag is stored":      func(c *dcr.Client, _ *dcr.Response) { c.Localized = map[string]string{"client_id": "mine"} },
-		"a form without a tag is answered":    func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_id": "mine"} },
-		"a tag on what has none is answered":  func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_secret#de": "mine"} },
-		"a tagged form is stored as an extra": func(c *dcr.Client, _ *dcr.Response) { c.Extra = map[string]json.RawMessage{"client_name#de": raw} },
+		"the secret is removed":                      func(c *dcr.Client, _ *dcr.Response) { c.Secrets = nil },
+		"the secret is replaced":                     func(c *dcr.Client, _ *dcr.Response) { c.Secrets = []dcr.Secret{dcr.HashSecret("mine")} },
+		"the secret is overwritten":                  func(c *dcr.Client, _ *dcr.Response) { c.Secrets[0] = dcr.HashSecret("mine") },
+		"the token is removed":                       func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = nil },
+		"the token is replaced":                      func(c *dcr.Client, _ *dcr.Response) { c.RegistrationTokens = []dcr.Secret{dcr.HashSecret("mine")} },
+		"a form without a tag is stored":             func(c *dcr.Client, _ *dcr.Response) { c.Localized = map[string]string{"client_id": "mine"} },
+		"a form without a tag is answered":           func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_id": "mine"} },
+		"a tag on a member without tags is answered": func(_ *dcr.Client, res *dcr.Response) { res.Localized = map[string]string{"client_secret#de": "mine"} },
+		"a tagged form is stored as an extra":        func(c *dcr.Client, _ *dcr.Response) { c.Extra = map[string]json.RawMessage{"client_name#de": raw} },
 	} {
 		for hook, install := range map[string]func(o *dcr.Options, v dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)){
 			"ModifyResponse": func(o *dcr.Options, _ dcr.DefaultValidator, f func(*dcr.Registration, *dcr.Response)) {
@@ -274,7 +276,7 @@ func TestAnswersHaveWhatIsStored(t *testing.T) {
 			})
 		}
 	}
-	t.Run("a client that had no use for a secret gets one", func(t *testing.T) {
+	t.Run("a client that needed no secret gets one", func(t *testing.T) {
 		r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
 			o.Logger, _ = quiet()
 			o.Validator = answerEditor{*v, func(reg *dcr.Registration, _ *dcr.Response) {
@@ -313,7 +315,7 @@ func TestPanicInAHookStoresNothing(t *testing.T) {
 	ask(t, handler, "POST", "/connect/dcr", "", plainBody)
 }
 
-// otherID is a step that goes beyond its right.
+// otherID is a step that changes the id, which it must not.
 type otherID struct{ dcr.DefaultValidator }
 
 func (otherID) SetClientDefaults(_ context.Context, reg *dcr.Registration) error {
@@ -335,7 +337,7 @@ func TestStepCannotUpdateAnotherClient(t *testing.T) {
 	}
 }
 
-// rawNote is a step that writes what is not JSON.
+// rawNote is a step that writes something that is not JSON.
 type rawNote struct{ dcr.DefaultValidator }
 
 func (rawNote) SetClientDefaults(_ context.Context, reg *dcr.Registration) error {

@@ -1,7 +1,7 @@
 package spec_test
 
-// A client stays who it is: which statements an update may bring, and who may
-// read, update and delete.
+// A client keeps its identity: which statements an update may have, and who may
+// read, update and delete a client.
 
 import (
 	"context"
@@ -17,7 +17,8 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// believing is a host whose own step verifies statements, which are JSON here.
+// believing is a validator of a host whose own step verifies statements. Here
+// they are plain JSON.
 type believing struct{ dcr.DefaultValidator }
 
 func (v believing) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
@@ -36,8 +37,8 @@ func (v believing) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Regis
 	return nil
 }
 
-// TestAnUpdateIsOfTheSameSoftware holds the statement of an update to issuer and
-// software, also where a step of the host's verified it.
+// TestAnUpdateIsOfTheSameSoftware checks that the statement of an update must
+// have the same issuer and software, even if a step of the host verified it.
 func TestAnUpdateIsOfTheSameSoftware(t *testing.T) {
 	es, other := signers()["ES256"], "https://other.example"
 	named := object{"iss": directory, "jti": "1", "software_id": "payments", "client_name": "Payments"}
@@ -50,24 +51,24 @@ func TestAnUpdateIsOfTheSameSoftware(t *testing.T) {
 	}{
 		{"a fresh statement", named, named.with("jti", "2", "client_name", "Renamed"), "", ""},
 		{"other software", named, named.with("software_id", "lending"), "", dcr.UnapprovedSoftwareStatement},
-		{"other software by another case", named, named.with("software_id", "Payments"), "", dcr.UnapprovedSoftwareStatement},
-		{"another issuer, that says the same", named, named.with("iss", other), "", dcr.UnapprovedSoftwareStatement},
+		{"other software that differs in case", named, named.with("software_id", "Payments"), "", dcr.UnapprovedSoftwareStatement},
+		{"another issuer with the same claims", named, named.with("iss", other), "", dcr.UnapprovedSoftwareStatement},
 		{"software without a name", named, nameless, "", dcr.UnapprovedSoftwareStatement},
 		{"software that gets a name", nameless, named, "", dcr.UnapprovedSoftwareStatement},
-		{"the same statement of nameless software", nameless, nameless, "", ""},
-		{"another statement of nameless software", nameless, nameless.with("jti", "2", "client_name", "Bank"), "", dcr.UnapprovedSoftwareStatement},
-		{"the same id by a claim of its own", named.with("device", "a"), named.with("device", "a", "jti", "2"), "device", ""},
-		{"another id by a claim of its own", named.with("device", "a"), named.with("device", "b"), "device", dcr.UnapprovedSoftwareStatement},
+		{"the same statement for software without a name", nameless, nameless, "", ""},
+		{"another statement for software without a name", nameless, nameless.with("jti", "2", "client_name", "Bank"), "", dcr.UnapprovedSoftwareStatement},
+		{"the same id in a claim that the host names", named.with("device", "a"), named.with("device", "a", "jti", "2"), "device", ""},
+		{"another id in a claim that the host names", named.with("device", "a"), named.with("device", "b"), "device", dcr.UnapprovedSoftwareStatement},
 		{"the software is the id", named, named.with("jti", "2"), "software_id", ""},
 	} {
 		for name, run := range map[string]func(t *testing.T, allow bool) (http.Handler, func(object) string){
-			"a verifier's": func(t *testing.T, allow bool) (http.Handler, func(object) string) {
+			"by the verifier": func(t *testing.T, allow bool) (http.Handler, func(object) string) {
 				handler, _ := trusting(t, &dcr.StatementVerifier{
 					Issuers: map[string]dcr.KeySource{directory: es.keys(), other: es.keys()}, IDClaim: c.idClaim, AllowOtherSoftware: allow,
 				})
 				return handler, func(claims object) string { return es.sign(claims) }
 			},
-			"a host's own": func(t *testing.T, allow bool) (http.Handler, func(object) string) {
+			"by a step of the host": func(t *testing.T, allow bool) (http.Handler, func(object) string) {
 				handler, _ := trusting(t, &dcr.StatementVerifier{AllowOtherSoftware: allow, IDClaim: c.idClaim}, func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = believing{*v} })
 				return handler, func(claims object) string {
 					id := claims["jti"]
@@ -102,7 +103,7 @@ func TestAnUpdateIsOfTheSameSoftware(t *testing.T) {
 	}
 }
 
-// governed is a policy with a say in who manages its clients.
+// governed is a policy that decides who may manage its clients.
 type governed struct {
 	dcr.DefaultValidator
 	asked *[]string
@@ -114,9 +115,9 @@ func (g governed) AuthorizeManagement(r *http.Request, client *dcr.Client) error
 	return *g.err
 }
 
-// TestManagementIsAskedAbout holds that the host and the policy are asked about
-// every method that a token or a caller was let through for, in this order,
-// before anything is answered or written.
+// TestManagementIsAskedAbout checks that after the token or the caller, the host
+// and then the policy are asked about every method before anything is answered
+// or written.
 func TestManagementIsAskedAbout(t *testing.T) {
 	denied := dcr.Errorf(dcr.AccessDenied, "not with this certificate")
 	var asked []string
@@ -137,7 +138,7 @@ func TestManagementIsAskedAbout(t *testing.T) {
 		o.RotateRegistrationToken = true
 	})
 	registered := r.register(t, request(t, `{"client_name":"App"}`))
-	registered = r.manage(t, "PUT", registered, registered.update(nil)) // the first token is in its grace now
+	registered = r.manage(t, "PUT", registered, registered.update(nil)) // the first token is in its grace period now
 	uri, own := registered.text("registration_client_uri"), registered.text("registration_access_token")
 	once := []string{"host PUT App", "policy PUT App"} // before the body is read, and again after it
 	if !slices.Equal(asked, slices.Concat(once, once)) {
@@ -157,14 +158,14 @@ func TestManagementIsAskedAbout(t *testing.T) {
 					t.Errorf("%s: status %d, asked %q: %s", method, a.status, asked, a.body)
 				}
 				if after := r.client(t, registered); after.Revision != before.Revision || len(after.RegistrationTokens) != 2 {
-					t.Errorf("%s was refused, and wrote: revision %d became %d", method, before.Revision, after.Revision)
+					t.Errorf("%s was refused but wrote: revision %d became %d", method, before.Revision, after.Revision)
 				}
 			}
 		}
 	}
 	asked, byHost, byPolicy = nil, denied, denied
 	if a := r.do(t, "GET", uri, "wrong", ""); a.status != 401 || len(asked) > 0 {
-		t.Errorf("a stranger is asked about: status %d, %q", a.status, asked)
+		t.Errorf("the hooks were asked about a stranger: status %d, %q", a.status, asked)
 	}
 	byHost, byPolicy = nil, nil
 	if a := r.do(t, "DELETE", uri, own, ""); a.status != 204 {
@@ -172,8 +173,8 @@ func TestManagementIsAskedAbout(t *testing.T) {
 	}
 }
 
-// TestManageByCallerOnly holds that no registration access token is made,
-// stored, answered or accepted, by the option and by the policy.
+// TestManageByCallerOnly checks that, with the option or the policy, no
+// registration access token is made, stored, returned or accepted.
 func TestManageByCallerOnly(t *testing.T) {
 	for name, change := range map[string]change{
 		"by the option": func(_ *dcr.DefaultValidator, o *dcr.Options) { o.ManageByCallerOnly = true },
@@ -216,7 +217,7 @@ func TestManageByCallerOnly(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for sentence, members := range map[string]object{"a new client": fresh, "a client of before": old} {
+			for sentence, members := range map[string]object{"a new client": fresh, "an older client": old} {
 				id := members["client_id"].(string)
 				path := registerURL + "?client_id=" + id
 				body := object{"client_id": id, "redirect_uris": []string{"https://b.example/"}}.String()
@@ -232,7 +233,7 @@ func TestManageByCallerOnly(t *testing.T) {
 				}
 				for _, members := range told {
 					if members["registration_access_token"] != nil || members["registration_client_uri"] != nil {
-						t.Errorf("%s is told of a token: %v", sentence, members)
+						t.Errorf("%s gets a token: %v", sentence, members)
 					}
 				}
 				client, err := store.FindByClientID(t.Context(), id)

@@ -1,6 +1,6 @@
 package spec_test
 
-// An id that comes back is another client, whoever had it before.
+// If an id is used again, it belongs to another client.
 
 import (
 	"context"
@@ -21,7 +21,8 @@ import (
 func acme(context.Context, *dcr.Registration) (string, error) { return "app-acme", nil }
 
 // heldOpen sends a request whose body ends only when meanwhile has returned, and
-// returns the answer. The server has begun to read the body by then.
+// returns the answer. It calls meanwhile when the server has begun to read the
+// body.
 func (r *rig) heldOpen(t testing.TB, method, url, token, body string, meanwhile func()) *answer {
 	t.Helper()
 	reading := make(chan struct{})
@@ -52,7 +53,7 @@ func (r *rig) heldOpen(t testing.TB, method, url, token, body string, meanwhile 
 	return receive(t, response)
 }
 
-// watchedBody says when it is read for the first time.
+// watchedBody signals when it is read for the first time.
 type watchedBody struct {
 	io.ReadCloser
 	reading chan struct{}
@@ -64,15 +65,16 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// TestAnIDThatComesBack holds that a request is judged on the client as it is
-// stored once its body was read, and not on the one that it was let in for.
+// TestAnIDThatComesBack checks that a request is decided on the client that is
+// stored after its body was read, and not on the one that it was authorised for
+// before.
 func TestAnIDThatComesBack(t *testing.T) {
 	var refuse atomic.Bool
 	for _, test := range []struct {
 		sentence  string
 		meanwhile func(r *rig, t *testing.T, old *answer)
 		status    int
-		another   bool // the client of the id is another one then
+		another   bool // the id then belongs to another client
 	}{
 		{"nothing happens", func(*rig, *testing.T, *answer) {}, 200, false},
 		{"the client is updated", func(r *rig, t *testing.T, old *answer) {
@@ -103,10 +105,10 @@ func TestAnIDThatComesBack(t *testing.T) {
 		{"it expires", func(r *rig, t *testing.T, old *answer) {
 			r.edit(t, old, func(c *dcr.Client) { c.ExpiresAt = time.Now().Add(-time.Second) })
 		}, 401, false},
-		{"it becomes the host's own", func(r *rig, t *testing.T, old *answer) {
+		{"it becomes a client of the host", func(r *rig, t *testing.T, old *answer) {
 			r.edit(t, old, func(c *dcr.Client) { c.Source = "host" })
 		}, 403, false},
-		{"its policy refuses to have it managed", func(*rig, *testing.T, *answer) { refuse.Store(true) }, 403, false},
+		{"its policy refuses the management", func(*rig, *testing.T, *answer) { refuse.Store(true) }, 403, false},
 	} {
 		for _, by := range []string{"its token", "a caller who may manage all clients"} {
 			t.Run(test.sentence+", managed by "+by, func(t *testing.T) {
@@ -143,7 +145,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 	}
 }
 
-// guarding is a validator that lets nobody manage any more, once told so.
+// guarding is a validator that refuses all management once refuse is set.
 type guarding struct {
 	dcr.DefaultValidator
 	refuse *atomic.Bool
@@ -156,7 +158,7 @@ func (v *guarding) AuthorizeManagement(r *http.Request, client *dcr.Client) erro
 	return nil
 }
 
-// between is a store in which something happens right after a client was found.
+// between is a store that calls a function right after a client was found.
 type between struct {
 	*memstore.Store
 	happens func()
@@ -171,8 +173,8 @@ func (s *between) FindByClientID(ctx context.Context, id string) (*dcr.Client, e
 	return client, err
 }
 
-// TestDeleteOfWhatWasRead holds that a DELETE deletes the client that it was let
-// in for.
+// TestDeleteOfWhatWasRead checks that a DELETE deletes the client that it was
+// authorised for.
 func TestDeleteOfWhatWasRead(t *testing.T) {
 	for _, test := range []struct {
 		sentence string
@@ -213,8 +215,9 @@ func TestDeleteOfWhatWasRead(t *testing.T) {
 	}
 }
 
-// TestOwnersOfOneID holds that owners who have one id one after the other, each
-// sending all it can at once, never reach each other's clients.
+// TestOwnersOfOneID checks that several owners who have the same id one after
+// the other never reach each other's clients, even if each sends many requests
+// at once.
 func TestOwnersOfOneID(t *testing.T) {
 	for name, store := range map[string]dcr.ClientConfigurationStore{
 		"memory":            memstore.New(),
@@ -231,7 +234,7 @@ func TestOwnersOfOneID(t *testing.T) {
 						body := object{"client_id": "app-acme", "redirect_uris": []string{"https://a.example/"}, "client_name": fmt.Sprint(owner, "-", round)}
 						registered := ask(t, handler, "POST", registerURL, "", body.String())
 						if registered.status != 201 {
-							continue // another one has the id
+							continue // another owner has the id
 						}
 						token := registered.text("registration_access_token")
 						if a := ask(t, handler, "PUT", path, token, body.String()); a.status != 200 || a.text("client_name") != body["client_name"] {

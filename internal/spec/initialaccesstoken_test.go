@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// invited is a handler that takes initial access tokens alone.
+// invited returns a handler that accepts only initial access tokens.
 func invited(t testing.TB, store dcr.ClientConfigurationStore, tokens *callerauth.InitialAccessTokens, changes ...change) http.Handler {
 	t.Helper()
 	return newHandler(t, store, dcr.Options{
@@ -65,7 +65,7 @@ func TestInitialAccessTokens(t *testing.T) {
 			t.Errorf("got %s, %+v", token, atRest)
 		}
 		if other, _ := issue(t, tokens, dcr.InitialAccessToken{}); other == token {
-			t.Error("two tokens are one")
+			t.Error("two tokens are the same")
 		}
 	})
 	t.Run("a token without a bound is used again and again", func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestInitialAccessTokens(t *testing.T) {
 		registers(t, token, 201)
 		uses(t, store, atRest.Hash, 2)
 	})
-	t.Run("a token is used as often as it says", func(t *testing.T) {
+	t.Run("a token can be used as often as it says", func(t *testing.T) {
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 2})
 		registers(t, token, 201)
 		registers(t, token, 201)
@@ -87,7 +87,7 @@ func TestInitialAccessTokens(t *testing.T) {
 		at = noon.Add(time.Hour)
 		registers(t, token, 401)
 	})
-	t.Run("a token is revoked", func(t *testing.T) {
+	t.Run("a token can be revoked", func(t *testing.T) {
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{})
 		if err := tokens.Revoke(t.Context(), atRest.Hash); err != nil {
 			t.Fatal(err)
@@ -97,13 +97,13 @@ func TestInitialAccessTokens(t *testing.T) {
 			t.Errorf("revoked again: %v", err)
 		}
 	})
-	t.Run("other tokens do not do", func(t *testing.T) {
+	t.Run("other tokens are refused", func(t *testing.T) {
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{})
 		for _, other := range []string{"", "dcr_iat_", token[:len(token)-1], token + "A", strings.ToUpper(token), atRest.Hash, "dcr_iat_" + atRest.Hash, "a.b.c"} {
 			registers(t, other, 401)
 		}
 	})
-	t.Run("what a token is for ends up on the client, and stays", func(t *testing.T) {
+	t.Run("the fields of a token are copied to the client, and stay", func(t *testing.T) {
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{Policy: "machines", Subject: "ops", Notes: "the build farm"})
 		client := &registered{answered(t, ask(t, handler, "POST", registerURL, token, `{"redirect_uris":[]}`), 201, ""), handler}
 		for range 2 {
@@ -115,12 +115,12 @@ func TestInitialAccessTokens(t *testing.T) {
 		}
 		client.update(t, object{"redirect_uris": []string{}, "grant_types": []string{"authorization_code"}}, 400, dcr.InvalidClientMetadata)
 	})
-	t.Run("a policy of no known name fails closed", func(t *testing.T) {
+	t.Run("with an unknown policy, registration fails", func(t *testing.T) {
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{Policy: "machine", MaxUses: 1})
 		answered(t, ask(t, handler, "POST", registerURL, token, plainBody), 500, dcr.ServerError)
 		uses(t, store, atRest.Hash, 0)
 	})
-	t.Run("tokens of no sense are not issued", func(t *testing.T) {
+	t.Run("tokens that make no sense are not issued", func(t *testing.T) {
 		for _, kind := range []dcr.InitialAccessToken{{MaxUses: -1}, {ExpiresAt: noon}} {
 			if token, _, err := tokens.Issue(t.Context(), kind); err == nil || token != "" {
 				t.Errorf("%+v was issued", kind)
@@ -157,7 +157,7 @@ func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 	}
 }
 
-// badTokenStore fails in one way.
+// badTokenStore fails in the way that the test sets.
 type badTokenStore struct {
 	dcr.InitialAccessTokenStore
 	find, use error
@@ -189,17 +189,17 @@ func TestWhatARegistrationCosts(t *testing.T) {
 		uses     int
 	}{
 		{"a registration costs one use", plainBody, nil, 201, "", 1},
-		{"one that is refused costs none", `{}`, nil, 400, dcr.InvalidRedirectURI, 0},
-		{"one of a wrong form costs none", `[`, nil, 400, dcr.InvalidClientMetadata, 0},
+		{"a refused one costs none", `{}`, nil, 400, dcr.InvalidRedirectURI, 0},
+		{"one with a malformed body costs none", `[`, nil, 400, dcr.InvalidClientMetadata, 0},
 		{"one that a hook refuses costs none", plainBody, func(o *dcr.Options, _ *faulty, _ *badTokenStore) {
 			o.ModifyResponse = func(context.Context, *dcr.Registration, *dcr.Response) error { return down }
 		}, 500, dcr.ServerError, 0},
 		{"one that finds the store full costs none", plainBody, func(_ *dcr.Options, clients *faulty, _ *badTokenStore) { clients.add = dcr.ErrStoreFull }, 503, dcr.TemporarilyUnavailable, 0},
 		{"one whose id is taken costs none", plainBody, func(o *dcr.Options, _ *faulty, _ *badTokenStore) { o.NewClientID = taken }, 500, dcr.ServerError, 0},
 		{"one that may have been stored may have cost one", plainBody, func(_ *dcr.Options, clients *faulty, _ *badTokenStore) { clients.add = down }, 503, dcr.TemporarilyUnavailable, 1},
-		{"while tokens cannot be found, nobody registers", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.find = down }, 503, dcr.TemporarilyUnavailable, 0},
-		{"while uses cannot be counted, nobody registers", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.use = down }, 503, dcr.TemporarilyUnavailable, 0},
-		{"a token that is revoked meanwhile registers nobody", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.use = dcr.ErrTokenNotFound }, 401, dcr.InvalidToken, 0},
+		{"if tokens cannot be looked up, nobody registers", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.find = down }, 503, dcr.TemporarilyUnavailable, 0},
+		{"if uses cannot be counted, nobody registers", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.use = down }, 503, dcr.TemporarilyUnavailable, 0},
+		{"a token that is revoked in the meantime registers nobody", plainBody, func(_ *dcr.Options, _ *faulty, tokens *badTokenStore) { tokens.use = dcr.ErrTokenNotFound }, 401, dcr.InvalidToken, 0},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			store := memstore.New()

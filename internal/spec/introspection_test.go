@@ -1,6 +1,6 @@
 package spec_test
 
-// RFC 7662: callers by introspection.
+// RFC 7662: finding callers by introspection.
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// introspecting is a server's introspection endpoint.
+// introspecting is the introspection endpoint of a server.
 type introspecting struct {
 	*httptest.Server
 	status int
@@ -45,7 +45,7 @@ func (s *introspecting) verifier() *callerauth.IntrospectionVerifier {
 	return &callerauth.IntrospectionVerifier{Endpoint: s.URL, ClientID: "app:1", ClientSecret: "s e%cret", Now: clock}
 }
 
-// registering is a handler whose callers the verifier lets in.
+// registering returns a handler for the callers that the verifier admits.
 func registering(t *testing.T, v *callerauth.IntrospectionVerifier, who *dcr.Caller) http.Handler {
 	return newHandler(t, memstore.New(), dcr.Options{Caller: v.Authenticate, NewClientID: func(ctx context.Context, reg *dcr.Registration) (string, error) {
 		*who = *reg.Caller
@@ -64,32 +64,32 @@ func TestIntrospection(t *testing.T) {
 		code     dcr.Code
 	}{
 		{"an active token registers", 200, active, nil, 201, ""},
-		{"one that has nothing but that", 200, `{"active":true}`, nil, 201, ""},
-		{"null is as absent", 200, `{"active":true,"scope":null,"exp":null,"aud":null}`, nil, 201, ""},
+		{"so does one with no other members", 200, `{"active":true}`, nil, 201, ""},
+		{"null counts as absent", 200, `{"active":true,"scope":null,"exp":null,"aud":null}`, nil, 201, ""},
 		{"an inactive one does not", 200, `{"active":false}`, nil, 401, dcr.InvalidToken},
-		{"nor one that has ended", 200, strings.Replace(active, "1777896600", "1777892400", 1), nil, 401, dcr.InvalidToken},
-		{"nor one that is not valid yet", 200, `{"active":true,"nbf":1777899600}`, nil, 401, dcr.InvalidToken},
-		{"nor a refresh token, where the server tells", 200, `{"active":true,"token_use":"refresh_token"}`, nil, 401, dcr.InvalidToken},
+		{"nor does one that has expired", 200, strings.Replace(active, "1777896600", "1777892400", 1), nil, 401, dcr.InvalidToken},
+		{"nor does one that is not valid yet", 200, `{"active":true,"nbf":1777899600}`, nil, 401, dcr.InvalidToken},
+		{"nor does a refresh token, if the server says what it is", 200, `{"active":true,"token_use":"refresh_token"}`, nil, 401, dcr.InvalidToken},
 		{"the issuer must be the one that is set", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Issuer = "https://id.example.com/" }, 401, dcr.InvalidToken},
-		{"where the answer has one", 200, `{"active":true}`, func(v *callerauth.IntrospectionVerifier) { v.Issuer = issuer }, 201, ""},
-		{"the audience must have the one that is set", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Audience = "c" }, 401, dcr.InvalidToken},
+		{"if the answer has one", 200, `{"active":true}`, func(v *callerauth.IntrospectionVerifier) { v.Issuer = issuer }, 201, ""},
+		{"the audience must include the one that is set", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Audience = "c" }, 401, dcr.InvalidToken},
 		{"among others", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Audience = "b" }, 201, ""},
 		{"and may be a string", 200, `{"active":true,"aud":"b"}`, func(v *callerauth.IntrospectionVerifier) { v.Audience = "b" }, 201, ""},
 		{"but not absent", 200, `{"active":true}`, func(v *callerauth.IntrospectionVerifier) { v.Audience = "b" }, 401, dcr.InvalidToken},
 		{"every scope is needed", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Scopes = []string{"x", "y"} }, 403, dcr.InsufficientScope},
-		{"and enough", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Scopes = []string{"x", "client:register"} }, 201, ""},
+		{"and all are there", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Scopes = []string{"x", "client:register"} }, 201, ""},
 		{"a server that refuses this one is an outage", 401, `{"error":"invalid_client"}`, nil, 503, dcr.TemporarilyUnavailable},
 		{"so is one that fails", 500, active, nil, 503, dcr.TemporarilyUnavailable},
-		{"one that sends elsewhere", 307, active, nil, 503, dcr.TemporarilyUnavailable},
-		{"one that answers a page", 200, `<html>`, nil, 503, dcr.TemporarilyUnavailable},
+		{"one that redirects", 307, active, nil, 503, dcr.TemporarilyUnavailable},
+		{"one that answers with a page", 200, `<html>`, nil, 503, dcr.TemporarilyUnavailable},
 		{"an answer without active", 200, `{"scope":"x"}`, nil, 503, dcr.TemporarilyUnavailable},
 		{"an answer whose active is a string", 200, `{"active":"true"}`, nil, 503, dcr.TemporarilyUnavailable},
-		{"an answer that says it twice", 200, `{"active":false,"active":true}`, nil, 503, dcr.TemporarilyUnavailable},
+		{"an answer that has active twice", 200, `{"active":false,"active":true}`, nil, 503, dcr.TemporarilyUnavailable},
 		{"an endless answer", 200, `{"active":true,"x":"` + strings.Repeat("x", 70_000) + `"}`, nil, 503, dcr.TemporarilyUnavailable},
-		{"nobody there", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Endpoint = "http://127.0.0.1:1" }, 503, dcr.TemporarilyUnavailable},
+		{"an endpoint that nobody serves", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Endpoint = "http://127.0.0.1:1" }, 503, dcr.TemporarilyUnavailable},
 		{"no endpoint is the host's fault", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Endpoint = "" }, 500, dcr.ServerError},
-		{"so is one in the clear", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Endpoint = "http://id.example.com/introspect" }, 500, dcr.ServerError},
-		{"and no credentials for it", 200, active, func(v *callerauth.IntrospectionVerifier) { v.ClientSecret = "" }, 500, dcr.ServerError},
+		{"so is one with http", 200, active, func(v *callerauth.IntrospectionVerifier) { v.Endpoint = "http://id.example.com/introspect" }, 500, dcr.ServerError},
+		{"so are missing credentials", 200, active, func(v *callerauth.IntrospectionVerifier) { v.ClientSecret = "" }, 500, dcr.ServerError},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			s := newIntrospecting(t)
@@ -127,7 +127,7 @@ func TestIntrospectionAsks(t *testing.T) {
 	}
 	answered(t, ask(t, handler, "POST", registerURL, strings.Repeat("x", 20_000), plainBody), 401, dcr.InvalidToken)
 	if s.asked != 1 {
-		t.Errorf("the endpoint was asked about what is no access token")
+		t.Errorf("the endpoint was asked about something that cannot be an access token")
 	}
 	v := s.verifier()
 	v.ClientID, v.ClientSecret, v.Authorize = "", "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer of-this-server") }
@@ -146,32 +146,32 @@ func TestIntrospectionRemembers(t *testing.T) {
 		t.Helper()
 		now = noon.Add(after)
 		if a := ask(t, handler, "POST", registerURL, token, plainBody); a.status != status || s.asked != asked {
-			t.Errorf("%s: %d after %d questions, want %d after %d", sentence, a.status, s.asked, status, asked)
+			t.Errorf("%s: %d after %d calls, want %d after %d", sentence, a.status, s.asked, status, asked)
 		}
 	}
 	s.answer = fmt.Sprintf(`{"active":true,"exp":%d}`, noon.Add(90*time.Second).Unix())
-	expect("the first time it is asked", "a", 0, 1, 201)
+	expect("the first time the server is asked", "a", 0, 1, 201)
 	expect("then believed", "a", 59*time.Second, 1, 201)
-	expect("about that token", "b", 59*time.Second, 2, 201)
-	expect("for so long", "a", time.Minute, 3, 201)
-	expect("at most until its end", "a", 89*time.Second, 3, 201)
-	expect("and not beyond", "a", 90*time.Second, 4, 201)
+	expect("once for each token", "b", 59*time.Second, 2, 201)
+	expect("the answer is kept for this long", "a", time.Minute, 3, 201)
+	expect("at most until the token expires", "a", 89*time.Second, 3, 201)
+	expect("and no longer", "a", 90*time.Second, 4, 201)
 	s.answer = `{"active":false}`
 	expect("a refusal", "c", 90*time.Second, 5, 401)
-	expect("is not remembered", "c", 90*time.Second, 6, 401)
+	expect("an inactive token is not remembered", "c", 90*time.Second, 6, 401)
 	s.answer, v.Scopes = `{"active":true}`, []string{"x"}
 	expect("a token that lacks a scope", "d", 90*time.Second, 7, 403)
 	for i := range 1500 {
 		ask(t, handler, "POST", registerURL, fmt.Sprint("flood", i), plainBody)
 	}
-	expect("a thousand others push it out", "d", 90*time.Second, 1508, 403)
+	expect("a thousand others displace it", "d", 90*time.Second, 1508, 403)
 }
 
 // The reason of a refusal is logged once a minute, with its number.
 func TestWhyATokenIsRefusedIsLogged(t *testing.T) {
 	s := newIntrospecting(t)
 	s.answer = `{"active":false}`
-	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}} // nothing to warn of
+	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}} // so that NewHandler has nothing to warn about
 	for how, wrap := range map[string]func(dcr.Authenticator, *slog.Logger) http.Handler{
 		"as Options.Caller": func(a dcr.Authenticator, logger *slog.Logger) http.Handler {
 			return newHandler(t, memstore.New(), dcr.Options{Validator: scoped, Caller: a, Logger: logger})
@@ -182,7 +182,7 @@ func TestWhyATokenIsRefusedIsLogged(t *testing.T) {
 	} {
 		logger, lines := quiet()
 		handler := wrap(s.verifier().Authenticate, logger)
-		lines.Reset() // of what NewHandler warned of
+		lines.Reset() // drop the warnings of NewHandler
 		for range 100 {
 			ask(t, handler, "POST", registerURL, "opaque", plainBody)
 		}

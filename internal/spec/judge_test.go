@@ -1,7 +1,7 @@
 package spec_test
 
-// Cases: one registration each, in a configuration given as a discovery
-// document, and what becomes of it.
+// Cases: a registration each, with the expected result, on a server that is
+// configured by a discovery document.
 
 import (
 	_ "embed"
@@ -13,17 +13,17 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// The discovery documents of servers with many features.
+// Discovery documents of servers with many features.
 var (
 	//go:embed testdata/discovery/everything.json
 	everything string // every feature on; it needs a Sealer
 	//go:embed testdata/discovery/symmetric.json
-	symmetric string // every symmetric algorithm next to an asymmetric one
+	symmetric string // every symmetric algorithm, each list with an asymmetric one too
 	//go:embed testdata/discovery/duende.json
 	duende string
 )
 
-// Keys of clients; public ones without the closing brace, so that a case can add
+// Keys of clients. The public ones have no closing brace, so that a case can add
 // members.
 var (
 	//go:embed testdata/keys/rsa.jwk
@@ -31,7 +31,7 @@ var (
 	//go:embed testdata/keys/ec.jwk
 	ecFile string
 	//go:embed testdata/keys/ec-private.jwk
-	ecPrivate string // whole
+	ecPrivate string // complete
 	//go:embed testdata/keys/ec.x5c
 	certificateFile string
 
@@ -47,17 +47,17 @@ const (
 	dcrRedirect = dcr.InvalidRedirectURI
 )
 
-// A wireCase is one registration and what becomes of it.
+// A wireCase is a registration and the expected result.
 type wireCase struct {
 	sentence string
-	request  string   // over {"redirect_uris":["https://rp.example.com/cb"]}, whose members it replaces
-	code     dcr.Code // of the refusal, "" if it is accepted
+	request  string   // members that replace those of {"redirect_uris":["https://rp.example.com/cb"]}
+	code     dcr.Code // of the refusal; "" if it is accepted
 	says     string   // part of the refusal's description
-	answer   string   // members of the answer; null: absent
+	answer   string   // members of the answer; null means absent
 }
 
-// judge runs cases. What is accepted is also read, sent back as an update and
-// read again: each must say the same (RFC 7592 §2.1 and §2.2).
+// judge runs cases. An accepted client is also read, sent back as an update and
+// read again: the answers must be the same (RFC 7592 §2.1 and §2.2).
 func (r *rig) judge(t *testing.T, cases []wireCase) {
 	t.Helper()
 	for _, c := range cases {
@@ -80,7 +80,8 @@ func (r *rig) judge(t *testing.T, cases []wireCase) {
 	}
 }
 
-// request is the smallest request with members put over it.
+// request returns the smallest request, with its members replaced by those of
+// over.
 func request(t testing.TB, over string) string {
 	t.Helper()
 	members := map[string]json.RawMessage{"redirect_uris": json.RawMessage(`["https://rp.example.com/cb"]`)}
@@ -92,7 +93,7 @@ func request(t testing.TB, over string) string {
 	return encode(members)
 }
 
-// has compares the members that want names; null wants them absent.
+// has compares the members that want names; null means that one must be absent.
 func has(t testing.TB, a *answer, want string) {
 	t.Helper()
 	for name, wanted := range decode(t, want) {
@@ -103,7 +104,8 @@ func has(t testing.TB, a *answer, want string) {
 	}
 }
 
-// comesBack reads a client, sends what was read back, and reads it again.
+// comesBack reads a client, sends the answer back as an update, and reads the
+// client again.
 func (r *rig) comesBack(t testing.TB, registered *answer) {
 	t.Helper()
 	same := func(what string, a *answer) {
@@ -118,7 +120,7 @@ func (r *rig) comesBack(t testing.TB, registered *answer) {
 	same("read again", r.manage(t, "GET", registered, ""))
 }
 
-// one returns a case for each of the values, told apart by the value.
+// one returns a case for each of the values, named after the value.
 func one(sentence, member string, values []string, code dcr.Code, says string) []wireCase {
 	var cases []wireCase
 	for _, value := range values {
@@ -127,7 +129,7 @@ func one(sentence, member string, values []string, code dcr.Code, says string) [
 	return cases
 }
 
-// sealed lets the server keep secrets themselves.
+// sealed sets a Sealer, so that the server can keep the secrets themselves.
 func sealed(t testing.TB) change {
 	t.Helper()
 	sealer, err := dcr.NewAESSealer([]byte(strings.Repeat("k", 32)))

@@ -12,8 +12,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// authorizationServer is an issuer on the network: its discovery document and
-// its keys, which a test rotates.
+// authorizationServer serves the discovery document and the keys of an issuer,
+// which a test can rotate.
 type authorizationServer struct {
 	*httptest.Server
 	keys     atomic.Pointer[[]byte]
@@ -66,19 +66,19 @@ func TestKeysAreDiscovered(t *testing.T) {
 	}{
 		{"by RFC 8414", "/.well-known/oauth-authorization-server", "", nil, 201},
 		{"by OpenID Connect", "/.well-known/openid-configuration", "", nil, 201},
-		{"by RFC 8414, of an issuer with a path", "/.well-known/oauth-authorization-server/tenant/7", "/tenant/7", nil, 201},
-		{"by OpenID Connect, of an issuer with a path", "/tenant/7/.well-known/openid-configuration", "/tenant/7",
+		{"by RFC 8414, for an issuer with a path", "/.well-known/oauth-authorization-server/tenant/7", "/tenant/7", nil, 201},
+		{"by OpenID Connect, for an issuer with a path", "/tenant/7/.well-known/openid-configuration", "/tenant/7",
 			func(issuer string) string {
 				base := strings.SplitAfter(issuer, ":")
 				host := base[0] + base[1] + strings.SplitN(base[2], "/", 2)[0]
 				return object{"issuer": host + "/tenant/7", "jwks_uri": host + "/jwks"}.String()
 			}, 201},
 		{"nowhere", "/nowhere", "", nil, 503},
-		{"of another issuer", "/.well-known/oauth-authorization-server", "",
+		{"with another issuer", "/.well-known/oauth-authorization-server", "",
 			func(issuer string) string {
 				return object{"issuer": issuer + "/", "jwks_uri": issuer + "/jwks"}.String()
 			}, 503},
-		{"of no issuer", "/.well-known/oauth-authorization-server", "",
+		{"without an issuer", "/.well-known/oauth-authorization-server", "",
 			func(issuer string) string { return object{"jwks_uri": issuer + "/jwks"}.String() }, 503},
 		{"without keys", "/.well-known/oauth-authorization-server", "",
 			func(issuer string) string { return object{"issuer": issuer}.String() }, 503},
@@ -147,16 +147,16 @@ func TestRotationIsPickedUp(t *testing.T) {
 				return all
 			}
 			if got := statuses(old, 50); got[201] != 50 {
-				t.Errorf("fifty at once, with nothing at hand: %d were taken", got[201])
+				t.Errorf("fifty at once, with an empty cache: %d were accepted", got[201])
 			}
 			server.fetched(t, 1)
 			server.rotate(old, fresh)
 			if got := statuses(fresh, 50); got[201] != 50 {
-				t.Errorf("fifty at once, after a rotation: %d were taken", got[201])
+				t.Errorf("fifty at once, after a rotation: %d were accepted", got[201])
 			}
 			server.fetched(t, 2)
 			if got := statuses(old, 1); got[201] != 1 {
-				t.Error("the old key is still there, and was forgotten")
+				t.Error("the old key is still published, and was forgotten")
 			}
 			server.rotate(latest)
 			if got := statuses(latest, 1); got[201] != 1 {
@@ -179,7 +179,7 @@ func TestRotationIsPickedUp(t *testing.T) {
 			}
 			server.down.Store(true)
 			if got := statuses(latest, 1); got[201] != 1 {
-				t.Error("while the server is down, its last keys do not serve")
+				t.Error("while the server is down, its last keys are not used")
 			}
 		})
 	}

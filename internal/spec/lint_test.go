@@ -16,7 +16,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// plainStore hides what a memstore.Store can do besides.
+// plainStore hides the optional methods of a memstore.Store.
 type plainStore struct{ dcr.ClientConfigurationStore }
 
 func TestWarnings(t *testing.T) {
@@ -36,26 +36,26 @@ func TestWarnings(t *testing.T) {
 		opts  dcr.Options
 		want  []string // what the warnings contain, in order
 	}{
-		{"nothing to say", nil, dcr.Options{Validator: plain}, nil},
+		{"nothing to warn about", nil, dcr.Options{Validator: plain}, nil},
 		{"no scopes", nil, dcr.Options{}, []string{"Options.Validator has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for"}},
 		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is empty"}},
 		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
-		{"no scopes, and that is meant", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
+		{"no scopes, on purpose", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
 		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore loses all clients"}},
-		{"open, where a statement is demanded", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
-		{"open, where a rule demands a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
-		{"open, where only some policies demand one", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: stated,
+		{"open, with a required statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
+		{"open, with a rule that requires a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
+		{"open, with only some policies that require one", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: stated,
 			Policies: map[string]dcr.Validator{"it": plain}, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "it", nil }}, []string{"Options.MaxClients"}},
-		{"open, with an endless store", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
+		{"open, with an unbounded store", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true}, []string{"Options.MaxClients"}},
 		{"open, with secrets that expire", nil, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour}, []string{"memstore", "Options.SecretLifetime"}},
 		{"closed, with secrets that expire", nil, dcr.Options{SecretLifetime: time.Hour}, nil},
 		{"secrets that nobody can renew", nil, dcr.Options{SecretLifetime: time.Hour, DisableManagement: true}, []string{"Options.SecretLifetime"}},
 		{"management that is off", nil, dcr.Options{DisableManagement: true, ManageAs: func(*dcr.Caller, *dcr.Client) bool { return true }}, []string{"Options.ManageAs"}},
 		{"open to machines", nil, dcr.Options{AllowAnonymous: true, Validator: machines}, []string{"memstore", "client_credentials"}},
-		{"open to machines, but not to those of strangers", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, []string{"memstore"}},
-		{"closed to machines of strangers", nil, dcr.Options{Validator: machines}, nil},
+		{"open to machines, but not without a caller", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, []string{"memstore"}},
+		{"closed to machines without a caller", nil, dcr.Options{Validator: machines}, nil},
 		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
-		{"an empty allow-list, below a decorator", nil, dcr.Options{Validator: policy.Stack(plain, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
+		{"an empty allow-list, in a decorator", nil, dcr.Options{Validator: policy.Stack(plain, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
 		{"a policy beyond discovery", nil, dcr.Options{
 			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
 			Policies:  map[string]dcr.Validator{"mcp": policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none"}, Scopes: []string{"openid"}}})},
@@ -87,7 +87,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// slowCounter counts when it is let.
+// slowCounter counts when the test allows it.
 type slowCounter struct {
 	*memstore.Store
 	let func() error
@@ -100,9 +100,9 @@ func (s *slowCounter) CountClients(ctx context.Context, filter dcr.Filter) (int6
 	return s.Store.CountClients(ctx, filter)
 }
 
-// TestMaxClients holds that the bound holds, that room which others made is seen
-// within the time that a count is in force, and that nobody waits for a count
-// but the first and, for a second, who would be refused by one that is old.
+// TestMaxClients checks that the bound holds, and that room which other processes
+// made is seen once the count is repeated. Only the first registration waits for
+// a count, and for up to a second those that an old count would refuse.
 func TestMaxClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &slowCounter{memstore.New(), func() error { time.Sleep(3 * time.Second); return nil }}
@@ -129,25 +129,25 @@ func TestMaxClients(t *testing.T) {
 		}
 		register(503, 0) // until the store is asked again
 		time.Sleep(time.Minute)
-		register(503, 0) // which this one makes it
+		register(503, 0) // which this request causes
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		register(201, 0)
 		register(503, 0)
 		store.let = func() error { return errors.New("connection refused") }
 		time.Sleep(time.Minute)
-		register(503, 0) // and what failed changes nothing
+		register(503, 0) // and a count that failed changes nothing
 		synctest.Wait()
 		register(503, 0)
 		store.let = func() error { time.Sleep(3 * time.Second); return nil }
 		time.Sleep(time.Hour)
-		register(503, time.Second) // after a quiet time, the next count is waited for, and not for long
+		register(503, time.Second) // after a quiet time, the next count is waited for, but not for long
 		time.Sleep(3 * time.Second)
 	})
 }
 
-// TestMaxClientsWhileCounting holds that what is added while the store counts is
-// added to the count.
+// TestMaxClientsWhileCounting checks that clients that are added while the store
+// counts are added to the count.
 func TestMaxClientsWhileCounting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 50
@@ -238,7 +238,7 @@ func TestChoosePolicy(t *testing.T) {
 		{"a stranger, beyond it", nil, web, "", 400, ""},
 		{"a partner", &dcr.Caller{Policy: "partners"}, web, "", 201, "partners"},
 		{"a caller without a policy", &dcr.Caller{}, web, "", 201, ""},
-		{"a policy that is not there", &dcr.Caller{Policy: "gone"}, web, "", 500, ""},
+		{"a missing policy", &dcr.Caller{Policy: "gone"}, web, "", 500, ""},
 		{"a request that the host refuses", nil, loopback, "yes", 403, ""},
 	} {
 		status, body := register(c.caller, c.body, c.blocked)
@@ -258,6 +258,6 @@ func TestChoosePolicy(t *testing.T) {
 	}
 	uri, token := body["registration_client_uri"].(string), body["registration_access_token"].(string)
 	if a := ask(t, h, "PUT", uri, token, `{"client_id":"`+body["client_id"].(string)+`",`+web[1:]); a.status != 400 {
-		t.Errorf("an update beyond the policy that the client registered under: %d %s", a.status, a.body)
+		t.Errorf("an update that the policy of the client does not allow: %d %s", a.status, a.body)
 	}
 }

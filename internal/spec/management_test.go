@@ -18,7 +18,7 @@ import (
 
 const userinfo = `{"id_token_signing_alg_values_supported":["RS256"],"userinfo_signing_alg_values_supported":["RS256"],"scopes_supported":["openid","email"]}`
 
-// edit changes a stored client behind the server's back.
+// edit changes a stored client without the server.
 func (r *rig) edit(t testing.TB, registered *answer, change func(c *dcr.Client)) {
 	t.Helper()
 	client := r.client(t, registered)
@@ -37,7 +37,7 @@ func (r *rig) client(t testing.TB, registered *answer) *dcr.Client {
 	return client
 }
 
-// stored is what the store holds of a client.
+// stored returns what the store has of a client.
 func (r *rig) stored(t testing.TB, registered *answer) string {
 	t.Helper()
 	return encode(r.client(t, registered))
@@ -46,13 +46,13 @@ func (r *rig) stored(t testing.TB, registered *answer) string {
 func TestRead(t *testing.T) {
 	r := start(t, userinfo)
 	registered := r.register(t, request(t, `{"client_name":"App"}`))
-	for _, sentence := range []string{"a read tells what was registered (RFC 7592 §2.1)", "a second read with the same token does too"} {
+	for _, sentence := range []string{"a read returns what was registered (RFC 7592 §2.1)", "a second read with the same token does too"} {
 		a := r.manage(t, "GET", registered, "")
 		if a.status != 200 || !reflect.DeepEqual(a.metadata(), registered.metadata()) {
 			t.Errorf("%s: status %d: %s\nwant %s", sentence, a.status, a.body, registered.body)
 		}
 		if _, there := a.members["client_secret"]; there {
-			t.Errorf("%s: only a hash of the secret is kept: %s", sentence, a.body)
+			t.Errorf("%s: the answer must not have the secret, of which only a hash is kept: %s", sentence, a.body)
 		}
 	}
 	head, err := http.NewRequest("HEAD", registered.text("registration_client_uri"), nil)
@@ -64,11 +64,11 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a := receive(t, response); a.status != 200 || a.body != "" || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("HEAD is as GET without a body: status %d: %q %v", a.status, a.body, a.header)
+		t.Errorf("HEAD must be like GET without a body: status %d: %q %v", a.status, a.body, a.header)
 	}
 }
 
-// Whatever is wrong with a token or a client, the answer is the same to the
+// Whatever is wrong with a token or a client, the answer is the same, byte for
 // byte (RFC 7592 §2.1, RFC 6750 §3.1).
 func TestOneAnswerForEveryWrongToken(t *testing.T) {
 	now := noon
@@ -90,7 +90,7 @@ func TestOneAnswerForEveryWrongToken(t *testing.T) {
 			{"a wrong token", uri(registered), "wrong"},
 			{"a token cut short", uri(registered), token(registered)[1:]},
 			{"another client's token", uri(registered), token(other)},
-			{"the client's secret for a token", uri(registered), registered.text("client_secret")},
+			{"the client's secret as the token", uri(registered), registered.text("client_secret")},
 			{"an unknown client", unknown, token(registered)},
 			{"an unknown client and a wrong token", unknown, "wrong"},
 			{"a deleted client", uri(deleted), token(deleted)},
@@ -119,13 +119,13 @@ func TestOneAnswerForEveryWrongToken(t *testing.T) {
 	}
 }
 
-// A pending client is told that it waits, and may read and delete itself.
+// A pending client is told that it is pending, and may read and delete itself.
 func TestAPendingClient(t *testing.T) {
 	approval := func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = policy.Stack(*v, policy.Approval(nil)) }
 	r := start(t, `{}`, approval)
 	pending := r.register(t, request(t, ``))
 	if pending.text("registration_status") != "pending" {
-		t.Errorf("a registration that waits is answered with %s", pending.body)
+		t.Errorf("a pending registration is answered with %s", pending.body)
 	}
 	if a := r.manage(t, "GET", pending, ""); a.status != 200 || a.text("registration_status") != "pending" {
 		t.Errorf("GET: %d %s", a.status, a.body)
@@ -141,7 +141,7 @@ func TestAPendingClient(t *testing.T) {
 		t.Errorf("GET of an approved client: %d %s", a.status, a.body)
 	}
 	if a := r.manage(t, "PUT", pending, pending.update(nil)); a.status != 200 || a.members["registration_status"] != nil {
-		t.Errorf("an approved client sends back what it was answered while it waited: %d %s", a.status, a.body)
+		t.Errorf("an approved client sends back the answer that it got while it was pending: %d %s", a.status, a.body)
 	}
 	if a := r.manage(t, "PUT", pending, pending.update(map[string]any{"client_name": "Another"})); a.status != 200 || a.text("registration_status") != "pending" {
 		t.Errorf("an update that must be approved: %d %s", a.status, a.body)
@@ -160,7 +160,7 @@ func TestTokenSentTwice(t *testing.T) {
 		t.Errorf("in the header and in the query (RFC 6750 §2): status %d: %s", a.status, a.body)
 	}
 	if a := r.do(t, "GET", registered.text("registration_client_uri")+"&access_token="+token, "", ""); a.status != 401 {
-		t.Errorf("in the query alone: status %d: %s", a.status, a.body)
+		t.Errorf("only in the query: status %d: %s", a.status, a.body)
 	}
 }
 
@@ -187,11 +187,11 @@ func TestUpdateReplaces(t *testing.T) {
 		changed  map[string]any
 		want     string
 	}{
-		{"a new value takes the place of the old one (RFC 7592 §2.2)", map[string]any{"redirect_uris": []string{"https://rp.example.com/new"}, "client_name": "New"}, `{"redirect_uris":["https://rp.example.com/new"],"client_name":"New","default_max_age":5}`},
-		{"what is left out is deleted (RFC 7592 §2.2)", map[string]any{"client_name": nil, "userinfo_signed_response_alg": nil, "default_max_age": nil, "scope": nil, "contacts": nil}, `{"client_name":null,"userinfo_signed_response_alg":null,"default_max_age":null,"scope":null,"contacts":null}`},
-		{"what is null is deleted (RFC 7592 §2.2)", map[string]any{"client_name": json.RawMessage(`null`), "userinfo_signed_response_alg": json.RawMessage(`null`)}, `{"client_name":null,"userinfo_signed_response_alg":null}`},
-		{"what is empty is deleted (RFC 7592 §2.2)", map[string]any{"client_name": "", "contacts": []string{}}, `{"client_name":null,"contacts":null}`},
-		{"what has a default goes back to it", map[string]any{"require_auth_time": nil, "grant_types": nil, "response_types": nil, "token_endpoint_auth_method": nil, "id_token_signed_response_alg": nil}, `{"require_auth_time":false,"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic","id_token_signed_response_alg":"RS256"}`},
+		{"a new value replaces the old one (RFC 7592 §2.2)", map[string]any{"redirect_uris": []string{"https://rp.example.com/new"}, "client_name": "New"}, `{"redirect_uris":["https://rp.example.com/new"],"client_name":"New","default_max_age":5}`},
+		{"an absent member is deleted (RFC 7592 §2.2)", map[string]any{"client_name": nil, "userinfo_signed_response_alg": nil, "default_max_age": nil, "scope": nil, "contacts": nil}, `{"client_name":null,"userinfo_signed_response_alg":null,"default_max_age":null,"scope":null,"contacts":null}`},
+		{"a null member is deleted (RFC 7592 §2.2)", map[string]any{"client_name": json.RawMessage(`null`), "userinfo_signed_response_alg": json.RawMessage(`null`)}, `{"client_name":null,"userinfo_signed_response_alg":null}`},
+		{"an empty member is deleted (RFC 7592 §2.2)", map[string]any{"client_name": "", "contacts": []string{}}, `{"client_name":null,"contacts":null}`},
+		{"a member with a default gets it again", map[string]any{"require_auth_time": nil, "grant_types": nil, "response_types": nil, "token_endpoint_auth_method": nil, "id_token_signed_response_alg": nil}, `{"require_auth_time":false,"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic","id_token_signed_response_alg":"RS256"}`},
 		{"unknown members are ignored", map[string]any{"x_unknown": 5}, `{"x_unknown":null,"client_name":"App"}`},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -207,13 +207,13 @@ func TestUpdateReplaces(t *testing.T) {
 				}
 			}
 			if _, issued := a.members["client_secret"]; issued {
-				t.Errorf("the secret is answered only when it is issued: %s", a.body)
+				t.Errorf("the secret must be returned only when it is issued: %s", a.body)
 			}
 			if again := r.manage(t, "GET", registered, ""); !reflect.DeepEqual(again.members, a.members) {
 				t.Errorf("read back %s\nwant %s", again.body, a.body)
 			}
 			if !r.client(t, registered).VerifySecret(registered.text("client_secret"), time.Now()) {
-				t.Error("the secret does not work any more")
+				t.Error("the secret no longer works")
 			}
 		})
 	}
@@ -234,11 +234,11 @@ func TestRefusedUpdates(t *testing.T) {
 		{"client_id is missing (RFC 7592 §2.2)", registered, map[string]any{"client_id": nil}, dcrMetadata, "client_id must be sent"},
 		{"client_id is null", registered, map[string]any{"client_id": json.RawMessage(`null`)}, dcrMetadata, "client_id must be sent"},
 		{"client_id is another's (RFC 7592 §2.2)", registered, map[string]any{"client_id": public.text("client_id")}, dcrMetadata, "client_id must be the one"},
-		{"client_id is no string", registered, map[string]any{"client_id": 5}, dcrMetadata, "client_id must be a JSON string"},
+		{"client_id is not a string", registered, map[string]any{"client_id": 5}, dcrMetadata, "client_id must be a JSON string"},
 		{"client_secret is wrong (RFC 7592 §2.2)", registered, map[string]any{"client_secret": "wrong"}, dcrMetadata, "client_secret must be the one"},
-		{"client_secret is no string", registered, map[string]any{"client_secret": 5}, dcrMetadata, "client_secret must be a JSON string"},
+		{"client_secret is not a string", registered, map[string]any{"client_secret": 5}, dcrMetadata, "client_secret must be a JSON string"},
 		{"client_secret of a client that has none", public, map[string]any{"client_secret": "mine"}, dcrMetadata, "client_secret must be the one"},
-		{"what registration refuses", registered, map[string]any{"redirect_uris": []string{"https://rp.example.com/#"}}, dcrRedirect, "redirect_uris[0] must not have a fragment"},
+		{"something that registration refuses", registered, map[string]any{"redirect_uris": []string{"https://rp.example.com/#"}}, dcrRedirect, "redirect_uris[0] must not have a fragment"},
 		{"no redirect URIs", registered, map[string]any{"redirect_uris": nil}, dcrRedirect, "redirect_uris"},
 		{"a default that does not fit the rest", registered, map[string]any{"grant_types": []string{"client_credentials"}}, dcrMetadata, "grant_types"},
 		{"a member of the wrong type", registered, map[string]any{"client_name": 5}, dcrMetadata, "client_name must be a JSON string"},
@@ -267,11 +267,11 @@ func TestRefusedUpdates(t *testing.T) {
 	}
 }
 
-// All members that RFC 7592 §2.2 keeps out are named together.
+// All members that RFC 7592 §2.2 forbids are named together.
 func TestUpdateNamesAllIssuedMembersAtOnce(t *testing.T) {
 	r := start(t, `{}`)
 	client := r.register(t, request(t, ``))
-	a := r.manage(t, "PUT", client, client.body) // the whole answer, as it came
+	a := r.manage(t, "PUT", client, client.body) // the whole answer, unchanged
 	want := "client_secret_expires_at, client_id_issued_at, registration_access_token and registration_client_uri must not be sent in an update"
 	if answered(t, a, 400, dcrMetadata); a.text("error_description") != want {
 		t.Errorf("%s; want %s", a.body, want)
@@ -300,11 +300,11 @@ func TestTolerantUpdate(t *testing.T) {
 	client, public := r.register(t, request(t, ``)), r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))
 	for _, of := range []*answer{client, public} {
 		if a := r.manage(t, "PUT", of, of.body); a.status != 200 {
-			t.Errorf("the answer sent back: status %d: %s", a.status, a.body)
+			t.Errorf("the answer, sent back: status %d: %s", a.status, a.body)
 		}
 		a := r.manage(t, "GET", of, "")
 		if a = r.manage(t, "PUT", of, a.body); a.status != 200 {
-			t.Errorf("what was read sent back: status %d: %s", a.status, a.body)
+			t.Errorf("the answer to a read, sent back: status %d: %s", a.status, a.body)
 		}
 	}
 	for _, name := range perIssue {
@@ -321,7 +321,7 @@ func TestTolerantUpdate(t *testing.T) {
 		}
 	}
 	if a := r.manage(t, "PUT", public, public.update(map[string]any{"client_secret_expires_at": 0})); a.status != 400 {
-		t.Errorf("the end of a secret that is not there: status %d: %s", a.status, a.body)
+		t.Errorf("the expiry of a secret that does not exist: status %d: %s", a.status, a.body)
 	}
 }
 
@@ -329,14 +329,14 @@ func TestUpdateWithoutClientID(t *testing.T) {
 	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.OptionalClientID = true })
 	registered := r.register(t, request(t, ``))
 	if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_id": nil})); a.status != 200 {
-		t.Errorf("where the host allows it, client_id may be left out (UK Open Banking 3.3): status %d: %s", a.status, a.body)
+		t.Errorf("if the host allows it, client_id may be left out (UK Open Banking 3.3): status %d: %s", a.status, a.body)
 	}
 	if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_id": "other"})); a.status != 400 {
-		t.Errorf("one that is sent must match: status %d: %s", a.status, a.body)
+		t.Errorf("if it is sent, it must match: status %d: %s", a.status, a.body)
 	}
 }
 
-// What the host owns, and what a newer version stored, outlives an update.
+// An update keeps what the host owns, and what a newer version stored.
 func TestUpdateKeepsWhatIsNotTheClients(t *testing.T) {
 	r := start(t, userinfo)
 	registered := r.register(t, request(t, ``))
@@ -374,7 +374,7 @@ func TestDelete(t *testing.T) {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}
 	if !slices.Equal(told, []string{registered.text("client_id")}) {
-		t.Errorf("the host is told, so that grants and tokens die too (RFC 7592 §2.3): %v", told)
+		t.Errorf("the host must be told, so that it can end grants and tokens too (RFC 7592 §2.3): %v", told)
 	}
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
 		if a := r.manage(t, method, registered, map[string]string{"PUT": registered.update(nil)}[method]); a.status != 401 {
@@ -412,16 +412,16 @@ func TestManageAs(t *testing.T) {
 	uri := registered.text("registration_client_uri")
 	a := r.do(t, "GET", uri, "admin", "")
 	if a.status != 200 {
-		t.Fatalf("a caller that the host lets in: status %d: %s", a.status, a.body)
+		t.Fatalf("a caller that the host allows: status %d: %s", a.status, a.body)
 	}
 	has(t, a, `{"registration_access_token":null,"registration_client_uri":null}`)
 	if a := r.do(t, "PUT", uri, "admin", registered.update(map[string]any{"client_name": "By admin"})); a.status != 200 || a.text("client_name") != "By admin" {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
 	if a := r.manage(t, "GET", registered, ""); a.status != 200 {
-		t.Errorf("the client's own token still works: status %d: %s", a.status, a.body)
+		t.Errorf("the client's own token must still work: status %d: %s", a.status, a.body)
 	}
 	if a := r.do(t, "GET", uri, "guest", ""); a.status != 401 {
-		t.Errorf("a caller alone manages nothing: status %d: %s", a.status, a.body)
+		t.Errorf("a caller without ManageAs must not manage: status %d: %s", a.status, a.body)
 	}
 }

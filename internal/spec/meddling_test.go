@@ -14,10 +14,10 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// meddler is a later step that changes the member.
+// meddler is a later step that changes a claimed member.
 type meddler struct {
 	dcr.DefaultValidator
-	change func(c *dcr.Client) error // nil for none
+	change func(c *dcr.Client) error // nil means no change
 }
 
 func (m *meddler) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {
@@ -27,15 +27,15 @@ func (m *meddler) SetClientDefaults(ctx context.Context, reg *dcr.Registration) 
 	return m.change(reg.Client)
 }
 
-// claimedValue is a good value of a member, another one, and what else its
-// statement claims.
+// claimedValue has a valid value of a member, another one, and what else the
+// statement must claim.
 type claimedValue struct {
 	claim, other any
 	with         object
 }
 
-// claimedValues are those of every member, of which all that is not said here
-// follows from its line.
+// claimedValues returns values for every member. What is not given here is
+// derived from the member's line in Metadata.
 func claimedValues(t testing.TB, site string) map[string]claimedValue {
 	supported := capabilities(t, everything)
 	byCertificate := object{"token_endpoint_auth_method": "tls_client_auth"}
@@ -109,7 +109,7 @@ func (o object) merged(others ...object) object {
 	return o
 }
 
-// No step that comes later undoes a claim, of any member.
+// No later step can undo a claim, of any member.
 func TestNoLaterStepUndoesAClaim(t *testing.T) {
 	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`["https://rp.example.com/cb","https://rp.example.com/b"]`))
@@ -154,7 +154,7 @@ func TestNoLaterStepUndoesAClaim(t *testing.T) {
 		})
 	}
 	if byClaim < 3*45 {
-		t.Errorf("only %d were refused for the claim", byClaim)
+		t.Errorf("only %d were refused because of the claim", byClaim)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestNoHookUndoesAClaim(t *testing.T) {
 		answered(t, ask(t, handler, "POST", registerURL, "", body.String()), 500, dcr.ServerError)
 		stored(t, store, 0)
 	})
-	t.Run("a rule that knows about claims leaves them alone", func(t *testing.T) {
+	t.Run("a rule that respects claims is accepted", func(t *testing.T) {
 		handler, _ := lockedServer(t, nil, func(v *dcr.DefaultValidator, o *dcr.Options) {
 			o.Validator = policy.Stack(*v, policy.AlwaysScopes("openid"))
 		})
@@ -195,7 +195,7 @@ func TestNoHookUndoesAClaim(t *testing.T) {
 			t.Errorf("without a statement: got %d %s", a.status, a.body)
 		}
 	})
-	t.Run("a rule that does not is refused", func(t *testing.T) {
+	t.Run("a rule that does not is a fault", func(t *testing.T) {
 		handler, _ := lockedServer(t, nil, func(v *dcr.DefaultValidator, o *dcr.Options) {
 			o.Validator = policy.Stack(*v, policy.ForcePublic())
 		})

@@ -9,8 +9,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestAClientKeepsNoBody holds that a store which keeps Clients, and not their
-// stored form, does not keep the bodies that they came in.
+// TestAClientKeepsNoBody checks that a store that keeps Clients, and not their
+// stored form, does not keep the bodies of their requests in memory.
 func TestAClientKeepsNoBody(t *testing.T) {
 	const count, most = 200, 8 << 10 // bytes for each, of bodies of 60,000
 	tagged := dcr.NewField[string]("nickname").Localized()

@@ -1,7 +1,7 @@
 package spec_test
 
-// A member of Metadata is described by its line alone. These tests walk the
-// lines, so that a new one is held to all of this without being listed here.
+// A member of Metadata is fully described by its line. These tests go through
+// the lines, so that they cover a new member without listing it here.
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// lines are the fields of Metadata that are members.
+// lines yields the fields of Metadata that are members.
 func lines(yield func(field reflect.StructField) bool) {
 	typ := reflect.TypeFor[dcr.Metadata]()
 	for i := range typ.NumField() {
@@ -40,10 +40,10 @@ func TestEveryLineIsWellFormed(t *testing.T) {
 	}
 	for field := range lines {
 		if list := field.Tag.Get("list"); list != "" && (!lists[list] || field.Type.Kind() != reflect.String) {
-			t.Errorf("%s: %q is no list of Capabilities for a string", field.Name, list)
+			t.Errorf("%s: %q is not a list of Capabilities for a string", field.Name, list)
 		}
 		if with := field.Tag.Get("with"); with != "" && (!names[with] || field.Type.Kind() != reflect.Bool) {
-			t.Errorf("%s: with %q is no member, or this is no boolean", field.Name, with)
+			t.Errorf("%s: with %q is not a member, or this is not a boolean", field.Name, with)
 		}
 		if lang := field.Tag.Get("lang"); lang != "" && (lang != "yes" || field.Type.Kind() != reflect.String) {
 			t.Errorf("%s: lang is %q", field.Name, lang)
@@ -51,9 +51,9 @@ func TestEveryLineIsWellFormed(t *testing.T) {
 	}
 }
 
-// A member whose feature is on is refused with the wrong JSON type, by its
-// name; one whose feature is off is ignored, whatever it holds. That also shows
-// that every on tag names a feature that capabilities can switch.
+// A member with the wrong JSON type is refused, with its name, if its feature
+// is on, and ignored if its feature is off. This also shows that every on tag
+// names a feature that capabilities can switch.
 func TestEveryMemberIsSwitched(t *testing.T) {
 	off := start(t, `{}`)
 	on := start(t, everything, sealed(t))
@@ -69,13 +69,13 @@ func TestEveryMemberIsSwitched(t *testing.T) {
 				t.Errorf("off: status %d: %s", a.status, a.body)
 			}
 			if _, there := a.members[name]; a.status == 201 && there {
-				t.Errorf("off, it is answered all the same: %s", a.body)
+				t.Errorf("it is returned although it is off: %s", a.body)
 			}
 		})
 	}
 }
 
-// Whatever is stored of a client is answered.
+// Every stored member of a client is returned.
 func TestEveryMemberIsAnswered(t *testing.T) {
 	r := start(t, everything, sealed(t))
 	registered := r.register(t, request(t, ``))
@@ -104,13 +104,13 @@ func TestEveryMemberIsAnswered(t *testing.T) {
 		text, _ := json.Marshal(reflect.ValueOf(filled).FieldByIndex(field.Index).Interface())
 		json.Unmarshal(text, &want)
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s is answered as %v, want %v", name, got, want)
+			t.Errorf("%s is returned as %v, want %v", name, got, want)
 		}
 	}
 	has(t, a, `{"client_name#fr":"Nom","extension":{"a":[1]}}`)
 }
 
-// The JSON of Metadata is complete, both ways.
+// The JSON of Metadata is complete, in both directions.
 func TestEveryMemberSurvivesJSON(t *testing.T) {
 	var filled, read dcr.Metadata
 	fill(t, reflect.ValueOf(&filled).Elem())
@@ -132,7 +132,7 @@ func TestEveryMemberSurvivesJSON(t *testing.T) {
 	}
 }
 
-// A Field of a registered name reads and writes the typed member.
+// A Field with a registered name reads and writes the typed member.
 func TestFieldsReadThrough(t *testing.T) {
 	for field := range lines {
 		name := field.Tag.Get("json")
@@ -152,10 +152,10 @@ func TestFieldsReadThrough(t *testing.T) {
 			t.Errorf("%s: written %s, read %s", name, value, again)
 		}
 		if err := through.Set(&written, json.RawMessage(`[{}]`)); err == nil && name != "jwks" {
-			t.Errorf("%s can be set to what it is not", name)
+			t.Errorf("%s can be set to another type", name)
 		}
 		if _, there, err := through.Get(&dcr.Metadata{}); there || err != nil {
-			t.Errorf("%s: there in nothing: %v, %v", name, there, err)
+			t.Errorf("%s: present in an empty client: %v, %v", name, there, err)
 		}
 	}
 }
@@ -192,6 +192,6 @@ func TestExtensionFields(t *testing.T) {
 		t.Errorf("kept as %s", m.Extra)
 	}
 	if err := dcr.NewField[func()]("x_func").Set(&m, nil); err == nil {
-		t.Error("a function has no JSON")
+		t.Error("a function was accepted, which has no JSON")
 	}
 }

@@ -26,13 +26,13 @@ func TestMounting(t *testing.T) {
 		{"the endpoint may be mounted behind a prefix", "", "/connect/", "/connect", "POST", "/connect/dcr", 201},
 		{"a trailing slash registers nobody", "", "/connect/dcr/", "", "POST", "/connect/dcr/", 405},
 		{"a trailing slash registers nobody behind a prefix", "", "/connect/dcr/", "/connect/dcr", "POST", "/connect/dcr/", 405},
-		{"a trailing slash registers nobody where a proxy rewrites the path", "", "/internal/dcr/", "", "POST", "/internal/dcr/", 405},
+		{"a trailing slash registers nobody if a proxy rewrites the path", "", "/internal/dcr/", "", "POST", "/internal/dcr/", 405},
 		{"a path below the endpoint registers nobody", "", "/connect/dcr/", "", "POST", "/connect/dcr/x", 405},
 		{"POST with a client id in the query is not allowed", "", "/connect/dcr", "", "POST", "/connect/dcr?client_id=x", 405},
 		{"POST with an empty client id in the query is not allowed", "", "/connect/dcr", "", "POST", "/connect/dcr?client_id=", 405},
 		{"POST with a client id as a path parameter is not allowed", pathForm, "/connect/dcr/{client_id}", "", "POST", "/connect/dcr/x", 405},
 		{"POST with a client id in the path is not allowed without a path parameter", pathForm, "/connect/dcr/", "", "POST", "/connect/dcr/x", 405},
-		{"POST with a client id in the path is not allowed where a proxy rewrites the path", pathForm, "/internal/", "", "POST", "/internal/x", 405},
+		{"POST with a client id in the path is not allowed if a proxy rewrites the path", pathForm, "/internal/", "", "POST", "/internal/x", 405},
 		{"POST with an escaped slash before a client id is not allowed", pathForm, "/connect/", "", "POST", "/connect/dcr%2Fx", 405},
 		{"GET without a client id is not allowed", "", "/connect/dcr", "", "GET", "/connect/dcr", 405},
 		{"PUT without a client id is not allowed", "", "/connect/dcr", "", "PUT", "/connect/dcr", 405},
@@ -40,10 +40,10 @@ func TestMounting(t *testing.T) {
 		{"PATCH is not allowed", "", "/connect/dcr", "", "PATCH", "/connect/dcr?client_id=x", 405},
 		{"a client id in the path and another in the query is malformed", pathForm, "/connect/dcr/{client_id}", "", "GET", "/connect/dcr/x?client_id=y", 400},
 		{"a client id given twice is malformed", "", "/connect/dcr", "", "GET", "/connect/dcr?client_id=x&client_id=x", 400},
-		{"the same client id in both places is one", pathForm, "/connect/dcr/{client_id}", "", "GET", "/connect/dcr/x?client_id=x", 401},
+		{"the same client id in both places is accepted", pathForm, "/connect/dcr/{client_id}", "", "GET", "/connect/dcr/x?client_id=x", 401},
 		{"GET with a client id needs its token", "", "/connect/dcr", "", "GET", "/connect/dcr?client_id=x", 401},
-		{"HEAD is as GET", "", "/connect/dcr", "", "HEAD", "/connect/dcr?client_id=x", 401},
-		{"OPTIONS tells what is allowed", "", "/connect/dcr", "", "OPTIONS", "/connect/dcr", 204},
+		{"HEAD is like GET", "", "/connect/dcr", "", "HEAD", "/connect/dcr?client_id=x", 401},
+		{"OPTIONS returns what is allowed", "", "/connect/dcr", "", "OPTIONS", "/connect/dcr", 204},
 	}
 	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestMounting(t *testing.T) {
 	}
 }
 
-// guard is a host's own authorization: it knows one token, and records what it
-// saw.
+// guard is a host's own authorization: it accepts one token, and records what
+// it saw.
 type guard struct {
 	next http.Handler
 	seen []string
@@ -123,7 +123,7 @@ func TestHostGuardsRegistrationAlone(t *testing.T) {
 		t.Errorf("DELETE: status %d", a.status)
 	}
 	if len(guarded.seen) != 1 {
-		t.Errorf("the host's guard saw %q, want the registration alone", guarded.seen)
+		t.Errorf("the host's guard saw %q, want only the registration", guarded.seen)
 	}
 }
 

@@ -14,7 +14,7 @@ func TestOptionsThatCouldNeverWork(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		opts     dcr.Options
-		says     string // "" where the options are fine
+		says     string // "" if the options are fine
 	}{
 		{"an endpoint may have a query", dcr.Options{Endpoint: endpoint + "?tenant=a"}, ""},
 		{"an endpoint that names a client", dcr.Options{Endpoint: endpoint + "?tenant=a&client_id=b"}, "leave client_id out"},
@@ -23,13 +23,13 @@ func TestOptionsThatCouldNeverWork(t *testing.T) {
 		{"an endpoint whose query is malformed", dcr.Options{Endpoint: endpoint + "?a;b"}, "leave the query out"},
 		{"an endpoint with a fragment", dcr.Options{Endpoint: endpoint + "#a"}, "Options.Endpoint must not have a fragment"},
 		{"an endpoint with an empty fragment", dcr.Options{Endpoint: endpoint + "#"}, "Options.Endpoint must not have a fragment"},
-		{"management by callers that nobody lets", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true}, "set ManageAs"},
+		{"management by callers, without ManageAs", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true}, "set ManageAs"},
 		{"management by callers, and off", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets, DisableManagement: true}, "DisableManagement"},
 		{"management by callers, with tokens that rotate", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets, RotateRegistrationToken: true}, "RotateRegistrationToken"},
 		{"management by callers", dcr.Options{Endpoint: endpoint, ManageByCallerOnly: true, ManageAs: lets}, ""},
-		{"a policy of callers that nobody lets", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{ManageByCallerOnly: true}}}, "set ManageAs"},
+		{"a policy with management by callers, without ManageAs", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"a": dcr.DefaultValidator{ManageByCallerOnly: true}}}, "set ManageAs"},
 		{"a policy without a name", dcr.Options{Endpoint: endpoint, Policies: map[string]dcr.Validator{"": dcr.DefaultValidator{}}}, "give it another name"},
-		{"a policy of callers, without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, Validator: dcr.DefaultValidator{ManageByCallerOnly: true}}, ""},
+		{"a policy with management by callers, and management is off", dcr.Options{Endpoint: endpoint, DisableManagement: true, Validator: dcr.DefaultValidator{ManageByCallerOnly: true}}, ""},
 		{"registration without management", dcr.Options{Endpoint: endpoint, DisableManagement: true}, ""},
 		{"tokens that rotate without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, RotateRegistrationToken: true}, "leave them false"},
 		{"secrets that rotate without management", dcr.Options{Endpoint: endpoint, DisableManagement: true, RotateSecret: true}, "leave them false"},

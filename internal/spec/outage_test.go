@@ -1,6 +1,6 @@
 package spec_test
 
-// Stores that fail: an outage is told as one and as nothing else.
+// Stores that fail: an outage is answered as an outage and as nothing else.
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// faulty is a store that fails as told.
+// faulty is a store that fails with the errors that are set.
 type faulty struct {
 	dcr.ClientConfigurationStore
 	add, find, update, remove error
@@ -75,9 +75,9 @@ func TestOutageIsNotAnAnswer(t *testing.T) {
 		{"an update while the store is down", faulty{find: outage}, "PUT", path, put, 503},
 		{"an update that cannot be stored", faulty{update: outage}, "PUT", path, put, 503},
 		{"an update that keeps losing the race", faulty{update: dcr.ErrConflict}, "PUT", path, put, 503},
-		{"an update of a client that was deleted meanwhile", faulty{update: dcr.ErrClientNotFound}, "PUT", path, put, 401},
-		{"a deletion that cannot be done", faulty{remove: outage}, "DELETE", path, "", 503},
-		{"a deletion of a client that was deleted meanwhile", faulty{remove: dcr.ErrClientNotFound}, "DELETE", path, "", 401},
+		{"an update of a client that was deleted in the meantime", faulty{update: dcr.ErrClientNotFound}, "PUT", path, put, 401},
+		{"a deletion that fails", faulty{remove: outage}, "DELETE", path, "", 503},
+		{"a deletion of a client that was deleted in the meantime", faulty{remove: dcr.ErrClientNotFound}, "DELETE", path, "", 401},
 		{"a registration whose client ids are all taken", faulty{add: dcr.ErrClientExists}, "POST", "/connect/dcr", plainBody, 500},
 	}
 	for _, c := range cases {
@@ -114,9 +114,9 @@ func TestStoreWriteOutlivesTheRequest(t *testing.T) {
 	}
 }
 
-// TestAPolicyThatIsGone holds that a client whose policy the host took away is
-// told of a fault of the server's, so that it keeps its registration. Who does not
-// have its token is told what everybody is.
+// TestAPolicyThatIsGone checks that a client whose policy no longer exists gets an
+// error of the server, so that it keeps its registration. Without its token, one
+// gets the same answer as for any other client.
 func TestAPolicyThatIsGone(t *testing.T) {
 	store := memstore.New()
 	logger, lines := quiet()

@@ -16,26 +16,25 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// What a server uses that has an endpoint of its own: the pipeline without a
-// Handler.
+// What a server with its own endpoint uses: the pipeline without a Handler.
 
 func TestParseRequest(t *testing.T) {
 	for _, test := range []struct {
 		sentence, body string
 		limits         dcr.Limits
-		says           string // of the refusal, "" if it is read
+		says           string // of the refusal; "" if it is read
 	}{
 		{"an object is read", plainBody, dcr.Limits{}, ""},
-		{"an empty one too", `{}`, dcr.Limits{}, ""},
-		{"nothing is not", ``, dcr.Limits{}, "JSON"},
+		{"so is an empty one", `{}`, dcr.Limits{}, ""},
+		{"an empty body is not", ``, dcr.Limits{}, "JSON"},
 		{"null is not", `null`, dcr.Limits{}, "JSON object"},
 		{"a list is not", `[{}]`, dcr.Limits{}, "JSON object"},
 		{"two are not", `{}{}`, dcr.Limits{}, ""},
 		{"a member sent twice is refused", `{"scope":"a","scope":"b"}`, dcr.Limits{}, "scope"},
 		{"too many members are refused", `{"a":1,"b":2,"c":3}`, dcr.Limits{Members: 2}, "2"},
-		{"too deep a body is refused", `{"a":{"b":{}}}`, dcr.Limits{Depth: 2}, ""},
+		{"too deep a nesting is refused", `{"a":{"b":{}}}`, dcr.Limits{Depth: 2}, ""},
 		{"a member of the wrong form is left to Validate", `{"redirect_uris":5}`, dcr.Limits{}, ""},
-		{"a list beyond the limits too", `{"redirect_uris":["https://a.example","https://b.example"]}`, dcr.Limits{ListItems: 1}, ""},
+		{"so is a list beyond the limits", `{"redirect_uris":["https://a.example","https://b.example"]}`, dcr.Limits{ListItems: 1}, ""},
 		{"negative limits are the defaults", plainBody, dcr.Limits{Members: -1, Depth: -1}, ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -65,7 +64,7 @@ func TestTheLimitsOfARequestHoldWithoutAHandler(t *testing.T) {
 	}
 }
 
-// judged is a registration that v accepts.
+// judged returns a registration that v accepts.
 func judged(t testing.TB, v dcr.Validator, body string, previous *dcr.Client) *dcr.Registration {
 	t.Helper()
 	request, err := dcr.ParseRequest([]byte(body), dcr.Limits{})
@@ -102,9 +101,9 @@ func TestStartingClient(t *testing.T) {
 			}
 			client.RedirectURIs[0] = "https://other.example/"
 			if encode(previous) != before {
-				t.Error("it shares lists with the previous client")
+				t.Error("an update shares lists with the previous client")
 			}
-			// Given or not, Validate ends with the same.
+			// With or without a starting client, Validate returns the same.
 			body := `{"redirect_uris":["https://app.example.com/other"],"grant_types":["authorization_code","refresh_token"]}`
 			want := judged(t, test.validator, body, previous)
 			request, _ := dcr.ParseRequest([]byte(body), dcr.Limits{})
@@ -135,7 +134,7 @@ func (v hookedID) ValidateDisplay(ctx context.Context, reg *dcr.Registration) er
 	return v.DefaultValidator.ValidateDisplay(ctx, reg)
 }
 
-// A shaper edits answers, and tries to forge what the server alone issues.
+// A shaper edits answers, and tries to forge what only the server issues.
 type shaper struct {
 	dcr.DefaultValidator
 	fails error
@@ -163,7 +162,7 @@ func TestNewResponseAndWriteResponse(t *testing.T) {
 		validator     dcr.Validator
 		change        func(c *dcr.Client)
 		secret, token dcr.Plaintext
-		want          string // members; null: absent
+		want          string // members; null means absent
 	}{
 		{"a public client", dcr.DefaultValidator{}, nil, "", "", `{"client_id":"a","client_secret":null,"client_secret_expires_at":null,"client_id_issued_at":1777896000,"registration_access_token":null,"registration_client_uri":null}`},
 		{"a secret that is listed", dcr.DefaultValidator{}, func(c *dcr.Client) {
@@ -172,9 +171,9 @@ func TestNewResponseAndWriteResponse(t *testing.T) {
 		{"a secret that the host keeps elsewhere", dcr.DefaultValidator{}, nil, "s", "", `{"client_secret":"s","client_secret_expires_at":0}`},
 		{"a secret that was issued before", dcr.DefaultValidator{}, func(c *dcr.Client) { c.Secrets = []dcr.Secret{dcr.HashSecret("s")} }, "", "", `{"client_secret":null,"client_secret_expires_at":0}`},
 		{"a token", dcr.DefaultValidator{}, nil, "", "t", `{"registration_access_token":"t","registration_client_uri":"https://id.example.com/apps/a"}`},
-		{"what the server issues comes after ShapeResponse", shaper{}, nil, "s", "t", `{"client_id":"a","client_secret":"s","client_secret_expires_at":0,"client_id_issued_at":1777896000,
+		{"what the server issues is set after ShapeResponse", shaper{}, nil, "s", "t", `{"client_id":"a","client_secret":"s","client_secret_expires_at":0,"client_id_issued_at":1777896000,
 			"registration_access_token":"t","registration_client_uri":"https://id.example.com/apps/a","x_shaped":true,"redirect_uris":["https://app.example.com/callback?shaped"]}`},
-		{"and takes nothing away", shaper{}, nil, "", "", `{"client_secret":null,"client_secret_expires_at":null,"registration_access_token":null,"registration_client_uri":null}`},
+		{"and removes nothing", shaper{}, nil, "", "", `{"client_secret":null,"client_secret_expires_at":null,"registration_access_token":null,"registration_client_uri":null}`},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			for _, how := range []string{"registered", "read"} {
@@ -221,9 +220,9 @@ func TestAClientWhoseBeginningIsNotKnown(t *testing.T) {
 		reg      *dcr.Registration
 		want     int64
 	}{
-		{"that registers begins now", reg, reg.Now().Unix()},
-		{"that is read has none", &dcr.Registration{Client: reg.Client}, 0},
-		{"that is updated has none", &dcr.Registration{Client: reg.Client, Request: &dcr.Request{}, Previous: reg.Client}, 0},
+		{"a registration has the current time", reg, reg.Now().Unix()},
+		{"a read has none", &dcr.Registration{Client: reg.Client}, 0},
+		{"an update has none", &dcr.Registration{Client: reg.Client, Request: &dcr.Request{}, Previous: reg.Client}, 0},
 	} {
 		res, err := dcr.NewResponse(t.Context(), dcr.DefaultValidator{}, test.reg, "", "")
 		if err != nil {
@@ -248,7 +247,7 @@ func TestNewResponseRefuses(t *testing.T) {
 		{"a ShapeResponse that fails", shaper{fails: down}, false, "down"},
 		{"one that breaks a fixed rule", shaper{spoil: func(reg *dcr.Registration, _ *dcr.Response) { reg.Client.RedirectURIs = nil }}, false, "no policy may accept"},
 		{"one that replaces the client", shaper{spoil: func(reg *dcr.Registration, _ *dcr.Response) { reg.Client = dcr.NewClient() }}, false, "replaced the client"},
-		{"one that sets what is not JSON", shaper{spoil: func(_ *dcr.Registration, res *dcr.Response) { res.Extra["x"] = json.RawMessage(`{`) }}, false, "not JSON"},
+		{"one that sets something that is not JSON", shaper{spoil: func(_ *dcr.Registration, res *dcr.Response) { res.Extra["x"] = json.RawMessage(`{`) }}, false, "not JSON"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			reg := judged(t, test.validator, plainBody, nil)
@@ -279,7 +278,7 @@ func TestWriteResponseRefusesWhatNoClientCanUse(t *testing.T) {
 	}
 }
 
-// A server of its own answers as a Handler does.
+// A server with its own endpoint answers as a Handler does.
 func TestTheAnswerIsThatOfAHandler(t *testing.T) {
 	for _, body := range []string{
 		plainBody,
@@ -319,15 +318,15 @@ func TestNeedsSecret(t *testing.T) {
 		metadata dcr.Metadata
 		needs    bool
 	}{
-		{"a client that says nothing", dcr.Metadata{}, false},
+		{"a client without members", dcr.Metadata{}, false},
 		{"client_secret_basic", dcr.Metadata{TokenEndpointAuthMethod: "client_secret_basic"}, true},
 		{"client_secret_post", dcr.Metadata{TokenEndpointAuthMethod: "client_secret_post"}, true},
 		{"client_secret_jwt", dcr.Metadata{TokenEndpointAuthMethod: "client_secret_jwt"}, true},
 		{"none", dcr.Metadata{TokenEndpointAuthMethod: "none"}, false},
 		{"private_key_jwt", dcr.Metadata{TokenEndpointAuthMethod: "private_key_jwt"}, false},
 		{"tls_client_auth", dcr.Metadata{TokenEndpointAuthMethod: "tls_client_auth"}, false},
-		{"none with ID Tokens by HS256", dcr.Metadata{TokenEndpointAuthMethod: "none", IDTokenSignedResponseAlg: "HS256"}, true},
-		{"none with ID Tokens by ES256", dcr.Metadata{TokenEndpointAuthMethod: "none", IDTokenSignedResponseAlg: "ES256"}, false},
+		{"none with ID Tokens signed with HS256", dcr.Metadata{TokenEndpointAuthMethod: "none", IDTokenSignedResponseAlg: "HS256"}, true},
+		{"none with ID Tokens signed with ES256", dcr.Metadata{TokenEndpointAuthMethod: "none", IDTokenSignedResponseAlg: "ES256"}, false},
 	} {
 		if got := (&dcr.Client{Metadata: test.metadata}).NeedsSecret(); got != test.needs {
 			t.Errorf("%s: %v", test.sentence, got)
@@ -342,12 +341,12 @@ func TestHasGrant(t *testing.T) {
 		has             bool
 	}{
 		{"a client without grants has none", "authorization_code", dcr.Client{}, false},
-		{"nor that of no name", "", dcr.Client{}, false},
+		{"not even an empty one", "", dcr.Client{}, false},
 		{"one that it registered", "authorization_code", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"authorization_code"}}}, true},
-		{"no other", "client_credentials", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"authorization_code"}}}, false},
-		{"refresh_token where it may have offline access", "refresh_token", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"refresh_token"}}, AllowOfflineAccess: true}, true},
-		{"refresh_token where the host took that away", "refresh_token", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"refresh_token"}}}, false},
-		{"offline access alone is no grant", "refresh_token", dcr.Client{AllowOfflineAccess: true}, false},
+		{"one that it did not register", "client_credentials", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"authorization_code"}}}, false},
+		{"refresh_token if it may have offline access", "refresh_token", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"refresh_token"}}, AllowOfflineAccess: true}, true},
+		{"refresh_token if the host does not allow offline access", "refresh_token", dcr.Client{Metadata: dcr.Metadata{GrantTypes: []string{"refresh_token"}}}, false},
+		{"offline access without the grant", "refresh_token", dcr.Client{AllowOfflineAccess: true}, false},
 	} {
 		if got := test.client.HasGrant(test.grant); got != test.has {
 			t.Errorf("%s: %v", test.sentence, got)
@@ -380,7 +379,7 @@ func TestWithDefaults(t *testing.T) {
 				t.Errorf("got %s", encode(got))
 			}
 			if again := got.WithDefaults(); !reflect.DeepEqual(again, got) {
-				t.Errorf("once more, it is %s", encode(again))
+				t.Errorf("applied twice, it is %s", encode(again))
 			}
 			if encode(given) != before {
 				t.Error("the original changed")

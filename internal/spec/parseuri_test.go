@@ -13,17 +13,17 @@ func TestParseURI(t *testing.T) {
 		sentence, text string
 		want           dcr.URI
 		says           string // of the error of ParseURI
-		redirect       string // of that of ParseRedirectURI, where ParseURI has none
+		redirect       string // of the error of ParseRedirectURI, if ParseURI has none
 	}{
 		{"https", "https://App.Example.com:8443/a?b", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "app.example.com", Port: "8443", Path: "/a", HasQuery: true}, "", ""},
-		{"an empty query is one", "https://a.example/?", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/", HasQuery: true}, "", ""},
+		{"an empty query is a query", "https://a.example/?", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/", HasQuery: true}, "", ""},
 		{"http", "http://a.example", dcr.URI{Kind: dcr.HTTPURI, Scheme: "http", Host: "a.example"}, "", ""},
 		{"http on 127.0.0.1", "http://127.0.0.1:1/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "127.0.0.1", Port: "1", Path: "/"}, "", ""},
 		{"http on [::1]", "http://[::1]/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "::1", Path: "/"}, "", ""},
 		{"http on localhost", "http://LOCALHOST/", dcr.URI{Kind: dcr.LoopbackHTTPURI, Scheme: "http", Host: "localhost", Path: "/"}, "", ""},
 		{"port 0", "https://a.example:0/", dcr.URI{}, "must have a port between 1 and 65535", ""},
 		{"https on localhost", "https://localhost/", dcr.URI{Kind: dcr.LoopbackHTTPSURI, Scheme: "https", Host: "localhost", Path: "/"}, "", ""},
-		{"a scheme of an application's own", "com.example.app:/cb", dcr.URI{Kind: dcr.PrivateUseURI, Scheme: "com.example.app", Path: "/cb"}, "", ""},
+		{"a private-use scheme", "com.example.app:/cb", dcr.URI{Kind: dcr.PrivateUseURI, Scheme: "com.example.app", Path: "/cb"}, "", ""},
 		{"a fragment", "https://a.example/#f", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/", HasFragment: true}, "", "must not have a fragment"},
 		{"an empty fragment", "https://a.example/#", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/", HasFragment: true}, "", "must not have a fragment"},
 		{"a wildcard in the path", "https://a.example/*", dcr.URI{Kind: dcr.HTTPSURI, Scheme: "https", Host: "a.example", Path: "/*"}, "", "must not have a wildcard"},
@@ -37,7 +37,7 @@ func TestParseURI(t *testing.T) {
 		{"a line break", "https://a.example/\r\n", dcr.URI{}, "must", ""},
 		{"a dot segment", "https://a.example/../b", dcr.URI{}, "must", ""},
 		{"another spelling of 127.0.0.1", "http://2130706433/", dcr.URI{}, "must", ""},
-		{"no UTF-8", "https://a.example/\xff", dcr.URI{}, "must", ""},
+		{"invalid UTF-8", "https://a.example/\xff", dcr.URI{}, "must", ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			got, err := dcr.ParseURI(test.text)
@@ -60,7 +60,7 @@ func TestParseURI(t *testing.T) {
 	}
 }
 
-// What ParseRedirectURI says is what a registration says.
+// ParseRedirectURI gives the same errors as a registration.
 func TestParseRedirectURIAgreesWithRegistration(t *testing.T) {
 	v := dcr.DefaultValidator{}
 	for _, text := range []string{

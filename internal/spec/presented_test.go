@@ -16,7 +16,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestWhoMayAct: one answer, whoever asks.
+// TestWhoMayAct checks that all functions agree on whether a client may act.
 func TestWhoMayAct(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
@@ -29,10 +29,10 @@ func TestWhoMayAct(t *testing.T) {
 		{"one that ends later may", dcr.StatusActive, now.Add(time.Hour), nil},
 		{"one that ends now may not", dcr.StatusActive, now, dcr.ErrClientExpired},
 		{"a pending one may not", dcr.StatusPending, time.Time{}, dcr.ErrClientPending},
-		{"a pending one that has ended waits for nothing", dcr.StatusPending, now, dcr.ErrClientExpired},
+		{"a pending one that has expired may not", dcr.StatusPending, now, dcr.ErrClientExpired},
 		{"a disabled one may not", dcr.StatusDisabled, time.Time{}, dcr.ErrClientDisabled},
-		{"a disabled one that has ended is disabled", dcr.StatusDisabled, now, dcr.ErrClientDisabled},
-		{"nor one of a status of later versions", "frozen", time.Time{}, dcr.ErrClientDisabled},
+		{"a disabled one that has expired is disabled", dcr.StatusDisabled, now, dcr.ErrClientDisabled},
+		{"nor may one with a status of a later version", "frozen", time.Time{}, dcr.ErrClientDisabled},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			key := make([]byte, 32)
@@ -58,7 +58,7 @@ func TestWhoMayAct(t *testing.T) {
 				t.Error("Usable, VerifySecret and MatchRedirectURI do not agree")
 			}
 			if !client.MatchSecret("right", now) || client.MatchSecret("wrong", now) || client.MatchSecret("", now) {
-				t.Error("MatchSecret is not the bare comparison")
+				t.Error("MatchSecret does more than compare")
 			}
 		})
 	}
@@ -74,20 +74,20 @@ func TestBasicCredentials(t *testing.T) {
 	}{
 		{"letters and digits stand for themselves", []string{basic("app1:s3cret")}, "app1", "s3cret", true},
 		{"openid-client 6 and oauth4webapi encode - and _", []string{basic("a%2D1:b%5F2")}, "a-1", "b_2", true},
-		{"what is not encoded is taken as it is", []string{basic("a-1:b_2~.!")}, "a-1", "b_2~.!", true},
+		{"text that is not encoded is taken as it is", []string{basic("a-1:b_2~.!")}, "a-1", "b_2~.!", true},
 		{"a plus is a space", []string{basic("a:b+c")}, "a", "b c", true},
 		{"an encoded plus, colon and percent sign are themselves", []string{basic("https%3A%2F%2Fapp.example%2Foauth:a%2Bb%3Ac%25")}, "https://app.example/oauth", "a+b:c%", true},
 		{"a colon in the secret is a part of it", []string{basic("a:b:c")}, "a", "b:c", true},
-		{"UTF-8 is itself", []string{basic("a:%E2%82%AC")}, "a", "\u20ac", true},
-		{"the scheme is of any case", []string{strings.Replace(basic("a:b"), "Basic", "bASIC", 1)}, "a", "b", true},
+		{"UTF-8 is decoded", []string{basic("a:%E2%82%AC")}, "a", "\u20ac", true},
+		{"the scheme may be in any case", []string{strings.Replace(basic("a:b"), "Basic", "bASIC", 1)}, "a", "b", true},
 		{"a public client sends an empty secret", []string{basic("a:")}, "a", "", true},
-		{"an empty id is none", []string{basic(":b")}, "", "", false},
-		{"what is malformed is refused in the id", []string{basic("a%zz:b")}, "", "", false},
+		{"an empty id is refused", []string{basic(":b")}, "", "", false},
+		{"a malformed escape is refused in the id", []string{basic("a%zz:b")}, "", "", false},
 		{"and in the secret", []string{basic("a:100%")}, "", "", false},
 		{"an encoded NUL is refused", []string{basic("a%00:b")}, "", "", false},
 		{"so is a line break", []string{basic("a:b%0A")}, "", "", false},
-		{"and what is not UTF-8", []string{basic("a%ff:b")}, "", "", false},
-		{"base64 that is none", []string{"Basic ???"}, "", "", false},
+		{"and invalid UTF-8", []string{basic("a%ff:b")}, "", "", false},
+		{"invalid base64", []string{"Basic ???"}, "", "", false},
 		{"no colon", []string{basic("a")}, "", "", false},
 		{"another scheme", []string{"Bearer " + basic("a:b")[6:]}, "", "", false},
 		{"no header", nil, "", "", false},
@@ -106,8 +106,8 @@ func TestBasicCredentials(t *testing.T) {
 	}
 }
 
-// FuzzBasicCredentials: what a client encodes comes out as it was issued, and
-// nothing else that a header may hold is a fault.
+// FuzzBasicCredentials checks that what a client encodes is decoded to what was
+// issued, and that no other header causes a panic.
 func FuzzBasicCredentials(f *testing.F) {
 	f.Add("a-1", "b_2")
 	f.Add("https://app.example/oauth", "s e+c%:r\u20ac")
@@ -118,7 +118,7 @@ func FuzzBasicCredentials(f *testing.F) {
 		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
 		readID, readSecret, ok := dcr.BasicCredentials(r)
 		if ok && (readID != id || readSecret.Reveal() != secret) {
-			t.Errorf("%q and %q came out as %q and %q", id, secret, readID, readSecret.Reveal())
+			t.Errorf("%q and %q were decoded to %q and %q", id, secret, readID, readSecret.Reveal())
 		}
 		printable := func(text string) bool {
 			return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)

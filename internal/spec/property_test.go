@@ -16,8 +16,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// A generator makes well-typed requests, most members of which are good. What
-// it knows of a member it reads off the member's line and off the discovery
+// A generator makes well-typed requests whose members are mostly valid. It gets
+// what it knows about a member from the member's line and from the discovery
 // document.
 type generator struct {
 	*rand.Rand
@@ -37,7 +37,7 @@ func (g *generator) some(from func() any) []any {
 	return list
 }
 
-// listed is a value of one of the server's lists, seldom one that is not.
+// listed returns a value from one of the server's lists, or rarely another one.
 func (g *generator) listed(list string) any {
 	supported, _ := g.supported[list].([]any)
 	if len(supported) == 0 || g.IntN(20) == 0 {
@@ -113,9 +113,8 @@ func (g *generator) value(name string, field reflect.StructField) any {
 	return pick(g, []string{"example.com", "192.0.2.1"})
 }
 
-// Whatever is accepted comes back the same when it is read and when it is sent
-// back, and an update is accepted exactly where a registration of the same
-// would be.
+// Whatever is accepted stays the same when it is read and when it is sent back,
+// and an update is accepted if and only if the same registration would be.
 func TestRandomRegistrations(t *testing.T) {
 	r := start(t, everything, sealed(t))
 	g := &generator{rand.New(rand.NewPCG(1, 2)), decode(t, everything)}
@@ -142,7 +141,8 @@ func TestRandomRegistrations(t *testing.T) {
 	}
 }
 
-// asRegistered is an answer without what each client has of its own.
+// asRegistered returns an answer without the members that differ for each
+// client.
 func asRegistered(a *answer) map[string]any {
 	metadata := a.metadata()
 	for _, name := range append([]string{"client_id"}, perIssue...) {
@@ -151,8 +151,8 @@ func asRegistered(a *answer) map[string]any {
 	return metadata
 }
 
-// FuzzValidate holds the parser and the steps: no panic, no error of the
-// server's, and what was accepted once is accepted again as it stands.
+// FuzzValidate checks that the parser and the steps do not panic or return an
+// error of the server, and that what was accepted is accepted again unchanged.
 func FuzzValidate(f *testing.F) {
 	for _, body := range []string{`{}`, `null`, plainBody, `{"redirect_uris":["https://rp.example.com/cb"],` + keySet + `,"client_name#fr":"x","x_text":"y"}`} {
 		f.Add([]byte(body))
@@ -179,7 +179,7 @@ func FuzzValidate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client, err := validated(validator, body)
 		if refused := (*dcr.Error)(nil); err != nil && !errors.As(err, &refused) {
-			t.Fatalf("an error of the server's: %v", err)
+			t.Fatalf("an error of the server: %v", err)
 		}
 		if err != nil {
 			return

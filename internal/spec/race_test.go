@@ -15,7 +15,7 @@ import (
 type losing struct {
 	*memstore.Store
 	mu    sync.Mutex
-	races int // still to lose
+	races int // number of races still to lose
 	win   func(ctx context.Context, id string)
 }
 
@@ -30,8 +30,8 @@ func (l *losing) Update(ctx context.Context, client *dcr.Client) error {
 	return l.Store.Update(ctx, client)
 }
 
-// An update that lost a race is judged again against what won it: three times,
-// then the client is asked to come back.
+// An update that lost a race is judged again on the client as the winner left
+// it, up to three times. Then the client is asked to try again later.
 func TestRacingUpdates(t *testing.T) {
 	for races, want := range map[int]int{0: 200, 1: 200, 3: 200, 4: 503} {
 		t.Run(fmt.Sprintf("%d lost races", races), func(t *testing.T) {
@@ -62,8 +62,8 @@ func TestRacingUpdates(t *testing.T) {
 	}
 }
 
-// A client whose token is taken away, or that is deleted, while its update is
-// judged does not come back to life.
+// If a client is deleted, or loses its token, while its update is judged, the
+// update does not restore it.
 func TestUpdateThatLosesItsClient(t *testing.T) {
 	for sentence, win := range map[string]func(s *memstore.Store) func(context.Context, string){
 		"deleted": func(s *memstore.Store) func(context.Context, string) {

@@ -9,8 +9,8 @@ import (
 	"github.com/dynreg/dcr/extension"
 )
 
-// followed are the members whose URL the server follows, each with what else a
-// client needs that has it.
+// followed has the members whose URL the server fetches or calls, each with
+// what else a client with it needs.
 var followed = map[string]string{
 	"jwks_uri":               ``,
 	"backchannel_logout_uri": ``,
@@ -22,8 +22,7 @@ var followed = map[string]string{
 const follower = `{"id_token_signing_alg_values_supported":["RS256"],"subject_types_supported":["public","pairwise"],"backchannel_logout_supported":true,
 	"grant_types_supported":["authorization_code","urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_modes_supported":["ping"]}`
 
-// What the fetcher in force will never reach is refused, not accepted and then
-// unavailable forever.
+// A URL that the GuardedClient can never reach is refused at registration.
 func TestURLsThatAreNeverReached(t *testing.T) {
 	never := []string{
 		"https://localhost/x", "https://a.localhost/x", "https://127.0.0.1/x", "https://127.9.9.9/x", "https://[::1]/x", "https://10.0.0.5/x", "https://192.168.1.1/x",

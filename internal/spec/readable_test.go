@@ -9,7 +9,7 @@ import (
 	"github.com/dynreg/dcr/extension"
 )
 
-// read are the members that people read, with a place for a text.
+// read has the members that people read, with a place for a text.
 var read = []struct{ member, value, says string }{
 	{"client_name", `"%s"`, "client_name"},
 	{"client_name#fa", `"%s"`, "client_name#fa"},
@@ -22,7 +22,7 @@ var read = []struct{ member, value, says string }{
 	{"software_version", `"%s"`, "software_version"},
 }
 
-// deceptive are the characters by which a text reads as another one.
+// deceptive has characters that make a text look like another one.
 var deceptive = []rune{
 	0x202A, 0x202B, 0x202C, 0x202D, 0x202E, // bidirectional embeddings and overrides
 	0x2066, 0x2067, 0x2068, 0x2069, // bidirectional isolates
@@ -30,7 +30,7 @@ var deceptive = []rune{
 	0xE0000, 0xE0001, 0xE0020, 0xE0061, 0xE007F, // tag characters
 }
 
-// Names read as they are (RFC 7591 §5).
+// A name must not have characters that make it look like another (RFC 7591 §5).
 func TestUnreadableCharactersAreRefused(t *testing.T) {
 	slogan := dcr.NewField[map[string]any]("slogan").Localized()
 	r := start(t, `{}`, extended(append(extension.Federation(), slogan)...))
@@ -61,5 +61,5 @@ func TestUnreadableCharactersAreRefused(t *testing.T) {
 	if a := r.manage(t, "GET", plain, ""); a.text("client_name") != "App" {
 		t.Errorf("the refused updates left %s", a.body)
 	}
-	r.judge(t, []wireCase{{sentence: "an unknown member is not read", request: `{"tagline":"a\u202Eb"}`, answer: `{"tagline":null}`}})
+	r.judge(t, []wireCase{{sentence: "an unknown member is not checked", request: `{"tagline":"a\u202Eb"}`, answer: `{"tagline":null}`}})
 }

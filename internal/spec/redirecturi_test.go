@@ -26,7 +26,8 @@ const (
 	localTLS = "https://localhost:8443/cb"
 )
 
-// redirecting is a request of an application of this type, "" for none.
+// redirecting returns a request of an application of this type; "" means no
+// type.
 func redirecting(application, flow string, redirects ...string) string {
 	if application != "" {
 		application = `"application_type":"` + application + `",`
@@ -66,27 +67,27 @@ func TestRedirectKinds(t *testing.T) {
 		{sentence: "https on localhost, web, hybrid (OIDCR §2)", request: redirecting("web", hybridFlow, "https://localhost"), code: dcrRedirect},
 		{sentence: "https on 127.0.0.1, web, implicit", request: redirecting("web", implicitFlow, "https://127.0.0.1/cb"), code: dcrRedirect},
 		{sentence: "https on localhost, native", request: redirecting("native", codeFlow, localTLS), code: dcrRedirect},
-		{sentence: "mixed kinds, type absent, are judged each by its kind", request: redirecting("", codeFlow, secure, local, app), answer: `{"application_type":"native"}`},
+		{sentence: "mixed kinds, type absent: each is judged by its kind", request: redirecting("", codeFlow, secure, local, app), answer: `{"application_type":"native"}`},
 		{sentence: "mixed http and https on localhost, type absent", request: redirecting("", codeFlow, "http://localhost:3000/cb", localTLS), answer: `{"application_type":"web"}`},
 		{sentence: "mixed kinds, native", request: redirecting("native", codeFlow, secure, local, app)},
-		{sentence: "mixed kinds, web: the private-use one is refused by its place", request: redirecting("web", codeFlow, secure, local, app), code: dcrRedirect, says: "redirect_uris[2]"},
-		{sentence: "an application_type that is none", request: redirecting("mobile", codeFlow, secure), code: dcrMetadata, says: "application_type must be web or native"},
+		{sentence: "mixed kinds, web: the private-use one is refused, with its index", request: redirecting("web", codeFlow, secure, local, app), code: dcrRedirect, says: "redirect_uris[2]"},
+		{sentence: "an unknown application_type", request: redirecting("mobile", codeFlow, secure), code: dcrMetadata, says: "application_type must be web or native"},
 	})
 }
 
 func TestRedirectSwitches(t *testing.T) {
 	start(t, hybrid, allowHTTP).judge(t, []wireCase{
-		{sentence: "remote http, web, where the host allows it to confidential clients of the code flow", request: redirecting("web", codeFlow, remote)},
+		{sentence: "remote http, web, if the host allows it for confidential clients of the code flow", request: redirecting("web", codeFlow, remote)},
 		{sentence: "remote http, type absent, likewise", request: redirecting("", codeFlow, remote), answer: `{"application_type":"web"}`},
-		{sentence: "remote http, not to public clients", request: `{"token_endpoint_auth_method":"none","redirect_uris":["http://rp.example.com/cb"]}`, code: dcrRedirect},
+		{sentence: "remote http, not for public clients", request: `{"token_endpoint_auth_method":"none","redirect_uris":["http://rp.example.com/cb"]}`, code: dcrRedirect},
 		{sentence: "remote http, not with tokens in the browser", request: redirecting("web", hybridFlow, remote), code: dcrRedirect},
-		{sentence: "remote http, not to native applications", request: redirecting("native", codeFlow, remote), code: dcrRedirect},
+		{sentence: "remote http, not for native applications", request: redirecting("native", codeFlow, remote), code: dcrRedirect},
 	})
 	start(t, `{}`).judge(t, []wireCase{
-		{sentence: "without OpenID Connect, application_type is answered only where it was sent", request: redirecting("", codeFlow, local, app), answer: `{"application_type":null}`},
-		{sentence: "without OpenID Connect, application_type is judged all the same", request: redirecting("web", codeFlow, app), code: dcrRedirect},
-		{sentence: "without OpenID Connect, application_type is answered where it was sent", request: redirecting("native", codeFlow, app), answer: `{"application_type":"native"}`},
-		{sentence: "without OpenID Connect, mixed kinds are judged each by its kind", request: redirecting("", codeFlow, app, localTLS), answer: `{"application_type":null}`},
+		{sentence: "without OpenID Connect, application_type is not returned unless it was sent", request: redirecting("", codeFlow, local, app), answer: `{"application_type":null}`},
+		{sentence: "without OpenID Connect, application_type is judged anyway", request: redirecting("web", codeFlow, app), code: dcrRedirect},
+		{sentence: "without OpenID Connect, application_type is returned if it was sent", request: redirecting("native", codeFlow, app), answer: `{"application_type":"native"}`},
+		{sentence: "without OpenID Connect, mixed kinds are each judged by their kind", request: redirecting("", codeFlow, app, localTLS), answer: `{"application_type":null}`},
 	})
 	literal := func(v *dcr.DefaultValidator, _ *dcr.Options) { v.LiteralApplicationType = true }
 	start(t, hybrid, literal).judge(t, []wireCase{
@@ -94,7 +95,7 @@ func TestRedirectSwitches(t *testing.T) {
 		{sentence: "by the letter of OIDCR §2, an app scheme needs the type native", request: redirecting("", codeFlow, app), code: dcrRedirect},
 	})
 	start(t, `{}`, literal).judge(t, []wireCase{
-		{sentence: "by the letter, without OpenID Connect, it is judged and not answered", request: redirecting("", codeFlow, secure), answer: `{"application_type":null}`},
+		{sentence: "by the letter, without OpenID Connect, it is judged and not returned", request: redirecting("", codeFlow, secure), answer: `{"application_type":null}`},
 		{sentence: "by the letter, without OpenID Connect, an app scheme is refused", request: redirecting("", codeFlow, app), code: dcrRedirect},
 	})
 }
@@ -110,7 +111,7 @@ func TestRefusedRedirectURIs(t *testing.T) {
 		{"a relative or broken URI (RFC 6749 §3.1.2)", []string{"not-a-uri", "//rp.example.com/cb", "/cb", "rp.example.com/cb", "https:", "https://", "https:///cb", "https:/rp.example.com/cb", "https:rp.example.com/cb", ":", "https://rp.example.com:port/cb"}},
 		{"a scheme that browsers run or show (RFC 7591 §5)", []string{"javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://rp.example.com/1", "about:blank", "view-source:https://rp.example.com"}},
 		{"such a scheme in any case", []string{"JavaScript:alert(1)", "jAvAsCrIpT://rp.example.com/%0aalert(1)", "DATA:text/html,x", "VBScript:x"}},
-		{"a scheme that someone else has", []string{"ftp://rp.example.com/", "ws://rp.example.com/", "wss://rp.example.com/", "mailto:a@example.com", "intent://x#Intent;end", "ms-appx://x", "ms-appx-web://x", "urn:ietf:wg:oauth:2.0:oob"}},
+		{"a scheme that belongs to someone else", []string{"ftp://rp.example.com/", "ws://rp.example.com/", "wss://rp.example.com/", "mailto:a@example.com", "intent://x#Intent;end", "ms-appx://x", "ms-appx-web://x", "urn:ietf:wg:oauth:2.0:oob"}},
 		{"user information", []string{"https://user@rp.example.com/cb", "https://user:pass@rp.example.com/cb", "https://rp.example.com@evil.example/cb", "com.example.app://a@b/cb"}},
 		{"white space and control characters", []string{" https://rp.example.com/cb", "https://rp.example.com/cb ", "https://rp.example.com/a b", "https://rp.example.com/\tcb", "https://rp.example.com/cb\n", "java\nscript:x", "https://rp.example.com/\u007f"}},
 		{"backslashes", []string{`https://rp.example.com\@evil.example/`, `https:\\rp.example.com/cb`}},
@@ -118,8 +119,8 @@ func TestRefusedRedirectURIs(t *testing.T) {
 		{"a wildcard", []string{"https://*.example.com/cb", "https://rp.example.com/*", "https://rp.example.com/cb?*"}},
 		{"dot segments", []string{"https://rp.example.com/cb/../admin", "https://rp.example.com/./cb", "https://rp.example.com/%2e%2e/cb", "https://rp.example.com/a/.%2E"}},
 		{"broken escapes", []string{"https://rp.example.com/%zz", "https://rp.example.com/%4", "https://rp.example.com/%00"}},
-		{"addresses that are read in more than one way", []string{"https://0x7f.1/cb", "https://127.1/cb", "https://2130706433/cb", "https://0177.0.0.1/cb", "https://[::ffff:127.0.0.1]/cb", "https://[fe80::1%25eth0]/cb", "https://::1/cb"}},
-		{"ports that are none", []string{"https://rp.example.com:/cb", "https://rp.example.com:0/cb", "http://rp.example.com:0/cb", "https://localhost:0/cb", "http://127.0.0.2:0/cb", "com.example.app://localhost:0/cb", "http://localhost:00/cb", "https://rp.example.com:65536/cb", "https://rp.example.com:080/cb"}},
+		{"addresses that can be read in more than one way", []string{"https://0x7f.1/cb", "https://127.1/cb", "https://2130706433/cb", "https://0177.0.0.1/cb", "https://[::ffff:127.0.0.1]/cb", "https://[fe80::1%25eth0]/cb", "https://::1/cb"}},
+		{"invalid ports", []string{"https://rp.example.com:/cb", "https://rp.example.com:0/cb", "http://rp.example.com:0/cb", "https://localhost:0/cb", "http://127.0.0.2:0/cb", "com.example.app://localhost:0/cb", "http://localhost:00/cb", "https://rp.example.com:65536/cb", "https://rp.example.com:080/cb"}},
 	} {
 		for _, redirect := range c.redirects {
 			r.judge(t, []wireCase{{sentence: c.sentence + ": " + redirect, request: `{"redirect_uris":` + encode([]string{redirect}) + `}`, code: dcrRedirect, says: "redirect_uris"}})
@@ -127,8 +128,8 @@ func TestRefusedRedirectURIs(t *testing.T) {
 	}
 }
 
-// Loopback is decided by the parsed host, never by a prefix: what only looks
-// like loopback is remote http.
+// The parsed host decides what is loopback, never a prefix: a host that only
+// looks like loopback is remote http.
 func TestLoopbackLookalikes(t *testing.T) {
 	r := start(t, `{}`)
 	for _, redirect := range []string{
@@ -140,7 +141,7 @@ func TestLoopbackLookalikes(t *testing.T) {
 }
 
 // Port 0 stands for any port of http on a loopback host (Kilo Code, HolmesGPT,
-// Orchid, Hermes), and for nothing elsewhere.
+// Orchid, Hermes), and is invalid elsewhere.
 func TestPortZero(t *testing.T) {
 	r := start(t, `{"end_session_endpoint":"https://id.example.com/logout"}`)
 	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
@@ -171,7 +172,7 @@ func TestRedirectURIsAreKeptToTheByte(t *testing.T) {
 	}
 	r.judge(t, []wireCase{
 		{sentence: "order and repetition are kept", request: `{"redirect_uris":["https://b.example/","https://a.example/","https://b.example/"]}`, answer: `{"redirect_uris":["https://b.example/","https://a.example/","https://b.example/"]}`},
-		{sentence: "one bad one refuses them all", request: `{"redirect_uris":["https://a.example/","https://b.example/#"]}`, code: dcrRedirect, says: "redirect_uris[1] must not have a fragment"},
+		{sentence: "one invalid URI refuses the request", request: `{"redirect_uris":["https://a.example/","https://b.example/#"]}`, code: dcrRedirect, says: "redirect_uris[1] must not have a fragment"},
 	})
 }
 
@@ -182,8 +183,8 @@ func TestRedirectURIsOfTheWrongForm(t *testing.T) {
 	r.judge(t, one("authorization_code needs redirect_uris (RFC 7591 §2)", "redirect_uris", []string{`null`, `""`, `[]`}, dcrRedirect, "redirect_uris must have at least one redirect URI"))
 	long := "https://rp.example.com/" + strings.Repeat("a", 2048-len("https://rp.example.com/"))
 	r.judge(t, []wireCase{
-		{sentence: "2,048 bytes pass", request: `{"redirect_uris":["` + long + `"]}`},
-		{sentence: "2,049 bytes do not", request: `{"redirect_uris":["` + long + `a"]}`, code: dcrRedirect, says: "redirect_uris[0] must not be longer than 2048 bytes"},
+		{sentence: "2,048 bytes are accepted", request: `{"redirect_uris":["` + long + `"]}`},
+		{sentence: "2,049 bytes are not", request: `{"redirect_uris":["` + long + `a"]}`, code: dcrRedirect, says: "redirect_uris[0] must not be longer than 2048 bytes"},
 	})
 }
 
@@ -197,10 +198,10 @@ func TestPushedRedirectURIs(t *testing.T) {
 		{sentence: "nor may a public one", request: `{"redirect_uris":[],"require_pushed_authorization_requests":true,"token_endpoint_auth_method":"none"}`, code: dcrRedirect},
 	})
 	start(t, `{"require_pushed_authorization_requests":true}`, push).judge(t, []wireCase{
-		{sentence: "where the server requires all clients to push, each may", request: `{"redirect_uris":[]}`, answer: `{"require_pushed_authorization_requests":true}`},
+		{sentence: "if the server requires all clients to push, each may", request: `{"redirect_uris":[]}`, answer: `{"require_pushed_authorization_requests":true}`},
 	})
 	start(t, par).judge(t, []wireCase{
-		{sentence: "only where the host allows it", request: `{"redirect_uris":[],"require_pushed_authorization_requests":true}`, code: dcrRedirect},
+		{sentence: "only if the host allows it", request: `{"redirect_uris":[],"require_pushed_authorization_requests":true}`, code: dcrRedirect},
 	})
 }
 
@@ -223,8 +224,8 @@ func TestLoopbackOnlyMeansHTTP(t *testing.T) {
 	}
 }
 
-// FuzzCheckAuthorization holds that no request is answered, with success or
-// with a refusal, anywhere but where the client's redirect URIs lead.
+// FuzzCheckAuthorization checks that every answer, success or refusal, goes to
+// one of the client's redirect URIs.
 func FuzzCheckAuthorization(f *testing.F) {
 	var clients []*dcr.Client
 	for _, redirects := range [][]string{{}, {"https://app.example.com/cb"}, {"http://127.0.0.1/cb", "com.example.app:/cb"}, {"http://localhost:0/cb"}} {
@@ -240,11 +241,11 @@ func FuzzCheckAuthorization(f *testing.F) {
 			var refused *dcr.AuthorizationError
 			switch {
 			case err == nil && !c.MatchRedirectURI(granted.RedirectURI):
-				t.Errorf("%q is granted at %q", c.RedirectURIs, granted.RedirectURI)
+				t.Errorf("with redirect URIs %q, granted at %q", c.RedirectURIs, granted.RedirectURI)
 			case err != nil && (!errors.As(err, &refused) || granted != nil):
 				t.Errorf("%+v with error %v", granted, err)
 			case err != nil && refused.RedirectURI != "" && !c.MatchRedirectURI(refused.RedirectURI):
-				t.Errorf("%q is refused at %q", c.RedirectURIs, refused.RedirectURI)
+				t.Errorf("with redirect URIs %q, refused at %q", c.RedirectURIs, refused.RedirectURI)
 			}
 		}
 	})

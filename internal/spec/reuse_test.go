@@ -12,8 +12,8 @@ import (
 const fullBody = `{"redirect_uris":["https://first.example/cb"],"client_name":"First","client_name#de":"Erste","logo_uri":"https://first.example/logo.png",` +
 	`"contacts":["a@first.example"],"software_id":"first","unknown":"member"}`
 
-// What a registration is judged in is used again: nothing of one is in the next,
-// be the first refused or not.
+// The memory in which a registration is judged is used again: nothing of one
+// registration may be in the next, whether the first was refused or not.
 func TestNothingOfOneRegistrationIsInTheNext(t *testing.T) {
 	handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true})
 	alone := answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
@@ -28,7 +28,8 @@ func TestNothingOfOneRegistrationIsInTheNext(t *testing.T) {
 	}
 }
 
-// A hook may keep the Registration that it was shown: no other one is put there.
+// A hook may keep the Registration that it got: its memory is not used for
+// another one.
 func TestWhatAHookHasSeenIsNotUsedAgain(t *testing.T) {
 	var kept []*dcr.Registration
 	keep := func(reg *dcr.Registration) error {
@@ -65,7 +66,7 @@ func TestWhatAHookHasSeenIsNotUsedAgain(t *testing.T) {
 	}
 }
 
-// keeper is a policy that keeps the registrations that it judges.
+// keeper is a policy that keeps the registrations that it gets.
 type keeper struct {
 	dcr.Validator
 	keep func(reg *dcr.Registration) error

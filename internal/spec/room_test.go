@@ -1,6 +1,6 @@
 package spec_test
 
-// Who makes room at Options.MaxClients.
+// Which clients make room at Options.MaxClients.
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// crowd is a server with a ceiling of three clients, whose clock the test sets.
+// crowd is a server with MaxClients 3, whose clock the test sets.
 type crowd struct {
 	store   *memstore.Store
 	handler *dcr.Handler
@@ -36,8 +36,8 @@ func newCrowd(t *testing.T, opts dcr.Options) *crowd {
 	return c
 }
 
-// register registers a client and returns its id, "" where it is refused, with
-// the Retry-After in seconds.
+// register registers a client and returns its id, or "" and the Retry-After in
+// seconds if it is refused.
 func (c *crowd) register(t *testing.T) (id string, retryAfter int) {
 	t.Helper()
 	a := ask(t, c.handler, "POST", registerURL, "", plainBody)
@@ -104,13 +104,13 @@ func TestTheOldestUnusedMakesRoom(t *testing.T) {
 	c.change(t, third, isOld(48*time.Hour))
 	c.change(t, third, func(client *dcr.Client) { client.Status = dcr.StatusDisabled })
 	if id, wait := c.register(t); id != "" || wait != 24*3600 {
-		t.Errorf("registered %q, or told to wait %d seconds, want 24 hours: a disabled client stays", id, wait)
+		t.Errorf("registered %q, or told to wait %d seconds, want 24 hours, since a disabled client stays", id, wait)
 	}
 	stored(t, c.store, 3)
 }
 
-// Room that was made while nobody registered is there for the first who comes,
-// although nobody could make room.
+// Room that was made while nobody registered is available to the next
+// registration, even if no client can be evicted.
 func TestRoomThatASweepMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, dcr.Options{})
@@ -130,7 +130,7 @@ func TestRoomThatASweepMade(t *testing.T) {
 		}
 		c.now = c.now.Add(time.Hour)
 		if id, _ := c.register(t); id == "" {
-			t.Error("who comes after a sweep is refused")
+			t.Error("a registration after a sweep is refused")
 		}
 	})
 }
@@ -141,7 +141,7 @@ func TestWhoNeverMakesRoom(t *testing.T) {
 		change   func(*dcr.Client)
 	}{
 		{"a client that is pending", func(c *dcr.Client) { c.Status = dcr.StatusPending }},
-		{"a client of the host's", func(c *dcr.Client) { c.Source = "" }},
+		{"a client of the host", func(c *dcr.Client) { c.Source = "" }},
 		{"a client that was used", func(c *dcr.Client) { c.Touch(noon) }},
 	} {
 		c := newCrowd(t, dcr.Options{EvictAfter: time.Minute})
@@ -168,7 +168,7 @@ func TestNobodyIsEvicted(t *testing.T) {
 	}
 }
 
-// A document's client may make room, and its own never needs any.
+// The client of a document may be evicted, and storing one never needs room.
 func TestDocumentsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, dcr.Options{EvictAfter: time.Minute})
@@ -185,7 +185,7 @@ func TestDocumentsMakeRoom(t *testing.T) {
 			c.register(t)
 		}
 		c.now = noon.Add(time.Hour)
-		for c.deleted = nil; len(c.deleted) < 4; { // two go for one, until there are no more than three
+		for c.deleted = nil; len(c.deleted) < 4; { // each registration evicts two, until there are no more than three
 			if id, wait := c.register(t); id == "" {
 				t.Fatalf("told to wait %d seconds", wait)
 			}
@@ -206,7 +206,8 @@ func TestDocumentsMakeRoom(t *testing.T) {
 	})
 }
 
-// Many that register at once at the ceiling evict as many, and exceed nothing.
+// Many registrations at once at the ceiling evict as many clients, and do not
+// exceed it.
 func TestEvictionAtOnce(t *testing.T) {
 	store := memstore.New()
 	var told sink
@@ -230,7 +231,7 @@ func TestEvictionAtOnce(t *testing.T) {
 	}
 }
 
-// A registration that fails after another client made room leaves the room.
+// If a registration fails after another client made room, the room stays free.
 func TestTheRoomOfAFailedRegistration(t *testing.T) {
 	store := &faulty{ClientConfigurationStore: memstore.New()}
 	clients := &evicting{store, store.ClientConfigurationStore.(*memstore.Store)}

@@ -18,18 +18,18 @@ func TestExpiredSecrets(t *testing.T) {
 	}
 	now = noon.Add(59 * time.Minute)
 	if a := r.manage(t, "PUT", registered, registered.update(nil)); a.members["client_secret"] != nil || a.members["client_secret_expires_at"] != registered.members["client_secret_expires_at"] {
-		t.Errorf("a valid secret stays: %s", a.body)
+		t.Errorf("a valid secret must stay: %s", a.body)
 	}
 	now = noon.Add(time.Hour)
 	if a := r.manage(t, "GET", registered, ""); a.status != 200 || a.members["client_secret"] != nil {
-		t.Errorf("a read renews nothing: %s", a.body)
+		t.Errorf("a read must not renew anything: %s", a.body)
 	}
 	a := r.manage(t, "PUT", registered, registered.update(nil))
 	if a.text("client_secret") == "" || a.text("client_secret") == registered.text("client_secret") || a.members["client_secret_expires_at"] != float64(now.Add(time.Hour).Unix()) {
-		t.Errorf("an update renews an expired secret: status %d: %s", a.status, a.body)
+		t.Errorf("an update must renew an expired secret: status %d: %s", a.status, a.body)
 	}
 	if client := r.client(t, registered); !client.VerifySecret(a.text("client_secret"), now) || client.VerifySecret(registered.text("client_secret"), now) {
-		t.Error("the new secret is valid, the old one is not")
+		t.Error("the new secret must be valid, and the old one not")
 	}
 }
 
@@ -40,41 +40,41 @@ func TestRotation(t *testing.T) {
 	})
 	registered := r.register(t, request(t, ``))
 	if a := r.manage(t, "GET", registered, ""); a.text("registration_access_token") != registered.text("registration_access_token") {
-		t.Errorf("a read rotates nothing: %s", a.body)
+		t.Errorf("a read must not rotate anything: %s", a.body)
 	}
 	lost := r.manage(t, "PUT", registered, registered.update(nil))
 	if lost.text("registration_access_token") == registered.text("registration_access_token") || lost.text("client_secret") == registered.text("client_secret") || lost.text("client_secret") == "" {
-		t.Fatalf("an update rotates both: %s", lost.body)
+		t.Fatalf("an update must rotate both: %s", lost.body)
 	}
 	retried := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_name": "Again"}))
 	if retried.status != 200 || retried.text("client_name") != "Again" {
-		t.Fatalf("where the answer was lost, the old token still works: status %d: %s", retried.status, retried.body)
+		t.Fatalf("if the answer was lost, the old token must still work: status %d: %s", retried.status, retried.body)
 	}
 	if retried.text("registration_access_token") != registered.text("registration_access_token") || retried.text("client_secret") != "" {
-		t.Errorf("a token that was rotated away rotates nothing: %s", retried.body)
+		t.Errorf("a token that was rotated away must not rotate anything: %s", retried.body)
 	}
 	client := r.client(t, registered)
 	if !client.VerifySecret(registered.text("client_secret"), now) || client.VerifySecret(registered.text("client_secret"), now.Add(time.Hour)) || !client.VerifySecret(lost.text("client_secret"), now.Add(time.Hour)) {
-		t.Error("an old secret is valid within its window, and the newest beyond it")
+		t.Error("an old secret must be valid only within its window, and the newest after it")
 	}
 	if a := r.manage(t, "GET", lost, ""); a.status != 200 || a.text("registration_access_token") != lost.text("registration_access_token") {
-		t.Errorf("the new token works: status %d: %s", a.status, a.body)
+		t.Errorf("the new token must work: status %d: %s", a.status, a.body)
 	}
 	if a := r.manage(t, "GET", registered, ""); a.status != 401 {
-		t.Errorf("once the new token was used, the old one is gone: status %d: %s", a.status, a.body)
+		t.Errorf("after the new token was used, the old one must not work: status %d: %s", a.status, a.body)
 	}
 	third := r.manage(t, "PUT", lost, lost.update(map[string]any{"client_secret": nil}))
 	now = noon.Add(time.Hour)
 	if a := r.manage(t, "GET", lost, ""); a.status != 401 {
-		t.Errorf("after its window the old token is gone: status %d: %s", a.status, a.body)
+		t.Errorf("after its window the old token must not work: status %d: %s", a.status, a.body)
 	}
 	if a := r.manage(t, "GET", third, ""); a.status != 200 {
-		t.Errorf("the newest token has no window: status %d: %s", a.status, a.body)
+		t.Errorf("the newest token must have no window: status %d: %s", a.status, a.body)
 	}
 }
 
-// Who has a token that was rotated away cannot make its window longer, nor get
-// what outlives it, by whatever it sends.
+// With a token that was rotated away, one can neither extend its window nor get
+// anything that outlives it, whatever one sends.
 func TestATokenThatWasRotatedAway(t *testing.T) {
 	now := noon
 	r := start(t, `{}`, func(_ *dcr.DefaultValidator, o *dcr.Options) {

@@ -16,7 +16,7 @@ import (
 
 const pairwise = `"subject_types_supported":["public","pairwise"]`
 
-// aSite is an https server that documents are fetched from.
+// aSite starts an https server to fetch documents from.
 func aSite(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	site := httptest.NewTLSServer(handler)
@@ -25,7 +25,8 @@ func aSite(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return site
 }
 
-// reaching is a guarded client that may reach a site although it is not public.
+// reaching returns a GuardedClient that may reach a site although it is not
+// public.
 func reaching(site *httptest.Server) *dcr.GuardedClient {
 	roots := x509.NewCertPool()
 	roots.AddCert(site.Certificate())
@@ -70,9 +71,9 @@ func TestSectorIdentifierURI(t *testing.T) {
 		{sentence: "a document that contains every redirect URI (OIDCR §5)", request: sector("/both", ""), answer: `{"subject_type":"pairwise","sector_identifier_uri":"` + site.URL + `/both"}`},
 		{sentence: "it may contain others (OIDCR §5)", request: sector("/more", "")},
 		{sentence: "it is fetched for public subjects too", request: sector("/one", `,"subject_type":"public"`), code: dcrMetadata, says: "sector_identifier_uri"},
-		{sentence: "for public subjects with a good document", request: strings.Replace(sector("/both", ""), `"pairwise"`, `"public"`, 1), answer: `{"subject_type":"public","sector_identifier_uri":"` + site.URL + `/both"}`},
+		{sentence: "for public subjects with a valid document", request: strings.Replace(sector("/both", ""), `"pairwise"`, `"public"`, 1), answer: `{"subject_type":"public","sector_identifier_uri":"` + site.URL + `/both"}`},
 		{sentence: "one redirect URI is missing from it (OIDCR §5)", request: sector("/one", ""), code: dcrMetadata, says: "sector_identifier_uri must lead to a document that contains every entry of redirect_uris"},
-		{sentence: "redirect URIs are compared to the byte", request: sector("/slash", ""), code: dcrMetadata, says: "contains every entry of redirect_uris"},
+		{sentence: "redirect URIs are compared byte for byte", request: sector("/slash", ""), code: dcrMetadata, says: "contains every entry of redirect_uris"},
 		{sentence: "a redirect is not followed", request: sector("/elsewhere", ""), code: dcrMetadata, says: "sector_identifier_uri must lead to a document that this server can fetch"},
 		{sentence: "a document that is too large", request: sector("/large", ""), code: dcrMetadata, says: "can fetch"},
 		{sentence: "with CIBA the document lists the jwks_uri (CIBA §4)", request: fmt.Sprintf(`{"redirect_uris":[],"grant_types":["urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_mode":"poll","token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://rp.example.com/jwks","subject_type":"pairwise","sector_identifier_uri":"%s/ciba"}`, site.URL)},
@@ -81,12 +82,12 @@ func TestSectorIdentifierURI(t *testing.T) {
 		{sentence: "with push a document without it is refused (CIBA §4)", request: fmt.Sprintf(`{"redirect_uris":[],"grant_types":["urn:openid:params:grant-type:ciba"],"backchannel_token_delivery_mode":"push","backchannel_client_notification_endpoint":"https://rp.example.com/other","subject_type":"pairwise","sector_identifier_uri":"%s/push"}`, site.URL), code: dcrMetadata, says: "contains backchannel_client_notification_endpoint"},
 	})
 	for _, path := range []string{"/object", "/string", "/null", "/numbers", "/nulls", "/broken", "/trailing", "/html"} {
-		r.judge(t, []wireCase{{sentence: "a document that is no JSON array of strings (OIDCR §5): " + path, request: sector(path, ""), code: dcrMetadata, says: "sector_identifier_uri must lead to a JSON array of strings"}})
+		r.judge(t, []wireCase{{sentence: "a document that is not a JSON array of strings (OIDCR §5): " + path, request: sector(path, ""), code: dcrMetadata, says: "sector_identifier_uri must lead to a JSON array of strings"}})
 	}
 	r.judge(t, one("it must be an https URL (OIDCR §5)", "sector_identifier_uri", []string{`"http://rp.example.com/x"`, `"file:///x"`, `"rp.example.com"`, `"https://rp.example.com/x#y"`, `5`, `[]`, `{}`}, dcrMetadata, "sector_identifier_uri"))
 }
 
-// What a stranger names is not a way into the server's own network.
+// A URL from a stranger must not lead into the server's own network.
 func TestSectorIsFetchedFromPublicAddressesAlone(t *testing.T) {
 	fetched := false
 	site := aSite(t, func(w http.ResponseWriter, r *http.Request) { fetched = true })
@@ -103,7 +104,7 @@ func TestPairwise(t *testing.T) {
 		"backchannel_token_delivery_modes_supported":["poll","ping","push"]}`
 	const ciba = `"redirect_uris":[],"grant_types":["urn:openid:params:grant-type:ciba"],"subject_type":"pairwise"`
 	start(t, capabilities).judge(t, []wireCase{
-		{sentence: "the default is public where both are supported", answer: `{"subject_type":"public"}`},
+		{sentence: "the default is public if both are supported", answer: `{"subject_type":"public"}`},
 		{sentence: "one redirect host is a sector (OIDCC §8.1)", request: `{"subject_type":"pairwise"}`, answer: `{"subject_type":"pairwise"}`},
 		{sentence: "two redirect URIs on one host, whatever their ports (OIDCC §8.1)", request: `{"subject_type":"pairwise","redirect_uris":["https://rp.example.com/cb","https://RP.example.com:8443/forum/cb"]}`},
 		{sentence: "two redirect hosts need a sector_identifier_uri (OIDCC §8.1)", request: `{"subject_type":"pairwise","redirect_uris":["https://a.example.com/cb","https://b.example.com/cb"]}`, code: dcrMetadata, says: "sector_identifier_uri is required for subject_type pairwise"},
@@ -119,13 +120,13 @@ func TestPairwise(t *testing.T) {
 		{sentence: "keys on the redirects' host are the same sector (CIBA §4)", request: `{"redirect_uris":["https://a.example.com/cb"],"grant_types":["authorization_code","urn:openid:params:grant-type:ciba"],"subject_type":"pairwise","backchannel_token_delivery_mode":"poll","token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://a.example.com/jwks"}`},
 	})
 	start(t, `{"subject_types_supported":["pairwise"]}`).judge(t, []wireCase{
-		{sentence: "pairwise is the default where it is the only one", answer: `{"subject_type":"pairwise"}`},
+		{sentence: "pairwise is the default if it is the only one", answer: `{"subject_type":"pairwise"}`},
 		{sentence: "public is refused there", request: `{"subject_type":"public"}`, code: dcrMetadata, says: "subject_type must be one of: pairwise"},
 	})
 }
 
-// What is refused for any other reason, by a step that comes later, by a fixed
-// rule or by the claims of a statement, is refused before anything is fetched.
+// If a request is refused for any other reason (by a later step, a fixed rule
+// or the claims of a statement), nothing is fetched before.
 func TestNothingIsFetchedForWhatIsRefused(t *testing.T) {
 	var fetched atomic.Int64
 	site := aSite(t, func(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +190,7 @@ func TestNothingIsFetchedForWhatIsRefused(t *testing.T) {
 	run("an algorithm without keys", plain, `{"request_object_signing_alg":"RS256"}`, false)
 }
 
-// A step that a host calls by itself fetches at once.
+// A step that a host calls on its own fetches immediately.
 func TestAStepByItselfFetches(t *testing.T) {
 	site := aSite(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(`["https://rp.example.com/other"]`)) })
 	v := dcr.DefaultValidator{Supports: capabilities(t, `{`+pairwise+`}`), Fetch: reaching(site)}

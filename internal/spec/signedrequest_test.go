@@ -19,20 +19,21 @@ import (
 
 const joseType = "application/jose"
 
-// software is a party that registers itself by signed requests, and what a
-// directory says of it.
+// software is a party that registers itself with signed requests, and its
+// record in a directory.
 type software struct {
 	*signer
 	handler http.Handler
 	store   *memstore.Store
 }
 
-// statement is what the directory says of the software, whose keys stand in it.
+// statement returns what the directory states about the software, including its
+// keys.
 func (s *software) statement() object {
 	return stated().with("software_jwks", object{"keys": []object{s.jwk()}})
 }
 
-// claims are those of a good request.
+// claims returns the claims of a valid request.
 func (s *software) claims() object {
 	return object{
 		"iss": "payments", "aud": "bank", "iat": noon.Unix(), "exp": noon.Unix() + 300, "jti": "request-1",
@@ -87,7 +88,7 @@ func TestASignedRequest(t *testing.T) {
 		answered(t, ask(t, s.handler, "PUT", path, token, claims.String()), 415, dcr.InvalidRequest)
 	})
 	for contentType, body := range map[string]string{"application/json": claims.String(), "": claims.String(), "application/jose+json": s.sign(claims), "application/jose/": s.sign(claims)} {
-		t.Run("no other body is taken: "+contentType, func(t *testing.T) {
+		t.Run("no other body is accepted: "+contentType, func(t *testing.T) {
 			answered(t, askAs(t, s.handler, contentType, "POST", registerURL, "", body), 415, dcr.InvalidRequest)
 		})
 	}
@@ -99,8 +100,8 @@ func TestASignedRequestIsRefused(t *testing.T) {
 		body     func(s *software) string
 		code     dcr.Code
 	}{
-		{"it is no JWS", func(s *software) string { return s.claims().String() }, dcr.InvalidClientMetadata},
-		{"it is no JWS in a string", func(s *software) string { return `"x` }, dcr.InvalidClientMetadata},
+		{"it is not a JWS", func(s *software) string { return s.claims().String() }, dcr.InvalidClientMetadata},
+		{"it is not a JWS in a string", func(s *software) string { return `"x` }, dcr.InvalidClientMetadata},
 		{"it is empty", func(s *software) string { return "" }, dcr.InvalidClientMetadata},
 		{"its signature is bad", func(s *software) string {
 			signed := s.sign(s.claims())
@@ -122,12 +123,12 @@ func TestASignedRequestIsRefused(t *testing.T) {
 		}, dcr.InvalidClientMetadata},
 		{"HS256 with the public key", func(s *software) string { return s.withPublicKeyAsSecret(s.claims()) }, dcr.InvalidClientMetadata},
 		{"it has expired", func(s *software) string { return s.sign(s.claims().with("exp", noon.Unix()-61)) }, dcr.InvalidClientMetadata},
-		{"it has no end", func(s *software) string { return s.sign(s.claims().with("exp", nil)) }, dcr.InvalidClientMetadata},
+		{"it has no exp", func(s *software) string { return s.sign(s.claims().with("exp", nil)) }, dcr.InvalidClientMetadata},
 		{"its exp is a string", func(s *software) string { return s.sign(s.claims().with("exp", "1999999999")) }, dcr.InvalidClientMetadata},
 		{"it is from the future", func(s *software) string { return s.sign(s.claims().with("iat", noon.Unix()+61)) }, dcr.InvalidClientMetadata},
 		{"it is for another bank", func(s *software) string { return s.sign(s.claims().with("aud", "other")) }, dcr.InvalidClientMetadata},
 		{"it is from other software", func(s *software) string { return s.sign(s.claims().with("iss", "lending")) }, dcr.InvalidClientMetadata},
-		{"it says not who it is from", func(s *software) string { return s.sign(s.claims().with("iss", nil)) }, dcr.InvalidClientMetadata},
+		{"it has no issuer", func(s *software) string { return s.sign(s.claims().with("iss", nil)) }, dcr.InvalidClientMetadata},
 		{"it has no jti", func(s *software) string { return s.sign(s.claims().with("jti", nil)) }, dcr.InvalidClientMetadata},
 		{"it has a claim twice", func(s *software) string {
 			return s.signText(s.header(), strings.Replace(s.claims().String(), "{", `{"client_name":"x",`, 1))
@@ -162,7 +163,7 @@ func TestASignedRequestIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheTermsOfASignedRequest holds what the verifier can be set to.
+// TestTheTermsOfASignedRequest checks the settings of the verifier.
 func TestTheTermsOfASignedRequest(t *testing.T) {
 	life := func(seconds int64) object { return object{"iat": noon.Unix(), "exp": noon.Unix() + seconds} }
 	for _, c := range []struct {
@@ -174,20 +175,20 @@ func TestTheTermsOfASignedRequest(t *testing.T) {
 	}{
 		{"two hours", nil, life(7200), "JWT", 201},
 		{"more than two hours", nil, life(7201), "JWT", 400},
-		{"more than two hours, from no time on", nil, object{"iat": nil, "exp": noon.Unix() + 7261}, "JWT", 400},
+		{"more than two hours, without iat", nil, object{"iat": nil, "exp": noon.Unix() + 7261}, "JWT", 400},
 		{"as long as is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(60), "JWT", 201},
 		{"longer than is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(61), "JWT", 400},
-		{"without end, where that is bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime, v.RequiredClaims = time.Minute, []string{} }, object{"exp": nil}, "JWT", 400},
-		{"any time, where that is not bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = -1 }, life(1e9), "JWT", 201},
+		{"without exp, if the lifetime is bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime, v.RequiredClaims = time.Minute, []string{} }, object{"exp": nil}, "JWT", 400},
+		{"any time, if the lifetime is not bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = -1 }, life(1e9), "JWT", 201},
 		{"a proof of possession", nil, nil, "dpop+jwt", 400},
 		{"a logout token", nil, nil, "logout+jwt", 400},
 		{"an authorization request", nil, nil, "oauth-authz-req+jwt", 400},
 		{"no type", nil, nil, nil, 201},
 		{"a type in full", nil, nil, "Application/JOSE", 201},
 		{"a type of the profile", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, "dcr+jwt", 201},
-		{"a common type, where the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, "JWT", 400},
-		{"no type, where the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, nil, 400},
-		{"no jti, where each is used once", func(v *dcr.SignedRequestVerifier) { v.Once = true }, object{"jti": nil}, "JWT", 400},
+		{"a common type, if the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, "JWT", 400},
+		{"no type, if the profile has its own", func(v *dcr.SignedRequestVerifier) { v.Types = []string{"dcr+jwt"} }, nil, nil, 400},
+		{"no jti, if each may be used once", func(v *dcr.SignedRequestVerifier) { v.Once = true }, object{"jti": nil}, "JWT", 400},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			s := newSoftware(t, c.change)
@@ -203,7 +204,7 @@ func TestTheTermsOfASignedRequest(t *testing.T) {
 	}
 }
 
-// forgetful is a store that remembers and cannot forget.
+// forgetful is a store that can remember but not forget.
 type forgetful struct {
 	dcr.ClientConfigurationStore
 	dcr.ReplayStore
@@ -222,8 +223,8 @@ func (r *racing) Update(ctx context.Context, client *dcr.Client) error {
 	return r.Store.Update(ctx, client)
 }
 
-// TestASignedRequestIsUsedOnce holds that the jti goes right before the client is
-// stored, and comes back where nothing was.
+// TestASignedRequestIsUsedOnce checks that the jti is used up right before the
+// client is stored, and given back if nothing was stored.
 func TestASignedRequestIsUsedOnce(t *testing.T) {
 	once := func(v *dcr.SignedRequestVerifier) { v.Once = true }
 	over := func(t *testing.T, s *software, store dcr.ClientConfigurationStore) {
@@ -243,7 +244,7 @@ func TestASignedRequestIsUsedOnce(t *testing.T) {
 		}
 		return answered(t, askAs(t, s.handler, joseType, method, path, token, s.sign(s.claims().with("jti", jti))), status, code)
 	}
-	t.Run("registered, and not updated by it", func(t *testing.T) {
+	t.Run("it registers, and cannot update afterwards", func(t *testing.T) {
 		s := newSoftware(t, once)
 		client := send(t, s, "POST", nil, "1", 201)
 		send(t, s, "POST", nil, "1", 400)
@@ -252,13 +253,13 @@ func TestASignedRequestIsUsedOnce(t *testing.T) {
 		send(t, s, "PUT", client, "2", 400)
 		stored(t, s.store, 1)
 	})
-	t.Run("what was refused cost nothing", func(t *testing.T) {
+	t.Run("a refused request costs nothing", func(t *testing.T) {
 		s := newSoftware(t, once)
 		bad := s.sign(s.claims().with("grant_types", []string{"password"}))
 		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", bad), 400, dcr.InvalidClientMetadata)
 		send(t, s, "POST", nil, "request-1", 201)
 	})
-	t.Run("what a full store refused cost nothing", func(t *testing.T) {
+	t.Run("a request that a full store refused costs nothing", func(t *testing.T) {
 		s := newSoftware(t, once)
 		first := send(t, s, "POST", nil, "1", 201)
 		s.store.Limit = 1
@@ -266,7 +267,7 @@ func TestASignedRequestIsUsedOnce(t *testing.T) {
 		answered(t, ask(t, s.handler, "DELETE", registerURL+"?client_id="+first["client_id"].(string), first["registration_access_token"].(string), ""), 204, "")
 		send(t, s, "POST", nil, "2", 201)
 	})
-	t.Run("an update that others outran costs once", func(t *testing.T) {
+	t.Run("an update that lost races costs once", func(t *testing.T) {
 		s, store := newSoftware(t, once), &racing{Store: memstore.New()}
 		over(t, s, store)
 		client := send(t, s, "POST", nil, "1", 201)
@@ -278,7 +279,7 @@ func TestASignedRequestIsUsedOnce(t *testing.T) {
 		send(t, s, "PUT", client, "3", 200)
 		send(t, s, "PUT", client, "3", 400)
 	})
-	t.Run("nor does a store that cannot forget refuse it", func(t *testing.T) {
+	t.Run("so it does with a store that cannot forget", func(t *testing.T) {
 		inside := &racing{Store: memstore.New()}
 		s := newSoftware(t, once)
 		over(t, s, forgetful{inside, inside})
@@ -287,7 +288,7 @@ func TestASignedRequestIsUsedOnce(t *testing.T) {
 		send(t, s, "PUT", client, "2", 200)
 		send(t, s, "PUT", client, "2", 400)
 	})
-	t.Run("a store that remembers nothing is the server's fault", func(t *testing.T) {
+	t.Run("a store that cannot remember is a fault of the server", func(t *testing.T) {
 		s := newSoftware(t, once)
 		over(t, s, plainStore{memstore.New()})
 		send(t, s, "POST", nil, "1", 500)
@@ -314,7 +315,7 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", party.sign(claims)), 400, dcr.InvalidClientMetadata)
 	}
 	if fetches != 0 {
-		t.Errorf("for requests that are refused whoever signed them, the keys were fetched %d times", fetches)
+		t.Errorf("for requests that any signature could not save, the keys were fetched %d times", fetches)
 	}
 	for range 3 {
 		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", party.sign(s.claims().with("software_statement", statement))), 201, "")
@@ -330,7 +331,7 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	answered(t, askAs(t, down.handler, joseType, "POST", registerURL, "", down.sign(down.claims())), 503, dcr.TemporarilyUnavailable)
 }
 
-// brokenReplays remembers nothing.
+// brokenReplays cannot remember.
 type brokenReplays struct{}
 
 func (brokenReplays) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
@@ -342,7 +343,7 @@ func TestDecodersAreChecked(t *testing.T) {
 		{"application/json": nil}, {"Application/JSON": dcr.PlainJSON}, {"": dcr.PlainJSON}, {"application/json; charset=utf-8": dcr.PlainJSON},
 	} {
 		if _, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: "https://id.example.com/", Decoders: decoders}); err == nil || !strings.Contains(err.Error(), "Decoders") {
-			t.Errorf("%v was taken: %v", decoders, err)
+			t.Errorf("%v was accepted: %v", decoders, err)
 		}
 	}
 	for sentence, verifier := range map[string]dcr.SignedRequestVerifier{
@@ -360,25 +361,25 @@ func TestDecodersAreChecked(t *testing.T) {
 	}
 }
 
-// TestAStatementInsideIsVerifiedOnce holds what the step takes over from the
-// Decoder: that a signature is good, as long as the statement, the verifier and
-// the keys of the issuer are still the same.
+// TestAStatementInsideIsVerifiedOnce checks that the step accepts a signature
+// that the Decoder has verified, as long as the statement, the verifier and the
+// keys of the issuer are still the same.
 func TestAStatementInsideIsVerifiedOnce(t *testing.T) {
 	good, other := signers()["RS256"], newSigner(signers()["RS256"].kid)
 	for _, test := range []struct {
 		sentence string
-		keys     func(asked int) *signer                     // those of the issuer when they are asked for
+		keys     func(asked int) *signer                     // of the issuer, for each time that they are asked for
 		meddle   func(s *software, decoded *dcr.DecodedBody) // by the host, after the Decoder
 		status   int
 	}{
 		{"the same statement, verifier and keys", func(int) *signer { return good }, nil, 201},
 		{"the issuer's keys changed in between", func(asked int) *signer { return map[bool]*signer{true: good, false: other}[asked == 1] }, nil, 400},
-		{"the host's decoder put another statement in", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
+		{"the host's decoder inserted another statement", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
 			was := s.claims()["software_statement"].(string)
 			forged := other.sign(s.statement())
 			decoded.JSON = []byte(strings.Replace(string(decoded.JSON), was, forged, 1))
 		}, 400},
-		{"the host's decoder made a body of its own", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
+		{"the host's decoder made its own body", func(int) *signer { return good }, func(s *software, decoded *dcr.DecodedBody) {
 			*decoded = dcr.DecodedBody{JSON: decoded.JSON, Signer: decoded.Signer}
 		}, 201},
 	} {

@@ -51,7 +51,7 @@ func newSigner(kid string) *signer {
 	return &signer{alg: "ES256", kid: kid, key: key}
 }
 
-// jwk is the public key of the party.
+// jwk returns the public key of the party.
 func (s *signer) jwk() object {
 	switch key := s.key.Public().(type) {
 	case *rsa.PublicKey:
@@ -68,7 +68,7 @@ func (s *signer) jwk() object {
 	panic("no such key")
 }
 
-// jwks is the key set of parties.
+// jwks returns the key set of parties.
 func jwks(parties ...*signer) []byte {
 	var keys []object
 	for _, party := range parties {
@@ -77,16 +77,16 @@ func jwks(parties ...*signer) []byte {
 	return []byte(object{"keys": keys}.String())
 }
 
-// keys is where statement verifiers find the keys of the party.
+// keys returns the source of the party's keys for statement verifiers.
 func (s *signer) keys() dcr.KeySource { return dcr.StaticKeys(jwks(s)) }
 
-// header is the JWS header that the party writes.
+// header returns the JWS header that the party writes.
 func (s *signer) header() object { return object{"alg": s.alg, "kid": s.kid, "typ": "JWT"} }
 
 // sign signs claims.
 func (s *signer) sign(claims object) string { return s.signText(s.header(), claims.String()) }
 
-// signText signs any text under any header.
+// signText signs any text with any header.
 func (s *signer) signText(header object, payload string) string {
 	signed := b64([]byte(header.String())) + "." + b64([]byte(payload))
 	digest := sha256.Sum256([]byte(signed))
@@ -113,8 +113,8 @@ func (s *signer) signText(header object, payload string) string {
 	return signed + "." + b64(signature)
 }
 
-// withPublicKeyAsSecret signs claims with HS256, and the public key of the
-// party, as the world can read it, for the secret.
+// withPublicKeyAsSecret signs claims with HS256, with the public key of the
+// party as the secret.
 func (s *signer) withPublicKeyAsSecret(claims object) string {
 	der, err := x509.MarshalPKIXPublicKey(s.key.Public())
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	statedBody = `{"software_statement":%q,"client_name":"Plain","redirect_uris":["https://plain.example/cb"]}`
 )
 
-// stated are the claims of a good statement.
+// stated returns the claims of a valid statement.
 func stated() object {
 	return object{
 		"iss": directory, "iat": noon.Unix() - 10, "exp": noon.Unix() + 300, "jti": "statement-1",
@@ -29,7 +29,7 @@ func stated() object {
 	}
 }
 
-// trusting is a handler that trusts what verifier says, and its store.
+// trusting returns a handler with the verifier, and its store.
 func trusting(t testing.TB, verifier *dcr.StatementVerifier, changes ...change) (http.Handler, *memstore.Store) {
 	t.Helper()
 	if verifier != nil && verifier.Issuers == nil {
@@ -56,7 +56,7 @@ func TestAMissingStatement(t *testing.T) {
 	handler, _ = trusting(t, nil)
 	members := answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, "not looked at")), 201, "")
 	if members["client_name"] != "Plain" || members["software_statement"] != nil {
-		t.Errorf("a statement that nobody verified counted: %v", members)
+		t.Errorf("a statement that nobody verified was used: %v", members)
 	}
 }
 
@@ -79,28 +79,28 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 		code     dcr.Code
 		want     object
 	}{
-		{"what is claimed stands for what is left out", nil, object{}, "",
+		{"a claim sets a member that the request leaves out", nil, object{}, "",
 			object{"client_name": "Vouched For", "redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "jwks_uri": "https://keys.example/jwks", "organisation": "org-7", "client_name#fr": "Garanti"}},
-		{"what is claimed wins", nil, object{"client_name": "Bank", "redirect_uris": []string{"https://evil.example/"}, "organisation": "org-1", "scope": "admin"}, "",
+		{"a claim replaces what is sent", nil, object{"client_name": "Bank", "redirect_uris": []string{"https://evil.example/"}, "organisation": "org-1", "scope": "admin"}, "",
 			object{"client_name": "Vouched For", "redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "organisation": "org-7", "scope": "accounts payments"}},
-		{"no other language says otherwise", nil, object{"client_name#de": "Bank", "client_name#fr": "Banque"}, "",
+		{"a claimed member has no other languages", nil, object{"client_name#de": "Bank", "client_name#fr": "Banque"}, "",
 			object{"client_name": "Vouched For", "client_name#de": nil, "client_name#fr": "Garanti"}},
-		{"what is not claimed is the request's", nil, object{"logo_uri": "https://a.example/logo"}, "", object{"logo_uri": "https://a.example/logo"}},
-		{"what binds may be repeated", rules(dcr.ClaimBinds), object{"client_name": "Vouched For", "redirect_uris": []string{"https://b.example/cb", "https://a.example/cb"}, "scope": "payments accounts"}, "",
+		{"the request decides what is not claimed", nil, object{"logo_uri": "https://a.example/logo"}, "", object{"logo_uri": "https://a.example/logo"}},
+		{"a binding claim may be repeated", rules(dcr.ClaimBinds), object{"client_name": "Vouched For", "redirect_uris": []string{"https://b.example/cb", "https://a.example/cb"}, "scope": "payments accounts"}, "",
 			object{"redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "scope": "accounts payments"}},
-		{"what binds cannot be contradicted", rules(dcr.ClaimBinds), object{"client_name": "Bank"}, dcr.InvalidClientMetadata, nil},
-		{"what binds cannot be narrowed", rules(dcr.ClaimBinds), object{"redirect_uris": []string{"https://a.example/cb"}}, dcr.InvalidRedirectURI, nil},
-		{"an extension that binds cannot be contradicted", rules(dcr.ClaimBinds), object{"organisation": "org-1"}, dcr.InvalidClientMetadata, nil},
-		{"an extension that binds may be repeated", rules(dcr.ClaimBinds), object{"organisation": "org-7"}, "", object{"organisation": "org-7"}},
-		{"what bounds may be narrowed", rules(dcr.ClaimBounds), object{"redirect_uris": []string{"https://b.example/cb"}, "scope": "payments"}, "",
+		{"a binding claim cannot be contradicted", rules(dcr.ClaimBinds), object{"client_name": "Bank"}, dcr.InvalidClientMetadata, nil},
+		{"a binding claim cannot be narrowed", rules(dcr.ClaimBinds), object{"redirect_uris": []string{"https://a.example/cb"}}, dcr.InvalidRedirectURI, nil},
+		{"a binding claim of an extension cannot be contradicted", rules(dcr.ClaimBinds), object{"organisation": "org-1"}, dcr.InvalidClientMetadata, nil},
+		{"a binding claim of an extension may be repeated", rules(dcr.ClaimBinds), object{"organisation": "org-7"}, "", object{"organisation": "org-7"}},
+		{"a bounding claim may be narrowed", rules(dcr.ClaimBounds), object{"redirect_uris": []string{"https://b.example/cb"}, "scope": "payments"}, "",
 			object{"redirect_uris": []any{"https://b.example/cb"}, "scope": "payments"}},
-		{"what bounds stands for what is left out", rules(dcr.ClaimBounds), object{}, "",
+		{"a bounding claim sets a member that the request leaves out", rules(dcr.ClaimBounds), object{}, "",
 			object{"redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "scope": "accounts payments"}},
-		{"what bounds cannot be widened", rules(dcr.ClaimBounds), object{"redirect_uris": []string{"https://a.example/cb", "https://c.example/cb"}}, dcr.InvalidRedirectURI, nil},
-		{"scopes that are bounded cannot be widened", rules(dcr.ClaimBounds), object{"scope": "accounts admin"}, dcr.InvalidClientMetadata, nil},
-		{"a text that is bounded cannot be changed", rules(dcr.ClaimBounds), object{"client_name": "Bank"}, dcr.InvalidClientMetadata, nil},
-		{"what only a statement may say cannot be said without it", rules(dcr.ClaimOnly), object{"logo_uri": "https://evil.example/logo"}, dcr.InvalidClientMetadata, nil},
-		{"what only a statement may say can be left out", rules(dcr.ClaimOnly), object{}, "", object{"logo_uri": nil, "client_name": "Vouched For"}},
+		{"a bounding claim cannot be widened", rules(dcr.ClaimBounds), object{"redirect_uris": []string{"https://a.example/cb", "https://c.example/cb"}}, dcr.InvalidRedirectURI, nil},
+		{"bounded scopes cannot be widened", rules(dcr.ClaimBounds), object{"scope": "accounts admin"}, dcr.InvalidClientMetadata, nil},
+		{"a bounded text cannot be changed", rules(dcr.ClaimBounds), object{"client_name": "Bank"}, dcr.InvalidClientMetadata, nil},
+		{"a member that only a statement may claim cannot be sent without a claim", rules(dcr.ClaimOnly), object{"logo_uri": "https://evil.example/logo"}, dcr.InvalidClientMetadata, nil},
+		{"a member that only a statement may claim can be left out", rules(dcr.ClaimOnly), object{}, "", object{"logo_uri": nil, "client_name": "Vouched For"}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			handler, store := trusting(t, &dcr.StatementVerifier{Claims: mapping, Members: test.rules}, func(v *dcr.DefaultValidator, _ *dcr.Options) {
@@ -120,7 +120,7 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a claim of the wrong form is named as the issuer wrote it", func(t *testing.T) {
+	t.Run("an error about a malformed claim has the claim's own name", func(t *testing.T) {
 		handler, _ := trusting(t, &dcr.StatementVerifier{Claims: map[string]string{"software_client_name": "client_name"}})
 		answer := ask(t, handler, "POST", registerURL, "", object{"software_statement": es.sign(ssa.with("software_client_name", 1))}.String())
 		if members := answered(t, answer, 400, dcr.InvalidSoftwareStatement); !strings.Contains(fmt.Sprint(members["error_description"]), "software_client_name must be") {
@@ -153,7 +153,7 @@ func TestAStatementOutlivesItsTime(t *testing.T) {
 	} {
 		members := client.update(t, body, 200, "")
 		if members["client_name"] != "Vouched For" || !reflect.DeepEqual(members["redirect_uris"], []any{"https://vouched.example/cb"}) {
-			t.Errorf("%s: its claims have no hold on the client: %v", sentence, members)
+			t.Errorf("%s: the claims do not apply to the client: %v", sentence, members)
 		}
 		if members["software_statement"] != statement || members["logo_uri"] != "https://a.example/logo" {
 			t.Errorf("%s: got %v", sentence, members)
@@ -174,28 +174,28 @@ func TestAStatementOutlivesItsTime(t *testing.T) {
 func TestUpdatesThatNeedAStatement(t *testing.T) {
 	es := signers()["ES256"]
 	statement := es.sign(stated())
-	t.Run("a policy may want a fresh one with every update", func(t *testing.T) {
+	t.Run("a policy may require a fresh one with every update", func(t *testing.T) {
 		handler, _ := trusting(t, &dcr.StatementVerifier{RequiredOnUpdate: true, Once: true})
 		client := registerWith(t, handler, object{"software_statement": statement})
 		client.update(t, object{}, 400, dcr.InvalidSoftwareStatement)
 		client.update(t, object{"software_statement": statement}, 400, dcr.InvalidSoftwareStatement)
 		client.update(t, object{"software_statement": es.sign(stated().with("jti", "2"))}, 200, "")
 	})
-	t.Run("a client without one needs one where registrations do", func(t *testing.T) {
+	t.Run("a client without one needs one if registrations do", func(t *testing.T) {
 		verifier := &dcr.StatementVerifier{}
 		handler, _ := trusting(t, verifier)
 		client := registerWith(t, handler, object{"redirect_uris": []string{"https://a.example/"}})
 		verifier.Required = true
 		client.update(t, object{"redirect_uris": []string{"https://a.example/"}}, 400, dcr.InvalidSoftwareStatement)
 	})
-	t.Run("an issuer that is trusted no more has no hold", func(t *testing.T) {
+	t.Run("the claims of an issuer that is no longer trusted do not apply", func(t *testing.T) {
 		verifier := &dcr.StatementVerifier{}
 		handler, _ := trusting(t, verifier)
 		client := registerWith(t, handler, object{"software_statement": statement})
 		verifier.Issuers = nil
 		client.update(t, object{}, 400, dcr.InvalidSoftwareStatement)
 	})
-	t.Run("software that was blocked meanwhile is refused", func(t *testing.T) {
+	t.Run("software that was blocked in the meantime is refused", func(t *testing.T) {
 		blocked := false
 		handler, _ := trusting(t, &dcr.StatementVerifier{Deny: func(context.Context, *dcr.SoftwareStatement) error {
 			if blocked {
@@ -207,7 +207,7 @@ func TestUpdatesThatNeedAStatement(t *testing.T) {
 		blocked = true
 		client.update(t, object{}, 400, dcr.UnapprovedSoftwareStatement)
 	})
-	t.Run("a statement holds on where verification was switched off", func(t *testing.T) {
+	t.Run("a statement still applies after verification was switched off", func(t *testing.T) {
 		validator := &switching{DefaultValidator: dcr.DefaultValidator{Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: es.keys()}}}}
 		handler, _ := trusting(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Validator = validator })
 		client := registerWith(t, handler, object{"software_statement": statement})
@@ -228,7 +228,7 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 		statement := es.sign(stated())
 		bad := object{"software_statement": statement, "grant_types": []string{"password"}}
 		answered(t, ask(t, handler, "POST", registerURL, "", bad.String()), 400, dcr.InvalidClientMetadata)
-		registerWith(t, handler, object{"software_statement": statement}) // what failed cost nothing
+		registerWith(t, handler, object{"software_statement": statement}) // what failed used nothing up
 		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, statement)), 400, dcr.InvalidSoftwareStatement)
 		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(stated().with("client_name", "x")))), 400, dcr.InvalidSoftwareStatement)
 		stored(t, store, 1)
@@ -254,7 +254,7 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 		answered(t, ask(t, handler, "DELETE", path, client.members["registration_access_token"].(string), ""), 204, "")
 		registerWith(t, handler, statement("5"))
 	})
-	t.Run("for one client of a hundred that come at once", func(t *testing.T) {
+	t.Run("for one of a hundred registrations at once", func(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{OneClient: true})
 		created := rush(t, handler, 100, "", fmt.Sprintf(statedBody, es.sign(stated())))[201]
 		count, err := store.CountClients(t.Context(), dcr.Filter{})
@@ -264,7 +264,8 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 	})
 }
 
-// ownStatements verifies statements in its own way: they are JSON in base64.
+// ownStatements verifies statements in its own way: here they are JSON in
+// base64.
 type ownStatements struct{ dcr.DefaultValidator }
 
 func (v ownStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
@@ -277,8 +278,8 @@ func (v ownStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.R
 func TestAHostVerifiesStatementsItself(t *testing.T) {
 	es := signers()["ES256"]
 	for sentence, verifier := range map[string]*dcr.StatementVerifier{
-		"alone":                     nil,
-		"beside those of an issuer": {Issuers: map[string]dcr.KeySource{directory: es.keys()}, Required: true},
+		"alone":                            nil,
+		"together with those of an issuer": {Issuers: map[string]dcr.KeySource{directory: es.keys()}, Required: true},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			handler, store := trusting(t, nil, func(_ *dcr.DefaultValidator, o *dcr.Options) {
@@ -328,8 +329,8 @@ func TestLaterStepsSeeTheStatement(t *testing.T) {
 	}
 }
 
-// sameOrganisation lets callers register the software of their own
-// organisation alone.
+// sameOrganisation lets callers register only the software of their own
+// organisation.
 type sameOrganisation struct {
 	dcr.DefaultValidator
 	organisation dcr.Field[string]
@@ -346,8 +347,8 @@ func (v sameOrganisation) ValidateClient(ctx context.Context, reg *dcr.Registrat
 	return v.DefaultValidator.ValidateClient(ctx, reg)
 }
 
-// lateFinder finds another client of every statement, but only at the second
-// look: it registered in between, on another host.
+// lateFinder finds another client for every statement, but only the second
+// time, as if it had registered in between on another host.
 type lateFinder struct {
 	*memstore.Store
 	looks int
@@ -372,21 +373,21 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 		})
 	}
 	body := fmt.Sprintf(statedBody, es.sign(stated()))
-	t.Run("the client that finds another one is taken back, and cost nothing", func(t *testing.T) {
+	t.Run("if another client is found, the new one is removed and costs nothing", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		token, atRest := issue(t, tokens, dcr.InitialAccessToken{MaxUses: 1})
 		answered(t, ask(t, handler, "POST", registerURL, token, body), 400, dcr.UnapprovedSoftwareStatement)
 		stored(t, store.Store, 0)
 		uses(t, store, atRest.Hash, 0)
 	})
-	t.Run("a client that cannot look is taken back too", func(t *testing.T) {
+	t.Run("if the lookup fails, the new client is removed too", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		store.fails = errors.New("no connection")
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
 		answered(t, ask(t, handler, "POST", registerURL, token, body), 503, dcr.TemporarilyUnavailable)
 		stored(t, store.Store, 0)
 	})
-	t.Run("an update that finds another one is taken back", func(t *testing.T) {
+	t.Run("if an update finds another client, it is undone", func(t *testing.T) {
 		store, tokens, handler := newHosts(t)
 		token, _ := issue(t, tokens, dcr.InitialAccessToken{})
 		plain := ask(t, handler, "POST", registerURL, token, object{"redirect_uris": []string{"https://a.example/"}}.String())
@@ -400,7 +401,7 @@ func TestTwoHostsTakeOneStatement(t *testing.T) {
 	})
 }
 
-// ownWord is a host that verifies statements of its own kind.
+// ownWord is a validator of a host that verifies its own kind of statement.
 type ownWord struct{ dcr.DefaultValidator }
 
 func (v ownWord) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
@@ -421,15 +422,15 @@ func TestUpdateCannotShedAStatementOfTheHostsOwnKind(t *testing.T) {
 	}
 }
 
-// freshStatements is a step that calls a DefaultValidator of its own, which knows
-// no verifier.
+// freshStatements has a step that calls another DefaultValidator, which has no
+// verifier.
 type freshStatements struct{ dcr.DefaultValidator }
 
 func (v freshStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	return dcr.DefaultValidator{}.ValidateSoftwareStatement(ctx, reg)
 }
 
-// noStatements is a step that forgets the default.
+// noStatements has a step that forgets the default.
 type noStatements struct{ dcr.DefaultValidator }
 
 func (v noStatements) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {

@@ -1,8 +1,8 @@
 package spec_test
 
 // What strict clients reject in an answer: oauth4webapi, the MCP SDKs, the
-// OpenID Foundation's suite and RFC 7592 §3. These are the clients' rules, read
-// off their sources; they take nothing from the server's code.
+// OpenID Foundation's suite and RFC 7592 §3. These are the clients' rules,
+// taken from their sources, and use nothing of the server's code.
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// readStrictly fails the test where a strict client would reject the answer.
+// readStrictly fails the test if a strict client would reject the answer.
 func readStrictly(t testing.TB, method string, a *answer) {
 	t.Helper()
 	var wrong error
@@ -63,7 +63,7 @@ func headers(a *answer) error {
 	return notStored(a)
 }
 
-// refusal holds an error to RFC 7591 §3.2.2 and RFC 6749 §5.2.
+// refusal checks an error against RFC 7591 §3.2.2 and RFC 6749 §5.2.
 func refusal(a *answer) error {
 	description, _ := a.members["error_description"].(string)
 	code, _ := a.members["error"].(string)
@@ -81,10 +81,11 @@ func refusal(a *answer) error {
 	return nil
 }
 
-// information holds a client information response to what its readers demand.
+// information checks a client information response against what its readers
+// demand.
 func information(method string, a *answer) error {
 	if (method == "POST") != (a.status == http.StatusCreated) {
-		return errors.New("201 is for registrations alone")
+		return errors.New("201 is only for registrations")
 	}
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -121,9 +122,9 @@ var (
 	readAsText    = []string{"client_id", "client_secret", "client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri", "scope", "software_id", "software_version", "software_statement", "application_type", "token_endpoint_auth_method", "registration_client_uri", "registration_access_token"}
 )
 
-// form holds one member to its JSON type: no null, no empty string, no empty
-// list but the three that are always there, and no list of anything but
-// strings, save in a host's own extensions (x_…).
+// form checks the JSON type of a member: no null, no empty string, no empty
+// list except the three that are always present, and only lists of strings,
+// except in a host's own extensions (x_…).
 func form(name string, value any) error {
 	if strings.HasSuffix(name, "_values_supported") && name != "encrypted_response_enc_values_supported" ||
 		slices.Contains([]string{"error", "subject_types_supported", "token_endpoint_auth_methods_supported"}, name) {
@@ -142,7 +143,7 @@ func form(name string, value any) error {
 		}
 		for _, item := range value {
 			if text, isText := item.(string); (!isText || text == "") && !strings.HasPrefix(name, "x_") {
-				return fmt.Errorf("a list of strings holds %v", item)
+				return fmt.Errorf("a list of strings has %v", item)
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func form(name string, value any) error {
 	return nil
 }
 
-// uris holds URLs to what their readers parse.
+// uris checks that the readers of URLs can parse them.
 func uris(a *answer) error {
 	redirects, _ := a.members["redirect_uris"].([]any)
 	for _, redirect := range redirects {
@@ -183,8 +184,8 @@ func uris(a *answer) error {
 	return nil
 }
 
-// credentials holds RFC 7591 §3.2.1, RFC 7592 §3 and OpenID Connect Dynamic
-// Client Registration 1.0 §3.2: a secret has an end, and management has both
+// credentials checks RFC 7591 §3.2.1, RFC 7592 §3 and OpenID Connect Dynamic
+// Client Registration 1.0 §3.2: a secret has an expiry, and management has both
 // its members or neither.
 func credentials(a *answer) error {
 	_, secret := a.members["client_secret"]
@@ -230,7 +231,7 @@ func noDuplicates(text []byte) error {
 		}
 		if text, isText := token.(string); name && isText {
 			if seen[text] {
-				return fmt.Errorf("%s is there twice", text)
+				return fmt.Errorf("%s appears twice", text)
 			}
 			seen[text], name = true, false
 			continue

@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// stacked puts rules on the validator.
+// stacked puts rules around the validator.
 func stacked(rules ...policy.Rule) change {
 	return func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = policy.Stack(*v, rules...) }
 }
@@ -23,17 +23,18 @@ func supporting(document string) func(t *testing.T) change {
 	}
 }
 
-// always is a change that needs no test.
+// always returns a change that needs no test.
 func always(c change) func(*testing.T) change { return func(*testing.T) change { return c } }
 
 const idTokens = `"id_token_signing_alg_values_supported":["RS256"]`
 
-// switched are the rows of the table in explain.go: what is refused, dropped or
-// ignored, and that the switch which is named makes it pass.
+// switched has the rows of the table in explain.go: a request in which
+// something is refused, dropped or ignored, and the switch with which it is
+// accepted.
 var switched = []struct {
 	of, field string
 	document  string
-	before    change // nil: nothing
+	before    change // nil means no change
 	request   string
 	member    string
 	on        func(t *testing.T) change // turns the switch
@@ -142,11 +143,11 @@ func decisionOf(t testing.TB, d *dcr.Decision, name string) dcr.MemberDecision {
 			return m
 		}
 	}
-	t.Fatalf("nothing is said of %s: %v", name, d.Err)
+	t.Fatalf("there is no decision about %s: %v", name, d.Err)
 	return dcr.MemberDecision{}
 }
 
-// No row is without a test, and no two say the same.
+// Every row has a test, and no two rows are the same.
 func TestSwitchesAreAllShown(t *testing.T) {
 	source, err := os.ReadFile("../../explain.go")
 	if err != nil {
@@ -164,11 +165,11 @@ func TestSwitchesAreAllShown(t *testing.T) {
 		delete(shown, row[1]+" "+row[2])
 	}
 	if len(rows) < 20 || len(shown) > 0 {
-		t.Errorf("%d rows, and tests of what is none: %v", len(rows), shown)
+		t.Errorf("%d rows, and tests without a row: %v", len(rows), shown)
 	}
 }
 
-// Where a switch would change nothing, none is named.
+// No switch is named if it would change nothing.
 func TestNoSwitchThatChangesNothing(t *testing.T) {
 	narrowed := stacked(policy.Scopes(policy.Values{Ceiling: []string{"a"}}), policy.GrantTypes(policy.Values{Ceiling: []string{"authorization_code"}}))
 	for _, test := range []struct {
@@ -176,15 +177,15 @@ func TestNoSwitchThatChangesNothing(t *testing.T) {
 		change             change
 		request, member    string
 	}{
-		{"what a policy drops, the DefaultValidator supports", `{"scopes_supported":["a","b"]}`, narrowed, `{"scope":"a b"}`, "scope"},
+		{"a policy drops what the DefaultValidator supports", `{"scopes_supported":["a","b"]}`, narrowed, `{"scope":"a b"}`, "scope"},
 		{"or it supports any", `{"scopes_supported":["*"]}`, stacked(policy.Scopes(policy.Values{Ceiling: []string{"a"}})), `{"scope":"a b"}`, "scope"},
-		{"a grant type too", `{}`, narrowed, `{"grant_types":["authorization_code","refresh_token"]}`, "grant_types"},
-		{"no host can give remote http to a public client", `{}`, nil, `{"redirect_uris":["http://rp.example.com/cb"],"token_endpoint_auth_method":"none"}`, "redirect_uris"},
+		{"so it does a grant type", `{}`, narrowed, `{"grant_types":["authorization_code","refresh_token"]}`, "grant_types"},
+		{"no host can allow remote http for a public client", `{}`, nil, `{"redirect_uris":["http://rp.example.com/cb"],"token_endpoint_auth_method":"none"}`, "redirect_uris"},
 		{"nor to a native one", `{}`, nil, `{"redirect_uris":["http://rp.example.com/cb"],"application_type":"native"}`, "redirect_uris"},
-		{"nor where it has it already, and another URI is at fault", `{}`, allowHTTP, `{"redirect_uris":["http://rp.example.com/cb","cursor://a/cb"],"application_type":"web"}`, "redirect_uris"},
+		{"nor is one named if remote http is allowed and another URI is at fault", `{}`, allowHTTP, `{"redirect_uris":["http://rp.example.com/cb","cursor://a/cb"],"application_type":"web"}`, "redirect_uris"},
 		{"redirect URIs are missing, and nothing is pushed", `{}`, nil, `{"redirect_uris":null}`, "redirect_uris"},
 		{"another hybrid response type", `{"grant_types_supported":["authorization_code","implicit"],"response_types_supported":["code token"]}`, nil, `{"response_types":["code token"]}`, "response_types"},
-		{"what the server issues can be no extension", `{}`, nil, `{"client_id":"mine"}`, "client_id"},
+		{"a member that the server issues cannot be an extension", `{}`, nil, `{"client_id":"mine"}`, "client_id"},
 		{"a redirect URI with a fragment", `{}`, nil, `{"redirect_uris":["https://rp.example.com/#x"]}`, "redirect_uris"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -195,7 +196,7 @@ func TestNoSwitchThatChangesNothing(t *testing.T) {
 			handler := newHandler(t, memstore.New(), dcr.Options{AllowAnonymous: true, Validator: dcr.DefaultValidator{Supports: capabilities(t, test.document)}}, changes...)
 			m := decisionOf(t, explained(t, handler, "", request(t, test.request)), test.member)
 			if m.Verdict == dcr.Kept || m.Switch != "" {
-				t.Errorf("it is %s by %q, which %q would change", m.Verdict, m.Rule, m.Switch)
+				t.Errorf("it is %s by %q, and the named switch is %q", m.Verdict, m.Rule, m.Switch)
 			}
 		})
 	}

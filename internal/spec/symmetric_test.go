@@ -14,16 +14,16 @@ func TestSymmetricAlgorithms(t *testing.T) {
 	r.judge(t, []wireCase{
 		{sentence: "client_secret_jwt has a secret (OIDCC §9)", request: `{"token_endpoint_auth_method":"client_secret_jwt"}`, answer: `{"token_endpoint_auth_method":"client_secret_jwt","client_secret_expires_at":0}`},
 		{sentence: "client_secret_jwt with its algorithm", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"HS512"}`, answer: `{"token_endpoint_auth_signing_alg":"HS512"}`},
-		{sentence: "client_secret_jwt does not go with asymmetric algorithms", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: HS256, HS512"},
-		{sentence: "a client of another method gets a secret for its ID Tokens (OIDCR §3.2)", request: `{` + keys + `,"id_token_signed_response_alg":"HS256"}`, answer: `{"token_endpoint_auth_method":"private_key_jwt","id_token_signed_response_alg":"HS256","client_secret_expires_at":0}`},
+		{sentence: "client_secret_jwt cannot have asymmetric algorithms", request: `{"token_endpoint_auth_method":"client_secret_jwt","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: HS256, HS512"},
+		{sentence: "a client with another method gets a secret for its ID Tokens (OIDCR §3.2)", request: `{` + keys + `,"id_token_signed_response_alg":"HS256"}`, answer: `{"token_endpoint_auth_method":"private_key_jwt","id_token_signed_response_alg":"HS256","client_secret_expires_at":0}`},
 		{sentence: "and for UserInfo", request: `{` + keys + `,"userinfo_signed_response_alg":"HS256"}`, answer: `{"client_secret_expires_at":0}`},
 		{sentence: "and for encrypted ID Tokens", request: `{` + keys + `,"id_token_encrypted_response_alg":"A256KW"}`, answer: `{"id_token_encrypted_response_enc":"A128CBC-HS256","client_secret_expires_at":0}`},
 		{sentence: "and for encrypted request objects (OIDCR §2)", request: `{` + keys + `,"request_object_encryption_alg":"A128KW"}`, answer: `{"client_secret_expires_at":0}`},
 		{sentence: "and for signed request objects", request: `{` + keys + `,"request_object_signing_alg":"HS256"}`, answer: `{"client_secret_expires_at":0}`},
-		{sentence: "and none without need", request: `{` + keys + `}`, answer: `{"client_secret":null,"client_secret_expires_at":null}`},
-		{sentence: "symmetric encryption needs no keys of the client's", request: `{"id_token_encrypted_response_alg":"dir"}`, answer: `{"id_token_encrypted_response_alg":"dir"}`},
+		{sentence: "but none without need", request: `{` + keys + `}`, answer: `{"client_secret":null,"client_secret_expires_at":null}`},
+		{sentence: "symmetric encryption needs no keys of the client", request: `{"id_token_encrypted_response_alg":"dir"}`, answer: `{"id_token_encrypted_response_alg":"dir"}`},
 		{sentence: "a public client has no symmetric algorithm (OIDCC §10.1)", request: `{"token_endpoint_auth_method":"none","id_token_signed_response_alg":"HS256"}`, code: dcrMetadata, says: "id_token_signed_response_alg must not be symmetric for a client without a secret"},
-		{sentence: "an http request URI of objects signed symmetrically", request: `{"request_uris":["http://rp.example.com/r"],"request_object_signing_alg":"HS256"}`},
+		{sentence: "an http request URI for objects with symmetric signatures", request: `{"request_uris":["http://rp.example.com/r"],"request_object_signing_alg":"HS256"}`},
 	})
 	start(t, `{"id_token_signing_alg_values_supported":["HS256","ES256"]}`, sealed(t)).judge(t, []wireCase{
 		{sentence: "a public client that leaves the algorithm to the server gets one that it can have", request: `{"token_endpoint_auth_method":"none"}`, answer: `{"id_token_signed_response_alg":"ES256"}`},
@@ -32,7 +32,7 @@ func TestSymmetricAlgorithms(t *testing.T) {
 }
 
 // The secret is as long as its algorithms need (OIDCC §16.19), and the server
-// can open it again.
+// can read it again.
 func TestSymmetricSecrets(t *testing.T) {
 	sealer, err := dcr.NewAESSealer(make([]byte, 32))
 	if err != nil {
@@ -69,13 +69,13 @@ func TestSymmetricWithoutSealer(t *testing.T) {
 		r.judge(t, []wireCase{{sentence: "a server that keeps only hashes refuses " + member, request: `{` + member + `}`, code: dcrMetadata, says: "this server keeps only its hash, so use an asymmetric algorithm or method"}})
 	}
 	r.judge(t, []wireCase{
-		{sentence: "and gives nobody one unasked", answer: `{"id_token_signed_response_alg":"RS256"}`},
-		{sentence: "nor out of a list", request: `{"id_token_signing_alg_values_supported":["HS256","ES256"]}`, answer: `{"id_token_signed_response_alg":"ES256"}`},
+		{sentence: "and gives nobody one by default", answer: `{"id_token_signed_response_alg":"RS256"}`},
+		{sentence: "nor from a list", request: `{"id_token_signing_alg_values_supported":["HS256","ES256"]}`, answer: `{"id_token_signed_response_alg":"ES256"}`},
 	})
 }
 
-// A change of method or algorithm on an update issues a secret, or a longer
-// one, or takes it away.
+// A change of method or algorithm in an update may issue a secret, or a longer
+// one, or remove it.
 func TestSecretsFollowTheMethod(t *testing.T) {
 	r := start(t, symmetric, sealed(t))
 	registered := r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))
@@ -87,11 +87,11 @@ func TestSecretsFollowTheMethod(t *testing.T) {
 	}{
 		{"none to client_secret_basic issues one", map[string]any{"token_endpoint_auth_method": "client_secret_basic"}, true, 0.0},
 		{"the same again keeps it", nil, false, 0.0},
-		{"a symmetric algorithm needs one that can be opened", map[string]any{"id_token_signed_response_alg": "HS256"}, true, 0.0},
+		{"a symmetric algorithm needs one that the server can read", map[string]any{"id_token_signed_response_alg": "HS256"}, true, 0.0},
 		{"a longer hash needs a longer one", map[string]any{"id_token_signed_response_alg": "HS512"}, true, 0.0},
 		{"a shorter one does not", map[string]any{"id_token_signed_response_alg": "HS384"}, false, 0.0},
 		{"back to asymmetric keeps it", map[string]any{"id_token_signed_response_alg": "RS256"}, false, 0.0},
-		{"client_secret_basic to none takes it away", map[string]any{"token_endpoint_auth_method": "none", "client_secret": nil}, false, nil},
+		{"client_secret_basic to none removes it", map[string]any{"token_endpoint_auth_method": "none", "client_secret": nil}, false, nil},
 	}
 	last := registered
 	for _, step := range steps {
@@ -107,7 +107,7 @@ func TestSecretsFollowTheMethod(t *testing.T) {
 	}
 }
 
-// Every secret is kept, where the host says so, and answered once all the same.
+// Every secret is kept if the host says so, and is still returned only once.
 func TestSealAllSecrets(t *testing.T) {
 	sealer, err := dcr.NewAESSealer(make([]byte, 32))
 	if err != nil {
@@ -124,16 +124,16 @@ func TestSealAllSecrets(t *testing.T) {
 			client := r.client(t, a)
 			opened, err := client.OpenSecrets(sealer, time.Now())
 			if err != nil || len(opened) != count || opened[0].Reveal() != secret || !client.VerifySecret(secret, time.Now()) {
-				t.Errorf("%s: %d secrets can be opened, %v", method, len(opened), err)
+				t.Errorf("%s: %d secrets can be read, %v", method, len(opened), err)
 			}
 		}
 		check(1)
 		if read := r.manage(t, "GET", a, ""); read.status != 200 || read.text("client_secret") != "" {
-			t.Errorf("%s: a read answers %s", method, read.body)
+			t.Errorf("%s: a read returns %s", method, read.body)
 		}
 		updated := r.manage(t, "PUT", a, a.update(nil))
 		secret = updated.text("client_secret")
-		check(2) // the old one in its window
+		check(2) // the old one is in its window
 	}
 	if client := r.client(t, r.register(t, request(t, `{"token_endpoint_auth_method":"none"}`))); len(client.Secrets) != 0 {
 		t.Errorf("a public client has %d secrets", len(client.Secrets))

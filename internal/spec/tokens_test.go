@@ -15,10 +15,10 @@ func TestSenderConstraint(t *testing.T) {
 		r := start(t, `{`+browsers+`,`+c.capability+`}`)
 		r.judge(t, []wireCase{
 			{sentence: c.member + " is false by default (" + c.spec + ")", answer: `{"` + c.member + `":false}`},
-			{sentence: c.member + " is the client's to ask for (" + c.spec + ")", request: `{` + bound + `}`, answer: `{` + bound + `}`},
+			{sentence: c.member + " may be requested by the client (" + c.spec + ")", request: `{` + bound + `}`, answer: `{` + bound + `}`},
 			{sentence: c.member + " may be false", request: `{"` + c.member + `":false}`, answer: `{"` + c.member + `":false}`},
 			{sentence: c.member + " with code id_token, which gives no token to the browser", request: `{` + bound + `,"response_types":["code id_token"],"grant_types":["authorization_code","implicit"]}`},
-			{sentence: c.member + " with token: nothing binds what passes through the browser", request: `{` + bound + `,"response_types":["token"],"grant_types":["implicit"]}`, code: dcrMetadata, says: c.member + " must not be true with a response type that has token"},
+			{sentence: c.member + " with token: a token that passes through the browser cannot be bound", request: `{` + bound + `,"response_types":["token"],"grant_types":["implicit"]}`, code: dcrMetadata, says: c.member + " must not be true with a response type that has token"},
 			{sentence: c.member + " with code token, likewise", request: `{` + bound + `,"response_types":["code","code token"],"grant_types":["implicit","authorization_code"]}`, code: dcrMetadata, says: c.member},
 		})
 		r.judge(t, one(c.member+" must be true or false", c.member, []string{`"true"`, `1`, `{}`, `[]`}, dcrMetadata, c.member+" must be true or false"))
@@ -30,7 +30,7 @@ func TestSenderConstraint(t *testing.T) {
 	})
 	r.judge(t, one("use_mtls_endpoint_aliases must be true or false", "use_mtls_endpoint_aliases", []string{`"true"`, `1`}, dcrMetadata, "use_mtls_endpoint_aliases"))
 	start(t, `{}`).judge(t, []wireCase{
-		{sentence: "where the features are off, the members are unknown",
+		{sentence: "if the features are off, the members are unknown",
 			request: `{"dpop_bound_access_tokens":"x","tls_client_certificate_bound_access_tokens":5,"use_mtls_endpoint_aliases":[],"authorization_details_types":5}`,
 			answer:  `{"dpop_bound_access_tokens":null,"tls_client_certificate_bound_access_tokens":null,"use_mtls_endpoint_aliases":null,"authorization_details_types":null}`},
 	})
@@ -39,7 +39,7 @@ func TestSenderConstraint(t *testing.T) {
 func TestAuthorizationDetailsTypes(t *testing.T) {
 	r := start(t, `{"authorization_details_types_supported":["payment_initiation","account_information"]}`)
 	r.judge(t, []wireCase{
-		{sentence: "types of the server's (RFC 9396 §10)", request: `{"authorization_details_types":["payment_initiation"]}`, answer: `{"authorization_details_types":["payment_initiation"]}`},
+		{sentence: "types that the server has (RFC 9396 §10)", request: `{"authorization_details_types":["payment_initiation"]}`, answer: `{"authorization_details_types":["payment_initiation"]}`},
 		{sentence: "no types", request: `{"authorization_details_types":[]}`, answer: `{"authorization_details_types":null}`},
 		{sentence: "a type that the server lacks", request: `{"authorization_details_types":["payment_initiation","x"]}`, code: dcrMetadata, says: "authorization_details_types must be among: payment_initiation, account_information"},
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// loudest keeps the highest level that anything was logged at.
+// loudest keeps the highest level at which anything was logged.
 type loudest struct {
 	slog.Handler
 	level slog.Level
@@ -37,16 +37,16 @@ func TestOnlyAClientThatGoesAwayIsNoOutage(t *testing.T) {
 		found    error // what the store says
 		want     slog.Level
 	}{
-		{"a client that went away is nobody's fault", gone, fmt.Errorf("find: %w", context.Canceled), slog.LevelDebug},
-		{"a broken store is an outage, whoever waits for it", gone, errors.New("connection refused"), slog.LevelError},
+		{"if the client went away, it is nobody's fault", gone, fmt.Errorf("find: %w", context.Canceled), slog.LevelDebug},
+		{"a broken store is an outage, even if the client went away", gone, errors.New("connection refused"), slog.LevelError},
 		{"a store that gave up while the client waits is an outage", t.Context(), context.Canceled, slog.LevelError},
 		{"a store that is slower than the host allows is an outage", late, context.DeadlineExceeded, slog.LevelError},
-		{"a client that does not exist is the registrant's", gone, dcr.ErrClientNotFound, slog.LevelInfo},
+		{"a client that does not exist is a fault of the registrant", gone, dcr.ErrClientNotFound, slog.LevelInfo},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			logged := &loudest{level: slog.LevelDebug}
 			handler := newHandler(t, &faulty{find: c.found}, dcr.Options{Logger: slog.New(logged)})
-			logged.level = slog.LevelDebug // what the start said is not asked for
+			logged.level = slog.LevelDebug // ignore what was logged at the start
 			request := httptest.NewRequest(http.MethodGet, "/connect/dcr?client_id=a", nil).WithContext(c.ctx)
 			request.Header.Set("Authorization", "Bearer token")
 			handler.ServeHTTP(httptest.NewRecorder(), request)
