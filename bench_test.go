@@ -26,7 +26,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// benchBody is a usual registration of a web application.
+// benchBody is a typical registration of a web application.
 const benchBody = `{"client_name":"My Dynamic App","redirect_uris":["https://app.example.com/callback"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
 
 // benchValidator is the policy of an OpenID Connect server.
@@ -44,10 +44,10 @@ var benchValidator = dcr.DefaultValidator{
 type benchRegistration struct {
 	URI    string         `json:"registration_client_uri"`
 	Token  string         `json:"registration_access_token"`
-	Update map[string]any `json:"-"` // the whole answer, fit to be sent back
+	Update map[string]any `json:"-"` // the whole answer, ready to be sent back
 }
 
-// newBenchHandler returns a handler that takes any number of registrations.
+// newBenchHandler returns a handler that accepts any number of registrations.
 func newBenchHandler(b *testing.B) *dcr.Handler {
 	store := memstore.New()
 	store.Limit = 1 << 40
@@ -63,7 +63,7 @@ func newBenchHandler(b *testing.B) *dcr.Handler {
 	return handler
 }
 
-// serve sends one request and wants the status.
+// serve sends one request and checks the status.
 func serve(b *testing.B, handler http.Handler, method, target, token, body string, status int) []byte {
 	request := httptest.NewRequest(method, target, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
@@ -88,7 +88,7 @@ func register(b *testing.B, handler http.Handler) (registered benchRegistration)
 		b.Fatal(err)
 	}
 	for _, name := range []string{"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"} {
-		delete(registered.Update, name) // RFC 7592 §2.2 forbids to send them
+		delete(registered.Update, name) // RFC 7592 §2.2 forbids sending them
 	}
 	return registered
 }
@@ -123,7 +123,8 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkHarness is what the benchmarks above spend outside the handler.
+// BenchmarkHarness measures what the benchmarks above spend outside the
+// handler.
 func BenchmarkHarness(b *testing.B) {
 	empty := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusCreated) })
 	b.ReportAllocs()
@@ -157,7 +158,7 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
-// benchClient is a client as a registration leaves it.
+// benchClient returns a client as a registration leaves it.
 func benchClient(b *testing.B) *dcr.Client {
 	var request dcr.Request
 	if err := request.UnmarshalJSON([]byte(benchBody)); err != nil {
@@ -200,11 +201,11 @@ func BenchmarkDecodeClient(b *testing.B) {
 	}
 }
 
-// benchDirectory is who issues the statements.
+// benchDirectory is the issuer of the statements.
 const benchDirectory = "https://directory.example"
 
-// statementClaims is what a program that verifies statements by hand would
-// decode their claims to.
+// statementClaims is the type to which a program that verifies statements
+// itself would decode their claims.
 type statementClaims struct {
 	Issuer       string   `json:"iss"`
 	ID           string   `json:"jti"`
@@ -222,10 +223,9 @@ type statementClaims struct {
 	Contacts     []string `json:"contacts"`
 }
 
-// BenchmarkStatement measures StatementVerifier.Verify next to the plain
-// cryptography and one JSON decode of the claims, in turns, so that a busy
-// machine is busy for both. The metric that counts is xplain, the one in terms
-// of the other.
+// BenchmarkStatement measures, in turns, StatementVerifier.Verify and the plain
+// cryptography with one JSON decode of the claims, so that a busy machine slows
+// both. The metric that counts is xplain, the first time divided by the second.
 func BenchmarkStatement(b *testing.B) {
 	now := time.Now()
 	claims := map[string]any{
@@ -263,8 +263,8 @@ func BenchmarkStatement(b *testing.B) {
 	}
 }
 
-// signed makes a key, a statement that it signed and the set with its public
-// part.
+// signed makes a key, a statement signed with it and the set with its public
+// key.
 func signed(b *testing.B, alg string, claims map[string]any) (key crypto.PublicKey, statement string, jwks []byte) {
 	b.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
@@ -318,7 +318,7 @@ func signed(b *testing.B, alg string, claims map[string]any) (key crypto.PublicK
 }
 
 // plainVerification checks the signature with the standard library and decodes
-// the claims once: no key to choose, nothing to judge.
+// the claims once, without choosing a key or checking claims.
 func plainVerification(alg string, key crypto.PublicKey, statement string) func() bool {
 	parts := strings.Split(statement, ".")
 	signed := []byte(parts[0] + "." + parts[1])
@@ -353,7 +353,7 @@ func plainVerification(alg string, key crypto.PublicKey, statement string) func(
 }
 
 // BenchmarkMembers registers clients with more and more language-tagged names or
-// declared extension members: what one costs must not grow with their number.
+// declared extension members: the cost of one must not grow with their number.
 func BenchmarkMembers(b *testing.B) {
 	for _, count := range []int{20, 40, 80} {
 		var validator dcr.DefaultValidator

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// That its sample, its defaults and its columns are right is held by sqlstore.
+// The tests of sqlstore check the page's sample, defaults and columns.
 func TestStoredFormNamesEveryMember(t *testing.T) {
 	page := read(t, "docs/stored-form.md")
 	for _, typ := range []reflect.Type{
@@ -44,8 +44,7 @@ func TestPagesLinkToWhatIsThere(t *testing.T) {
 	}
 }
 
-// Every Go block of the README stands in an Example, which the compiler and
-// the tests hold to what it says.
+// Every Go block of the README is in an Example, which is compiled and tested.
 func TestREADMEIsTakenFromTheExamples(t *testing.T) {
 	files, err := filepath.Glob("example*_test.go")
 	if err != nil {
@@ -80,7 +79,7 @@ func withoutCode(page string) string {
 	return regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
 }
 
-// pages are the files of the documents.
+// pages returns the files of the documents.
 func pages(t *testing.T) []string {
 	chapters, err := filepath.Glob("docs/*.md")
 	reference, _ := filepath.Glob("docs/reference/*.md")

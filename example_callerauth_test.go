@@ -14,9 +14,9 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// A bearer of an access token of the server, an initial access token or the
-// word of a gateway registers clients: three authenticators, in front of POST
-// alone.
+// A client can be registered with an access token of the server, with an
+// initial access token, or through a gateway: three authenticators, which guard
+// only POST.
 func ExampleAnyOf() {
 	store := memstore.New()
 	handler, err := dcr.NewHandler(store, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
@@ -58,8 +58,8 @@ func ExampleAnyOf() {
 	// 401 "Bearer realm=\"client registration\""
 }
 
-// A token for two registrations, under a policy of its own, with a note that
-// stays with the clients.
+// A token for two registrations, with its own policy and a note that stays with
+// the clients.
 func Example_initialAccessToken() {
 	store := memstore.New()
 	tokens := &callerauth.InitialAccessTokens{Store: store}
@@ -104,7 +104,7 @@ func Example_initialAccessToken() {
 	// <nil>
 }
 
-// quota is how many clients a team may register yet.
+// quota is how many more clients a team may register.
 type quota struct {
 	mu   sync.Mutex
 	left int
@@ -127,9 +127,9 @@ func (q *quota) GiveBack(ctx context.Context) error {
 	return nil
 }
 
-// An Authenticator says what a registration costs: by Charge, so that it is
-// taken whatever Caller the host makes of this one, and by Caller.Allowance. It
-// is taken once, right before the client is stored.
+// An Authenticator says what a registration costs: with Charge, so that it is
+// taken even if the host replaces the Caller, and with Caller.Allowance. It is
+// taken once, right before the client is stored.
 func ExampleCharge() {
 	team := &quota{left: 1}
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
@@ -157,7 +157,7 @@ func ExampleCharge() {
 }
 
 // A Decoder says what a body is, who signed it and what it uses up. This one
-// takes YAML of one line from a gateway that has verified its signature.
+// accepts one line of YAML from a gateway that has verified its signature.
 func ExampleDecodedBody() {
 	fromGateway := func(ctx context.Context, r *http.Request, body []byte) (dcr.DecodedBody, error) {
 		redirect, found := strings.CutPrefix(strings.TrimSpace(string(body)), "redirect_uris: ")

@@ -44,7 +44,7 @@ func ExampleClient_MatchRedirectURI() {
 	// false
 }
 
-// A redirect URI matches exactly, but for the port of an http loopback one
+// A redirect URI matches exactly, except for the port of an http loopback URI
 // (RFC 8252 §7.3).
 func ExampleMatchRedirectURI() {
 	fmt.Println(dcr.MatchRedirectURI("http://127.0.0.1/callback", "http://127.0.0.1:51004/callback"))
@@ -56,8 +56,8 @@ func ExampleMatchRedirectURI() {
 	// false
 }
 
-// Discovery gives the members for the host's discovery document, which adds
-// those that it alone knows.
+// Discovery returns members for the host's discovery document; the host adds
+// its own.
 func ExampleCapabilities_Discovery() {
 	validator := dcr.DefaultValidator{Supports: dcr.Capabilities{
 		Scopes:             []string{"openid", "profile"},
@@ -108,7 +108,8 @@ func ExampleHandler_ServeDiscovery() {
 	// "none"]}
 }
 
-// Capabilities read the discovery document that a server already has.
+// Capabilities can be read from the discovery document that a server already
+// has.
 func ExampleCapabilities() {
 	var capabilities dcr.Capabilities
 	err := json.Unmarshal([]byte(`{
@@ -121,7 +122,7 @@ func ExampleCapabilities() {
 	// [authorization_code] [private_key_jwt] <nil>
 }
 
-// A server that has clients already imports them with the hashes that it has.
+// A server that already has clients imports them with their hashes.
 func ExampleClient_imported() {
 	old := struct {
 		ID, Name, BcryptHash string
@@ -155,7 +156,8 @@ func ExampleClient_imported() {
 	// Output: true false
 }
 
-// The token endpoint holds a code to the challenge of its authorization request.
+// The token endpoint checks a code_verifier against the challenge of the
+// authorization request.
 func ExampleClient_VerifyCodeVerifier() {
 	client := dcr.NewClient()
 	const challenge, verifier = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -166,7 +168,7 @@ func ExampleClient_VerifyCodeVerifier() {
 	// invalid_grant: code_verifier must be the one that code_challenge was made from
 }
 
-// A refresh gives what was granted, as far as the client may still have it.
+// A refresh gives the granted scopes that the client may still have.
 func ExampleClient_GrantScopes() {
 	client := dcr.NewClient()
 	client.Scope = "files.read"
@@ -185,15 +187,16 @@ func ExampleClient_RefreshTokenEnd() {
 	// 2026-06-03
 }
 
-// consentPage shows first what the client cannot choose. Names and hosts stand in
-// a bdi, so that what is written from right to left moves nothing else.
+// consentPage shows first what the client cannot choose. Names and hosts are in a
+// bdi, so that text that is written from right to left does not move anything
+// else.
 var consentPage = template.Must(template.New("consent").Parse(`<p>May <b><bdi>{{.Identity}}</bdi></b> act for you?
 {{with .Name}}<p>It calls itself “<bdi>{{.}}</bdi>”.{{end}}
 <p>The answer goes to <bdi>{{.RedirectHost}}</bdi>.
 {{range .Warnings}}<p role="note">{{.}}
 {{end}}`))
 
-// A consent page is made of what the client says and of what it cannot choose.
+// A consent page shows what the client says and what it cannot choose.
 func ExampleClient_ConsentView() {
 	client := dcr.NewClient()
 	client.ID, client.Source = "app-1", dcr.SourceDynamic
@@ -215,7 +218,7 @@ func ExampleClient_ConsentView() {
 	// <p role="note">Nobody here has reviewed this application.
 }
 
-// A rule of the host's own treats the clients of its own sites in another way.
+// A host can have a rule for the clients of its own sites.
 func ExampleClient_IsAt() {
 	client := dcr.NewClient()
 	client.RedirectURIs = []string{"https://app.example.com/callback"}

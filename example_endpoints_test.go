@@ -16,34 +16,34 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// server is what a host has of its own. Its grants are of this process and of one
-// request at a time, where a database belongs.
+// server is the host's part. It keeps grants in this process, for one request at
+// a time; use a database instead.
 type server struct {
 	store     dcr.ClientConfigurationStore
-	clients   *clientauth.Authenticator // which client sends a request
-	consents  map[string]time.Time      // by client and scopes, of the one person there is
+	clients   *clientauth.Authenticator // finds the client that sends a request
+	consents  map[string]time.Time      // by client and scopes, for the only person there is
 	codes     map[string]grant
 	refreshes map[string]grant
 	issued    int
 }
 
-// name names a code or a refresh token: at random, in a server.
+// name makes a code or a refresh token. In a real server, it must be random.
 func (s *server) name(kind string) string {
 	s.issued++
 	return fmt.Sprint(kind, "-", s.issued)
 }
 
-// grant is what a person granted.
+// grant is what a person has granted.
 type grant struct {
 	clientID, redirectURI, challenge string
 	scopes                           []string
-	method                           string    // by which the client authenticated when it sent the code
+	method                           string    // with which the client authenticated when it sent the code
 	first                            time.Time // when it did
-	ends                             time.Time // zero: never
+	ends                             time.Time // zero means never
 }
 
-// authorize sends nobody to a redirect URI that is not the client's: it shows a
-// page of its own.
+// authorize sends a person only to a redirect URI of the client. If there is
+// none, it shows a page of its own.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request) {
 	client, err := s.store.FindByClientID(r.Context(), r.FormValue("client_id"))
 	if err != nil {
@@ -88,7 +88,8 @@ func authorizationRequest(r *http.Request) dcr.AuthorizationRequest {
 	}
 }
 
-// refusePerson tells a person that there is no such client, or an outage.
+// refusePerson tells a person that there is no such client, or that there is an
+// outage.
 func refusePerson(w http.ResponseWriter, err error) {
 	if !errors.Is(err, dcr.ErrClientNotFound) {
 		http.Error(w, "This does not work at the moment.", http.StatusServiceUnavailable)
@@ -97,8 +98,9 @@ func refusePerson(w http.ResponseWriter, err error) {
 	http.Error(w, "This application is not registered here.", http.StatusBadRequest)
 }
 
-// answer tells the client, if it is known where that is, or else the person. A
-// server adds state and iss, and answers as Authorization.ResponseMode has it.
+// answer tells the client, if its redirect URI is known, or else the person. A
+// real server adds state and iss, and answers as Authorization.ResponseMode
+// says.
 func answer(w http.ResponseWriter, r *http.Request, redirectURI string, parameters ...string) {
 	to, err := url.Parse(redirectURI)
 	if redirectURI == "" || err != nil {
@@ -224,8 +226,8 @@ func Example_endpoints() {
 	// 200 revoked for My App
 }
 
-// A server with an endpoint of its own judges a body, issues what the client
-// needs, and answers as a Handler does; see examples/ownstore.
+// A server with its own endpoint judges a body, issues what the client needs,
+// and answers as a Handler does; see examples/ownstore.
 func ExampleParseRequest() {
 	policy, ctx := dcr.DefaultValidator{}, context.Background()
 	request, err := dcr.ParseRequest([]byte(`{"redirect_uris":["https://app.example.com/callback"]}`), dcr.Limits{})
@@ -262,8 +264,9 @@ func ExampleParseRequest() {
 	// "response_types":["code"]}
 }
 
-// A logout token goes to an address that a client named: by a client that
-// reaches no special-use address, follows no redirect and is bounded.
+// A logout token goes to an address that a client chose. It is sent with an
+// HTTP client that reaches no special-use address, follows no redirect and has
+// limits.
 func ExampleGuardedClient_HTTPClient() {
 	guarded := &dcr.GuardedClient{Timeout: 2 * time.Second}
 	for _, backchannelLogoutURI := range []string{"https://169.254.169.254/latest/meta-data", "http://app.example.com/logout"} {

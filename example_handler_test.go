@@ -18,9 +18,10 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// A hook refuses in one of two ways: a *dcr.Error is shown to the registrant,
-// any other error is logged and shown as a bare 500. Both leave nothing
-// behind, since ModifyResponse runs before the client is stored.
+// A hook refuses in one of two ways: a *dcr.Error is shown to the registrant;
+// any other error is logged and answered with a 500 without details. Neither
+// leaves anything behind, since ModifyResponse runs before the client is
+// stored.
 func ExampleOptions_modifyResponse() {
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       "https://id.example.com/connect/dcr",
@@ -75,9 +76,9 @@ func ExampleOptions_newClientID() {
 	// dyn- 36 <nil>
 }
 
-// The host's guard stands before POST alone. Reading, updating and deleting a
-// client is authorised by the registration access token that the client got,
-// which the guard never sees.
+// The host's guard is only in front of POST. Reading, updating and deleting a
+// client is authorised by the client's registration access token, which the
+// guard never sees.
 func ExampleHandler() {
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:  "https://id.example.com/connect/dcr",
@@ -167,8 +168,8 @@ func ExampleHandler_Explain() {
 	// color is ignored by Validate, which DefaultValidator.Extensions would change
 }
 
-// A server whose token endpoint touches the clients that it authenticates lets
-// those go that nobody uses.
+// If the token endpoint notes each use of a client, a janitor can delete the
+// clients that nobody uses.
 func Example_operating() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -187,8 +188,8 @@ func Example_operating() {
 	// 0 <nil>
 }
 
-// A sink of the host's own next to the log: it is called in the request, after what
-// happened, and cannot undo it.
+// A host can have its own sink in addition to the log. It is called within the
+// request, after the event, and cannot undo it.
 func ExampleOptions_events() {
 	logger := slog.New(slog.DiscardHandler)
 	log := dcr.LogEvents(logger)
@@ -220,9 +221,9 @@ func ExampleOptions_events() {
 	// refused redirect_uris.kind
 }
 
-// What else a host may set: web pages that may register, a team that manages its own
-// clients, secrets that are rotated, kept sealed where a method needs them, and grants
-// that end with their client.
+// Other options of a host: web pages that may register, a team that manages its own
+// clients, secrets that are rotated and sealed if a method needs them, and grants that
+// end with their client.
 func ExampleOptions() {
 	sealer, err := dcr.NewAESSealer([]byte("the new key, which has 32 bytes!"), []byte("the old key, which has 32 bytes!"))
 	if err != nil {
@@ -247,8 +248,8 @@ func ExampleOptions() {
 	// Output: https://id.example.com/connect/dcr <nil>
 }
 
-// The keys of a client, from its jwks or its jwks_uri, for what is signed by it or
-// encrypted to it. One ClientKeys remembers for all.
+// The keys of a client, from its jwks or its jwks_uri, to verify what it signed or
+// to encrypt for it. One ClientKeys caches the keys of all clients.
 func ExampleClientKeys() {
 	client := dcr.NewClient()
 	client.JWKS = []byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`)

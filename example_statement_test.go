@@ -9,11 +9,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// organisation is what a directory says of the maker of the software.
+// organisation is what a directory says about the maker of the software.
 var organisation = dcr.NewField[string]("organisation")
 
-// sameOrg lets callers register software of their own organisation alone. It
-// judges the complete client, when the statement has been verified.
+// sameOrg lets callers register only software of their own organisation. It
+// checks the complete client, after the statement has been verified.
 type sameOrg struct{ dcr.DefaultValidator }
 
 func (v sameOrg) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
@@ -27,9 +27,9 @@ func (v sameOrg) ValidateClient(ctx context.Context, reg *dcr.Registration) erro
 	return v.DefaultValidator.ValidateClient(ctx, reg)
 }
 
-// A registration needs a software statement of the directory. What it claims
-// is mapped to members, one of them an extension, and compared with what is
-// known of the caller.
+// A registration needs a software statement from the directory. Its claims are
+// mapped to members, one of them an extension, and compared with what is known
+// about the caller.
 func ExampleStatementVerifier() {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // the directory's
 	encode := base64.RawURLEncoding.EncodeToString

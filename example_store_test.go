@@ -12,9 +12,9 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// auditedStore is a store around another one, which tells of every client that
-// comes or goes by it. As keeps the optional capabilities of the store inside; one
-// that does what is told of here goes through here.
+// auditedStore wraps another store and reports every client that is added or
+// deleted. As keeps the optional capabilities of the store inside; those that add
+// or delete clients must be wrapped too.
 type auditedStore struct {
 	dcr.ClientConfigurationStore
 	tell func(change, clientID string)
@@ -59,7 +59,7 @@ func (d auditedDeleter) DeleteRevision(ctx context.Context, clientID string, rev
 }
 
 // A store is four methods; dcrtest.TestStore checks them. examples/customstore
-// is one from the ground up.
+// is one that is written from scratch.
 func ExampleClientConfigurationStore() {
 	store := auditedStore{memstore.New(), func(change, clientID string) { fmt.Println(clientID, "was", change) }}
 	ctx := context.Background()
@@ -84,8 +84,8 @@ func ExampleClientConfigurationStore() {
 	// dcr: client not found
 }
 
-// Clients that publish their metadata are found by one more store: each endpoint
-// gets the view that is for it, and discovery follows.
+// Another store finds clients that publish their metadata: each endpoint gets
+// its own view of it, and discovery follows.
 func Example_documents() {
 	const issuer = "https://id.example.com"
 	clients := memstore.New() // or any other

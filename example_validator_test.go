@@ -11,8 +11,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// noRefresh is a decorator: it takes the refresh_token grant from whatever
-// validator it embeds, so that decorators stack in any order.
+// noRefresh is a decorator: it removes the refresh_token grant from any
+// validator that it embeds, so that decorators can be stacked in any order.
 type noRefresh struct{ dcr.Validator }
 
 // Capabilities narrows what the inner validator supports. Steps, discovery and
@@ -25,8 +25,8 @@ func (v noRefresh) Capabilities() dcr.Capabilities {
 	return capabilities
 }
 
-// noRSA15 is a rule about algorithms: it takes RSA1_5 from whatever may be
-// encrypted.
+// noRSA15 is a rule about algorithms: it removes RSA1_5 wherever something may
+// be encrypted.
 type noRSA15 struct{ dcr.Validator }
 
 func (v noRSA15) Capabilities() dcr.Capabilities {
@@ -82,7 +82,8 @@ func ExampleValidator() {
 	// My App [authorization_code]
 }
 
-// costCenter is a member that this host takes besides the registered ones.
+// costCenter is a member that this host accepts in addition to the registered
+// ones.
 var costCenter = dcr.NewField[int]("cost_center")
 
 // A field carries its own rule. The member's name at the beginning of the
@@ -110,7 +111,7 @@ func ExampleField_Check() {
 	// invalid_client_metadata: motto#de must not be longer than 20 bytes
 }
 
-// chargeable is a validator that demands it.
+// chargeable is a validator that requires it.
 type chargeable struct{ dcr.DefaultValidator }
 
 func (v chargeable) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
@@ -154,7 +155,7 @@ func ExampleField() {
 	// invalid_client_metadata: cost_center must be a number from 1000
 }
 
-// ownDomain is a validator that has browsers sent to one site alone.
+// ownDomain is a validator that lets browsers be sent to only one site.
 type ownDomain struct{ dcr.DefaultValidator }
 
 func (v ownDomain) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
@@ -167,8 +168,8 @@ func (v ownDomain) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 	return v.DefaultValidator.ValidateClient(ctx, reg) // the rules of the RFCs
 }
 
-// Override one step and call the default. The compiler holds the step's
-// signature, dcrtest.TestValidator its name.
+// Override one step and call the default. The compiler checks the step's
+// signature, and dcrtest.TestValidator its name.
 func ExampleDefaultValidator() {
 	validator := ownDomain{dcr.DefaultValidator{Supports: dcr.Capabilities{ // most policy is data
 		GrantTypes:         []string{"authorization_code"},
@@ -190,7 +191,7 @@ func ExampleDefaultValidator() {
 	// invalid_redirect_uri: redirect_uris[0] must not have a fragment
 }
 
-// shortLived is a validator with settings of the host's own for every client.
+// shortLived is a validator with the host's own settings for every client.
 type shortLived struct{ dcr.DefaultValidator }
 
 func (v shortLived) SetClientDefaults(ctx context.Context, reg *dcr.Registration) error {

@@ -1,3 +1,3 @@
-// Package guide holds the code of docs to the compiler: its tests are what the pages
-// show, and say what comes of it.
+// Package guide compiles the code in docs: its tests contain the code that the pages
+// show, and check what it does.
 package guide

@@ -15,10 +15,10 @@ import (
 
 const root = "../.."
 
-// asProgram makes a whole program of an example that is one.
+// asProgram matches an example that is a whole program.
 var asProgram = strings.NewReplacer("package dcr_test", "package main", "func Example() {", "func main() {")
 
-// Every Go block of the documents stands in a file that is compiled.
+// Every Go block of the documents is in a file that is compiled.
 func TestCodeOfThePagesIsCompiled(t *testing.T) {
 	var compiled strings.Builder
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -41,7 +41,7 @@ func TestCodeOfThePagesIsCompiled(t *testing.T) {
 	}
 }
 
-// flat is code without its indentation, which a page need not have.
+// flat returns code without its indentation, which may differ on a page.
 func flat(code string) string {
 	lines := strings.Split(strings.TrimSpace(code), "\n")
 	for i, line := range lines {
@@ -50,9 +50,9 @@ func flat(code string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// What the pages say to run is there to be run.
+// The commands that the pages show exist.
 func TestCommandsOfThePagesAreThere(t *testing.T) {
-	flags := make(map[string]string) // the source of a program, by its directory
+	flags := make(map[string]string) // the source of each program, by its directory
 	for name, page := range pages(t) {
 		for _, block := range blocks(page, "sh") {
 			for _, run := range regexp.MustCompile(`(?:^|\n|&& )\s*go run (\./\S+)([^\n&]*)`).FindAllStringSubmatch(block, -1) {
@@ -79,7 +79,8 @@ func TestCommandsOfThePagesAreThere(t *testing.T) {
 	}
 }
 
-// What the pages name of Go, in backquotes and with a dot, is declared somewhere.
+// The Go names on the pages, in backquotes and with a dot, are declared
+// somewhere.
 func TestNamesOfThePagesAreThere(t *testing.T) {
 	var source strings.Builder
 	for _, pattern := range []string{"*.go", "*/*.go", "adapters/*/*.go", "internal/guide/*_test.go"} {
@@ -101,7 +102,7 @@ func TestNamesOfThePagesAreThere(t *testing.T) {
 		for _, named := range regexp.MustCompile("`([a-zA-Z]\\w*(?:\\.[A-Z]\\w+)+)`").FindAllStringSubmatch(page, -1) {
 			for part := range strings.SplitSeq(named[1], ".") {
 				if !words[part] && !strings.HasPrefix(named[1], "fosite.") && !strings.HasPrefix(filepath.Base(name), "from-") {
-					t.Errorf("%s names %s, and nothing is named %s", name, named[1], part)
+					t.Errorf("%s names %s, but there is no %s", name, named[1], part)
 				}
 			}
 		}
@@ -124,7 +125,7 @@ func pages(t *testing.T) map[string]string {
 	return texts
 }
 
-// blocks are the blocks of a page in a language.
+// blocks returns the blocks of a page in a language.
 func blocks(page, language string) []string {
 	var all []string
 	for _, rest := range strings.Split(page, "\n```"+language+"\n")[1:] {
@@ -146,7 +147,7 @@ func post(handler http.Handler, token, body string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// handler is a handler that a test may not fail to make; caller registers.
+// handler makes a handler with which caller registers, or ends the test.
 func handler(t *testing.T, store dcr.ClientConfigurationStore, caller *dcr.Caller, opts dcr.Options) *dcr.Handler {
 	t.Helper()
 	opts.Endpoint = "https://id.example.com/connect/dcr"

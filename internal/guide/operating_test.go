@@ -177,7 +177,7 @@ func TestSealingAgain(t *testing.T) {
 		}
 		secrets, err := client.OpenSecrets(sealer(current), time.Now())
 		if err != nil || len(secrets) != 1 {
-			t.Errorf("under the new key alone: %d secrets, %v", len(secrets), err)
+			t.Errorf("with only the new key: %d secrets, %v", len(secrets), err)
 		}
 	}
 }

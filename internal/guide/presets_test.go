@@ -210,9 +210,9 @@ func TestHarbour(t *testing.T) {
 		{"a ship that is too long", http.MethodPost, "", "", request(ship, 401), 400},
 		{"a request that another key signed", http.MethodPost, "", "", request(registry, 300), 400},
 		{"a request that nobody signed", http.MethodPost, "", "", `{"redirect_uris":["https://ship.example/cb"]}`, 400},
-		{"the ship once more", http.MethodPost, "", "", request(ship, 300), 400},
+		{"the ship again", http.MethodPost, "", "", request(ship, 300), 400},
 		{"its own token reads it", http.MethodGet, id, "token-of-" + id, "", 200},
-		{"that of another ship does not", http.MethodGet, id, "token-of-other", "", 401},
+		{"the token of another ship does not", http.MethodGet, id, "token-of-other", "", 401},
 		{"an update", http.MethodPut, id, "token-of-" + id, request(ship, 200), 200},
 		{"an update of a ship that is too long", http.MethodPut, id, "token-of-" + id, request(ship, 401), 400},
 	} {
