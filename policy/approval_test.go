@@ -46,7 +46,7 @@ func TestApproval(t *testing.T) {
 	usable(false)
 }
 
-// What was approved is what was seen.
+// An operator approves exactly what was seen.
 func TestApproveWhatWasSeen(t *testing.T) {
 	store := memstore.New()
 	seen := dcr.NewClient()
@@ -68,8 +68,8 @@ func TestApproveWhatWasSeen(t *testing.T) {
 	if err := store.Update(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
-	approve("an approval of what it was before an update", seen.Revision, dcr.ErrConflict, dcr.StatusPending)
-	approve("an approval of what it is", changed.Revision, nil, dcr.StatusActive)
+	approve("an approval of the client before an update", seen.Revision, dcr.ErrConflict, dcr.StatusPending)
+	approve("an approval of the current client", changed.Revision, nil, dcr.StatusActive)
 	again, err := store.FindByClientID(t.Context(), "calc")
 	if err != nil {
 		t.Fatal(err)
@@ -87,10 +87,10 @@ func TestApprovalWaived(t *testing.T) {
 	s := serve(t, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(openServer, policy.Approval(known))})
 	answered := s.register(t, `{"software_id":"known",`+approvable[1:])
 	if answer := s.update(answered, approvable); answer.Status != http.StatusOK {
-		t.Errorf("an update of a client that was let through: %d", answer.Status)
+		t.Errorf("an update of a client that needed no approval: %d", answer.Status)
 	}
 	if client, _ := s.store.FindByClientID(t.Context(), answered["client_id"].(string)); client.Status != dcr.StatusPending {
-		t.Errorf("a client that is waived no longer has status %q", client.Status)
+		t.Errorf("a client that now needs approval has status %q", client.Status)
 	}
 }
 

@@ -14,15 +14,15 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// forgetful takes a request any number of times.
+// forgetful is a ReplayStore that accepts a request any number of times.
 type forgetful struct{}
 
 func (forgetful) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
 	return true, nil
 }
 
-// BenchmarkUKRegister registers by a signed request with a signed statement
-// inside, both PS256: two signatures to verify.
+// BenchmarkUKRegister registers with a signed request that contains a signed
+// statement, both PS256: two signatures to verify.
 func BenchmarkUKRegister(b *testing.B) {
 	w := &ukWorld{directory: newPS256(), party: newPS256()}
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
@@ -49,9 +49,9 @@ func BenchmarkUKRegister(b *testing.B) {
 	}
 }
 
-// BenchmarkUDAPRegister registers by a statement with two certificates, ES256: one
-// signature and a chain to verify. What the same client costs with its keys in the
-// request is BenchmarkInlineKeys.
+// BenchmarkUDAPRegister registers with a statement with two certificates, ES256:
+// one signature and a chain to verify. BenchmarkInlineKeys measures the same
+// client with its keys in the request.
 func BenchmarkUDAPRegister(b *testing.B) {
 	w := newUDAP(b, func(s *policy.UDAPServer, _ *dcr.Options) { s.Replay = forgetful{} })
 	w.now = udapNow

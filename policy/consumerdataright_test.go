@@ -83,7 +83,7 @@ func (w *cdrWorld) statement(t testing.TB, change object) string {
 	}, change))
 }
 
-// claims are those of a registration request with a statement.
+// claims returns the claims of a registration request with a statement.
 func (w *cdrWorld) claims(t testing.TB, statement, change object) object {
 	return with(object{
 		"iss": cdrSoftware, "iat": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(), "jti": rand.Text(), "aud": cdrHolder,
@@ -100,7 +100,7 @@ func (w *cdrWorld) request(t testing.TB, statement, change object) string {
 	return w.recipient.sign(t, w.claims(t, statement, change))
 }
 
-// send sends a request to the endpoint, or to that of a client.
+// send sends a request to the registration endpoint, or to that of a client.
 func (w *cdrWorld) send(method, id, token, body string) dcrtest.Answer {
 	path := endpoint
 	if id != "" {
@@ -118,7 +118,7 @@ func (w *cdrWorld) count(t testing.TB) int64 {
 	return clients
 }
 
-// mayRegister is the access token of a client.
+// mayRegister returns the access token of a client.
 func mayRegister(id string) string { return id + "~openid+cdr:registration" }
 
 func code(t testing.TB, answer dcrtest.Answer) string {
@@ -138,8 +138,8 @@ var (
 	}
 )
 
-// TestCDRRegistrations are the regulator's tests POST AC01 to AC07 and JARM AC02 to
-// AC26, and what the text says besides.
+// TestCDRRegistrations has the regulator's tests POST AC01 to AC07 and JARM AC02 to
+// AC26, and tests for the rest of the text.
 func TestCDRRegistrations(t *testing.T) {
 	other := newES256("another")
 	jarm := func(signed any) object { return object{"authorization_signed_response_alg": signed} }
@@ -154,7 +154,7 @@ func TestCDRRegistrations(t *testing.T) {
 		{"AC01: the members that must be sent", nil, object{"application_type": nil, "request_object_signing_alg": nil, "redirect_uris": nil}, "", object{
 			"request_object_signing_alg": "PS256", "redirect_uris": []string{"https://adr.example.com/cb1", "https://adr.example.com/cb2"}}},
 		{"AC03: a statement that another key signed", nil, object{"software_statement": other.sign(t, object{"iss": "cdr-register"})}, "invalid_software_statement", nil},
-		{"AC06: foo is no redirect URI", nil, object{"redirect_uris": []string{"foo"}}, "invalid_redirect_uri", nil},
+		{"AC06: foo is not a redirect URI", nil, object{"redirect_uris": []string{"foo"}}, "invalid_redirect_uri", nil},
 		{"nor is one that the statement lacks", nil, object{"redirect_uris": []string{"https://adr.example.com/cb3"}}, "invalid_redirect_uri", nil},
 		{"AC07: HS256 for assertions", nil, object{"token_endpoint_auth_signing_alg": "HS256"}, "invalid_client_metadata", nil},
 		{"JARM: PS256", nil, jarm("PS256"), "", object{"authorization_signed_response_alg": "PS256"}},
@@ -164,26 +164,26 @@ func TestCDRRegistrations(t *testing.T) {
 		{"JARM: RS256", nil, jarm("RS256"), "invalid_client_metadata", nil},
 		{"JARM: Foo", nil, jarm("Foo"), "invalid_client_metadata", nil},
 		{"JARM: absent", nil, jarm(nil), "invalid_client_metadata", nil},
-		{"JARM: an encryption alg alone has a default enc", nil, object{"authorization_encrypted_response_alg": "RSA-OAEP"}, "", object{"authorization_encrypted_response_enc": "A128CBC-HS256"}},
+		{"JARM: an encryption alg without enc gets the default enc", nil, object{"authorization_encrypted_response_alg": "RSA-OAEP"}, "", object{"authorization_encrypted_response_enc": "A128CBC-HS256"}},
 		{"JARM: enc without alg", nil, object{"authorization_encrypted_response_enc": "A256GCM"}, "invalid_client_metadata", nil},
-		{"JARM: an encryption alg that is none", nil, object{"authorization_encrypted_response_alg": "RSA1_5"}, "invalid_client_metadata", nil},
-		{"JARM: authorization_code alone", nil, object{"grant_types": []string{"authorization_code"}}, "", object{"grant_types": []string{"authorization_code"}}},
+		{"JARM: an unknown encryption alg", nil, object{"authorization_encrypted_response_alg": "RSA1_5"}, "invalid_client_metadata", nil},
+		{"JARM: only authorization_code", nil, object{"grant_types": []string{"authorization_code"}}, "", object{"grant_types": []string{"authorization_code"}}},
 		{"no authorization_code", nil, object{"grant_types": []string{"client_credentials"}}, "invalid_client_metadata", nil},
-		{"a grant that is not of the CDR", nil, object{"grant_types": []string{"authorization_code", "implicit"}}, "invalid_client_metadata", nil},
+		{"a grant that the CDR does not have", nil, object{"grant_types": []string{"authorization_code", "implicit"}}, "invalid_client_metadata", nil},
 		{"response_types as a string", nil, object{"response_types": "code"}, "", object{"response_types": []string{"code"}}},
-		{"an empty string is no response type", nil, object{"response_types": ""}, "invalid_client_metadata", nil},
+		{"an empty string is not a response type", nil, object{"response_types": ""}, "invalid_client_metadata", nil},
 		{"nor is a number", nil, object{"response_types": 7}, "invalid_client_metadata", nil},
 		{"a hybrid flow", nil, object{"response_types": []string{"code id_token"}}, "invalid_client_metadata", nil},
 		{"another method", nil, object{"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata", nil},
 		{"a client_id that is ignored", nil, object{"client_id": cdrSoftware}, "", nil},
-		{"members that are not known, or the statement's to say, are ignored", nil, object{
+		{"unknown members, and those that the statement decides, are ignored", nil, object{
 			"contacts": []string{"a@example.com"}, "client_name": "Mine", "scope": "openid", "org_name": "Mine", "jwks_uri": "https://evil.example.com", "x": 1}, "", object{
 			"client_name": "Ledger Lens", "org_name": "Example Budgets", "scope": "openid profile bank:accounts.basic:read cdr:registration",
 			"jwks_uri": "https://adr.example.com/jwks", "contacts": nil, "x": nil}},
 		{"another iss", nil, object{"iss": "somebody"}, "invalid_client_metadata", nil},
 		{"another aud", nil, object{"aud": "https://other.example.com"}, "invalid_client_metadata", nil},
-		{"a request of yesterday", nil, object{"exp": time.Now().Add(-24 * time.Hour).Unix()}, "invalid_client_metadata", nil},
-		{"a statement of yesterday", object{"iat": time.Now().Add(-24 * time.Hour).Unix(), "exp": time.Now().Add(-23 * time.Hour).Unix()}, nil, "invalid_software_statement", nil},
+		{"a request from yesterday", nil, object{"exp": time.Now().Add(-24 * time.Hour).Unix()}, "invalid_client_metadata", nil},
+		{"a statement from yesterday", object{"iat": time.Now().Add(-24 * time.Hour).Unix(), "exp": time.Now().Add(-23 * time.Hour).Unix()}, nil, "invalid_software_statement", nil},
 		{"an issuer that is not the Register", object{"iss": "register"}, nil, "invalid_software_statement", nil},
 		{"another role", object{"software_roles": "data-holder"}, nil, "invalid_software_statement", nil},
 		{"no scope that the holder has", object{"scope": "energy:billing:read"}, nil, "invalid_client_metadata", nil},
@@ -214,7 +214,7 @@ func TestCDRRegistrations(t *testing.T) {
 			}
 			if c.code != "" {
 				if w.count(t) > 0 {
-					t.Error("it left a client")
+					t.Error("it stored a client")
 				}
 				return
 			}
@@ -234,8 +234,8 @@ func TestCDRRegistrations(t *testing.T) {
 	}
 }
 
-// TestCDRManagement are the regulator's tests GET AC08 to AC10, PUT AC11 to AC14 and
-// DELETE AC15 and AC17, and what the text says of updates.
+// TestCDRManagement has the regulator's tests GET AC08 to AC10, PUT AC11 to AC14 and
+// DELETE AC15 and AC17, and tests for what the text says about updates.
 func TestCDRManagement(t *testing.T) {
 	w := newCDR(t, policy.CDRHolder{}, nil)
 	statement := w.statement(t, nil)
@@ -245,7 +245,7 @@ func TestCDRManagement(t *testing.T) {
 	}
 	id := decode(t, registered)["client_id"].(string)
 	if id == cdrSoftware {
-		t.Error("the client is called as its software")
+		t.Error("the client id is that of its software")
 	}
 	for _, c := range []struct {
 		sentence, method, id, token string
@@ -254,37 +254,37 @@ func TestCDRManagement(t *testing.T) {
 		code                        string
 	}{
 		{"AC08: it reads itself", "GET", id, mayRegister(id), nil, 200, ""},
-		{"AC09: with a token that has expired, nothing", "GET", id, "expired", nil, 401, "invalid_token"},
-		{"AC10: nor a client that is unknown", "GET", "unknown", mayRegister("unknown"), nil, 401, "invalid_token"},
+		{"AC09: not with an expired token", "GET", id, "expired", nil, 401, "invalid_token"},
+		{"AC10: nor an unknown client", "GET", "unknown", mayRegister("unknown"), nil, 401, "invalid_token"},
 		{"without a token", "GET", id, "", nil, 401, ""},
 		{"with the token of another client", "GET", id, mayRegister("another"), nil, 401, "invalid_token"},
-		{"with its token for consumers", "GET", id, id + "~openid", nil, 403, "insufficient_scope"},
+		{"with its token for consumer data", "GET", id, id + "~openid", nil, 403, "insufficient_scope"},
 		{"and with that of another client", "GET", id, "another~openid", nil, 401, "invalid_token"},
 		{"AC11: an update with the same statement", "PUT", id, mayRegister(id), func() string {
 			return w.request(t, nil, object{"software_statement": statement, "authorization_encrypted_response_alg": "RSA-OAEP", "client_id": cdrSoftware})
 		}, 200, ""},
-		{"one that changes what may change", "PUT", id, mayRegister(id), func() string {
+		{"one that changes what it may change", "PUT", id, mayRegister(id), func() string {
 			return w.request(t, object{"org_name": "Other Budgets", "redirect_uris": []string{"https://adr.example.com/new"}}, object{"redirect_uris": nil})
 		}, 200, ""},
-		{"AC12: foo is no redirect URI", "PUT", id, mayRegister(id), func() string { return w.request(t, nil, object{"redirect_uris": []string{"foo"}}) }, 400, "invalid_redirect_uri"},
-		{"AC13: a token that has expired", "PUT", id, "expired", func() string { return w.request(t, nil, nil) }, 401, "invalid_token"},
-		{"AC14: a client that is unknown", "PUT", "unknown", mayRegister("unknown"), func() string { return w.request(t, nil, nil) }, 401, "invalid_token"},
+		{"AC12: foo is not a redirect URI", "PUT", id, mayRegister(id), func() string { return w.request(t, nil, object{"redirect_uris": []string{"foo"}}) }, 400, "invalid_redirect_uri"},
+		{"AC13: an expired token", "PUT", id, "expired", func() string { return w.request(t, nil, nil) }, 401, "invalid_token"},
+		{"AC14: an unknown client", "PUT", "unknown", mayRegister("unknown"), func() string { return w.request(t, nil, nil) }, 401, "invalid_token"},
 		{"no statement", "PUT", id, mayRegister(id), func() string { return w.request(t, nil, object{"software_statement": nil}) }, 400, "invalid_software_statement"},
 		{"a statement of other software", "PUT", id, mayRegister(id), func() string {
 			return w.request(t, object{"software_id": "other"}, object{"iss": "other"})
 		}, 400, "unapproved_software_statement"},
 		{"a statement of another organisation", "PUT", id, mayRegister(id), func() string { return w.request(t, object{"org_id": "other"}, nil) }, 400, "unapproved_software_statement"},
-		{"of another legal entity", "PUT", id, mayRegister(id), func() string { return w.request(t, object{"legal_entity_name": "Other"}, nil) }, 400, "unapproved_software_statement"},
+		{"a statement of another legal entity", "PUT", id, mayRegister(id), func() string { return w.request(t, object{"legal_entity_name": "Other"}, nil) }, 400, "unapproved_software_statement"},
 		{"no JARM algorithm", "PUT", id, mayRegister(id), func() string {
 			return w.request(t, nil, object{"authorization_signed_response_alg": nil})
 		}, 400, "invalid_client_metadata"},
-		{"what another key signed", "PUT", id, mayRegister(id), func() string { return newES256("recipient").sign(t, w.claims(t, nil, nil)) }, 400, "invalid_client_metadata"},
+		{"a request that another key signed", "PUT", id, mayRegister(id), func() string { return newES256("recipient").sign(t, w.claims(t, nil, nil)) }, 400, "invalid_client_metadata"},
 		{"AC02: the same software again", "POST", "", "", func() string { return w.request(t, nil, nil) }, 400, "invalid_client_metadata"},
-		{"AC17: a token that has expired deletes nothing", "DELETE", id, "expired", nil, 401, "invalid_token"},
+		{"AC17: an expired token deletes nothing", "DELETE", id, "expired", nil, 401, "invalid_token"},
 		{"nor does one without the scope", "DELETE", id, id + "~openid", nil, 403, "insufficient_scope"},
 		{"AC15: it deletes itself", "DELETE", id, mayRegister(id), nil, 204, ""},
 		{"and is then unknown", "GET", id, mayRegister(id), nil, 401, "invalid_token"},
-		{"after which the software registers again", "POST", "", "", func() string { return w.request(t, nil, nil) }, 201, ""},
+		{"after that, the software registers again", "POST", "", "", func() string { return w.request(t, nil, nil) }, 201, ""},
 	} {
 		before, _ := w.store.FindByClientID(t.Context(), id)
 		body := ""
@@ -303,7 +303,7 @@ func TestCDRManagement(t *testing.T) {
 			t.Errorf("%s: %s", c.sentence, answer.Body)
 		}
 		if after, err := w.store.FindByClientID(t.Context(), id); c.status >= 400 && before != nil && (err != nil || after.Revision != before.Revision) {
-			t.Errorf("%s: the client is another one: %v", c.sentence, err)
+			t.Errorf("%s: the client has changed: %v", c.sentence, err)
 		}
 		if strings.Contains(string(answer.Body), "registration_access_token") || strings.Contains(string(answer.Body), "registration_client_uri") {
 			t.Errorf("%s: %s", c.sentence, answer.Body)
@@ -311,7 +311,7 @@ func TestCDRManagement(t *testing.T) {
 	}
 }
 
-// TestCDRRegistersSoftwareOnce has 50 requests of one piece of software at once.
+// TestCDRRegistersSoftwareOnce sends 50 requests for the same software at once.
 func TestCDRRegistersSoftwareOnce(t *testing.T) {
 	w := newCDR(t, policy.CDRHolder{}, nil)
 	var all sync.WaitGroup
@@ -332,7 +332,7 @@ func TestCDRRegistersSoftwareOnce(t *testing.T) {
 	}
 }
 
-// TestCDRStrangers holds what a stranger can send who has a statement.
+// TestCDRStrangers tests what a stranger with someone's statement can send.
 func TestCDRStrangers(t *testing.T) {
 	w := newCDR(t, policy.CDRHolder{}, nil)
 	good := w.request(t, nil, nil)
@@ -346,10 +346,10 @@ func TestCDRStrangers(t *testing.T) {
 	known, unknown := newES256("recipient").sign(t, w.claims(t, nil, nil)), newES256("recipient").sign(t, w.claims(t, object{"software_id": "x"}, object{"iss": "x"}))
 	first, second := w.send(http.MethodPost, "", "", known), w.send(http.MethodPost, "", "", unknown)
 	if first.Status != 400 || first.Status != second.Status || string(first.Body) != string(second.Body) {
-		t.Errorf("a foreign key learns whether the software is known: %s, %s", first.Body, second.Body)
+		t.Errorf("the answers to a foreign key show whether the software is known: %s, %s", first.Body, second.Body)
 	}
 	if answer := w.send(http.MethodPost, "", "", replay); answer.Status != 400 {
-		t.Errorf("a request is taken twice: %d", answer.Status)
+		t.Errorf("a request is accepted twice: %d", answer.Status)
 	}
 	none := encode([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + "."
 	for name, body := range map[string]string{"unsigned": none, "JSON": `{"redirect_uris":["https://adr.example.com/cb1"]}`} {
@@ -363,8 +363,9 @@ func TestCDRStrangers(t *testing.T) {
 	}
 }
 
-// TestCDRKeysOutOfReach holds nothing against a recipient whose keys are out of
-// reach, and fetches none for a statement that the Register did not sign.
+// TestCDRKeysOutOfReach checks that a recipient is not refused because its keys
+// are out of reach, and that no keys are fetched for a statement that the
+// Register did not sign.
 func TestCDRKeysOutOfReach(t *testing.T) {
 	asked := 0
 	keys := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++ }))
@@ -382,7 +383,7 @@ func TestCDRKeysOutOfReach(t *testing.T) {
 	}
 	own := w.register
 	if answer := w.send(http.MethodPost, "", "", body(newES256("directory"))); answer.Status != 400 || asked > 0 {
-		t.Errorf("not of the Register: %d, %d fetches", answer.Status, asked)
+		t.Errorf("not signed by the Register: %d, %d fetches", answer.Status, asked)
 	}
 	keys.Close()
 	for range 3 {
@@ -392,7 +393,7 @@ func TestCDRKeysOutOfReach(t *testing.T) {
 	}
 }
 
-// TestCDRAlgorithms holds that nothing is taken that RS256 signed.
+// TestCDRAlgorithms checks that nothing signed with RS256 is accepted.
 func TestCDRAlgorithms(t *testing.T) {
 	weak := newPS256()
 	weak.alg = "RS256"
@@ -419,7 +420,7 @@ func TestCDRNeeds(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("it needs no %s", name)
+					t.Errorf("it does not need %s", name)
 				}
 			}()
 			build()
@@ -428,6 +429,6 @@ func TestCDRNeeds(t *testing.T) {
 	preset := policy.ConsumerDataRight(dcr.DefaultValidator{Statements: statements}, policy.CDRHolder{Audience: []string{cdrHolder}})
 	bare := &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: quiet, Validator: preset}
 	if _, err := dcr.NewHandler(memstore.New(), bare); err == nil {
-		t.Error("nobody could manage a client")
+		t.Error("NewHandler accepted options with which nobody could manage a client")
 	}
 }

@@ -22,7 +22,7 @@ func sendingServer() dcr.DefaultValidator {
 	return server
 }
 
-// destinations are those members.
+// destinations has those members.
 var destinations = []struct {
 	member string
 	list   bool
@@ -31,7 +31,7 @@ var destinations = []struct {
 	{"redirect_uris", true, true},
 	{"post_logout_redirect_uris", true, true},
 	{"claims_redirect_uris", true, true},
-	{"frontchannel_logout_uri", false, false}, // whose origin the core wants to be that of a redirect URI
+	{"frontchannel_logout_uri", false, false}, // whose origin must be that of a redirect URI, by the core's rule
 	{"initiate_login_uri", false, false},
 	{"credential_offer_endpoint", false, false},
 }
@@ -41,7 +41,8 @@ var goodClient = object{
 	"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": "client_secret_basic",
 }
 
-// sends is goodClient with a URI for a member besides the good one, if any.
+// sends returns goodClient with a URI for a member, in addition to the valid
+// one if there is one.
 func sends(member string, list bool, uri string) object {
 	if list {
 		return with(goodClient, object{member: []string{"https://app.good.example/cb", uri}})
@@ -49,13 +50,13 @@ func sends(member string, list bool, uri string) object {
 	return with(goodClient, object{member: uri})
 }
 
-// refusedBy tells by which rule a request is refused on registration and on
-// update, "" if it is not.
+// refusedBy returns the rules that refuse a request on registration and on
+// update, or "" if it is accepted.
 func refusedBy(t *testing.T, v dcr.Validator, request object) (rules [2]string) {
 	t.Helper()
 	before, err := judge(t, v, goodClient, nil)
 	if err != nil {
-		t.Fatalf("a good client is refused: %v", err)
+		t.Fatalf("a valid client is refused: %v", err)
 	}
 	for i, previous := range []*dcr.Client{nil, before} {
 		_, err := judge(t, v, request, previous)
@@ -68,7 +69,7 @@ func refusedBy(t *testing.T, v dcr.Validator, request object) (rules [2]string) 
 
 func twice(rule string) [2]string { return [2]string{rule, rule} }
 
-// Rules about hosts judge every URI that a browser is sent to, whatever the
+// Rules about hosts apply to every URI that a browser is sent to, whatever the
 // port.
 func TestHostRulesJudgeEveryDestination(t *testing.T) {
 	for _, r := range []struct {
@@ -94,7 +95,7 @@ func TestHostRulesJudgeEveryDestination(t *testing.T) {
 				case d.member == "frontchannel_logout_uri" && !strings.HasPrefix(uri, "https://app.good.example/"):
 					want = "frontchannel_logout_uri.origin"
 				case d.member == "redirect_uris" && strings.HasPrefix(r.name, "SameHost"):
-					want = "" // which costs the pages: see TestSameHost
+					want = "" // the pages are dropped: see TestSameHost
 				}
 				if got != twice(want) {
 					t.Errorf("%s: %s %s is refused by %q, want %q", r.name, d.member, uri, got, want)
@@ -104,7 +105,7 @@ func TestHostRulesJudgeEveryDestination(t *testing.T) {
 	}
 }
 
-// withClientURI gives each client the page that Matrix wants.
+// withClientURI gives each client the page that Matrix requires.
 type withClientURI struct{ dcr.Validator }
 
 func (v withClientURI) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
@@ -112,8 +113,8 @@ func (v withClientURI) ValidateGrantTypes(ctx context.Context, reg *dcr.Registra
 	return v.Validator.ValidateGrantTypes(ctx, reg)
 }
 
-// A front-channel logout page on the host of a redirect URI is on a denied one
-// only together with it.
+// A front-channel logout page is on the host of a redirect URI, so it is on a
+// denied host only together with it.
 func TestFrontChannelLogoutIsJudged(t *testing.T) {
 	v := policy.Stack(sendingServer(), policy.RedirectHosts("*.good.example"))
 	client, err := judge(t, sendingServer(), with(goodClient, object{"frontchannel_logout_uri": "https://app.good.example/out"}), nil)
@@ -127,7 +128,7 @@ func TestFrontChannelLogoutIsJudged(t *testing.T) {
 	}
 }
 
-// Rules about schemes judge every URI that leads back to the application.
+// Rules about schemes apply to every URI that leads back to the application.
 func TestSchemeRulesJudgeWhatLeadsBack(t *testing.T) {
 	for _, r := range []struct {
 		name, id string
@@ -160,7 +161,7 @@ func TestSchemeRulesJudgeWhatLeadsBack(t *testing.T) {
 					want = r.id
 				}
 				if !d.back && d.member != "credential_offer_endpoint" || strings.HasPrefix(uri, "http") && d.member != "redirect_uris" {
-					continue // where the core takes none of these
+					continue // the core accepts none of these there
 				}
 				if got := refusedBy(t, v, sends(d.member, d.list, uri)); got != twice(want) {
 					t.Errorf("%s: %s %s is refused by %q, want %q", r.name, d.member, uri, got, want)
@@ -177,7 +178,7 @@ func TestSchemeRulesJudgeWhatLeadsBack(t *testing.T) {
 		if d.member != "redirect_uris" {
 			request[d.member] = []string{"https://app.good.example/"}
 			if _, err := judge(t, loopback, request, nil); err == nil {
-				t.Errorf("LoopbackOnly lets %s leave the machine", d.member)
+				t.Errorf("LoopbackOnly lets %s lead to another machine", d.member)
 			}
 			request[d.member] = []string{"http://127.0.0.1/out"}
 		}
@@ -188,7 +189,7 @@ func TestSchemeRulesJudgeWhatLeadsBack(t *testing.T) {
 }
 
 // suffixes is a list of public suffixes that, like those in the field, has one
-// for every name: where no rule matches, the last label.
+// for every name: if no rule matches, the last label.
 type suffixes struct{}
 
 func (suffixes) PublicSuffix(domain string) string {
@@ -202,8 +203,7 @@ func (suffixes) PublicSuffix(domain string) string {
 
 func (suffixes) String() string { return "a short list" }
 
-// Presets that are strict let no application's scheme pass that is not a
-// reversed domain.
+// Strict presets accept only reversed domains as schemes of applications.
 func TestStrictPresetsNarrowSchemes(t *testing.T) {
 	server := sendingServer()
 	for name, v := range map[string]dcr.Validator{"OIDC": policy.OIDC(server), "FAPI2": policy.FAPI2(server), "Matrix": policy.Matrix(server)} {
@@ -217,7 +217,7 @@ func TestStrictPresetsNarrowSchemes(t *testing.T) {
 			}
 			request[member] = []string{"https://app.good.example/cb", "cursor://evil.example/x"}
 			if _, err := judge(t, v, request, nil); err == nil {
-				t.Errorf("%s takes cursor: for %s", name, member)
+				t.Errorf("%s accepts cursor: for %s", name, member)
 			}
 		}
 	}
@@ -229,7 +229,7 @@ func TestWarningsSayWhatRedirectHostsLeavesOpen(t *testing.T) {
 		rules []policy.Rule
 		warns bool
 	}{
-		{"hosts alone", []policy.Rule{policy.RedirectHosts("good.example"), policy.RequirePKCE()}, true},
+		{"only hosts", []policy.Rule{policy.RedirectHosts("good.example"), policy.RequirePKCE()}, true},
 		{"schemes before", []policy.Rule{policy.RedirectSchemes("https"), policy.RequirePKCE(), policy.RedirectHosts("good.example")}, false},
 		{"https before", []policy.Rule{policy.HTTPSOnly(), policy.RedirectHosts("good.example")}, false},
 		{"loopback before", []policy.Rule{policy.LoopbackOnly(), policy.RedirectHosts("good.example")}, false},
@@ -245,7 +245,7 @@ func TestWarningsSayWhatRedirectHostsLeavesOpen(t *testing.T) {
 	}
 }
 
-// What could never match is refused at the start.
+// An entry that could never match is refused at the start.
 func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 	for name, build := range map[string]func(entry string){
 		"RedirectHosts": func(entry string) { policy.RedirectHosts("good.example", entry) },
@@ -262,7 +262,7 @@ func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 		}
 		for _, entry := range []string{"Evil.example", "*.evil.example", "xn--bcher-kva.example", "localhost", "192.0.2.1", "2001:db8::1", "[2001:db8:0::1]"} {
 			if panics(func() { build(entry) }) {
-				t.Errorf("%s does not take %q", name, entry)
+				t.Errorf("%s does not accept %q", name, entry)
 			}
 		}
 	}
@@ -273,24 +273,24 @@ func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 	}
 	for _, entry := range []string{"", " ", "\u200B", "\u00A0\u0301"} {
 		if !panics(func() { policy.Deny(policy.DenyList{ClientNames: []string{entry}}) }) || !panics(func() { policy.ReservedNames(map[string][]string{entry: nil}) }) {
-			t.Errorf("a list of names takes %+q", entry)
+			t.Errorf("a list of names accepts %+q", entry)
 		}
 	}
 	for _, entry := range []string{"", "https:", "cursor://", "b\u00FCcher", "1app", "my_app", " jnlp"} {
 		if !panics(func() { policy.Deny(policy.DenyList{Schemes: []string{"http", entry}}) }) {
-			t.Errorf("Deny takes %+q as a scheme", entry)
+			t.Errorf("Deny accepts %+q as a scheme", entry)
 		}
 	}
 	for _, entry := range []string{"JNLP", "javascript", "com.example.app", "web+x"} {
 		if panics(func() { policy.Deny(policy.DenyList{Schemes: []string{entry}}) }) {
-			t.Errorf("Deny does not take %q as a scheme", entry)
+			t.Errorf("Deny does not accept %q as a scheme", entry)
 		}
 	}
 	if !panics(func() { policy.Deny(policy.DenyList{SoftwareIDs: []string{"evil", ""}}) }) {
-		t.Error("Deny takes an empty software_id")
+		t.Error("Deny accepts an empty software_id")
 	}
 	if !panics(func() { policy.ReadableNames(nil) }) {
-		t.Error("ReadableNames takes nil")
+		t.Error("ReadableNames accepts nil")
 	}
 }
 
@@ -300,7 +300,7 @@ func panics(f func()) (panicked bool) {
 	return false
 }
 
-// An address matches in all its spellings, and a name in any case.
+// An address matches in every spelling, and a name in any case.
 func TestHostsMatchInEverySpelling(t *testing.T) {
 	for host, uri := range map[string]string{
 		"2001:db8::1": "https://[2001:DB8:0:0::1]:8443/x", "[2001:db8:0::1]": "https://[2001:db8::1]/x", "EVIL.example": "https://evil.EXAMPLE/x",

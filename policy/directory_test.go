@@ -19,7 +19,7 @@ import (
 type signer struct {
 	alg, kid string
 	key      crypto.Signer
-	typ      *string // nil: JWT
+	typ      *string // nil means JWT
 }
 
 func newES256(kid string) signer {
@@ -30,7 +30,7 @@ func newES256(kid string) signer {
 	return signer{alg: "ES256", kid: kid, key: key}
 }
 
-// newPS256 is made once: an RSA key takes its time.
+// newPS256 makes a key only once, since making an RSA key takes time.
 var newPS256 = sync.OnceValue(func() signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -41,7 +41,7 @@ var newPS256 = sync.OnceValue(func() signer {
 
 func encode(bytes []byte) string { return base64.RawURLEncoding.EncodeToString(bytes) }
 
-// jwks is the signer's key set.
+// jwks returns the signer's key set.
 func (s signer) jwks() []byte {
 	var key string
 	switch public := s.key.Public().(type) {
@@ -57,7 +57,7 @@ func (s signer) jwks() []byte {
 	return fmt.Appendf(nil, `{"keys":[{"kid":%q,"use":"sig","alg":%q,%s}]}`, s.kid, s.alg, key)
 }
 
-// sign makes a compact JWS of claims.
+// sign returns a compact JWS with the claims.
 func (s signer) sign(t testing.TB, claims object) string {
 	t.Helper()
 	payload, err := json.Marshal(claims)

@@ -25,7 +25,8 @@ func published(t *testing.T, v dcr.Validator, id, document string) (*dcr.Client,
 	return reg.Client, dcr.Validate(t.Context(), v, reg)
 }
 
-// TestRulesOnDocuments holds rules to the host of the document, one sentence a case.
+// TestRulesOnDocuments tests rules on metadata documents, with a sentence for each
+// case.
 func TestRulesOnDocuments(t *testing.T) {
 	const id, own = "https://app.example.com/client", `"client_name":"App","redirect_uris":["https://app.example.com/cb"]`
 	keys := dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none", "private_key_jwt"}}}
@@ -36,20 +37,20 @@ func TestRulesOnDocuments(t *testing.T) {
 		id, body string
 		rule     string // that refuses it
 	}{
-		{"a redirect on the host passes", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, own, ""},
-		{"one below it too", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, `"redirect_uris":["https://a.app.example.com:8443/cb"]`, ""},
-		{"the person's own machine too", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, `"redirect_uris":["http://127.0.0.1/cb"]`, ""},
-		{"one elsewhere does not", policy.Stack(keys, policy.SameHostAsDocument(policy.Drop)), id, `"redirect_uris":["https://example.com/cb"]`, "policy.same_host_as_document"},
+		{"a redirect on the host is accepted", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, own, ""},
+		{"so is one below it", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, `"redirect_uris":["https://a.app.example.com:8443/cb"]`, ""},
+		{"so is one on the person's own machine", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, `"redirect_uris":["http://127.0.0.1/cb"]`, ""},
+		{"one elsewhere is not", policy.Stack(keys, policy.SameHostAsDocument(policy.Drop)), id, `"redirect_uris":["https://example.com/cb"]`, "policy.same_host_as_document"},
 		{"nor keys", policy.Stack(keys, policy.SameHostAsDocument(policy.Drop)), id, own + `,"jwks_uri":"https://example.com/jwks"`, "policy.same_host_as_document"},
 		{"nor a page", policy.Stack(keys, policy.SameHostAsDocument(policy.Refuse)), id, own + `,"tos_uri":"https://example.com/tos"`, "policy.same_host_as_document"},
 		{"which may be dropped", policy.Stack(keys, policy.SameHostAsDocument(policy.Drop)), id, own + `,"tos_uri":"https://example.com/tos"`, ""},
 		{"a denied host publishes nothing", policy.Stack(keys, policy.Deny(policy.DenyList{Hosts: []string{"example.com"}})), id, `"redirect_uris":["http://127.0.0.1/cb"]`, "policy.deny"},
-		{"MCP wants a name", policy.MCP(keys), id, `"redirect_uris":["https://app.example.com/cb"]`, "policy.mcp"},
+		{"MCP requires a name", policy.MCP(keys), id, `"redirect_uris":["https://app.example.com/cb"]`, "policy.mcp"},
 		{"and redirect URIs", policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethods: []string{"private_key_jwt"}}}), id, `"client_name":"App","grant_types":["client_credentials"],"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example.com/jwks"`, "policy.mcp"},
-		{"no preset puts a secret in the place of none", policy.Stack(secrets, policy.AuthMethods(policy.Values{Default: []string{"client_secret_basic"}})), id, own, "token_endpoint_auth_method.unsupported"},
-		{"nobody is made public unasked", policy.Stack(keys, policy.ForcePublic()), id, own + `,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example.com/jwks"`, "token_endpoint_auth_method.unsupported"},
-		{"nor confidential", policy.Stack(keys, policy.ForceConfidential()), id, own + `,"token_endpoint_auth_method":"none"`, "token_endpoint_auth_method.unsupported"},
-		{"of scopes the ones that are unknown go", policy.OIDC(dcr.DefaultValidator{}), id, own + `,"scope":"openid mcp:tools"`, ""},
+		{"no preset replaces none by a secret", policy.Stack(secrets, policy.AuthMethods(policy.Values{Default: []string{"client_secret_basic"}})), id, own, "token_endpoint_auth_method.unsupported"},
+		{"ForcePublic does not make a client public", policy.Stack(keys, policy.ForcePublic()), id, own + `,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example.com/jwks"`, "token_endpoint_auth_method.unsupported"},
+		{"nor does ForceConfidential make one confidential", policy.Stack(keys, policy.ForceConfidential()), id, own + `,"token_endpoint_auth_method":"none"`, "token_endpoint_auth_method.unsupported"},
+		{"unknown scopes are dropped", policy.OIDC(dcr.DefaultValidator{}), id, own + `,"scope":"openid mcp:tools"`, ""},
 		{"unless none is left", policy.OIDC(dcr.DefaultValidator{}), id, own + `,"scope":"mcp:tools"`, "scope.unsupported"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestRulesOnDocuments(t *testing.T) {
 	}
 }
 
-// ExampleSameHostAsDocument: what a client publishes leads to its own host alone.
+// The URIs in a client's metadata document may lead only to its own host.
 func ExampleSameHostAsDocument() {
 	v := policy.Stack(dcr.DefaultValidator{}, policy.SameHostAsDocument(policy.Drop))
 	client := dcr.StartingClient(v, nil)
@@ -78,8 +79,8 @@ func ExampleSameHostAsDocument() {
 	// Output: invalid_redirect_uri: redirect_uris[0] must be on the host of the metadata document
 }
 
-// TestNoPresetReplacesADefault: whatever a document says, no preset puts anything in
-// the place of what an absent member means, or of what it names.
+// TestNoPresetReplacesADefault checks that no preset replaces a member of a
+// document, or the meaning of an absent one.
 func TestNoPresetReplacesADefault(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	accepted := 0
@@ -121,6 +122,6 @@ func TestNoPresetReplacesADefault(t *testing.T) {
 		}
 	}
 	if accepted < 100 {
-		t.Errorf("%d documents were accepted: the test says little", accepted)
+		t.Errorf("only %d documents were accepted: the test shows little", accepted)
 	}
 }

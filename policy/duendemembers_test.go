@@ -17,14 +17,15 @@ var duendeClient = object{
 	"scope": "openid", "token_endpoint_auth_method": "client_secret_basic",
 }
 
-// duendeSettings are what a client may ask for, and what a host may make of it.
+// duendeSettings has the settings that a client may ask for, and values that a
+// host may set instead.
 var duendeSettings = []struct {
 	member   string
 	asked    any
-	standard any // what it is where nobody asks
+	standard any // the value if nobody asks
 	host     any // what the host sets
 	set      func(c *dcr.Client)
-	with     object // other members that make answers show it
+	with     object // other members that are needed so that answers show it
 }{
 	{member: "identity_token_lifetime", asked: 60, standard: 300, host: 7200, set: func(c *dcr.Client) { c.IdentityTokenLifetime = 2 * time.Hour }},
 	{member: "access_token_lifetime", asked: 60, standard: 3600, host: 7200, set: func(c *dcr.Client) { c.AccessTokenLifetime = 2 * time.Hour }},
@@ -64,7 +65,7 @@ func (s server) put(t *testing.T, client, request object) object {
 	return decode(t, answer)
 }
 
-// get reads a client, as it sends itself back.
+// get reads a client in the form in which it sends itself back.
 func (s server) get(t *testing.T, client object) object {
 	t.Helper()
 	members := decode(t, s.send(http.MethodGet, client["registration_client_uri"].(string), client["registration_access_token"].(string), ""))
@@ -114,7 +115,7 @@ func TestDuendeSettingsAreAll(t *testing.T) {
 	}
 }
 
-// What a client asked for lasts as long as it asks for it.
+// What a client asked for applies as long as it asks for it.
 func TestDuendeWishes(t *testing.T) {
 	for _, c := range duendeSettings {
 		t.Run(c.member, func(t *testing.T) {
@@ -128,7 +129,7 @@ func TestDuendeWishes(t *testing.T) {
 				}
 			}
 			client := s.register(t, asJSON(plain))
-			says("where nobody asks,", client, c.standard)
+			says("if nobody asks,", client, c.standard)
 			says("asked for in an update,", s.put(t, client, asking), c.asked)
 			says("left out of the next,", s.put(t, client, plain), c.standard)
 
@@ -137,7 +138,7 @@ func TestDuendeWishes(t *testing.T) {
 			before := s.stored(t, client)
 			says("read,", s.get(t, client), c.asked)
 			if asJSON(s.stored(t, client)) != asJSON(before) {
-				t.Error("reading changes what is stored")
+				t.Error("a read changed what is stored")
 			}
 			says("sent back,", s.put(t, client, s.get(t, client)), c.asked)
 			says("sent back again,", s.put(t, client, s.get(t, client)), c.asked)
@@ -149,8 +150,8 @@ func TestDuendeWishes(t *testing.T) {
 	}
 }
 
-// What the host set stays, whether an update leaves it out or sends back what
-// was read.
+// What the host set stays, whether an update leaves the member out or sends
+// back what was read.
 func TestDuendeKeepsWhatTheHostSet(t *testing.T) {
 	for name, limits := range map[string]policy.DuendeLimits{"strict": {}, "loose": looseLimits} {
 		for _, c := range duendeSettings {
@@ -181,7 +182,7 @@ func TestDuendeKeepsWhatTheHostSet(t *testing.T) {
 	}
 }
 
-// around is a validator of the host around another.
+// around is a host's validator around another one.
 type around struct {
 	dcr.Validator
 	tokens, defaults, client func(*dcr.Client)
@@ -225,8 +226,7 @@ func (a around) after(err error, change func(*dcr.Client), reg *dcr.Registration
 
 func tenMinutes(c *dcr.Client) { c.AccessTokenLifetime = min(c.AccessTokenLifetime, 10*time.Minute) }
 
-// lowering are the ways in which what a client gets may be lowered around the
-// rule, by a validator.
+// lowering has validators around the rule that lower what a client gets.
 var lowering = map[string]policy.Rule{
 	"LimitLifetimes, dropping":  policy.LimitLifetimes(policy.Lifetimes{AccessToken: policy.Lifetime{Ceiling: 10 * time.Minute}}),
 	"LimitLifetimes, replacing": policy.LimitLifetimes(policy.Lifetimes{AccessToken: policy.Lifetime{Ceiling: 20 * time.Minute, Default: 10 * time.Minute, Excess: policy.Replace}}),
@@ -235,8 +235,8 @@ var lowering = map[string]policy.Rule{
 	"ValidateClient":            func(v dcr.Validator) dcr.Validator { return around{Validator: v, client: tenMinutes} },
 }
 
-// A lifetime that is lowered is no change of the host's: once nothing lowers it
-// and the client no longer asks for it, it is the default again.
+// A lowered lifetime is not a change by the host: if nothing lowers it any more
+// and the client no longer asks for it, the default applies again.
 func TestDuendeWishesThatAreLowered(t *testing.T) {
 	asking := with(duendeClient, object{"access_token_lifetime": 1800})
 	for name, rule := range lowering {
@@ -261,20 +261,20 @@ func TestDuendeWishesThatAreLowered(t *testing.T) {
 					t.Errorf("it is answered as %v", answer["access_token_lifetime"])
 				}
 				if stored := lowered.stored(t, client); stored.AccessTokenLifetime != 10*time.Minute || string(stored.Extra["access_token_lifetime"]) != "600" {
-					t.Errorf("%v is stored as the lifetime, %s as the wish", stored.AccessTokenLifetime, stored.Extra["access_token_lifetime"])
+					t.Errorf("stored %v as the lifetime and %s as the request", stored.AccessTokenLifetime, stored.Extra["access_token_lifetime"])
 				}
 				if answer = lowered.put(t, client, lowered.get(t, client)); answer["access_token_lifetime"] != 600.0 {
 					t.Errorf("sent back, it is %v", answer["access_token_lifetime"])
 				}
 				if answer = free.put(t, client, duendeClient); answer["access_token_lifetime"] != 3600.0 {
-					t.Errorf("left out, it is %v: what a rule lowered is taken for the host's own", answer["access_token_lifetime"])
+					t.Errorf("left out, it is %v: what a rule lowered is taken for a setting of the host", answer["access_token_lifetime"])
 				}
 			})
 		}
 	}
 }
 
-// handlerOver is a handler with other rules over the store of s.
+// handlerOver returns a handler with other rules and the store of s.
 func handlerOver(t *testing.T, s server, rules ...policy.Rule) *dcr.Handler {
 	t.Helper()
 	handler, err := dcr.NewHandler(s.store, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(openServer, rules...)})
@@ -284,11 +284,11 @@ func handlerOver(t *testing.T, s server, rules ...policy.Rule) *dcr.Handler {
 	return handler
 }
 
-// The same without a Handler. Where nothing is answered, what a ValidateClient
-// around the rule does after it cannot be known.
+// The same without a Handler. Without an answer, the rule cannot know what a
+// ValidateClient around it does afterwards.
 func TestDuendeWishesThatAreLoweredWithoutAHandler(t *testing.T) {
 	for name, rule := range lowering {
-		for way, answers := range map[string]bool{"with an answer": true, "by Validate alone": false} {
+		for way, answers := range map[string]bool{"with an answer": true, "by only Validate": false} {
 			if name == "ValidateClient" && !answers {
 				continue
 			}
@@ -306,7 +306,7 @@ func TestDuendeWishesThatAreLoweredWithoutAHandler(t *testing.T) {
 					}
 				}
 				if said := string(reg.Client.Extra["access_token_lifetime"]); said != "600" {
-					t.Errorf("the wish became %s", said)
+					t.Errorf("the request became %s", said)
 				}
 				client, err := judge(t, free, duendeClient, reg.Client)
 				if err != nil || client.AccessTokenLifetime != time.Hour {
@@ -330,8 +330,8 @@ func parsed(t *testing.T, request object) *dcr.Request {
 	return read
 }
 
-// What ModifyResponse and a ShapeResponse around the rule make of a client is
-// the host's, and stays.
+// What ModifyResponse and a ShapeResponse around the rule set is a setting of
+// the host, and stays.
 func TestDuendeKeepsWhatHooksSet(t *testing.T) {
 	asking := with(duendeClient, object{"access_token_lifetime": 1800})
 	for name, options := range map[string]func(*dcr.Options){
@@ -364,8 +364,8 @@ func TestDuendeKeepsWhatHooksSet(t *testing.T) {
 	}
 }
 
-// A host's step around the rule that sets a setting has the last word, and one
-// that does not call the inner step hears nothing.
+// If a host's step around the rule sets a setting, that one applies. If it does
+// not call the inner step, the rule does not apply.
 func TestDuendeUnderAHostsStep(t *testing.T) {
 	deaf := func(v dcr.Validator) dcr.Validator { return deafToTokens{v} }
 	s := duendeServer(t, policy.DuendeLimits{}, deaf)
@@ -379,8 +379,8 @@ type deafToTokens struct{ dcr.Validator }
 
 func (deafToTokens) ValidateTokens(context.Context, *dcr.Registration) error { return nil }
 
-// A validator around the rule that verifies statements itself takes nothing away
-// from it.
+// A validator around the rule that verifies statements itself does not affect
+// the rule.
 func TestDuendeBeginsWithoutTheStatementStep(t *testing.T) {
 	own := func(v dcr.Validator) dcr.Validator { return around{Validator: v, ownStatements: true} }
 	s := duendeServer(t, policy.DuendeLimits{MaxAccessTokenLifetime: 10 * time.Minute}, own)
@@ -394,8 +394,8 @@ func TestDuendeBeginsWithoutTheStatementStep(t *testing.T) {
 	}
 }
 
-// What a statement claims holds later updates, also what the client had no use
-// for when it registered.
+// The claims of a statement apply to later updates, even claims that had no
+// effect when the client registered.
 func TestDuendeClaims(t *testing.T) {
 	claims := dcr.Metadata{Extra: map[string]json.RawMessage{
 		"access_token_lifetime": json.RawMessage("60"), "refresh_token_usage": json.RawMessage(`"OneTimeOnly"`),
@@ -411,7 +411,7 @@ func TestDuendeClaims(t *testing.T) {
 	}
 }
 
-// A registration and an update leave the same client.
+// A registration and an update result in the same client.
 func TestDuendeUpdatesAsItRegisters(t *testing.T) {
 	v := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{}))
 	previous, err := judge(t, v, with(duendeClient, object{"token_endpoint_auth_method": "none"}), nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// Refusals have the ids that logs know.
+// Refusals keep the ids that logs have.
 func TestDuendeRefusals(t *testing.T) {
 	v := policy.Stack(openServer, policy.DuendeMembers(policy.DuendeLimits{AllowIdentityProviders: true}))
 	long := strings.Repeat("x", 1025)

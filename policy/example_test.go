@@ -15,8 +15,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// A server for the clients of the Model Context Protocol: one line, and the
-// two that are the host's to decide.
+// A server for clients of the Model Context Protocol: one line, and two that
+// the host decides.
 func ExampleMCP() {
 	opts := policy.MCP(dcr.DefaultValidator{
 		Supports: dcr.Capabilities{Scopes: []string{"mcp:tools", "offline_access"}},
@@ -38,7 +38,8 @@ func ExampleMCP() {
 	// ChatGPT: <nil>
 }
 
-// Rules stack on any validator; each narrows what those before it let through.
+// Rules can be stacked on any validator. Each narrows what the ones before it
+// accept.
 func ExampleStack() {
 	validator := policy.Stack(dcr.DefaultValidator{},
 		policy.RedirectSchemes("https"),
@@ -70,7 +71,7 @@ func ExampleStack() {
 	// 400 false
 }
 
-// Strangers, partners with an initial access token and the host's own
+// Strangers, partners with an initial access token, and the host's own
 // pipelines register under different policies.
 func ExampleRule_perCaller() {
 	server := dcr.DefaultValidator{Supports: dcr.Capabilities{
@@ -134,8 +135,8 @@ func ExampleDuendeMembers() {
 	// invalid_client_metadata: access_token_lifetime must be from 1 to 86400 seconds
 }
 
-// A data holder of energy lets software products of the Register register, each
-// once, and manage themselves with access tokens of their own.
+// A data holder for energy lets the software products of the Register register,
+// each once, and manage themselves with their own access tokens.
 func ExampleConsumerDataRight() {
 	register := dcr.JWKSURL("https://api.cdr.gov.au/cdr-register/v1/jwks", nil)
 	opts := policy.ConsumerDataRight(dcr.DefaultValidator{
@@ -160,8 +161,8 @@ func ExampleConsumerDataRight() {
 	// https://dh.example.com/register/{client_id}
 }
 
-// A learning platform whose administrators hand out registration tokens, each for
-// one tool, and say yes to what registered.
+// A learning platform whose administrators give out registration tokens, each for
+// one tool, and approve the tools that registered.
 func ExampleLTI() {
 	store := memstore.New()
 	tokens := &callerauth.InitialAccessTokens{Store: store}
@@ -197,7 +198,7 @@ func ExampleLTI() {
 	// 401 false
 }
 
-// The openid-configuration of a learning platform, for every tool to read.
+// The openid-configuration of a learning platform, which every tool can read.
 func ExampleLTIDiscovery() {
 	handler, err := dcr.NewHandler(memstore.New(), policy.LTI(dcr.DefaultValidator{}, policy.LTIPlatform{}).Apply(&dcr.Options{
 		Endpoint: "https://lms.example.com/register",

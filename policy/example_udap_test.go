@@ -19,7 +19,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// anchor makes the certificate of a trust community, which publishes its own.
+// anchor makes the certificate of a trust community. A real community publishes
+// its certificate.
 func anchor() *x509.Certificate {
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	of := &x509.Certificate{
@@ -31,7 +32,7 @@ func anchor() *x509.Certificate {
 	return cert
 }
 
-// A server of one trust community. Its token endpoint uses the same chains, for the
+// A server in one trust community. Its token endpoint uses the same chains for the
 // certificates of client assertions.
 func ExampleUDAP() {
 	chains := &dcr.ChainVerifier{Communities: []dcr.Community{{Name: "https://community.example", Anchors: []*x509.Certificate{anchor()}}}}
@@ -53,8 +54,8 @@ func ExampleUDAP() {
 	// 400 {"error":"invalid_software_statement","error_description":"software_statement must be a compact JWS"}
 }
 
-// identity makes what a server is in a trust community: a key, and a certificate that
-// has the server's URL among its names.
+// identity makes the identity of a server in a trust community: a key, and a
+// certificate that has the server's URL among its names.
 func identity(community, base string) policy.UDAPIdentity {
 	key, _ := rsa.GenerateKey(rand.Reader, 2048)
 	name, _ := url.Parse(base)
@@ -64,7 +65,7 @@ func identity(community, base string) policy.UDAPIdentity {
 	return policy.UDAPIdentity{Community: community, Key: key, Chain: []*x509.Certificate{cert}}
 }
 
-// The document says which communities there are, and is signed for each.
+// The document names the communities, and is signed for each.
 func ExampleUDAPDiscovery() {
 	const base, community = "https://as.example.net", "https://community.example"
 	chains := &dcr.ChainVerifier{Communities: []dcr.Community{{Name: community, Anchors: []*x509.Certificate{anchor()}}}}

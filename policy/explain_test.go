@@ -13,7 +13,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// explains holds an explanation to what the registration is answered after it.
+// explains compares an explanation with the answer to the registration after
+// it.
 func explains(t *testing.T, handler *dcr.Handler, body string, register func() dcrtest.Answer, assumed string) {
 	t.Helper()
 	d, err := handler.Explain(t.Context(), "", []byte(body))
@@ -43,7 +44,7 @@ func explains(t *testing.T, handler *dcr.Handler, body string, register func() d
 	}
 }
 
-// What a signed request holds is explained as though it were signed.
+// The claims of a signed request are explained as if they were signed.
 func TestExplainASignedBody(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
 	for _, claims := range []object{nil, {"scope": "openid payments"}, {"application_type": "native"}, {"scope": "openid gone"}} {
@@ -57,7 +58,7 @@ func TestExplainASignedBody(t *testing.T) {
 	}
 }
 
-// A request that wants a client certificate is explained as though one had come.
+// A request that needs a client certificate is explained as if there were one.
 func TestExplainWithoutACertificate(t *testing.T) {
 	for _, members := range []object{nil, {"jwks": object{"keys": []string{}}}, {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": brName}, {"scope": "gone"}} {
 		b := newBrazil(t)

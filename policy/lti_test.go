@@ -22,8 +22,8 @@ import (
 
 const ags = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 
-// tool is what a tool sends, in the shape of the fixtures of Moodle's tests: config
-// may change the tool configuration, members the rest.
+// tool returns what a tool sends, like the fixtures of Moodle's tests: config may
+// change the tool configuration, members the rest.
 func tool(members, config object) object {
 	return with(object{
 		"application_type": "web", "response_types": []string{"id_token"}, "grant_types": []string{"implict", "client_credentials"},
@@ -46,7 +46,7 @@ func tool(members, config object) object {
 	}, members)
 }
 
-// minimal is the least that a tool sends.
+// minimal returns the least that a tool sends.
 func minimal(members, config object) object {
 	return with(object{
 		"initiate_login_uri": "https://tool.example.org/lti/login", "redirect_uris": []string{"https://tool.example.org/lti/launch"},
@@ -59,7 +59,7 @@ func serveLTI(t testing.TB, platform policy.LTIPlatform, rules ...policy.Rule) s
 	return serve(t, policy.LTI(dcr.DefaultValidator{}, platform).With(rules...).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
 }
 
-// configuration is the tool configuration of an answer or a request.
+// configuration returns the tool configuration of an answer or a request.
 func configuration(client object) object {
 	text, _ := json.Marshal(client[policy.LTIToolConfiguration])
 	var config object
@@ -81,7 +81,7 @@ func TestLTIRegistersAndManages(t *testing.T) {
 		}
 	}
 	want := configuration(request)
-	delete(want, "deployment_id") // the platform's to say
+	delete(want, "deployment_id") // only the platform sets it
 	if got := configuration(client); !reflect.DeepEqual(got, want) {
 		t.Errorf("the configuration is\n%v, want\n%v", got, want)
 	}
@@ -143,26 +143,26 @@ func TestLTIRules(t *testing.T) {
 		{"no client_name", tool(object{"client_name": nil}, nil), "invalid_client_metadata", nil},
 		{"an empty jwks_uri", tool(object{"jwks_uri": ""}, nil), "invalid_client_metadata", nil},
 		{"no configuration", tool(object{policy.LTIToolConfiguration: nil}, nil), "invalid_client_metadata", nil},
-		{"a configuration that is none", tool(object{policy.LTIToolConfiguration: []string{"x"}}, nil), "invalid_client_metadata", nil},
+		{"a configuration that is not an object", tool(object{policy.LTIToolConfiguration: []string{"x"}}, nil), "invalid_client_metadata", nil},
 		{"neither domain nor target_link_uri", minimal(nil, object{"domain": nil, "target_link_uri": nil}), "invalid_client_metadata", nil},
-		{"target_link_uri alone", minimal(nil, object{"domain": nil}), "invalid_client_metadata", nil},
-		{"domain alone", minimal(nil, object{"target_link_uri": nil}), "", object{"target_link_uri": "https://www.example.org"}},
-		{"a target_link_uri of another domain", minimal(nil, object{"domain": "not.the.right.domain"}), "invalid_client_metadata", nil},
+		{"only target_link_uri", minimal(nil, object{"domain": nil}), "invalid_client_metadata", nil},
+		{"only domain", minimal(nil, object{"target_link_uri": nil}), "", object{"target_link_uri": "https://www.example.org"}},
+		{"a target_link_uri on another domain", minimal(nil, object{"domain": "not.the.right.domain"}), "invalid_client_metadata", nil},
 		{"a target_link_uri below the domain", minimal(nil, object{"domain": "example.org", "target_link_uri": "https://evil.example.org/"}), "invalid_client_metadata", nil},
-		{"a target_link_uri that begins like the domain", minimal(nil, object{"target_link_uri": "https://www.example.org.evil.example/"}), "invalid_client_metadata", nil},
-		{"a target_link_uri with the domain as user", minimal(nil, object{"target_link_uri": "https://www.example.org@evil.example/"}), "invalid_client_metadata", nil},
+		{"a target_link_uri that only begins like the domain", minimal(nil, object{"target_link_uri": "https://www.example.org.evil.example/"}), "invalid_client_metadata", nil},
+		{"a target_link_uri with the domain as the user name", minimal(nil, object{"target_link_uri": "https://www.example.org@evil.example/"}), "invalid_client_metadata", nil},
 		{"a target_link_uri over http", minimal(nil, object{"target_link_uri": "http://www.example.org/"}), "invalid_client_metadata", nil},
 		{"a target_link_uri that is a script", minimal(nil, object{"target_link_uri": "javascript:alert(1)"}), "invalid_client_metadata", nil},
 		{"www. of the domain", minimal(nil, object{"domain": "Example.org"}), "", nil},
 		{"a secondary domain", minimal(nil, object{"secondary_domains": []string{"other.example"}, "target_link_uri": "https://other.example/lti"}), "", nil},
-		{"secondary domains that are none", minimal(nil, object{"secondary_domains": []string{"https://other.example"}}), "invalid_client_metadata", nil},
+		{"secondary domains that are URLs", minimal(nil, object{"secondary_domains": []string{"https://other.example"}}), "invalid_client_metadata", nil},
 		{"a port", minimal(nil, object{"domain": "www.example.org:8443", "target_link_uri": "https://www.example.org:8443/lti"}), "", nil},
 		{"another port", minimal(nil, object{"domain": "www.example.org:8443", "target_link_uri": "https://www.example.org:9/lti"}), "invalid_client_metadata", nil},
 		{"a port on a domain without one", minimal(nil, object{"target_link_uri": "https://www.example.org:8443/lti"}), "", nil},
 		{"a scheme in domain", minimal(nil, object{"domain": "https://www.example.org"}), "invalid_client_metadata", nil},
 		{"a path in domain", minimal(nil, object{"domain": "www.example.org/"}), "invalid_client_metadata", nil},
 		{"a number as domain", minimal(nil, object{"domain": 1}), "invalid_client_metadata", nil},
-		{"both grants, whatever is asked", tool(object{"grant_types": []string{"implicit"}}, nil), "", nil},
+		{"both grants, whatever is sent", tool(object{"grant_types": []string{"implicit"}}, nil), "", nil},
 		{"grants of another kind", tool(object{"grant_types": []string{"authorization_code"}}, nil), "", nil},
 		{"no grants", tool(object{"grant_types": nil}, nil), "", nil},
 		{"no id_token", tool(object{"response_types": []string{"code"}}, nil), "invalid_client_metadata", nil},
@@ -173,17 +173,17 @@ func TestLTIRules(t *testing.T) {
 		{"no method", tool(object{"token_endpoint_auth_method": nil}, nil), "", nil},
 		{"symmetric ID Tokens", tool(object{"id_token_signed_response_alg": "HS256"}, nil), "invalid_client_metadata", nil},
 		{"unsigned ID Tokens", tool(object{"id_token_signed_response_alg": "none"}, nil), "invalid_client_metadata", nil},
-		{"scopes that nobody knows", tool(object{"scope": "everything"}, nil), "", nil},
+		{"unknown scopes", tool(object{"scope": "everything"}, nil), "", nil},
 		{"a message without a type", minimal(nil, object{"messages": []object{{"label": "x"}}}), "invalid_client_metadata", nil},
 		{"a message that is null", minimal(nil, object{"messages": []any{nil}}), "invalid_client_metadata", nil},
-		{"messages that are no list", minimal(nil, object{"messages": "all"}), "invalid_client_metadata", nil},
-		{"a message of a kind of its own", minimal(nil, message(object{"type": "LtiEulaRequest"})), "", nil},
+		{"messages that are not a list", minimal(nil, object{"messages": "all"}), "invalid_client_metadata", nil},
+		{"a message of an unknown kind", minimal(nil, message(object{"type": "LtiEulaRequest"})), "", nil},
 		{"a message to another domain", minimal(nil, message(object{"target_link_uri": "https://evil.example/"})), "invalid_client_metadata", nil},
 		{"an icon that is a script", minimal(nil, message(object{"icon_uri": "javascript:alert(1)"})), "invalid_client_metadata", nil},
-		{"an icon in some language that is a script", minimal(nil, message(object{"icon_uri#ja": "data:text/html,x"})), "invalid_client_metadata", nil},
+		{"an icon for a language that is a script", minimal(nil, message(object{"icon_uri#ja": "data:text/html,x"})), "invalid_client_metadata", nil},
 		{"a script in a label, which is text", minimal(nil, message(object{"label": "<script>alert(1)</script>"})), "", nil},
-		{"a label that turns the text around", minimal(nil, message(object{"label": "gro.elpmaxe\u202e"})), "invalid_client_metadata", nil},
-		{"the same in some language", minimal(nil, message(object{"label#ar": "a\u2067b"})), "invalid_client_metadata", nil},
+		{"a label that changes the direction of the text", minimal(nil, message(object{"label": "gro.elpmaxe\u202e"})), "invalid_client_metadata", nil},
+		{"the same with a language tag", minimal(nil, message(object{"label#ar": "a\u2067b"})), "invalid_client_metadata", nil},
 		{"the same in a description", minimal(nil, object{"description": "a\u2066b"}), "invalid_client_metadata", nil},
 		{"the same in a vendor's member", minimal(nil, object{"https://vendor.example/x": object{"deep": []any{object{"er": "a\u202eb"}}}}), "invalid_client_metadata", nil},
 		{"the same in a name", minimal(nil, object{"https://vendor.example/\u202e": 1}), "invalid_client_metadata", nil},
@@ -191,10 +191,10 @@ func TestLTIRules(t *testing.T) {
 		{"a control character", minimal(nil, message(object{"label": "a\u0007b"})), "invalid_client_metadata", nil},
 		{"a label that is a number", minimal(nil, message(object{"label": 1})), "invalid_client_metadata", nil},
 		{"a long label", minimal(nil, message(object{"label": strings.Repeat("x", 1025)})), "invalid_client_metadata", nil},
-		{"placements that are no list", minimal(nil, message(object{"placements": "ContentArea"})), "invalid_client_metadata", nil},
-		{"claims that are no list", minimal(nil, object{"claims": object{}}), "invalid_client_metadata", nil},
+		{"placements that are not a list", minimal(nil, message(object{"placements": "ContentArea"})), "invalid_client_metadata", nil},
+		{"claims that are not a list", minimal(nil, object{"claims": object{}}), "invalid_client_metadata", nil},
 		{"custom parameters that are numbers", minimal(nil, object{"custom_parameters": object{"x": 1}}), "invalid_client_metadata", nil},
-		{"a custom parameter called a URI", minimal(nil, object{"custom_parameters": object{"my_uri": "$ResourceLink.id"}}), "", nil},
+		{"a custom parameter whose name ends with uri", minimal(nil, object{"custom_parameters": object{"my_uri": "$ResourceLink.id"}}), "", nil},
 		{"a vendor's URI", minimal(nil, object{"https://vendor.example/icon_uri": "urn:x:y"}), "", nil},
 		{"64 messages", minimal(nil, object{"messages": messages(64)}), "", nil},
 		{"65 messages", minimal(nil, object{"messages": messages(65)}), "invalid_client_metadata", nil},
@@ -236,12 +236,12 @@ func TestLTIRules(t *testing.T) {
 	}
 	wide := serve(t, policy.LTI(dcr.DefaultValidator{}, policy.LTIPlatform{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true, MaxBodyBytes: 8 << 20}))
 	if code, err := dcrtest.Refusal(wide.send(http.MethodPost, "", "", jsonText(minimal(nil, object{"messages": messages(10000)})))); err != nil || code != "invalid_client_metadata" {
-		t.Errorf("10,000 messages where a body may be large: %v %s", err, code)
+		t.Errorf("10,000 messages if bodies may be large: %v %s", err, code)
 	}
 }
 
-// TestLTITokens holds that a registration token registers one tool, under the id
-// that it names, also where it is sent many times at once.
+// TestLTITokens checks that a registration token registers one tool, with the id
+// that it names, even if it is sent many times at once.
 func TestLTITokens(t *testing.T) {
 	post := func(s server, token string) int {
 		return s.send(http.MethodPost, "", token, jsonText(minimal(nil, nil))).Status
@@ -308,7 +308,7 @@ func TestLTITokens(t *testing.T) {
 			t.Errorf("at once: %v", count)
 		}
 		if status := post(s, ""); status != 201 {
-			t.Errorf("a token that names no id: %d", status)
+			t.Errorf("a token without an id: %d", status)
 		}
 	})
 }
@@ -329,15 +329,15 @@ func TestLTIManagementByAccessToken(t *testing.T) {
 		name, method, token string
 		status              int
 	}{
-		{"reading by the readers' scope", http.MethodGet, id + "~" + policy.LTIRegistrationReader, 200},
-		{"reading by the scope", http.MethodGet, id + "~" + policy.LTIRegistrationScope, 200},
-		{"reading by another scope", http.MethodGet, id + "~openid", 401},
+		{"reading with the readers' scope", http.MethodGet, id + "~" + policy.LTIRegistrationReader, 200},
+		{"reading with the scope", http.MethodGet, id + "~" + policy.LTIRegistrationScope, 200},
+		{"reading with another scope", http.MethodGet, id + "~openid", 401},
 		{"reading by another tool", http.MethodGet, "another~" + policy.LTIRegistrationScope, 401},
-		{"updating by the readers' scope", http.MethodPut, id + "~" + policy.LTIRegistrationReader, 403},
-		{"updating by both", http.MethodPut, id + "~" + policy.LTIRegistrationReader + "+" + policy.LTIRegistrationScope, 200},
-		{"updating by the registration access token", http.MethodPut, own, 200},
-		{"deleting by the readers' scope", http.MethodDelete, id + "~" + policy.LTIRegistrationReader, 403},
-		{"deleting by the scope", http.MethodDelete, id + "~" + policy.LTIRegistrationScope, 204},
+		{"updating with the readers' scope", http.MethodPut, id + "~" + policy.LTIRegistrationReader, 403},
+		{"updating with both", http.MethodPut, id + "~" + policy.LTIRegistrationReader + "+" + policy.LTIRegistrationScope, 200},
+		{"updating with the registration access token", http.MethodPut, own, 200},
+		{"deleting with the readers' scope", http.MethodDelete, id + "~" + policy.LTIRegistrationReader, 403},
+		{"deleting with the scope", http.MethodDelete, id + "~" + policy.LTIRegistrationScope, 204},
 	} {
 		if answer := s.send(c.method, uri, c.token, body); answer.Status != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, answer.Status, answer.Body, c.status)
@@ -363,7 +363,7 @@ func TestLTIDeploymentAndApproval(t *testing.T) {
 		t.Errorf("%v, stored is %s", err, stored.Extra[policy.LTIToolConfiguration])
 	}
 	if answer := s.update(client, jsonText(client)); answer.Status != 401 {
-		t.Errorf("a tool that waits updates itself: %d", answer.Status)
+		t.Errorf("a pending tool updates itself: %d", answer.Status)
 	}
 	if err := policy.Approve(t.Context(), s.store, id, stored.Revision); err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func TestLTIDeploymentAndApproval(t *testing.T) {
 		t.Errorf("an update that changes nothing: %d %s", answer.Status, answer.Body)
 	}
 	if answer := s.update(client, jsonText(minimal(object{"client_name": "Other"}, nil))); decode(t, answer)["registration_status"] != "pending" {
-		t.Errorf("an update that changes the name does not wait: %s", answer.Body)
+		t.Errorf("an update that changes the name does not need approval: %s", answer.Body)
 	}
 }
 
@@ -427,8 +427,8 @@ func TestLTIPanics(t *testing.T) {
 	mustPanic("no messages", func() { policy.LTIDiscovery(policy.LTIConfiguration{ProductFamilyCode: "x"}, endpoints) })
 }
 
-// FuzzLTITool holds that what is accepted of a configuration has a domain and leads
-// to it, and is accepted again.
+// FuzzLTITool checks that an accepted configuration has a domain and leads to it,
+// and is accepted again.
 func FuzzLTITool(f *testing.F) {
 	for _, config := range []object{nil, {"secondary_domains": []string{"other.example"}}, {"messages": []any{nil}}, {"messages": []object{{"type": "x", "icon_uri": nil}}}} {
 		f.Add(jsonText(configuration(minimal(nil, config))))
@@ -459,7 +459,7 @@ func FuzzLTITool(f *testing.F) {
 		}
 		again, err := judge(t, preset, minimal(object{policy.LTIToolConfiguration: kept}, nil), nil)
 		if err != nil || string(again.Extra[policy.LTIToolConfiguration]) != string(kept) {
-			t.Fatalf("%s is answered, and sent back: %v %s", kept, err, again.Extra)
+			t.Fatalf("%s is returned, and sent back: %v %s", kept, err, again.Extra)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// mcpServer also supports client_credentials, so that every client that is
-// known gets in.
+// mcpServer also supports client_credentials, so that every known client can
+// register.
 func mcpServer(t testing.TB) server {
 	return serve(t, policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
@@ -28,8 +28,8 @@ func TestMCPWithNothingSet(t *testing.T) {
 	dcrtest.TestClients(t, serve(t, policy.MCP(dcr.DefaultValidator{}).Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true})))
 }
 
-// TestMCPClients registers every client that is known, and variants of each,
-// and reads the answers as strictly as anyone does.
+// TestMCPClients registers every known client, and variants of each, and reads
+// the answers as strictly as the strictest reader.
 func TestMCPClients(t *testing.T) {
 	s := mcpServer(t)
 	random := rand.New(rand.NewPCG(6, 2026))
@@ -50,7 +50,7 @@ func TestMCPClients(t *testing.T) {
 				}
 				registered := decode(t, answer)
 				if again := s.update(registered, string(variant)); again.Status != http.StatusOK {
-					t.Errorf("%s\nregisters, and its update does not pass: %d %s", variant, again.Status, again.Body)
+					t.Errorf("%s\nregisters, but its update is refused: %d %s", variant, again.Status, again.Body)
 				}
 				for _, redirect := range registered["redirect_uris"].([]any) {
 					if stored, _ := s.store.FindByClientID(t.Context(), registered["client_id"].(string)); !stored.MatchRedirectURI(otherPort(redirect.(string))) {
@@ -67,8 +67,9 @@ var portOf = regexp.MustCompile(`(//(?:localhost|127\.0\.0\.1)):\d+`)
 // otherPort gives a loopback redirect another port.
 func otherPort(text string) string { return portOf.ReplaceAllString(text, "$1:61234") }
 
-// variants are what the next version of a client may send, and the next
-// machine: other ports, another order, more members, other numbers.
+// variants returns what the next version of a client, or the same client on
+// another machine, may send: other ports, another order, more members, other
+// numbers.
 func variants(t *testing.T, random *rand.Rand, request []byte) [][]byte {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(request, &members); err != nil {
@@ -111,23 +112,23 @@ func TestMCPChoices(t *testing.T) {
 		name, body string
 		want       object
 	}{
-		{"no method is public", `{` + redirect + `}`,
+		{"a client without a method is public", `{` + redirect + `}`,
 			object{"token_endpoint_auth_method": "none", "client_secret": nil, "grant_types": []any{"authorization_code"}, "response_types": []any{"code"}, "application_type": "native"}},
 		{"client_secret_basic gets a secret", `{` + redirect + `,"token_endpoint_auth_method":"client_secret_basic"}`,
 			object{"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0}},
-		{"alternatives decide before the default", `{` + redirect + `,"token_endpoint_auth_methods_supported":["client_secret_post"]}`,
+		{"alternatives take precedence over the default", `{` + redirect + `,"token_endpoint_auth_methods_supported":["client_secret_post"]}`,
 			object{"token_endpoint_auth_method": "client_secret_post"}},
-		{"no method on a web server gets a secret (Microsoft 365 Copilot)", `{"redirect_uris":["https://app.example.com/cb","https://app.example.org/cb"]}`,
+		{"a client without a method on a web server gets a secret (Microsoft 365 Copilot)", `{"redirect_uris":["https://app.example.com/cb","https://app.example.org/cb"]}`,
 			object{"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0}},
-		{"no method on a web server and a machine is public", `{"redirect_uris":["https://app.example.com/cb","http://localhost/cb"]}`,
+		{"a client without a method on a web server and on the person's machine is public", `{"redirect_uris":["https://app.example.com/cb","http://localhost/cb"]}`,
 			object{"token_endpoint_auth_method": "none"}},
-		{"no method behind a scheme of its own is public", `{"redirect_uris":["app:/cb"]}`, object{"token_endpoint_auth_method": "none"}},
-		{"no method on https of the machine is public", `{"redirect_uris":["https://localhost/cb"]}`, object{"token_endpoint_auth_method": "none"}},
+		{"a client without a method with a private-use scheme is public", `{"redirect_uris":["app:/cb"]}`, object{"token_endpoint_auth_method": "none"}},
+		{"a client without a method on https localhost is public", `{"redirect_uris":["https://localhost/cb"]}`, object{"token_endpoint_auth_method": "none"}},
 		{"none on a web server stays none", `{"redirect_uris":["https://app.example.com/cb"],"token_endpoint_auth_method":"none"}`,
 			object{"token_endpoint_auth_method": "none", "client_secret": nil}},
-		{"unknown grants go", `{` + redirect + `,"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]}`,
+		{"unknown grants are dropped", `{` + redirect + `,"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]}`,
 			object{"grant_types": []any{"authorization_code"}}},
-		{"web that is native", `{"redirect_uris":["app:/cb"],"application_type":"web"}`, object{"application_type": "native"}},
+		{"a native client that says web", `{"redirect_uris":["app:/cb"],"application_type":"web"}`, object{"application_type": "native"}},
 		{"native with https stays", `{"redirect_uris":["https://app.example.com/"],"application_type":"native"}`, object{"application_type": "native"}},
 		{"native on https localhost is web", `{"redirect_uris":["https://localhost:3000/"],"application_type":"native"}`, object{"application_type": "web"}},
 		{"an unknown application type", `{"redirect_uris":["https://app.example.com/"],"application_type":"browser"}`, object{"application_type": "web"}},
@@ -145,7 +146,8 @@ func TestMCPChoices(t *testing.T) {
 	}
 }
 
-// MCP Go SDK: it registers without scope, and asks for scopes at authorize.
+// The MCP Go SDK registers without scope, and asks for scopes at the
+// authorization endpoint.
 func TestMCPScopes(t *testing.T) {
 	const redirect = `"redirect_uris":["http://127.0.0.1:1/cb"]`
 	for _, c := range []struct {
@@ -155,15 +157,15 @@ func TestMCPScopes(t *testing.T) {
 		members, scope string
 	}{
 		{"no scope: all of them", []string{"mcp:read", "mcp:write"}, nil, ``, "mcp:read mcp:write"},
-		{"an empty one is none", []string{"mcp:read", "mcp:write"}, nil, `,"scope":""`, "mcp:read mcp:write"},
-		{"the star is no scope", []string{"mcp:read", dcr.AnyScope}, nil, ``, "mcp:read"},
+		{"an empty scope counts as absent", []string{"mcp:read", "mcp:write"}, nil, `,"scope":""`, "mcp:read mcp:write"},
+		{"the star is not a scope", []string{"mcp:read", dcr.AnyScope}, nil, ``, "mcp:read"},
 		{"the host's own default", []string{"mcp:read", "mcp:write"}, []string{"mcp:read"}, ``, "mcp:read"},
-		{"the host's own default is nothing", []string{"mcp:read", "mcp:write"}, []string{}, ``, ""},
-		{"those that are named", []string{"mcp:read", "mcp:write"}, nil, `,"scope":"mcp:write other"`, "mcp:write"},
+		{"the host's own default is empty", []string{"mcp:read", "mcp:write"}, []string{}, ``, ""},
+		{"the scopes that are sent", []string{"mcp:read", "mcp:write"}, nil, `,"scope":"mcp:write other"`, "mcp:write"},
 		{"all unknown: none (muster#1086)", []string{"mcp:read", "mcp:write"}, nil, `,"scope":"groups"`, ""},
 		{"all unknown, with a default: none", []string{"mcp:read", "mcp:write"}, []string{"mcp:read"}, `,"scope":"groups"`, ""},
 		{"client_credentials: none", []string{"mcp:read", "mcp:write"}, nil, `,"grant_types":["client_credentials","authorization_code"]`, ""},
-		{"client_credentials: those that are named", []string{"mcp:read", "mcp:write"}, nil, `,"grant_types":["client_credentials"],"scope":"mcp:read"`, "mcp:read"},
+		{"client_credentials: the scopes that are sent", []string{"mcp:read", "mcp:write"}, nil, `,"grant_types":["client_credentials"],"scope":"mcp:read"`, "mcp:read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: c.supported}, DefaultScopes: c.standard})
@@ -178,7 +180,7 @@ func TestMCPScopes(t *testing.T) {
 	}
 }
 
-// A metadata document has rules of its own.
+// Metadata documents have their own rules.
 func TestMCPDocuments(t *testing.T) {
 	v := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:read", "mcp:write"}}})
 	reg := &dcr.Registration{Request: &dcr.Request{}, Client: dcr.StartingClient(v, nil)}
@@ -190,8 +192,8 @@ func TestMCPDocuments(t *testing.T) {
 	}
 }
 
-// In every preset a confidential client whose update names no method stays
-// confidential.
+// In every preset, a confidential client stays confidential if its update has
+// no method.
 func TestConfidentialClientsStayConfidential(t *testing.T) {
 	secrets := dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none", "client_secret_post"}}}
 	const body = `"client_uri":"https://example.com/","redirect_uris":["https://example.com/cb"],"grant_types":["authorization_code","refresh_token"]`
@@ -207,7 +209,7 @@ func TestConfidentialClientsStayConfidential(t *testing.T) {
 			t.Errorf("%s: the method is %q, %v", name, after.TokenEndpointAuthMethod, err)
 		}
 		if after, err := judge(t, v, `{`+body+`,"token_endpoint_auth_method":"none"}`, client); err != nil || after.TokenEndpointAuthMethod != "none" {
-			t.Errorf("%s: where none is named, the method is %q, %v", name, after.TokenEndpointAuthMethod, err)
+			t.Errorf("%s: if none is sent, the method is %q, %v", name, after.TokenEndpointAuthMethod, err)
 		}
 	}
 }
@@ -215,10 +217,10 @@ func TestConfidentialClientsStayConfidential(t *testing.T) {
 func TestCorrectApplicationType(t *testing.T) {
 	v := policy.Stack(dcr.DefaultValidator{}, policy.CorrectApplicationType())
 	for _, c := range []struct{ sentence, members, want string }{
-		{"web with loopback and a scheme of its own (oidc-agent)", `"redirect_uris":["http://localhost:4242","edu.kit.data.oidc-agent:/redirect"],"application_type":"web"`, "native"},
+		{"web with loopback and a private-use scheme (oidc-agent)", `"redirect_uris":["http://localhost:4242","edu.kit.data.oidc-agent:/redirect"],"application_type":"web"`, "native"},
 		{"native with https on the machine", `"redirect_uris":["https://localhost:3000/"],"application_type":"native"`, "web"},
-		{"what fits stays", `"redirect_uris":["https://app.example.com/"],"application_type":"native"`, "native"},
-		{"what is absent is inferred", `"redirect_uris":["http://localhost:0/"]`, "native"},
+		{"a type that fits stays", `"redirect_uris":["https://app.example.com/"],"application_type":"native"`, "native"},
+		{"an absent type is inferred", `"redirect_uris":["http://localhost:0/"]`, "native"},
 	} {
 		client, err := judge(t, v, `{`+c.members+`}`, nil)
 		if err != nil || client.ApplicationType != c.want {
@@ -248,31 +250,31 @@ func TestMCPMachinesGetASecret(t *testing.T) {
 	}
 }
 
-// hostile are requests that a policy must not let become what they say.
+// hostile has requests that no policy may accept as they are.
 var hostile = []struct{ name, members string }{
 	{"a script to redirect to", `"redirect_uris":["javascript:alert(1)"]`},
 	{"a script in another case", `"redirect_uris":["JaVaScRiPt:alert(1)"]`},
-	{"a script behind a tab", `"redirect_uris":["java\tscript:alert(1)"]`},
-	{"a script behind a space", `"redirect_uris":[" javascript:alert(1)"]`},
+	{"a script with a tab in it", `"redirect_uris":["java\tscript:alert(1)"]`},
+	{"a script after a space", `"redirect_uris":[" javascript:alert(1)"]`},
 	{"data to redirect to", `"redirect_uris":["data:text/html,x"]`},
-	{"one bad redirect among good ones", `"redirect_uris":["https://app.example.com/","vbscript:x"]`},
+	{"one invalid redirect among valid ones", `"redirect_uris":["https://app.example.com/","vbscript:x"]`},
 	{"a script as page", `"client_uri":"javascript:alert(1)"`},
 	{"a script as logo", `"logo_uri":"javascript:alert(1)"`},
 	{"data as logo", `"logo_uri":"data:image/svg+xml,<svg/>"`},
 	{"a script as terms", `"tos_uri":"javascript:alert(1)"`},
 	{"a script as policy", `"policy_uri":"javascript:alert(1)"`},
-	{"a script as page in some language", `"policy_uri#fr":"javascript:alert(1)"`},
+	{"a script as page for a language", `"policy_uri#fr":"javascript:alert(1)"`},
 	{"a file as keys", `"jwks_uri":"file:///etc/passwd"`},
 	{"a wildcard host", `"redirect_uris":["https://*.example.com/cb"]`},
 	{"a wildcard path", `"redirect_uris":["https://app.example.com/*"]`},
-	{"a wildcard alone", `"redirect_uris":["*"]`},
+	{"only a wildcard", `"redirect_uris":["*"]`},
 	{"loopback as a label", `"redirect_uris":["http://localhost.evil.example/cb"]`},
 	{"loopback as user", `"redirect_uris":["http://localhost@evil.example/cb"]`},
 	{"loopback address as a label", `"redirect_uris":["http://127.0.0.1.evil.example/cb"]`},
 	{"another loopback address", `"redirect_uris":["http://127.0.0.2/cb"]`},
-	{"loopback in one number", `"redirect_uris":["http://2130706433/cb"]`},
+	{"loopback as one number", `"redirect_uris":["http://2130706433/cb"]`},
 	{"loopback in hexadecimal", `"redirect_uris":["http://0x7f.0.0.1/cb"]`},
-	{"loopback in short", `"redirect_uris":["http://127.1/cb"]`},
+	{"loopback in short form", `"redirect_uris":["http://127.1/cb"]`},
 	{"loopback with a dot at its end", `"redirect_uris":["http://localhost./cb"]`},
 	{"every address", `"redirect_uris":["http://0.0.0.0/cb"]`},
 	{"loopback mapped into IPv6", `"redirect_uris":["http://[::ffff:127.0.0.1]/cb"]`},
@@ -285,8 +287,8 @@ var hostile = []struct{ name, members string }{
 	{"a control character", `"client_name":"App\u0000"`},
 }
 
-// TestHostile sends what must be refused, as a registration and as an update
-// of a client in good standing, to every preset that strangers reach.
+// TestHostile sends requests that must be refused, as registrations and as
+// updates of a valid client, to every preset for strangers.
 func TestHostile(t *testing.T) {
 	presets := map[string]struct {
 		preset policy.Preset
@@ -312,12 +314,12 @@ func TestHostile(t *testing.T) {
 			})
 		}
 		if again := s.update(client, p.good); again.Status != http.StatusOK {
-			t.Errorf("%s: after all, the client's own update does not pass: %d %s", name, again.Status, again.Body)
+			t.Errorf("%s: afterwards, the client's own update is refused: %d %s", name, again.Status, again.Body)
 		}
 	}
 }
 
-// overlay puts members over those of a request.
+// overlay replaces members of a request.
 func overlay(t *testing.T, request, members string) string {
 	t.Helper()
 	var all map[string]json.RawMessage

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// read are the members that people read: names, which ReadableNames rules, and
-// what operators read.
+// read has the members that people read: names, to which ReadableNames applies,
+// and members that operators read.
 var read = []struct {
 	member, rule string
 	name         bool
@@ -48,9 +48,9 @@ func TestReadableNames(t *testing.T) {
 		{"a digit", []policy.Rule{letters}, "App 2", false},
 		{"an override among letters", []policy.Rule{letters}, "a\u202Eb", false},
 		{"two rules", []policy.Rule{letters, latin}, "App", true},
-		{"two rules, only one of which allows it", []policy.Rule{letters, latin}, "по", false},
+		{"two rules, of which only one allows it", []policy.Rule{letters, latin}, "по", false},
 		{"the other way round", []policy.Rule{latin, letters}, "по", false},
-		{"what only the other one allows", []policy.Rule{latin, letters}, "a\u202Eb", false},
+		{"a name that only the switch allows", []policy.Rule{latin, letters}, "a\u202Eb", false},
 		{"the switch does not widen another rule", []policy.Rule{letters, anything}, "App 2", false},
 	} {
 		v := policy.Stack(readServer(), c.rules...)
@@ -74,7 +74,7 @@ func TestReadableNames(t *testing.T) {
 	}
 }
 
-// disguises are names that readers take for Microsoft or for Contoso Bank.
+// disguises has names that readers mistake for Microsoft or Contoso Bank.
 var disguises = []string{
 	"Microsoft", "MICROSOFT", "My microsoft login", "Micr\u043Esoft", "\u041Cicr\u043E\u0455\u043Eft", "Micr\u03BFsoft", "M\u0456crosoft", "M\u0131crosoft",
 	"Micro\u200Bsoft", "Micro\u00ADsoft", "Micro\u2060soft", "Micro\uFE0Fsoft", "Micro\u0301soft", "Micro\u200Dsoft", "Micro\u034Fsoft",
@@ -113,7 +113,7 @@ func TestReservedNames(t *testing.T) {
 		{"its own host", "Microsoft Copilot", to("https://microsoft.com/cb"), false},
 		{"hosts below it", "Microsoft", to("https://login.microsoft.com/cb", "https://microsoft.com:8443/cb"), false},
 		{"another host", "Microsoft", to("https://evil.example/cb"), true},
-		{"a host that ends alike", "Microsoft", to("https://evilmicrosoft.com/cb"), true},
+		{"a host that only ends like it", "Microsoft", to("https://evilmicrosoft.com/cb"), true},
 		{"one of two hosts", "Microsoft", to("https://microsoft.com/cb", "https://evil.example/cb"), true},
 		{"the host of another name", "Microsoft", to("https://contoso.example/cb"), true},
 		{"the names of two", "Microsoft Contoso Bank", to("https://contoso.example/cb"), true},
@@ -121,7 +121,7 @@ func TestReservedNames(t *testing.T) {
 		{"an application's scheme", "Microsoft", to("com.microsoft.app:/cb"), true},
 		{"its host, and this machine", "Microsoft", to("https://microsoft.com/cb", "http://127.0.0.1/cb"), true},
 		{"no redirect URI", "Microsoft", object{"redirect_uris": nil, "grant_types": []string{"client_credentials"}}, true},
-		{"a name that is nobody's", "administrator", to("https://microsoft.com/cb"), true},
+		{"a name that belongs to no host", "administrator", to("https://microsoft.com/cb"), true},
 	} {
 		server := v
 		if c.name == "no redirect URI" {
@@ -146,7 +146,8 @@ func TestReservedNames(t *testing.T) {
 	}
 }
 
-// The document of a client speaks for its name, wherever it redirects to.
+// The host of a client's document vouches for its name, wherever it redirects
+// to.
 func TestReservedNamesOfDocuments(t *testing.T) {
 	v := policy.Stack(dcr.DefaultValidator{}, policy.ReservedNames(map[string][]string{"Claude": {"claude.ai"}}))
 	for id, accepted := range map[string]bool{"https://claude.ai/oauth/client.json": true, "https://evil.example/claude.ai": false} {
@@ -172,13 +173,13 @@ func TestSameHostVouches(t *testing.T) {
 		{"the one host", []string{"https://bank.example/cb"}, page, true},
 		{"the one host of two redirects, on any port", []string{"https://bank.example/cb", "https://bank.example:8443/cb"}, page, true},
 		{"one of two hosts", []string{"https://evil.example/cb", "https://bank.example/unused"}, page, false},
-		{"this machine too", []string{"https://bank.example/unused", "http://127.0.0.1/cb"}, page, false},
-		{"an application's scheme too", []string{"https://bank.example/unused", "com.evil.app:/cb"}, page, false},
-		{"this machine alone", []string{"http://127.0.0.1/cb"}, page, false},
-		{"an application's scheme alone", []string{"com.example.bank:/cb"}, page, false},
+		{"and this machine", []string{"https://bank.example/unused", "http://127.0.0.1/cb"}, page, false},
+		{"and an application's scheme", []string{"https://bank.example/unused", "com.evil.app:/cb"}, page, false},
+		{"only this machine", []string{"http://127.0.0.1/cb"}, page, false},
+		{"only an application's scheme", []string{"com.example.bank:/cb"}, page, false},
 		{"a single label", []string{"https://bank/cb"}, "https://bank/logo", false},
 		{"a public suffix", []string{"https://github.io/cb"}, "https://github.io/logo", false},
-		{"somebody's below a public suffix", []string{"https://me.github.io/cb"}, "https://me.github.io/logo", true},
+		{"a host below a public suffix", []string{"https://me.github.io/cb"}, "https://me.github.io/logo", true},
 	} {
 		for _, member := range []string{"client_uri", "logo_uri", "tos_uri", "policy_uri", "logo_uri#de"} {
 			request := with(goodClient, object{"redirect_uris": c.redirects, member: c.page})
@@ -212,14 +213,14 @@ func TestMatrixAsksForPublicSuffixes(t *testing.T) {
 		request  object
 		accepted bool
 	}{
-		{"a public suffix, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://me.github.io/cb", "https://other.github.io/logo"), false},
-		{"a public suffix alone, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://github.io/cb", "https://github.io/logo"), false},
-		{"a top-level domain, by a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://com", "https://com/cb", "https://com/logo"), false},
-		{"a host of the network that the server stands in (matrix-authentication-service#2076)", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://our-domain", "https://our-domain/cb", "https://our-domain/logo"), true},
+		{"a public suffix, with a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://me.github.io/cb", "https://other.github.io/logo"), false},
+		{"only a public suffix, with a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://github.io", "https://github.io/cb", "https://github.io/logo"), false},
+		{"a top-level domain, with a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://com", "https://com/cb", "https://com/logo"), false},
+		{"a host in the server's own network (matrix-authentication-service#2076)", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://our-domain", "https://our-domain/cb", "https://our-domain/logo"), true},
 		{"a single label, without a list", policy.Matrix(dcr.DefaultValidator{}), request("https://com", "https://com/cb", "https://com/logo"), false},
 		{"somebody's", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://me.github.io", "https://app.me.github.io/cb", "https://me.github.io:8443/logo"), true},
 		{"a public suffix below the host", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://uk", "https://evil.co.uk/cb", "https://evil.co.uk/logo"), false},
-		{"nil is no list", policy.Matrix(dcr.DefaultValidator{}, nil), request("https://github.io", "https://me.github.io/cb", "https://github.io/logo"), true},
+		{"nil is not a list", policy.Matrix(dcr.DefaultValidator{}, nil), request("https://github.io", "https://me.github.io/cb", "https://github.io/logo"), true},
 	} {
 		if _, err := judge(t, c.v, c.request, nil); (err == nil) != c.accepted {
 			t.Errorf("%s: %v", c.name, err)

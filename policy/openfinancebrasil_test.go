@@ -42,7 +42,7 @@ func newBrazil(t *testing.T) *brazil {
 	return newBrazilBy(t, policy.BrasilBank{}, ways["applied"])
 }
 
-// newBrazilBy is an institution that came to the preset in some way.
+// newBrazilBy makes an institution that sets up the preset in the given way.
 func newBrazilBy(t *testing.T, bank policy.BrasilBank, way func(policy.Preset, *dcr.Options)) *brazil {
 	t.Helper()
 	b := &brazil{directory: newPS256()}
@@ -84,7 +84,8 @@ func (b *brazil) request(t testing.TB, statement, members object) string {
 	return string(body)
 }
 
-// certificate names a software and an organisation, as issued then.
+// certificate returns a certificate for a software and an organisation, issued
+// at the given time.
 func certificate(software, organisation string, issued time.Time) *x509.Certificate {
 	return &x509.Certificate{NotBefore: issued, Subject: pkix.Name{Names: []pkix.AttributeTypeAndValue{
 		{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: software},
@@ -93,7 +94,8 @@ func certificate(software, organisation string, issued time.Time) *x509.Certific
 	}}}
 }
 
-// The subject of brCertificate, in the names of the profile and by OID alone.
+// The subject of brCertificate, with the names of the profile and with only
+// OIDs.
 var (
 	brName      = "2.5.4.11=#" + hexDER("unit of "+strings.ToUpper(brOrganisation)) + ",2.5.4.97=#" + hexDER("OFBBR-"+strings.ToUpper(brOrganisation)) + ",UID=" + brSoftware
 	brNameByOID = "OU = Unit  of " + brOrganisation + ",2.5.4.97=#" + hexDER("OFBBR-"+brOrganisation) + ", 0.9.2342.19200300.100.1.1=#" + hexDER(brSoftware)
@@ -153,8 +155,8 @@ func TestBrasilRegistersAndManages(t *testing.T) {
 		{"another registration of the software", "", 400},
 		{"new redirect URIs", b.request(t, nil, withID(object{"redirect_uris": []string{"https://www.example.com.br/cb2"}})), 200},
 		{"no statement", b.request(t, nil, withID(object{"software_statement": nil})), 400},
-		{"a statement that was tampered with", b.request(t, nil, withID(object{"software_statement": b.statement(t, nil) + "x"})), 400},
-		{"a statement that is not fresh", b.request(t, object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, withID(nil)), 400},
+		{"a statement that was changed", b.request(t, nil, withID(object{"software_statement": b.statement(t, nil) + "x"})), 400},
+		{"a statement that is too old", b.request(t, object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, withID(nil)), 400},
 		{"a redirect URI that the statement lacks", b.request(t, nil, withID(object{"redirect_uris": []string{"https://www.example.com.br/x"}})), 400},
 		{"keys by value", b.request(t, nil, withID(object{"jwks": object{"keys": []any{}}, "jwks_uri": nil})), 400},
 	} {
@@ -204,25 +206,25 @@ func TestBrasilRules(t *testing.T) {
 		{"no method", nil, object{"token_endpoint_auth_method": nil}, brCertificate, "invalid_client_metadata"},
 		{"a secret", nil, object{"token_endpoint_auth_method": "client_secret_basic"}, brCertificate, "invalid_client_metadata"},
 		{"RS256", nil, object{"id_token_signed_response_alg": "RS256"}, brCertificate, "invalid_client_metadata"},
-		{"a name of its own", nil, object{"client_name": "Banco Central"}, brCertificate, ""},
-		{"an organisation that was revoked", object{"org_status": "Revoked"}, nil, brCertificate, "unapproved_software_statement"},
-		{"an organisation in good standing", object{"org_status": "Active"}, nil, brCertificate, ""},
+		{"its own name", nil, object{"client_name": "Banco Central"}, brCertificate, ""},
+		{"a revoked organisation", object{"org_status": "Revoked"}, nil, brCertificate, "unapproved_software_statement"},
+		{"an active organisation", object{"org_status": "Active"}, nil, brCertificate, ""},
 		{"a statement without an organisation", object{"org_id": nil}, nil, brCertificate, "invalid_software_statement"},
-		{"a statement that is not fresh", object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, nil, brCertificate, "invalid_software_statement"},
+		{"a statement that is too old", object{"iat": time.Now().Add(-10 * time.Minute).Unix()}, nil, brCertificate, "invalid_software_statement"},
 		{"another software's certificate", nil, nil, certificate("another", brOrganisation, time.Now()), "invalid_software_statement"},
 		{"another organisation's certificate", nil, nil, certificate(brSoftware, "another", time.Now()), "invalid_software_statement"},
-		{"the organisation in the unit, long ago", nil, nil, unit, ""},
-		{"the organisation in the unit, today", nil, nil, lateUnit, "invalid_software_statement"},
+		{"the organisation in the unit, in an old certificate", nil, nil, unit, ""},
+		{"the organisation in the unit, in a new certificate", nil, nil, lateUnit, "invalid_software_statement"},
 		{"scopes within the roles", nil, object{"scope": "payments"}, brCertificate, ""},
 		{"scopes beyond the roles", nil, object{"scope": "openid payments accounts"}, brCertificate, "invalid_client_metadata"},
 		{"no active role", object{"software_statement_roles": []object{}}, nil, brCertificate, "unapproved_software_statement"},
 		{"the distinguished name of its certificate", nil, byCertificate(brName), brCertificate, ""},
-		{"the same in other words", nil, byCertificate(brNameByOID), brCertificate, ""},
+		{"the same in another form", nil, byCertificate(brNameByOID), brCertificate, ""},
 		{"another distinguished name", nil, byCertificate("CN=mallory"), brCertificate, "invalid_client_metadata"},
 		{"a part of its distinguished name", nil, byCertificate("UID=" + brSoftware), brCertificate, "invalid_client_metadata"},
 		{"a distinguished name with another attribute", nil, byCertificate("UID=67c57882,organizationIdentifier=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
-		{"a distinguished name with an OID in the clear", nil, byCertificate("UID=67c57882,2.5.4.97=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
-		{"a certificate by its host", nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "bank.example"}, brCertificate, "invalid_client_metadata"},
+		{"a distinguished name with an OID and a plain value", nil, byCertificate("UID=67c57882,2.5.4.97=OFBBR-1,C=BR"), brCertificate, "invalid_client_metadata"},
+		{"a certificate, by its host name", nil, object{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "bank.example"}, brCertificate, "invalid_client_metadata"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBrazil(t)
@@ -240,8 +242,8 @@ func TestBrasilRules(t *testing.T) {
 	}
 }
 
-// TestBrasilManagesByItsCertificate holds that the registration access token is
-// good with a certificate of the client's software and organisation alone.
+// TestBrasilManagesByItsCertificate checks that the registration access token
+// works only with a certificate of the client's software and organisation.
 func TestBrasilManagesByItsCertificate(t *testing.T) {
 	for _, way := range []string{"as Validator", "named by ChoosePolicy", "named by Caller.Policy", "applied", "inside the host's own"} {
 		t.Run(way, func(t *testing.T) { brasilManages(t, newBrazilBy(t, policy.BrasilBank{}, ways[way])) })
@@ -266,7 +268,7 @@ func brasilManages(t *testing.T, b *brazil) {
 		{"another institution's, with its statement", certificate(otherSoftware, otherOrganisation, time.Now()), object{"software_id": otherSoftware, "org_id": otherOrganisation}, 401, 401},
 		{"another institution's, with the client's statement", certificate(otherSoftware, otherOrganisation, time.Now()), nil, 401, 401},
 		{"another institution's, for this software", certificate(brSoftware, otherOrganisation, time.Now()), nil, 401, 401},
-		{"that of other software of the institution", certificate(otherSoftware, brOrganisation, time.Now()), object{"software_id": otherSoftware}, 401, 401},
+		{"one of other software of the institution", certificate(otherSoftware, brOrganisation, time.Now()), object{"software_id": otherSoftware}, 401, 401},
 		{"the client's, with a statement of other software", brCertificate, object{"software_id": otherSoftware}, 200, 400},
 		{"the client's, with another institution's statement", brCertificate, object{"org_id": otherOrganisation}, 200, 400},
 		{"the client's, renewed", certificate(brSoftware, brOrganisation, time.Now()), nil, 200, 200},
@@ -288,8 +290,8 @@ func brasilManages(t *testing.T, b *brazil) {
 	}
 }
 
-// TestBrasilTellsTheCertificateItself holds that the subject of a certificate as
-// it comes over the wire is compared as the profile writes it.
+// TestBrasilTellsTheCertificateItself checks that the subject of a certificate
+// from the connection is compared in the form of the profile.
 func TestBrasilTellsTheCertificateItself(t *testing.T) {
 	key := newES256("tls").key
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), Subject: pkix.Name{
@@ -320,8 +322,8 @@ func TestBrasilWithoutACertificate(t *testing.T) {
 	}
 }
 
-// TestOpenInsuranceBrasil holds what differs from Open Finance, on registration and
-// on update.
+// TestOpenInsuranceBrasil checks what differs from Open Finance, on registration
+// and on update.
 func TestOpenInsuranceBrasil(t *testing.T) {
 	insurer := policy.BrasilBank{OpenInsurance: true, Roles: map[string][]string{"PAGTO": {"openid", "customers", "consents"}}}
 	certificateOf := func(prefix string, issued time.Time) *x509.Certificate {
@@ -345,14 +347,14 @@ func TestOpenInsuranceBrasil(t *testing.T) {
 		{"as it should be", nil, right, "", object{"scope": "openid customers consents", "grant_types": []any{"authorization_code", "refresh_token"}, "webhook_uris": nil}},
 		{"the prefix of Open Finance", nil, certificateOf("OFBBR-", time.Now()), "invalid_software_statement", nil},
 		{"no prefix", nil, certificateOf("", time.Now()), "invalid_software_statement", nil},
-		{"the organisation in the unit, long ago", nil, certificateOf("OFBBR-", time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)), "invalid_software_statement", nil},
-		{"the implicit grant alone", object{"grant_types": []string{"implicit"}}, right, "invalid_client_metadata", nil},
+		{"the organisation in the unit, in an old certificate", nil, certificateOf("OFBBR-", time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)), "invalid_software_statement", nil},
+		{"only the implicit grant", object{"grant_types": []string{"implicit"}}, right, "invalid_client_metadata", nil},
 		{"a self-signed certificate", object{"token_endpoint_auth_method": "self_signed_tls_client_auth"}, right, "invalid_client_metadata", nil},
 		{"webhooks", object{"webhook_uris": []string{hook(255)}}, right, "", object{"webhook_uris": []any{hook(255)}}},
 		{"a webhook that is too long", object{"webhook_uris": []string{hook(100), hook(256)}}, right, "invalid_webhook_uris", nil},
 		{"a webhook over http", object{"webhook_uris": []string{"http://www.example.com.br/hook"}}, right, "invalid_webhook_uris", nil},
 		{"a webhook on a private address", object{"webhook_uris": []string{"https://10.0.0.1/hook"}}, right, "invalid_webhook_uris", nil},
-		{"webhooks that are no list", object{"webhook_uris": "https://www.example.com.br/hook"}, right, "invalid_client_metadata", nil},
+		{"webhooks that are not a list", object{"webhook_uris": "https://www.example.com.br/hook"}, right, "invalid_client_metadata", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBrazilBy(t, insurer, ways["applied"])

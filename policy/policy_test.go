@@ -16,8 +16,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// judge runs a validator over a request, as an update of previous where that
-// is not nil.
+// judge runs a validator on a request, as an update of previous if that is not
+// nil.
 func judge(t testing.TB, v dcr.Validator, request any, previous *dcr.Client) (*dcr.Client, error) {
 	t.Helper()
 	body, isText := request.(string)
@@ -34,7 +34,7 @@ func judge(t testing.TB, v dcr.Validator, request any, previous *dcr.Client) (*d
 	}
 	if err := dcr.Validate(t.Context(), v, reg); err != nil {
 		if refused := (*dcr.Error)(nil); !errors.As(err, &refused) {
-			t.Fatalf("%s: the server's own fault: %v", body, err)
+			t.Fatalf("%s: a fault of the server: %v", body, err)
 		}
 		return nil, err
 	}
@@ -57,14 +57,14 @@ var webClient = object{
 	"grant_types": []string{"authorization_code"}, "token_endpoint_auth_method": "client_secret_basic",
 }
 
-// A ruleCase is one sentence about a rule: what a request becomes, or by which
-// rule it is refused.
+// A ruleCase is a sentence about a rule: what a request becomes, or which rule
+// refuses it.
 type ruleCase struct {
 	name    string
 	rule    policy.Rule
-	request object // over webClient
+	request object // members that replace those of webClient
 	refused string // Error.Rule
-	want    object // members of the effective client, nil for absent
+	want    object // members of the effective client, nil means absent
 }
 
 var openServer = dcr.DefaultValidator{Supports: dcr.Capabilities{
@@ -82,7 +82,7 @@ func (c ruleCase) run(t *testing.T, base dcr.DefaultValidator) {
 	v := policy.Stack(base, c.rule)
 	request := with(webClient, c.request)
 	if _, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, Validator: v, Logger: slog.New(slog.DiscardHandler)}); err != nil {
-		t.Errorf("the rule leaves what contradicts itself: %v", err)
+		t.Errorf("the rule leaves contradictory capabilities: %v", err)
 	}
 	client, err := judge(t, v, request, nil)
 	c.check(t, "on registration", client, err)
@@ -123,17 +123,17 @@ func TestFieldRules(t *testing.T) {
 		return policy.Values{Ceiling: ceiling, Default: standard, Excess: excess}
 	}
 	for _, c := range []ruleCase{
-		{name: "a dropped grant goes, the others stay", rule: policy.GrantTypes(values(policy.Drop, nil, "authorization_code")),
+		{name: "a grant is dropped, the others stay", rule: policy.GrantTypes(values(policy.Drop, nil, "authorization_code")),
 			request: object{"grant_types": []string{"authorization_code", "refresh_token"}},
 			want:    object{"grant_types": []string{"authorization_code"}}},
 		{name: "nothing is left and there is no default", rule: policy.GrantTypes(values(policy.Drop, nil, "client_credentials")),
 			refused: "grant_types.unsupported"},
-		{name: "nothing is left and the default stands in", rule: policy.GrantTypes(values(policy.Drop, []string{"authorization_code", "refresh_token"}, "authorization_code", "refresh_token")),
+		{name: "nothing is left and the default applies", rule: policy.GrantTypes(values(policy.Drop, []string{"authorization_code", "refresh_token"}, "authorization_code", "refresh_token")),
 			request: object{"grant_types": []string{"client_credentials"}},
 			want:    object{"grant_types": []string{"authorization_code", "refresh_token"}}},
 		{name: "a refused grant", rule: policy.GrantTypes(values(policy.Refuse, nil, "authorization_code")),
 			request: object{"grant_types": []string{"authorization_code", "refresh_token"}}, refused: "policy.grant_types"},
-		{name: "the default grants of who asks for none", rule: policy.GrantTypes(values(policy.Drop, []string{"authorization_code", "refresh_token"})),
+		{name: "the default grants if the request has none", rule: policy.GrantTypes(values(policy.Drop, []string{"authorization_code", "refresh_token"})),
 			request: object{"grant_types": nil},
 			want:    object{"grant_types": []string{"authorization_code", "refresh_token"}}},
 		{name: "replaced grants", rule: policy.GrantTypes(values(policy.Replace, []string{"authorization_code"}, "authorization_code")),
@@ -147,7 +147,7 @@ func TestFieldRules(t *testing.T) {
 			want:    object{"response_types": []string{"code id_token"}}},
 		{name: "a refused response type", rule: policy.ResponseTypes(values(policy.Refuse, nil, "code")),
 			request: object{"response_types": []string{"code", "id_token"}, "grant_types": []string{"authorization_code", "implicit"}}, refused: "policy.response_types"},
-		{name: "an empty list of response types asks for none", rule: policy.ResponseTypes(values(policy.Refuse, []string{"code"}, "code")),
+		{name: "an empty list of response types means none", rule: policy.ResponseTypes(values(policy.Refuse, []string{"code"}, "code")),
 			request: object{"response_types": []string{}, "grant_types": []string{"client_credentials"}, "redirect_uris": nil},
 			want:    object{"response_types": []string{}}},
 		{name: "dropped scopes", rule: policy.Scopes(values(policy.Drop, nil, "openid", "email")),
@@ -156,17 +156,17 @@ func TestFieldRules(t *testing.T) {
 			request: object{"scope": "admin"}, want: object{"scope": "openid"}},
 		{name: "no scope is left: the policy's default", rule: policy.Scopes(values(policy.Drop, []string{"email"}, "openid", "email")),
 			request: object{"scope": "admin"}, want: object{"scope": "email"}},
-		{name: "the default scopes of who asks for none", rule: policy.Scopes(values(policy.Drop, []string{"email"})),
+		{name: "the default scopes if the request has none", rule: policy.Scopes(values(policy.Drop, []string{"email"})),
 			want: object{"scope": "email"}},
 		{name: "a refused scope", rule: policy.Scopes(values(policy.Refuse, nil, "openid", "email")),
 			request: object{"scope": "openid admin"}, refused: "policy.scope"},
 		{name: "replaced scopes", rule: policy.Scopes(values(policy.Replace, []string{"email"}, "openid", "email")),
 			request: object{"scope": "openid admin"}, want: object{"scope": "email"}},
-		{name: "a ceiling of any scope is the server's", rule: policy.Scopes(values(policy.Refuse, nil, dcr.AnyScope)),
+		{name: "with a ceiling of any scope, the server's applies", rule: policy.Scopes(values(policy.Refuse, nil, dcr.AnyScope)),
 			request: object{"scope": "openid admin"}, want: object{"scope": "openid admin"}},
 		{name: "always these scopes", rule: policy.AlwaysScopes("email", "unsupported"),
 			request: object{"scope": "profile"}, want: object{"scope": "profile email"}},
-		{name: "always these scopes, besides the default", rule: policy.AlwaysScopes("email", "openid"),
+		{name: "always these scopes, in addition to the default", rule: policy.AlwaysScopes("email", "openid"),
 			want: object{"scope": "openid email"}},
 		{name: "a dropped method becomes the default", rule: policy.AuthMethods(values(policy.Drop, []string{"none"}, "none", "private_key_jwt")),
 			want: object{"token_endpoint_auth_method": "none"}},
@@ -175,9 +175,9 @@ func TestFieldRules(t *testing.T) {
 		{name: "a replaced method without a default", rule: policy.AuthMethods(values(policy.Replace, nil, "client_secret_post")),
 			want: object{"token_endpoint_auth_method": "client_secret_post"}},
 		{name: "a refused method", rule: policy.AuthMethods(values(policy.Refuse, nil, "none")), refused: "policy.token_endpoint_auth_method"},
-		{name: "the default method of who names none", rule: policy.AuthMethods(values(policy.Drop, []string{"tls_client_auth", "client_secret_post"})),
+		{name: "the default method if the request has none", rule: policy.AuthMethods(values(policy.Drop, []string{"tls_client_auth", "client_secret_post"})),
 			request: object{"token_endpoint_auth_method": nil}, want: object{"token_endpoint_auth_method": "client_secret_post"}},
-		{name: "alternatives are picked from within the ceiling", rule: policy.AuthMethods(values(policy.Refuse, nil, "none", "client_secret_post")),
+		{name: "an alternative within the ceiling is chosen", rule: policy.AuthMethods(values(policy.Refuse, nil, "none", "client_secret_post")),
 			request: object{"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"}},
 			want:    object{"token_endpoint_auth_method": "client_secret_post"}},
 		{name: "a refused algorithm", rule: policy.Algorithm("id_token_signed_response_alg", values(policy.Refuse, nil, "PS256", "ES256")),
@@ -186,9 +186,9 @@ func TestFieldRules(t *testing.T) {
 			request: object{"id_token_signed_response_alg": "RS256"}, want: object{"id_token_signed_response_alg": "PS256"}},
 		{name: "the default algorithm", rule: policy.Algorithm("id_token_signed_response_alg", values(policy.Drop, []string{"PS256"})),
 			want: object{"id_token_signed_response_alg": "PS256"}},
-		{name: "no algorithm of a feature that is off", rule: policy.Algorithm("userinfo_signed_response_alg", values(policy.Drop, []string{"PS256"})),
+		{name: "no algorithm for a feature that is off", rule: policy.Algorithm("userinfo_signed_response_alg", values(policy.Drop, []string{"PS256"})),
 			want: object{"userinfo_signed_response_alg": nil}},
-		{name: "no algorithm of a method that has none", rule: policy.Algorithm("token_endpoint_auth_signing_alg", values(policy.Drop, []string{"ES256"})),
+		{name: "no algorithm for a method that has none", rule: policy.Algorithm("token_endpoint_auth_signing_alg", values(policy.Drop, []string{"ES256"})),
 			want: object{"token_endpoint_auth_signing_alg": nil}},
 		{name: "algorithms beyond the list", rule: policy.SigningAlgorithms("PS256", "ES256"),
 			request: object{"id_token_signed_response_alg": "RS256"}, refused: "id_token_signed_response_alg.unsupported"},
@@ -205,23 +205,23 @@ func TestRedirectRules(t *testing.T) {
 		{name: "a host on the list", rule: policy.RedirectHosts("app.example.com")},
 		{name: "a host on the list in another case", rule: policy.RedirectHosts("App.Example.COM")},
 		{name: "a host below one on the list", rule: policy.RedirectHosts("*.example.com")},
-		{name: "a wildcard does not stand for nothing", rule: policy.RedirectHosts("*.app.example.com"), refused: "policy.redirect_hosts"},
-		{name: "a host that ends alike", rule: policy.RedirectHosts("*.example.com"), request: to("https://evilexample.com/cb"), refused: "policy.redirect_hosts"},
-		{name: "a host below, not listed", rule: policy.RedirectHosts("example.com"), refused: "policy.redirect_hosts"},
+		{name: "a wildcard needs at least one label", rule: policy.RedirectHosts("*.app.example.com"), refused: "policy.redirect_hosts"},
+		{name: "a host that only ends like it", rule: policy.RedirectHosts("*.example.com"), request: to("https://evilexample.com/cb"), refused: "policy.redirect_hosts"},
+		{name: "a host below one on the list, which is not listed", rule: policy.RedirectHosts("example.com"), refused: "policy.redirect_hosts"},
 		{name: "one of two hosts", rule: policy.RedirectHosts("app.example.com"), request: to("https://app.example.com/cb", "https://evil.example/"), refused: "policy.redirect_hosts"},
 		{name: "no list", rule: policy.RedirectHosts(), refused: "policy.redirect_hosts"},
-		{name: "hosts say nothing of loopback", rule: policy.RedirectHosts("app.example.com"), request: to("http://127.0.0.1/cb", "com.example.app:/cb")},
+		{name: "hosts do not restrict loopback", rule: policy.RedirectHosts("app.example.com"), request: to("http://127.0.0.1/cb", "com.example.app:/cb")},
 		{name: "a scheme on the list", rule: policy.RedirectSchemes("https", "cursor"), request: to("cursor://anysphere.cursor-mcp/oauth/callback")},
 		{name: "a scheme that is not", rule: policy.RedirectSchemes("https", "cursor"), request: to("other:/cb"), refused: "policy.redirect_schemes"},
 		{name: "loopback http is http", rule: policy.RedirectSchemes("https"), request: to("http://127.0.0.1/cb"), refused: "policy.redirect_schemes"},
 		{name: "loopback", rule: policy.LoopbackOnly(), request: to("http://localhost:1/", "http://127.0.0.1/", "http://[::1]:65535/x")},
 		{name: "not loopback", rule: policy.LoopbackOnly(), refused: "policy.loopback_only"},
-		{name: "an app of that name", rule: policy.LoopbackOnly(), request: to("com.example.app://localhost.example/"), refused: "policy.loopback_only"},
+		{name: "an app scheme with a host like localhost", rule: policy.LoopbackOnly(), request: to("com.example.app://localhost.example/"), refused: "policy.loopback_only"},
 		{name: "https", rule: policy.HTTPSOnly()},
 		{name: "http loopback is not https", rule: policy.HTTPSOnly(), request: to("http://localhost/"), refused: "policy.https_only"},
 		{name: "an app's scheme is not https", rule: policy.HTTPSOnly(), request: to("com.example.app:/cb"), refused: "policy.https_only"},
 		{name: "a page over http", rule: policy.HTTPSOnly(), request: object{"logo_uri": "http://app.example.com/logo"}, refused: "policy.https_only"},
-		{name: "a page over http in some language", rule: policy.HTTPSOnly(), request: object{"tos_uri#fr": "http://app.example.com/"}, refused: "policy.https_only"},
+		{name: "a page over http for a language", rule: policy.HTTPSOnly(), request: object{"tos_uri#fr": "http://app.example.com/"}, refused: "policy.https_only"},
 		{name: "logout to an app", rule: policy.HTTPSOnly(), request: object{"post_logout_redirect_uris": []string{"com.example.app:/out"}}, refused: "policy.https_only"},
 		{name: "a reverse domain", rule: policy.ReverseDomainSchemes(), request: to("com.example.app:/cb", "https://app.example.com/")},
 		{name: "no domain", rule: policy.ReverseDomainSchemes(), request: to("cursor://anysphere.cursor-mcp/cb"), refused: "policy.reverse_domain_schemes"},
@@ -236,7 +236,7 @@ func TestRedirectRules(t *testing.T) {
 func TestOtherRules(t *testing.T) {
 	for _, c := range []ruleCase{
 		{name: "forced public", rule: policy.ForcePublic(), want: object{"token_endpoint_auth_method": "none"}},
-		{name: "forced public, less what needs credentials", rule: policy.ForcePublic(),
+		{name: "forced public, without what needs credentials", rule: policy.ForcePublic(),
 			request: object{"grant_types": []string{"authorization_code", "client_credentials"}},
 			want:    object{"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code"}}},
 		{name: "forced public, a machine", rule: policy.ForcePublic(),
@@ -246,9 +246,9 @@ func TestOtherRules(t *testing.T) {
 			want:    object{"token_endpoint_auth_method": "none", "token_endpoint_auth_signing_alg": nil}},
 		{name: "forced confidential", rule: policy.ForceConfidential(),
 			request: object{"token_endpoint_auth_method": "none"}, want: object{"token_endpoint_auth_method": "client_secret_basic"}},
-		{name: "forced confidential, as it was", rule: policy.ForceConfidential(),
+		{name: "forced confidential, already confidential", rule: policy.ForceConfidential(),
 			request: object{"token_endpoint_auth_method": "client_secret_post"}, want: object{"token_endpoint_auth_method": "client_secret_post"}},
-		{name: "forced confidential, with no alternative", rule: policy.ForceConfidential(),
+		{name: "forced confidential, without an alternative", rule: policy.ForceConfidential(),
 			request: object{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"none"}},
 			refused: "token_endpoint_auth_methods_supported.unsupported"},
 		{name: "contacts", rule: policy.RequireContacts(), request: object{"contacts": []string{"a@example.com"}}},
@@ -257,7 +257,7 @@ func TestOtherRules(t *testing.T) {
 		{name: "a required member, zero", rule: policy.RequireMembers("default_max_age"), request: object{"default_max_age": 0}},
 		{name: "no statement", rule: policy.RequireStatement(), refused: "policy.require_statement"},
 		{name: "a statement that nobody verified", rule: policy.RequireStatement(), request: object{"software_statement": "e30.e30.e30"}, refused: "policy.require_statement"},
-		{name: "pages at home", rule: policy.SameHost(policy.Refuse), request: object{"client_uri": "https://app.example.com/about", "logo_uri#de": "https://app.example.com/l"}},
+		{name: "pages on the host", rule: policy.SameHost(policy.Refuse), request: object{"client_uri": "https://app.example.com/about", "logo_uri#de": "https://app.example.com/l"}},
 		{name: "pages elsewhere, refused", rule: policy.SameHost(policy.Refuse), request: object{"logo_uri": "https://bank.example/logo"}, refused: "policy.same_host"},
 		{name: "pages elsewhere, dropped", rule: policy.SameHost(policy.Drop),
 			request: object{"logo_uri": "https://bank.example/logo", "client_uri": "https://app.example.com/", "tos_uri#fr": "https://bank.example/", "policy_uri": "https://bank.example/"},
@@ -266,7 +266,7 @@ func TestOtherRules(t *testing.T) {
 			request: object{"redirect_uris": []string{"http://127.0.0.1/"}, "client_uri": "https://app.example/", "logo_uri": "https://bank.example/"}, refused: "policy.same_host"},
 		{name: "a denied page", rule: policy.Deny(policy.DenyList{Hosts: []string{"bank.example"}}), request: object{"logo_uri": "https://www.bank.example/l"}, refused: "policy.deny"},
 		{name: "a denied name", rule: policy.Deny(policy.DenyList{ClientNames: []string{"Bank"}}), request: object{"client_name": "My BANK login"}, refused: "policy.deny"},
-		{name: "a denied name in some language", rule: policy.Deny(policy.DenyList{ClientNames: []string{"Bank"}}), request: object{"client_name#de": "Die Bank"}, refused: "policy.deny"},
+		{name: "a denied name for a language", rule: policy.Deny(policy.DenyList{ClientNames: []string{"Bank"}}), request: object{"client_name#de": "Die Bank"}, refused: "policy.deny"},
 		{name: "denied software", rule: policy.Deny(policy.DenyList{SoftwareIDs: []string{"s1"}}), request: object{"software_id": "s1"}, refused: "policy.deny"},
 		{name: "nothing denied", rule: policy.Deny(policy.DenyList{Hosts: []string{"bank.example"}, Schemes: []string{"x"}, ClientNames: []string{"bank"}, SoftwareIDs: []string{"s1"}})},
 	} {
@@ -301,7 +301,7 @@ func TestRulesNarrowCapabilities(t *testing.T) {
 	}
 	anything := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{dcr.AnyScope}}}
 	if scopes := policy.Stack(anything, policy.Scopes(policy.Values{Ceiling: []string{"a"}})).Capabilities().Scopes; !slices.Equal(scopes, []string{"a"}) {
-		t.Errorf("a ceiling over any scope leaves %q", scopes)
+		t.Errorf("a ceiling on any scope leaves %q", scopes)
 	}
 }
 
@@ -324,13 +324,13 @@ func TestLifetimes(t *testing.T) {
 		want    time.Duration
 		refused bool
 	}{
-		{"nothing asked, no default", policy.Lifetime{Ceiling: minutes(90)}, nil, time.Hour, false},
-		{"nothing asked, the default", policy.Lifetime{Default: minutes(20)}, nil, minutes(20), false},
-		{"the library's default is beyond", policy.Lifetime{Ceiling: minutes(10)}, nil, minutes(10), false},
-		{"asked and allowed", policy.Lifetime{Ceiling: minutes(90), Default: minutes(20)}, 1800, minutes(30), false},
-		{"asked beyond, dropped", policy.Lifetime{Ceiling: minutes(90)}, 7200, minutes(90), false},
-		{"asked beyond, refused", policy.Lifetime{Ceiling: minutes(90), Excess: policy.Refuse}, 7200, 0, true},
-		{"asked beyond, replaced", policy.Lifetime{Ceiling: minutes(90), Default: minutes(20), Excess: policy.Replace}, 7200, minutes(20), false},
+		{"nothing requested, no default", policy.Lifetime{Ceiling: minutes(90)}, nil, time.Hour, false},
+		{"nothing requested, the default", policy.Lifetime{Default: minutes(20)}, nil, minutes(20), false},
+		{"the library's default exceeds the ceiling", policy.Lifetime{Ceiling: minutes(10)}, nil, minutes(10), false},
+		{"requested and allowed", policy.Lifetime{Ceiling: minutes(90), Default: minutes(20)}, 1800, minutes(30), false},
+		{"too much requested, dropped", policy.Lifetime{Ceiling: minutes(90)}, 7200, minutes(90), false},
+		{"too much requested, refused", policy.Lifetime{Ceiling: minutes(90), Excess: policy.Refuse}, 7200, 0, true},
+		{"too much requested, replaced", policy.Lifetime{Ceiling: minutes(90), Default: minutes(20), Excess: policy.Replace}, 7200, minutes(20), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := policy.Stack(server, policy.LimitLifetimes(policy.Lifetimes{AccessToken: c.limit}))
@@ -360,15 +360,15 @@ func TestLifetimesThatAnUpdateLeavesOut(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		asked any           // at registration
-		host  time.Duration // what the host made of it since, if anything
+		host  time.Duration // what the host set afterwards, if anything
 		want  time.Duration // after an update that asks for nothing
 	}{
-		{"what was asked for goes back to the default", 1800, 0, 20 * time.Minute},
-		{"so does what happens to be the library's default", 3600, 0, 20 * time.Minute},
-		{"so does what was held to the ceiling", 7200, 0, 20 * time.Minute},
+		{"a requested lifetime goes back to the default", 1800, 0, 20 * time.Minute},
+		{"so does one that equals the library's default", 3600, 0, 20 * time.Minute},
+		{"so does one that was reduced to the ceiling", 7200, 0, 20 * time.Minute},
 		{"the default stays", nil, 0, 20 * time.Minute},
-		{"what the host set stays", nil, 3 * time.Minute, 3 * time.Minute},
-		{"what the host set over a wish stays", 1800, 3 * time.Minute, 3 * time.Minute},
+		{"a lifetime that the host set stays", nil, 3 * time.Minute, 3 * time.Minute},
+		{"one that the host set instead of the requested one stays", 1800, 3 * time.Minute, 3 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, err := judge(t, v, with(webClient, object{"access_token_lifetime": c.asked}), nil)
@@ -393,7 +393,7 @@ func TestRequirePKCEOverridesAnExemption(t *testing.T) {
 	}
 }
 
-// endless is a host's validator with loose settings.
+// endless is a host's validator with lax settings.
 type endless struct{ dcr.DefaultValidator }
 
 func (endless) ValidateTokens(ctx context.Context, reg *dcr.Registration) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// A presetCase is one sentence about a preset.
+// A presetCase is a sentence about a preset.
 type presetCase struct {
 	name    string
 	request string
@@ -49,11 +49,11 @@ func TestOIDC(t *testing.T) {
 				return c.ApplicationType == "web" && c.TokenEndpointAuthMethod == "client_secret_basic" && c.IDTokenSignedResponseAlg == "RS256" && c.SubjectType == "public" && c.Scope == "openid"
 			}},
 		{"no redirect URI", `{"grant_types":["client_credentials"]}`, "policy.oidc", nil},
-		{"an app that does not say so", `{"redirect_uris":["com.example.app:/cb"]}`, "redirect_uris.kind", nil},
+		{"an app that does not say that it is native", `{"redirect_uris":["com.example.app:/cb"]}`, "redirect_uris.kind", nil},
 		{"an app", `{"redirect_uris":["com.example.app:/cb"],"application_type":"native"}`, "", nil},
-		{"an app whose scheme is no domain", `{"redirect_uris":["app:/cb"],"application_type":"native"}`, "policy.reverse_domain_schemes", nil},
+		{"an app whose scheme is not a domain", `{"redirect_uris":["app:/cb"],"application_type":"native"}`, "policy.reverse_domain_schemes", nil},
 		{"a scope that is not supported", `{"redirect_uris":["https://rp.example.com/cb"],"scope":"openid everything"}`, "scope.unsupported", nil},
-		{"contacts that are none", `{"redirect_uris":["https://rp.example.com/cb"],"contacts":["the boss"]}`, "contacts.form", nil},
+		{"contacts without addresses", `{"redirect_uris":["https://rp.example.com/cb"],"contacts":["the boss"]}`, "contacts.form", nil},
 		{"an implicit client on localhost", `{"redirect_uris":["https://localhost/cb"],"response_types":["id_token"],"grant_types":["implicit"]}`, "redirect_uris.kind", nil},
 	})
 }
@@ -62,7 +62,7 @@ const fapiKeys = `"jwks_uri":"https://tpp.example.com/jwks"`
 
 const ecKey = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}` // RFC 7515 §A.3
 
-// fapiJWKS is a set of RSA keys that each say so of themselves.
+// fapiJWKS returns a set of RSA keys, each with one of the given members.
 func fapiJWKS(says ...string) string {
 	keys := make([]string, len(says))
 	for i, say := range says {
@@ -71,7 +71,7 @@ func fapiJWKS(says ...string) string {
 	return `"jwks":{"keys":[` + strings.Join(keys, ",") + `]}`
 }
 
-// rsaModulus is that of RFC 7517 §A.1.
+// rsaModulus is the modulus in RFC 7517 §A.1.
 const rsaModulus = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
 
 func TestFAPI2(t *testing.T) {
@@ -88,29 +88,29 @@ func TestFAPI2(t *testing.T) {
 	const base = `{"redirect_uris":["https://tpp.example.com/cb"],`
 	v := policy.FAPI2(server)
 	runPreset(t, v, []presetCase{
-		{"by keys", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt"}`, "", func(c *dcr.Client) bool {
+		{"with keys", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt"}`, "", func(c *dcr.Client) bool {
 			return c.RequirePushedAuthorizationRequests && c.DPoPBoundAccessTokens && !c.TLSClientCertificateBoundAccessTokens &&
 				c.IDTokenSignedResponseAlg == "PS256" && c.AuthorizationCodeLifetime == time.Minute && c.RequirePKCE
 		}},
-		{"by keys, bound by certificate", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt","tls_client_certificate_bound_access_tokens":true}`, "",
+		{"with keys, bound to a certificate", base + fapiKeys + `,"token_endpoint_auth_method":"private_key_jwt","tls_client_certificate_bound_access_tokens":true}`, "",
 			func(c *dcr.Client) bool { return !c.DPoPBoundAccessTokens && c.TLSClientCertificateBoundAccessTokens }},
-		{"by certificate", base + `"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=tpp"}`, "",
+		{"with a certificate", base + `"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=tpp"}`, "",
 			func(c *dcr.Client) bool { return !c.DPoPBoundAccessTokens && c.TLSClientCertificateBoundAccessTokens }},
-		{"no method: the first that is left", base + fapiKeys + `}`, "", func(c *dcr.Client) bool { return c.TokenEndpointAuthMethod == "private_key_jwt" }},
+		{"no method: the first that remains", base + fapiKeys + `}`, "", func(c *dcr.Client) bool { return c.TokenEndpointAuthMethod == "private_key_jwt" }},
 		{"a public client", base + `"token_endpoint_auth_method":"none"}`, "policy.token_endpoint_auth_method", nil},
 		{"a client with a secret", base + `"token_endpoint_auth_method":"client_secret_basic"}`, "policy.token_endpoint_auth_method", nil},
-		{"keys that are missing", base + `"token_endpoint_auth_method":"private_key_jwt"}`, "token_endpoint_auth_method.keys", nil},
+		{"missing keys", base + `"token_endpoint_auth_method":"private_key_jwt"}`, "token_endpoint_auth_method.keys", nil},
 		{"keys in jwks, one of which is for PS256", base + fapiJWKS(`"alg":"RS256"`, `"alg":"PS256"`) + `}`, "", nil},
 		{"an RSA key for any algorithm", base + fapiJWKS(`"use":"sig"`) + `}`, "", nil},
 		{"an elliptic curve", base + `"jwks":{"keys":[` + ecKey + `]}}`, "", nil},
-		{"a key for RS256 alone", base + fapiJWKS(`"alg":"RS256"`) + `}`, "policy.signing_keys", nil},
+		{"only a key for RS256", base + fapiJWKS(`"alg":"RS256"`) + `}`, "policy.signing_keys", nil},
 		{"keys for RS256 and for encryption", base + fapiJWKS(`"use":"sig","alg":"RS256"`, `"use":"enc"`) + `}`, "policy.signing_keys", nil},
 		{"an elliptic curve for PS256", base + `"token_endpoint_auth_signing_alg":"PS256","jwks":{"keys":[` + ecKey + `]}}`, "policy.signing_keys", nil},
 		{"certificates of a key for RS256", base + fapiJWKS(`"alg":"RS256"`) + `,"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=tpp"}`, "", nil},
-		{"an algorithm that is out", base + fapiKeys + `,"token_endpoint_auth_signing_alg":"RS256"}`, "token_endpoint_auth_signing_alg.unsupported", nil},
-		{"an encryption that is out", base + fapiKeys + `,"id_token_encrypted_response_alg":"RSA1_5"}`, "id_token_encrypted_response_alg.unsupported", nil},
-		{"a hybrid response type alone", base + fapiKeys + `,"response_types":["code id_token"],"grant_types":["authorization_code"]}`, "response_types.unsupported", nil},
-		{"the password grant alone", base + fapiKeys + `,"grant_types":["password"]}`, "grant_types.unsupported", nil},
+		{"a forbidden algorithm", base + fapiKeys + `,"token_endpoint_auth_signing_alg":"RS256"}`, "token_endpoint_auth_signing_alg.unsupported", nil},
+		{"a forbidden encryption algorithm", base + fapiKeys + `,"id_token_encrypted_response_alg":"RSA1_5"}`, "id_token_encrypted_response_alg.unsupported", nil},
+		{"only a hybrid response type", base + fapiKeys + `,"response_types":["code id_token"],"grant_types":["authorization_code"]}`, "response_types.unsupported", nil},
+		{"only the password grant", base + fapiKeys + `,"grant_types":["password"]}`, "grant_types.unsupported", nil},
 		{"loopback", `{"redirect_uris":["http://127.0.0.1/cb"],` + fapiKeys + `}`, "policy.https_only", nil},
 	})
 	if !v.Capabilities().RequirePushedAuthorizationRequests {
@@ -152,21 +152,21 @@ func TestMatrix(t *testing.T) {
 		{"http", request("http://example.com/callback", ""), "redirect_uris.kind", nil},
 		{"loopback for the web", request("http://localhost/", ""), "policy.matrix", nil},
 		{"an app", request("com.example.app:/callback", native), "", nil},
-		{"an app of the very host", request("com.example:/", native), "", nil},
+		{"an app of exactly that host", request("com.example:/", native), "", nil},
 		{"an app without a slash", request("com.example:callback", native), "", nil},
 		{"loopback for an app", request("http://localhost/callback", native), "", nil},
 		{"loopback by address", request("http://[::1]/callback", native), "", nil},
 		{"claimed https", request("https://app.example.com/callback", native), "", nil},
-		{"an app of no domain", request("example:/callback", native), "policy.matrix", nil},
-		{"an app of a longer domain", request("com.example-evil:/callback", native), "policy.matrix", nil},
+		{"an app scheme that is not a domain", request("example:/callback", native), "policy.matrix", nil},
+		{"an app scheme with a longer domain", request("com.example-evil:/callback", native), "policy.matrix", nil},
 		{"an app with an authority", request("com.example.app://callback", native), "policy.matrix", nil},
 		{"https on localhost", request("https://localhost/callback", native), "redirect_uris.kind", nil},
 		{"a port in a loopback redirect", request("http://localhost:1234/callback", native), "policy.matrix", nil},
 		{"no client_uri", `{"redirect_uris":["https://example.com/"]}`, "policy.required", nil},
 		{"a client_uri over http", `{"client_uri":"http://example.com/","redirect_uris":["https://example.com/"]}`, "policy.matrix", nil},
-		{"a client_uri of a whole top-level domain", `{"client_uri":"https://com/","redirect_uris":["https://app.com/"]}`, "policy.matrix", nil},
+		{"a client_uri on a top-level domain", `{"client_uri":"https://com/","redirect_uris":["https://app.com/"]}`, "policy.matrix", nil},
 		{"a logo elsewhere", request("https://example.com/", `,"logo_uri":"https://app.com/logo"`), "policy.matrix", nil},
-		{"terms elsewhere, in some language", request("https://example.com/", `,"tos_uri#fr":"https://app.com/cgu"`), "policy.matrix", nil},
+		{"terms elsewhere, for a language", request("https://example.com/", `,"tos_uri#fr":"https://app.com/cgu"`), "policy.matrix", nil},
 		{"no refresh token", request("https://example.com/", `,"grant_types":["authorization_code"]`), "policy.matrix", nil},
 	})
 	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
@@ -181,7 +181,7 @@ func TestPresetOptions(t *testing.T) {
 	opts.AllowAnonymous = true
 	s := serve(t, opts)
 	if answer := s.send(http.MethodPost, "", "", `{"redirect_uris":["https://app.example.com/"]}`); answer.Status != http.StatusBadRequest {
-		t.Errorf("a rule on top of a preset does not hold: %d", answer.Status)
+		t.Errorf("a rule on top of a preset does not apply: %d", answer.Status)
 	}
 	own := policy.MCP(dcr.DefaultValidator{}).Apply(&dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}})
 	if own.CORS.AnyOrigin {

@@ -15,8 +15,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// pools are what a random request draws each member from: well typed, some of
-// it wanted, some of it refused somewhere.
+// pools has the values from which a random request draws each member: all have
+// the right type; some are accepted everywhere, some refused somewhere.
 var pools = map[string][]any{
 	"token_endpoint_auth_method": {"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "secret_handshake"},
 	"token_endpoint_auth_methods_supported": {
@@ -66,7 +66,8 @@ var (
 	responsePool = []string{"code", "code", "code", "code id_token", "id_token code", "id_token", "token", "none"}
 )
 
-// randomRequest draws a request: a plausible client, and then whatever.
+// randomRequest returns a random request: a plausible client with random
+// members.
 func randomRequest(random *rand.Rand) object {
 	some := func(pool []string, most int) []string {
 		list := make([]string, random.IntN(most+1))
@@ -122,7 +123,8 @@ func wideServer() dcr.DefaultValidator {
 	}
 }
 
-// An invariant says what every client of a preset is, "" if it holds.
+// An invariant checks what must be true of every client of a preset. It returns
+// "" if that is true.
 type invariant func(c *dcr.Client) string
 
 func TestPresetsHold(t *testing.T) {
@@ -142,7 +144,8 @@ func TestPresetsHold(t *testing.T) {
 	}
 }
 
-// over draws requests that would do, but for some members drawn at random.
+// over returns a function that makes requests which would be accepted, with
+// some random members.
 func over(base object) func(random *rand.Rand) object {
 	return func(random *rand.Rand) object {
 		request := with(base, nil)
@@ -155,7 +158,7 @@ func over(base object) func(random *rand.Rand) object {
 	}
 }
 
-// TestProfilesHold is [TestPresetsHold] for what needs a directory.
+// TestProfilesHold is [TestPresetsHold] for presets that need a directory.
 func TestProfilesHold(t *testing.T) {
 	t.Run("UKOpenBanking", func(t *testing.T) {
 		w := &ukWorld{directory: newES256("directory")}
@@ -200,7 +203,7 @@ func TestCDRHolds(t *testing.T) {
 	holdPreset(t, signedBy{preset, signer}, over(base), cdrHolds)
 }
 
-// signedBy stands for the decoder: it says who signed a request.
+// signedBy takes the place of the decoder: it says who signed a request.
 type signedBy struct {
 	dcr.Validator
 	signer string
@@ -212,7 +215,7 @@ func (s signedBy) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Regist
 }
 
 // holdPreset sends random requests, each as a registration and as an update of
-// the client that was accepted last.
+// the last accepted client.
 func holdPreset(t *testing.T, preset dcr.Validator, draw func(random *rand.Rand) object, holds invariant) {
 	random := rand.New(rand.NewPCG(2026, 6))
 	var last *dcr.Client
@@ -231,9 +234,9 @@ func holdPreset(t *testing.T, preset dcr.Validator, draw func(random *rand.Rand)
 			after, errUpdate := judge(t, preset, request, last)
 			switch {
 			case errUpdate == nil && err != nil:
-				t.Fatalf("%s\nis accepted as an update, and refused as a registration: %v", text, err)
+				t.Fatalf("%s\nis accepted as an update, but refused as a registration: %v", text, err)
 			case errUpdate == nil && last.TokenEndpointAuthMethod != "none" && client.TokenEndpointAuthMethod == "none" && after.TokenEndpointAuthMethod != "none" && request["token_endpoint_auth_method"] == nil:
-				updated++ // a confidential client stays so
+				updated++ // a confidential client stays confidential
 			case errUpdate == nil && client.TokenEndpointAuthMethod == after.TokenEndpointAuthMethod && !sameMetadata(client, after):
 				t.Fatalf("%s\nregisters one client and updates to another", text)
 			case errUpdate == nil:
@@ -298,7 +301,7 @@ func mcpHolds(c *dcr.Client) string {
 	})
 	return redirectsOnly(c, func(u *url.URL) bool { return u.Scheme == "https" || isLoopback(u) || isApp(u) }) + firstBroken(
 		c.TokenEndpointAuthMethod == "none" && hasGrant(c, "client_credentials"), "a public client with client_credentials",
-		native && c.ApplicationType != "native", "a native client that is not called so",
+		native && c.ApplicationType != "native", "a native client with another application type",
 		c.ApplicationType == "", "no application type",
 		!c.RequirePKCE, "no PKCE",
 		strings.Contains(c.Scope, "admin"), "a scope beyond the ceiling",
@@ -324,11 +327,11 @@ func fapi2Holds(c *dcr.Client) string {
 		!c.RequirePushedAuthorizationRequests, "no pushed requests",
 		!c.DPoPBoundAccessTokens && !c.TLSClientCertificateBoundAccessTokens, "tokens that are not sender-constrained",
 		hasGrant(c, "implicit", "password"), "a forbidden grant",
-		slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool { return responseType != "code" }), "a response type besides code",
+		slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool { return responseType != "code" }), "a response type other than code",
 		!among(c.IDTokenSignedResponseAlg, "PS256", "ES256", "EdDSA") || !among(c.TokenEndpointAuthSigningAlg, "PS256", "ES256", "EdDSA") ||
 			!among(c.RequestObjectSigningAlg, "PS256", "ES256", "EdDSA"), "a weak algorithm",
 		c.IDTokenEncryptedResponseAlg == "RSA1_5", "RSA1_5",
-		c.AuthorizationCodeLifetime > time.Minute, "a code for longer than a minute",
+		c.AuthorizationCodeLifetime > time.Minute, "a code that is valid for more than a minute",
 		!c.RequirePKCE, "no PKCE",
 		anyPage(c, func(page string) bool { return !strings.HasPrefix(page, "https://") }), "a page without https",
 		slices.Contains(c.PostLogoutRedirectURIs, "com.example.app:/out"), "logout to an app",
@@ -339,7 +342,7 @@ func duendeHolds(c *dcr.Client) string {
 	return firstBroken(
 		c.TokenEndpointAuthMethod == "none" && hasGrant(c, "client_credentials"), "a public client with client_credentials",
 		c.AccessTokenLifetime > time.Hour || c.AccessTokenLifetime <= 0, "a lifetime beyond the ceiling",
-		c.AuthorizationCodeLifetime > 5*time.Minute, "a code beyond the ceiling",
+		c.AuthorizationCodeLifetime > 5*time.Minute, "a code lifetime beyond the ceiling",
 		!c.RequireConsent, "no consent",
 		strings.Contains(c.Scope, "admin"), "a scope beyond the ceiling",
 	)

@@ -17,7 +17,7 @@ import (
 
 const endpoint = "https://id.example.com/connect/dcr"
 
-// quiet is a logger for handlers whose log is not looked at.
+// quiet is a logger for handlers whose log does not matter.
 func TestMain(m *testing.M) { watch.Main(m, 100) }
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -40,7 +40,8 @@ func serve(t testing.TB, opts *dcr.Options) server {
 	return server{handler, store}
 }
 
-// send sends a request to the registration endpoint, or to what url names.
+// send sends a request to the registration endpoint, or to url if it is not
+// empty.
 func (s server) send(method, url, token, body string) dcrtest.Answer {
 	if url == "" {
 		url = endpoint
@@ -71,7 +72,7 @@ func (s server) register(t testing.TB, body string) object {
 	return decode(t, answer)
 }
 
-// update sends a client's update with its own token.
+// update sends an update of a client with its own token.
 func (s server) update(client object, body string) dcrtest.Answer {
 	var request object
 	json.Unmarshal([]byte(body), &request)

@@ -40,7 +40,8 @@ type certified struct {
 	above []*certified
 }
 
-// certify has an authority, or nobody else, certify a key by names.
+// certify has an authority certify a key with names; a nil authority makes a
+// self-signed certificate.
 func (c *certified) certify(t testing.TB, key crypto.Signer, uris ...string) *certified {
 	t.Helper()
 	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
@@ -77,14 +78,15 @@ func p256() crypto.Signer {
 	return key
 }
 
-// udapServer is one that trusts a community, and wants no more than it must.
+// udapServer returns a server that trusts a community and requires no more than
+// it must.
 func udapServer(anchor *x509.Certificate) policy.UDAPServer {
 	return policy.UDAPServer{Endpoint: endpoint, Chains: &dcr.ChainVerifier{
 		Communities: []dcr.Community{{Name: "https://one.example", Anchors: []*x509.Certificate{anchor}}},
 	}}
 }
 
-// udapWorld is a server of two communities and an application of the first.
+// udapWorld is a server in two communities and an application of the first.
 type udapWorld struct {
 	server
 	app, other, root *certified
@@ -110,7 +112,8 @@ func newUDAP(t testing.TB, change func(*policy.UDAPServer, *dcr.Options)) *udapW
 	return w
 }
 
-// claims are those of a good statement; nil takes one away.
+// claims returns the claims of a valid statement, with changes; nil removes
+// one.
 func (w *udapWorld) claims(grant string, change object) object {
 	w.jti++
 	claims := object{
@@ -131,7 +134,8 @@ func (w *udapWorld) claims(grant string, change object) object {
 	return claims
 }
 
-// statement signs claims by a certificate, with what is above it.
+// statement signs claims with the key of a certificate, and sends the
+// certificates above it along.
 func (w *udapWorld) statement(t testing.TB, app *certified, claims object) string {
 	x5c := []string{base64.StdEncoding.EncodeToString(app.cert.Raw)}
 	for _, one := range app.above {
@@ -166,7 +170,7 @@ func (w *udapWorld) post(t testing.TB, app *certified, claims object) dcrtest.An
 	return w.send(http.MethodPost, "", "", w.body(w.statement(t, app, claims)))
 }
 
-// answered wants a status and, of a refusal, a code.
+// answered checks the status and, for a refusal, the code.
 func (w *udapWorld) answered(t testing.TB, sentence string, a dcrtest.Answer, status int, code dcr.Code) object {
 	t.Helper()
 	if a.Status != status {
@@ -217,8 +221,8 @@ func TestUDAPAnswers(t *testing.T) {
 	}
 }
 
-// TestUDAPLife holds what a registrant may do with its registration, and that
-// nobody else's is touched.
+// TestUDAPLife checks what a registrant may do with its registration, and that
+// this affects no other registration.
 func TestUDAPLife(t *testing.T) {
 	deleted := 0
 	w := newUDAP(t, func(_ *policy.UDAPServer, o *dcr.Options) {
@@ -231,7 +235,7 @@ func TestUDAPLife(t *testing.T) {
 	second := w.answered(t, "another URI", w.post(t, w.app, b2b(object{"iss": udapURI + "-2", "sub": udapURI + "-2"})), 201, "")["client_id"]
 	foreign := w.answered(t, "the same iss in another community", w.post(t, w.other, b2b(nil)), 201, "")["client_id"]
 	if first == second || first == foreign {
-		t.Fatal("one client for two")
+		t.Fatal("the same client for two registrants")
 	}
 	m := w.answered(t, "other grant", w.post(t, w.app, w.claims("authorization_code", nil)), 200, "")
 	if m["client_id"] != first || m["tos_uri"] != nil || jsonText(object{"": m["grant_types"]}) != `{"":["authorization_code","refresh_token"]}` {
@@ -242,7 +246,7 @@ func TestUDAPLife(t *testing.T) {
 		t.Errorf("another client: %v", m)
 	}
 	before, _ := w.store.FindByClientID(t.Context(), first.(string))
-	w.answered(t, "a bad update", w.post(t, w.app, b2b(object{"contacts": []string{"mailto:a@b.example", "nobody"}})), 400, dcr.InvalidClientMetadata)
+	w.answered(t, "an invalid update", w.post(t, w.app, b2b(object{"contacts": []string{"mailto:a@b.example", "nobody"}})), 400, dcr.InvalidClientMetadata)
 	if after, _ := w.store.FindByClientID(t.Context(), first.(string)); after.Revision != before.Revision {
 		t.Error("a refused update wrote")
 	}
@@ -300,19 +304,19 @@ func TestUDAPRefuses(t *testing.T) {
 		"method missing":               {w.app, "", object{"token_endpoint_auth_method": nil}, metadata},
 		"method other":                 {w.app, "", object{"token_endpoint_auth_method": "none"}, metadata},
 		"scope missing":                {w.app, "", object{"scope": nil}, metadata},
-		"scope of nothing":             {w.app, "", object{"scope": "other"}, metadata},
+		"no scope that is known":       {w.app, "", object{"scope": "other"}, metadata},
 		"grant_types missing":          {w.app, "", object{"grant_types": nil}, metadata},
 		"grant_types null":             {w.app, "", object{"grant_types": json.RawMessage("null")}, metadata},
 		"grant_types unknown":          {w.app, "", object{"grant_types": []string{"client_credentials", "foo"}}, metadata},
 		"both grants":                  {w.app, "", object{"grant_types": []string{"client_credentials", "authorization_code"}}, metadata},
-		"refresh alone":                {w.app, "", object{"grant_types": []string{"refresh_token"}}, metadata},
+		"only refresh_token":           {w.app, "", object{"grant_types": []string{"refresh_token"}}, metadata},
 		"refresh with credentials":     {w.app, "", object{"grant_types": []string{"client_credentials", "refresh_token"}}, metadata},
 		"redirects with credentials":   {w.app, "", object{"redirect_uris": []string{udapURI}}, metadata},
 		"response types, credentials":  {w.app, "", object{"response_types": []string{"code"}}, metadata},
 		"no logo with the code":        {w.app, "authorization_code", object{"logo_uri": nil}, metadata},
-		"a logo in the clear":          {w.app, "authorization_code", object{"logo_uri": "http://apps.example.com/logo.png"}, metadata},
+		"a logo over http":             {w.app, "authorization_code", object{"logo_uri": "http://apps.example.com/logo.png"}, metadata},
 		"no redirects with the code":   {w.app, "authorization_code", object{"redirect_uris": nil}, metadata},
-		"redirects in the clear":       {w.app, "authorization_code", object{"redirect_uris": []string{"http://apps.example.com/cb"}}, dcr.InvalidRedirectURI},
+		"redirects over http":          {w.app, "authorization_code", object{"redirect_uris": []string{"http://apps.example.com/cb"}}, dcr.InvalidRedirectURI},
 		"no response types, the code":  {w.app, "authorization_code", object{"response_types": nil}, metadata},
 		"another response type":        {w.app, "authorization_code", object{"response_types": []string{"token"}}, metadata},
 		"not valid yet, by nbf":        {w.app, "", object{"nbf": udapNow.Unix() + 120}, invalid},
@@ -324,11 +328,11 @@ func TestUDAPRefuses(t *testing.T) {
 		}
 		before := w.post(t, test.app, w.claims(grant, test.change))
 		w.answered(t, sentence, before, 400, test.code)
-		if test.code == invalid || test.code == unapproved { // nothing is told of clients
+		if test.code == invalid || test.code == unapproved { // the answer must not show whether there is a client
 			w.answered(t, sentence, w.post(t, w.app, w.claims("client_credentials", nil)), 201, "")
 			after := w.post(t, test.app, w.claims(grant, test.change))
 			if string(after.Body) != string(before.Body) {
-				t.Errorf("%s: %s tells that there is a client, unlike %s", sentence, after.Body, before.Body)
+				t.Errorf("%s: %s shows that there is a client, unlike %s", sentence, after.Body, before.Body)
 			}
 			w.answered(t, sentence, w.post(t, w.app, w.claims("client_credentials", object{"grant_types": []string{}})), 200, "")
 		}
@@ -346,7 +350,8 @@ func TestUDAPRefuses(t *testing.T) {
 	}
 }
 
-// TestUDAPReplay holds that a jti is good once until its exp, and again after it.
+// TestUDAPReplay checks that a jti can be used once until its exp, and again after
+// it.
 func TestUDAPReplay(t *testing.T) {
 	w := newUDAP(t, nil)
 	same := object{"jti": "same"}
@@ -361,9 +366,9 @@ func TestUDAPReplay(t *testing.T) {
 	w.answered(t, "the jti after exp", w.post(t, w.app, w.claims("client_credentials", same)), 200, "")
 }
 
-// TestUDAPAtOnce holds that of first POSTs at once one registers, and the others
-// update what it registered; and that nothing is left of a client that was
-// cancelled amid updates.
+// TestUDAPAtOnce checks that of several first POSTs at once one registers, and
+// the others update that client; and that nothing remains of a client that is
+// cancelled during updates.
 func TestUDAPAtOnce(t *testing.T) {
 	w := newUDAP(t, nil)
 	var bodies, cancels []string
@@ -409,8 +414,8 @@ func (w *udapWorld) atOnce(bodies []string) (counts map[int]int, ids map[string]
 	return counts, ids
 }
 
-// TestUDAPVector holds a statement that others made, at four clocks and by what
-// else counts.
+// TestUDAPVector checks a statement that others made, at four times and with
+// other settings.
 func TestUDAPVector(t *testing.T) {
 	anchor := func(text string) *x509.Certificate {
 		der, _ := base64.StdEncoding.DecodeString(text)
@@ -449,8 +454,8 @@ func TestUDAPVector(t *testing.T) {
 	}
 }
 
-// TestUDAPTakesLongStatements holds that a chain of 4,096-bit keys passes, which the
-// standing limit would not let through.
+// TestUDAPTakesLongStatements checks that a chain with 4,096-bit keys is accepted,
+// although it exceeds the usual limit.
 func TestUDAPTakesLongStatements(t *testing.T) {
 	keys := make([]*rsa.PrivateKey, 3)
 	for i := range keys {
@@ -462,7 +467,7 @@ func TestUDAPTakesLongStatements(t *testing.T) {
 	})
 	statement := w.statement(t, root.certify(t, keys[1]).certify(t, keys[2], udapURI), w.claims("client_credentials", nil))
 	if len(statement) <= 8192 {
-		t.Fatalf("it has %d bytes alone", len(statement))
+		t.Fatalf("it has only %d bytes", len(statement))
 	}
 	w.answered(t, "three certificates", w.send(http.MethodPost, "", "", w.body(statement)), 201, "")
 }
@@ -493,7 +498,7 @@ func TestUDAPCertifications(t *testing.T) {
 	}
 }
 
-// The client assertion of a renewed certificate is the client's all the same.
+// A client assertion signed with a renewed certificate is still accepted.
 func TestUDAPAssertions(t *testing.T) {
 	w := newUDAP(t, nil)
 	id := w.answered(t, "first", w.post(t, w.app, w.claims("client_credentials", nil)), 201, "")["client_id"].(string)
@@ -511,8 +516,8 @@ const udapVectorAnchor = "MIIBXzCCAQWgAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDEw
 
 const udapVector = "eyJhbGciOiJFUzI1NiIsIng1YyI6WyJNSUlCeGpDQ0FXeWdBd0lCQWdJQkF6QUtCZ2dxaGtqT1BRUURBakFmTVIwd0d3WURWUVFERXhSRmVHRnRjR3hsSUVsdWRHVnliV1ZrYVdGMFpUQWVGdzB5TmpBeE1ERXdNREF3TURCYUZ3MHpOakF4TURFd01EQXdNREJhTUJneEZqQVVCZ05WQkFNVERVTmhjbVJwYnlCV2FXVjNaWEl3V1RBVEJnY3Foa2pPUFFJQkJnZ3Foa2pPUFFNQkJ3TkNBQVRnTWNXV3ViQi9ZbGk3WFNwWEtsV3NpS1E4NkI4dnZwcGNFRGRxNGZ1Q0EyVzZueGluaUxWek5VN0gxT2dHMTdJV2kvNENzTjZtcVlIV3pEYjZOZ3pZbzRHZk1JR2NNQTRHQTFVZER3RUIvd1FFQXdJSGdEQU1CZ05WSFJNQkFmOEVBakFBTUI4R0ExVWRJd1FZTUJhQUZJeC9WT2hENGJwR3VOdjBjQllWbDJXQytoeTRNRnNHQTFVZEVRUlVNRktHSm1oMGRIQnpPaTh2WVhCd2N5NWxlR0Z0Y0d4bExtTnZiUzlqWVhKa2FXOHRkbWxsZDJWeWhpaG9kSFJ3Y3pvdkwyRndjSE11WlhoaGJYQnNaUzVqYjIwdlkyRnlaR2x2TFhacFpYZGxjaTB5TUFvR0NDcUdTTTQ5QkFNQ0EwZ0FNRVVDSUhlandZUkZJN1pyRUtseC93VWp5NnloMVBobzZZZG91NWJPQzNOZkxYSm5BaUVBcDVHUlovTi9hVjI3cU5YQ1RiVVpZdmlrZHd1MmEvOWUyUnFEdUJuMjJKOD0iLCJNSUlCaURDQ0FTNmdBd0lCQWdJQkFqQUtCZ2dxaGtqT1BRUURBakFYTVJVd0V3WURWUVFERXd4RmVHRnRjR3hsSUZKdmIzUXdIaGNOTWpZd01UQXhNREF3TURBd1doY05Nell3TVRBeE1EQXdNREF3V2pBZk1SMHdHd1lEVlFRREV4UkZlR0Z0Y0d4bElFbHVkR1Z5YldWa2FXRjBaVEJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSEEwSUFCSzBpNEV3UzhNMmFCTWpROWN4Ym8xTnJXSjZtZWdWNElKSDZOay9UVUw1WC96SnJqdEVORFV0aUhxNGRBWVpQdkxUcE8yY2kyS1kxRDdtMkNWSWZ1YmFqWXpCaE1BNEdBMVVkRHdFQi93UUVBd0lCQmpBUEJnTlZIUk1CQWY4RUJUQURBUUgvTUIwR0ExVWREZ1FXQkJTTWYxVG9RK0c2UnJqYjlIQVdGWmRsZ3ZvY3VEQWZCZ05WSFNNRUdEQVdnQlFXaXRSZ1oyZzRlanBDVWVaYXh3eUVKU3pLTkRBS0JnZ3Foa2pPUFFRREFnTklBREJGQWlFQS9RL1Q3TFg3clJuQmlwS1htSW1rSmlSdW5qcHlLbmNHeU1hT0RVeEhIM01DSUNWUS8xa2NyaFM2Mm5zc0h3RzRCTjlQWGFGSlhFWHJXZ3dLWEZacUJNYlUiXX0.eyJpc3MiOiJodHRwczovL2FwcHMuZXhhbXBsZS5jb20vY2FyZGlvLXZpZXdlciIsInN1YiI6Imh0dHBzOi8vYXBwcy5leGFtcGxlLmNvbS9jYXJkaW8tdmlld2VyIiwiYXVkIjoiaHR0cHM6Ly9hcy5leGFtcGxlLm5ldC9yZWdpc3RlciIsImlhdCI6MTc4MDMxNTIwMCwiZXhwIjoxNzgwMzE1NTAwLCJqdGkiOiJrMy0wMDAxIiwiY2xpZW50X25hbWUiOiJDYXJkaW8gVmlld2VyIiwiY29udGFjdHMiOlsibWFpbHRvOm9wc0BhcHBzLmV4YW1wbGUuY29tIl0sImdyYW50X3R5cGVzIjpbImNsaWVudF9jcmVkZW50aWFscyJdLCJ0b2tlbl9lbmRwb2ludF9hdXRoX21ldGhvZCI6InByaXZhdGVfa2V5X2p3dCIsInNjb3BlIjoic3lzdGVtL1BhdGllbnQucnMifQ.ywsY4Anmv3b7HpRZM_VT37T-VarBce7zrkqBrBm-8-h4bgiGY-2qpOwG5AddOV0SOqs9nRCN2r1Fdnxw7mHo6g"
 
-// TestUDAPWantsCertifications holds that a server may require a certification: its
-// hook is asked where none comes.
+// TestUDAPWantsCertifications checks that a server may require a certification: its
+// hook is called even if none is sent.
 func TestUDAPWantsCertifications(t *testing.T) {
 	w := newUDAP(t, func(server *policy.UDAPServer, _ *dcr.Options) {
 		server.Certifications = func(_ context.Context, _ *dcr.Registration, sent []string) ([]string, error) {
@@ -532,11 +537,11 @@ func TestUDAPWantsCertifications(t *testing.T) {
 	w.answered(t, "none", send(nil), 400, "unapproved_certification")
 	w.answered(t, "an empty list", send([]string{}), 400, "unapproved_certification")
 	w.answered(t, "one", send([]string{"a"}), 201, "")
-	w.answered(t, "an update without", send(nil), 400, "unapproved_certification")
+	w.answered(t, "an update without certifications", send(nil), 400, "unapproved_certification")
 }
 
-// TestUDAPExpiredClient holds that a client that has expired does not keep its
-// registrant out until it is swept: it goes, and another one comes.
+// TestUDAPExpiredClient checks that a registrant whose client has expired can
+// register before a sweep: the old client is replaced by a new one.
 func TestUDAPExpiredClient(t *testing.T) {
 	var deleted []string
 	w := newUDAP(t, func(_ *policy.UDAPServer, opts *dcr.Options) {

@@ -16,7 +16,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// TestUDAPDiscovery is what Inferno's discovery tests look at.
+// TestUDAPDiscovery checks what Inferno's discovery tests check.
 func TestUDAPDiscovery(t *testing.T) {
 	w := newUDAP(t, nil)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -95,6 +95,6 @@ func TestUDAPDiscovery(t *testing.T) {
 		Base: base + "/", Handler: w.server.Handler, TokenEndpoint: base + "/token", AuthorizationEndpoint: base + "/authorize",
 		Identities: []policy.UDAPIdentity{{Community: one, Key: key, Chain: []*x509.Certificate{server.cert}}},
 	}); err == nil {
-		t.Error("a certificate of another URL will do")
+		t.Error("a certificate for another URL is accepted")
 	}
 }

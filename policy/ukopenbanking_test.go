@@ -45,11 +45,11 @@ func newUK(t *testing.T, bank policy.UKBank) *ukWorld {
 	return w
 }
 
-// ukOptions are the bank's own.
+// ukOptions returns the bank's own options.
 func ukOptions() *dcr.Options {
 	return &dcr.Options{
 		Endpoint: endpoint, AllowAnonymous: true, Logger: quiet,
-		Caller: func(r *http.Request) (*dcr.Caller, error) { // the bank's own access tokens name their client
+		Caller: func(r *http.Request) (*dcr.Caller, error) { // the bank's access tokens name their client
 			token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer token-of-")
 			if !found {
 				return nil, nil
@@ -70,8 +70,8 @@ func (w *ukWorld) statement(t testing.TB, change object) string {
 	}, change))
 }
 
-// request is a signed registration request; statement may change the
-// statement inside, claims the request itself.
+// request returns a signed registration request; statement may change the
+// statement in it, claims the request itself.
 func (w *ukWorld) request(t testing.TB, statement, claims object) string {
 	return w.party.sign(t, with(object{
 		"iss": "65d1f27c4aeaa4afd2e1", "aud": ukAudience, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
@@ -101,8 +101,8 @@ func (w *ukWorld) sendWith(header http.Header, method, path, contentType, token,
 	return dcrtest.Answer{Status: recorder.Code, Header: recorder.Header(), Body: answer}
 }
 
-// The limits of the options hold, though the Decoder has read the statement by then,
-// within its own.
+// The limits of the options apply, although the Decoder has already read the
+// statement within its own limits.
 func TestUKLimits(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
 	for members, status := range map[int]int{11: http.StatusBadRequest, 12: http.StatusCreated} {
@@ -139,7 +139,7 @@ func TestUKRegistersAndManages(t *testing.T) {
 	}
 	id := client["client_id"].(string)
 	if client["registration_client_uri"] != nil || client["registration_access_token"] != nil {
-		t.Errorf("a registration access token is answered: %s", answer.Body)
+		t.Errorf("a registration access token is returned: %s", answer.Body)
 	}
 	if err := dcrtest.ReadOpenBankingUK(w.send(http.MethodGet, "/"+id, "", "token-of-"+id, "")); err != nil {
 		t.Errorf("read: %v", err)
@@ -174,12 +174,12 @@ func TestUKRules(t *testing.T) {
 		{"a redirect URI that the statement lacks", "", nil, object{"redirect_uris": []string{"https://prime.example.com/other"}}, "invalid_redirect_uri"},
 		{"a redirect URI on localhost", "", object{"software_redirect_uris": []string{"https://localhost/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"a redirect URI below localhost", "", object{"software_redirect_uris": []string{"https://app.localhost/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
-		{"a redirect URI on the own machine by another address", "", object{"software_redirect_uris": []string{"https://127.0.0.2/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
-		{"a redirect URI on no address", "", object{"software_redirect_uris": []string{"https://0.0.0.0/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
+		{"a redirect URI on the local machine by another address", "", object{"software_redirect_uris": []string{"https://127.0.0.2/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
+		{"a redirect URI on the unspecified address", "", object{"software_redirect_uris": []string{"https://0.0.0.0/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"a redirect URI on a private address", "", object{"software_redirect_uris": []string{"https://10.0.0.1/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"a redirect URI on a private IPv6 address", "", object{"software_redirect_uris": []string{"https://[fd00::1]/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
-		{"a redirect URI on a link's own address", "", object{"software_redirect_uris": []string{"https://169.254.169.254/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
-		{"a redirect URI on a name of a local network", "", object{"software_redirect_uris": []string{"https://intranet/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
+		{"a redirect URI on a link-local address", "", object{"software_redirect_uris": []string{"https://169.254.169.254/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
+		{"a redirect URI on a name in a local network", "", object{"software_redirect_uris": []string{"https://intranet/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"a redirect URI over http", "", object{"software_redirect_uris": []string{"http://prime.example.com/cb"}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"a redirect URI that is too long", "", object{"software_redirect_uris": []string{"https://prime.example.com/" + strings.Repeat("x", 250)}}, object{"redirect_uris": nil}, "invalid_redirect_uri"},
 		{"another issuer than the software", "", nil, object{"iss": "another"}, "invalid_client_metadata"},
@@ -188,40 +188,40 @@ func TestUKRules(t *testing.T) {
 		{"expired", "", nil, object{"exp": time.Now().Add(-time.Hour).Unix()}, "invalid_client_metadata"},
 		{"no expiry", "", nil, object{"exp": nil}, "invalid_client_metadata"},
 		{"no jti", "", nil, object{"jti": nil}, "invalid_client_metadata"},
-		{"good for two hours", "", nil, object{"exp": time.Now().Unix() + 7200, "iat": time.Now().Unix()}, ""},
-		{"good for longer than two hours", "", nil, object{"exp": time.Now().Unix() + 7201, "iat": time.Now().Unix()}, "invalid_client_metadata"},
-		{"good for ten years", "", nil, object{"exp": time.Now().AddDate(10, 0, 0).Unix()}, "invalid_client_metadata"},
+		{"valid for two hours", "", nil, object{"exp": time.Now().Unix() + 7200, "iat": time.Now().Unix()}, ""},
+		{"valid for more than two hours", "", nil, object{"exp": time.Now().Unix() + 7201, "iat": time.Now().Unix()}, "invalid_client_metadata"},
+		{"valid for ten years", "", nil, object{"exp": time.Now().AddDate(10, 0, 0).Unix()}, "invalid_client_metadata"},
 		{"scopes beyond the roles", "", object{"software_roles": []string{"AISP"}}, object{"scope": "openid payments fundsconfirmations"}, "invalid_client_metadata"},
 		{"scopes of every role", "", object{"software_roles": []string{"AISP", "PISP", "CBPII"}}, object{"scope": "openid accounts payments fundsconfirmations"}, ""},
 		{"openid, which no role needs", "", object{"software_roles": []string{}}, object{"scope": "openid"}, ""},
 		{"scopes without a role", "", object{"software_roles": []string{}}, nil, "invalid_client_metadata"},
 		{"roles of the wrong form", "", object{"software_roles": "AISP"}, nil, "invalid_client_metadata"},
 		{"a statement without roles", "", object{"software_roles": nil}, object{"scope": "openid payments"}, ""},
-		{"an organisation in good standing", "", object{"org_status": "Active", "software_status": "active"}, nil, ""},
-		{"an organisation that was revoked", "", object{"org_status": "Revoked"}, nil, "unapproved_software_statement"},
+		{"an active organisation", "", object{"org_status": "Active", "software_status": "active"}, nil, ""},
+		{"a revoked organisation", "", object{"org_status": "Revoked"}, nil, "unapproved_software_statement"},
 		{"an organisation that withdrew", "", object{"org_status": "Withdrawn"}, nil, "unapproved_software_statement"},
-		{"software that was revoked", "", object{"software_status": "Revoked"}, nil, "unapproved_software_statement"},
-		{"a standing of the wrong form", "", object{"org_status": []string{"Active"}}, nil, "unapproved_software_statement"},
+		{"revoked software", "", object{"software_status": "Revoked"}, nil, "unapproved_software_statement"},
+		{"a status of the wrong form", "", object{"org_status": []string{"Active"}}, nil, "unapproved_software_statement"},
 		{"no statement", "", nil, object{"software_statement": nil}, "invalid_software_statement"},
 		{"a statement of another directory", "", object{"iss": "Somebody Ltd"}, nil, "invalid_software_statement"},
 		{"no method", "", nil, object{"token_endpoint_auth_method": nil}, "invalid_client_metadata"},
 		{"no grant types", "", nil, object{"grant_types": nil}, "invalid_client_metadata"},
 		{"no scope", "", nil, object{"scope": nil}, "invalid_client_metadata"},
-		{"no scope that is known", "", nil, object{"scope": "everything"}, "invalid_client_metadata"},
+		{"no known scope", "", nil, object{"scope": "everything"}, "invalid_client_metadata"},
 		{"no application type", "", nil, object{"application_type": nil}, "invalid_client_metadata"},
 		{"mobile", "", nil, object{"application_type": "mobile"}, ""},
 		{"native, before 3.4", "3.3", nil, object{"application_type": "native"}, "invalid_client_metadata"},
 		{"native, in 3.4", "3.4", nil, object{"application_type": "native"}, ""},
 		{"mobile, in 3.4", "3.4", nil, object{"application_type": "mobile"}, "invalid_client_metadata"},
-		{"implicit alone", "", nil, object{"grant_types": []string{"implicit"}}, "invalid_client_metadata"},
-		{"a response type that is out", "", nil, object{"response_types": []string{"id_token"}}, "invalid_client_metadata"},
+		{"only implicit", "", nil, object{"grant_types": []string{"implicit"}}, "invalid_client_metadata"},
+		{"a forbidden response type", "", nil, object{"response_types": []string{"id_token"}}, "invalid_client_metadata"},
 		{"RS256", "", nil, rsaRequest, "invalid_client_metadata"},
 		{"a public client", "", nil, object{"token_endpoint_auth_method": "none", "token_endpoint_auth_signing_alg": nil}, "invalid_client_metadata"},
 		{"no algorithm for its assertions", "", nil, object{"token_endpoint_auth_signing_alg": nil}, "invalid_client_metadata"},
-		{"by certificate", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=party"}, ""},
-		{"by certificate, named otherwise", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_san_dns": "prime.example.com"}, "invalid_client_metadata"},
-		{"by certificate, with a long name", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, "invalid_client_metadata"},
-		{"by certificate, with a long name in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, ""},
+		{"with a certificate", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=party"}, ""},
+		{"with a certificate, with another name", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_san_dns": "prime.example.com"}, "invalid_client_metadata"},
+		{"with a certificate, with a long name", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, "invalid_client_metadata"},
+		{"with a certificate, with a long name in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newUK(t, policy.UKBank{Version: c.version})
@@ -280,7 +280,7 @@ func TestUKSecretFits(t *testing.T) {
 	}
 	preset := policy.UKOpenBanking(server, policy.UKBank{})
 	if slices.Contains(preset.Capabilities().TokenEndpointAuthMethods, "client_secret_jwt") {
-		t.Error("client_secret_jwt is supported, and no algorithm for it")
+		t.Error("client_secret_jwt is supported without an algorithm for it")
 	}
 	secret, kept, err := preset.Apply(&dcr.Options{Endpoint: endpoint}).NewClientSecret(t.Context(), &dcr.Registration{Client: dcr.NewClient()})
 	if err != nil || len(secret) != 36 || strings.ContainsAny(secret.Reveal(), "-_") || kept.Value == "" {

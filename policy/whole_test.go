@@ -15,8 +15,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// ways are how a host may come to a preset, each with the options that the
-// preset needs.
+// ways has the ways in which a host may set up a preset, each with the options
+// that the preset needs.
 var ways = map[string]func(preset policy.Preset, opts *dcr.Options){
 	"as Validator": func(preset policy.Preset, opts *dcr.Options) { opts.Validator = preset },
 	"named by ChoosePolicy": func(preset policy.Preset, opts *dcr.Options) {
@@ -36,21 +36,21 @@ var ways = map[string]func(preset policy.Preset, opts *dcr.Options){
 		}
 	},
 	"applied": func(preset policy.Preset, opts *dcr.Options) { preset.Apply(opts) },
-	"applied, where JSON has a decoder": func(preset policy.Preset, opts *dcr.Options) {
+	"applied, with a decoder for JSON": func(preset policy.Preset, opts *dcr.Options) {
 		opts.Decoders = map[string]dcr.Decoder{"application/json": dcr.PlainJSON, "application/jose": dcr.PlainJSON}
 		preset.Apply(opts)
 	},
 	"with a rule on top":    func(preset policy.Preset, opts *dcr.Options) { preset.With(policy.RequirePKCE()).Apply(opts) },
 	"inside the host's own": func(preset policy.Preset, opts *dcr.Options) { opts.Validator = struct{ policy.Preset }{preset} },
-	"with JSON in the place of its decoders": func(preset policy.Preset, opts *dcr.Options) {
+	"with JSON instead of its decoders": func(preset policy.Preset, opts *dcr.Options) {
 		opts.Validator = decoding{preset, func(context.Context, *http.Request, []byte) string { return "" }}
 	},
-	"with a decoder that believes a header": func(preset policy.Preset, opts *dcr.Options) {
+	"with a decoder that trusts a header": func(preset policy.Preset, opts *dcr.Options) {
 		opts.Validator = decoding{preset, func(_ context.Context, r *http.Request, _ []byte) string { return r.Header.Get("X-Signer") }}
 	},
 }
 
-// decoding is a host's validator that takes JSON for a preset, and says who
+// decoding is a host's validator that accepts JSON for a preset, and says who
 // signed it.
 type decoding struct {
 	policy.Preset
@@ -64,8 +64,8 @@ func (d decoding) Decoders() map[string]dcr.Decoder {
 	return map[string]dcr.Decoder{"application/json": decode, "application/jose": decode}
 }
 
-// stranger is what anybody can send who has the third party's statement, which
-// is public.
+// stranger returns what anyone can send who has the third party's statement,
+// which is public.
 func (w *ukWorld) stranger() object {
 	return object{
 		"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=mallory",
@@ -74,7 +74,8 @@ func (w *ukWorld) stranger() object {
 	}
 }
 
-// reach has the bank come to its preset in some way, with what that needs.
+// reach sets up the bank's preset in the given way, with the options that it
+// needs.
 func (w *ukWorld) reach(t *testing.T, way func(policy.Preset, *dcr.Options)) {
 	t.Helper()
 	opts := ukOptions()
@@ -86,8 +87,8 @@ func (w *ukWorld) reach(t *testing.T, way func(policy.Preset, *dcr.Options)) {
 	}
 }
 
-// TestUKTakesNoUnsignedRequest holds that a stranger registers, and updates, as
-// nobody's software, however the host came to the preset.
+// TestUKTakesNoUnsignedRequest checks that a stranger cannot register or update
+// anyone's software, in whichever way the host set up the preset.
 func TestUKTakesNoUnsignedRequest(t *testing.T) {
 	for name, way := range ways {
 		for _, version := range []string{"3.3", "3.4"} {
@@ -123,17 +124,17 @@ func TestUKTakesNoUnsignedRequest(t *testing.T) {
 				count, err := w.store.CountClients(t.Context(), dcr.Filter{})
 				after, errFind := w.store.FindByClientID(t.Context(), id)
 				if err != nil || errFind != nil || count != 1 || after.Revision != client.Revision {
-					t.Errorf("%d clients, and the third party's is of revision %d", count, after.Revision)
+					t.Errorf("%d clients, and the third party's has revision %d", count, after.Revision)
 				}
 			})
 		}
 	}
 }
 
-// TestUKTellsSigners holds that only the software of the statement signs.
+// TestUKTellsSigners checks that only the software of the statement signs.
 func TestUKTellsSigners(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
-	w.reach(t, ways["with a decoder that believes a header"])
+	w.reach(t, ways["with a decoder that trusts a header"])
 	software := func(issuer, id string) string {
 		return (&dcr.SoftwareStatement{Issuer: issuer, Metadata: dcr.Metadata{SoftwareID: id}}).Signer()
 	}
@@ -165,8 +166,8 @@ func TestUKTellsSigners(t *testing.T) {
 	}
 }
 
-// TestUKStaysTheSameSoftware holds that a client is updated by its own software
-// alone, however well the request of another is signed.
+// TestUKStaysTheSameSoftware checks that only its own software can update a
+// client, even if the request of another is signed correctly.
 func TestUKStaysTheSameSoftware(t *testing.T) {
 	w := newUK(t, policy.UKBank{})
 	id := decode(t, w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil)))["client_id"].(string)
@@ -181,8 +182,9 @@ func TestUKStaysTheSameSoftware(t *testing.T) {
 	}
 }
 
-// TestUKTakesARequestOnce holds it on registration and update, in the store of
-// the handler and in one of the bank's own; what stored nothing used nothing up.
+// TestUKTakesARequestOnce checks that a request is accepted once, on
+// registration and on update, with the handler's store and with the bank's own;
+// a request that stored nothing is not used up.
 func TestUKTakesARequestOnce(t *testing.T) {
 	for name, own := range map[string]dcr.ReplayStore{"the handler's store": nil, "the bank's own": memstore.New()} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +199,7 @@ func TestUKTakesARequestOnce(t *testing.T) {
 				t.Errorf("registered twice: %d %s", answer.Status, answer.Body)
 			}
 			if answer := w.send(http.MethodPut, "/"+id, "application/jose", "token-of-"+id, request); answer.Status != 400 {
-				t.Errorf("registered, and updated by it: %d %s", answer.Status, answer.Body)
+				t.Errorf("a request that registered can also update: %d %s", answer.Status, answer.Body)
 			}
 			update := w.request(t, nil, nil)
 			for i, status := range []int{200, 400} {
@@ -218,7 +220,7 @@ func TestUKTakesARequestOnce(t *testing.T) {
 	}
 }
 
-// TestUKTypes holds that no other kind of token passes for a request.
+// TestUKTypes checks that no other kind of token is accepted as a request.
 func TestUKTypes(t *testing.T) {
 	for typ, status := range map[string]int{
 		"": 201, "JWT": 201, "jose": 201, "JOSE": 201, "application/jwt": 201,
@@ -232,9 +234,9 @@ func TestUKTypes(t *testing.T) {
 	}
 }
 
-// TestPresetsAreWhole holds that a preset without what it needs does not start,
-// as Validator and by name, and that it says what to set; what is merely wise is
-// a warning.
+// TestPresetsAreWhole checks that a preset without what it needs does not start,
+// as Validator and by name, and that the error says what to set; what is only
+// advisable is a warning.
 func TestPresetsAreWhole(t *testing.T) {
 	ukServer := func() dcr.DefaultValidator {
 		return dcr.DefaultValidator{
@@ -263,7 +265,7 @@ func TestPresetsAreWhole(t *testing.T) {
 		sentence string
 		preset   func() policy.Preset
 		opts     dcr.Options
-		store    dcr.ClientConfigurationStore // nil: one that can do everything
+		store    dcr.ClientConfigurationStore // nil means one that can do everything
 		refused  string                       // part of the error, "" if it starts
 		warned   []string                     // parts of the warnings of the preset
 	}{
@@ -272,11 +274,11 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"UK, without ManageAs", uk, dcr.Options{OptionalClientID: true}, nil, "ManageAs", nil},
 		{"UK, without OptionalClientID", uk, dcr.Options{ManageAs: nobody}, nil, "OptionalClientID", nil},
 		{"UK, without management", uk, dcr.Options{DisableManagement: true}, nil, "", []string{"NewClientSecret", "WriteError"}},
-		{"UK, with a store that remembers nothing", uk, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
-		{"UK, with a memory of its own", func() policy.Preset { return policy.UKOpenBanking(ukServer(), policy.UKBank{Replay: memstore.New()}) },
+		{"UK, with a store that is not a ReplayStore", uk, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
+		{"UK, with its own ReplayStore", func() policy.Preset { return policy.UKOpenBanking(ukServer(), policy.UKBank{Replay: memstore.New()}) },
 			dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "", []string{"ClientURI", "NewClientSecret", "WriteError"}},
 		{"Brasil, with what it needs", brasil, dcr.Options{}, nil, "", nil},
-		{"Brasil, with a store that finds no statements", brasil, dcr.Options{}, bare, "StatementFinder", nil},
+		{"Brasil, with a store that is not a StatementFinder", brasil, dcr.Options{}, bare, "StatementFinder", nil},
 		{"Brasil, without management", brasil, dcr.Options{DisableManagement: true}, nil, "DisableManagement", nil},
 		{"Brasil, managed by callers only", brasil, dcr.Options{ManageByCallerOnly: true, ManageAs: nobody}, nil, "ManageByCallerOnly", nil},
 		{"Brasil, with tokens that rotate", brasil, dcr.Options{RotateRegistrationToken: true}, nil, "RotateRegistrationToken", nil},
@@ -284,15 +286,15 @@ func TestPresetsAreWhole(t *testing.T) {
 		{"CDR, without ManageAs", cdr, dcr.Options{OptionalClientID: true}, nil, "ManageAs", nil},
 		{"CDR, without OptionalClientID", cdr, dcr.Options{ManageAs: nobody}, nil, "OptionalClientID", nil},
 		{"CDR, without management", cdr, dcr.Options{DisableManagement: true}, nil, "", []string{"WriteError"}},
-		{"CDR, with a store that remembers nothing", cdr, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
+		{"CDR, with a store that is not a ReplayStore", cdr, dcr.Options{ManageAs: nobody, OptionalClientID: true}, bare, "ReplayStore", nil},
 		{"LTI needs nothing", lti(policy.LTIPlatform{}), dcr.Options{}, bare, "", nil},
 		{"LTI, with ids from tokens", lti(policy.LTIPlatform{ClientID: subject}), dcr.Options{}, bare, "NewClientID", nil},
 		{"LTI, with access tokens", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{}, bare, "ManageAs", nil},
 		{"LTI, with access tokens and ManageAs", lti(policy.LTIPlatform{AccessTokens: true}), dcr.Options{ManageAs: nobody}, bare, "", nil},
 		{"UDAP, with what it needs", udap, dcr.Options{DisableManagement: true}, nil, "", nil},
 		{"UDAP, managed by callers", udap, dcr.Options{ManageAs: nobody}, nil, "", nil},
-		{"UDAP, with management of nobody's", udap, dcr.Options{}, nil, "ManageAs", nil},
-		{"UDAP, with a store that finds no statements", udap, dcr.Options{DisableManagement: true}, bare, "StatementFinder", nil},
+		{"UDAP, with management that nobody is allowed", udap, dcr.Options{}, nil, "ManageAs", nil},
+		{"UDAP, with a store that is not a StatementFinder", udap, dcr.Options{DisableManagement: true}, bare, "StatementFinder", nil},
 		{"MCP, closed to pages", open(policy.MCP), dcr.Options{}, bare, "", []string{"CORS"}},
 		{"MCP, open to pages", open(policy.MCP), dcr.Options{CORS: dcr.CORS{LoopbackOrigins: true}}, bare, "", nil},
 		{"Matrix, closed to pages", open(func(v dcr.DefaultValidator) policy.Preset { return policy.Matrix(v) }), dcr.Options{}, bare, "", []string{"CORS"}},
@@ -336,11 +338,11 @@ func TestPresetsAreWhole(t *testing.T) {
 	}
 }
 
-// plain hides what a store can do besides.
+// plain hides the optional methods of a store.
 type plain struct{ dcr.ClientConfigurationStore }
 
-// TestProfilesPassTestValidator holds that what a preset asks of the options does
-// not stand in the way of dcrtest.
+// TestProfilesPassTestValidator checks that dcrtest works with presets that need
+// certain options.
 func TestProfilesPassTestValidator(t *testing.T) {
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{}}
 	dcrtest.TestValidator(t, policy.UKOpenBanking(server, policy.UKBank{}))
@@ -350,7 +352,8 @@ func TestProfilesPassTestValidator(t *testing.T) {
 	dcrtest.TestValidator(t, policy.ConsumerDataRight(register, policy.CDRHolder{Audience: []string{cdrHolder}}))
 }
 
-// TestAppliedPresetsHaveNothingToWarnOf holds that Apply sets what is wise.
+// TestAppliedPresetsHaveNothingToWarnOf checks that Apply also sets what is
+// only advisable.
 func TestAppliedPresetsHaveNothingToWarnOf(t *testing.T) {
 	scoped := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"openid"}}}
 	statements, register := scoped, scoped
