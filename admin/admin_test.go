@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-// sink keeps what it is told.
+// sink keeps the events that it gets.
 type sink struct {
 	mu     sync.Mutex
 	events []dcr.Event
@@ -28,7 +28,7 @@ func (s *sink) tell(_ context.Context, event dcr.Event) {
 	s.events = append(s.events, event)
 }
 
-// take returns what was told since it was called last.
+// take returns the events since the last call.
 func (s *sink) take() []dcr.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,8 +37,8 @@ func (s *sink) take() []dcr.Event {
 	return told
 }
 
-// busy is a store of the tenant acme in which others change a client right before
-// each of so many updates and deletions.
+// busy is a store of the tenant acme in which someone else changes a client right
+// before some of the updates and deletions.
 type busy struct {
 	*memstore.Store
 	others int
@@ -65,7 +65,8 @@ func (b *busy) DeleteRevision(ctx context.Context, id string, revision int64) er
 	return b.Store.DeleteRevision(ctx, id, revision)
 }
 
-// office is an operator's place: a store with one client, and what was told.
+// office is an operator's workplace: a store with one client, and the events
+// and calls of hooks.
 type office struct {
 	*admin.Admin
 	store   *busy
@@ -125,29 +126,29 @@ func TestDecisions(t *testing.T) {
 		sentence string
 		client   func(*dcr.Client)
 		act      func(context.Context, *office) error
-		others   int // changes that come in between
+		others   int // number of changes in between
 		fails    bool
-		is       error // among what it fails with
+		is       error // an error that it wraps
 		status   dcr.Status
-		kind     dcr.EventKind // "" for nothing
+		kind     dcr.EventKind // "" means no event
 		reason   string
 	}{
 		{"a pending client is approved", has(dcr.StatusPending), approve, 0, false, nil, dcr.StatusActive, dcr.ClientApproved, ""},
-		{"what changed since it was seen is not approved", has(dcr.StatusPending), approve, 1, true, dcr.ErrConflict, dcr.StatusPending, "", ""},
+		{"a client that changed since it was seen is not approved", has(dcr.StatusPending), approve, 1, true, dcr.ErrConflict, dcr.StatusPending, "", ""},
 		{"an active client needs no approval", nil, approve, 0, false, nil, dcr.StatusActive, "", ""},
 		{"approval does not enable", has(dcr.StatusDisabled), approve, 0, false, nil, dcr.StatusDisabled, "", ""},
-		{"a client that is denied is deleted", has(dcr.StatusPending), deny, 0, false, nil, "gone", dcr.ClientDeleted, "denied"},
-		{"a document that is denied is kept, disabled", document, deny, 0, false, nil, dcr.StatusDisabled, dcr.ClientDisabled, "denied"},
-		{"what changed since it was seen is not denied", has(dcr.StatusPending), deny, 1, true, dcr.ErrConflict, dcr.StatusPending, "", ""},
+		{"a denied client is deleted", has(dcr.StatusPending), deny, 0, false, nil, "gone", dcr.ClientDeleted, "denied"},
+		{"a denied document is kept, disabled", document, deny, 0, false, nil, dcr.StatusDisabled, dcr.ClientDisabled, "denied"},
+		{"a client that changed since it was seen is not denied", has(dcr.StatusPending), deny, 1, true, dcr.ErrConflict, dcr.StatusPending, "", ""},
 		{"an active client is not denied", nil, deny, 0, true, nil, dcr.StatusActive, "", ""},
-		{"a client is disabled whatever changes meanwhile", nil, disable, 3, false, nil, dcr.StatusDisabled, dcr.ClientDisabled, ""},
-		{"a disabled client is disabled already", has(dcr.StatusDisabled), disable, 0, false, nil, dcr.StatusDisabled, "", ""},
-		{"disabling ends no wait", has(dcr.StatusPending), disable, 0, true, nil, dcr.StatusPending, "", ""},
-		{"a client is enabled whatever changes meanwhile", has(dcr.StatusDisabled), enable, 3, false, nil, dcr.StatusActive, dcr.ClientEnabled, ""},
-		{"enabling ends no wait", has(dcr.StatusPending), enable, 0, true, nil, dcr.StatusPending, "", ""},
-		{"a client is deleted whatever changes meanwhile", nil, remove, 3, false, nil, "gone", dcr.ClientDeleted, ""},
-		{"changes without an end end the trying", nil, disable, 1000, true, dcr.ErrConflict, dcr.StatusActive, "", ""},
-		{"and that of a deletion", nil, remove, 1000, true, dcr.ErrConflict, dcr.StatusActive, "", ""},
+		{"a client is disabled whatever changes in the meantime", nil, disable, 3, false, nil, dcr.StatusDisabled, dcr.ClientDisabled, ""},
+		{"a disabled client is already disabled", has(dcr.StatusDisabled), disable, 0, false, nil, dcr.StatusDisabled, "", ""},
+		{"a pending client cannot be disabled", has(dcr.StatusPending), disable, 0, true, nil, dcr.StatusPending, "", ""},
+		{"a client is enabled whatever changes in the meantime", has(dcr.StatusDisabled), enable, 3, false, nil, dcr.StatusActive, dcr.ClientEnabled, ""},
+		{"a pending client cannot be enabled", has(dcr.StatusPending), enable, 0, true, nil, dcr.StatusPending, "", ""},
+		{"a client is deleted whatever changes in the meantime", nil, remove, 3, false, nil, "gone", dcr.ClientDeleted, ""},
+		{"with endless changes it gives up", nil, disable, 1000, true, dcr.ErrConflict, dcr.StatusActive, "", ""},
+		{"and so does a deletion", nil, remove, 1000, true, dcr.ErrConflict, dcr.StatusActive, "", ""},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			o := newOffice(t, c.client)
@@ -215,10 +216,10 @@ func TestRotateSecret(t *testing.T) {
 		handler  *dcr.Handler
 		grace    time.Duration
 		old      time.Duration // how long the old secret is valid
-		fresh    time.Duration // how long the new one is, 0 for always
+		fresh    time.Duration // how long the new one is, 0 means forever
 	}{
 		{"both are valid for a while", nil, time.Hour, time.Hour, 0},
-		{"the old one may end at once", nil, 0, 0, 0},
+		{"the old one may end immediately", nil, 0, 0, 0},
 		{"a secret is made as the Handler's options say", handler, time.Hour, time.Hour, 48 * time.Hour},
 	} {
 		o := newOffice(t, nil)
@@ -246,9 +247,9 @@ func TestRotateSecret(t *testing.T) {
 		}
 	}
 	for sentence, change := range map[string]func(*dcr.Client){
-		"a public client needs none":                  func(c *dcr.Client) { c.TokenEndpointAuthMethod = "none" },
-		"a symmetric algorithm needs a Sealer":        func(c *dcr.Client) { c.TokenEndpointAuthMethod = "client_secret_jwt" },
-		"a policy that is gone does not make secrets": func(c *dcr.Client) { c.Policy = "gone" },
+		"a public client needs none":                      func(c *dcr.Client) { c.TokenEndpointAuthMethod = "none" },
+		"a symmetric algorithm needs a Sealer":            func(c *dcr.Client) { c.TokenEndpointAuthMethod = "client_secret_jwt" },
+		"a policy that no longer exists makes no secrets": func(c *dcr.Client) { c.Policy = "gone" },
 	} {
 		o := newOffice(t, change)
 		if secret, err := o.RotateSecret(t.Context(), "calc", time.Hour); err == nil || secret != "" {
@@ -272,19 +273,19 @@ func TestDenyDocument(t *testing.T) {
 		told     bool
 		fails    bool
 	}{
-		{"a document that nobody knows", nil, url, true, false},
+		{"an unknown document", nil, url, true, false},
 		{"one in use", of(dcr.SourceDocument, dcr.StatusActive), url, true, false},
-		{"one that waits", of(dcr.SourceDocument, dcr.StatusPending), url, true, false},
-		{"one that is denied already", of(dcr.SourceDocument, dcr.StatusDisabled), url, false, false},
-		{"an id of the host's", of("", dcr.StatusActive), url, false, true},
-		{"what is no URL", nil, "calc", false, true},
-		{"what is in the clear", nil, "http://a.example/client", false, true},
-		{"a host alone", nil, "https://a.example", false, true},
-		{"what has a fragment", nil, "https://a.example/client#a", false, true},
-		{"what has a space in it", nil, "https://a.example/cli ent", false, true},
-		{"what has a person in it", nil, "https://a@a.example/client", false, true},
-		{"what begins in capitals", nil, "HTTPS://a.example/client", false, true},
-		{"what no store takes", nil, "https://a.example/\x00", false, true},
+		{"a pending one", of(dcr.SourceDocument, dcr.StatusPending), url, true, false},
+		{"one that is already denied", of(dcr.SourceDocument, dcr.StatusDisabled), url, false, false},
+		{"the id of a client of the host", of("", dcr.StatusActive), url, false, true},
+		{"something that is not a URL", nil, "calc", false, true},
+		{"an http URL", nil, "http://a.example/client", false, true},
+		{"only a host", nil, "https://a.example", false, true},
+		{"a URL with a fragment", nil, "https://a.example/client#a", false, true},
+		{"a URL with a space", nil, "https://a.example/cli ent", false, true},
+		{"a URL with a user name", nil, "https://a@a.example/client", false, true},
+		{"a scheme in capitals", nil, "HTTPS://a.example/client", false, true},
+		{"a URL that no store accepts", nil, "https://a.example/\x00", false, true},
 	} {
 		o := newOffice(t, c.client)
 		o.store.others = 2
@@ -339,6 +340,6 @@ func TestDeleteWhatItCan(t *testing.T) {
 		t.Errorf("Delete returned %v", err)
 	}
 	if o.status(t) != "gone" {
-		t.Error("the client is still there")
+		t.Error("the client still exists")
 	}
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// The pages are mounted behind the host's own login, which says who is an operator.
+// The pages are mounted behind the host's own login, which decides who is an
+// operator.
 func ExampleNewHandler() {
 	operations := &admin.Admin{Store: memstore.New(), Events: dcr.LogEvents(nil)}
 	pages, err := admin.NewHandler(operations, &admin.PageOptions{
 		Path: "/admin/clients/",
 		Operator: func(r *http.Request) (string, error) {
-			name, _, ok := r.BasicAuth() // stands for a session
+			name, _, ok := r.BasicAuth() // instead of a session
 			if !ok {
 				return "", errors.New("nobody is logged in")
 			}

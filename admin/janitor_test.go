@@ -22,8 +22,8 @@ import (
 
 const aDay = 24 * time.Hour
 
-// fill adds clients of every kind, as of now: what a sweep asks for stands in
-// their names.
+// fill adds clients of every kind, relative to the current time. Their names
+// say what a sweep looks for.
 func fill(t *testing.T, store dcr.ClientConfigurationStore) {
 	t.Helper()
 	now := time.Now()
@@ -57,7 +57,7 @@ func fill(t *testing.T, store dcr.ClientConfigurationStore) {
 	}
 }
 
-// missing names the clients of fill that a store has no more.
+// missing names the clients of fill that a store no longer has.
 func missing(t *testing.T, store dcr.ClientConfigurationStore) string {
 	t.Helper()
 	whole := memstore.New()
@@ -79,18 +79,18 @@ func TestSweep(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		change   func(*admin.Janitor)
-		want     string // in the order of ids
+		want     string // in order of ids
 		told     string // as id reason, in that order
 	}{
-		{"everything that is to go goes", nil, "expired; idle; never; never, document; withdrawn",
+		{"everything that should be deleted is deleted", nil, "expired; idle; never; never, document; withdrawn",
 			"expired expired; idle idle; never never_activated; never, document never_activated; withdrawn withdrawn"},
-		{"what is at zero stays", func(j *admin.Janitor) { *j = admin.Janitor{Expired: true} }, "expired", "expired expired"},
-		{"without a condition all stay", func(j *admin.Janitor) { *j = admin.Janitor{} }, "", ""},
-		{"only the sources that are named are looked at", func(j *admin.Janitor) { j.Sources = []dcr.Source{"imported"} }, "never, imported", "never, imported never_activated"},
-		{"a veto keeps one", func(j *admin.Janitor) {
+		{"a condition that is zero deletes nothing", func(j *admin.Janitor) { *j = admin.Janitor{Expired: true} }, "expired", "expired expired"},
+		{"without a condition all clients stay", func(j *admin.Janitor) { *j = admin.Janitor{} }, "", ""},
+		{"only the named sources are considered", func(j *admin.Janitor) { j.Sources = []dcr.Source{"imported"} }, "never, imported", "never, imported never_activated"},
+		{"a veto keeps a client", func(j *admin.Janitor) {
 			j.Keep = func(_ context.Context, c *dcr.Client) (bool, error) { return c.ID == "idle", nil }
 		}, "expired; never; never, document; withdrawn", "expired expired; never never_activated; never, document never_activated; withdrawn withdrawn"},
-		{"a veto that fails keeps one too", func(j *admin.Janitor) {
+		{"a veto that fails keeps the client too", func(j *admin.Janitor) {
 			j.Keep = func(_ context.Context, c *dcr.Client) (bool, error) {
 				if strings.HasPrefix(c.ID, "never") {
 					return false, errors.New("who knows")
@@ -139,14 +139,14 @@ func TestSweep(t *testing.T) {
 				slices.Sort(lines)
 				slices.Sort(deleted)
 				if strings.Join(lines, "; ") != c.told || strings.Join(deleted, "; ") != c.want {
-					t.Errorf("told %q, and AfterDelete of %q", lines, deleted)
+					t.Errorf("events %q, AfterDelete called for %q", lines, deleted)
 				}
 			})
 		})
 	}
 }
 
-// A store in which nobody was ever used may be one whose host notes no use.
+// If no client in a store was ever used, perhaps the host does not note uses.
 func TestAStoreThatNobodyUses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never, ended := dcr.NewClient(), dcr.NewClient()
@@ -163,7 +163,7 @@ func TestAStoreThatNobodyUses(t *testing.T) {
 				t.Errorf("%s %d are deleted, %v; want %d", when, swept, err, want)
 			}
 		}
-		sweep("where nobody was used, but one has ended,", 1)
+		sweep("if none was used, but one has expired,", 1)
 		used := never.Clone()
 		used.ID = "used"
 		used.Touch(time.Now())
@@ -171,9 +171,9 @@ func TestAStoreThatNobodyUses(t *testing.T) {
 		if err := store.Add(t.Context(), used); err != nil {
 			t.Fatal(err)
 		}
-		sweep("where an imported one has a use of before", 0)
+		sweep("if an imported one was used before the import", 0)
 		j.EvenIfNoneActivated = true
-		sweep("where that does not count", 1)
+		sweep("if that source does not count", 1)
 		j.EvenIfNoneActivated = false
 		never.Revision = 0
 		document := used.Clone()
@@ -182,7 +182,7 @@ func TestAStoreThatNobodyUses(t *testing.T) {
 			t.Fatal(err)
 		}
 		j.Sources = []dcr.Source{dcr.SourceDynamic}
-		sweep("once another one is used", 1)
+		sweep("after another one is used", 1)
 	})
 }
 
@@ -197,7 +197,7 @@ func TestJanitorsThatContradictThemselves(t *testing.T) {
 		{"it has no store", admin.Janitor{}, "Stores"},
 		{"it has too many", admin.Janitor{Store: store, Stores: all}, "Stores"},
 		{"its store cannot sweep", admin.Janitor{Store: plain{store}}, "ClientSweeper"},
-		{"nobody says how long a refresh token lives", admin.Janitor{Store: store, Idle: 90 * aDay}, "RefreshTokens"},
+		{"the lifetime of refresh tokens is missing", admin.Janitor{Store: store, Idle: 90 * aDay}, "RefreshTokens"},
 		{"a refresh token lives longer", admin.Janitor{Store: store, Idle: 20 * aDay, RefreshTokens: 30 * aDay}, "no shorter"},
 		{"time runs backwards", admin.Janitor{Store: store, NeverActivated: -1}, "negative"},
 	} {
@@ -212,7 +212,7 @@ func TestJanitorsThatContradictThemselves(t *testing.T) {
 	}
 }
 
-// turns is a store that counts its sweeps, and fails those that it is told to.
+// turns is a store that counts its sweeps, and fails those that the test names.
 type turns struct {
 	*memstore.Store
 	mu    sync.Mutex
@@ -263,7 +263,7 @@ func TestRun(t *testing.T) {
 		for i, at := range store.swept {
 			seconds[at.Second()] = true
 			if i > 0 && at.Truncate(turn).Equal(store.swept[i-1].Truncate(turn)) {
-				t.Errorf("one turn was taken twice, at %v", at)
+				t.Errorf("one turn was used twice, at %v", at)
 			}
 		}
 		if len(seconds) < 10 {
@@ -293,10 +293,10 @@ func TestWhatASweepThatDeletesNothingLogs(t *testing.T) {
 		change   func(*admin.Janitor)
 		want     string
 	}{
-		{"a dry run logs how many would go", func(j *admin.Janitor) { j.DryRun, j.EvenIfNoneActivated = true, true }, `level=INFO msg="clients would be swept" clients=2`},
-		{"clients stay where none was ever used, and a warning says how many", func(*admin.Janitor) {}, "level=WARN msg=.* clients=2"},
-		{"nothing is said of clients that are too young", func(j *admin.Janitor) { j.NeverActivated = 90 * aDay }, "^$"},
-		{"nor where only idle ones go", func(j *admin.Janitor) { j.NeverActivated, j.Idle, j.RefreshTokens = 0, aDay, aDay }, "^$"},
+		{"a dry run logs how many clients would be deleted", func(j *admin.Janitor) { j.DryRun, j.EvenIfNoneActivated = true, true }, `level=INFO msg="clients would be swept" clients=2`},
+		{"if no client was ever used, they stay, and a warning says how many", func(*admin.Janitor) {}, "level=WARN msg=.* clients=2"},
+		{"nothing is logged about clients that are too young", func(j *admin.Janitor) { j.NeverActivated = 90 * aDay }, "^$"},
+		{"nor if only idle ones are deleted", func(j *admin.Janitor) { j.NeverActivated, j.Idle, j.RefreshTokens = 0, aDay, aDay }, "^$"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -325,8 +325,8 @@ func TestWhatASweepThatDeletesNothingLogs(t *testing.T) {
 	}
 }
 
-// A tenant that fails is no hindrance to the others, and each event says whose
-// client it was.
+// A tenant that fails does not affect the others, and each event names the
+// tenant of its client.
 func TestTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, broken, last := memstore.New(), &turns{Store: memstore.New(), fails: 1}, &busy{Store: memstore.New()}
@@ -356,7 +356,7 @@ func TestTenants(t *testing.T) {
 	})
 }
 
-// A client that is used between being found and being deleted stays.
+// A client that is used after it was found and before it is deleted stays.
 func TestWhatIsUsedMeanwhileStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -371,8 +371,8 @@ func TestWhatIsUsedMeanwhileStays(t *testing.T) {
 	})
 }
 
-// TestHooksOfTheJanitor holds that a hook that panics keeps the client, or is no
-// hindrance, and that what follows a deletion does not end with the sweep.
+// TestHooksOfTheJanitor checks that a veto that panics keeps the client, that
+// other panics do no harm, and that AfterDelete goes on when the sweep ends.
 func TestHooksOfTheJanitor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -387,7 +387,7 @@ func TestHooksOfTheJanitor(t *testing.T) {
 		j.AfterDelete = func(ctx context.Context, client *dcr.Client) error {
 			end()
 			if ctx.Err() != nil {
-				t.Errorf("the sweep ends: so does the hook: %v", ctx.Err())
+				t.Errorf("the hook ended with the sweep: %v", ctx.Err())
 			}
 			panic("grants are out of reach")
 		}
@@ -397,8 +397,8 @@ func TestHooksOfTheJanitor(t *testing.T) {
 	})
 }
 
-// Nobody uses most of the clients that register themselves. A host that touches
-// those that are used lets the others go after a day.
+// Most clients that register themselves are never used. If the host notes each
+// use, it can delete the others after a day.
 func ExampleJanitor() {
 	ctx := context.Background()
 	store := memstore.New()
@@ -425,7 +425,7 @@ func ExampleJanitor() {
 	// 1 <nil>
 }
 
-// What an operator does bears the operator's name.
+// Every action has the name of its operator.
 func ExampleAdmin() {
 	store := memstore.New()
 	client := dcr.NewClient()
@@ -443,7 +443,7 @@ func ExampleAdmin() {
 		return
 	}
 	for _, seen := range clients {
-		fmt.Println(operations.Approve(ctx, seen.ID, seen.Revision)) // as it was seen
+		fmt.Println(operations.Approve(ctx, seen.ID, seen.Revision)) // the revision that was seen
 	}
 	fmt.Println(operations.Disable(ctx, "calc"))
 	// Output:

@@ -37,26 +37,26 @@ func TestActionsOfPages(t *testing.T) {
 		deletes   bool
 	}{
 		{"a client is approved as it was seen", pending, "approve", nil, nil, 200, ">active<", dcr.StatusActive, dcr.ClientApproved, false},
-		{"and not as it became", pending, "approve", update, nil, 409, "has changed", dcr.StatusPending, "", false},
+		{"and not after it has changed", pending, "approve", update, nil, 409, "has changed", dcr.StatusPending, "", false},
 		{"a client is denied as it was seen", pending, "deny", nil, nil, 200, "is gone", "gone", dcr.ClientDeleted, true},
-		{"and not as it became", pending, "deny", update, nil, 409, "has changed", dcr.StatusPending, "", false},
+		{"and not after it has changed", pending, "deny", update, nil, 409, "has changed", dcr.StatusPending, "", false},
 		{"a document is denied and kept", document, "deny", nil, nil, 200, ">disabled<", dcr.StatusDisabled, dcr.ClientDisabled, false},
-		{"what does not wait is not denied", nil, "deny", nil, nil, 409, "does not wait", dcr.StatusActive, "", false},
-		{"a client is disabled, whatever it became", nil, "disable", update, nil, 200, ">disabled<", dcr.StatusDisabled, dcr.ClientDisabled, false},
+		{"a client that is not pending is not denied", nil, "deny", nil, nil, 409, "does not wait", dcr.StatusActive, "", false},
+		{"a client is disabled even if it has changed", nil, "disable", update, nil, 200, ">disabled<", dcr.StatusDisabled, dcr.ClientDisabled, false},
 		{"a pending client is not disabled", pending, "disable", nil, nil, 409, "approve or deny", dcr.StatusPending, "", false},
 		{"a disabled client is enabled", has(dcr.StatusDisabled), "enable", nil, nil, 200, ">active<", dcr.StatusActive, dcr.ClientEnabled, false},
 		{"a client is deleted", nil, "delete", nil, nil, 200, "is gone", "gone", dcr.ClientDeleted, true},
 		{"a changed client is not deleted", nil, "delete", update, nil, 409, "has changed", dcr.StatusActive, "", false},
-		{"one that was used for the first time meanwhile is not deleted", nil, "delete", use, nil, 409, "has changed", dcr.StatusActive, "", false},
+		{"one that was used for the first time in the meantime is not deleted", nil, "delete", use, nil, 409, "has changed", dcr.StatusActive, "", false},
 		{"a secret is rotated", nil, "rotate", nil, []string{"grace", "hour"}, 200, "shown this once", dcr.StatusActive, dcr.CredentialsRotated, false},
 		{"a changed client gets no secret", nil, "rotate", update, nil, 409, "has changed", dcr.StatusActive, "", false},
 		{"a public client gets no secret", public, "rotate", nil, nil, 409, "no use for a secret", dcr.StatusActive, "", false},
-		{"an old secret is valid for as long as the form says", nil, "rotate", nil, []string{"grace", "year"}, 400, "a week", dcr.StatusActive, "", false},
-		{"who says nothing of what was seen approves nothing", pending, "approve", nil, []string{"seen", ""}, 400, "what was seen", dcr.StatusPending, "", false},
-		{"and denies nothing", pending, "deny", nil, []string{"seen", ""}, 400, "what was seen", dcr.StatusPending, "", false},
-		{"and deletes nothing", nil, "delete", nil, []string{"seen", ""}, 409, "has changed", dcr.StatusActive, "", false},
-		{"a client that is gone is said to be", nil, "disable", nil, []string{"id", "gone"}, 404, "no such client", dcr.StatusActive, "", false},
-		{"an id that is none is no client", nil, "delete", nil, []string{"id", "\xff"}, 404, "no such client", dcr.StatusActive, "", false},
+		{"the form offers only some lifetimes for an old secret", nil, "rotate", nil, []string{"grace", "year"}, 400, "a week", dcr.StatusActive, "", false},
+		{"without the revision that was seen, nothing is approved", pending, "approve", nil, []string{"seen", ""}, 400, "what was seen", dcr.StatusPending, "", false},
+		{"and nothing is denied", pending, "deny", nil, []string{"seen", ""}, 400, "what was seen", dcr.StatusPending, "", false},
+		{"and nothing is deleted", nil, "delete", nil, []string{"seen", ""}, 409, "has changed", dcr.StatusActive, "", false},
+		{"a client that is gone is not found", nil, "disable", nil, []string{"id", "gone"}, 404, "no such client", dcr.StatusActive, "", false},
+		{"an invalid id is not found", nil, "delete", nil, []string{"id", "\xff"}, 404, "no such client", dcr.StatusActive, "", false},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			for _, readOnly := range []bool{false, true} {
@@ -97,7 +97,7 @@ func TestActionsOfPages(t *testing.T) {
 	}
 }
 
-// A new secret is shown once, and is the client's.
+// A new secret is shown once, and works.
 func TestRotationShowsTheSecretOnce(t *testing.T) {
 	d := newDesk(t, nil, nil)
 	_, list := d.get("")
@@ -120,14 +120,14 @@ func TestDeletionIsConfirmed(t *testing.T) {
 	_, list := d.get("")
 	confirm := d.follow(d.follow(list, "Calculator"), "Delete")
 	if d.status(t) != dcr.StatusActive || !strings.Contains(confirm, "cannot be brought back") {
-		t.Fatalf("nothing is asked:\n%s", confirm)
+		t.Fatalf("there is no confirmation:\n%s", confirm)
 	}
 	if kept := d.follow(confirm, "Keep it"); !strings.Contains(kept, "Calculator") {
 		t.Errorf("it leads elsewhere:\n%s", kept)
 	}
 	d.press(confirm, "Delete it")
 	if d.status(t) != "gone" {
-		t.Error("the client is there still")
+		t.Error("the client still exists")
 	}
 	if status, _ := d.post("delete", url.Values{"id": {"calc"}, "seen": {"1.0"}}); status != 404 {
 		t.Errorf("once more: status %d", status)
@@ -145,8 +145,8 @@ func TestWhatFollowsADeletionMayFail(t *testing.T) {
 	}
 }
 
-// TestADeletionIsFollowed holds that AfterDelete runs to its end where the operator
-// has gone away, and that a panic of it is answered.
+// TestADeletionIsFollowed checks that AfterDelete runs to its end if the operator
+// has gone away, and that its panic is answered.
 func TestADeletionIsFollowed(t *testing.T) {
 	d := newDesk(t, nil, nil)
 	gone, leave := context.WithCancel(t.Context())
@@ -180,7 +180,7 @@ func TestDocumentsAreDenied(t *testing.T) {
 	_, list := d.get("denied")
 	d.press(d.follow(list, document), "Enable")
 	if _, list := d.get("denied"); !strings.Contains(list, "There are none.") {
-		t.Errorf("it is denied still:\n%s", list)
+		t.Errorf("it is still denied:\n%s", list)
 	}
 	if status, _ := d.post("denied", url.Values{"url": {"https://calc/"}}); status != 200 {
 		t.Errorf("status %d", status)
@@ -209,7 +209,7 @@ func TestTokensOfPages(t *testing.T) {
 		t.Error("the list has the token")
 	}
 	if list = d.press(list, "Revoke"); !strings.Contains(list, "There are none.") {
-		t.Errorf("it is there still:\n%s", list)
+		t.Errorf("it is still there:\n%s", list)
 	}
 }
 

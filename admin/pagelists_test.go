@@ -71,16 +71,16 @@ func TestListsOfPages(t *testing.T) {
 		t.Errorf("the pages have %d, %d and %d clients", len(first), len(found(second)), len(found(third)))
 	}
 	if newest := d.follow(third, "Newest"); !slices.Equal(found(newest), first) || !strings.Contains(newest, `value="app many"`) {
-		t.Error("the first page is another one now")
+		t.Error("the first page has changed")
 	}
 	if _, page := d.get("client?id=owned"); !strings.Contains(page, `allowed_cors_origins</dt><dd><code dir="ltr">none<`) {
-		t.Error("a client without allowed_cors_origins is not said to have none")
+		t.Error("the page does not say that a client has no allowed_cors_origins")
 	} else if !slices.Equal(found(d.follow(page, "ci & co")), []string{"owned"}) {
-		t.Error("the page of a client does not lead to those of its owner")
+		t.Error("the page of a client does not link to the clients of its owner")
 	}
 }
 
-// slow looks at one client a call, as a store may that stops in time.
+// slow looks at one client in each call, as a store may do to return in time.
 type slow struct{ *memstore.Store }
 
 func (s slow) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor string, _ int) ([]*dcr.Client, string, error) {
@@ -89,7 +89,7 @@ func (s slow) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor s
 	return slices.DeleteFunc(page, func(c *dcr.Client) bool { return !filter.Selects(c) }), next, err
 }
 
-// A search that takes long says how far it came, and goes on.
+// A search that takes long says how far it got, and can be continued.
 func TestSearchInParts(t *testing.T) {
 	d := newDesk(t, nil, nil)
 	for n := range 200 {
@@ -105,9 +105,9 @@ func TestSearchInParts(t *testing.T) {
 	d.Store = slow{d.store.Store}
 	_, page := d.get("?name=needle")
 	if !strings.Contains(page, "None among the clients looked at so far") {
-		t.Fatalf("it looked at all:\n%s", page)
+		t.Fatalf("it looked at all clients:\n%s", page)
 	}
-	for range 201 { // each page is one client further, and mostly many
+	for range 201 { // each page is at least one client further, and mostly many
 		if page = d.follow(page, "Search older ones"); strings.Contains(page, "<bdi>Needle</bdi>") {
 			return
 		}
@@ -115,7 +115,8 @@ func TestSearchInParts(t *testing.T) {
 	t.Error("it was not found")
 }
 
-// What a stranger writes is text, is seen as it is, and leaves room for the rest.
+// What a stranger writes is shown as text, with all characters visible, and
+// leaves room for the rest.
 func TestHostileClients(t *testing.T) {
 	d := newDesk(t, func(c *dcr.Client) {
 		c.ID = "</a><script>alert(1)</script>"
@@ -142,12 +143,12 @@ func TestHostileClients(t *testing.T) {
 		}
 	}
 	if links := regexp.MustCompile(`href="(?:https?:|//|[a-z]+:)`).FindString(client); links != "" {
-		t.Errorf("a page leads elsewhere: %s", links)
+		t.Errorf("a page links to another site: %s", links)
 	}
 }
 
-// Every color is told from both backgrounds, light and dark: WCAG 2.2 §1.4.3, and
-// §1.4.11 for lines.
+// Every color has enough contrast with both backgrounds, light and dark: WCAG 2.2
+// §1.4.3, and §1.4.11 for lines.
 func TestContrast(t *testing.T) {
 	source, err := os.ReadFile("pages.html")
 	if err != nil {
@@ -183,7 +184,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// luminance is the relative luminance of a color.
+// luminance returns the relative luminance of a color.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	var sum float64

@@ -21,14 +21,14 @@ import (
 
 const mounted = "/admin/clients/"
 
-// desk is an operator's browser in front of the pages of an office.
+// desk is an operator's browser with the pages of an office.
 type desk struct {
 	*office
 	t      *testing.T
 	server *httptest.Server
 	user   string        // who is logged in
 	header http.Header   // of each request
-	last   *http.Request // that was answered last, after redirects
+	last   *http.Request // the last one, after redirects
 }
 
 func newDesk(t *testing.T, change func(*dcr.Client), options func(*admin.PageOptions)) *desk {
@@ -78,7 +78,7 @@ func (d *desk) do(method, address string, form url.Values) (status int, page str
 	return res.StatusCode, string(text), res.Header
 }
 
-// at is the address of a page below Path.
+// at returns the address of a page below Path.
 func (d *desk) at(page string) string { return d.server.URL + mounted + page }
 
 func (d *desk) get(page string) (status int, text string) {
@@ -93,7 +93,7 @@ func (d *desk) post(page string, form url.Values) (status int, text string) {
 	return status, text
 }
 
-// follow opens the link of a page that has text in it.
+// follow opens the link of a page that contains text.
 func (d *desk) follow(page, text string) string {
 	d.t.Helper()
 	for _, link := range regexp.MustCompile(`(?s)<a [^>]*href="([^"]*)"[^>]*>(.*?)</a>`).FindAllStringSubmatch(page, -1) {
@@ -105,7 +105,7 @@ func (d *desk) follow(page, text string) string {
 	return ""
 }
 
-// press sends the form of a page whose button has text on it.
+// press sends the form of a page whose button contains text.
 func (d *desk) press(page, text string) string {
 	d.t.Helper()
 	for _, form := range regexp.MustCompile(`(?s)<form method="post" action="([^"]*)".*?</form>`).FindAllStringSubmatch(page, -1) {
@@ -138,7 +138,7 @@ func (d *desk) open(method, reference string, form url.Values) string {
 	return page
 }
 
-// seen is what the page of the client says of the version that it shows.
+// seen returns the version that the page of the client shows.
 func (d *desk) seen() string {
 	d.t.Helper()
 	_, page := d.get("client?id=" + url.QueryEscape(d.client.ID))
@@ -157,8 +157,8 @@ func (d *desk) form(more ...string) url.Values {
 	return form
 }
 
-// What an operator is asked most: who registered this, from where, is it used, and
-// how is it switched off?
+// The most frequent questions to an operator: who registered this, from where, is
+// it used, and how is it switched off?
 func TestThreeClicks(t *testing.T) {
 	d := newDesk(t, func(c *dcr.Client) {
 		c.ClientName, c.RegisteredBy, c.RegisteredFrom = "Calculator", "ci@example.com", "192.0.2.7"
@@ -198,11 +198,11 @@ func TestWhoMaySeeThePages(t *testing.T) {
 		header   string
 	}{
 		{"an operator sees them", "olga", nil, 200, "Signed in as <bdi>olga</bdi>", ""},
-		{"nobody does not", "", nil, 403, "You may not see", ""},
-		{"an error that says no more is 403", "olga", errors.New("the session of olga has ended"), 403, "You may not see", ""},
+		{"a person who is not logged in does not", "", nil, 403, "You may not see", ""},
+		{"any other error is 403", "olga", errors.New("the session of olga has ended"), 403, "You may not see", ""},
 		{"an *Error is answered with its status", "olga", &dcr.Error{Code: dcr.InvalidToken, Description: "log in again"}, 401, "log in again", "WWW-Authenticate"},
-		{"and with its time", "", dcr.Unavailable("the login is out of order", nil), 503, "out of order", "Retry-After"},
-		{"also one that is wrapped", "olga", fmt.Errorf("no: %w", &dcr.Error{Status: 418, Description: "only tea"}), 418, "only tea", ""},
+		{"and with Retry-After", "", dcr.Unavailable("the login is out of order", nil), 503, "out of order", "Retry-After"},
+		{"also if it is wrapped", "olga", fmt.Errorf("no: %w", &dcr.Error{Status: 418, Description: "only tea"}), 418, "only tea", ""},
 		{"a name is text", "<script>o\u202elga", nil, 200, `&lt;script&gt;o\u202elga`, ""},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestWhoMaySeeThePages(t *testing.T) {
 					t.Errorf("%q: status %d", page, status)
 				}
 				if !strings.Contains(text, c.says) || c.header != "" && header.Get(c.header) == "" {
-					t.Errorf("%q does not say %q, or %s: %v\n%s", page, c.says, c.header, header, text)
+					t.Errorf("%q does not contain %q, or %s: %v\n%s", page, c.says, c.header, header, text)
 				}
 				if c.status != 200 && (strings.Contains(text, "Calculator") || strings.Contains(text, "<nav") || strings.Contains(text, "session")) {
 					t.Errorf("%q shows too much:\n%s", page, text)
@@ -237,12 +237,12 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		status   int
 	}{
 		{"a form of the pages", "same-origin", "", 200},
-		{"of a browser that says no more than the origin", "", "own", 200},
-		{"of another site", "cross-site", "https://evil.example", 403},
-		{"of another host of the site", "same-site", "https://other.example", 403},
-		{"of another origin, by a browser that says no more", "", "https://evil.example", 403},
-		{"of a page that hides its origin", "", "null", 403},
-		{"from a program that says nothing", "", "", 403},
+		{"from a browser that sends only the origin", "", "own", 200},
+		{"from another site", "cross-site", "https://evil.example", 403},
+		{"from another host of the site", "same-site", "https://other.example", 403},
+		{"from another origin, by a browser that sends only the origin", "", "https://evil.example", 403},
+		{"from a page that hides its origin", "", "null", 403},
+		{"from a program that sends neither", "", "", 403},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			d := newDesk(t, nil, nil)
@@ -279,36 +279,36 @@ func TestRequests(t *testing.T) {
 		allow                  string
 	}{
 		{"a list", "GET", "", nil, 200, ""},
-		{"HEAD is GET without a body", "HEAD", "", nil, 200, ""},
-		{"a page that is not there", "GET", "nowhere", nil, 404, ""},
-		{"below a page there is nothing", "GET", "client/x", nil, 404, ""},
-		{"a page is for reading", "POST", "client", url.Values{}, 405, "GET, HEAD"},
-		{"an action is for doing", "GET", "disable?id=calc", nil, 405, "POST"},
-		{"nothing is put", "PUT", "delete?id=calc", nil, 405, "GET, HEAD, POST"},
-		{"nothing is deleted so", "DELETE", "client?id=calc", nil, 405, "GET, HEAD"},
-		{"a client that is not there", "GET", "client?id=none", nil, 404, ""},
+		{"HEAD is like GET without a body", "HEAD", "", nil, 200, ""},
+		{"a page that does not exist", "GET", "nowhere", nil, 404, ""},
+		{"a path below a page does not exist", "GET", "client/x", nil, 404, ""},
+		{"a page allows only reading", "POST", "client", url.Values{}, 405, "GET, HEAD"},
+		{"an action allows only POST", "GET", "disable?id=calc", nil, 405, "POST"},
+		{"PUT is not allowed", "PUT", "delete?id=calc", nil, 405, "GET, HEAD, POST"},
+		{"DELETE is not allowed", "DELETE", "client?id=calc", nil, 405, "GET, HEAD"},
+		{"a client that does not exist", "GET", "client?id=none", nil, 404, ""},
 		{"a client without an id", "GET", "client", nil, 404, ""},
-		{"an address that is not valid", "GET", "client?id=%zz", nil, 400, ""},
-		{"a status that is none", "GET", "?status=asleep", nil, 400, ""},
-		{"a cursor that is none", "GET", "?after=x", nil, 400, ""},
-		{"a cursor of tokens that is none", "GET", "tokens?after=x", nil, 400, ""},
-		{"a day that is none", "GET", "?idle=yesterday", nil, 400, ""},
-		{"a day before all others", "GET", "?idle=0001-01-01", nil, 400, ""},
-		{"a use that is none", "GET", "?used=often", nil, 400, ""},
+		{"an invalid query", "GET", "client?id=%zz", nil, 400, ""},
+		{"an invalid status", "GET", "?status=asleep", nil, 400, ""},
+		{"an invalid cursor", "GET", "?after=x", nil, 400, ""},
+		{"an invalid cursor of tokens", "GET", "tokens?after=x", nil, 400, ""},
+		{"an invalid day", "GET", "?idle=yesterday", nil, 400, ""},
+		{"a day in the year 1", "GET", "?idle=0001-01-01", nil, 400, ""},
+		{"an invalid use", "GET", "?used=often", nil, 400, ""},
 		{"a form that is too large", "POST", "disable", url.Values{"id": {strings.Repeat("x", 1<<20)}}, 413, ""},
-		{"what stands in the address is not the form's", "POST", "disable?id=calc", url.Values{}, 404, ""},
-		{"no document is denied but by its https URL", "POST", "denied", url.Values{"url": {"http://a.example/"}}, 400, ""},
-		{"nor one whose URL is too long for a store", "POST", "denied", url.Values{"url": {"https://a.example/" + strings.Repeat("x", 300)}}, 400, ""},
+		{"values in the address do not count as the form's", "POST", "disable?id=calc", url.Values{}, 404, ""},
+		{"a document is denied only with an https URL", "POST", "denied", url.Values{"url": {"http://a.example/"}}, 400, ""},
+		{"and not with a URL that is too long for a store", "POST", "denied", url.Values{"url": {"https://a.example/" + strings.Repeat("x", 300)}}, 400, ""},
 		{"a number of uses in words", "POST", "tokens", url.Values{"uses": {"one"}, "days": {"7"}}, 400, ""},
-		{"a token without an end of notes", "POST", "tokens", url.Values{"uses": {"1"}, "days": {"7"}, "notes": {strings.Repeat("x", 2000)}}, 400, ""},
-		{"a token that is not there", "POST", "revoke", url.Values{"hash": {"none"}}, 404, ""},
+		{"a token with notes that are too long", "POST", "tokens", url.Values{"uses": {"1"}, "days": {"7"}, "notes": {strings.Repeat("x", 2000)}}, 400, ""},
+		{"a token that does not exist", "POST", "revoke", url.Values{"hash": {"none"}}, 404, ""},
 	} {
 		status, page, header := d.do(c.method, d.at(c.page), c.form)
 		if status != c.status || header.Get("Allow") != c.allow {
 			t.Errorf("%s: status %d, Allow %q", c.sentence, status, header.Get("Allow"))
 		}
 		if strings.Contains(page, "Its log says why") {
-			t.Errorf("%s: it is said to be the server's fault", c.sentence)
+			t.Errorf("%s: it is shown as a fault of the server", c.sentence)
 		}
 		for name, value := range map[string]string{
 			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Content-Type": "text/html; charset=utf-8",
@@ -321,15 +321,15 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: the policy is %q", c.sentence, policy)
 		}
 		if c.method != "HEAD" && strings.Count(page, "<h1>") != 1 {
-			t.Errorf("%s: the page has not one heading:\n%s", c.sentence, page)
+			t.Errorf("%s: the page does not have exactly one heading:\n%s", c.sentence, page)
 		}
 	}
 	if d.status(t) != dcr.StatusActive || len(d.told.take()) > 0 {
-		t.Error("something was done")
+		t.Error("something was changed")
 	}
 }
 
-// An outage is not "not found", and says nothing of itself.
+// An outage is not answered with "not found", and the page shows no details.
 func TestAnOutageOfTheStore(t *testing.T) {
 	d := newDesk(t, nil, nil)
 	d.Store = outage{d.store}
@@ -357,15 +357,15 @@ func TestBadPageOptions(t *testing.T) {
 		sentence string
 		admin    *admin.Admin
 		opts     *admin.PageOptions
-		says     string // "" where it is taken
+		says     string // "" if the options are valid
 	}{
-		{"all that is needed", good, &admin.PageOptions{Operator: operator, Path: "/admin/clients/"}, ""},
+		{"everything that is required", good, &admin.PageOptions{Operator: operator, Path: "/admin/clients/"}, ""},
 		{"at the root", good, &admin.PageOptions{Operator: operator, Path: "/"}, ""},
 		{"no Admin", nil, &admin.PageOptions{Operator: operator, Path: "/"}, "Store"},
 		{"no Store", &admin.Admin{}, &admin.PageOptions{Operator: operator, Path: "/"}, "Store"},
 		{"a store that cannot list", &admin.Admin{Store: bare{memstore.New()}}, &admin.PageOptions{Operator: operator, Path: "/"}, "RecentClientLister"},
 		{"no options", good, nil, "Operator"},
-		{"nobody who says who is logged in", good, &admin.PageOptions{Path: "/"}, "Operator"},
+		{"no Operator", good, &admin.PageOptions{Path: "/"}, "Operator"},
 		{"no path", good, &admin.PageOptions{Operator: operator}, "Path"},
 		{"a path without a slash at its end", good, &admin.PageOptions{Operator: operator, Path: "/admin"}, "Path"},
 		{"or at its beginning", good, &admin.PageOptions{Operator: operator, Path: "admin/"}, "Path"},

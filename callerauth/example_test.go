@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// A pipeline has one secret of its own, from its vault.
+// A pipeline has its own secret, from its vault.
 func ExampleStaticToken() {
 	guard := dcr.Require(callerauth.StaticToken("32-letters-from-the-vault-or-so!", dcr.Caller{Subject: "pipeline"}))
 	handler := guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +32,7 @@ func ExampleStaticToken() {
 	// 401
 }
 
-// Opaque tokens are for their server to judge.
+// Only the server that issued an opaque token can check it.
 func ExampleIntrospectionVerifier() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // the authorization server
 		fmt.Fprintf(w, `{"active":%t,"client_id":"pipeline","scope":"client:register"}`, r.FormValue("token") == "2YotnFZFEjr1zCsicMWpAA")
@@ -59,8 +59,8 @@ func ExampleIntrospectionVerifier() {
 	// invalid_token: the access token is not valid for this request
 }
 
-// Access tokens of a Keycloak, say, for this endpoint and with a scope. The keys are
-// found by the issuer's discovery document.
+// Access tokens of a server such as Keycloak, for this endpoint and with a scope.
+// The keys are found through the issuer's discovery document.
 func ExampleAccessTokenVerifier() {
 	verifier := &callerauth.AccessTokenVerifier{
 		Issuer:   "https://login.example.com/realms/staff",
@@ -75,7 +75,8 @@ func ExampleAccessTokenVerifier() {
 	// Output: true <nil>
 }
 
-// A token for one registration, which an operator hands out. Only its hash is kept.
+// A token for one registration, which an operator gives to someone. Only its hash
+// is kept.
 func ExampleInitialAccessTokens() {
 	store := memstore.New()
 	tokens := &callerauth.InitialAccessTokens{Store: store}

@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// bySubject limits callers, and no strangers.
+// bySubject limits callers, but not strangers.
 func bySubject(_ *http.Request, caller *dcr.Caller) string {
 	if caller == nil {
 		return ""
@@ -51,12 +51,12 @@ func TestRateLimit(t *testing.T) {
 		ask("one at a time", "ann", 10*time.Second)
 		time.Sleep(time.Hour)
 		for range 3 {
-			ask("a bucket holds no more than a burst", "ann", 0)
+			ask("a bucket has at most one burst", "ann", 0)
 		}
-		ask("a bucket holds no more than a burst", "ann", 10*time.Second)
+		ask("a bucket has at most one burst", "ann", 10*time.Second)
 		ask("a third one", "bob", 0)
 		ask("a third one", "cy", 0)
-		ask("one that was pushed out", "ann", 0)
+		ask("one that was displaced", "ann", 0)
 		for range 100 {
 			ask("without a key", "", 0)
 			if err := admit(r, nil); err != nil {
@@ -66,8 +66,8 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// TestRateLimitOfAnySize holds that no numbers are too large to be counted with, and
-// that a key of any length is told from others.
+// TestRateLimitOfAnySize checks that it works with numbers of any size, and that keys
+// of any length are distinct.
 func TestRateLimitOfAnySize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, numbers := range [][2]int{{1, math.MaxInt}, {1, 200_000_000}, {math.MaxInt, 1}, {math.MaxInt, math.MaxInt}} {
@@ -104,8 +104,8 @@ func TestRateLimitPanics(t *testing.T) {
 	}
 }
 
-// The address of the connection says who a stranger is, where no proxy stands
-// between.
+// Without a proxy in between, the address of the connection identifies a
+// stranger.
 func ExampleRateLimit() {
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
 		Endpoint:       "https://id.example.com/connect/dcr",

@@ -26,17 +26,17 @@ func TestStaticToken(t *testing.T) {
 		query    string
 		status   int
 	}{
-		{"the token lets in", []string{"Bearer " + token}, "", 201},
+		{"the token is accepted", []string{"Bearer " + token}, "", 201},
 		{"whatever the case of the scheme", []string{"bearer " + token}, "", 201},
-		{"no token does not", nil, "", 401},
-		{"an empty one does not", []string{"Bearer "}, "", 401},
-		{"a part of it does not", []string{"Bearer " + token[:16]}, "", 401},
-		{"more than it does not", []string{"Bearer " + token + "x"}, "", 401},
-		{"another case does not", []string{"Bearer " + strings.ToUpper(token)}, "", 401},
-		{"another scheme does not", []string{"Basic " + token}, "", 401},
-		{"in the query it does not", nil, "?access_token=" + token[:7], 401},
-		{"sent twice it does not", []string{"Bearer " + token, "Bearer " + token}, "", 400},
-		{"in the query besides it does not", []string{"Bearer " + token}, "?access_token=x", 400},
+		{"no token is not", nil, "", 401},
+		{"an empty one is not", []string{"Bearer "}, "", 401},
+		{"a part of it is not", []string{"Bearer " + token[:16]}, "", 401},
+		{"a longer one is not", []string{"Bearer " + token + "x"}, "", 401},
+		{"one in another case is not", []string{"Bearer " + strings.ToUpper(token)}, "", 401},
+		{"another scheme is not", []string{"Basic " + token}, "", 401},
+		{"one in the query is not", nil, "?access_token=" + token[:7], 401},
+		{"one that is sent twice is not", []string{"Bearer " + token, "Bearer " + token}, "", 400},
+		{"one that is also in the query is not", []string{"Bearer " + token}, "?access_token=x", 400},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			r := httptest.NewRequest("POST", "/connect/dcr"+test.query, strings.NewReader(`{"redirect_uris":["https://app.example.com/callback"]}`))
@@ -70,12 +70,12 @@ func TestTheCallerOfAStaticTokenIsACopy(t *testing.T) {
 	if again := ask(t, authenticate, token); again.Subject != "pipeline" || again.Scopes[0] != "a" || again.Claims["team"] != "a" {
 		t.Errorf("the next caller is %+v", again)
 	}
-	if other := ask(t, authenticate, "another token of nobody"); other != nil {
+	if other := ask(t, authenticate, "another, unknown token"); other != nil {
 		t.Errorf("another token is %+v", other)
 	}
 }
 
-// quota lets so many register.
+// quota lets a number of clients register.
 type quota struct{ left int }
 
 func (q *quota) Take(context.Context) error {
@@ -116,7 +116,7 @@ func TestStaticTokenWantsOneThatCannotBeGuessed(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%d bytes were taken", len(short))
+					t.Errorf("%d bytes were accepted", len(short))
 				}
 			}()
 			callerauth.StaticToken(short, dcr.Caller{})

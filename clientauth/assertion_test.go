@@ -18,7 +18,7 @@ import (
 
 const es256 = `{"alg":"ES256","kid":"1"}`
 
-// keySet is the jwks of the clients with keys.
+// keySet is the jwks of the clients that have keys.
 var keySet = []byte(`{"keys":[` + jwk(key, `"kid":"1",`) + `]}`)
 
 const shared = "a secret of thirty-two bytes, at least"
@@ -68,38 +68,38 @@ func TestAssertions(t *testing.T) {
 	sibling := map[string]string{"A": "B", "Q": "R", "g": "h", "w": "x"}[last]
 	thumb := sha256.Sum256(keySet)
 	for _, c := range []struct{ sentence, assertion, want string }{
-		{"an assertion lets its client in", good, let},
-		{"a client with an algorithm signs by it", jws(key, es256, claims("es", nil)), let},
-		{"and by no other", jws(key, es256, claims("ps", nil)), refused},
-		{"keys without a name are tried", jws(key, `{"alg":"ES256"}`, claims("unnamed", nil)), let},
-		{"whatever name the assertion says", jws(key, es256, claims("unnamed", nil)), let},
+		{"a valid assertion is accepted", good, let},
+		{"a client with an algorithm signs with it", jws(key, es256, claims("es", nil)), let},
+		{"and with no other", jws(key, es256, claims("ps", nil)), refused},
+		{"keys without a kid are tried", jws(key, `{"alg":"ES256"}`, claims("unnamed", nil)), let},
+		{"whatever kid the assertion has", jws(key, es256, claims("unnamed", nil)), let},
 		{"aud may be an endpoint", with(map[string]any{"aud": endpoint}), let},
 		{"or a list with one", with(map[string]any{"aud": []string{"https://x.example", issuer}}), let},
 		{"it may have a jti", with(map[string]any{"jti": "1"}), let},
 		{"the clock may be seconds ahead", with(map[string]any{"iat": now.Add(20 * time.Second).Unix()}), let},
-		{"it may be typed", jws(key, `{"alg":"ES256","typ":"client-authentication+jwt"}`, claims("app", nil)), let},
+		{"it may have a typ", jws(key, `{"alg":"ES256","typ":"client-authentication+jwt"}`, claims("app", nil)), let},
 		{"in full", jws(key, `{"alg":"ES256","typ":"application/oauth-client-auth+jwt"}`, claims("app", nil)), let},
-		{"or be any JWT", jws(key, `{"alg":"ES256","typ":"JWT"}`, claims("app", nil)), let},
+		{"or the typ JWT", jws(key, `{"alg":"ES256","typ":"JWT"}`, claims("app", nil)), let},
 		{"a shared secret authenticates", hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "client_secret_jwt"},
 		{"a pending client is told", jws(key, es256, claims("pending", nil)), "400 access_denied"},
-		{"once it proved who it is", jws(dice, es256, claims("pending", nil)), refused},
+		{"only after it was authenticated", jws(dice, es256, claims("pending", nil)), refused},
 		{"keys out of reach are an outage", jws(key, es256, claims("far", nil)), "503 temporarily_unavailable"},
 
 		{"another key", jws(dice, es256, claims("app", nil)), refused},
-		{"another key without a name", jws(dice, `{"alg":"ES256"}`, claims("app", nil)), refused},
-		{"a key with another name", jws(key, `{"alg":"ES256","kid":"2"}`, claims("app", nil)), refused},
+		{"another key without a kid", jws(dice, `{"alg":"ES256"}`, claims("app", nil)), refused},
+		{"a key with another kid", jws(key, `{"alg":"ES256","kid":"2"}`, claims("app", nil)), refused},
 		{"a key in the header", jws(dice, `{"alg":"ES256","jwk":`+jwk(dice, "")+`}`, claims("app", nil)), refused},
 		{"keys at a URL in the header", jws(dice, `{"alg":"ES256","jku":"https://127.0.0.1/jwks"}`, claims("app", nil)), refused},
 		{"alg none", b64([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".", refused},
 		{"alg none with a signature", b64([]byte(`{"alg":"none"}`)) + "." + parts[1] + "." + parts[2], refused},
 		{"alg none in capitals", b64([]byte(`{"alg":"NONE"}`)) + "." + parts[1] + ".AA", refused},
 		{"no alg", jws(key, `{"kid":"1"}`, claims("app", nil)), refused},
-		{"HS256 by the public keys", hs256(keySet, `{"alg":"HS256"}`, claims("app", nil)), refused},
-		{"HS256 by their digest", hs256(thumb[:], `{"alg":"HS256"}`, claims("app", nil)), refused},
-		{"HS256 by nothing", hs256(nil, `{"alg":"HS256"}`, claims("app", nil)), refused},
-		{"HS256 by the secret's hash", hs256([]byte(dcr.HashSecret(shared).Value), `{"alg":"HS256"}`, claims("shared", nil)), refused},
-		{"HS256 by another secret", hs256([]byte(shared+"x"), `{"alg":"HS256"}`, claims("shared", nil)), refused},
-		{"a key for a shared secret", jws(key, es256, claims("shared", nil)), refused},
+		{"HS256 with the public keys", hs256(keySet, `{"alg":"HS256"}`, claims("app", nil)), refused},
+		{"HS256 with their digest", hs256(thumb[:], `{"alg":"HS256"}`, claims("app", nil)), refused},
+		{"HS256 with an empty key", hs256(nil, `{"alg":"HS256"}`, claims("app", nil)), refused},
+		{"HS256 with the secret's hash", hs256([]byte(dcr.HashSecret(shared).Value), `{"alg":"HS256"}`, claims("shared", nil)), refused},
+		{"HS256 with another secret", hs256([]byte(shared+"x"), `{"alg":"HS256"}`, claims("shared", nil)), refused},
+		{"a key instead of a shared secret", jws(key, es256, claims("shared", nil)), refused},
 		{"an algorithm that does not fit the key", jws(key, `{"alg":"RS256","kid":"1"}`, claims("app", nil)), refused},
 		{"no signature", parts[0] + "." + parts[1] + ".", refused},
 		{"a signature of zeros", parts[0] + "." + parts[1] + "." + b64(make([]byte, 64)), refused},
@@ -110,9 +110,9 @@ func TestAssertions(t *testing.T) {
 		{"text at the end", good + "!", refused},
 		{"a line break", good + "\n", refused},
 		{"padding", good + "==", refused},
-		{"bits that no octet carries", strings.TrimSuffix(good, last) + sibling, refused},
-		{"the other alphabet", parts[0] + "." + parts[1] + "." + base64.RawStdEncoding.EncodeToString([]byte("\xff\xfe\xff")), refused},
-		{"no JWS", "x", refused},
+		{"stray bits at the end", strings.TrimSuffix(good, last) + sibling, refused},
+		{"the alphabet of plain base64", parts[0] + "." + parts[1] + "." + base64.RawStdEncoding.EncodeToString([]byte("\xff\xfe\xff")), refused},
+		{"not a JWS", "x", refused},
 		{"a JSON text", `{"payload":"","signatures":[]}`, refused},
 		{"too long", with(map[string]any{"x": strings.Repeat("a", 16<<10)}), refused},
 		{"crit", jws(key, `{"alg":"ES256","kid":"1","crit":["exp"],"exp":1}`, claims("app", nil)), refused},
@@ -129,14 +129,14 @@ func TestAssertions(t *testing.T) {
 		{"no aud", with(map[string]any{"aud": nil}), refused},
 		{"an empty aud", with(map[string]any{"aud": []string{}}), refused},
 		{"another aud", with(map[string]any{"aud": "https://x.example"}), refused},
-		{"an aud that begins alike", with(map[string]any{"aud": issuer + ".evil.example"}), refused},
+		{"an aud that only begins like it", with(map[string]any{"aud": issuer + ".evil.example"}), refused},
 		{"an aud with a slash", with(map[string]any{"aud": issuer + "/"}), refused},
 		{"an aud that is a number", with(map[string]any{"aud": 1}), refused},
 		{"no exp", with(map[string]any{"exp": nil}), refused},
 		{"an exp of zero", with(map[string]any{"exp": 0}), refused},
 		{"an exp that is text", with(map[string]any{"exp": fmt.Sprint(now.Add(time.Minute).Unix())}), refused},
 		{"an exp in the past", with(map[string]any{"exp": now.Add(-time.Minute).Unix()}), refused},
-		{"an exp that is far", with(map[string]any{"exp": now.Add(12 * time.Minute).Unix()}), refused},
+		{"an exp that is too far", with(map[string]any{"exp": now.Add(12 * time.Minute).Unix()}), refused},
 		{"an exp in milliseconds", with(map[string]any{"exp": now.UnixMilli()}), refused},
 		{"an iat minutes ahead", with(map[string]any{"iat": now.Add(2 * time.Minute).Unix()}), refused},
 		{"an nbf minutes ahead", with(map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}), refused},
@@ -162,11 +162,11 @@ func TestFormOfAssertions(t *testing.T) {
 		form     url.Values
 		want     string
 	}{
-		{"the client may be named besides", url.Values{"client_id": {"app"}, "client_assertion": {good}, "client_assertion_type": {jwtType}}, "private_key_jwt"},
-		{"not another one", url.Values{"client_id": {"es"}, "client_assertion": {good}, "client_assertion_type": {jwtType}}, "401 invalid_client"},
-		{"the type is said", url.Values{"client_assertion": {good}}, "400 invalid_request"},
-		{"and no other", url.Values{"client_assertion": {good}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:saml2-bearer"}}, "401 invalid_client"},
-		{"there is one", url.Values{"client_assertion": {good, good}, "client_assertion_type": {jwtType}}, "400 invalid_request"},
+		{"the client may be named too", url.Values{"client_id": {"app"}, "client_assertion": {good}, "client_assertion_type": {jwtType}}, "private_key_jwt"},
+		{"but not another client", url.Values{"client_id": {"es"}, "client_assertion": {good}, "client_assertion_type": {jwtType}}, "401 invalid_client"},
+		{"the type is required", url.Values{"client_assertion": {good}}, "400 invalid_request"},
+		{"and no other type", url.Values{"client_assertion": {good}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:saml2-bearer"}}, "401 invalid_client"},
+		{"there may be only one", url.Values{"client_assertion": {good, good}, "client_assertion_type": {jwtType}}, "400 invalid_request"},
 	} {
 		if got := outcome(assertionAuthenticator(t), post("", c.form)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.sentence, got, c.want)
@@ -183,7 +183,7 @@ func TestAssertionsAreUsedOnce(t *testing.T) {
 		other := newAuthenticator(a.Store) // another host
 		parts := strings.Split(assertion(), ".")
 		for _, step := range []struct{ assertion, want string }{
-			{parts[0] + "." + parts[1] + "." + b64(make([]byte, 64)), "401 invalid_client"}, // uses nothing up
+			{parts[0] + "." + parts[1] + "." + b64(make([]byte, 64)), "401 invalid_client"}, // does not use up the jti
 			{assertion(), "private_key_jwt"},
 			{assertion(), "401 invalid_client"},
 			{jws(key, es256, claims("es", map[string]any{"jti": "1"})), "private_key_jwt"}, // another client's
@@ -207,7 +207,7 @@ func TestAssertionsAreUsedOnce(t *testing.T) {
 		})
 	}
 	if all.Wait(); let.Load() != 1 {
-		t.Errorf("at once: %d were let in", let.Load())
+		t.Errorf("at once: %d were accepted", let.Load())
 	}
 }
 
@@ -221,20 +221,20 @@ func TestSwitchesOfAssertions(t *testing.T) {
 		assertion string
 		want      string
 	}{
-		{"RequireType takes a type", func(a *clientauth.Authenticator) { a.RequireType = true }, typed, "private_key_jwt"},
+		{"RequireType accepts a type", func(a *clientauth.Authenticator) { a.RequireType = true }, typed, "private_key_jwt"},
 		{"and refuses none", func(a *clientauth.Authenticator) { a.RequireType = true }, good, "401 invalid_client"},
 		{"and JWT", func(a *clientauth.Authenticator) { a.RequireType = true }, jws(key, `{"alg":"ES256","typ":"JWT"}`, claims("app", nil)), "401 invalid_client"},
-		{"IssuerAudienceOnly takes the issuer", func(a *clientauth.Authenticator) { a.IssuerAudienceOnly = true }, good, "private_key_jwt"},
+		{"IssuerAudienceOnly accepts the issuer", func(a *clientauth.Authenticator) { a.IssuerAudienceOnly = true }, good, "private_key_jwt"},
 		{"not in a list", func(a *clientauth.Authenticator) { a.IssuerAudienceOnly = true }, listed, "401 invalid_client"},
 		{"nor an endpoint", func(a *clientauth.Authenticator) { a.IssuerAudienceOnly = true }, jws(key, es256, claims("app", map[string]any{"aud": endpoint})), "401 invalid_client"},
-		{"Algorithms are the only ones", func(a *clientauth.Authenticator) { a.Algorithms = []string{"PS256"} }, good, "401 invalid_client"},
+		{"other algorithms are refused", func(a *clientauth.Authenticator) { a.Algorithms = []string{"PS256"} }, good, "401 invalid_client"},
 		{"MaxAge bounds exp", func(a *clientauth.Authenticator) { a.MaxAge, a.Skew = 30*time.Second, -1 }, good, "401 invalid_client"},
-		{"without a Sealer nothing is opened", func(a *clientauth.Authenticator) { a.Sealer = nil }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "401 invalid_client"},
-		{"a Sealer that opens nothing is an outage", func(a *clientauth.Authenticator) { a.Sealer, _ = dcr.NewAESSealer([]byte(strings.Repeat("x", 32))) }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "503 temporarily_unavailable"},
-		{"a memory that fails is an outage", func(a *clientauth.Authenticator) { a.Replay = broken{} }, good, "503 temporarily_unavailable"},
+		{"without a Sealer no secret can be read", func(a *clientauth.Authenticator) { a.Sealer = nil }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "401 invalid_client"},
+		{"a Sealer that fails is an outage", func(a *clientauth.Authenticator) { a.Sealer, _ = dcr.NewAESSealer([]byte(strings.Repeat("x", 32))) }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "503 temporarily_unavailable"},
+		{"a ReplayStore that fails is an outage", func(a *clientauth.Authenticator) { a.Replay = broken{} }, good, "503 temporarily_unavailable"},
 		{"no audience is the host's fault", func(a *clientauth.Authenticator) { a.Audience = nil }, good, "503 temporarily_unavailable"},
-		{"so is one that says nothing", func(a *clientauth.Authenticator) { a.Audience = []string{""} }, jws(key, es256, claims("app", map[string]any{"aud": ""})), "503 temporarily_unavailable"},
-		{"so is no memory", func(a *clientauth.Authenticator) { a.Store = struct{ dcr.ClientConfigurationStore }{a.Store} }, good, "503 temporarily_unavailable"},
+		{"so is an empty one", func(a *clientauth.Authenticator) { a.Audience = []string{""} }, jws(key, es256, claims("app", map[string]any{"aud": ""})), "503 temporarily_unavailable"},
+		{"so is a missing ReplayStore", func(a *clientauth.Authenticator) { a.Store = struct{ dcr.ClientConfigurationStore }{a.Store} }, good, "503 temporarily_unavailable"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			a := assertionAuthenticator(t)
@@ -246,7 +246,7 @@ func TestSwitchesOfAssertions(t *testing.T) {
 	}
 }
 
-// The keys of the memory begin with "assertion:".
+// The keys in the ReplayStore begin with "assertion:".
 func TestMemoryOfAssertions(t *testing.T) {
 	a := assertionAuthenticator(t)
 	var seen []string
@@ -276,7 +276,7 @@ func TestVerifyAssertion(t *testing.T) {
 	}
 }
 
-// Nothing that differs from a good assertion in one character lets anybody in.
+// No assertion that differs from a valid one in one character is accepted.
 func TestForgedAssertions(t *testing.T) {
 	a, good := assertionAuthenticator(t), jws(key, es256, claims("app", nil))
 	for i := range len(good) {
@@ -286,7 +286,7 @@ func TestForgedAssertions(t *testing.T) {
 				continue
 			}
 			if _, err := a.Authenticate(asserting(forged)); err == nil {
-				t.Fatalf("let in with %q at %d", c, i)
+				t.Fatalf("accepted with %q at %d", c, i)
 			}
 		}
 	}

@@ -11,10 +11,10 @@ import (
 )
 
 // BenchmarkAuthenticate compares the authentication of a client by its secret
-// with what it consists of, the floor: to find the client, to hash the secret and
-// to compare. Nothing is touched. "view" is the floor without a copy of the
-// client, "read" a request whose form the host has read before, "unread" one that
-// Authenticate reads, and "form" that alone.
+// with the least that it consists of, the floor: finding the client, hashing the
+// secret and comparing. No use is noted. "view" is the floor without a copy of
+// the client, "read" a request whose form the host has already read, "unread" one
+// that Authenticate reads, and "form" only the reading.
 func BenchmarkAuthenticate(b *testing.B) {
 	const clientID, secret = "0123456789abcdef0123456789abcdef", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg"
 	memory := newStore(b, newClient(clientID, "client_secret_basic", func(c *dcr.Client) {

@@ -27,7 +27,8 @@ var authority = newCertificate(nil, dice, func(c *x509.Certificate) {
 	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
 })
 
-// newCertificate is signed by parent, or by itself.
+// newCertificate returns a certificate that parent signed, or a self-signed
+// one.
 func newCertificate(parent *x509.Certificate, key *ecdsa.PrivateKey, change func(*x509.Certificate)) *x509.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -51,7 +52,7 @@ func newCertificate(parent *x509.Certificate, key *ecdsa.PrivateKey, change func
 	return cert
 }
 
-// leaf has every kind of name.
+// leaf is a certificate with every kind of name.
 var leaf = newCertificate(authority, key, func(c *x509.Certificate) {
 	uri, _ := url.Parse("urn:example:client")
 	c.Subject = pkix.Name{CommonName: "client, one", Organization: []string{"Example"}, Country: []string{"DE"}}
@@ -79,22 +80,22 @@ func TestNamesOfCertificates(t *testing.T) {
 		want     string
 	}{
 		{"a subject is compared as a name", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one,O=Example,C=DE` }, method},
-		{"blanks after commas apart", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one, O=Example, C=DE` }, method},
+		{"apart from blanks after commas", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one, O=Example, C=DE` }, method},
 		{"whatever the case", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `cn=Client\2c One,o=EXAMPLE,c=de` }, method},
 		{"or how types are written", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `2.5.4.3=client\, one,2.5.4.10=Example,C=DE` }, method},
 		{"in order", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `C=DE,O=Example,CN=client\, one` }, refused},
 		{"all of it", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client\, one,O=Example` }, refused},
-		{"a comma in a value is no separator", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client,OU=one,O=Example,C=DE` }, refused},
+		{"a comma in a value is not a separator", func(m *dcr.Metadata) { m.TLSClientAuthSubjectDN = `CN=client,OU=one,O=Example,C=DE` }, refused},
 		{"a DNS name", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "Client.Example.com" }, method},
-		{"not one below it", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "a.client.example.com" }, refused},
+		{"not a name below it", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "a.client.example.com" }, refused},
 		{"nor a pattern", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "*.example.com" }, refused},
 		{"a URI", func(m *dcr.Metadata) { m.TLSClientAuthSANURI = "urn:example:client" }, method},
 		{"not another", func(m *dcr.Metadata) { m.TLSClientAuthSANURI = "urn:example:clients" }, refused},
 		{"an IPv4 address", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "192.0.2.1" }, method},
 		{"an IPv6 address in any form", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "2001:DB8:0:0:0:0:0:1" }, method},
 		{"not another", func(m *dcr.Metadata) { m.TLSClientAuthSANIP = "192.0.2.2" }, refused},
-		{"an address", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "Client@EXAMPLE.com" }, method},
-		{"whose local part has case", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "client@example.com" }, refused},
+		{"an email address", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "Client@EXAMPLE.com" }, method},
+		{"whose local part is case-sensitive", func(m *dcr.Metadata) { m.TLSClientAuthSANEmail = "client@example.com" }, refused},
 		{"names are not mixed up", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS = "192.0.2.1" }, refused},
 		{"nothing registered", func(m *dcr.Metadata) {}, refused},
 		{"two names", func(m *dcr.Metadata) { m.TLSClientAuthSANDNS, m.TLSClientAuthSANIP = "client.example.com", "192.0.2.1" }, refused},
@@ -126,13 +127,13 @@ func TestSelfSignedCertificates(t *testing.T) {
 		want           string
 	}{
 		{"a certificate of a key", jwk(key, ""), mine, method},
-		{"any certificate of it", jwk(key, ""), again, method},
+		{"another certificate of the key", jwk(key, ""), again, method},
 		{"a certificate in x5c", jwk(key, x5c), mine, method},
-		{"and no other of the key", jwk(key, x5c), again, refused},
+		{"but no other certificate of the key", jwk(key, x5c), again, refused},
 		{"one key of several", jwk(dice, "") + "," + jwk(key, ""), mine, method},
 		{"not of another key", jwk(key, ""), foreign, refused},
 		{"not of a key for encryption", jwk(key, `"use":"enc",`), mine, refused},
-		{"not without one", jwk(key, ""), nil, refused},
+		{"not without a certificate", jwk(key, ""), nil, refused},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			a := newAuthenticator(newStore(t, newClient("tls", method, func(client *dcr.Client) { client.JWKS = []byte(`{"keys":[` + c.keys + `]}`) })))
@@ -150,21 +151,21 @@ func TestCertificateHook(t *testing.T) {
 	a := newAuthenticator(store)
 	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return leaf, nil }
 	if got := outcome(a, presenting("tls", nil, false)); got != "tls_client_auth" {
-		t.Errorf("the host vouches for the chain: %s", got)
+		t.Errorf("the host's hook must be trusted with the chain: %s", got)
 	}
 	if bound, err := a.Authenticate(presenting("public", nil, false)); err != nil || bound.Method != "none" || bound.Certificate != leaf {
-		t.Errorf("a public client binds tokens to its certificate: %v", err)
+		t.Errorf("a public client must be able to bind tokens to its certificate: %v", err)
 	}
 	if got := outcome(a, post("tls:", nil)); got != "401 invalid_client" {
-		t.Errorf("a header does not go with a certificate: %s", got)
+		t.Errorf("a header together with a certificate must be refused: %s", got)
 	}
 	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return nil, nil }
 	if got := outcome(a, presenting("tls", leaf, true)); got != "401 invalid_client" {
-		t.Errorf("with the hook the connection means nothing: %s", got)
+		t.Errorf("with the hook the connection must not count: %s", got)
 	}
 	a.Certificate = func(*http.Request) (*x509.Certificate, error) { return nil, errors.New("no such header") }
 	if got := outcome(a, presenting("tls", nil, false)); got != "503 temporarily_unavailable" {
-		t.Errorf("a hook that fails is an outage: %s", got)
+		t.Errorf("a hook that fails must be an outage: %s", got)
 	}
 }
 

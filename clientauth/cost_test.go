@@ -1,6 +1,7 @@
 package clientauth_test
 
-// RFC 6749 §10.10: what a stranger learns by how much an answer costs.
+// RFC 6749 §10.10: a stranger must not learn anything from how much work an
+// answer takes.
 
 import (
 	"context"
@@ -10,7 +11,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// shelf is a store in which finding a client costs nothing, as not finding one.
+// shelf is a store in which it costs nothing to find a client, or not to find
+// one.
 type shelf map[string]*dcr.Client
 
 func (s shelf) FindByClientID(_ context.Context, clientID string) (*dcr.Client, error) {
@@ -26,7 +28,7 @@ func (shelf) Delete(context.Context, string) error      { return nil }
 func (shelf) Remember(context.Context, string, time.Time, time.Time) (bool, error) { return true, nil }
 
 // TestAForgedAssertionCostsTheSame counts allocations, which are the same in every
-// run: a verification makes most of them, and a refusal without one shows.
+// run. Most come from the verification, so a refusal without it would be visible.
 func TestAForgedAssertionCostsTheSame(t *testing.T) {
 	own := newKey()
 	keyed := func(id string, change func(*dcr.Client)) *dcr.Client {
@@ -58,7 +60,7 @@ func TestAForgedAssertionCostsTheSame(t *testing.T) {
 		nobodys := cost("that is not there")
 		for id := range store {
 			if got := cost(id); got < 0.7*nobodys || got > 1.5*nobodys {
-				t.Errorf("%s of a client %s costs %v allocations, and of nobody %v", header, id, got, nobodys)
+				t.Errorf("%s of a client %s costs %v allocations, of an unknown client %v", header, id, got, nobodys)
 			}
 		}
 	}

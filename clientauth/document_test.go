@@ -12,7 +12,8 @@ import (
 
 const published = "https://app.example.com/client"
 
-// publishing is a client that publishes its metadata, with these methods.
+// publishing returns a store with a client that publishes its metadata, with
+// these methods.
 func publishing(t testing.TB, settled string, methods ...string) dcr.ClientConfigurationStore {
 	return newStore(t, newClient(published, settled, func(c *dcr.Client) {
 		c.Source, c.JWKS = dcr.SourceDocument, keySet
@@ -20,8 +21,9 @@ func publishing(t testing.TB, settled string, methods ...string) dcr.ClientConfi
 	}))
 }
 
-// TestPublishedMethods: a client that publishes its metadata uses any of its methods,
-// whatever it presents is verified, and a refresh keeps the one of its code exchange.
+// TestPublishedMethods checks that a client that publishes its metadata may use any
+// of its methods, that everything it presents is verified, and that a refresh must
+// use the method of the code exchange.
 func TestPublishedMethods(t *testing.T) {
 	const refused = "401 invalid_client"
 	alone := func() *http.Request { return post("", url.Values{"client_id": {published}}) }
@@ -34,12 +36,12 @@ func TestPublishedMethods(t *testing.T) {
 		request  func() *http.Request
 		want     string
 	}{
-		{"by its id alone", publishing(t, "private_key_jwt", "private_key_jwt", "none"), alone, "none"},
+		{"by only its id", publishing(t, "private_key_jwt", "private_key_jwt", "none"), alone, "none"},
 		{"by its key", publishing(t, "private_key_jwt", "private_key_jwt", "none"), signed, "private_key_jwt"},
-		{"by its key, where none was settled", publishing(t, "none", "none", "private_key_jwt"), signed, "private_key_jwt"},
-		{"not by another key, although none would do", publishing(t, "none", "none", "private_key_jwt"), forged, refused},
+		{"by its key, if none was chosen", publishing(t, "none", "none", "private_key_jwt"), signed, "private_key_jwt"},
+		{"not by another key, although none would be enough", publishing(t, "none", "none", "private_key_jwt"), forged, refused},
 		{"not by a secret", publishing(t, "none", "none", "private_key_jwt"), secret, refused},
-		{"not by what it does not list", publishing(t, "private_key_jwt", "private_key_jwt"), alone, refused},
+		{"not by a method that it does not list", publishing(t, "private_key_jwt", "private_key_jwt"), alone, refused},
 		{"nor by a key", publishing(t, "none", "none"), signed, refused},
 		{"nor does one that registered", newStore(t, newClient(published, "private_key_jwt", func(c *dcr.Client) {
 			c.Source, c.JWKS, c.Document = dcr.SourceDynamic, keySet, &dcr.DocumentRecord{AuthMethods: []string{"none"}}
@@ -55,12 +57,12 @@ func TestPublishedMethods(t *testing.T) {
 			t.Errorf("a refresh of a grant that began with %q: %v", method, err)
 		}
 		if _, err := a.AuthenticateRefresh(alone(), method); (err == nil) != (method == "none") {
-			t.Errorf("by its id alone, where it began with %q: %v", method, err)
+			t.Errorf("by only its id, for a grant that began with %q: %v", method, err)
 		}
 	}
 }
 
-// refusing is a store that cannot have a document, or refuses it.
+// refusing is a store that cannot get a document, or refuses it.
 type refusing struct {
 	dcr.ClientConfigurationStore
 	err error

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// A token endpoint begins with who asks.
+// A token endpoint first finds out which client asks.
 func ExampleAuthenticator() {
 	store := memstore.New()
 	client := dcr.NewClient()
@@ -44,7 +44,7 @@ func ExampleAuthenticator() {
 	// 401 {"error":"invalid_client","error_description":"client authentication failed"}
 }
 
-// At the other endpoints a middleware does.
+// At the other endpoints, middleware does that.
 func ExampleAuthenticator_Require() {
 	store := memstore.New()
 	client := dcr.NewClient()
@@ -70,7 +70,7 @@ func ExampleAuthenticator_Require() {
 	// 401 "Basic realm=\"token endpoint\""
 }
 
-// What stands in front of a handler by itself leaves there who asks.
+// A host's own middleware can pass on the client with NewContext.
 func ExampleNewContext() {
 	store := memstore.New()
 	client := dcr.NewClient()
@@ -86,7 +86,7 @@ func ExampleNewContext() {
 	r := httptest.NewRequest("POST", "/token", strings.NewReader("client_id=app-1&grant_type=refresh_token&refresh_token=t"))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
-	sender, err := clients.AuthenticateRefresh(r, "none") // as the grant of the token began
+	sender, err := clients.AuthenticateRefresh(r, "none") // with the method that began the grant of the token
 	if err != nil {
 		clientauth.WriteError(w, r, err)
 		return

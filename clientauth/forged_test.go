@@ -19,8 +19,8 @@ import (
 	"github.com/dynreg/dcr/clientauth"
 )
 
-// A forger makes assertions that must let nobody in. Their jti is that of the
-// good one.
+// A forger makes assertions that must not be accepted. They have the jti of the
+// valid one.
 type forger struct {
 	signer
 	client, other *dcr.Client
@@ -57,7 +57,8 @@ func (f *forger) everything() []string {
 	return f.forged
 }
 
-// algorithms are other ones than the client's, and none.
+// algorithms adds assertions with other algorithms than the client's, and with
+// none.
 func (f *forger) algorithms() {
 	same := func(alg string) bool { return alg == f.alg || f.alg == "EdDSA" && alg == "Ed25519" }
 	for _, alg := range []string{
@@ -75,7 +76,8 @@ func (f *forger) algorithms() {
 	f.add(compact(f.sign, `{"kid":"1"}`, f.claims(nil)), compact(f.sign, `{}`, f.claims(nil)))
 }
 
-// keys are the attacker's, or what everybody knows of the client's.
+// keys adds assertions signed with the attacker's keys, or with what is public
+// about the client's.
 func (f *forger) keys() {
 	secrets := append(f.secrets, f.client.JWKS, []byte(f.jwk), []byte(f.client.ID), []byte(issuer), []byte("1"), nil, make([]byte, 64))
 	for _, secret := range f.client.Secrets {
@@ -103,7 +105,8 @@ func (f *forger) keys() {
 	}
 }
 
-// headers are signed by the client's own key, as all that follows is.
+// headers adds assertions with bad headers, signed with the client's own key,
+// as are all that follow.
 func (f *forger) headers() {
 	for _, members := range []string{
 		`,"crit":["exp"]`, `,"crit":["exp"],"exp":1`, `,"crit":[]`, `,"crit":"exp"`, `,"crit":null`, `,"crit":["b64"],"b64":true`, `,"crit":["b64"],"b64":false`, `,"b64":false`, `,"b64":"false"`, `,"b64":0`,
@@ -120,7 +123,7 @@ func (f *forger) headers() {
 	f.add(compact(f.sign, f.header(`,"cty":"JWT"`), f.good())) // nested
 }
 
-// who are others than the client.
+// who adds assertions about another client.
 func (f *forger) who() {
 	id := f.client.ID
 	for _, who := range []any{nil, "", " ", 1, true, []string{id}, []string{}, map[string]string{"id": id}, f.other.ID, issuer, endpoint, id + " ", " " + id, id + "\x00", strings.ToUpper(id), id + "/", id + "." + id, id[:len(id)-1], "*", "admin"} {
@@ -129,7 +132,7 @@ func (f *forger) who() {
 	}
 }
 
-// audiences are others than the server.
+// audiences adds assertions for others than the server.
 func (f *forger) audiences() {
 	for _, aud := range []any{nil, "", []string{}, []string{""}, 1, true, map[string]string{"aud": issuer}, []any{issuer, 1}, []any{[]string{issuer}}, "https://x.example", []string{"https://x.example", "https://y.example"},
 		issuer + "/", issuer + ".evil.example", issuer + ":443", issuer + "@evil.example", issuer + "#", issuer + "?", " " + issuer, issuer + " ", issuer + "\x00", strings.ToUpper(issuer), strings.Replace(issuer, "https", "http", 1),
@@ -138,7 +141,8 @@ func (f *forger) audiences() {
 	}
 }
 
-// times are too early, too late, too far, or none.
+// times adds assertions whose times are too early, too late, too far away, or
+// missing.
 func (f *forger) times() {
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	none := []any{"", "x", true, []int64{at(time.Minute)}, map[string]int64{"at": at(time.Minute)}, fmt.Sprint(at(time.Minute)), -1, now.UnixMilli(), now.Add(time.Minute).Format(time.RFC3339)}
@@ -160,7 +164,7 @@ func (f *forger) times() {
 	}
 }
 
-// payloads are no sound object.
+// payloads adds assertions whose payload is not a valid object.
 func (f *forger) payloads() {
 	good := f.claims(map[string]any{"nbf": now.Unix()})
 	for name, value := range map[string]string{"iss": `"` + f.client.ID + `"`, "sub": `"` + f.client.ID + `"`, "aud": `"` + issuer + `"`, "exp": fmt.Sprint(now.Add(time.Minute).Unix()), "iat": "1", "nbf": "1", "jti": `"x"`} {
@@ -178,7 +182,8 @@ func (f *forger) payloads() {
 	}
 }
 
-// signatures are not those of the header and the payload.
+// signatures adds assertions whose signature is not that of the header and the
+// payload.
 func (f *forger) signatures() {
 	good := f.good()
 	last := strings.LastIndexByte(good, '.')
@@ -205,11 +210,11 @@ func (f *forger) signatures() {
 	half := size / 2
 	der, _ := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])})
 	with(der)
-	with(f.sign(b64([]byte(f.claims(nil))))) // of the payload alone
+	with(f.sign(b64([]byte(f.claims(nil))))) // only of the payload
 	other := strings.Split(compact(f.sign, f.header(`,"x":1`), f.claims(map[string]any{"jti": "another"})), ".")
 	parts := strings.Split(good, ".")
 	f.add(other[0]+"."+parts[1]+"."+parts[2], parts[0]+"."+other[1]+"."+parts[2], parts[0]+"."+parts[1]+"."+other[2], parts[1]+"."+parts[0]+"."+parts[2])
-	for at := 0; at < last; at += max(1, last/40) { // another letter somewhere
+	for at := 0; at < last; at += max(1, last/40) { // one letter changed
 		letter := byte('A')
 		if good[at] == letter {
 			letter = 'B'
@@ -218,7 +223,8 @@ func (f *forger) signatures() {
 	}
 }
 
-// encodings are those of a good assertion that a lenient reader would take.
+// encodings adds encodings of a valid assertion that a lenient reader would
+// accept.
 func (f *forger) encodings() {
 	good := f.good()
 	parts := strings.Split(good, ".")
@@ -254,7 +260,7 @@ func (f *forger) encodings() {
 		strings.Repeat("A", 1<<16), strings.Repeat(".", 1<<12), strings.Repeat("a.", 1<<12), "null", "{}", "\x00", "é")
 }
 
-// nonCanonical sets a bit that no octet carries, where the part has one.
+// nonCanonical sets a stray bit at the end, if the part has one.
 func nonCanonical(part string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if len(part)%4 == 0 {
@@ -264,7 +270,7 @@ func nonCanonical(part string) string {
 	return part[:len(part)-1] + string(alphabet[last|1])
 }
 
-// spending counts what is used up.
+// spending counts the values that are used up.
 type spending struct {
 	dcr.ReplayStore
 	count int
@@ -279,7 +285,7 @@ func TestNoForgedAssertionLetsAnybodyIn(t *testing.T) {
 	total := 0
 	for _, s := range signers(t) {
 		total += refuseForged(t, s, true)
-		if s.alg == "ES256" || s.alg == "HS256" { // by the defaults too
+		if s.alg == "ES256" || s.alg == "HS256" { // with the defaults too
 			total += refuseForged(t, s, false)
 		}
 	}
@@ -288,8 +294,8 @@ func TestNoForgedAssertionLetsAnybodyIn(t *testing.T) {
 	}
 }
 
-// refuseForged holds an Authenticator to the whole table, and then one that is as
-// strict as FAPI 2.0, with audiences that the other one takes.
+// refuseForged tests an Authenticator with the whole table, and then one that is
+// as strict as FAPI 2.0, with audiences that the other one accepts.
 func refuseForged(t *testing.T, s signer, named bool) int {
 	other := newClient("other", "private_key_jwt", func(c *dcr.Client) { c.JWKS = []byte(`{"keys":[` + jwk(key, "") + `]}`) })
 	f := &forger{signer: s, client: s.client(t, "the-client", named), other: other}
@@ -306,19 +312,19 @@ func refuseForged(t *testing.T, s signer, named bool) int {
 	strict := &clientauth.Authenticator{Store: store, Audience: a.Audience, Sealer: a.Sealer, Replay: memory, Now: a.Now, IssuerAudienceOnly: true, RequireType: true}
 	total += f.holdOut(t, strict, memory, f.forged)
 	if got := outcome(strict, asserting(compact(f.sign, f.header(`,"typ":"client-authentication+jwt"`), fapi(map[string]any{})))); got != f.client.TokenEndpointAuthMethod {
-		t.Errorf("%s: the good one of FAPI 2.0 is refused: %s", f.alg, got)
+		t.Errorf("%s: the valid one for FAPI 2.0 is refused: %s", f.alg, got)
 	}
 	return total
 }
 
-// refused holds the authenticator to the whole table, lets the good assertion in,
-// and then nothing that says the same.
+// refused tests the authenticator with the whole table, then checks that the
+// valid assertion is accepted, and after that no other with the same jti.
 func (f *forger) refused(t *testing.T, a *clientauth.Authenticator, memory *spending) int {
 	total := f.holdOut(t, a, memory, f.everything())
 	name := cmp.Or(f.client.TokenEndpointAuthSigningAlg, f.alg+" by default")
 	good := f.good()
 	if got := outcome(a, asserting(good)); got != f.client.TokenEndpointAuthMethod {
-		t.Fatalf("%s: the good one is refused after the forged ones: %s", name, got)
+		t.Fatalf("%s: the valid one is refused after the forged ones: %s", name, got)
 	}
 	again := []string{good, f.good(), compact(f.sign, f.header(`,"typ":"JWT"`), f.claims(nil)), compact(f.sign, f.header(""), f.claims(map[string]any{"exp": now.Add(2 * time.Minute).Unix()}))}
 	for _, assertion := range append(again, mirrored(good)) {
@@ -329,7 +335,8 @@ func (f *forger) refused(t *testing.T, a *clientauth.Authenticator, memory *spen
 	return total + len(again) + 1
 }
 
-// mirrored is the other ECDSA signature of the same text, where it is one.
+// mirrored returns the other valid ECDSA signature of the same text, if it is
+// one.
 func mirrored(good string) string {
 	last := strings.LastIndexByte(good, '.')
 	signature, _ := base64.RawURLEncoding.DecodeString(good[last+1:])
@@ -341,8 +348,9 @@ func mirrored(good string) string {
 	return good[:last+1] + b64(signature)
 }
 
-// holdOut sends each assertion with and without the client's id, and hands it to
-// VerifyAssertion. Nothing may be let in, be taken for an outage, or be used up.
+// holdOut sends each assertion with and without the client's id, and passes it
+// to VerifyAssertion. None may be accepted, be taken for an outage, or use
+// anything up.
 func (f *forger) holdOut(t *testing.T, a *clientauth.Authenticator, memory *spending, forged []string) int {
 	for i, assertion := range forged {
 		named := post("", url.Values{"client_id": {f.client.ID}, "client_assertion_type": {jwtType}, "client_assertion": {assertion}})

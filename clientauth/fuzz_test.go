@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// FuzzAssertion signs any header and payload by the client's own secret, and
-// adds what is not signed. What is let in must be good by another reader too.
+// FuzzAssertion signs any header and payload with the client's own secret, and
+// adds unsigned text. What is accepted must be valid for another reader too.
 func FuzzAssertion(f *testing.F) {
 	a := assertionAuthenticator(f)
 	a.Replay = memory(func(string, time.Time) {})
@@ -44,7 +44,7 @@ func FuzzAssertion(f *testing.F) {
 	})
 }
 
-// isGood judges an assertion of the client "shared" by encoding/json.
+// isGood checks an assertion of the client "shared" with encoding/json.
 func isGood(header, payload string) bool {
 	var h struct{ Alg, Typ string }
 	var p struct {
@@ -68,8 +68,8 @@ func isGood(header, payload string) bool {
 		p.Exp > at-60 && p.Exp <= at+660 && p.Nbf <= at+60 && p.Iat <= at+60
 }
 
-// FuzzForeignAssertion takes any text for an assertion: nobody is let in by what
-// the fuzzer makes up without a key, and nothing is taken for an outage.
+// FuzzForeignAssertion sends any text as an assertion: what the fuzzer makes up
+// without a key must not be accepted, or be taken for an outage.
 func FuzzForeignAssertion(f *testing.F) {
 	secret, err := sealer(f).Seal(shared, "shared")
 	if err != nil {

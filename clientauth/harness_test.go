@@ -45,7 +45,7 @@ func newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// jwk is the public half of a key; members end with a comma.
+// jwk returns the public half of a key; members end with a comma.
 func jwk(key *ecdsa.PrivateKey, members string) string {
 	point, err := key.PublicKey.Bytes()
 	if err != nil {
@@ -68,7 +68,7 @@ func jws(key *ecdsa.PrivateKey, header, payload string) string {
 	return signed + "." + b64(signature)
 }
 
-// hs256 authenticates header and payload by a secret.
+// hs256 authenticates header and payload with a secret.
 func hs256(secret []byte, header, payload string) string {
 	signed := b64([]byte(header)) + "." + b64([]byte(payload))
 	mac := hmac.New(crypto.SHA256.New, secret)
@@ -76,8 +76,8 @@ func hs256(secret []byte, header, payload string) string {
 	return signed + "." + b64(mac.Sum(nil))
 }
 
-// claims are those of a good assertion of the client, but for what changes says;
-// nil takes a claim away.
+// claims returns the claims of a valid assertion of the client, with changes;
+// nil removes a claim.
 func claims(clientID string, changes map[string]any) string {
 	all := map[string]any{"iss": clientID, "sub": clientID, "aud": issuer, "exp": now.Add(time.Minute).Unix(), "iat": now.Unix()}
 	for name, value := range changes {
@@ -92,7 +92,7 @@ func claims(clientID string, changes map[string]any) string {
 	return string(text)
 }
 
-// newStore keeps the clients, whose ids say what they are.
+// newStore returns a store with the clients, whose ids say what they are.
 func newStore(t testing.TB, clients ...*dcr.Client) *memstore.Store {
 	store := memstore.New()
 	for _, client := range clients {
@@ -118,7 +118,7 @@ func newAuthenticator(store dcr.ClientConfigurationStore) *clientauth.Authentica
 	return &clientauth.Authenticator{Store: store, Audience: []string{issuer, endpoint}, Now: func() time.Time { return now }}
 }
 
-// post is a request with a form; basic is "id:secret", as it is sent.
+// post returns a request with a form; basic is "id:secret", as it is sent.
 func post(basic string, form url.Values) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -128,13 +128,13 @@ func post(basic string, form url.Values) *http.Request {
 	return r
 }
 
-// asserting is a request with an assertion.
+// asserting returns a request with an assertion.
 func asserting(assertion string) *http.Request {
 	return post("", url.Values{"client_assertion_type": {jwtType}, "client_assertion": {assertion}})
 }
 
-// outcome is the method by which a request was let in, or the status and code of
-// the answer.
+// outcome returns the method with which a request was authenticated, or the
+// status and code of the answer.
 func outcome(a *clientauth.Authenticator, r *http.Request) string {
 	authentication, err := a.Authenticate(r)
 	if err == nil {

@@ -44,43 +44,43 @@ func TestSecrets(t *testing.T) {
 		form            url.Values
 		want, strict    string
 	}{
-		{"a secret comes in the header", "basic:its+secret", nil, "client_secret_basic", "client_secret_basic"},
-		{"form-encoded, as the id is", "a+b:its%20secret", nil, "client_secret_basic", "client_secret_basic"},
-		{"there is no second reading", "basic:its secret%", nil, refused, refused},
+		{"a secret in the header", "basic:its+secret", nil, "client_secret_basic", "client_secret_basic"},
+		{"form-encoded, like the id", "a+b:its%20secret", nil, "client_secret_basic", "client_secret_basic"},
+		{"there is no other way to read it", "basic:its secret%", nil, refused, refused},
 		{"a client without a method has basic", "unsaid:its+secret", nil, "client_secret_basic", "client_secret_basic"},
-		{"a secret comes in the body", "", form("client_id", "post", "client_secret", "its secret"), "client_secret_post", "client_secret_post"},
-		{"basic serves a client of post", "post:its+secret", nil, "client_secret_basic", refused},
-		{"and post one of basic", "", form("client_id", "basic", "client_secret", "its secret"), "client_secret_post", refused},
+		{"a secret in the body", "", form("client_id", "post", "client_secret", "its secret"), "client_secret_post", "client_secret_post"},
+		{"basic also works for a client with post", "post:its+secret", nil, "client_secret_basic", refused},
+		{"and post for one with basic", "", form("client_id", "basic", "client_secret", "its secret"), "client_secret_post", refused},
 		{"a wrong secret is refused", "basic:another", nil, refused, refused},
-		{"and none", "", form("client_id", "basic"), refused, refused},
+		{"and a missing one", "", form("client_id", "basic"), refused, refused},
 		{"and an empty one", "basic:", nil, refused, refused},
 		{"an unknown client is refused", "nobody:its+secret", nil, refused, refused},
 		{"in the body too", "", form("client_id", "nobody", "client_secret", "x"), refused, refused},
-		{"and by its id alone", "", form("client_id", "nobody"), refused, refused},
-		{"an id that no store takes is unknown", "", form("client_id", "a\x00b", "client_secret", "x"), refused, refused},
+		{"and with only its id", "", form("client_id", "nobody"), refused, refused},
+		{"an id that no store accepts is unknown", "", form("client_id", "a\x00b", "client_secret", "x"), refused, refused},
 		{"so is one that is too long", "", form("client_id", strings.Repeat("a", 256)), refused, refused},
-		{"a request names a client", "", nil, refused, refused},
-		{"the header and the body name one", "basic:its+secret", form("client_id", "basic"), "client_secret_basic", "client_secret_basic"},
-		{"not two", "basic:its+secret", form("client_id", "post"), bad, bad},
-		{"one method is used", "basic:its+secret", form("client_secret", "its secret"), bad, bad},
-		{"also where the header is empty", "public:", form("client_secret", "x"), bad, bad},
+		{"a request must name a client", "", nil, refused, refused},
+		{"the header and the body name the same client", "basic:its+secret", form("client_id", "basic"), "client_secret_basic", "client_secret_basic"},
+		{"not two clients", "basic:its+secret", form("client_id", "post"), bad, bad},
+		{"only one method may be used", "basic:its+secret", form("client_secret", "its secret"), bad, bad},
+		{"even if the secret in the header is empty", "public:", form("client_secret", "x"), bad, bad},
 		{"not a secret and an assertion", "", form("client_id", "post", "client_secret", "its secret", "client_assertion", "x", "client_assertion_type", jwtType), bad, bad},
 		{"not the header and an assertion", "basic:its+secret", form("client_assertion", "x", "client_assertion_type", jwtType), bad, bad},
-		{"an id comes once", "", form("client_id", "public", "client_id", "public"), bad, bad},
-		{"a secret comes once", "", form("client_id", "post", "client_secret", "its secret", "client_secret", "x"), bad, bad},
-		{"a public client is named", "", form("client_id", "public"), "none", "none"},
+		{"an id must not be sent twice", "", form("client_id", "public", "client_id", "public"), bad, bad},
+		{"nor a secret", "", form("client_id", "post", "client_secret", "its secret", "client_secret", "x"), bad, bad},
+		{"a public client only names itself", "", form("client_id", "public"), "none", "none"},
 		{"in the header with an empty secret", "public:", nil, "none", refused},
-		{"an empty parameter is none", "", form("client_id", "public", "client_secret", ""), "none", "none"},
+		{"an empty parameter counts as absent", "", form("client_id", "public", "client_secret", ""), "none", "none"},
 		{"a public client has no secret", "public:x", nil, refused, refused},
-		{"also where it has one", "public+with+a+secret:its+secret", nil, refused, refused},
-		{"a secret does not serve one with a key", "key:its+secret", nil, refused, refused},
-		{"nor one with a certificate", "tls:its+secret", nil, refused, refused},
-		{"nor a method of the host's", "custom:its+secret", nil, refused, refused},
-		{"an id does not serve one with a key", "", form("client_id", "key"), refused, refused},
+		{"even if one is stored", "public+with+a+secret:its+secret", nil, refused, refused},
+		{"a secret does not work for a client with a key", "key:its+secret", nil, refused, refused},
+		{"nor for one with a certificate", "tls:its+secret", nil, refused, refused},
+		{"nor for one with a method of the host", "custom:its+secret", nil, refused, refused},
+		{"an id is not enough for a client with a key", "", form("client_id", "key"), refused, refused},
 		{"a disabled client is refused", "disabled:its+secret", nil, refused, refused},
 		{"an expired one too", "expired:its+secret", nil, refused, refused},
 		{"a pending one is told", "pending:its+secret", nil, "400 access_denied", "400 access_denied"},
-		{"once it proved who it is", "pending:x", nil, refused, refused},
+		{"only after it was authenticated", "pending:x", nil, refused, refused},
 		{"a public one has nothing to prove", "", form("client_id", "pending public"), "400 access_denied", "400 access_denied"},
 		{"a disabled public one is refused", "", form("client_id", "disabled public"), refused, refused},
 	} {
@@ -96,7 +96,7 @@ func TestSecrets(t *testing.T) {
 			}
 			a = newAuthenticator(broken{})
 			if got := outcome(a, post(c.basic, c.form)); got != "503 temporarily_unavailable" && got != c.want {
-				t.Errorf("an outage is no refusal: %s", got)
+				t.Errorf("an outage is not a refusal: %s", got)
 			}
 		})
 	}
@@ -110,9 +110,9 @@ func TestHeadersAndQueries(t *testing.T) {
 		want     string
 	}{
 		{"another scheme authenticates nobody", func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "401 invalid_client"},
-		{"a header comes once", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, "400 invalid_request"},
+		{"a header must not be sent twice", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, "400 invalid_request"},
 		{"a secret in the query is refused", func(r *http.Request) { r.URL.RawQuery = "client_secret=x" }, "400 invalid_request"},
-		{"an id in the query means nothing", func(r *http.Request) { r.URL.RawQuery = "client_id=post" }, "client_secret_basic"},
+		{"an id in the query is ignored", func(r *http.Request) { r.URL.RawQuery = "client_id=post" }, "client_secret_basic"},
 		{"a body may be missing", func(r *http.Request) { r.Body = nil }, "client_secret_basic"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestHeadersAndQueries(t *testing.T) {
 		})
 	}
 	if got := outcome(newAuthenticator(store), post("", url.Values{"x": {strings.Repeat("a", 1<<20)}})); got != "400 invalid_request" {
-		t.Errorf("a form is bounded: %s", got)
+		t.Errorf("a form must be bounded: %s", got)
 	}
 }
 
@@ -138,12 +138,12 @@ func TestRefreshKeepsTheMethod(t *testing.T) {
 	a = newAuthenticator(secretClients(t))
 	a.Strict = true
 	if _, err := a.AuthenticateRefresh(post("basic:its+secret", nil), "client_secret_post"); err == nil {
-		t.Error("strict: basic and post are two methods")
+		t.Error("strict: basic and post must be two methods")
 	}
 }
 
-// A grant is found again by a word that basic and post share, unless they are two
-// methods.
+// A grant keeps a name for its method, which basic and post share unless they are
+// two methods.
 func TestGrantMethod(t *testing.T) {
 	for strict, want := range map[bool]bool{false: true, true: false} {
 		a := newAuthenticator(secretClients(t))
@@ -164,7 +164,7 @@ func TestGrantMethod(t *testing.T) {
 	}
 }
 
-// The log says of which client and why, the answer does not.
+// The log says which client and why; the answer does not.
 func TestLog(t *testing.T) {
 	var log strings.Builder
 	a := newAuthenticator(secretClients(t))

@@ -19,15 +19,16 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// A signer signs by one algorithm, for a client that registered it.
+// A signer signs with one algorithm, for a client that registered it.
 type signer struct {
 	alg     string
 	sign    func(signed string) []byte
 	jwk     string   // its public half, "" for a secret
-	secrets [][]byte // what an attacker knows of it, and may try as a secret
+	secrets [][]byte // what an attacker knows about it, and may try as a secret
 }
 
-// signers are of the algorithms that servers allow; each call makes new keys.
+// signers returns signers for the algorithms that servers allow; each call
+// makes new keys.
 func signers(t testing.TB) []signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -59,7 +60,7 @@ func signers(t testing.TB) []signer {
 	return list
 }
 
-// encodings are the forms in which a public key goes around.
+// encodings returns the usual forms of a public key.
 func encodings(public any) [][]byte {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -91,13 +92,14 @@ func macOf(hash crypto.Hash, secret []byte) func(string) []byte {
 	}
 }
 
-// compact is an assertion of this header and payload, as they are.
+// compact returns an assertion with this header and payload, unchanged.
 func compact(sign func(string) []byte, header, payload string) string {
 	signed := b64([]byte(header)) + "." + b64([]byte(payload))
 	return signed + "." + b64(sign(signed))
 }
 
-// client is one that registered the signer. named says whether with its algorithm.
+// client returns a client that registered the signer's key. named says whether it
+// also registered the algorithm.
 func (s signer) client(t testing.TB, id string, named bool) *dcr.Client {
 	method := "private_key_jwt"
 	if s.jwk == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// counting counts the uses that are noted.
+// counting counts the noted uses.
 type counting struct {
 	dcr.ClientConfigurationStore
 	count *atomic.Int32
@@ -37,7 +37,7 @@ func TestTouch(t *testing.T) {
 		{"a client that was never used is touched once by many", newClient("basic", "client_secret_basic", withSecret), "its+secret", false, nil, 1},
 		{"so is one that was used two minutes ago", used(2 * time.Minute), "its+secret", false, nil, 1},
 		{"one that was used a minute ago is not", used(time.Minute), "its+secret", false, nil, 0},
-		{"nor where the host says so", used(time.Hour), "its+secret", true, nil, 0},
+		{"nor if the host says so", used(time.Hour), "its+secret", true, nil, 0},
 		{"nor by a stranger", used(time.Hour), "x", false, nil, 0},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -60,10 +60,10 @@ func TestTouchThatFails(t *testing.T) {
 	a := newAuthenticator(counting{newStore(t, newClient("basic", "client_secret_basic", withSecret)), count, errDown})
 	for range 2 {
 		if got := outcome(a, post("basic:its+secret", nil)); got != "client_secret_basic" {
-			t.Errorf("it refuses nobody: %s", got)
+			t.Errorf("a touch that fails must not refuse the client: %s", got)
 		}
 	}
 	if count.Load() != 2 {
-		t.Error("the next request tries again")
+		t.Error("the next request must try again")
 	}
 }

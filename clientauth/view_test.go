@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/cachestore"
 )
 
-// TestAuthenticationIsACopy holds that whatever a host does to the client that it
-// got, the next request finds it as it was, though the store shares its own.
+// TestAuthenticationIsACopy checks that a host may change the client that it got
+// without affecting the next request, although the store shares its own.
 func TestAuthenticationIsACopy(t *testing.T) {
 	memory := newStore(t, newClient("app", "client_secret_basic", func(c *dcr.Client) {
 		c.Secrets = []dcr.Secret{dcr.HashSecret("right")}
@@ -34,8 +34,8 @@ func TestAuthenticationIsACopy(t *testing.T) {
 	}
 }
 
-// TestViewIsNotLookedForBehindAWrapper holds that a store which hides clients of
-// the store inside hides them from the token endpoint too.
+// TestViewIsNotLookedForBehindAWrapper checks that a wrapper that hides clients
+// of the store inside hides them from the token endpoint too.
 func TestViewIsNotLookedForBehindAWrapper(t *testing.T) {
 	inside := newStore(t, newClient("app", "client_secret_basic", func(c *dcr.Client) { c.Secrets = []dcr.Secret{dcr.HashSecret("right")} }))
 	store := hiding{inside}
