@@ -34,8 +34,8 @@ func TestStoreUncached(t *testing.T) {
 // bareStore has no optional capability.
 type bareStore struct{ dcr.ClientConfigurationStore }
 
-// TestStoreIsHonest holds that a cache has the optional capabilities of
-// what is inside, and no others.
+// TestStoreIsHonest checks that a cache has the optional capabilities of the
+// store inside, and no others.
 func TestStoreIsHonest(t *testing.T) {
 	able := cachestore.New(cachestore.New(memstore.New(), nil).Uncached(), nil)
 	unable := cachestore.New(bareStore{memstore.New()}, nil)
@@ -56,11 +56,11 @@ func TestStoreIsHonest(t *testing.T) {
 		"issued":  as[dcr.InitialAccessTokenLister],
 	} {
 		if !has(able) || has(unable) || !has(memstore.New()) {
-			t.Errorf("%s: in front of an able store %v, of an unable one %v", name, has(able), has(unable))
+			t.Errorf("%s: with a store that has it %v, with one that does not %v", name, has(able), has(unable))
 		}
 	}
 	if as[io.Closer](able) {
-		t.Error("the cache has a capability that nothing inside has")
+		t.Error("the cache has a capability that the store inside does not have")
 	}
 }
 
@@ -93,8 +93,8 @@ func (s *watchedStore) FindByClientID(ctx context.Context, id string) (*dcr.Clie
 	return client, err
 }
 
-// TestCacheServes holds for how long what is served from the cache, one
-// sentence a case; each case counts the readings of the store.
+// TestCacheServes checks what is served from the cache and for how long. Each
+// case counts how often the store is read.
 func TestCacheServes(t *testing.T) {
 	outage := errors.New("connection refused")
 	for _, c := range []struct {
@@ -127,7 +127,7 @@ func TestCacheServes(t *testing.T) {
 			store.fail = nil
 			find(t, cache, "there", nil)
 		}},
-		{"a cached client outlives an outage for its time and becomes the outage then", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"a cached client is served during an outage until it expires", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			find(t, cache, "there", nil)
 			store.fail = outage
 			time.Sleep(29 * time.Second)
@@ -135,7 +135,7 @@ func TestCacheServes(t *testing.T) {
 			time.Sleep(time.Second)
 			find(t, cache, "there", outage)
 		}},
-		{"a client that is added after it was missed is found at once", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
+		{"a client that is added after it was missed is found immediately", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "new", dcr.ErrClientNotFound)
 			if err := cache.Add(t.Context(), &dcr.Client{ID: "new"}); err != nil {
 				t.Error(err)
@@ -149,7 +149,7 @@ func TestCacheServes(t *testing.T) {
 			}
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"a client that is deleted as it was read is missed at once", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
+		{"a client that is deleted by revision is missed immediately", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			client := find(t, cache, "there", nil)
 			deleter, _ := dcr.StoreAs[dcr.RevisionDeleter](cache.Uncached())
 			if err := deleter.DeleteRevision(t.Context(), "there", client.Revision); err != nil {
@@ -157,7 +157,7 @@ func TestCacheServes(t *testing.T) {
 			}
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"a delete of what another process changed makes the next reading a fresh one", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"after a conflict on deleting, the client is read again", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			client := find(t, cache, "there", nil)
 			if err := store.Update(t.Context(), client.Clone()); err != nil {
 				t.Error(err)
@@ -170,7 +170,7 @@ func TestCacheServes(t *testing.T) {
 				t.Errorf("found revision %d after a conflict", again.Revision)
 			}
 		}},
-		{"a conflict makes the next reading a fresh one", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"after a conflict on updating, the client is read again", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			client := find(t, cache, "there", nil)
 			if err := store.Update(t.Context(), client.Clone()); err != nil { // by another process
 				t.Error(err)
@@ -192,7 +192,7 @@ func TestCacheServes(t *testing.T) {
 				t.Errorf("last used at %v", client.LastUsedAt)
 			}
 		}},
-		{"a crowd that misses one client reads it once", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"many callers that miss one client read it once", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			var all sync.WaitGroup
 			for range 50 {
@@ -202,7 +202,7 @@ func TestCacheServes(t *testing.T) {
 			close(store.wait)
 			all.Wait()
 		}},
-		{"a caller that gives up does not spoil the reading of the others", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"a caller that gives up does not affect the others", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			ctx, cancel := context.WithCancel(t.Context())
 			var all sync.WaitGroup
@@ -227,11 +227,11 @@ func TestCacheServes(t *testing.T) {
 			store.Store = memstore.New()
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"a store that hangs is given up", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"a store that hangs is abandoned", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			find(t, cache, "there", context.DeadlineExceeded)
 		}},
-		{"what was read before a write is not served after it", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+		{"a client that was read before a write is not served after it", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})
 			var all sync.WaitGroup
 			all.Go(func() { find(t, cache, "there", nil) }) // reads, then waits
@@ -243,14 +243,14 @@ func TestCacheServes(t *testing.T) {
 			all.Wait()
 			find(t, cache, "there", dcr.ErrClientNotFound)
 		}},
-		{"the least used client gives way", 6, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
-			for _, id := range strings.Fields("a b c a d a b") { // b gives way to d, c to b
+		{"the least recently used client is evicted", 6, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			for _, id := range strings.Fields("a b c a d a b") { // d evicts b, b evicts c
 				store.Add(t.Context(), &dcr.Client{ID: id})
 				find(t, cache, id, nil)
 			}
 			find(t, cache, "c", nil)
 		}},
-		{"asking for what is not there evicts no client", 101, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
+		{"looking for missing clients evicts no client", 101, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			find(t, cache, "there", nil)
 			for i := range 100 {
 				find(t, cache, fmt.Sprint("missing-", i), dcr.ErrClientNotFound)
@@ -280,8 +280,8 @@ func find(t *testing.T, store dcr.ClientConfigurationStore, id string, want erro
 	return client
 }
 
-// TestCacheIsBounded holds that nothing that strangers ask for, and no number of
-// large clients, fills the memory.
+// TestCacheIsBounded checks that neither the ids that strangers ask for nor many
+// large clients fill the memory.
 func TestCacheIsBounded(t *testing.T) {
 	const bound = 1 << 20
 	heap := func() int64 {
@@ -296,10 +296,10 @@ func TestCacheIsBounded(t *testing.T) {
 		reads    int64
 		most     int64
 	}{
-		{"ids that no store can hold are not asked for, nor remembered", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
+		{"ids that no store accepts are neither looked up nor remembered", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
 			find(t, cache, fmt.Sprint(n)+strings.Repeat("x", 64<<10), dcr.ErrClientNotFound)
 		}, 0, bound},
-		{"an id keeps no request alive that it came in", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
+		{"an id does not keep its request alive", func(t *testing.T, cache *cachestore.Store, _ *watchedStore, n int) {
 			form := fmt.Sprintf("%08d", n) + strings.Repeat("x", 64<<10)
 			find(t, cache, form[:8], dcr.ErrClientNotFound)
 		}, 1000, bound},
@@ -330,15 +330,15 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// embedding overrides what a cache finds, as hosts do.
+// embedding overrides FindByClientID of a cache, as hosts may do.
 type embedding struct{ *cachestore.Store }
 
 func (embedding) FindByClientID(context.Context, string) (*dcr.Client, error) {
 	return nil, errors.New("the store is down")
 }
 
-// TestViewsAreOfTheirStore holds that the cache shows what it has, and that no view
-// passes by a store that finds in another way.
+// TestViewsAreOfTheirStore checks that a view shows what the cache has, and that a
+// view does not bypass a wrapper that finds clients in another way.
 func TestViewsAreOfTheirStore(t *testing.T) {
 	store := &watchedStore{Store: memstore.New()}
 	store.Add(t.Context(), &dcr.Client{ID: "there"})
@@ -350,7 +350,7 @@ func TestViewsAreOfTheirStore(t *testing.T) {
 		before := store.reads.Load()
 		viewer, ok := dcr.StoreAs[dcr.ClientViewer](test.of)
 		if ok != (name == "cached") {
-			t.Errorf("that the %s store is a ClientViewer is %t", name, ok)
+			t.Errorf("the %s store is a ClientViewer: %t", name, ok)
 		}
 		for range 3 {
 			find := test.of.FindByClientID

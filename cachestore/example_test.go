@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// The endpoints read through the cache; registration reads past it, and what it
-// changes is forgotten in the cache at once.
+// The endpoints read through the cache. Registration bypasses it, and removes
+// from it what it changes.
 func ExampleNew() {
 	cache := cachestore.New(memstore.New(), &cachestore.Options{TTL: 10 * time.Second})
 	handler, err := dcr.NewHandler(cache.Uncached(), &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})

@@ -19,7 +19,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// TestSwitchedOff: what an operator decided counts at once, and nothing is fetched.
+// TestSwitchedOff checks that an operator's decision applies immediately, and that
+// nothing is fetched.
 func TestSwitchedOff(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -53,10 +54,11 @@ func TestSwitchedOff(t *testing.T) {
 	if err := w.inside.Update(t.Context(), denied); err != nil {
 		t.Fatal(err)
 	}
-	wantOutcome(t, "once it is let in", find(t, w.store, other), "ok")
+	wantOutcome(t, "after it is enabled", find(t, w.store, other), "ok")
 }
 
-// TestOtherSources: a client that somebody stored under a URL wins.
+// TestOtherSources checks that a client that someone stored under a URL takes
+// precedence.
 func TestOtherSources(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -75,7 +77,7 @@ func TestOtherSources(t *testing.T) {
 	if w.publisher.Fetches("/client") != 0 {
 		t.Error("it was fetched")
 	}
-	wantOutcome(t, "an id that is no URL", find(t, w.store, "nobody"), "not found")
+	wantOutcome(t, "an id that is not a URL", find(t, w.store, "nobody"), "not found")
 }
 
 // failing is a store that is out of order.
@@ -91,7 +93,8 @@ func (f *failing) FindByClientID(ctx context.Context, id string) (*dcr.Client, e
 	return f.Store.FindByClientID(ctx, id)
 }
 
-// TestOutage: a store that fails is an outage, and leads to no fetch.
+// TestOutage checks that a store that fails is an outage, and that nothing is
+// fetched.
 func TestOutage(t *testing.T) {
 	publisher := dcrtest.NewPublisher(t)
 	inside := &failing{memstore.New(), errors.New("connection refused")}
@@ -111,7 +114,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestAdmission: who is asked when, and what becomes of a no.
+// TestAdmission checks when Admit is called, and what its refusal does.
 func TestAdmission(t *testing.T) {
 	refusal := error(nil)
 	open := true
@@ -125,12 +128,12 @@ func TestAdmission(t *testing.T) {
 	w.pass(2 * time.Hour)
 	refusal = dcr.Errorf(dcr.AccessDenied, "not from there")
 	if _, err := w.store.FindByClientID(t.Context(), id); !errors.Is(err, dcr.AccessDenied) || errors.Is(err, dcr.InvalidClient) {
-		t.Errorf("a code of its own is passed on: %v", err)
+		t.Errorf("another code must be passed on: %v", err)
 	}
 	wantOutcome(t, "the token endpoint goes on", find(t, w.store.Known(), id), "ok")
 	refusal = errors.New("the list is out of order")
 	if _, err := w.store.FindByClientID(t.Context(), id); !errors.Is(err, refusal) || errors.Is(err, dcr.InvalidClient) {
-		t.Errorf("an outage is none: %v", err)
+		t.Errorf("an outage must not be a refusal: %v", err)
 	}
 	refusal = nil
 	if w.publisher.Fetches("/client") != 1 {
@@ -154,7 +157,7 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
-// TestPolicies: the client runs under the policy that Admit names.
+// TestPolicies checks that the client runs under the policy that Admit names.
 func TestPolicies(t *testing.T) {
 	name := "narrow"
 	w := newWorld(t, func(opts *cimd.Options) {
@@ -171,11 +174,11 @@ func TestPolicies(t *testing.T) {
 	name = "missing"
 	w.pass(2 * time.Hour)
 	fresh := w.publisher.Publish("/fresh", []byte(app))
-	wantOutcome(t, "a policy that is not there is the server's fault", find(t, w.store, fresh), "unavailable")
+	wantOutcome(t, "a missing policy is a fault of the server", find(t, w.store, fresh), "unavailable")
 }
 
-// TestHooksThatFail: what is wrong with a hook says nothing of the client, whatever its
-// error is.
+// TestHooksThatFail checks that a fault of a hook is not taken for one of the client,
+// whatever the error is.
 func TestHooksThatFail(t *testing.T) {
 	for _, fault := range []error{errors.New("out of order"), dcr.ErrClientNotFound, dcr.ErrClientPending, dcr.ErrClientDisabled, dcr.ErrClientExpired} {
 		fault = fmt.Errorf("find the tenant: %w", fault)
@@ -206,13 +209,13 @@ type failingStep struct {
 
 func (f failingStep) ValidateClient(context.Context, *dcr.Registration) error { return f.err }
 
-// TestEvents: a sink that panics changes nothing, and without one the log has what
-// happened.
+// TestEvents checks that a sink that panics changes nothing, and that without a
+// sink the events are logged.
 func TestEvents(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) { opts.Events = func(context.Context, dcr.Event) { panic("a bug") } })
 	wantOutcome(t, "a document", find(t, w.store, w.publisher.Publish("/client", []byte(app))), "ok")
 	wantOutcome(t, "a refusal", find(t, w.store, w.publisher.URL("/missing")), "document.missing")
-	wantOutcome(t, "a refusal that nobody fetched for", find(t, w.store.Known(), issuer+"/client"), "client_id.own_host")
+	wantOutcome(t, "a refusal without a fetch", find(t, w.store.Known(), issuer+"/client"), "client_id.own_host")
 	var log strings.Builder
 	w = newWorld(t, func(opts *cimd.Options) { opts.Events, opts.Logger = nil, slog.New(slog.NewTextHandler(&log, nil)) })
 	id := w.publisher.Publish("/client", []byte(app))
@@ -228,7 +231,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestPanics: a hook that panics fails who waits, not the program.
+// TestPanics checks that a hook that panics fails its callers, not the program.
 func TestPanics(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.Admit = func(context.Context, *url.URL) (string, error) { panic("a bug") }
@@ -238,7 +241,7 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// TestOptions: contradictions are errors that say what to change.
+// TestOptions checks that contradictions are errors that say what to change.
 func TestOptions(t *testing.T) {
 	for want, opts := range map[string]*cimd.Options{
 		"Issuer is empty":         {},
@@ -255,11 +258,11 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	if _, err := cimd.New(nil, &cimd.Options{Issuer: issuer}); err == nil {
-		t.Error("nil is a store")
+		t.Error("a nil store was accepted")
 	}
 }
 
-// TestAnswers: refused is 401, unavailable is 503.
+// TestAnswers checks that a refusal is a 401, and that unavailable is a 503.
 func TestAnswers(t *testing.T) {
 	w := newWorld(t, nil)
 	w.publisher.Publish("/down", []byte(app))
@@ -277,7 +280,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestLog: the log has the rule and the reason, which nobody else is told.
+// TestLog checks that only the log has the rule and the reason.
 func TestLog(t *testing.T) {
 	var log strings.Builder
 	w := newWorld(t, func(opts *cimd.Options) {
@@ -294,7 +297,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	if strings.Contains(log.String(), "<nil>") {
-		t.Errorf("an error that is none is logged\n%s", &log)
+		t.Errorf("something that is not an error is logged\n%s", &log)
 	}
 	if strings.Count(log.String(), "level=INFO") != 1 {
 		t.Errorf("strangers fill\n%s", &log)

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// BenchmarkFind: what a look-up of a fresh document costs, next to that of a client
-// that registered.
+// BenchmarkFind compares the lookup of a fresh document with that of a client that
+// registered.
 func BenchmarkFind(b *testing.B) {
 	publisher := dcrtest.NewPublisher(b)
 	inside := memstore.New()

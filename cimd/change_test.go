@@ -19,7 +19,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// TestFreshnessIsNoted: an unchanged document does not rewrite its row.
+// TestFreshnessIsNoted checks that an unchanged document does not rewrite its
+// row.
 func TestFreshnessIsNoted(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -45,14 +46,15 @@ func TestFreshnessIsNoted(t *testing.T) {
 	}
 }
 
-// TestChanged: the host hears of a change before it counts, and may keep it out.
+// TestChanged checks that the host is told of a change before it takes effect,
+// and may refuse it.
 func TestChanged(t *testing.T) {
 	var told [][]string
 	veto := error(nil)
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.Changed = func(_ context.Context, before, after *dcr.Client, members []string) error {
 			if before.ClientName == after.ClientName && slices.Contains(members, "client_name") {
-				t.Error("before and after are one")
+				t.Error("before and after are the same")
 			}
 			told = append(told, members)
 			return veto
@@ -74,7 +76,7 @@ func TestChanged(t *testing.T) {
 	veto = errors.New("not today")
 	hash := row.Document.SHA256
 	if client := mustFind(t, w.store, id); client.ClientName != "App" || client.Document.SHA256 != hash || len(w.happened(dcr.DocumentChanged)) != 0 {
-		t.Errorf("a change was not kept out: %q", client.ClientName)
+		t.Errorf("a change was not refused: %q", client.ClientName)
 	}
 	veto = nil
 	w.pass(2 * time.Hour)
@@ -89,12 +91,12 @@ func TestChanged(t *testing.T) {
 		t.Errorf("%+v", events)
 	}
 	if client.MatchRedirectURI("https://app.example.com/cb") {
-		t.Error("a redirect that is gone matches")
+		t.Error("a removed redirect still matches")
 	}
 }
 
-// TestChangedPanics: a hook that panics keeps the client as it is, until it is asked
-// again.
+// TestChangedPanics checks that after a hook panics the client stays unchanged,
+// until the hook is called again.
 func TestChangedPanics(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.Changed = func(context.Context, *dcr.Client, *dcr.Client, []string) error { panic("a bug") }
@@ -114,19 +116,19 @@ func TestChangedPanics(t *testing.T) {
 	}
 }
 
-// TestNewestLookCounts: of two hosts that look at a document, the one that asked last
-// is right, no matter who is done first.
+// TestNewestLookCounts checks that if two hosts fetch a document, the later fetch
+// counts, whichever ends first.
 func TestNewestLookCounts(t *testing.T) {
 	renamed := strings.Replace(app, "App", "New", 1)
 	for _, c := range []struct {
 		sentence      string
-		first, second string // what the two find; "" that it is gone
+		first, second string // what the two find; "" means that it is gone
 		want          string
 	}{
 		{"a change", app, renamed, "New"},
-		{"what did not change, after a change", renamed, app, "App"},
-		{"an end", app, "", ""},
-		{"a document that is there again", "", app, "App"},
+		{"the old document, after a change", renamed, app, "App"},
+		{"a document that is gone", app, "", ""},
+		{"a document that is back", "", app, "App"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -176,8 +178,8 @@ func TestNewestLookCounts(t *testing.T) {
 	}
 }
 
-// TestDisabledMeanwhile: what an operator switches off while its document is fetched
-// stays off, and keeps its row.
+// TestDisabledMeanwhile checks that a client that an operator disables while its
+// document is fetched stays disabled, and keeps its row.
 func TestDisabledMeanwhile(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -201,7 +203,7 @@ func TestDisabledMeanwhile(t *testing.T) {
 	}
 }
 
-// deaf is a store that notes nothing of documents, while it is out of order.
+// deaf is a store that fails to note documents while it is out of order.
 type deaf struct {
 	*memstore.Store
 	err error
@@ -214,8 +216,8 @@ func (d *deaf) NoteDocument(ctx context.Context, id string, record dcr.DocumentR
 	return d.Store.NoteDocument(ctx, id, record)
 }
 
-// TestEndThatIsNotNoted: a document that is gone is not papered over by a store that
-// fails.
+// TestEndThatIsNotNoted checks that a document that is gone is refused even if the
+// store fails.
 func TestEndThatIsNotNoted(t *testing.T) {
 	w := newWorld(t, nil)
 	inside := &deaf{Store: w.inside}
@@ -239,7 +241,8 @@ func TestEndThatIsNotNoted(t *testing.T) {
 	wantOutcome(t, "and stays so", find(t, store, id), "document.withdrawn")
 }
 
-// TestApproval: a client that waits has its row, and is what was approved.
+// TestApproval checks that a pending client has a row, and that it does not
+// change once it is approved.
 func TestApproval(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.Validator = policy.Stack(dcr.DefaultValidator{}, policy.Approval(nil))
@@ -259,7 +262,7 @@ func TestApproval(t *testing.T) {
 	w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "Other", 1)))
 	w.pass(2 * time.Hour)
 	if client = mustFind(t, w.store, id); !errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientPending) {
-		t.Errorf("it became another: %v", client.CheckUsable(w.Now()))
+		t.Errorf("it changed: %v", client.CheckUsable(w.Now()))
 	}
 }
 
@@ -277,13 +280,13 @@ func TestRefresh(t *testing.T) {
 	wantOutcome(t, "an operator is told of an outage", outcome(t, err), "unavailable")
 	w.publisher.Misbehave("/client", dcrtest.Behaves)
 	_, err = w.store.Refresh(t.Context(), id)
-	wantOutcome(t, "and waits for nothing", outcome(t, err), "ok")
+	wantOutcome(t, "and does not wait for the backoff", outcome(t, err), "ok")
 	_, err = w.store.Refresh(t.Context(), "nobody")
-	wantOutcome(t, "of an id that is no URL", outcome(t, err), "client_id.form")
+	wantOutcome(t, "of an id that is not a URL", outcome(t, err), "client_id.form")
 }
 
-// TestRefreshWhileSomebodyLooks: who waits for a document that the operator looks at
-// goes on as if nobody did.
+// TestRefreshWhileSomebodyLooks checks that a lookup is not affected by an operator
+// who refreshes the same document.
 func TestRefreshWhileSomebodyLooks(t *testing.T) {
 	var gate atomic.Pointer[chan struct{}]
 	opened := make(chan struct{}, 100)
@@ -302,7 +305,7 @@ func TestRefreshWhileSomebodyLooks(t *testing.T) {
 	w.publisher.Misbehave("/client", dcrtest.Fails)
 	w.pass(2 * time.Hour)
 	for range 20 {
-		w.pass(time.Minute) // past the backoff
+		w.pass(time.Minute) // after the backoff
 		for len(opened) > 0 {
 			<-opened
 		}
@@ -310,12 +313,12 @@ func TestRefreshWhileSomebodyLooks(t *testing.T) {
 		gate.Store(&hold)
 		refreshed := make(chan error)
 		go func() { _, err := w.store.Refresh(context.Background(), id); refreshed <- err }()
-		<-opened // by the look, which waits in Admit
+		<-opened // by the refresh, which waits in Admit
 		found := make(chan string)
 		go func() { found <- find(t, w.store, id) }()
 		<-opened
 		for range 100 {
-			runtime.Gosched() // it is about to wait for that look
+			runtime.Gosched() // the lookup is about to wait for that refresh
 		}
 		close(hold)
 		wantOutcome(t, "it goes on as it is", <-found, "ok")
@@ -323,7 +326,8 @@ func TestRefreshWhileSomebodyLooks(t *testing.T) {
 	}
 }
 
-// TestRefreshUsed: a client that only refreshes its tokens does not end.
+// TestRefreshUsed checks that a client that only refreshes its tokens does not
+// expire.
 func TestRefreshUsed(t *testing.T) {
 	w := newWorld(t, nil)
 	used, unused := w.publisher.Publish("/used", []byte(app)), w.publisher.Publish("/unused", []byte(app))
@@ -344,6 +348,6 @@ func TestRefreshUsed(t *testing.T) {
 		t.Errorf("%d fetches", fetches)
 	}
 	if w.publisher.Fetches("/unused") != 1 {
-		t.Error("what nobody uses is fetched")
+		t.Error("the document of an unused client is fetched")
 	}
 }

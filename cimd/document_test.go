@@ -26,15 +26,15 @@ const (
 	jwksURI    = `"jwks_uri":"https://app.example.com/jwks"`
 )
 
-// supports is a server with a good deal.
+// supports is a server with many features.
 var supports = dcr.Capabilities{
 	GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
 	TokenEndpointAuthMethods: []string{"none", "private_key_jwt", "client_secret_basic", "self_signed_tls_client_auth"},
 	Scopes:                   []string{"read", "write"},
 }
 
-// TestDocuments judges documents, one sentence a case. Members are set over those of
-// app; null removes one.
+// TestDocuments judges documents, with a sentence for each case. The members replace
+// those of app; null removes one.
 func TestDocuments(t *testing.T) {
 	everything := supports
 	everything.BackchannelLogout, everything.RequestURIParameter, everything.EndSessionEndpoint = true, true, "https://id.example.com/end"
@@ -44,48 +44,48 @@ func TestDocuments(t *testing.T) {
 	statement := "eyJhbGciOiJFUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(`{"client_secret":"s"}`)) + ".c2ln"
 	for _, c := range []struct {
 		sentence, members string
-		opts              *cimd.Options // if nil, one that supports what supports has
+		opts              *cimd.Options // if nil, options with supports
 		want              string        // the rule, or "ok"
 	}{
 		{"a public client", ``, nil, "ok"},
 		{"client_id is the URL", `"client_id":"https://app.example.com/clien"`, nil, "client_id.mismatch"},
-		{"byte for byte", `"client_id":"https://app.example.com:443/client"`, nil, "client_id.mismatch"},
+		{"byte for byte, without the default port", `"client_id":"https://app.example.com:443/client"`, nil, "client_id.mismatch"},
 		{"in the same case", `"client_id":"https://APP.example.com/client"`, nil, "client_id.mismatch"},
-		{"and is there", `"client_id":null`, nil, "client_id.mismatch"},
-		{"as a string", `"client_id":["https://app.example.com/client"]`, nil, "client_id.mismatch"},
+		{"it must be present", `"client_id":null`, nil, "client_id.mismatch"},
+		{"and be a string", `"client_id":["https://app.example.com/client"]`, nil, "client_id.mismatch"},
 		{"no secret", `"client_secret":"s"`, nil, "client_secret.published"},
 		{"not even an empty one", `"client_secret":""`, nil, "client_secret.published"},
-		{"no end of a secret", `"client_secret_expires_at":0`, nil, "client_secret_expires_at.published"},
+		{"no expiry of a secret", `"client_secret_expires_at":0`, nil, "client_secret_expires_at.published"},
 		{"no registration access token", `"registration_access_token":"t"`, nil, "registration.published"},
-		{"nor anything of the kind", `"registration_status":"x"`, nil, "registration.published"},
+		{"nor any similar member", `"registration_status":"x"`, nil, "registration.published"},
 		{"no secret in a statement", `"software_statement":"` + statement + `"`, nil, "client_secret.published"},
 		{"no method with a shared secret", `"token_endpoint_auth_method":"client_secret_basic"`, nil, "token_endpoint_auth_method.secret"},
 		{"nor client_secret_jwt", `"token_endpoint_auth_method":"client_secret_jwt"`, nil, "token_endpoint_auth_method.secret"},
-		{"also in the list", `"token_endpoint_auth_methods_supported":["none","client_secret_post"]`, nil, "token_endpoint_auth_method.secret"},
-		{"nor an algorithm with one", `"id_token_signed_response_alg":"HS256"`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{IDTokenSigningAlgs: []string{"RS256", "HS256"}}}}, "id_token_signed_response_alg.public"},
-		{"the method named is listed", `"token_endpoint_auth_methods_supported":["private_key_jwt"]`, nil, "token_endpoint_auth_methods_supported.choice"},
+		{"not even in the list", `"token_endpoint_auth_methods_supported":["none","client_secret_post"]`, nil, "token_endpoint_auth_method.secret"},
+		{"nor an algorithm with a shared secret", `"id_token_signed_response_alg":"HS256"`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: dcr.Capabilities{IDTokenSigningAlgs: []string{"RS256", "HS256"}}}}, "id_token_signed_response_alg.public"},
+		{"the named method must be in the list", `"token_endpoint_auth_methods_supported":["private_key_jwt"]`, nil, "token_endpoint_auth_methods_supported.choice"},
 		{"a method that the server lacks", `"token_endpoint_auth_method":"tls_client_auth"`, nil, "token_endpoint_auth_method.unsupported"},
 		{"keys are public", `"jwks":{"keys":[` + privateKey + `]}`, nil, "jwks.keys"},
 		{"and not shared", `"jwks":{"keys":[` + octKey + `]}`, nil, "jwks.keys"},
 		{"keys in one place", `"jwks":{"keys":[` + publicKey + `]},` + jwksURI, nil, "jwks.both"},
 		{"keys that can be fetched", `"jwks_uri":"https://192.168.0.1/jwks"`, nil, "jwks_uri.address"},
 		{"keys for a method that needs them", `"token_endpoint_auth_method":"private_key_jwt"`, nil, "token_endpoint_auth_method.keys"},
-		{"a grant beyond the server's goes", `"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]`, nil, "ok"},
+		{"a grant that the server lacks is dropped", `"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]`, nil, "ok"},
 		{"unless nothing is left", `"grant_types":["urn:ietf:params:oauth:grant-type:device_code"]`, nil, "grant_types.unsupported"},
-		{"a scope beyond the server's goes", `"scope":"read nothing"`, nil, "ok"},
+		{"a scope that the server lacks is dropped", `"scope":"read nothing"`, nil, "ok"},
 		{"client_credentials need a key", `"grant_types":["client_credentials"]`, nil, "token_endpoint_auth_method.none"},
 		{"in no other form", `"grant_types":["client_credentials"],"token_endpoint_auth_method":"self_signed_tls_client_auth",` + jwksURI, nil, "grant_types.client_credentials"},
 		{"and have one", `"grant_types":["client_credentials"],"token_endpoint_auth_method":"private_key_jwt",` + jwksURI, nil, "ok"},
 		{"unknown members are ignored", `"x":{"y":[1]},"require_pushed":true`, nil, "ok"},
 		{"each redirect is judged", `"redirect_uris":["https://app.example.com/cb","http://app.example.com/cb"]`, nil, "redirect_uris.kind"},
 		{"and each page", `"logo_uri":"javascript:alert(1)"`, nil, "logo_uri.form"},
-		{"and where logout leads", `"post_logout_redirect_uris":["https://app.example.com/","data:x"]`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "post_logout_redirect_uris.form"},
-		{"nobody is called on logout", `"backchannel_logout_uri":"https://app.example.com/out"`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "backchannel_logout_uri.callback"},
-		{"nor for requests", `"request_uris":["https://app.example.com/request"]`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "request_uris.callback"},
-		{"nor for CIBA", `"grant_types":["authorization_code","urn:openid:params:grant-type:ciba"],"token_endpoint_auth_method":"private_key_jwt",` + jwksURI + `,"backchannel_token_delivery_mode":"ping","backchannel_client_notification_endpoint":"https://app.example.com/ping"`,
+		{"and each logout redirect", `"post_logout_redirect_uris":["https://app.example.com/","data:x"]`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "post_logout_redirect_uris.form"},
+		{"no URI that the server would call on logout", `"backchannel_logout_uri":"https://app.example.com/out"`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "backchannel_logout_uri.callback"},
+		{"nor one for request objects", `"request_uris":["https://app.example.com/request"]`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "request_uris.callback"},
+		{"nor one for CIBA", `"grant_types":["authorization_code","urn:openid:params:grant-type:ciba"],"token_endpoint_auth_method":"private_key_jwt",` + jwksURI + `,"backchannel_token_delivery_mode":"ping","backchannel_client_notification_endpoint":"https://app.example.com/ping"`,
 			&cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}}, "backchannel_client_notification_endpoint.callback"},
 		{"unless the host says so", `"backchannel_logout_uri":"https://app.example.com/out"`, &cimd.Options{Validator: dcr.DefaultValidator{Supports: everything}, AllowCallbacks: true}, "ok"},
-		{"what is off is ignored", `"backchannel_logout_uri":"https://app.example.com/out"`, nil, "ok"},
+		{"a member that is off is ignored", `"backchannel_logout_uri":"https://app.example.com/out"`, nil, "ok"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			opts := c.opts
@@ -101,7 +101,7 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// documentWith is app with members set; null removes one.
+// documentWith returns app with members set; null removes one.
 func documentWith(t testing.TB, members string) []byte {
 	t.Helper()
 	document := map[string]any{"client_id": appID}
@@ -120,20 +120,21 @@ func documentWith(t testing.TB, members string) []byte {
 	return text
 }
 
-// TestStrictJSON holds documents to one reading.
+// TestStrictJSON checks that documents that parsers may read differently are
+// refused.
 func TestStrictJSON(t *testing.T) {
 	whole := string(documentWith(t, ""))
 	for sentence, document := range map[string]string{
-		"nothing":                "",
-		"a list":                 "[" + whole + "]",
-		"something behind it":    whole + "{}",
-		"a member twice":         whole[:len(whole)-1] + `,"client_name":"Other"}`,
-		"client_id twice":        whole[:len(whole)-1] + `,"client_id":"` + appID + `"}`,
-		"not UTF-8":              strings.Replace(whole, "App", "A\xffp", 1),
-		"a byte order mark":      "\ufeff" + whole,
-		"too deep":               whole[:len(whole)-1] + `,"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}",
-		"too large":              whole[:len(whole)-1] + `,"x":"` + strings.Repeat("x", 5<<10) + `"}`,
-		"a member of wrong type": strings.Replace(whole, `"App"`, `7`, 1),
+		"nothing":                     "",
+		"a list":                      "[" + whole + "]",
+		"something after it":          whole + "{}",
+		"a member that appears twice": whole[:len(whole)-1] + `,"client_name":"Other"}`,
+		"client_id twice":             whole[:len(whole)-1] + `,"client_id":"` + appID + `"}`,
+		"not UTF-8":                   strings.Replace(whole, "App", "A\xffp", 1),
+		"a byte order mark":           "\ufeff" + whole,
+		"nested too deeply":           whole[:len(whole)-1] + `,"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}",
+		"too large":                   whole[:len(whole)-1] + `,"x":"` + strings.Repeat("x", 5<<10) + `"}`,
+		"a member with a wrong type":  strings.Replace(whole, `"App"`, `7`, 1),
 	} {
 		if _, err := cimd.Judge(t.Context(), appID, []byte(document), nil); !errors.Is(err, dcr.InvalidClient) {
 			t.Errorf("%s: %v", sentence, err)
@@ -141,7 +142,7 @@ func TestStrictJSON(t *testing.T) {
 	}
 }
 
-// giving is a validator that gives every client a secret.
+// giving is a validator that gives every client a method with a secret.
 type giving struct{ dcr.DefaultValidator }
 
 func (g giving) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
@@ -154,11 +155,11 @@ func TestNoStepGivesASecret(t *testing.T) {
 	wantOutcome(t, "a step that does", outcome(t, err), "token_endpoint_auth_method.secret")
 }
 
-// TestMethods holds by which methods a client may authenticate.
+// TestMethods checks with which methods a client may authenticate.
 func TestMethods(t *testing.T) {
 	for _, c := range []struct{ sentence, members, settled, all string }{
 		{"none unless one is named", `"token_endpoint_auth_method":null`, "none", "[none]"},
-		{"the one named, and what else is listed", `"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none","private_key_jwt"],` + jwksURI, "private_key_jwt", "[private_key_jwt none]"},
+		{"the named one, and the others in the list", `"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["none","private_key_jwt"],` + jwksURI, "private_key_jwt", "[private_key_jwt none]"},
 		{"the strongest of a list", `"token_endpoint_auth_method":null,"token_endpoint_auth_methods_supported":["none","private_key_jwt"],` + jwksURI, "private_key_jwt", "[private_key_jwt none]"},
 		{"no method without keys", `"token_endpoint_auth_methods_supported":["none","private_key_jwt"]`, "none", "[none]"},
 		{"no method that the server lacks", `"token_endpoint_auth_methods_supported":["none","private_key_jwt","tls_client_auth"],` + jwksURI, "none", "[none private_key_jwt]"},
@@ -177,7 +178,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// TestForeignPages drops client_uri where the document does not vouch for it.
+// TestForeignPages checks that client_uri is dropped if it is not on the
+// document's host.
 func TestForeignPages(t *testing.T) {
 	for page, kept := range map[string]bool{"https://app.example.com/about": true, "https://app.example.com:8443/": true, "https://example.com/": false} {
 		client, err := cimd.Judge(t.Context(), appID, documentWith(t, `"client_uri":"`+page+`","client_uri#de":"`+page+`","logo_uri":"https://cdn.example/logo"`), nil)
@@ -190,8 +192,8 @@ func TestForeignPages(t *testing.T) {
 	}
 }
 
-// TestKnownDocuments: what clients in the field publish is taken under the policies
-// that servers have.
+// TestKnownDocuments checks that the documents of clients in the field are accepted
+// under the policies that servers use.
 func TestKnownDocuments(t *testing.T) {
 	open := dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}}}
 	for name, v := range map[string]dcr.Validator{"the default": dcr.DefaultValidator{}, "OIDC": policy.OIDC(dcr.DefaultValidator{}), "MCP": policy.MCP(open)} {

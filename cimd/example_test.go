@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// One line for a server that has a store: the cache in front is for speed, and has
-// both views.
+// A server that has a store needs one more line. The cache in front is for speed,
+// and has both views.
 func ExampleNew() {
 	clients := memstore.New()
 	published, err := cimd.New(clients, &cimd.Options{
@@ -35,7 +35,7 @@ func ExampleNew() {
 	// cimd: the client's metadata document is unavailable: unknown
 }
 
-// Strangers run under a policy of their own.
+// Strangers run under their own policy.
 func ExampleOptions_policies() {
 	partners := cimd.Hosts("*.partner.example")
 	store, err := cimd.New(memstore.New(), &cimd.Options{
@@ -57,7 +57,7 @@ func ExampleOptions_policies() {
 	// Output: true
 }
 
-// A server with a store of its own fetches the document itself.
+// A server with its own store fetches the document itself.
 func ExampleJudge() {
 	document := []byte(`{
 		"client_id": "https://app.example.com/client",

@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// TestFetchIsTakenWhole: every setting of Options.Fetch counts.
+// TestFetchIsTakenWhole checks that every setting of Options.Fetch is used.
 func TestFetchIsTakenWhole(t *testing.T) {
 	own := reflect.TypeFor[dcr.GuardedClient]()
 	taken := []string{"AllowNetworks", "PrivateHosts", "AllowPorts", "RootCAs", "Timeout", "MaxBytes", "Concurrent", "PerHost", "Logger"}
@@ -29,8 +29,8 @@ func TestFetchIsTakenWhole(t *testing.T) {
 	}
 }
 
-// TestPublishers: what becomes of a look-up when the publisher misbehaves, of an
-// unknown client and of one that has a row.
+// TestPublishers checks the lookup of an unknown client and of one with a row
+// when the publisher misbehaves.
 func TestPublishers(t *testing.T) {
 	for _, c := range []struct {
 		does           dcrtest.Misbehaviour
@@ -60,17 +60,17 @@ func TestPublishers(t *testing.T) {
 			w.publisher.Misbehave("/client", c.does)
 			wantOutcome(t, "an unknown client", find(t, w.store, id), c.unknown)
 			if c.does != dcrtest.Behaves {
-				wantOutcome(t, "the same right after", find(t, w.store, id), "unavailable")
+				wantOutcome(t, "the same, right afterwards", find(t, w.store, id), "unavailable")
 				if w.publisher.Fetches("/client") != 1 {
 					t.Error("a URL that failed was tried again at once")
 				}
 			}
 			if w.rows() != 0 {
-				t.Error("it cost a row")
+				t.Error("it was stored")
 			}
 			w.publisher.Misbehave("/client", dcrtest.Behaves)
 			w.pass(31 * time.Second)
-			wantOutcome(t, "once it behaves", find(t, w.store, id), "ok")
+			wantOutcome(t, "after it behaves", find(t, w.store, id), "ok")
 			w.use(id)
 			w.pass(2 * time.Hour)
 			w.publisher.Misbehave("/client", c.does)
@@ -78,7 +78,7 @@ func TestPublishers(t *testing.T) {
 			afterwards := c.known
 			if afterwards != "ok" {
 				afterwards = "document.withdrawn"
-				wantOutcome(t, "the same right after", find(t, w.store, id), afterwards)
+				wantOutcome(t, "the same, right afterwards", find(t, w.store, id), afterwards)
 				w.pass(31 * time.Second)
 				w.publisher.Misbehave("/client", dcrtest.Fails)
 				wantOutcome(t, "an outage does not bring it back", find(t, w.store, id), afterwards)
@@ -87,13 +87,13 @@ func TestPublishers(t *testing.T) {
 			wantOutcome(t, "on another host", find(t, w.host(nil).Known(), id), afterwards)
 			w.pass(31 * time.Second)
 			w.publisher.Misbehave("/client", dcrtest.Behaves)
-			wantOutcome(t, "once it behaves again", find(t, w.store, id), "ok")
+			wantOutcome(t, "after it behaves again", find(t, w.store, id), "ok")
 			wantOutcome(t, "at the token endpoint too", find(t, w.store.Known(), id), "ok")
 		})
 	}
 }
 
-// TestUnreachable: what a publisher that is not there, or not reached, is.
+// TestUnreachable checks publishers that do not exist or must not be reached.
 func TestUnreachable(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) { opts.Admit = cimd.Any })
 	wantOutcome(t, "a name that does not resolve", find(t, w.store, "https://nobody.invalid/client"), "unavailable")
@@ -108,19 +108,19 @@ func TestUnreachable(t *testing.T) {
 	wantOutcome(t, "this machine", find(t, strict, "https://localhost/client"), "client_id.reach")
 }
 
-// TestTime holds how long what is good, one sentence a case.
+// TestTime checks how long a document is fresh, with a sentence for each case.
 func TestTime(t *testing.T) {
 	for _, c := range []struct {
 		sentence, cacheControl string
-		fresh                  time.Duration // from then on it is fetched again
+		fresh                  time.Duration // after this it is fetched again
 	}{
-		{"an hour where nothing is said", "", time.Hour},
-		{"as long as is said", "max-age=600", 10 * time.Minute},
-		{"five minutes at least", "max-age=1", 5 * time.Minute},
-		{"a day at most", "max-age=1000000", 24 * time.Hour},
-		{"no-store is the least", "no-store", 5 * time.Minute},
+		{"an hour if the server does not say", "", time.Hour},
+		{"as long as the server says", "max-age=600", 10 * time.Minute},
+		{"at least five minutes", "max-age=1", 5 * time.Minute},
+		{"at most a day", "max-age=1000000", 24 * time.Hour},
+		{"no-store means the least", "no-store", 5 * time.Minute},
 		{"and no-cache", "no-cache, max-age=600", 5 * time.Minute},
-		{"s-maxage is for us", "max-age=1, s-maxage=1200", 20 * time.Minute},
+		{"s-maxage counts", "max-age=1, s-maxage=1200", 20 * time.Minute},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -147,7 +147,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestWrongClock: what was noted while the clock was ahead is not good until then.
+// TestWrongClock checks that what was noted while the clock was ahead does not
+// last until that time.
 func TestWrongClock(t *testing.T) {
 	const years = 5 * 365 * 24 * time.Hour
 	w := newWorld(t, nil)
@@ -184,13 +185,13 @@ func TestBackgroundRefresh(t *testing.T) {
 	}
 	w.publisher.Misbehave("/client", dcrtest.Fails)
 	w.pass(30 * time.Minute)
-	wantOutcome(t, "it is fresh beyond its first end", find(t, w.store, id), "ok")
+	wantOutcome(t, "it is still fresh after its first expiry", find(t, w.store, id), "ok")
 	if w.publisher.Fetches("/client") != 2 {
 		t.Errorf("%d fetches", w.publisher.Fetches("/client"))
 	}
 }
 
-// TestStale: a known client goes on for a week, and no longer.
+// TestStale checks that a known client keeps working for a week, and no longer.
 func TestStale(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -209,9 +210,9 @@ func TestStale(t *testing.T) {
 	wantOutcome(t, "at the token endpoint", find(t, w.store.Known(), id), "unavailable")
 	w.publisher.Misbehave("/client", dcrtest.Behaves)
 	w.pass(time.Minute)
-	wantOutcome(t, "once it behaves", find(t, w.store, id), "ok")
+	wantOutcome(t, "after it behaves", find(t, w.store, id), "ok")
 	if row, err := w.inside.FindByClientID(t.Context(), id); err != nil || !row.Usable(w.Now()) {
-		t.Errorf("the row does not live on: %v", err)
+		t.Errorf("the row was not renewed: %v", err)
 	}
 	never := newWorld(t, func(opts *cimd.Options) { opts.MaxStale = -1 })
 	id = never.publisher.Publish("/client", []byte(app))
@@ -237,15 +238,15 @@ func TestPinned(t *testing.T) {
 	publisher.Misbehave("/client", dcrtest.Behaves)
 	w.pass(31 * time.Second)
 	if client := mustFind(t, w.store, id); client.ClientName != "App" {
-		t.Errorf("found %q: what is there counts", client.ClientName)
+		t.Errorf("found %q: the new document counts", client.ClientName)
 	}
 	w.pass(2 * time.Hour)
 	publisher.Misbehave("/client", dcrtest.Misses)
-	wantOutcome(t, "what is gone is not papered over", find(t, w.store, id), "document.missing")
+	wantOutcome(t, "a document that is gone is refused", find(t, w.store, id), "document.missing")
 }
 
-// TestOneFlight: 50 look-ups at once make one fetch, which goes on where the first
-// caller goes away.
+// TestOneFlight checks that 50 lookups at once make one fetch, which goes on if
+// the first caller goes away.
 func TestOneFlight(t *testing.T) {
 	var fetches atomic.Int64
 	release := make(chan struct{})
@@ -275,7 +276,7 @@ func TestOneFlight(t *testing.T) {
 	}
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("who went away got %v", err)
+		t.Errorf("the caller that went away got %v", err)
 	}
 	close(release)
 	all.Wait()

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/cimd"
 )
 
-// FuzzJudge: whatever is published, and wherever, is a client that its URL names or a
-// refusal that can be shown.
+// FuzzJudge checks that any document at any URL is either a client with that URL as
+// its id, or a refusal that can be shown.
 func FuzzJudge(f *testing.F) {
 	f.Add(appID, `{"client_id":"`+appID+`",`+app[1:])
 	f.Add("https://app.example.com/%2e%2e/a", `{"client_secret_expires_at":0}`)

@@ -52,7 +52,7 @@ type world struct {
 	events []dcr.Event
 }
 
-// newWorld makes a server that admits every publisher here.
+// newWorld makes a server that admits every publisher of the tests.
 func newWorld(t *testing.T, change func(*cimd.Options)) *world {
 	t.Helper()
 	w := &world{clock: newClock(), t: t, publisher: dcrtest.NewPublisher(t), inside: memstore.New()}
@@ -60,7 +60,7 @@ func newWorld(t *testing.T, change func(*cimd.Options)) *world {
 	return w
 }
 
-// host makes one more host on the same store.
+// host makes another host on the same store.
 func (w *world) host(change func(*cimd.Options)) *cimd.Store {
 	w.t.Helper()
 	opts := &cimd.Options{
@@ -96,7 +96,7 @@ func (w *world) happened(kind dcr.EventKind) (found []dcr.Event) {
 	return found
 }
 
-// use makes the row of a client.
+// use notes a use of a client, which stores its row.
 func (w *world) use(id string) {
 	w.t.Helper()
 	if err := w.store.TouchClient(w.t.Context(), id, w.Now()); err != nil {
@@ -104,7 +104,8 @@ func (w *world) use(id string) {
 	}
 }
 
-// find says what a look-up found: "ok", the rule that refused, or "unavailable".
+// find returns the result of a lookup: "ok", the rule that refused, or
+// "unavailable".
 func find(t testing.TB, store dcr.ClientConfigurationStore, id string) string {
 	t.Helper()
 	client, err := store.FindByClientID(t.Context(), id)
@@ -147,7 +148,7 @@ func mustFind(t testing.TB, store dcr.ClientConfigurationStore, id string) *dcr.
 	return client
 }
 
-// rows counts what the store inside has.
+// rows counts the clients in the store inside.
 func (w *world) rows() int64 {
 	w.t.Helper()
 	count, err := w.inside.CountClients(w.t.Context(), dcr.Filter{})
@@ -164,7 +165,7 @@ func wantOutcome(t testing.TB, sentence, got, want string) {
 	}
 }
 
-// admits refuses all but some.
+// admits returns an Admit that fails with *err if it is not nil.
 func admits(err *error) func(context.Context, *url.URL) (string, error) {
 	return func(context.Context, *url.URL) (string, error) { return "", *err }
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/dynreg/dcr/internal/jose"
 )
 
-// now is when the statements here are good.
+// now is a time at which the statements are valid.
 var now = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// TestStatements: a software statement in a document counts as in a registration, by
-// the clock of the server.
+// TestStatements checks that a software statement in a document counts as in a
+// registration, by the clock of the server.
 func TestStatements(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -35,12 +35,12 @@ func TestStatements(t *testing.T) {
 	for _, c := range []struct{ sentence, claims, want, methods string }{
 		{"what it claims counts", `"client_name":"Vouched"`, "ok", "[private_key_jwt none]"},
 		{"but no secret", `"client_name":"Vouched","client_secret":"s"`, "client_secret.published", ""},
-		{"and no end of one", `"client_name":"Vouched","client_secret_expires_at":0`, "client_secret_expires_at.published", ""},
+		{"and no expiry of one", `"client_name":"Vouched","client_secret_expires_at":0`, "client_secret_expires_at.published", ""},
 		{"nor a method with one", `"client_name":"Vouched","token_endpoint_auth_method":"client_secret_basic"`, "token_endpoint_auth_method.secret", ""},
 		{"the one method that it claims", `"client_name":"Vouched","token_endpoint_auth_method":"private_key_jwt"`, "ok", "[private_key_jwt]"},
 		{"the methods that it lists", lists + `["private_key_jwt"]`, "ok", "[private_key_jwt]"},
 		{"all of them", lists + `["private_key_jwt","none"]`, "ok", "[private_key_jwt none]"},
-		{"but for those with a secret", lists + `["private_key_jwt","client_secret_basic"]`, "ok", "[private_key_jwt]"},
+		{"except those with a secret", lists + `["private_key_jwt","client_secret_basic"]`, "ok", "[private_key_jwt]"},
 	} {
 		payload := fmt.Appendf(nil, `{"iss":"https://directory.example","iat":%d,"jti":"1","software_id":"app",%s}`, now.Unix(), c.claims)
 		statement, err := jose.SignCompact(key, "ES256", "1", "JWT", payload)

@@ -17,7 +17,8 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// withoutNotes hides what counts only while documents are taken: what is noted of them.
+// withoutNotes hides the capability to note documents, which is used only if documents
+// are accepted.
 type withoutNotes struct{ *cimd.Store }
 
 func (s withoutNotes) As(target any) bool {
@@ -27,7 +28,8 @@ func (s withoutNotes) As(target any) bool {
 	return s.Store.As(target)
 }
 
-// TestStore: of every other client it is the store inside.
+// TestStore checks that for every other client it behaves like the store
+// inside.
 func TestStore(t *testing.T) {
 	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
 		store, err := cimd.New(memstore.New(), &cimd.Options{Issuer: issuer})
@@ -38,7 +40,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestRows: what is stored when.
+// TestRows checks what is stored, and when.
 func TestRows(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -77,8 +79,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestStrangers: 10,000 URLs cost no row, few fetches, and no known client its
-// refresh.
+// TestStrangers checks that 10,000 URLs of strangers store nothing, cause few
+// fetches, and do not keep a known client from being refreshed.
 func TestStrangers(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -113,13 +115,13 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestBudgetOfAHost: names that are not fetched from leave the budget of a host as it
-// is.
+// TestBudgetOfAHost checks that names that are not fetched from do not use up the
+// budget of a host.
 func TestBudgetOfAHost(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.Admit, opts.Entries, opts.FetchesPerMinute, opts.FetchesPerHostMinute = cimd.Any, 2, 12, 3
 	})
-	for i := range 12 { // a minute, in which every budget is there twice
+	for i := range 12 { // a minute, in which every budget is available twice
 		find(t, w.store, w.publisher.URL(fmt.Sprint("/stranger/", i)))
 		for j := range 30 {
 			find(t, w.store, fmt.Sprintf("https://host-%d.invalid/%d", j, i))
@@ -137,7 +139,7 @@ func TestBudgetOfAHost(t *testing.T) {
 	}
 }
 
-// TestWaitingMakesNoRoom: who waits for approval takes no row from who is in use.
+// TestWaitingMakesNoRoom checks that pending clients do not evict clients in use.
 func TestWaitingMakesNoRoom(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.MaxStored = 3
@@ -165,7 +167,8 @@ func TestWaitingMakesNoRoom(t *testing.T) {
 	}
 }
 
-// TestCeiling: at MaxStored the active client that was used longest ago makes room.
+// TestCeiling checks that at MaxStored the least recently used active client makes
+// room.
 func TestCeiling(t *testing.T) {
 	var deleted []string
 	w := newWorld(t, func(opts *cimd.Options) {
@@ -201,13 +204,13 @@ func TestCeiling(t *testing.T) {
 		}
 	}
 	if err := touch(4); !errors.Is(err, dcr.ErrStoreFull) {
-		t.Errorf("what is switched off makes no room: %v", err)
+		t.Errorf("a disabled client made room: %v", err)
 	}
-	wantOutcome(t, "it goes on from memory", find(t, w.store.Known(), ids[4]), "ok")
+	wantOutcome(t, "it is still found in memory", find(t, w.store.Known(), ids[4]), "ok")
 }
 
-// TestCeilingHook: what becomes of AfterDelete is nothing to who uses the client that
-// there is room for now, and who goes away does not end it.
+// TestCeilingHook checks that a failing AfterDelete does not affect the new client,
+// and that AfterDelete goes on if the caller goes away.
 func TestCeilingHook(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told := 0
@@ -234,7 +237,8 @@ func TestCeilingHook(t *testing.T) {
 	}
 }
 
-// TestCeilingFollowsUse: who was used since the oldest were found makes no room.
+// TestCeilingFollowsUse checks that a client that was used since the oldest were
+// found does not make room.
 func TestCeilingFollowsUse(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) { opts.MaxStored = 3 })
 	ids := make([]string, 5)
@@ -242,7 +246,7 @@ func TestCeilingFollowsUse(t *testing.T) {
 		ids[i] = w.publisher.Publish(fmt.Sprint("/", i), []byte(app))
 		mustFind(t, w.store, ids[i])
 	}
-	for _, i := range []int{0, 1, 2, 3, 1, 4} { // 3 takes the place of 0, 4 that of 2
+	for _, i := range []int{0, 1, 2, 3, 1, 4} { // 3 replaces 0, 4 replaces 2
 		w.pass(time.Second)
 		w.use(ids[i])
 	}
@@ -251,7 +255,7 @@ func TestCeilingFollowsUse(t *testing.T) {
 	}
 }
 
-// TestFutureUse: the clock of a caller may be fast.
+// TestFutureUse checks that the clock of a caller may be fast.
 func TestFutureUse(t *testing.T) {
 	w := newWorld(t, func(opts *cimd.Options) { opts.Now = nil })
 	id := w.publisher.Publish("/client", []byte(app))
@@ -269,7 +273,7 @@ type bare struct{ dcr.ClientConfigurationStore }
 
 func TestBareStores(t *testing.T) {
 	if _, err := cimd.New(bare{memstore.New()}, &cimd.Options{Issuer: issuer, MaxStored: 10}); err == nil {
-		t.Error("a ceiling that nothing holds")
+		t.Error("a ceiling was accepted with a store that cannot count or evict")
 	}
 	w := newWorld(t, nil)
 	store, err := cimd.New(bare{memstore.New()}, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Fetch: w.publisher.Fetch()})
@@ -282,14 +286,15 @@ func TestBareStores(t *testing.T) {
 		t.Errorf("touched: %v", err)
 	}
 	if _, ok := dcr.StoreAs[dcr.ClientLister](store); ok {
-		t.Error("it lists, and nothing inside does")
+		t.Error("it lists, but the store inside does not")
 	}
 	if _, ok := dcr.StoreAs[dcr.ClientLister](w.store.Known()); !ok {
-		t.Error("it does not list, and the store inside does")
+		t.Error("it does not list, but the store inside does")
 	}
 }
 
-// TestCache: a cache in front has both views, which share what is cached.
+// TestCache checks that a cache in front has both views, which share what is
+// cached.
 func TestCache(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -307,12 +312,12 @@ func TestCache(t *testing.T) {
 	}
 	plain := cachestore.New(memstore.New(), nil)
 	if plain.Known() != dcr.ClientConfigurationStore(plain) {
-		t.Error("a cache of another store is its own")
+		t.Error("a cache of another store was accepted")
 	}
 }
 
-// TestCacheLooksAgain: however much the token endpoint asks for, who may fetch a
-// document that is not fresh does.
+// TestCacheLooksAgain checks that a view that may fetch does so if a document is
+// not fresh, however often the token endpoint asks for it.
 func TestCacheLooksAgain(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))
@@ -325,7 +330,8 @@ func TestCacheLooksAgain(t *testing.T) {
 	wantOutcome(t, "the authorization endpoint looks", find(t, cache, id), "document.missing")
 }
 
-// TestCacheKnownWaitsForNoFetch: the view that never fetches does not wait for one.
+// TestCacheKnownWaitsForNoFetch checks that the view that never fetches does not
+// wait for a fetch.
 func TestCacheKnownWaitsForNoFetch(t *testing.T) {
 	entered, release := make(chan struct{}, 2), make(chan struct{})
 	w := newWorld(t, func(opts *cimd.Options) {
@@ -343,7 +349,7 @@ func TestCacheKnownWaitsForNoFetch(t *testing.T) {
 	asked := make(chan error)
 	go func() { _, err := cache.Known().FindByClientID(context.Background(), id); asked <- err }()
 	select {
-	case <-entered: // it asks Admit itself
+	case <-entered: // it calls Admit itself
 	case <-time.After(5 * time.Second):
 		t.Error("it waits for the fetch")
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/dynreg/dcr/cimd"
 )
 
-// TestClientIDs holds URLs to the rules that need no network, one sentence a case.
+// TestClientIDs checks URLs against the rules that need no network, with a
+// sentence for each case.
 func TestClientIDs(t *testing.T) {
 	strict := &cimd.Options{Issuer: issuer}
 	for _, c := range []struct {
@@ -20,30 +21,30 @@ func TestClientIDs(t *testing.T) {
 	}{
 		{"a URL with a path", "https://app.example.com/client", strict, "ok"},
 		{"also with a port", "https://app.example.com:8443/client", strict, "ok"},
-		{"port 443 is another id than none, and one all the same", "https://app.example.com:443/client", strict, "ok"},
+		{"port 443 makes another id, which is valid too", "https://app.example.com:443/client", strict, "ok"},
 		{"255 bytes are not too long", "https://app.example.com/" + strings.Repeat("a", 255-24), strict, "ok"},
 		{"256 are", "https://app.example.com/" + strings.Repeat("a", 256-24), strict, "client_id.length"},
-		{"https is in lower case", "HTTPS://app.example.com/client", strict, "client_id.scheme"},
-		{"http is none", "http://app.example.com/client", strict, "client_id.scheme"},
+		{"https must be in lower case", "HTTPS://app.example.com/client", strict, "client_id.scheme"},
+		{"http is refused", "http://app.example.com/client", strict, "client_id.scheme"},
 		{"a path is needed", "https://app.example.com", &cimd.Options{AllowBareHost: true}, "client_id.path"},
-		{"a slash alone is none", "https://app.example.com/", strict, "client_id.path"},
+		{"only a slash is not enough", "https://app.example.com/", strict, "client_id.path"},
 		{"unless that is allowed", "https://app.example.com/", &cimd.Options{AllowBareHost: true}, "ok"},
 		{"no query", "https://app.example.com/client?a=b", strict, "client_id.query"},
-		{"an empty query is one", "https://app.example.com/client?", strict, "client_id.query"},
+		{"not even an empty query", "https://app.example.com/client?", strict, "client_id.query"},
 		{"unless that is allowed", "https://app.example.com/client?a=b", &cimd.Options{AllowQuery: true}, "ok"},
 		{"no fragment", "https://app.example.com/client#a", strict, "client_id.fragment"},
-		{"an empty fragment is one", "https://app.example.com/client#", strict, "client_id.fragment"},
+		{"not even an empty fragment", "https://app.example.com/client#", strict, "client_id.fragment"},
 		{"no user", "https://user@app.example.com/client", strict, "client_id.form"},
 		{"no dot segment", "https://app.example.com/a/../client", strict, "client_id.form"},
 		{"no single dot", "https://app.example.com/./client", strict, "client_id.form"},
 		{"no dots at the end", "https://app.example.com/client/..", strict, "client_id.form"},
 		{"no encoded dots", "https://app.example.com/%2e%2E/client", strict, "client_id.form"},
 		{"no half-encoded dots", "https://app.example.com/.%2e/client", strict, "client_id.form"},
-		{"dots in a name are none", "https://app.example.com/a..b/...", strict, "ok"},
+		{"dots in a name are allowed", "https://app.example.com/a..b/...", strict, "ok"},
 		{"no backslash", `https://app.example.com\client`, strict, "client_id.form"},
 		{"no space", "https://app.example.com/a client", strict, "client_id.form"},
 		{"no control character", "https://app.example.com/a\x7fclient", strict, "client_id.form"},
-		{"no other letters", "https://bücher.example/client", strict, "client_id.form"},
+		{"no letters outside ASCII", "https://bücher.example/client", strict, "client_id.form"},
 		{"no address", "https://192.0.2.1/client", strict, "client_id.address"},
 		{"no address in brackets", "https://[2001:db8::1]/client", strict, "client_id.address"},
 		{"no address in another form", "https://0x7f.1/client", strict, "client_id.form"},
@@ -51,7 +52,7 @@ func TestClientIDs(t *testing.T) {
 		{"not this server's host", "https://id.example.com/client", strict, "client_id.own_host"},
 		{"in any case", "https://ID.example.com/client", strict, "client_id.own_host"},
 		{"on any port", "https://id.example.com:8443/client", strict, "client_id.own_host"},
-		{"the host below it is another", "https://app.id.example.com/client", strict, "ok"},
+		{"a host below it is another", "https://app.id.example.com/client", strict, "ok"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			document := `{"client_id":"` + strings.ReplaceAll(c.id, `\`, `\\`) + `",` + app[1:]
@@ -64,7 +65,7 @@ func TestClientIDs(t *testing.T) {
 	}
 }
 
-// TestHosts holds what a list admits.
+// TestHosts checks what a list admits.
 func TestHosts(t *testing.T) {
 	for _, c := range []struct{ entry, id string }{
 		{"claude.ai", "https://claude.ai/oauth/client"},
@@ -103,7 +104,7 @@ func TestHosts(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%q is taken", entry)
+					t.Errorf("%q is accepted", entry)
 				}
 			}()
 			cimd.Hosts(entry)

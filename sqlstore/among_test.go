@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFewTexts holds that a list of ids does not make as many texts of SQL as it
-// can be long: drivers and servers keep each of them prepared.
+// TestFewTexts checks that lists of ids of many lengths use only a few SQL texts,
+// since drivers and servers keep each of them prepared.
 func TestFewTexts(t *testing.T) {
 	for dialect, most := range map[Dialect]int{PostgreSQL: 1, MySQL: 10, SQLite: 10} {
 		store := (&fakeServer{}).store(t, dialect, nil)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMigrateOnCockroachDB holds that keys have no collation where the server
-// refuses them, and have one elsewhere.
+// TestMigrateOnCockroachDB checks that keys have a collation, except on a
+// server that refuses it.
 func TestMigrateOnCockroachDB(t *testing.T) {
 	for version, collated := range map[string]bool{"PostgreSQL 15.20 on x86_64": true, "CockroachDB CCL v25.2.0": false} {
 		var ran strings.Builder

@@ -12,7 +12,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// The driver is the program's: it imports, say, github.com/jackc/pgx/v5/stdlib.
+// The program chooses the driver. It imports, for example,
+// github.com/jackc/pgx/v5/stdlib.
 func ExampleNew() {
 	db, err := sql.Open("pgx", "postgres://registrar@db.example.com/clients")
 	if err != nil {
@@ -31,13 +32,13 @@ func ExampleNew() {
 	http.Handle("/connect/dcr", handler)
 }
 
-// The name says the settings that the store needs, for every connection.
+// The name contains the settings that the store needs for every connection.
 func ExampleSQLiteDSN() {
 	fmt.Println(strings.HasPrefix(sqlstore.SQLiteDSN("clients.db"), "file:clients.db?"))
 	// Output: true
 }
 
-// Each tenant has a view of the store and a Handler of its own.
+// Each tenant has its own view of the store and its own Handler.
 func ExampleStore_ForTenant() {
 	store := sqlstore.New(new(sql.DB), sqlstore.PostgreSQL, nil)
 	defer store.Close()
@@ -57,7 +58,7 @@ func ExampleStore_ForTenant() {
 	// https://initech.example.com/connect/dcr
 }
 
-// The steps of the schema, for teams that run a migration tool of their own.
+// The steps of the schema, for teams that use their own migration tool.
 func ExampleMigrations() {
 	for _, step := range sqlstore.Migrations(sqlstore.SQLite, &sqlstore.Options{TablePrefix: "oauth_"})[:2] {
 		fmt.Println(step.Version, step.Name)

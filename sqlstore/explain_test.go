@@ -8,8 +8,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestPoolerNamesTheSetting holds that prepared statements which a pooler mixes
-// up are answered with what to set, at once.
+// TestPoolerNamesTheSetting checks that if a pooler mixes up prepared
+// statements, the error immediately says what to set.
 func TestPoolerNamesTheSetting(t *testing.T) {
 	for _, mixed := range []fakeSQLState{"26000", "42P05"} {
 		server := &fakeServer{

@@ -11,13 +11,12 @@ import (
 	"testing"
 )
 
-// fakeServer is a database whose answers a test writes. It counts what it was
-// asked.
+// fakeServer is a database whose answers a test provides. It counts the calls.
 type fakeServer struct {
-	onlyPrepares bool // its driver runs no statement that was not prepared
+	onlyPrepares bool // its driver runs only prepared statements
 
 	exec   func(text string, args []driver.NamedValue) (int64, error)
-	query  func(text string, args []driver.NamedValue) ([]driver.Value, error) // one row; nil for none
+	query  func(text string, args []driver.NamedValue) ([]driver.Value, error) // one row; nil means none
 	commit func() error
 
 	mu                              sync.Mutex
@@ -31,7 +30,7 @@ func (f *fakeServer) count(what *int) {
 	*what++
 }
 
-// store returns a store on the server.
+// store returns a store that uses the server.
 func (f *fakeServer) store(t testing.TB, dialect Dialect, opts *Options) *Store {
 	db := sql.OpenDB(f)
 	store := New(db, dialect, opts)
@@ -68,7 +67,7 @@ func (c *fakeConn) exec(text string, args []driver.NamedValue) (driver.Result, e
 		return driver.RowsAffected(0), nil
 	case text == "COMMIT":
 		return driver.RowsAffected(0), c.Commit()
-	case len(args) > 1 && args[0].Value == noTenant: // what is committed behind a lookup
+	case len(args) > 1 && args[0].Value == noTenant: // what is committed after a lookup
 		return driver.RowsAffected(1), nil
 	}
 	for _, arg := range args {
@@ -133,7 +132,7 @@ func (r *fakeRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// Errors as drivers return them.
+// An error as drivers return it.
 type fakeSQLState string
 
 func (s fakeSQLState) Error() string    { return "SQLSTATE " + string(s) }

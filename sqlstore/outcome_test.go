@@ -12,9 +12,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestCommitBehind holds that a write whose answer was lost has happened only
-// when a commit behind the look at it was answered, and that nothing else costs
-// such a commit.
+// TestCommitBehind checks that a write whose answer was lost counts as done
+// only after a later commit, following the lookup, was answered, and that
+// nothing else needs such a commit.
 func TestCommitBehind(t *testing.T) {
 	client := &dcr.Client{ID: "one", Revision: 3}
 	token := &dcr.InitialAccessToken{Hash: "hash", MaxUses: 3}
@@ -26,14 +26,14 @@ func TestCommitBehind(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		do       func(ctx context.Context, s *Store) error
-		found    []driver.Value // by the look
+		found    []driver.Value // by the lookup
 		happened bool
-		want     error // where it did not happen
+		want     error // if it did not happen
 	}{
 		{"an Add", func(ctx context.Context, s *Store) error { return s.Add(ctx, client.Clone()) }, rowOf(client, drawn), true, nil},
 		{"an Update", func(ctx context.Context, s *Store) error { return s.Update(ctx, client.Clone()) }, rowOf(client, 4), true, nil},
-		{"an Update that another outran", func(ctx context.Context, s *Store) error { return s.Update(ctx, client.Clone()) }, rowOf(&dcr.Client{ID: "one", Notes: "another's"}, 4), false, dcr.ErrConflict},
-		{"an Update of what is gone", func(ctx context.Context, s *Store) error { return s.Update(ctx, client.Clone()) }, nil, false, dcr.ErrClientNotFound},
+		{"an Update after another one", func(ctx context.Context, s *Store) error { return s.Update(ctx, client.Clone()) }, rowOf(&dcr.Client{ID: "one", Notes: "another's"}, 4), false, dcr.ErrConflict},
+		{"an Update of a deleted client", func(ctx context.Context, s *Store) error { return s.Update(ctx, client.Clone()) }, nil, false, dcr.ErrClientNotFound},
 		{"a Delete", func(ctx context.Context, s *Store) error { return s.Delete(ctx, "one") }, nil, true, nil},
 		{"a Delete of a Revision", func(ctx context.Context, s *Store) error { return s.DeleteRevision(ctx, "one", 3) }, nil, true, nil},
 		{"a touch that comes second", func(ctx context.Context, s *Store) error { return s.TouchClient(ctx, "one", time.Now()) }, rowOf(client, 3), true, nil},
@@ -64,7 +64,7 @@ func TestCommitBehind(t *testing.T) {
 					}
 					err := c.do(t.Context(), server.store(t, PostgreSQL, nil))
 					if !errors.Is(err, want) || (err == nil) != (want == nil) {
-						t.Errorf("where the commit behind it comes to %v, it returned %v, not %v", behind, err, want)
+						t.Errorf("if the later commit returns %v, it returned %v, not %v", behind, err, want)
 					}
 					if (server.commits > 0) != c.happened {
 						t.Errorf("it took %d commits", server.commits)

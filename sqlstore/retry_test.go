@@ -22,13 +22,14 @@ var (
 	unreachable = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 )
 
-// answer is what the database says to one statement.
+// answer is the answer of the database to one statement.
 type answer struct {
 	touched int64
 	err     error
 }
 
-// found is the row that a lookup finds; nil is none, an error is an outage.
+// found is the row that a lookup finds; nil means none, an error means an
+// outage.
 type found any
 
 func rowOf(client *dcr.Client, revision int64) []driver.Value {
@@ -36,11 +37,11 @@ func rowOf(client *dcr.Client, revision int64) []driver.Value {
 	return []driver.Value{client.ID, revision, string(text), int64(0), int64(0), nil, nil}
 }
 
-// drawn stands for the Revision that an Add has drawn.
+// drawn stands for the random Revision of an Add.
 const drawn = -1
 
-// TestOutcome holds what becomes of a write, by what the database answers to
-// it and by what a lookup finds then.
+// TestOutcome checks the result of a write for the answers of the database and
+// what a lookup then finds.
 func TestOutcome(t *testing.T) {
 	mine := &dcr.Client{ID: "one", Notes: "mine", Revision: 3}
 	other := &dcr.Client{ID: "one", Notes: "another's"}
@@ -64,44 +65,44 @@ func TestOutcome(t *testing.T) {
 		{"a write that is answered is tried once", add, []answer{{1, nil}}, nil, nil},
 		{"a serialization failure is tried again", add, []answer{{0, serialize}, {0, serialize}, {1, nil}}, nil, nil},
 		{"a database that cannot be reached is tried again", add, []answer{{0, unreachable}, {1, nil}}, nil, nil},
-		{"what the database refuses is not tried again", add, []answer{{0, denied}}, nil, denied},
-		{"a taken id is no outage", add, []answer{{0, nil}}, nil, dcr.ErrClientExists},
+		{"a statement that the database refuses is not tried again", add, []answer{{0, denied}}, nil, denied},
+		{"a taken id is not an outage", add, []answer{{0, nil}}, nil, dcr.ErrClientExists},
 		{"an Add whose answer was lost is found", add, []answer{{0, lost}}, []found{rowOf(mine, drawn)}, nil},
 		{"an Add that was lost itself is tried again", add, []answer{{0, lost}, {1, nil}}, []found{nil}, nil},
 		{"an Add that arrives between the lookup and the second try is found", add, []answer{{0, lost}, {0, nil}}, []found{nil, rowOf(mine, drawn)}, nil},
-		{"an Add that another one outran is refused", add, []answer{{0, lost}}, []found{rowOf(other, 1)}, dcr.ErrClientExists},
-		{"nor is the same client taken for it that another added", add, []answer{{0, lost}}, []found{rowOf(mine, 1)}, dcr.ErrClientExists},
-		{"an Add that nobody can look for stays unknown", add, []answer{{0, lost}}, []found{denied}, ErrOutcomeUnknown},
-		{"an Add that is refused after one was lost stays unknown", add, []answer{{0, lost}, {0, denied}}, []found{nil}, ErrOutcomeUnknown},
+		{"an Add that came after another one is refused", add, []answer{{0, lost}}, []found{rowOf(other, 1)}, dcr.ErrClientExists},
+		{"so is an Add if another one added the same client", add, []answer{{0, lost}}, []found{rowOf(mine, 1)}, dcr.ErrClientExists},
+		{"an Add stays unknown if the lookup fails", add, []answer{{0, lost}}, []found{denied}, ErrOutcomeUnknown},
+		{"an Add stays unknown if it is refused after an answer was lost", add, []answer{{0, lost}, {0, denied}}, []found{nil}, ErrOutcomeUnknown},
 		{"a lookup is tried again too", add, []answer{{0, lost}}, []found{lost, serialize, rowOf(mine, drawn)}, nil},
 		{"an Update whose answer was lost is found", update, []answer{{0, lost}}, []found{rowOf(mine, 4)}, nil},
 		{"an Update that was lost itself is tried again", update, []answer{{0, lost}, {1, nil}}, []found{rowOf(other, 3)}, nil},
-		{"an Update that another one outran is a conflict", update, []answer{{0, lost}}, []found{rowOf(other, 4)}, dcr.ErrConflict},
-		{"an Update that others may have built on stays unknown", update, []answer{{0, lost}}, []found{rowOf(other, 5)}, ErrOutcomeUnknown},
-		{"an Update of what is gone finds nothing", update, []answer{{0, lost}}, []found{nil}, dcr.ErrClientNotFound},
+		{"an Update that came after another one is a conflict", update, []answer{{0, lost}}, []found{rowOf(other, 4)}, dcr.ErrConflict},
+		{"an Update stays unknown if others may have come after it", update, []answer{{0, lost}}, []found{rowOf(other, 5)}, ErrOutcomeUnknown},
+		{"an Update of a deleted client finds nothing", update, []answer{{0, lost}}, []found{nil}, dcr.ErrClientNotFound},
 		{"an Update from an old Revision is a conflict", update, []answer{{0, nil}, {0, nil}}, []found{rowOf(other, 9)}, dcr.ErrConflict},
 		{"an Update that cannot tell a conflict from a missing client is an outage", update, []answer{{0, nil}, {0, nil}}, []found{denied}, denied},
-		{"an Update whose keys changed takes a second statement", update, []answer{{0, nil}, {1, nil}, {1, nil}}, nil, nil},
+		{"an Update whose keys changed needs a second statement", update, []answer{{0, nil}, {1, nil}, {1, nil}}, nil, nil},
 		{"a Delete whose answer was lost is found", remove, []answer{{0, lost}}, []found{nil}, nil},
 		{"a Delete that was lost itself is tried again", remove, []answer{{0, lost}, {1, nil}}, []found{rowOf(mine, 3)}, nil},
-		{"a Delete that comes second after one was lost has happened", remove, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3), nil}, nil},
-		{"a Delete of what is not there finds nothing", remove, []answer{{0, nil}}, nil, dcr.ErrClientNotFound},
+		{"a second Delete after a lost answer has happened", remove, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3), nil}, nil},
+		{"a Delete of a missing client finds nothing", remove, []answer{{0, nil}}, nil, dcr.ErrClientNotFound},
 		{"a Delete of a Revision whose answer was lost is found", removeRead, []answer{{0, lost}}, []found{nil}, nil},
 		{"a Delete of a Revision that was lost itself is tried again", removeRead, []answer{{0, lost}, {1, nil}}, []found{rowOf(mine, 3)}, nil},
-		{"a Delete of a Revision that another write outran is a conflict", removeRead, []answer{{0, nil}}, []found{rowOf(mine, 4)}, dcr.ErrConflict},
+		{"a Delete of a Revision after another write is a conflict", removeRead, []answer{{0, nil}}, []found{rowOf(mine, 4)}, dcr.ErrConflict},
 		{"so is one of an id that was added again", removeRead, []answer{{0, lost}}, []found{rowOf(other, 9)}, dcr.ErrConflict},
-		{"a Delete of a Revision of what is not there finds nothing", removeRead, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
+		{"a Delete of a Revision of a missing client finds nothing", removeRead, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
 		{"a value that is forgotten is forgotten once", forget, []answer{{1, nil}}, nil, nil},
 		{"a value that was not remembered is forgotten too", forget, []answer{{0, nil}}, nil, nil},
 		{"a value that may have been forgotten is not forgotten again", forget, []answer{{0, lost}}, nil, ErrOutcomeUnknown},
 		{"a touch that was lost itself is tried again", touch, []answer{{0, lost}, {1, nil}}, nil, nil},
-		{"a touch whose answer was lost has nothing left to move", touch, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3)}, nil},
+		{"a touch whose answer was lost has nothing left to change", touch, []answer{{0, lost}, {0, nil}}, []found{rowOf(mine, 3)}, nil},
 		{"a driver that lost an answer and says it sent nothing is not believed", add, []answer{{0, driver.ErrBadConn}}, []found{rowOf(mine, drawn)}, nil},
-		{"nor is a use of a token repeated then", use, []answer{{0, driver.ErrBadConn}}, nil, ErrOutcomeUnknown},
-		{"a touch that moves nothing looks whether the client is there", touch, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
+		{"nor does it repeat a use of a token", use, []answer{{0, driver.ErrBadConn}}, nil, ErrOutcomeUnknown},
+		{"a touch that changes nothing checks whether the client exists", touch, []answer{{0, nil}}, []found{nil}, dcr.ErrClientNotFound},
 		{"a token that is granted is written once", grant, []answer{{1, nil}}, nil, nil},
 		{"a use of a token is never counted twice", use, []answer{{0, lost}}, nil, ErrOutcomeUnknown},
-		{"a use that was refused is told by a lookup", use, []answer{{0, nil}}, []found{[]driver.Value{int64(1), "{}"}}, dcr.ErrTokenUsedUp},
+		{"a lookup says why a use was refused", use, []answer{{0, nil}}, []found{[]driver.Value{int64(1), "{}"}}, dcr.ErrTokenUsedUp},
 	} {
 		outcome := func(t *testing.T, onlyPrepares bool) {
 			synctest.Test(t, func(t *testing.T) {
@@ -138,7 +139,7 @@ func TestOutcome(t *testing.T) {
 					t.Errorf("returned %v, not %v", err, c.want)
 				}
 				if c.want != ErrOutcomeUnknown && errors.Is(err, ErrOutcomeUnknown) {
-					t.Errorf("the outcome is known, but the error says: %v", err)
+					t.Errorf("the result is known, but the error says: %v", err)
 				}
 				if len(answers)+len(lookups) > 0 {
 					t.Errorf("%d statements and %d lookups too few", len(answers), len(lookups))
@@ -146,11 +147,12 @@ func TestOutcome(t *testing.T) {
 			})
 		}
 		t.Run(c.sentence, func(t *testing.T) { outcome(t, false) })
-		t.Run(c.sentence+", where a driver prepares every statement", func(t *testing.T) { outcome(t, true) })
+		t.Run(c.sentence+", with a driver that prepares every statement", func(t *testing.T) { outcome(t, true) })
 	}
 }
 
-// TestRetryEnds holds the bounds of trying again: time, the context, and none.
+// TestRetryEnds checks the bounds of trying again: the time, the context, and
+// only one try.
 func TestRetryEnds(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
@@ -162,10 +164,10 @@ func TestRetryEnds(t *testing.T) {
 		most     int
 	}{
 		{"by default it ends within three seconds", Options{}, time.Hour, serialize, 3 * time.Second, 10, 40},
-		{"the pauses are short enough for a short time", Options{RetryFor: 100 * time.Millisecond}, time.Hour, serialize, 100 * time.Millisecond, 3, 8},
+		{"the pauses are short enough for a short RetryFor", Options{RetryFor: 100 * time.Millisecond}, time.Hour, serialize, 100 * time.Millisecond, 3, 8},
 		{"the deadline of the context comes first", Options{}, 50 * time.Millisecond, serialize, 50 * time.Millisecond, 2, 6},
 		{"a negative time means one try", Options{RetryFor: -1}, time.Hour, serialize, 0, 1, 1},
-		{"a database that stays out of reach ends too", Options{RetryFor: time.Second}, time.Hour, lost, time.Second, 4, 20},
+		{"it also ends if the database stays out of reach", Options{RetryFor: time.Second}, time.Hour, lost, time.Second, 4, 20},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -192,8 +194,8 @@ func TestRetryEnds(t *testing.T) {
 	}
 }
 
-// TestOutageIsNoAnswer holds that a database out of order never looks like a
-// missing client, nor a context that ended.
+// TestOutageIsNoAnswer checks that neither a broken database nor a context that
+// ended looks like a missing client.
 func TestOutageIsNoAnswer(t *testing.T) {
 	for _, failure := range []error{lost, serialize, denied, unreachable, driver.ErrBadConn, context.DeadlineExceeded} {
 		synctest.Test(t, func(t *testing.T) {
@@ -232,38 +234,38 @@ func TestClassify(t *testing.T) {
 	}{
 		{"a serialization failure passes", PostgreSQL, serialize, Passing},
 		{"a deadlock passes", PostgreSQL, fakeSQLState("40P01"), Passing},
-		{"wrapping hides nothing", PostgreSQL, fmt.Errorf("query: %w", serialize), Passing},
-		{"CockroachDB's doubt is doubt", PostgreSQL, fakeSQLState("40003"), Uncertain},
+		{"a wrapped error is recognized", PostgreSQL, fmt.Errorf("query: %w", serialize), Passing},
+		{"CockroachDB's doubt leaves doubt", PostgreSQL, fakeSQLState("40003"), Uncertain},
 		{"a shutdown leaves doubt", PostgreSQL, fakeSQLState("57P01"), Uncertain},
 		{"a dropped connection leaves doubt", PostgreSQL, fakeSQLState("08006"), Uncertain},
 		{"a server that starts up passes", PostgreSQL, fakeSQLState("57P03"), Passing},
-		{"a standby takes no writes", PostgreSQL, fakeSQLState("25006"), ReadOnly},
+		{"a standby accepts no writes", PostgreSQL, fakeSQLState("25006"), ReadOnly},
 		{"a transaction that was idle for too long passes", PostgreSQL, fakeSQLState("25P03"), Passing},
 		{"a transaction that took too long leaves doubt", PostgreSQL, fakeSQLState("25P04"), Uncertain},
 		{"a database that was dropped leaves doubt", PostgreSQL, fakeSQLState("57P04"), Uncertain},
-		{"a statement of another session's fails", PostgreSQL, fakeSQLState("26000"), Failed},
-		{"a taken key is taken", PostgreSQL, fakeSQLState("23505"), Duplicate},
+		{"a statement of another session fails", PostgreSQL, fakeSQLState("26000"), Failed},
+		{"a duplicate key is a duplicate", PostgreSQL, fakeSQLState("23505"), Duplicate},
 		{"a missing table fails", PostgreSQL, fakeSQLState("42P01"), Failed},
 		{"an end of file leaves doubt", PostgreSQL, lost, Uncertain},
 		{"an unsent statement passes", PostgreSQL, driver.ErrBadConn, Passing},
 		{"a refused connection passes", PostgreSQL, unreachable, Passing},
 		{"a deadlock passes", MySQL, mysql("Error 1213 (40001): Deadlock found when trying to get lock"), Passing},
 		{"an old driver's deadlock passes", MySQL, mysql("Error 1213: Deadlock found"), Passing},
-		{"wrapping hides nothing", MySQL, fmt.Errorf("exec: %w", mysql("Error 1205 (HY000): Lock wait timeout exceeded")), Passing},
-		{"a server that reads only takes no writes", MySQL, mysql("Error 1290 (HY000): running with the --read-only option"), ReadOnly},
-		{"a replica takes no writes", MySQL, mysql("Error 1836 (HY000): Running in read-only mode"), ReadOnly},
-		{"a session that reads only takes no writes", MySQL, mysql("Error 1792 (25006): Cannot execute statement in a READ ONLY transaction"), ReadOnly},
-		{"a group's member may take no writes", MySQL, mysql("Error 3100 (HY000): Error on observer while running replication hook 'before_commit'"), ReadOnly},
+		{"a wrapped error is recognized", MySQL, fmt.Errorf("exec: %w", mysql("Error 1205 (HY000): Lock wait timeout exceeded")), Passing},
+		{"a read-only server accepts no writes", MySQL, mysql("Error 1290 (HY000): running with the --read-only option"), ReadOnly},
+		{"a replica accepts no writes", MySQL, mysql("Error 1836 (HY000): Running in read-only mode"), ReadOnly},
+		{"a read-only session accepts no writes", MySQL, mysql("Error 1792 (25006): Cannot execute statement in a READ ONLY transaction"), ReadOnly},
+		{"a member of a group may accept no writes", MySQL, mysql("Error 3100 (HY000): Error on observer while running replication hook 'before_commit'"), ReadOnly},
 		{"too many prepared statements pass", MySQL, mysql("Error 1461 (42000): Can't create more than max_prepared_stmt_count statements"), Passing},
 		{"a connection that was idle for too long passes", MySQL, mysql("Error 4031 (HY000): The client was disconnected by the server because of inactivity"), Passing},
 		{"a blocked host passes", MySQL, mysql("Error 1129 (HY000): Host is blocked because of many connection errors"), Passing},
 		{"TiDB's write conflict passes", MySQL, mysql("Error 9007 (HY000): Write conflict"), Passing},
 		{"TiDB's failed commit passes", MySQL, mysql("Error 8022 (HY000): Error: KV error safe to retry"), Passing},
 		{"TiDB's changed schema passes", MySQL, mysql("Error 8028 (HY000): Information schema is changed during the execution"), Passing},
-		{"TiDB's lock that cannot be tried again by itself passes", MySQL, mysql("Error 8002 (HY000): can not retry select for update statement"), Passing},
+		{"TiDB's lock that it cannot retry passes", MySQL, mysql("Error 8002 (HY000): can not retry select for update statement"), Passing},
 		{"TiDB's slow store passes", MySQL, mysql("Error 9002 (HY000): TiKV server timeout"), Passing},
 		{"TiDB's commit without an answer leaves doubt", MySQL, mysql("Error 8501 (HY000): Execution result undetermined"), Uncertain},
-		{"a taken key is taken", MySQL, mysql("Error 1062 (23000): Duplicate entry 'Error 1213' for key"), Duplicate},
+		{"a duplicate key is a duplicate", MySQL, mysql("Error 1062 (23000): Duplicate entry 'Error 1213' for key"), Duplicate},
 		{"a killed connection leaves doubt", MySQL, mysql("Error 1927 (70100): Connection was killed"), Uncertain},
 		{"a missing table fails", MySQL, mysql("Error 1146 (42S02): Table 'x' doesn't exist"), Failed},
 		{"a broken connection leaves doubt", MySQL, mysql("invalid connection"), Uncertain},

@@ -11,9 +11,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestStoredFormPage holds docs/stored-form.md to what is stored: its example
-// is read and written back without a change, its defaults are the defaults,
-// and it names every column.
+// TestStoredFormPage checks docs/stored-form.md against what is stored: its
+// example is read and written back unchanged, its defaults are right, and it
+// names every column.
 func TestStoredFormPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/stored-form.md")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestStoredFormPage(t *testing.T) {
 	for _, found := range defaults {
 		name, value := found[1], found[2]
 		if !json.Valid([]byte(value)) {
-			continue // in words
+			continue // described in words
 		}
 		written, err := (func() ([]byte, error) {
 			client := &dcr.Client{}

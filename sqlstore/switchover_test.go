@@ -12,8 +12,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestReadOnly holds that a server which takes no writes is left: its
-// connection, and the idle ones of the pool, are closed before the next try.
+// TestReadOnly checks that the store leaves a server that accepts no writes:
+// its connection, and the idle ones of the pool, are closed before the next
+// try.
 func TestReadOnly(t *testing.T) {
 	for _, c := range []struct {
 		dialect Dialect

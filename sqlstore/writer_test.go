@@ -13,8 +13,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// stall makes a server whose commits wait for a word, and a function that
-// starts an Add and returns where its result will be.
+// stall makes a server whose commits wait for the test, and a function that
+// starts an Add and returns the channel for its result.
 func stall(t *testing.T, exec func(id string) (int64, error)) (server *fakeServer, store *Store, proceed chan error, add func(ctx context.Context, id string) chan error) {
 	proceed = make(chan error)
 	server = &fakeServer{
@@ -42,8 +42,8 @@ func pending(t *testing.T, result chan error) {
 	}
 }
 
-// TestGroupCommit holds that what arrives during a commit shares the next one,
-// and that nothing is answered before its own.
+// TestGroupCommit checks that writes that arrive during a commit share the next
+// one, and that none is answered before its own commit.
 func TestGroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, _, proceed, add := stall(t, touched)
@@ -54,7 +54,7 @@ func TestGroupCommit(t *testing.T) {
 		}
 		pending(t, first)
 		if server.execs != 1 {
-			t.Errorf("%d writes were in the first transaction; one that is alone waits for nobody", server.execs)
+			t.Errorf("%d writes were in the first transaction; a single write must not wait for others", server.execs)
 		}
 		proceed <- nil
 		if err := <-first; err != nil {
@@ -76,7 +76,8 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-// TestOneFails holds that a write which fails harms none of those next to it.
+// TestOneFails checks that a write that fails does not affect the others in its
+// transaction.
 func TestOneFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, proceed, add := stall(t, func(id string) (int64, error) {
@@ -87,7 +88,7 @@ func TestOneFails(t *testing.T) {
 		})
 		first := add(t.Context(), "first")
 		good, bad, better := add(t.Context(), "good"), add(t.Context(), "bad"), add(t.Context(), "better")
-		for range 3 { // the first, and the good ones each alone
+		for range 3 { // the first one, and then the valid ones, each alone
 			proceed <- nil
 		}
 		for name, result := range map[string]chan error{"first": first, "good": good, "better": better} {
@@ -101,7 +102,7 @@ func TestOneFails(t *testing.T) {
 	})
 }
 
-// TestCommitFails holds that a commit which fails is no answer for anyone.
+// TestCommitFails checks that after a commit fails, each write is tried alone.
 func TestCommitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, proceed, add := stall(t, touched)
@@ -124,8 +125,8 @@ func TestCommitFails(t *testing.T) {
 	})
 }
 
-// TestCommitUnknown holds that a commit which fails, and may have happened all
-// the same, is repeated for nobody: each looks for its own.
+// TestCommitUnknown checks that after a commit that fails but may have
+// happened, no write is repeated: each is looked up.
 func TestCommitUnknown(t *testing.T) {
 	for _, failure := range []error{
 		errors.New("disk I/O error (10)"), errors.New("driver: the leader is gone"), driver.ErrBadConn,
@@ -179,8 +180,8 @@ func TestCommitUnknown(t *testing.T) {
 	}
 }
 
-// TestCancelWrite holds what a context that ends means: a write that waits
-// does not happen, and one that is on its way is unknown.
+// TestCancelWrite checks what happens when a context ends: a waiting write does
+// not happen, and the result of one that has begun is unknown.
 func TestCancelWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var written []string
@@ -205,7 +206,7 @@ func TestCancelWrite(t *testing.T) {
 	})
 }
 
-// TestClose holds that Close waits for what is under way and refuses the rest.
+// TestClose checks that Close waits for current writes and refuses later ones.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, store, proceed, add := stall(t, touched)
@@ -227,8 +228,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseDuringFailure holds that Close outlasts a commit that fails for
-// writers who gave up waiting.
+// TestCloseDuringFailure checks that Close waits for a commit that fails, even
+// if its writers gave up waiting.
 func TestCloseDuringFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, store, proceed, add := stall(t, touched)
@@ -258,8 +259,8 @@ func TestCloseDuringFailure(t *testing.T) {
 	})
 }
 
-// TestCrowd holds that very many writes do not make the first of them wait for
-// all.
+// TestCrowd checks that with very many writes, the first does not wait for all
+// the others.
 func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, _, proceed, add := stall(t, touched)

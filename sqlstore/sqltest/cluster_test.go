@@ -12,12 +12,11 @@ import (
 	"time"
 )
 
-// cluster is a PostgreSQL server in a temporary directory, reached by a socket
-// there.
+// cluster is a PostgreSQL server in a temporary directory, with a socket there.
 type cluster struct {
 	bin, dir string
 	server   *os.Process
-	ended    chan struct{} // closed when server is no more
+	ended    chan struct{} // closed when server has ended
 }
 
 // newCluster makes a cluster.
@@ -26,8 +25,8 @@ func newCluster(t *testing.T) *cluster {
 	return newClusterBy(t, "initdb", "--username=dcr", "--auth=trust", "--no-sync")
 }
 
-// newClusterBy makes a cluster by one of PostgreSQL's programs, as the user that
-// the server may run as.
+// newClusterBy makes a cluster with one of PostgreSQL's programs, as the user
+// that the server may run as.
 func newClusterBy(t *testing.T, program string, arguments ...string) *cluster {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -38,9 +37,9 @@ func newClusterBy(t *testing.T, program string, arguments ...string) *cluster {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("CI needs PostgreSQL's initdb")
 		}
-		t.Skip("there is no initdb: PostgreSQL's server is not installed")
+		t.Skip("initdb is missing: PostgreSQL's server is not installed")
 	}
-	// The path of a socket must be short, shorter than that of t.TempDir.
+	// The path of a socket must be shorter than that of t.TempDir.
 	dir, err := os.MkdirTemp("", "dcr")
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +60,8 @@ func newClusterBy(t *testing.T, program string, arguments ...string) *cluster {
 	return c
 }
 
-// command runs one of PostgreSQL's programs, or any other by its path, not as
-// root.
+// command returns a command for one of PostgreSQL's programs, or for any other
+// by its path, that does not run as root.
 func (c *cluster) command(program string, arguments ...string) *exec.Cmd {
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(c.bin, program)
@@ -78,8 +77,8 @@ func (c *cluster) command(program string, arguments ...string) *exec.Cmd {
 func (c *cluster) dsn() string { return "host=" + c.dir + " user=dcr dbname=postgres" }
 
 // start starts the server, which recovers from its log if it was killed, and
-// waits until it answers. While processes of a killed server linger, a new one
-// refuses to start and is started again.
+// waits until it answers. A new server refuses to start while processes of a
+// killed one remain, so it is started again.
 func (c *cluster) start(t *testing.T) {
 	t.Helper()
 	db, err := sql.Open("pgx", c.dsn())

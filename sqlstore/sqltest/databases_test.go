@@ -23,8 +23,8 @@ type database struct {
 	name    string
 	dialect sqlstore.Dialect
 	driver  string
-	// create makes an empty database of the test's own, which is dropped
-	// afterwards, and returns its data source name.
+	// create makes an empty database for the test, which is dropped afterwards,
+	// and returns its data source name.
 	create func(t testing.TB) string
 }
 
@@ -41,7 +41,7 @@ func everywhere(t *testing.T, test func(t *testing.T, d database)) {
 	}
 }
 
-// open opens a pool, closed when the test ends.
+// open opens a pool, which is closed when the test ends.
 func (d database) open(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open(d.driver, dsn)
@@ -53,7 +53,7 @@ func (d database) open(t testing.TB, dsn string) *sql.DB {
 	return db
 }
 
-// store returns a migrated store in a database of its own.
+// store returns a migrated store in its own database.
 func (d database) store(t testing.TB, opts *sqlstore.Options) (*sqlstore.Store, *sql.DB) {
 	t.Helper()
 	db := d.open(t, d.create(t))
@@ -75,7 +75,7 @@ func createSQLite(t testing.TB) string {
 	return sqlstore.SQLiteDSN(filepath.Join(t.TempDir(), "clients.db"))
 }
 
-// The servers that the tests use, on their standard ports unless the
+// The servers that the tests use. They are on their standard ports unless the
 // environment names others.
 var (
 	postgresDSN = environment("DCR_TEST_POSTGRES", "postgres://root@127.0.0.1:5432/test")
@@ -96,8 +96,8 @@ func createPostgreSQL(t testing.TB) string {
 }
 
 func createMySQL(t testing.TB) string {
-	// The server's own collation compares without case: the store must not
-	// care.
+	// The server's default collation ignores case: this must not affect the
+	// store.
 	name := createDatabase(t, "mysql", mysqlDSN, `CREATE DATABASE %s CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci`, `DROP DATABASE %s`)
 	config, err := mysql.ParseDSN(mysqlDSN)
 	if err != nil {
@@ -107,8 +107,8 @@ func createMySQL(t testing.TB) string {
 	return config.FormatDSN()
 }
 
-// createDatabase makes a database that is dropped when the test ends. Where
-// there is no server, the test is skipped; in CI that is a failure.
+// createDatabase makes a database that is dropped when the test ends. Without a
+// server, the test is skipped; in CI it fails.
 func createDatabase(t testing.TB, driver, dsn, create, drop string) string {
 	t.Helper()
 	server, err := sql.Open(driver, dsn)

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestUpdatesDoNotDeadlock lets many give searched values to clients at the same
-// time, change them and take them away: none may have to be rolled back for
+// TestUpdatesDoNotDeadlock sets, changes and removes the indexed values of
+// clients in many goroutines: no transaction may be rolled back because of
 // another.
 func TestUpdatesDoNotDeadlock(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
@@ -22,7 +22,7 @@ func TestUpdatesDoNotDeadlock(t *testing.T) {
 			}
 			return d.dialect.Classify(err)
 		}})
-		for n := range 500 { // in a table of a few rows, a database looks at all of them
+		for n := range 500 { // a database reads all rows of a small table
 			client := dcr.NewClient()
 			client.ID, client.SoftwareID = fmt.Sprintf("earlier-%d", n), "one"
 			if err := store.Add(t.Context(), client); err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// disk is a small one, in memory.
+// disk is a small disk in memory.
 type disk struct{ dir string }
 
-// newDisk mounts a disk of so many MiB, on which all temporary files of the test
-// are from then on. Only root may: elsewhere the test is skipped.
+// newDisk mounts a disk of size MiB for all later temporary files of the test.
+// This needs root; otherwise the test is skipped.
 func newDisk(t *testing.T, size int) *disk {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("only root mounts a disk")
+		t.Skip("only root can mount a disk")
 	}
 	dir, err := os.MkdirTemp("", "dcr")
 	if err != nil {
@@ -40,7 +40,7 @@ func (d *disk) mount(t *testing.T, options string) {
 	}
 }
 
-// fill leaves so many KiB.
+// fill fills the disk until only left KiB are free.
 func (d *disk) fill(t *testing.T, left int) {
 	t.Helper()
 	const free = `free=$(df --output=avail -k "$1" | tail -1); head -c $(((free - $2) * 1024)) /dev/zero >"$1/filler"`
@@ -49,7 +49,7 @@ func (d *disk) fill(t *testing.T, left int) {
 	}
 }
 
-// empty makes room again.
+// empty frees the space again.
 func (d *disk) empty(t *testing.T) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(d.dir, "filler")); err != nil {
@@ -57,12 +57,12 @@ func (d *disk) empty(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills the disk of each kind of database under load: what was
-// acknowledged is there, what was not is told as an error, and when there is room
-// again writes go on, on PostgreSQL after a start of its server.
+// TestDiskFull fills the disk of each kind of database under load: acknowledged
+// writes are stored, others return an error, and when there is room again writes
+// go on, on PostgreSQL after a restart of its server.
 func TestDiskFull(t *testing.T) {
 	long(t)
-	// fails loads the store until writes fail for want of room.
+	// fails loads the store until writes fail because the disk is full.
 	fails := func(t *testing.T, small *disk, left int, store *sqlstore.Store) *load {
 		small.fill(t, left)
 		load := startLoad(t, 8, store)

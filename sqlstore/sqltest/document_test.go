@@ -10,8 +10,9 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// TestDocumentsOnTwoHosts: of two hosts on one database, what one found, noted or
-// switched off counts on the other at once, and freshness writes no new revision.
+// TestDocumentsOnTwoHosts checks that with two hosts on one database, what one
+// fetched, noted or disabled immediately applies on the other, and that freshness
+// writes no new revision.
 func TestDocumentsOnTwoHosts(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		publisher := dcrtest.NewPublisher(t)
@@ -56,10 +57,10 @@ func TestDocumentsOnTwoHosts(t *testing.T) {
 		publisher.Misbehave("/client", dcrtest.Withdraws)
 		now = now.Add(5 * time.Minute)
 		if _, err := one.FindByClientID(t.Context(), id); !errors.Is(err, dcr.InvalidClient) {
-			t.Errorf("one finds a document that is gone: %v", err)
+			t.Errorf("host one finds a document that is gone: %v", err)
 		}
 		if _, err := two.Known().FindByClientID(t.Context(), id); !errors.Is(err, dcr.InvalidClient) {
-			t.Errorf("two knows a document that is gone: %v", err)
+			t.Errorf("host two knows a document that is gone: %v", err)
 		}
 		publisher.Misbehave("/client", dcrtest.Behaves)
 		client = find(two)

@@ -8,8 +8,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// newStandby makes and starts a standby of the primary, which waits for it at
-// every commit from then on.
+// newStandby makes and starts a standby. From then on, the primary waits for it
+// at every commit.
 func newStandby(t *testing.T, primary *cluster) *cluster {
 	t.Helper()
 	standby := newClusterBy(t, "pg_basebackup", "--host="+primary.dir, "--username=dcr", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
@@ -29,8 +29,8 @@ func newStandby(t *testing.T, primary *cluster) *cluster {
 }
 
 // TestFailover kills the primary under load and promotes its synchronous
-// standby, which the data source name lists as well: nothing that was
-// acknowledged is lost, and writes go on within a second of the promotion.
+// standby, which the data source name lists too: no acknowledged write is lost,
+// and writes go on within a second of the promotion.
 func TestFailover(t *testing.T) {
 	runs := 1
 	if isLong() {
@@ -59,7 +59,7 @@ func TestFailover(t *testing.T) {
 		promoted := time.Since(killed)
 		load.wait(t, 500)
 		gap := load.first.Load().Sub(killed)
-		t.Logf("promoted in %v, the first write that began after the kill was done %v after it", promoted, gap)
+		t.Logf("promoted in %v; the first write that began after the kill was done after %v", promoted, gap)
 		if gap > promoted+time.Second {
 			t.Errorf("the gap is %v, the promotion took %v", gap, promoted)
 		}

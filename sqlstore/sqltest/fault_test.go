@@ -23,10 +23,10 @@ import (
 
 // The fault run: several processes add, update and delete clients while they,
 // and the database server, are killed. Afterwards, what was acknowledged must
-// hold: every client added is found, every one deleted is gone, every update
-// is the newest, and no client is half-written.
+// be there: every added client is found, every deleted one is gone, every
+// client is as last updated, and no client is half-written.
 //
-// DCR_TEST_FAULTS is how long each run lasts, as in 2m; CI keeps it at a few
+// DCR_TEST_FAULTS is the duration of each run, such as 2m; CI uses a few
 // seconds.
 
 // workload names the environment variable that makes this test binary a
@@ -46,18 +46,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// event is one line of what a working process says: what it is about to do
-// with a client, and, when the store has acknowledged it, that it did.
+// event is one line from a working process: what it is about to do with a
+// client, or that the store has acknowledged it.
 type event struct {
 	Client string // id
 	Did    string // add, update, delete
-	Notes  string // what the client says then
+	Notes  string // the notes of the client then
 	Done   bool
-	Failed string `json:",omitempty"` // the error, where the store returned one
+	Failed string `json:",omitempty"` // the error, if the store returned one
 }
 
 // hostProcess works until it is killed, and reports on standard output. Each
-// line is one write, so that no killed process leaves half of one.
+// line is one write, so that a killed process leaves no partial line.
 func hostProcess(driver string, dialect sqlstore.Dialect, dsn string) error {
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -86,8 +86,8 @@ func hostProcess(driver string, dialect sqlstore.Dialect, dsn string) error {
 	return nil
 }
 
-// life takes one client from its registration through some updates to its end,
-// if it comes to that.
+// life registers a client, updates it some times and deletes it, if it gets
+// that far.
 func life(store *sqlstore.Store, report func(event)) {
 	client := dcr.NewClient()
 	client.ID = rand.Text()
@@ -104,8 +104,8 @@ func life(store *sqlstore.Store, report func(event)) {
 		report(e)
 		return err == nil
 	}
-	// The notes stand in two places, so that half a client would show, and so do
-	// the software ids: in the client and among what clients are searched by.
+	// The notes are in two places, so that a half-written client would be
+	// visible. So are the software ids: in the client and in the index.
 	version := func(n int) {
 		client.Notes = fmt.Sprintf("version %d of %s", n, client.ID)
 		client.ClientName = client.Notes
@@ -129,7 +129,7 @@ func life(store *sqlstore.Store, report func(event)) {
 
 var softwareIDs = []string{"", "one", "another"}
 
-// ledger is what is known of each client by what was reported of it.
+// ledger is what is known about each client from the reports.
 type ledger struct {
 	mu      sync.Mutex
 	clients map[string]*account
@@ -137,8 +137,8 @@ type ledger struct {
 }
 
 type account struct {
-	acknowledged event    // the last that the store acknowledged
-	possible     []string // what else it may be since: notes, "" for gone
+	acknowledged event    // the last one that the store acknowledged
+	possible     []string // other notes that it may have now; "" means gone
 }
 
 func (l *ledger) note(e event) {
@@ -157,7 +157,7 @@ func (l *ledger) note(e event) {
 	case !e.Done:
 		known.possible = append(known.possible, outcome)
 	case e.Failed != "":
-		l.counts["failed "+e.Did]++ // it may have happened or not
+		l.counts["failed "+e.Did]++ // it may have happened
 	default:
 		l.counts[e.Did]++
 		known.acknowledged, known.possible = e, []string{outcome}
@@ -196,7 +196,7 @@ func (l *ledger) verify(t *testing.T, store *sqlstore.Store) {
 			t.Fatal(err)
 		}
 		if l.clients[client.ID] == nil {
-			t.Errorf("client %s is nobody's", client.ID)
+			t.Errorf("no process reported client %s", client.ID)
 		}
 		listed[client.SoftwareID]++
 	}
@@ -217,7 +217,7 @@ func (l *ledger) verify(t *testing.T, store *sqlstore.Store) {
 	t.Logf("%d clients, %d left; acknowledged: %d adds, %d updates, %d deletes; failed: %d, %d, %d", len(l.clients), left,
 		l.counts["add"], l.counts["update"], l.counts["delete"], l.counts["failed add"], l.counts["failed update"], l.counts["failed delete"])
 	if l.counts["add"] == 0 || l.counts["update"] == 0 || l.counts["delete"] == 0 {
-		t.Error("the run did not get to every operation")
+		t.Error("the run did not reach every operation")
 	}
 }
 
@@ -253,8 +253,7 @@ func host(t *testing.T, l *ledger, d database, dsn string) (kill func()) {
 	}
 }
 
-// run lets hosts work and kills them one after the other, and calls fault in
-// between.
+// run starts hosts, kills them one after the other, and calls fault in between.
 func run(t *testing.T, d database, dsn string, fault func()) *ledger {
 	length, err := time.ParseDuration(environment("DCR_TEST_FAULTS", "2s"))
 	if err != nil {
@@ -291,8 +290,8 @@ func TestKilledHosts(t *testing.T) {
 	})
 }
 
-// TestKilledPostgreSQL kills the server too, all its processes at once, again
-// and again, in a cluster of its own.
+// TestKilledPostgreSQL also kills the server, all its processes at once,
+// several times, in its own cluster.
 func TestKilledPostgreSQL(t *testing.T) {
 	cluster := newCluster(t)
 	d := database{name: "PostgreSQL", dialect: sqlstore.PostgreSQL, driver: "pgx"}

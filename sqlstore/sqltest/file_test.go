@@ -18,8 +18,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestSQLiteFileGone holds that no write is acknowledged into a file that has
-// lost its name: SQLite itself goes on without a word.
+// TestSQLiteFileGone checks that no write to a file that was removed or renamed
+// is acknowledged: SQLite itself goes on without an error.
 func TestSQLiteFileGone(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
@@ -27,18 +27,18 @@ func TestSQLiteFileGone(t *testing.T) {
 	}{
 		{"the file is removed", os.Remove},
 		{"the file is renamed", func(file string) error { return os.Rename(file, file+".old") }},
-		{"another is put in its place", func(file string) error {
+		{"another file replaces it", func(file string) error {
 			content, err := os.ReadFile(file)
 			return errors.Join(err, os.WriteFile(file+".new", content, 0o600), os.Rename(file+".new", file))
 		}},
 		{"the log is removed", func(file string) error {
-			time.Sleep(10 * time.Millisecond) // after every write is too often to look
+			time.Sleep(10 * time.Millisecond) // the store does not check after every write
 			return os.Remove(file + "-wal")
 		}},
-		{"all are removed", func(file string) error {
+		{"all files are removed", func(file string) error {
 			return errors.Join(os.Remove(file), os.Remove(file+"-wal"), os.Remove(file+"-shm"))
 		}},
-		{"a new database is made in its place", func(file string) error {
+		{"a new database replaces it", func(file string) error {
 			if err := errors.Join(os.Remove(file), os.Remove(file+"-wal"), os.Remove(file+"-shm")); err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func TestSQLiteFileGone(t *testing.T) {
 		}},
 	} {
 		for _, upToDate := range []bool{false, true} {
-			t.Run(fmt.Sprint(c.sentence, ", of a database that was there before: ", upToDate), func(t *testing.T) {
+			t.Run(fmt.Sprint(c.sentence, ", for a database that existed before: ", upToDate), func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "clients.db")
 				if upToDate {
 					sqlite.storeIn(t, sqlite.open(t, sqlstore.SQLiteDSN(file)), nil).Close()
@@ -78,7 +78,7 @@ func TestSQLiteFileGone(t *testing.T) {
 	}
 }
 
-// TestSQLiteErrorsNameTheFile holds that an error of a database says which one.
+// TestSQLiteErrorsNameTheFile checks that an error names the database file.
 func TestSQLiteErrorsNameTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "clients.db")
 	store := sqlstore.New(sqlite.open(t, sqlstore.SQLiteDSN(file)), sqlstore.SQLite, nil)
@@ -98,13 +98,12 @@ func TestSQLiteErrorsNameTheFile(t *testing.T) {
 		t.Errorf("a write that is refused returned %v", err)
 	}
 	if err := find(); err != dcr.ErrClientNotFound {
-		t.Errorf("a client that is not there is %v", err)
+		t.Errorf("a missing client is %v", err)
 	}
 }
 
-// TestSQLiteLogShrinks holds that a reader who reads for long leaves no log
-// behind as long as what was written meanwhile, even where other readers never
-// leave a gap.
+// TestSQLiteLogShrinks checks that the log becomes short again after a long
+// read, even if there are always other readers.
 func TestSQLiteLogShrinks(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
@@ -170,7 +169,7 @@ func TestSQLiteLogShrinks(t *testing.T) {
 				add(fmt.Sprint("small-", n), 1)
 			}
 			if log() > 64 {
-				t.Errorf("the log has %d MiB still", log())
+				t.Errorf("the log still has %d MiB", log())
 			}
 			stop.Store(true)
 			readers.Wait()
@@ -178,7 +177,8 @@ func TestSQLiteLogShrinks(t *testing.T) {
 	}
 }
 
-// TestSQLiteLeavePragmas holds that the option leaves the settings alone.
+// TestSQLiteLeavePragmas checks that with the option the settings stay
+// unchanged.
 func TestSQLiteLeavePragmas(t *testing.T) {
 	db := sqlite.open(t, "file:"+filepath.Join(t.TempDir(), "clients.db")+"?_pragma=synchronous(NORMAL)")
 	db.SetMaxOpenConns(1) // so that this test asks the connection that wrote

@@ -26,7 +26,7 @@ type galeraNode struct {
 	dir, provider             string
 	port, group, copied, step int // SQL, group communication, state transfers
 	server                    *exec.Cmd
-	ended                     chan struct{} // closed when server is no more
+	ended                     chan struct{} // closed when server has ended
 }
 
 // newGalera starts a cluster of three nodes on ports of the loopback interface.
@@ -45,7 +45,7 @@ func newGalera(t *testing.T) []*galeraNode {
 	var nodes []*galeraNode
 	var members []string
 	for range 3 {
-		// The path of a socket must be short, shorter than that of t.TempDir.
+		// The path of a socket must be shorter than that of t.TempDir.
 		dir, err := os.MkdirTemp("", "dcr")
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func newGalera(t *testing.T) []*galeraNode {
 	return nodes
 }
 
-// freePort returns a port that nobody listened on a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -99,7 +99,7 @@ func (n *galeraNode) arguments() []string {
 	return arguments
 }
 
-// dsn names the database "clients", read only after what other nodes wrote.
+// dsn names the database "clients". A read waits for the writes of other nodes.
 func (n *galeraNode) dsn() string {
 	return "root@tcp(127.0.0.1:" + strconv.Itoa(n.port) + ")/clients?timeout=2s&wsrep_sync_wait=1"
 }
@@ -109,7 +109,7 @@ func (n *galeraNode) admin(t *testing.T) *sql.DB {
 	return databases[2].open(t, "root@unix("+n.dir+"/s)/")
 }
 
-// start starts the node, and waits until it has what the others have.
+// start starts the node, and waits until it is in sync with the others.
 func (n *galeraNode) start(t *testing.T, cluster string) {
 	t.Helper()
 	log, err := os.Create(n.dir + "/log")
@@ -125,7 +125,7 @@ func (n *galeraNode) start(t *testing.T, cluster string) {
 		"--wsrep-sst-method=rsync", "--wsrep-sst-receive-address=127.0.0.1:"+strconv.Itoa(n.copied),
 		fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:%d;ist.recv_addr=127.0.0.1:%d;gcache.size=64M", n.group, n.step))...)
 	n.server.Stdout, n.server.Stderr = log, log
-	// A group of its own, since a state transfer has children.
+	// Its own process group, since a state transfer has child processes.
 	n.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := n.server.Start(); err != nil {
 		t.Fatal(err)
@@ -139,8 +139,8 @@ func (n *galeraNode) start(t *testing.T, cluster string) {
 	n.await(t, "Synced")
 }
 
-// await waits for a state of the node: "Synced" where it has what the others
-// have, "Initialized" where it is cut off from the majority.
+// await waits for a state of the node: "Synced" if it is in sync with the
+// others, "Initialized" if it is cut off from the majority.
 func (n *galeraNode) await(t *testing.T, state string) {
 	t.Helper()
 	admin := n.admin(t)
@@ -154,7 +154,7 @@ func (n *galeraNode) await(t *testing.T, state string) {
 	t.Fatalf("the node is not %s: %s", state, log[max(0, len(log)-4000):])
 }
 
-// signal stops the node's processes, or lets them go on.
+// signal stops the node's processes, or continues them.
 func (n *galeraNode) signal(signal syscall.Signal) { syscall.Kill(-n.server.Process.Pid, signal) }
 
 // kill ends the node as a power cut would.
@@ -175,9 +175,9 @@ func (n *galeraNode) isOver() bool {
 	}
 }
 
-// TestGalera runs on three nodes: this module's tests on one of them; a token
-// used through all; a node killed, and the majority lost and found again, under
-// load.
+// TestGalera uses three nodes: it runs this module's tests on one of them, uses
+// a token through all of them and, under load, kills a node and takes away the
+// majority and restores it.
 func TestGalera(t *testing.T) {
 	long(t)
 	nodes := newGalera(t)
@@ -206,7 +206,7 @@ func TestGalera(t *testing.T) {
 		nodes[2].kill()
 		at := load.mark()
 		load.wait(t, 200)
-		t.Logf("the first write that began after the kill was done %v after it", load.first.Load().Sub(at))
+		t.Logf("the first write that began after the kill was done after %v", load.first.Load().Sub(at))
 		nodes[2].start(t, "gcomm://127.0.0.1:"+strconv.Itoa(nodes[0].group))
 		load.wait(t, 100)
 		load.stop()
@@ -245,8 +245,7 @@ func TestGalera(t *testing.T) {
 	t.Run("the other tests", func(t *testing.T) { testGaleraNode(t, nodes[1]) })
 }
 
-// useOneToken uses a token that is good for 500 registrations through all nodes
-// at once.
+// useOneToken uses a token for 500 registrations through all nodes at once.
 func useOneToken(t *testing.T, stores []*sqlstore.Store) {
 	if err := stores[0].AddInitialAccessToken(t.Context(), &dcr.InitialAccessToken{Hash: "hash", MaxUses: 500}); err != nil {
 		t.Fatal(err)

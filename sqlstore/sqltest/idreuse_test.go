@@ -15,7 +15,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// server registers every client under one id, while it is free.
+// server registers every client with the same id, if it is free.
 type server struct {
 	*httptest.Server
 	reading chan struct{} // closed when the body of a PUT is read for the first time
@@ -92,8 +92,8 @@ func bodyOf(name string) io.Reader {
 	return strings.NewReader(fmt.Sprintf(`{"client_id":"app-acme","client_name":%q,"redirect_uris":["https://%s.example/cb"]}`, name, name))
 }
 
-// TestAnIDThatComesBack holds that an update whose body arrives when the id has
-// another owner changes nothing of that one's client.
+// TestAnIDThatComesBack checks that if the id has another owner when the body of
+// an update arrives, the update does not change that owner's client.
 func TestAnIDThatComesBack(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, nil)
@@ -125,8 +125,9 @@ func TestAnIDThatComesBack(t *testing.T) {
 	})
 }
 
-// TestOwnersOfOneID holds that owners who have one id one after the other, each
-// sending all it can at once, never reach each other's clients.
+// TestOwnersOfOneID checks that several owners who have the same id one after
+// the other never reach each other's clients, even if each sends many requests
+// at once.
 func TestOwnersOfOneID(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, nil)
@@ -138,7 +139,7 @@ func TestOwnersOfOneID(t *testing.T) {
 					name := fmt.Sprint("owner-", owner, "-", round)
 					status, members := s.do(t, "POST", "", bodyOf(name))
 					if status != 201 {
-						continue // another one has the id
+						continue // another owner has the id
 					}
 					token := members["registration_access_token"].(string)
 					if status, members := s.do(t, "PUT", token, bodyOf(name)); status != 200 || members["client_name"] != name {

@@ -12,8 +12,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestAHundredRegistrationsWithATokenForTen holds that hosts which share a
-// database never register more clients with a token than it is for.
+// TestAHundredRegistrationsWithATokenForTen checks that hosts that share a
+// database never register more clients with a token than it allows.
 func TestAHundredRegistrationsWithATokenForTen(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		dsn := d.create(t)

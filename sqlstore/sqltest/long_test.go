@@ -14,10 +14,10 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// isLong reports whether the long runs were asked for, as .ci/long does.
+// isLong reports whether the long runs are on, as in .ci/long.
 func isLong() bool { return os.Getenv("DCR_TEST_LONG") != "" }
 
-// long skips a test that takes too long for every commit.
+// long skips a test that takes too long to run at every commit.
 func long(t *testing.T) {
 	t.Helper()
 	if !isLong() {
@@ -25,8 +25,8 @@ func long(t *testing.T) {
 	}
 }
 
-// program returns the path of a program, and skips the test where there is
-// none; in CI that is a failure.
+// program returns the path of a program. Without it, the test is skipped; in CI
+// it fails.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -39,7 +39,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// load adds clients from many goroutines at once, and notes which were
+// load adds clients from many goroutines at once, and notes which adds were
 // acknowledged.
 type load struct {
 	acknowledged sync.Map // ids
@@ -84,8 +84,8 @@ func startLoad(t *testing.T, workers int, stores ...*sqlstore.Store) *load {
 	return l
 }
 
-// mark begins to measure a gap: how long no write that began from now on is
-// acknowledged.
+// mark begins to measure a gap: the time until a write that begins from now on
+// is acknowledged.
 func (l *load) mark() time.Time {
 	now := time.Now()
 	l.first.Store(nil)
@@ -93,7 +93,7 @@ func (l *load) mark() time.Time {
 	return now
 }
 
-// wait waits until so many more were acknowledged.
+// wait waits until more writes were acknowledged.
 func (l *load) wait(t *testing.T, more int64) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -109,8 +109,7 @@ func (l *load) stop() {
 	l.workers.Wait()
 }
 
-// check stops the load, and holds that a store has every client that was
-// acknowledged.
+// check stops the load, and checks that a store has every acknowledged client.
 func (l *load) check(t *testing.T, store *sqlstore.Store) {
 	t.Helper()
 	l.stop()
@@ -118,7 +117,7 @@ func (l *load) check(t *testing.T, store *sqlstore.Store) {
 	for id := range l.acknowledged.Range {
 		if _, err := store.FindByClientID(t.Context(), id.(string)); err != nil {
 			if lost++; lost <= 3 {
-				t.Errorf("%s was acknowledged: %v", id, err)
+				t.Errorf("%s was acknowledged, but: %v", id, err)
 			}
 		}
 	}

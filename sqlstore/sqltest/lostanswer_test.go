@@ -16,8 +16,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// lossy is a way to a server that, once told to, drops the connection instead of
-// passing on that a write was committed.
+// lossy is a proxy to a server that, if the test says so, drops the connection
+// instead of passing on the answer to a commit.
 type lossy struct {
 	net.Listener
 	server    string
@@ -77,7 +77,7 @@ func (l *lossy) pass(client net.Conn) {
 }
 
 // committedPostgreSQL reports whether the server says that a write is done and
-// that no transaction is open any more.
+// that no transaction is open.
 func committedPostgreSQL(_, answer []byte) bool {
 	if !bytes.HasSuffix(answer, []byte("Z\x00\x00\x00\x05I")) {
 		return false
@@ -90,8 +90,8 @@ func committedPostgreSQL(_, answer []byte) bool {
 	return false
 }
 
-// committedMySQL reads an OK packet: after a header of four bytes, a zero, how
-// many rows were touched, an id, and flags, of which the lowest is an open
+// committedMySQL reads an OK packet: after a header of four bytes, a zero, the
+// number of changed rows, an id, and flags, the lowest of which means an open
 // transaction.
 func committedMySQL(asked, answer []byte) bool {
 	const query, execute = 3, 23
@@ -105,7 +105,7 @@ func committedMySQL(asked, answer []byte) bool {
 type lossyWay struct {
 	name string
 	d    database
-	// open makes a lossy way to the server, and the data source name that takes
+	// open makes a lossy proxy to the server, and a data source name that uses
 	// it.
 	open func(t *testing.T) (way *lossy, dsn string)
 }
@@ -134,9 +134,10 @@ func lossyMySQL(name string, interpolate bool) lossyWay {
 	}}
 }
 
-// TestLostAnswers holds that a write whose answer was lost is neither repeated
-// nor mistaken for another's, in every way in which the driver talks to the
-// server: what can be found out is, and what cannot is unknown.
+// TestLostAnswers checks, for every way in which a driver talks to the server,
+// that a write whose answer was lost is neither repeated nor mistaken for
+// another one: the store finds out the result if it can, and otherwise says
+// that it is unknown.
 func TestLostAnswers(t *testing.T) {
 	now := time.Now()
 	read := func(ctx context.Context, s *sqlstore.Store, by string) *dcr.Client {

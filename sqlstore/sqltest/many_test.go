@@ -14,7 +14,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// manyClients are more than a store reads ahead, alike in most.
+// manyClients is more than a store reads ahead.
 const manyClients = 5400
 
 func addMany(t *testing.T, store *sqlstore.Store) []*dcr.Client {
@@ -47,7 +47,7 @@ func addMany(t *testing.T, store *sqlstore.Store) []*dcr.Client {
 	return clients
 }
 
-// TestManyClients holds that lists and counts of many clients are those of few,
+// TestManyClients checks that lists and counts of many clients are correct,
 // whichever way the store finds them.
 func TestManyClients(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
@@ -82,13 +82,13 @@ func TestManyClients(t *testing.T) {
 			}
 			slices.SortFunc(want, func(a, b *dcr.Client) int { return strings.Compare(a.ID, b.ID) })
 			if !slices.Equal(listed, ids(want)) {
-				t.Errorf("%s: the list of %d has not the %d clients that it should", name, len(listed), len(want))
+				t.Errorf("%s: the list has %d clients, not the right %d", name, len(listed), len(want))
 			}
 			slices.SortFunc(want, func(a, b *dcr.Client) int {
 				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(b.ID, a.ID))
 			})
 			if !slices.Equal(newest, ids(want)) {
-				t.Errorf("%s: the list of %d, newest first, has not the %d clients that it should", name, len(newest), len(want))
+				t.Errorf("%s: the list, newest first, has %d clients, not the right %d", name, len(newest), len(want))
 			}
 			if count, err := store.CountClients(t.Context(), filter); err != nil || int(count) != len(want) {
 				t.Errorf("%s: the count is %d, error %v, not %d", name, count, err, len(want))
@@ -117,8 +117,8 @@ func ids(clients []*dcr.Client) (ids []string) {
 	return ids
 }
 
-// TestSearchInParts holds that a search by what no column knows stops in time, and
-// goes on where it stopped.
+// TestSearchInParts checks that a search for something that has no column stops in
+// time, and continues where it stopped.
 func TestSearchInParts(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, db := d.store(t, nil)
@@ -136,7 +136,7 @@ func TestSearchInParts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n == others/2 { // as writers in other languages may
+				if n == others/2 { // as programs in other languages may
 					escape := `\u0045scaped`
 					if d.dialect == sqlstore.MySQL {
 						escape = `\` + escape
@@ -181,7 +181,7 @@ func TestSearchInParts(t *testing.T) {
 			}
 		}
 		if _, _, err := store.ListRecentClients(t.Context(), dcr.Filter{}, "x", 5); !errors.Is(err, dcr.ErrCursor) {
-			t.Errorf("a cursor that is none: %v", err)
+			t.Errorf("an invalid cursor: %v", err)
 		}
 	})
 }

@@ -8,19 +8,18 @@ import (
 	"time"
 )
 
-// mariadb is a MariaDB server in a temporary directory, reached by a socket
-// there.
+// mariadb is a MariaDB server in a temporary directory, with a socket there.
 type mariadb struct{ dir string }
 
 func (m mariadb) socket() string { return m.dir + "/s" }
 
-// dsn names the database "clients" as a user who may not write where the server
-// reads only.
+// dsn names the database "clients", with a user who may not write while the
+// server is read-only.
 func (m mariadb) dsn(network, address string) string {
 	return "dcr@" + network + "(" + address + ")/clients?allowNativePasswords=true"
 }
 
-// newMariaDB makes and starts a server, which has a database "clients".
+// newMariaDB makes and starts a server with a database "clients".
 func newMariaDB(t *testing.T) mariadb {
 	t.Helper()
 	install, missing := exec.LookPath("mariadb-install-db")
@@ -31,7 +30,7 @@ func newMariaDB(t *testing.T) mariadb {
 		}
 		t.Skip("MariaDB's server is not installed")
 	}
-	// The path of a socket must be short, shorter than that of t.TempDir.
+	// The path of a socket must be shorter than that of t.TempDir.
 	dir, err := os.MkdirTemp("", "dcr")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +70,7 @@ func newMariaDB(t *testing.T) mariadb {
 	return m
 }
 
-// admin opens the server as its root.
+// admin opens the server as its root user.
 func (m mariadb) admin(t *testing.T) *sql.DB {
 	t.Helper()
 	return databases[2].open(t, "root@unix("+m.socket()+")/")

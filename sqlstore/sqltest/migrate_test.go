@@ -16,8 +16,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestMigrateAtOnce holds that many hosts may start on an empty database at
-// once, each with a pool of its own.
+// TestMigrateAtOnce checks that many hosts may start on an empty database at
+// once, each with its own pool.
 func TestMigrateAtOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		dsn := d.create(t)
@@ -44,8 +44,8 @@ func TestMigrateAtOnce(t *testing.T) {
 	})
 }
 
-// TestMigrateRolling holds that a program runs on a newer schema that says so,
-// and on that of a version which recorded no minimum.
+// TestMigrateRolling checks that a program runs on a newer schema that allows
+// it, and on the schema of a version that recorded no minimum.
 func TestMigrateRolling(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, db := d.store(t, nil)
@@ -56,9 +56,9 @@ func TestMigrateRolling(t *testing.T) {
 			runs     bool
 		}{
 			{"the newer schema is for programs of this version too", known, true},
-			{"it is for older ones too", 3, true},
-			{"it is for newer ones alone", known + 1, false},
-			{"a later step does without them again", known, true},
+			{"it is for older versions too", 3, true},
+			{"it is only for newer versions", known + 1, false},
+			{"a later step allows this version again", known, true},
 			{"it says nothing", nil, false},
 		} {
 			number := "NULL"
@@ -79,8 +79,8 @@ func TestMigrateRolling(t *testing.T) {
 	})
 }
 
-// TestMigrateRefuses holds that a database which is none for this package is
-// refused at once, by a sentence that says what to do.
+// TestMigrateRefuses checks that a database that this package cannot use is
+// refused immediately, with a sentence that says what to do.
 func TestMigrateRefuses(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		for name, c := range map[string]struct {
@@ -89,9 +89,9 @@ func TestMigrateRefuses(t *testing.T) {
 			migrated  bool
 			says      string
 		}{
-			"another table of that name":    {"CREATE TABLE dcr_clients (id integer, name text)", sqlstore.Options{}, false, "TablePrefix"},
-			"another table of another name": {"CREATE TABLE dcr_seen (id integer)", sqlstore.Options{}, false, "dcr_seen"},
-			"a column that is gone":         {"ALTER TABLE dcr_clients DROP COLUMN activated_by", sqlstore.Options{}, true, "dcr_clients"},
+			"another table with that name":                 {"CREATE TABLE dcr_clients (id integer, name text)", sqlstore.Options{}, false, "TablePrefix"},
+			"another table with another name of the store": {"CREATE TABLE dcr_seen (id integer)", sqlstore.Options{}, false, "dcr_seen"},
+			"a missing column":                             {"ALTER TABLE dcr_clients DROP COLUMN activated_by", sqlstore.Options{}, true, "dcr_clients"},
 		} {
 			db := d.open(t, d.create(t))
 			store := sqlstore.New(db, d.dialect, &c.opts)
@@ -115,7 +115,7 @@ func TestMigrateRefuses(t *testing.T) {
 	})
 }
 
-// TestMigrateEncoding holds that a database which cannot keep every text is
+// TestMigrateEncoding checks that a database that cannot store every text is
 // refused.
 func TestMigrateEncoding(t *testing.T) {
 	want := func(t *testing.T, store *sqlstore.Store, says string) {
@@ -149,8 +149,8 @@ func TestMigrateEncoding(t *testing.T) {
 	})
 }
 
-// TestMigrateWithoutRights holds that what a user of the database may not do is
-// named.
+// TestMigrateWithoutRights checks that the error says what the database user may
+// not do.
 func TestMigrateWithoutRights(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "clients.db")
@@ -179,8 +179,8 @@ func TestMigrateWithoutRights(t *testing.T) {
 	})
 }
 
-// TestMigrateNewer holds that a database which a newer version has migrated is
-// refused and left alone.
+// TestMigrateNewer checks that a database that a newer version has migrated is
+// refused and not changed.
 func TestMigrateNewer(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, db := d.store(t, nil)
@@ -196,16 +196,16 @@ func TestMigrateNewer(t *testing.T) {
 
 var isThere = regexp.MustCompile("(?i)duplicate (column|key) name")
 
-// TestMigrateByHand holds that the statements do the same when another tool
-// runs them, and that Migrate finds nothing to do then.
+// TestMigrateByHand checks that the statements do the same if another tool runs
+// them, and that Migrate then finds nothing to do.
 func TestMigrateByHand(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		db := d.open(t, d.create(t))
 		opts := &sqlstore.Options{TablePrefix: "by_hand_"}
 		for _, migration := range sqlstore.Migrations(d.dialect, opts) {
-			for i, statement := range append(migration.Statements, migration.Statements...) { // repeating is no fault
+			for i, statement := range append(migration.Statements, migration.Statements...) { // repeating them does no harm
 				_, err := db.Exec(statement)
-				again := i >= len(migration.Statements) // where the database has no IF NOT EXISTS for it
+				again := i >= len(migration.Statements) // some databases have no IF NOT EXISTS for it
 				if err != nil && !(again && isThere.MatchString(err.Error())) {
 					t.Fatalf("step %d (%s): %v\n%s", migration.Version, migration.Name, err, statement)
 				}
@@ -221,8 +221,8 @@ func TestMigrateByHand(t *testing.T) {
 	})
 }
 
-// TestMigrateFromEachStep holds that a database of each older version comes up
-// to date with what it holds.
+// TestMigrateFromEachStep checks that a database of each older version is
+// migrated with its contents.
 func TestMigrateFromEachStep(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		for _, last := range sqlstore.Migrations(d.dialect, nil) {
@@ -254,8 +254,8 @@ func TestMigrateFromEachStep(t *testing.T) {
 	})
 }
 
-// TestMigrateUpToDate holds that a database which is up to date is only read,
-// so that a program without the right to change the schema may start.
+// TestMigrateUpToDate checks that a database that is up to date is only read,
+// so that a program without the right to change the schema can start.
 func TestMigrateUpToDate(t *testing.T) {
 	d := databases[0]
 	file := filepath.Join(t.TempDir(), "clients.db")

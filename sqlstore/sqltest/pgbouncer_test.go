@@ -15,7 +15,7 @@ import (
 )
 
 // newPgBouncer starts PgBouncer in transaction mode, with three sessions, in
-// front of a server of its own, and returns the data source name of a client.
+// front of its own server, and returns the data source name for a client.
 func newPgBouncer(t *testing.T) string {
 	t.Helper()
 	program := program(t, "pgbouncer")
@@ -56,8 +56,9 @@ auth_type = any
 	return dsn
 }
 
-// TestPgBouncer runs the contract's test through PgBouncer in transaction mode,
-// with the setting that docs/databases.md names; without it, errors name it.
+// TestPgBouncer runs the test of the store contract through PgBouncer in
+// transaction mode, with the setting that docs/databases.md names; without it,
+// errors name the setting.
 func TestPgBouncer(t *testing.T) {
 	dsn := newPgBouncer(t)
 	d := databases[1]

@@ -1,7 +1,7 @@
 package sqltest
 
-// The presets whose clients are told apart by what a store finds: one client for each
-// piece of software, one tool for each registration token.
+// The presets that depend on lookups in the store: one client for each piece of
+// software, one tool for each registration token.
 
 import (
 	"crypto"
@@ -72,7 +72,7 @@ func (s signer) sign(t *testing.T, claims members) string {
 	return input + "." + text(append(fixed(r), fixed(v)...))
 }
 
-// ask sends a request to a handler, and reads what comes back.
+// ask sends a request to a handler, and reads the answer.
 func ask(handler http.Handler, contentType, method, path, token, body string) (int, members) {
 	r := httptest.NewRequest(method, "https://id.example.com/register"+path, strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
@@ -148,7 +148,7 @@ func TestConsumerDataRight(t *testing.T) {
 			status, _ := ask(handler, "application/jwt", http.MethodPost, "", "", bodies[i])
 			return status
 		})
-		if statuses[400] == len(bodies) { // those that found each other were all taken back
+		if statuses[400] == len(bodies) { // those that found each other were all removed
 			statuses[400]--
 			status, _ := ask(handler, "application/jwt", http.MethodPost, "", "", request("Example Budgets", "https://adr.example.com/cb"))
 			statuses[status]++

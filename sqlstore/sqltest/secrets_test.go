@@ -17,9 +17,9 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestNoSecretIsInTheFiles holds that no file of the database has a secret that
-// was handed out, by registration, rotation or an operator, or the token that let
-// the client register.
+// TestNoSecretIsInTheFiles checks that no file of the database has a secret that
+// was issued (by registration, rotation or an operator) or the token with which
+// the client registered.
 func TestNoSecretIsInTheFiles(t *testing.T) {
 	directory := t.TempDir()
 	d := databases[0]

@@ -17,9 +17,9 @@ import (
 
 var sqlite = databases[0]
 
-// TestSQLiteOneConnection runs the contract's test on a pool of a single
-// connection, as many hosts set it for SQLite: readers and the writer must not
-// wait for each other.
+// TestSQLiteOneConnection runs the test of the store contract on a pool with a
+// single connection, as many hosts set for SQLite: readers and the writer must
+// not wait for each other.
 func TestSQLiteOneConnection(t *testing.T) {
 	db := sqlite.open(t, createSQLite(t))
 	db.SetMaxOpenConns(1)
@@ -27,15 +27,15 @@ func TestSQLiteOneConnection(t *testing.T) {
 	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore { return store.ForTenant(t.Name()) })
 }
 
-// TestSQLiteInMemory runs it on a database that is nowhere but in memory.
+// TestSQLiteInMemory runs it on a database that is only in memory.
 func TestSQLiteInMemory(t *testing.T) {
 	db := sqlite.open(t, ":memory:")
-	db.SetMaxOpenConns(1) // each connection would have a database of its own
+	db.SetMaxOpenConns(1) // each connection would have its own database
 	store := sqlite.storeIn(t, db, nil)
 	dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore { return store.ForTenant(t.Name()) })
 }
 
-// TestSQLiteDurable holds that no data source name makes a write less durable.
+// TestSQLiteDurable checks that no data source name makes a write less durable.
 func TestSQLiteDurable(t *testing.T) {
 	for _, parameters := range []string{
 		"",
@@ -46,7 +46,7 @@ func TestSQLiteDurable(t *testing.T) {
 	} {
 		db := sqlite.open(t, "file:"+filepath.Join(t.TempDir(), "clients.db")+parameters)
 		db.SetMaxOpenConns(1) // so that this test asks the connection that wrote
-		for range 2 {         // and once more on a new connection
+		for range 2 {         // and again on a new connection
 			store := sqlite.storeIn(t, db, nil)
 			if err := store.ForTenant(fmt.Sprint(time.Now())).Add(t.Context(), &dcr.Client{ID: "one"}); err != nil {
 				t.Fatal(err)
@@ -69,8 +69,8 @@ func TestSQLiteDurable(t *testing.T) {
 	}
 }
 
-// TestSQLiteDSN holds that the name gives every connection its settings, for a
-// file of any name.
+// TestSQLiteDSN checks that the name sets every connection up, for a file with
+// any name.
 func TestSQLiteDSN(t *testing.T) {
 	for _, name := range []string{"clients.db", "with space.db", "100%.db", "what?.db", "#1.db", "größe.db"} {
 		file := filepath.Join(t.TempDir(), name)
@@ -106,7 +106,7 @@ func TestSQLiteDSN(t *testing.T) {
 	}
 }
 
-// TestSQLiteTwoHosts holds that two processes may share the file: neither sees
+// TestSQLiteTwoHosts checks that two processes may share the file: neither sees
 // an error while both write.
 func TestSQLiteTwoHosts(t *testing.T) {
 	dsn := createSQLite(t)
@@ -131,8 +131,8 @@ func TestSQLiteTwoHosts(t *testing.T) {
 	wait.Wait()
 }
 
-// TestNothingInTheClear holds that no file of the database has a secret, a
-// registration access token or an initial access token in it.
+// TestNothingInTheClear checks that no file of the database contains a secret,
+// a registration access token or an initial access token.
 func TestNothingInTheClear(t *testing.T) {
 	dir := t.TempDir()
 	store := sqlite.storeIn(t, sqlite.open(t, sqlstore.SQLiteDSN(filepath.Join(dir, "clients.db"))), nil)
@@ -158,7 +158,7 @@ func TestNothingInTheClear(t *testing.T) {
 		}
 		for _, clear := range []string{secret, token, initial} {
 			if bytes.Contains(content, []byte(clear)) {
-				t.Errorf("%s has %q in it", file, clear)
+				t.Errorf("%s contains %q", file, clear)
 			}
 		}
 	}

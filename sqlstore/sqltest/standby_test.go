@@ -11,8 +11,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// standbyGone makes a primary wait for a standby that is not there, or not any
-// more.
+// standbyGone makes a primary wait for a standby that does not exist or, if
+// gone is false, stop waiting.
 func standbyGone(t *testing.T, server *sql.DB, gone bool) {
 	t.Helper()
 	name := "''"
@@ -24,7 +24,8 @@ func standbyGone(t *testing.T, server *sql.DB, gone bool) {
 			t.Fatal(err)
 		}
 	}
-	// The server's processes hear of it in their own time: a commit shows it.
+	// The server's processes take a moment to apply this: a commit shows when
+	// they have.
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if !gone {
@@ -43,7 +44,8 @@ func standbyGone(t *testing.T, server *sql.DB, gone bool) {
 	noneWaiting(t, server)
 }
 
-// noneWaiting ends what waits for the standby, until nothing does.
+// noneWaiting ends the processes that wait for the standby until there are
+// none.
 func noneWaiting(t *testing.T, server *sql.DB) {
 	t.Helper()
 	for terminateWaiting(t, server) > 0 {
@@ -61,10 +63,10 @@ func terminateWaiting(t *testing.T, server *sql.DB) (count int) {
 	return count
 }
 
-// TestSynchronousStandby holds that no write is acknowledged which the primary
-// committed for itself alone: the commit waits for a standby that is out of
-// reach, its process is ended, and the row is there for all to see, until the
-// standby is promoted.
+// TestSynchronousStandby checks that a write that only the primary has
+// committed is not acknowledged: the commit waits for a standby that is out of
+// reach, its process is ended, and the row is visible until the standby is
+// promoted.
 func TestSynchronousStandby(t *testing.T) {
 	cluster := newCluster(t)
 	d := database{name: "PostgreSQL", dialect: sqlstore.PostgreSQL, driver: "pgx"}
@@ -85,7 +87,7 @@ func TestSynchronousStandby(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		do       func(ctx context.Context, s *sqlstore.Store) error
-		untold   bool // never told from the writes of others
+		untold   bool // cannot be distinguished from the writes of others
 	}{
 		{"an Add", func(ctx context.Context, s *sqlstore.Store) error { return s.Add(ctx, &dcr.Client{ID: "two"}) }, false},
 		{"an Add with keys", func(ctx context.Context, s *sqlstore.Store) error {
@@ -117,7 +119,7 @@ func TestSynchronousStandby(t *testing.T) {
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			standbyGone(t, server, false)
-			// prepared makes what the write works on, in a tenant of its own.
+			// prepared makes what the write works on, in its own tenant.
 			prepared := func(s *sqlstore.Store, tenant string) *sqlstore.Store {
 				s = s.ForTenant(tenant + c.sentence)
 				if err := errors.Join(

@@ -8,9 +8,9 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestStore runs the contract's test on every kind of database. A case gets a
-// tenant of its own in one database, which is a fresh store as far as the
-// contract goes, and shows that tenants do not see each other.
+// TestStore runs the test of the store contract on every kind of database. Each
+// case gets its own tenant in one database, which behaves like a fresh store.
+// This also shows that tenants do not see each other.
 func TestStore(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, nil)
@@ -20,7 +20,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestStoreNamed does so with names of tables, schema and tenant of the host's.
+// TestStoreNamed does the same with the host's own names of tables, schema and
+// tenant.
 func TestStoreNamed(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		db := d.open(t, d.create(t))

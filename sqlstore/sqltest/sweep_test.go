@@ -8,8 +8,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TestSweepOfAnyIDs holds that a batch of clients is deleted whatever their ids
-// look like, and no other client with them.
+// TestSweepOfAnyIDs checks that a batch of clients is deleted whatever their ids
+// look like, and that no other client is.
 func TestSweepOfAnyIDs(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// virtual is a virtual address: what connects is passed to the server that has
-// the address at that moment, and stays with that server.
+// virtual is a virtual address: each connection goes to the server that has the
+// address at that moment, and stays with that server.
 type virtual struct {
 	net.Listener
 	socket atomic.Pointer[string] // of that server
@@ -55,10 +55,10 @@ func pass(client net.Conn, socket string) {
 	io.Copy(client, server)
 }
 
-// primary is a server that can become one that takes no writes.
+// primary is a server that can be made read-only.
 type primary struct {
 	socket string
-	dsn    string // past the virtual address
+	dsn    string // without the virtual address
 	demote func(t *testing.T)
 }
 
@@ -85,8 +85,8 @@ func mariaDBPrimary(t *testing.T) primary {
 }
 
 // TestSwitchover moves the virtual address from one server to another under
-// load. The first lives on as one that takes no writes, so no connection to it
-// drops by itself: the store must leave it, and lose nothing.
+// load. The first goes on as a read-only server, so no connection to it breaks:
+// the store must leave it, and lose nothing.
 func TestSwitchover(t *testing.T) {
 	for _, c := range []struct {
 		d       database
@@ -144,7 +144,7 @@ func TestSwitchover(t *testing.T) {
 				<-done
 			}
 			old.demote(t)
-			for err := error(nil); err == nil; { // until it takes no writes
+			for err := error(nil); err == nil; { // until it accepts no writes
 				err = sqlstore.New(c.d.open(t, old.dsn), c.d.dialect, &sqlstore.Options{RetryFor: -1}).ForTenant("other").
 					Add(t.Context(), &dcr.Client{ID: fmt.Sprint(time.Now())})
 			}
@@ -160,7 +160,7 @@ func TestSwitchover(t *testing.T) {
 			if first := over.Load(); first == nil {
 				t.Error("no write that began after the move was acknowledged")
 			} else {
-				t.Logf("the first write that began after the move was done %v after it", first.Sub(at))
+				t.Logf("the first write that began after the move was done after %v", first.Sub(at))
 			}
 			count := 0
 			for id := range added.Range {
@@ -168,7 +168,7 @@ func TestSwitchover(t *testing.T) {
 				_, before := first.FindByClientID(t.Context(), id.(string))
 				_, after := second.FindByClientID(t.Context(), id.(string))
 				if err := errors.Join(before, after); before != nil && after != nil {
-					t.Errorf("%s was acknowledged and is nowhere: %v", id, err)
+					t.Errorf("%s was acknowledged but not found: %v", id, err)
 				}
 			}
 			t.Logf("%d clients, none lost", count)

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// TestTenants holds that a tenant sees nothing of another's, whatever its name
+// TestTenants checks that a tenant sees nothing of another, whatever its name
 // looks like.
 func TestTenants(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
@@ -67,8 +67,8 @@ func TestTenants(t *testing.T) {
 	})
 }
 
-// TestListTenants holds that the tenants that have clients are listed, and that
-// each view says whose it is.
+// TestListTenants checks that the tenants that have clients are listed, and that
+// each view names its tenant.
 func TestListTenants(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, nil)
@@ -80,7 +80,7 @@ func TestListTenants(t *testing.T) {
 				}
 			}
 			if got := store.ForTenant(name).Tenant(); got != name {
-				t.Errorf("the view of %q says it is of %q", name, got)
+				t.Errorf("the view of %q names the tenant %q", name, got)
 			}
 		}
 		for _, id := range []string{"0", "1"} {
@@ -106,7 +106,7 @@ func TestListTenants(t *testing.T) {
 	})
 }
 
-// TestThousandsOfTenants holds that a tenant's view and its Handler are small.
+// TestThousandsOfTenants checks that a tenant's view and its Handler are small.
 func TestThousandsOfTenants(t *testing.T) {
 	store, _ := sqlite.store(t, nil)
 	const tenants = 10_000
@@ -133,7 +133,7 @@ func TestThousandsOfTenants(t *testing.T) {
 	runtime.KeepAlive(handlers)
 }
 
-// TestThrottle holds that a use within Options.TouchThrottle writes nothing.
+// TestThrottle checks that a use within Options.TouchThrottle writes nothing.
 func TestThrottle(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		store, _ := d.store(t, &sqlstore.Options{TouchThrottle: time.Hour})

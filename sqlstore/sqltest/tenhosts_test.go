@@ -18,19 +18,19 @@ import (
 
 const (
 	hosts   = 10
-	each    = 12  // registrations of one
-	unused  = 150 // clients that are to go
+	each    = 12  // registrations at one host
+	unused  = 150 // clients that should be deleted
 	inUse   = 30
 	ceiling = 185
 )
 
-// fleet is ten hosts over one database, and what they tell of its clients.
+// fleet is ten hosts with one database, and what they report about its clients.
 type fleet struct {
 	stores []*sqlstore.Store
 
 	mu         sync.Mutex
 	told       map[dcr.EventKind]map[string]int // how often, by id
-	deleted    map[string]int                   // as AfterDelete is told
+	deleted    map[string]int                   // as AfterDelete is called
 	registered int                              // answers of 201
 }
 
@@ -118,8 +118,8 @@ func (f *fleet) touch(t *testing.T, store *sqlstore.Store) {
 	}
 }
 
-// TestTenHosts holds that ten hosts, which sweep, register, evict and touch at once,
-// lose no client in use, delete each of the others once, and tell of each once.
+// TestTenHosts checks that ten hosts that sweep, register, evict and touch at once
+// lose no client in use, delete each of the others once, and report each once.
 func TestTenHosts(t *testing.T) {
 	everywhere(t, func(t *testing.T, d database) {
 		f := newFleet(t, d)
@@ -137,12 +137,12 @@ func TestTenHosts(t *testing.T) {
 			gone[id] += times
 		}
 		if len(gone) != unused || !maps.Equal(gone, f.deleted) || len(f.told[dcr.ClientRegistered]) != f.registered || f.registered == 0 {
-			t.Errorf("%d of %d are told to be gone, AfterDelete was told of %d; %d of %d that registered are told",
+			t.Errorf("%d of %d are reported as deleted, AfterDelete was called for %d; %d of %d that registered are reported",
 				len(gone), unused, len(f.deleted), len(f.told[dcr.ClientRegistered]), f.registered)
 		}
 		for id, times := range gone {
 			if times != 1 || !strings.HasPrefix(id, "unused-") {
-				t.Errorf("%s is told to be gone %d times", id, times)
+				t.Errorf("%s is reported as deleted %d times", id, times)
 			}
 		}
 		left := map[string]bool{}

@@ -23,9 +23,9 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// TestUDAPAtOnce holds that of first POSTs of one registrant at once, at two hosts that
-// share a store, one registers and the others update what it registered; and that no
-// second client is left of updates and cancellations at once.
+// TestUDAPAtOnce checks that of several first POSTs of one registrant at once, at two
+// hosts that share a store, one registers and the others update that client; and that
+// concurrent updates and cancellations leave no second client.
 func TestUDAPAtOnce(t *testing.T) {
 	const endpoint, name = "https://as.example.net/register", "https://apps.example.com/cardio-viewer"
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -99,7 +99,7 @@ func TestUDAPAtOnce(t *testing.T) {
 				mixed[i] = body(fmt.Sprint("mixed-", i))
 			}
 		}
-		// All of a host's requests take turns; of two hosts' first ones both may find the
+		// The requests of one host take turns. The first ones of two hosts may find each
 		// other and be judged again, so that one registers in the end.
 		if counts := atOnce(first); counts[201] != 1 || counts[200]+counts[503] != 19 {
 			t.Errorf("first POSTs: %v", counts)

@@ -1,6 +1,6 @@
-// Package on makes go test say whether a server of a database is there. Its tests are
-// those of the packages below it: where there is no server, they run none, and go test
-// says "[no tests to run]" after their name, as it does not say of tests that skip.
+// Package on makes go test say whether there is a database server. Its tests are in
+// the packages below it: without a server, they run no test, and go test prints "[no
+// tests to run]" after the name, which it does not print for tests that are skipped.
 package on
 
 import (
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Main runs the tests of m where a server answers at the data source name that the
-// environment variable, or else otherwise, holds.
+// Main runs the tests of m if a server answers at the data source name in the
+// environment variable or, if that is not set, at otherwise.
 func Main(m *testing.M, driver, variable, otherwise string) {
 	flag.Parse()
 	dsn := os.Getenv(variable)
