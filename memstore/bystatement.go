@@ -17,7 +17,8 @@ type byStatement struct {
 	statement map[string]statement // of a client, by its id
 }
 
-// set notes the statement of a client that has none noted, nil for none.
+// set notes the statement of a client that has none noted. A nil record is
+// ignored.
 func (b *byStatement) set(clientID string, record *dcr.StatementRecord) {
 	if record == nil {
 		return

@@ -9,9 +9,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// candidates are the clients that may make room for others, the oldest on top
-// of a heap, from the first time on that room was asked for. One that was used,
-// changed or deleted since is found out when it comes to the top.
+// candidates is a heap of the clients that may be deleted to make room for
+// others, the oldest on top. It is filled when room is first needed. A client
+// that was used, changed or deleted since then is discarded when it comes to
+// the top.
 type candidates struct {
 	wanted bool
 	places byAge
@@ -32,8 +33,8 @@ func (b *byAge) Pop() any {
 
 const leastCandidates = 1024
 
-// add notes a client that is among clients already. As many candidates as
-// clients that are no more are no longer worth keeping.
+// add adds a client that clients already contains. If most of the candidates
+// are no longer valid, it gathers them again.
 func (c *candidates) add(clientID string, e *entry, clients *table) {
 	switch {
 	case !c.wanted || !e.evictable():
@@ -55,13 +56,13 @@ func (c *candidates) gather(clients *table) {
 	heap.Init(&c.places)
 }
 
-// evictable reports whether a client may make room: it is an active client of a
-// source that comes back by itself, and was never used.
+// evictable reports whether a client may be deleted to make room: it is active
+// and was never used, and its source can create it again.
 func (e *entry) evictable() bool {
 	return e.mayGo && e.activated == 0 && e.lastUsed == 0 && e.created != 0
 }
 
-// oldest returns the oldest client that may make room.
+// oldest returns the oldest client that may be deleted to make room.
 func (s *Store) oldest() (place, bool) {
 	if !s.candidates.wanted {
 		s.candidates.gather(&s.clients)

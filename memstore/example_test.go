@@ -9,7 +9,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// add adds a client as of a registration two days ago.
+// add adds a client as if it had registered two days ago.
 func add(ctx context.Context, store *memstore.Store, id, name string) error {
 	client := dcr.NewClient()
 	client.ID, client.ClientName = id, name
@@ -17,7 +17,8 @@ func add(ctx context.Context, store *memstore.Store, id, name string) error {
 	return store.Add(ctx, client)
 }
 
-// A use is noted by TouchClient, and a sweep deletes what was never used.
+// TouchClient notes a use, and a sweep deletes the clients that were never
+// used.
 func ExampleStore_SweepClients() {
 	ctx, store := context.Background(), memstore.New()
 	for _, id := range []string{"used", "unused", "kept"} {
@@ -46,7 +47,7 @@ func ExampleStore_SweepClients() {
 	// 1 <nil>
 }
 
-// Lists are sequences, which read the store as they are read.
+// A list is a sequence that reads the store as the loop goes on.
 func ExampleStore_ListClients() {
 	ctx, store := context.Background(), memstore.New()
 	for id, name := range map[string]string{"1": "Budget Planner", "2": "Budget Viewer", "3": "Calendar"} {

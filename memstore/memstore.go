@@ -38,10 +38,10 @@ type Store struct {
 	forgetAt int                  // the size of seen at which it is cleaned next
 }
 
-// notes are what few clients have.
+// notes has what only few clients have.
 type notes struct {
 	activatedBy string
-	about       *dcr.DocumentRecord // what was noted of its document; nil for nothing
+	about       *dcr.DocumentRecord // what was noted about its metadata document; nil for nothing
 }
 
 const (
@@ -103,8 +103,8 @@ func (s stored) client() (*dcr.Client, error) {
 	return client, nil
 }
 
-// holds takes over what is kept next to the document of a client. What was noted
-// of its own document stays only where that is newer.
+// holds takes from client what is kept outside the stored document. What was
+// noted about its metadata document stays only if it is newer.
 func (s *Store) holds(number uint32, e *entry, client *dcr.Client) {
 	e.revision, e.created = client.Revision, nanos(client.CreatedAt)
 	e.touch(client.ActivatedAt, client.LastUsedAt)
@@ -122,7 +122,8 @@ func (s *Store) holds(number uint32, e *entry, client *dcr.Client) {
 	})
 }
 
-// note changes the notes of a client, in the place of those that a reader may have.
+// note replaces the notes of a client by a changed copy, since a reader may have
+// the old ones.
 func (s *Store) note(number uint32, change func(*notes)) {
 	own := notes{}
 	if was := s.notes[number]; was != nil {
@@ -132,7 +133,7 @@ func (s *Store) note(number uint32, change func(*notes)) {
 	s.notes[number] = &own
 }
 
-// latest is when a document was looked at last.
+// latest returns when a metadata document was last looked at.
 func latest(of *dcr.DocumentRecord) time.Time {
 	if of.Withdrawn.After(of.FetchedAt) {
 		return of.Withdrawn
@@ -150,8 +151,8 @@ func (e *entry) touch(activated, lastUsed time.Time) {
 	}
 }
 
-// nanos are the nanoseconds from 1970 to t, 0 for the zero time and what an int64
-// holds for one that is too far away.
+// nanos returns the nanoseconds from 1970 to t. It returns 0 for the zero time,
+// and the least or greatest int64 for a time that is too far away.
 func nanos(t time.Time) int64 {
 	switch year := t.Year(); {
 	case t.IsZero():
@@ -179,7 +180,7 @@ func (e *entry) use(at time.Time) {
 	e.touch(at, at)
 }
 
-// scratch is room to write a document in, before the lock is taken.
+// scratch has buffers to write a document in before the lock is taken.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Add stores a new client; see [dcr.ClientConfigurationStore].
@@ -224,7 +225,7 @@ func (s *Store) fits(more int) bool {
 	return more <= 0 || s.clients.bytes+int64(more) <= limit
 }
 
-// put notes what the store finds a client by, besides its id.
+// put notes what the store finds a client by, in addition to its id.
 func (s *Store) put(number uint32, e *entry, client *dcr.Client) {
 	s.holds(number, e, client)
 	s.byStatement.set(client.ID, client.Statement)
@@ -337,7 +338,7 @@ func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.Do
 	})
 }
 
-// change changes what is kept next to the document of a client.
+// change changes what is kept outside the document of a client.
 func (s *Store) change(clientID string, change func(number uint32, e *entry)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -358,8 +359,8 @@ func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]strin
 	return slices.Sorted(slices.Values(s.byStatement.clients[statement{issuer, id}])), nil
 }
 
-// Remember notes a value that may be used once; see [dcr.ReplayStore]. Values
-// whose time has come are forgotten as new ones come.
+// Remember notes a value that may be used once; see [dcr.ReplayStore]. Expired
+// values are forgotten as new ones come.
 func (s *Store) Remember(ctx context.Context, key string, until, now time.Time) (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,8 @@ func TestStore(t *testing.T) {
 	dcrtest.TestStore(t, func(*testing.T) dcr.ClientConfigurationStore { return memstore.New() })
 }
 
-// TestTheStoreIsBoundedInBytes holds that neither new clients nor those that
-// grow exceed the bound, and that what is deleted makes room.
+// TestTheStoreIsBoundedInBytes checks that neither new clients nor clients that
+// grow exceed the bound, and that deleting makes room.
 func TestTheStoreIsBoundedInBytes(t *testing.T) {
 	ctx, store := t.Context(), memstore.New()
 	store.MaxBytes = 8 << 10
@@ -31,7 +31,7 @@ func TestTheStoreIsBoundedInBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := store.Add(ctx, client("third", 3<<10)); err != dcr.ErrStoreFull {
-		t.Errorf("a client too many: %v", err)
+		t.Errorf("one client too many: %v", err)
 	}
 	grown := first.Clone()
 	grown.Notes += strings.Repeat("a", 2<<10)
@@ -43,14 +43,15 @@ func TestTheStoreIsBoundedInBytes(t *testing.T) {
 		t.Errorf("a client that shrank: %v", err)
 	}
 	if err := store.Add(ctx, client("third", 3<<10)); err != nil {
-		t.Errorf("what shrank made no room: %v", err)
+		t.Errorf("shrinking made no room: %v", err)
 	}
 	if err := errors.Join(store.Delete(ctx, "third"), store.Add(ctx, client("fourth", 3<<10))); err != nil {
-		t.Errorf("what was deleted made no room: %v", err)
+		t.Errorf("deleting made no room: %v", err)
 	}
 }
 
-// TestSearchInParts holds that a search stops in time, and goes on where it stopped.
+// TestSearchInParts checks that a search stops in time, and continues where it
+// stopped.
 func TestSearchInParts(t *testing.T) {
 	store := memstore.New()
 	begin := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -12,22 +12,23 @@ import (
 )
 
 // place is where a client, or an initial access token, stands in a list that
-// has the last created first.
+// begins with the last created.
 type place struct {
 	created int64 // as nanos says
 	name    string
 }
 
-// compare is negative where p stands in front of other. Of two that were created
-// at once, the one with the greater name does.
+// compare returns a negative number if p comes before other. Of two that were
+// created at the same time, the one with the greater name comes first.
 func (p place) compare(other place) int {
 	return cmp.Or(cmp.Compare(other.created, p.created), strings.Compare(other.name, p.name))
 }
 
-// cursor writes a place, for the page behind it.
+// cursor writes a place as the cursor of the page after it.
 func (p place) cursor() string { return fmt.Sprintf("%d.%s", p.created, p.name) }
 
-// behind reads a cursor and returns which places are behind it: all behind "".
+// behind reads a cursor and returns which places come after it: all of them for
+// "".
 func behind(cursor string) (func(place) bool, error) {
 	if cursor == "" {
 		return func(place) bool { return true }, nil

@@ -40,8 +40,8 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 	return swept, nil
 }
 
-// deleteIf deletes a client if nobody changed it since it was read, and it is still
-// as selects wants it.
+// deleteIf deletes a client if nobody changed it since it was read and selects
+// still accepts it.
 func (s *Store) deleteIf(read *dcr.Client, selects func(*dcr.Client) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"iter"
 )
 
-// table holds clients so that the garbage collector has next to nothing to look
-// at: a million clients are some thousand objects, none of which has a pointer.
+// table keeps clients so that the garbage collector has almost nothing to scan:
+// a million clients are some thousand objects, none of which has a pointer.
 type table struct {
 	seed   maphash.Seed
 	byHash map[uint32]uint32 // the first entry of those whose ids have the same hash
@@ -21,28 +21,28 @@ type table struct {
 
 	blocks []block
 	last   uint32   // the block that is written to
-	empty  []uint32 // numbers of blocks that are gone
+	empty  []uint32 // numbers of blocks that were removed
 }
 
-// entry is what a store keeps of a client next to its document, so that a use is
-// noted without writing the document again.
+// entry is what the store keeps of a client outside its document, so that it can
+// note a use without writing the document again.
 type entry struct {
 	block, offset uint32 // where its record is
 	next          uint32 // the next entry whose id has the same hash
 	idAt          uint16 // where its id begins in the record
 	idSize        uint8
-	mayGo         bool // to make room, as long as it is not used
+	mayGo         bool // may be deleted to make room, as long as it is not used
 
 	revision            int64
 	created             int64 // as nanos says, like the next two
 	activated, lastUsed int64
 }
 
-// block holds records one behind the other. What is written in it stays as it is,
-// so it is read without the lock.
+// block has records one after the other. What is written to it never changes, so
+// it can be read without the lock.
 //
 // A record is the number of its entry, the size of what follows, the document, and
-// the id where the document does not have it as it is.
+// the id if the document does not contain it verbatim.
 type block struct {
 	records []byte
 	alive   int // bytes of the records that are in use
@@ -64,8 +64,8 @@ func (t *table) entry(number uint32) *entry {
 	return &t.entries[number/entriesSize][number%entriesSize]
 }
 
-// record returns the document of an entry, and behind it its id where the document
-// does not have it.
+// record returns the document of an entry, followed by its id if the document does
+// not contain it.
 func (t *table) record(e *entry) []byte {
 	records := t.blocks[e.block].records[e.offset:]
 	return records[headSize : headSize+binary.LittleEndian.Uint32(records[4:])]
@@ -102,7 +102,7 @@ func (t *table) find(id string) (uint32, *entry) {
 	return 0, nil
 }
 
-// all yields all clients, in no order.
+// all yields all clients, in no particular order.
 func (t *table) all() iter.Seq2[string, *entry] {
 	return func(yield func(string, *entry) bool) {
 		for number := uint32(1); number <= t.used; number++ {
@@ -113,7 +113,7 @@ func (t *table) all() iter.Seq2[string, *entry] {
 	}
 }
 
-// add makes an entry for a client that is not there.
+// add makes an entry for a client that the table does not have.
 func (t *table) add(id string, document []byte) (uint32, *entry) {
 	number := t.used + 1
 	if last := len(t.free) - 1; last >= 0 {
@@ -147,7 +147,7 @@ func (t *table) write(number uint32, e *entry, id string, document []byte) {
 	})
 }
 
-// append puts the record of an entry behind the last one.
+// append puts the record of an entry after the last one.
 func (t *table) append(e *entry, size int, write func([]byte) []byte) {
 	full := t.last
 	if records := t.blocks[full].records; cap(records)-len(records) < size {

@@ -81,8 +81,8 @@ func checkClient(t *testing.T, store *memstore.Store, id string, want *dcr.Clien
 	}
 }
 
-// TestMemoryIsGivenBack holds that a store does not grow by changes, and gives back
-// the memory of clients that are deleted.
+// TestMemoryIsGivenBack checks that a store does not grow by changes, and gives
+// back the memory of clients that are deleted.
 func TestMemoryIsGivenBack(t *testing.T) {
 	ctx, store := t.Context(), memstore.New()
 	add := func(from, to int) {

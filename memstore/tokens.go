@@ -13,13 +13,13 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.tokens[token.Hash]; taken {
-		return errors.New("dcr: there already is an initial access token with this hash")
+		return errors.New("dcr: there is already an initial access token with this hash")
 	}
 	s.tokens[token.Hash] = *token
 	return nil
 }
 
-// FindInitialAccessToken returns the token of that hash; see
+// FindInitialAccessToken returns the token with a hash; see
 // [dcr.InitialAccessTokenStore].
 func (s *Store) FindInitialAccessToken(ctx context.Context, hash string) (*dcr.InitialAccessToken, error) {
 	s.mu.RLock()

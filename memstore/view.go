@@ -6,9 +6,9 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// views are the clients that were looked at, decoded, as they are stored now. As
-// many as fit are kept; then it begins from nothing, for those that are looked at
-// all the time are back at once.
+// views has the clients that were looked at, decoded, as they are stored now.
+// When it is full, it is emptied; clients that are in constant use are soon in it
+// again.
 type views struct {
 	clients map[string]*dcr.Client
 	bytes   int // of their documents
@@ -28,7 +28,7 @@ func (v *views) keep(client *dcr.Client, size int) {
 	v.bytes += size
 }
 
-// forget drops a client that is not as it was, when its document had that size.
+// forget drops a client that has changed, whose document had that size.
 func (v *views) forget(clientID string, size int) {
 	if _, kept := v.clients[clientID]; kept {
 		delete(v.clients, clientID)
