@@ -1,9 +1,9 @@
-// Package dcrtest is what a host tests its own code with.
+// Package dcrtest has tests for a host's own code.
 //
-//   - [TestStore] tests a store of your own, with its optional capabilities.
-//   - [TestValidator] finds mistakes in a validator of your own.
-//   - [TestClients] says which clients in the field would get in.
-//   - [TestHost] drives a whole server through the traps at its endpoints.
+//   - [TestStore] tests your own store, with its optional capabilities.
+//   - [TestValidator] finds mistakes in your own validator.
+//   - [TestClients] tests which real-world clients can register.
+//   - [TestHost] finds mistakes at the endpoints of a whole server.
 //   - [Publisher] serves metadata documents, and misbehaves on demand.
 package dcrtest
 
@@ -22,21 +22,21 @@ import (
 
 // Host is an authorization server under test.
 type Host struct {
-	// Start serves the server with this store, which TestHost breaks and mends,
-	// until the test ends, and returns its issuer. TestHost takes everything
-	// else from the discovery document, at the path of RFC 8414 or of OpenID
-	// Connect Discovery. Required.
+	// Start starts the server with this store, lets it run until the test ends, and
+	// returns its issuer. TestHost sometimes makes the store fail for a while. It
+	// reads everything else from the discovery document, at the path of RFC 8414 or
+	// of OpenID Connect Discovery. Required.
 	Start func(t *testing.T, store dcr.ClientConfigurationStore) (issuer string)
 
-	// Authorize sends the browser of a signed-in person who consents to the URL
-	// of an authorization request and returns the last answer: the redirect to
-	// the client, or the page that refused. The browser keeps cookies and follows
-	// redirects within the server, but none that leads elsewhere. If nil, the
-	// browser gets the URL, which is enough for a server that asks nothing.
+	// Authorize opens the URL of an authorization request in the browser, signs in
+	// and consents, and returns the last answer: the redirect to the client, or the
+	// page with the refusal. The browser keeps cookies and follows redirects only
+	// within the server. If nil, the browser only opens the URL, which is enough for
+	// a server that asks nothing.
 	Authorize func(t *testing.T, browser *http.Client, url string) *http.Response
 
-	// Scopes are two scopes that the server knows. The clients of TestHost have
-	// the first, and the second is above what they have. Required.
+	// Scopes are two scopes that the server supports. The clients of TestHost have
+	// the first scope but not the second. Required.
 	Scopes []string
 
 	// Client trusts the server's certificate. If nil, http.DefaultClient.
@@ -47,22 +47,22 @@ type Host struct {
 	Skip []string
 }
 
-// HostFinding is a trap in which a server was found.
+// HostFinding is a mistake that TestHost found.
 type HostFinding struct {
-	Case     string // its name, as that of the subtest
+	Case     string // the name of the subtest
 	Sentence string // what the server did, why that is a trap, and what to do
 }
 
-// TestHost drives a server of any make through the traps of serving registered
-// clients: its authorization, token, introspection and revocation endpoints and
-// its discovery document. Each trap is a subtest, and its failure a sentence that
-// says what the server did, why that is a trap, and what of this library closes
-// it. What a server does not say it offers is skipped.
+// TestHost finds mistakes that servers make with registered clients. It works with any
+// authorization server, and tests its authorization, token, introspection and
+// revocation endpoints and its discovery document. Each mistake is a subtest. A failure
+// says what the server did, why that is a trap, and how this library prevents it. What
+// the discovery document does not offer is skipped.
 //
-// The clients are registered in the store, under the rules of
-// [dcr.DefaultValidator], by the methods that the server says it knows: a native one
-// without credentials, which redirects to http://127.0.0.1, and others, confidential
-// where they may be, which redirect to https://app.example.com, where nothing is sent.
+// TestHost registers clients in the store, under the rules of [dcr.DefaultValidator] and
+// with the authentication methods in the discovery document: a public native client
+// that redirects to http://127.0.0.1, and others, confidential if the server allows it,
+// that redirect to https://app.example.com. It sends nothing to that host.
 //
 //	func TestMyServer(t *testing.T) {
 //		dcrtest.TestHost(t, dcrtest.Host{
@@ -98,8 +98,8 @@ func TestHost(t *testing.T, host Host) {
 	}
 }
 
-// HostFindings returns what TestHost would report, in the order of its cases: for
-// a server that is not there yet, whose findings are known and become fewer.
+// HostFindings returns what TestHost would report, in the order of its cases. Use it for
+// a server that does not pass yet, and compare the result with the known findings.
 func HostFindings(t *testing.T, host Host) (findings []HostFinding) {
 	t.Helper()
 	d := newDriver(t, host)
@@ -114,11 +114,11 @@ func HostFindings(t *testing.T, host Host) (findings []HostFinding) {
 	return findings
 }
 
-// hostCase is one trap.
+// hostCase tests for one mistake.
 type hostCase struct {
 	name  string
-	trap  string // why it is one
-	cure  string // what closes it
+	trap  string // why it is a mistake
+	cure  string // how to fix it
 	check func(d *driver) error
 }
 
@@ -133,15 +133,15 @@ func init() {
 }
 
 var (
-	// errNotOffered skips the cases of what the server does not say it offers.
+	// errNotOffered skips the cases of features that the server does not offer.
 	errNotOffered = errors.New("the server does not offer this")
 
-	// errUnclear says that what is right did not work either, so that a refusal
-	// of what is wrong says nothing.
+	// errUnclear means that a valid request did not work either, so that the refusal
+	// of a wrong request proves nothing.
 	errUnclear = errors.New("this case depends on it, so it cannot be judged")
 )
 
-// judge returns what is to be said of the server, or why there is nothing.
+// judge runs a case. It returns a sentence about the server, or why the case is skipped.
 func (d *driver) judge(t *testing.T, c hostCase) (sentence string, skip error) {
 	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 	defer cancel()
@@ -158,14 +158,14 @@ func (d *driver) judge(t *testing.T, c hostCase) (sentence string, skip error) {
 	}
 }
 
-// newDriver starts the server and reads what it says of itself.
+// newDriver starts the server and reads its discovery document.
 func newDriver(t *testing.T, host Host) *driver {
 	t.Helper()
 	switch {
 	case host.Start == nil:
-		t.Fatal("Host.Start is nil; set it to a function that serves the server with the store it is given")
+		t.Fatal("Host.Start is nil; set it to a function that starts the server with the given store")
 	case len(host.Scopes) != 2 || host.Scopes[0] == host.Scopes[1]:
-		t.Fatalf("Host.Scopes is %q; set it to two scopes that the server knows", host.Scopes)
+		t.Fatalf("Host.Scopes is %q; set it to two different scopes that the server supports", host.Scopes)
 	}
 	skips, err := readSkips(host.Skip)
 	if err != nil {
@@ -188,13 +188,13 @@ func newDriver(t *testing.T, host Host) *driver {
 	return d
 }
 
-// readSkips returns the reasons of Host.Skip by the names of the cases.
+// readSkips returns the reasons in Host.Skip by the names of the cases.
 func readSkips(entries []string) (map[string]string, error) {
 	reasons := make(map[string]string)
 	for _, entry := range entries {
 		name, reason, _ := strings.Cut(entry, ":")
 		if !slices.ContainsFunc(hostCases, func(c hostCase) bool { return c.name == name }) {
-			return nil, fmt.Errorf("Host.Skip has %q, and there is no case of that name", entry)
+			return nil, fmt.Errorf("Host.Skip has %q, but no case has that name", entry)
 		}
 		if reasons[name] = strings.TrimSpace(reason); reasons[name] == "" {
 			return nil, fmt.Errorf("Host.Skip has %q without a reason; write it after a colon", entry)

@@ -54,7 +54,7 @@ func TestHostSkips(t *testing.T) {
 		{"a case is skipped for a reason", "CORS: no pages", ""},
 		{"a case must be skipped for a reason", "CORS", "Host.Skip has \"CORS\" without a reason; write it after a colon"},
 		{"a blank is not a reason", "CORS: ", "Host.Skip has \"CORS: \" without a reason; write it after a colon"},
-		{"an unknown case cannot be skipped", "Cors: no pages", "Host.Skip has \"Cors: no pages\", and there is no case of that name"},
+		{"an unknown case cannot be skipped", "Cors: no pages", "Host.Skip has \"Cors: no pages\", but no case has that name"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			reasons, err := readSkips([]string{test.entry})

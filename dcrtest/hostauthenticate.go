@@ -1,6 +1,6 @@
 package dcrtest
 
-// RFC 6749 §2.3, RFC 7523 §3, RFC 8705 §2: the traps of client authentication.
+// RFC 6749 §2.3, RFC 7523 §3, RFC 8705 §2: mistakes in client authentication.
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ func strongerMethod(d *driver) error {
 			by   credentials
 			what string
 		}{
-			{byBasic(p.ID, secret), "with a secret in the header"}, {byPost(p.ID, secret), "with a secret in the form"}, {byBasic(p.ID, ""), "with its id in the header"}, {byID(p.ID), "with its id alone"},
+			{byBasic(p.ID, secret), "with a secret in the header"}, {byPost(p.ID, secret), "with a secret in the form"}, {byBasic(p.ID, ""), "with its id in the header"}, {byID(p.ID), "with only its id"},
 		} {
 			bought, err := d.ticket(p, nil)
 			if err != nil {
@@ -53,8 +53,7 @@ func strongerMethod(d *driver) error {
 	return nil
 }
 
-// stronger registers a client of a method that sends no secret, and that has one
-// all the same.
+// stronger registers a client whose method uses no secret, but that has one anyway.
 func (d *driver) stronger(method string) (*party, string, error) {
 	const secret = "a-secret-from-before"
 	give := func(client *dcr.Client) { client.Secrets = []dcr.Secret{dcr.HashSecret(secret)} }
@@ -87,7 +86,7 @@ func noCredentials(d *driver) error {
 		return err
 	}
 	for what, by := range map[string]credentials{
-		"its id alone": byID(p.ID), "an empty secret in the header": byBasic(p.ID, ""), "an empty secret in the form": byPost(p.ID, ""), "nothing at all": byNothing,
+		"only its id": byID(p.ID), "an empty secret in the header": byBasic(p.ID, ""), "an empty secret in the form": byPost(p.ID, ""), "nothing at all": byNothing,
 	} {
 		bought, err := d.ticket(p, nil)
 		if err != nil {
@@ -199,7 +198,7 @@ func assertionAlgorithm(d *driver) error {
 	return err
 }
 
-// asserts reports an assertion that was taken and must not be. Each needs a code.
+// asserts reports an assertion that was wrongly accepted. It gets a code for each attempt.
 func (d *driver) asserts(p *party, did string, make func() (string, error)) error {
 	bought, err := d.ticket(p, nil)
 	if err != nil {
@@ -274,7 +273,7 @@ func assertionIssuer(d *driver) error {
 	})
 }
 
-// guardedFetch has clients name addresses within, where it listens.
+// guardedFetch registers clients with URLs on this machine, and listens there.
 func guardedFetch(d *driver) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

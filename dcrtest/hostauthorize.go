@@ -1,7 +1,7 @@
 package dcrtest
 
-// RFC 6749 §3.1.2 and §10.6, RFC 8252 §7.3, RFC 9700 §2.1 and §4.1: the traps of
-// the authorization endpoint and of its codes.
+// RFC 6749 §3.1.2 and §10.6, RFC 8252 §7.3, RFC 9700 §2.1 and §4.1: mistakes at the
+// authorization endpoint, and with its codes.
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ var redirectCases = []hostCase{
 	{"UnvalidatedRedirect", "an open redirector lets a phishing link start with the address of the server (RFC 9700 §4.11)", "send an AuthorizationError only to its RedirectURI", unvalidatedRedirect},
 }
 
-// loopbackAtPort is where nobody listens.
+// loopbackAtPort is a redirect URI at which nothing listens.
 const loopbackAtPort = "http://127.0.0.1:49321/callback"
 
 func loopbackPort(d *driver) error {
@@ -40,7 +40,7 @@ func loopbackPort(d *driver) error {
 			return err
 		}
 		if landed.code == "" || landed.to != asked {
-			return fmt.Errorf("the server answered %s to a native client that registered %s and asks for %s", landed, registered, asked)
+			return fmt.Errorf("the server answered %s to a native client that registered %s and requested %s", landed, registered, asked)
 		}
 	}
 	return nil
@@ -102,7 +102,7 @@ func responseMode(d *driver) error {
 	return nil
 }
 
-// lookalikes says to which of these the server sends a code.
+// lookalikes reports the URIs to which the server sends a code.
 func (d *driver) lookalikes(p *party, uris ...string) error {
 	if _, err := d.ticket(p, nil); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (d *driver) lookalikes(p *party, uris ...string) error {
 		}
 	}
 	if sent != nil {
-		return fmt.Errorf("the server sent codes to %s, and %s registered %s", strings.Join(sent, " and "), p.what, p.RedirectURIs[0])
+		return fmt.Errorf("the server sent codes to %s, but %s registered %s", strings.Join(sent, " and "), p.what, p.RedirectURIs[0])
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func unvalidatedRedirect(d *driver) error {
 		"a wrong scope":          func(query url.Values) { query.Set("scope", d.host.Scopes[1]) },
 		"no scope":               func(query url.Values) { query.Del("scope") },
 		"no challenge":           func(query url.Values) { query.Del("code_challenge") },
-		"nobody to ask":          func(query url.Values) { query.Set("prompt", "none") },
+		"prompt none":            func(query url.Values) { query.Set("prompt", "none") },
 		"a wrong request object": func(query url.Values) { query.Set("request", "nonsense") },
 	}
 	for _, p := range parties {
@@ -169,7 +169,7 @@ var challengeCases = []hostCase{
 	{"PKCEDowngrade", "an attacker who removes the challenge from a request can make the client redeem somebody else's code (RFC 9700 §4.8.2)", verifyCode, pkceDowngrade},
 }
 
-// misredeems reports a code that was redeemed where it must not.
+// misredeems reports a code that was wrongly redeemed.
 func (d *driver) misredeems(p *party, query url.Values, form url.Values, what string) error {
 	landed, err := d.open(query)
 	if err != nil || landed.code == "" {
@@ -187,7 +187,8 @@ func (d *driver) misredeems(p *party, query url.Values, form url.Values, what st
 	return err
 }
 
-// eachMisredeems is misredeems for clients of both kinds, once a right flow works.
+// eachMisredeems is misredeems for clients of both kinds. It first checks that a correct
+// flow works.
 func (d *driver) eachMisredeems(what string, change func(query, form url.Values)) error {
 	parties, err := d.both()
 	if err != nil {
@@ -279,7 +280,7 @@ func codeTwice(d *driver) error {
 	return nil
 }
 
-// refused reports what a client got that it must not get.
+// refused reports a token that a client must not get.
 func (d *driver) refused(p *party, form url.Values, did string, args ...any) error {
 	by, err := p.own(d)
 	if err != nil {
@@ -303,8 +304,7 @@ func codeOtherClient(d *driver) error {
 	}, "redeemed a code of %s for another client, %s")
 }
 
-// eachThief has clients of both kinds use what was issued to a client of each
-// kind.
+// eachThief lets clients of both kinds use what was issued to clients of both kinds.
 func (d *driver) eachThief(steal func(owner *party) (url.Values, error), did string) error {
 	owners, err := d.both()
 	if err != nil {
@@ -331,7 +331,7 @@ func (d *driver) eachThief(steal func(owner *party) (url.Values, error), did str
 	return nil
 }
 
-// codeOtherRedirect asks without a challenge, which may make up for a redirect URI
+// codeOtherRedirect uses no challenge, because a challenge can make up for a redirect URI
 // that is not compared.
 func codeOtherRedirect(d *driver) error {
 	const second = webRedirect + "/second"

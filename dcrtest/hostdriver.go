@@ -18,21 +18,21 @@ import (
 	"testing"
 )
 
-// driver drives one server through the cases.
+// driver runs the cases against one server.
 type driver struct {
 	t        *testing.T      // of the case
-	ctx      context.Context // of the case, which ends with it
+	ctx      context.Context // of the case, cancelled at its end
 	host     Host
 	store    *hostStore
-	skips    map[string]string // reasons by name of the case
+	skips    map[string]string // reasons, by the name of the case
 	issuer   string
 	document serverDocument
 	at       string      // where the document was found
-	audience string      // of assertions, once one was taken
-	key      *signingKey // of the clients that sign
+	audience string      // of assertions, once one was accepted
+	key      *signingKey // of the clients that sign assertions
 }
 
-// serverDocument is what the server says of itself.
+// serverDocument is the discovery document.
 type serverDocument struct {
 	Issuer           string   `json:"issuer"`
 	Authorization    string   `json:"authorization_endpoint"`
@@ -50,7 +50,7 @@ type serverDocument struct {
 
 const oauthDocument = "/.well-known/oauth-authorization-server" // RFC 8414 §3
 
-// discover reads the document where clients look for it.
+// discover reads the document at the places where clients look for it.
 func (d *driver) discover() error {
 	issuer, err := url.Parse(d.issuer)
 	if err != nil || issuer.Host == "" {
@@ -71,10 +71,10 @@ func (d *driver) discover() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the server has no discovery document at %s; serve one, as by Handler.ServeDiscovery", strings.Join(places, " or "))
+	return fmt.Errorf("the server has no discovery document at %s; serve one, for example with Handler.ServeDiscovery", strings.Join(places, " or "))
 }
 
-// answer is what an endpoint answered.
+// answer is the answer of an endpoint.
 type answer struct {
 	status  int
 	header  http.Header
@@ -87,10 +87,10 @@ func (a answer) text(member string) string {
 	return text
 }
 
-// issued reports whether the answer is a token.
+// issued reports whether the answer has a token.
 func (a answer) issued() bool { return a.status == http.StatusOK && a.text("access_token") != "" }
 
-// String says what was answered, without tokens.
+// String describes the answer, without tokens.
 func (a answer) String() string {
 	switch code := a.text("error"); {
 	case a.issued():
@@ -101,7 +101,7 @@ func (a answer) String() string {
 	return fmt.Sprint(a.status)
 }
 
-// send makes a request that follows no redirect.
+// send sends a request and follows no redirect.
 func (d *driver) send(method, to string, form url.Values, header http.Header) (answer, error) {
 	request, err := http.NewRequestWithContext(d.ctx, method, to, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -129,11 +129,11 @@ func read(response *http.Response) (answer, error) {
 		return answer{}, fmt.Errorf("%w: %v", errUnclear, err)
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: body}
-	json.Unmarshal(body, &a.members) // what is no object has no members
+	json.Unmarshal(body, &a.members) // a body that is not an object has no members
 	return a, nil
 }
 
-// call sends a form to an endpoint for a client.
+// call sends a form to an endpoint with the credentials of a client.
 func (d *driver) call(endpoint string, by credentials, form url.Values) (answer, error) {
 	header := make(http.Header)
 	if form == nil {
@@ -143,12 +143,12 @@ func (d *driver) call(endpoint string, by credentials, form url.Values) (answer,
 	return d.send(http.MethodPost, endpoint, form, header)
 }
 
-// landing is where an authorization request took the browser.
+// landing is where an authorization request led the browser.
 type landing struct {
-	to     string // without query and fragment; "" for a page of the server's own
-	whole  string // with them
+	to     string // the URL without query and fragment; "" for a page of the server
+	whole  string // the whole URL
 	code   string
-	err    string // the error that was sent there
+	err    string // the error in the redirect
 	status int    // of the last answer
 	body   string // of a page
 }
@@ -156,18 +156,18 @@ type landing struct {
 func (l landing) String() string {
 	switch {
 	case l.to == "":
-		return fmt.Sprintf("a page of status %d", l.status)
+		return fmt.Sprintf("a page with status %d", l.status)
 	case l.code != "":
 		return "a code, sent to " + l.to
 	}
 	return fmt.Sprintf("%s, sent to %s", l.err, l.to)
 }
 
-// open sends a browser with an authorization request.
+// open opens an authorization request in a browser.
 func (d *driver) open(query url.Values) (landing, error) {
 	at, err := url.Parse(d.document.Authorization)
 	if err != nil {
-		return landing{}, fmt.Errorf("authorization_endpoint is no URL: %w", errUnclear)
+		return landing{}, fmt.Errorf("authorization_endpoint is not a URL: %w", errUnclear)
 	}
 	merged := at.Query()
 	for name, values := range query {
@@ -218,7 +218,7 @@ func (d *driver) isOurs(to *url.URL) bool {
 	return false
 }
 
-// ticket is a code and what redeems it.
+// ticket is a code and the values that redeem it.
 type ticket struct{ code, verifier, redirect string }
 
 // form is the token request of a ticket.
@@ -230,8 +230,8 @@ func (t ticket) form() url.Values {
 	return form
 }
 
-// request is a valid authorization request of the client, and what will redeem
-// its code.
+// request returns a valid authorization request of the client, and the values that will
+// redeem its code.
 func (d *driver) request(p *party) (url.Values, ticket) {
 	verifier := rand.Text() + rand.Text()
 	digest := sha256.Sum256([]byte(verifier))
@@ -245,8 +245,8 @@ func (d *driver) request(p *party) (url.Values, ticket) {
 	return query, ticket{verifier: verifier, redirect: p.RedirectURIs[0]}
 }
 
-// ticket gets a code for the client, which must work. change, if not nil, edits
-// the request.
+// ticket gets a code for the client, which must work. If change is not nil, it edits the
+// request.
 func (d *driver) ticket(p *party, change func(query url.Values)) (ticket, error) {
 	query, bought := d.request(p)
 	if change != nil {
@@ -257,12 +257,12 @@ func (d *driver) ticket(p *party, change func(query url.Values)) (ticket, error)
 		return bought, err
 	}
 	if bought.code = landed.code; bought.code == "" {
-		return bought, fmt.Errorf("the server answered %s to a valid authorization request of %s: %w", landed, p.what, errUnclear)
+		return bought, fmt.Errorf("the server answered %s to a valid authorization request from %s: %w", landed, p.what, errUnclear)
 	}
 	return bought, nil
 }
 
-// tokens takes the client through the whole of a code flow, which must work.
+// tokens runs a whole code flow for the client, which must work.
 func (d *driver) tokens(p *party) (answer, error) {
 	bought, err := d.ticket(p, nil)
 	if err != nil {
@@ -279,7 +279,7 @@ func (d *driver) right(p *party, form url.Values) (answer, error) {
 	}
 	got, err := d.call(d.document.Token, by, form)
 	if err == nil && !got.issued() {
-		err = fmt.Errorf("the token endpoint answered %s to a valid request (%s) of %s: %w", got, form.Get("grant_type"), p.what, errUnclear)
+		err = fmt.Errorf("the token endpoint answered %s to a valid request (%s) from %s: %w", got, form.Get("grant_type"), p.what, errUnclear)
 	}
 	return got, err
 }
@@ -296,8 +296,8 @@ func (d *driver) refreshToken(p *party) (string, error) {
 	return got.text("refresh_token"), err
 }
 
-// offers reports whether a list of the document has a value; what is absent has
-// those that RFC 8414 §2 says.
+// offers reports whether a list of the document has a value. A missing list has the
+// default of RFC 8414 §2.
 func (d *driver) offers(list []string, value string, absent ...string) bool {
 	if list == nil {
 		list = absent
@@ -305,8 +305,8 @@ func (d *driver) offers(list []string, value string, absent ...string) bool {
 	return slices.Contains(list, value)
 }
 
-// method reports whether the server says that clients may authenticate so. One
-// that says nothing is taken to let public clients in.
+// method reports whether the server supports an authentication method. A server that
+// lists no methods is assumed to accept public clients too.
 func (d *driver) method(name string) bool {
 	return d.offers(d.document.Methods, name, "client_secret_basic", "none")
 }

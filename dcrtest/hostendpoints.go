@@ -1,7 +1,7 @@
 package dcrtest
 
-// RFC 7662 §2.1, RFC 7009 §2.1, RFC 8414 §2 and the CORS protocol: the traps of
-// the other endpoints.
+// RFC 7662 §2.1, RFC 7009 §2.1, RFC 8414 §2 and the CORS protocol: mistakes at the other
+// endpoints.
 
 import (
 	"encoding/base64"
@@ -66,7 +66,7 @@ func tokenType(d *driver) error {
 	return nil
 }
 
-// active reports whether the introspection endpoint says that a token is good.
+// active reports whether the introspection endpoint says that a token is active.
 func (d *driver) active(by credentials, token string) (bool, error) {
 	got, err := d.call(d.document.Introspection, by, url.Values{"token": {token}})
 	active, _ := got.members["active"].(bool)
@@ -92,7 +92,7 @@ func introspectionAnonymous(d *driver) error {
 	if err != nil {
 		return err
 	}
-	for what, by := range map[string]credentials{"a stranger": byNothing, "the id of a confidential client alone": byID(p.ID), "a wrong secret": byBasic(p.ID, "wrong")} {
+	for what, by := range map[string]credentials{"a stranger": byNothing, "a caller with only the id of a confidential client": byID(p.ID), "a caller with a wrong secret": byBasic(p.ID, "wrong")} {
 		active, err := d.active(by, granted.text("access_token"))
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func introspectionEnded(d *driver) error {
 			return err
 		}
 		if !active {
-			return fmt.Errorf("%w: it tells a confidential client nothing about the tokens of another", errNotOffered)
+			return fmt.Errorf("%w: it does not tell a confidential client about the tokens of another", errNotOffered)
 		}
 		if err := end(p); err != nil {
 			return err
@@ -152,7 +152,7 @@ func introspectionEnded(d *driver) error {
 
 func revocationAnonymous(d *driver) error {
 	return d.survives(func(p *party) (map[string]credentials, error) {
-		return map[string]credentials{"a stranger": byNothing, "its id alone": byID(p.ID), "a wrong secret": byBasic(p.ID, "wrong")}, nil
+		return map[string]credentials{"a stranger": byNothing, "a caller with only the client's id": byID(p.ID), "a caller with a wrong secret": byBasic(p.ID, "wrong")}, nil
 	})
 }
 
@@ -172,7 +172,7 @@ func revocationOtherClient(d *driver) error {
 	})
 }
 
-// survives reports who could revoke a refresh token that is not theirs.
+// survives reports who could revoke a refresh token of another client.
 func (d *driver) survives(attempts func(p *party) (map[string]credentials, error)) error {
 	if err := d.needs(d.document.Revocation, "revocation_endpoint"); err != nil {
 		return err
@@ -254,7 +254,7 @@ func discoveryRegistration(d *driver) error {
 	return nil
 }
 
-// page is what an endpoint tells a browser about pages of an origin.
+// page returns what an endpoint tells a browser about the pages of an origin.
 func (d *driver) page(endpoint, method, origin string) (allowed, credentials bool, err error) {
 	header := http.Header{"Origin": {origin}}
 	if method != http.MethodGet {

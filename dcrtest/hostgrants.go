@@ -1,6 +1,6 @@
 package dcrtest
 
-// RFC 6749 §4.4 and §6, RFC 7523 §2.1: the traps of grant types.
+// RFC 6749 §4.4 and §6, RFC 7523 §2.1: mistakes with grant types.
 
 import (
 	"net/url"
@@ -25,15 +25,15 @@ func clientCredentials(d *driver) error {
 	}
 	for _, p := range parties {
 		form := url.Values{"grant_type": {"client_credentials"}, "scope": {d.host.Scopes[0]}}
-		if err := d.refused(p, form, "issued a token by client_credentials, which %s did not register", p.what); err != nil {
+		if err := d.refused(p, form, "issued a token for client_credentials, which %s did not register", p.what); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// jwtBearerStranger signs by a key that nobody knows, and by that of a client
-// which did not register the grant.
+// jwtBearerStranger signs with an unknown key, and with the key of a client that did not
+// register the grant.
 func jwtBearerStranger(d *driver) error {
 	key, err := newSigningKey(nil)
 	if err != nil {
@@ -62,7 +62,7 @@ func jwtBearerStranger(d *driver) error {
 					return err
 				}
 				form := url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}, "scope": {d.host.Scopes[1]}}
-				if err := d.refusedBy(by, form, "issued a token by the jwt-bearer grant to a client %s", what); err != nil {
+				if err := d.refusedBy(by, form, "issued a token for the jwt-bearer grant to a client %s", what); err != nil {
 					return err
 				}
 			}
@@ -86,11 +86,11 @@ func refreshWrongSecret(d *driver) error {
 
 func refreshNoSecret(d *driver) error {
 	return d.refreshBy(func(p *party) map[string]credentials {
-		return map[string]credentials{"its id alone": byID(p.ID), "an empty secret": byBasic(p.ID, ""), "nothing at all": byNothing}
+		return map[string]credentials{"only its id": byID(p.ID), "an empty secret": byBasic(p.ID, ""), "nothing at all": byNothing}
 	})
 }
 
-// refreshBy reports by which credentials confidential clients can refresh.
+// refreshBy reports the wrong credentials with which confidential clients can refresh.
 func (d *driver) refreshBy(attempts func(p *party) map[string]credentials) error {
 	parties, err := d.confidential()
 	if err != nil {
@@ -102,7 +102,7 @@ func (d *driver) refreshBy(attempts func(p *party) map[string]credentials) error
 			if err != nil {
 				return err
 			}
-			if err := d.refusedBy(by, refreshForm(token), "refreshed tokens of %s by %s", p.what, what); err != nil {
+			if err := d.refusedBy(by, refreshForm(token), "refreshed tokens of %s with %s", p.what, what); err != nil {
 				return err
 			}
 		}
@@ -126,7 +126,7 @@ func refreshWithdrawn(d *driver) error {
 		if err != nil {
 			return err
 		}
-		if err := d.refused(p, refreshForm(token), "refreshed tokens of %s, which may not have any more", p.what); err != nil {
+		if err := d.refused(p, refreshForm(token), "refreshed tokens of %s, which no longer has this grant type", p.what); err != nil {
 			return err
 		}
 	}

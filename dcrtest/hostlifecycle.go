@@ -1,7 +1,7 @@
 package dcrtest
 
-// RFC 6749 §3.3, RFC 7592 §2.3: scopes that a client may not have, clients that
-// may not act, and a store that does not answer.
+// RFC 6749 §3.3, RFC 7592 §2.3: scopes that a client must not get, clients that are not
+// usable, and a store that does not answer.
 
 import (
 	"errors"
@@ -22,11 +22,11 @@ var scopeCases = []hostCase{
 	{"ScopeNarrowed", "a scope that was removed from the client is still granted through its refresh tokens", "pass the granted scope through Client.GrantScopes at each refresh, and return the result in the token response", scopeNarrowed},
 }
 
-// standardScopes are those of OpenID Connect Core 1.0 §5.4 and §11, which some
-// libraries let through as if they were nobody's.
+// standardScopes are those of OpenID Connect Core 1.0 §5.4 and §11, which some libraries
+// grant to every client.
 var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access"}
 
-// beyond are scopes that the server knows and the clients do not have.
+// beyond returns scopes that the server supports and the clients do not have.
 func (d *driver) beyond() []string {
 	scopes := []string{d.host.Scopes[1]}
 	for _, scope := range standardScopes {
@@ -37,8 +37,8 @@ func (d *driver) beyond() []string {
 	return scopes
 }
 
-// exceeds reports which of the scopes a token has, by its response, which tells
-// of every difference from what was asked for (RFC 6749 §5.1).
+// exceeds returns which of the scopes a token has. The response must say so if they
+// differ from the requested scopes (RFC 6749 §5.1).
 func (got answer) exceeds(scopes []string) (has []string) {
 	if !got.issued() {
 		return nil
@@ -67,7 +67,7 @@ func scopeAtAuthorize(d *driver) error {
 	return nil
 }
 
-// grants reports what a client is granted of the scopes that it does not have.
+// grants reports the scopes that a client is granted although it does not have them.
 func (d *driver) grants(p *party, own string, beyond []string) error {
 	if _, err := d.tokens(p); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (d *driver) grants(p *party, own string, beyond []string) error {
 	return nil
 }
 
-// scopeWildcard gives a client scopes that are patterns in some libraries.
+// scopeWildcard registers scopes that are patterns in some libraries.
 func scopeWildcard(d *driver) error {
 	p, err := d.web(nil)
 	if err != nil {
@@ -164,7 +164,7 @@ func scopeNarrowed(d *driver) error {
 			return err
 		}
 		if has := got.exceeds([]string{lost}); has != nil {
-			return fmt.Errorf("the server granted %s at a refresh to %s, from which it was removed", lost, p.what)
+			return fmt.Errorf("the server granted %s at a refresh to %s, although it was removed from the client", lost, p.what)
 		}
 	}
 	return nil
@@ -201,7 +201,7 @@ func clientExpired(d *driver) error {
 	})
 }
 
-// ended says what clients still get of the server that were ended.
+// ended reports what the server still gives to clients that were ended.
 func (d *driver) ended(how string, end func(p *party) error) error {
 	parties, err := d.both()
 	if err != nil {
@@ -295,8 +295,8 @@ func outageAtRefresh(d *driver) error {
 	})
 }
 
-// outage has clients ask for a token while the store is down, and again when it
-// is back.
+// outage requests a token for each client while the store is down, and again when it is
+// up.
 func (d *driver) outage(what string, get func(p *party) (url.Values, error)) error {
 	parties, err := d.both()
 	if err != nil {

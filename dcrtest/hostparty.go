@@ -1,7 +1,6 @@
 package dcrtest
 
-// RFC 6749 §2.3, RFC 7523 §2.2: the clients with which TestHost comes, and how
-// they show who they are.
+// RFC 6749 §2.3, RFC 7523 §2.2: the clients of TestHost, and how they authenticate.
 
 import (
 	"crypto"
@@ -31,7 +30,7 @@ const (
 	jwtBearer        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 )
 
-// party is a registered client and what it alone knows.
+// party is a registered client and its credentials.
 type party struct {
 	*dcr.Client
 	what   string // for sentences
@@ -39,7 +38,7 @@ type party struct {
 	key    *signingKey
 }
 
-// metadata is what a client asks for, by member.
+// metadata has the members of a registration request.
 type metadata map[string]any
 
 // native registers a public client on the person's own machine.
@@ -52,8 +51,8 @@ func (d *driver) nativeAt(redirectURI string) (*party, error) {
 	return d.register("a public native client", metadata{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none"}, nil)
 }
 
-// web registers a client on a web site, of those that the server offers: with a
-// secret, else one that signs, else a public one. change, if not nil, edits it.
+// web registers a client on a web site, of the first kind that the server supports: with
+// a secret, with a key, or public. If change is not nil, it edits the client.
 func (d *driver) web(change func(*dcr.Client)) (*party, error) {
 	p, err := d.withSecret(change)
 	if !errors.Is(err, errNotOffered) {
@@ -69,8 +68,8 @@ func (d *driver) web(change func(*dcr.Client)) (*party, error) {
 	return d.register("a public client on a web site", metadata{"redirect_uris": []string{webRedirect}, "token_endpoint_auth_method": "none"}, change)
 }
 
-// withSecret registers a confidential client with a secret. change, if not nil,
-// edits the client before it is stored.
+// withSecret registers a confidential client with a secret. If change is not nil, it edits
+// the client before it is stored.
 func (d *driver) withSecret(change func(*dcr.Client)) (*party, error) {
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
 		if d.method(method) {
@@ -80,8 +79,8 @@ func (d *driver) withSecret(change func(*dcr.Client)) (*party, error) {
 	return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks client_secret_basic and client_secret_post", errNotOffered)
 }
 
-// both registers a public and a confidential client, of those that the server
-// offers; the latter signs where there are no secrets.
+// both registers a public and a confidential client, or the one that the server supports.
+// If the server does not support secrets, the confidential client has a key.
 func (d *driver) both() (parties []*party, err error) {
 	native, err := d.native()
 	if err == nil {
@@ -102,9 +101,9 @@ func (d *driver) both() (parties []*party, err error) {
 	return nil, err
 }
 
-// confidential registers a client that has a secret and one that signs, of those
-// that the server offers. What is wrong with the latter as such, the cases of
-// assertions say.
+// confidential registers a client with a secret and one with a key, or the one that the
+// server supports. If a client with a key does not work at all, the cases of assertions
+// report that.
 func (d *driver) confidential() (parties []*party, err error) {
 	secret, err := d.withSecret(nil)
 	if err == nil {
@@ -126,7 +125,7 @@ func (d *driver) keyed() (*party, error) {
 	if !d.method("private_key_jwt") {
 		return nil, fmt.Errorf("%w: token_endpoint_auth_methods_supported lacks private_key_jwt", errNotOffered)
 	}
-	if d.key == nil { // one will do for all: some take long to make
+	if d.key == nil { // one key for all clients, because some take long to generate
 		key, err := newSigningKey(d.document.SigningAlgs)
 		if err != nil {
 			return nil, err
@@ -143,9 +142,9 @@ func (d *driver) keyed() (*party, error) {
 	return p, d.settleAudience(p)
 }
 
-// settleAudience finds out which assertions the server wants: for its issuer or,
-// as older ones do, its token endpoint, and of typ JWT or, as newer ones do, of
-// the type that is for nothing else.
+// settleAudience finds out which assertions the server accepts. The audience is the
+// issuer or, at older servers, the token endpoint. The typ is JWT or, at newer servers,
+// the special type for client authentication.
 func (d *driver) settleAudience(p *party) error {
 	if d.audience != "" {
 		return nil
@@ -173,8 +172,8 @@ func (d *driver) settleAudience(p *party) error {
 	return fmt.Errorf("the token endpoint accepts no assertion, whether aud is the issuer or its own URL: %w", errUnclear)
 }
 
-// policy is what the clients are registered under: that of an OpenID provider
-// where the server is one.
+// policy is the validator for the clients. If the server is an OpenID provider, it has
+// the capabilities of one.
 func (d *driver) policy(scope string) dcr.DefaultValidator {
 	supports := dcr.Capabilities{
 		Scopes:                   strings.Fields(scope),
@@ -188,8 +187,8 @@ func (d *driver) policy(scope string) dcr.DefaultValidator {
 	return dcr.DefaultValidator{Supports: supports}
 }
 
-// scope is that of the clients: the first of Host.Scopes, and what an OpenID
-// provider needs for a refresh token.
+// scope returns the scope of the clients: the first of Host.Scopes, and what an OpenID
+// provider needs to issue a refresh token.
 func (d *driver) scope() string {
 	scopes := []string{d.host.Scopes[0]}
 	for _, needed := range []string{"openid", "offline_access"} {
@@ -200,8 +199,8 @@ func (d *driver) scope() string {
 	return strings.Join(scopes, " ")
 }
 
-// register puts a client into the store, by the rules of registration. change,
-// if not nil, edits it after them, as an operator could.
+// register adds a client to the store, under the rules of registration. If change is not
+// nil, it then edits the client, as an operator could.
 func (d *driver) register(what string, asked metadata, change func(*dcr.Client)) (*party, error) {
 	request := metadata{"client_name": "TestHost", "grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"}, "scope": d.scope()}
 	for name, value := range asked {
@@ -245,10 +244,10 @@ func (d *driver) change(p *party, change func(*dcr.Client)) error {
 	return d.store.Update(d.ctx, stored)
 }
 
-// credentials put what shows who a client is into a request.
+// credentials add the authentication of a client to a request.
 type credentials func(form url.Values, header http.Header)
 
-// own are the client's own credentials, by the method it registered.
+// own returns the client's own credentials, for the method that it registered.
 func (p *party) own(d *driver) (credentials, error) {
 	switch p.TokenEndpointAuthMethod {
 	case "none":
@@ -290,7 +289,7 @@ func byAssertion(id, assertion string) credentials {
 	}
 }
 
-// signingKey is a key of a client's and its algorithm.
+// signingKey is the key of a client and its algorithm.
 type signingKey struct {
 	signer crypto.Signer
 	alg    string
@@ -298,7 +297,7 @@ type signingKey struct {
 	typ    string // of its assertions
 }
 
-// newSigningKey makes a key for an algorithm of those that the server takes.
+// newSigningKey generates a key for one of the algorithms that the server accepts.
 func newSigningKey(algs []string) (*signingKey, error) {
 	if algs == nil || slices.Contains(algs, "ES256") {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -313,7 +312,7 @@ func newSigningKey(algs []string) (*signingKey, error) {
 
 func b64(octets []byte) string { return base64.RawURLEncoding.EncodeToString(octets) }
 
-// set is the public half, as a key set.
+// set returns the public half as a key set.
 func (k *signingKey) set() map[string]any {
 	key := map[string]any{"kid": k.id, "alg": k.alg, "use": "sig"}
 	switch public := k.signer.Public().(type) {
@@ -329,7 +328,7 @@ func (k *signingKey) set() map[string]any {
 	return map[string]any{"keys": []any{key}}
 }
 
-// assertion is one by which the client authenticates, which ends after the given
+// assertion returns an assertion that authenticates the client. It expires after the given
 // time.
 func (k *signingKey) assertion(clientID, audience string, lifetime time.Duration, claims ...string) (string, error) {
 	now := time.Now()

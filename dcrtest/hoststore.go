@@ -10,14 +10,14 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// hostStore is the store that a server under test uses. While it is down,
-// everything fails that the endpoints of a server ask of a store.
+// hostStore is the store of a server under test. While it is down, every method that the
+// endpoints of a server use fails.
 type hostStore struct {
 	*memstore.Store
 	isDown atomic.Bool
 }
 
-var errHostStoreDown = errors.New("dcrtest: the store is down, as TestHost wants it")
+var errHostStoreDown = errors.New("dcrtest: TestHost has taken the store down for this case")
 
 func (s *hostStore) state() error {
 	if s.isDown.Load() {
@@ -26,7 +26,7 @@ func (s *hostStore) state() error {
 	return nil
 }
 
-// down runs during while the store is down.
+// down takes the store down while during runs.
 func (s *hostStore) down(during func() error) error {
 	s.isDown.Store(true)
 	defer s.isDown.Store(false)
