@@ -21,10 +21,10 @@ var Capabilities = dcr.Capabilities{
 	IDTokenSigningAlgs:       []string{"RS256", "PS256", "ES256"},
 }
 
-// Preset is a ready-made policy; the zero Preset is no policy.
+// Preset is a ready-made policy. The zero Preset has no policy.
 type Preset struct {
 	Name      string
-	Directory bool // it has the scopes of a directory, and registers nobody without a statement of it
+	Directory bool // whether it has the scopes of a directory, and requires a statement from it
 
 	policy func(dcr.DefaultValidator) policy.Preset
 }

@@ -21,10 +21,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Object is JSON.
+// Object is a JSON object.
 type Object = map[string]any
 
-// Callback is where [Register] has the answers sent.
+// Callback is the redirect URI of the clients of [Register].
 const Callback = "https://app.example.com/callback"
 
 // App is a client of one kind.
@@ -32,17 +32,16 @@ type App struct {
 	t        *testing.T
 	issuer   string
 	metadata Object
-	uses     string // the redirect URI of its requests, if it is not the one that it registered
+	uses     string // the redirect URI of its requests, if not the registered one
 	key      *ecdsa.PrivateKey
 	kid      string
-	offline  bool // it must ask for offline_access
+	offline  bool // whether it must request offline_access
 
 	Registered Object
 	provider   *oidc.Provider
 }
 
-// Register registers an application with an authentication method, and what else it
-// says of itself.
+// Register registers an application with an authentication method and more metadata.
 func Register(t *testing.T, issuer, method string, more Object) *App {
 	t.Helper()
 	a := &App{metadata: Object{
@@ -79,13 +78,13 @@ func (a *App) discover(t *testing.T, issuer string) {
 	a.t, a.issuer = t, issuer
 }
 
-// Text is a member of what was registered.
+// Text returns a member of the registered client.
 func (a *App) Text(member string) string {
 	text, _ := a.Registered[member].(string)
 	return text
 }
 
-// send sends JSON, and returns the status and what came back.
+// send sends JSON, and returns the status and the members of the answer.
 func send(t *testing.T, method, to, token string, body any) (int, Object) {
 	t.Helper()
 	text, err := json.Marshal(body)
@@ -111,11 +110,11 @@ func exchange(t *testing.T, r *http.Request) (int, Object) {
 	}
 	defer response.Body.Close()
 	var members Object
-	json.NewDecoder(response.Body).Decode(&members) // none in a 204
+	json.NewDecoder(response.Body).Decode(&members) // a 204 has none
 	return response.StatusCode, members
 }
 
-// assertion is what a client with a key signs (RFC 7523 §3).
+// assertion returns an assertion of a client with a key (RFC 7523 §3).
 func (a *App) assertion() string {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.key, KeyID: a.kid}}, nil)
 	if err != nil {
@@ -140,7 +139,7 @@ func (a *App) redirect() string {
 	return a.metadata["redirect_uris"].([]string)[0]
 }
 
-// Config is what the application is configured with.
+// Config returns the OAuth configuration of the application.
 func (a *App) Config() *oauth2.Config {
 	c := &oauth2.Config{ClientID: a.Text("client_id"), ClientSecret: a.Text("client_secret"), Endpoint: a.provider.Endpoint(), RedirectURL: a.redirect(), Scopes: []string{"openid", "profile"}}
 	if a.offline {
@@ -153,7 +152,7 @@ func (a *App) Config() *oauth2.Config {
 	return c
 }
 
-// Post sends a form to the token endpoint, with what authenticates the client.
+// Post sends a form to the token endpoint, with the credentials of the client.
 func (a *App) Post(form url.Values) (int, Object) {
 	a.t.Helper()
 	form.Set("client_id", a.Text("client_id"))
@@ -194,7 +193,7 @@ func (a *App) Code(browser *http.Client, options ...oauth2.AuthCodeOption) (url.
 	return to.Query(), response.StatusCode
 }
 
-// login is the way from discovery to userinfo and refresh. It returns a refresh token.
+// login logs in, calls userinfo, and refreshes. It returns the next refresh token.
 func (a *App) login() string {
 	a.t.Helper()
 	ctx, verifier, nonce := a.t.Context(), oauth2.GenerateVerifier(), rand.Text()
@@ -223,12 +222,12 @@ func (a *App) login() string {
 	status, refreshed := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}})
 	next, _ := refreshed["refresh_token"].(string)
 	if status != 200 || next == "" || next == token.RefreshToken {
-		a.t.Fatalf("status %d: a refresh is answered by %v", status, refreshed)
+		a.t.Fatalf("status %d: the answer to a refresh is %v", status, refreshed)
 	}
 	return next
 }
 
-// update registers another redirect URI in the place of the one that it has.
+// update replaces the registered redirect URI.
 func (a *App) update(redirect string) {
 	a.t.Helper()
 	before := a.redirect()
@@ -246,7 +245,7 @@ func (a *App) update(redirect string) {
 	config.RedirectURL = before
 	response, err := Visit(NewBrowser(a.issuer), config.AuthCodeURL("a state", oauth2.S256ChallengeOption(oauth2.GenerateVerifier())), "allow")
 	if err != nil || response.StatusCode != http.StatusBadRequest {
-		a.t.Errorf("the redirect URI that it had before: status %d, %v", response.StatusCode, err)
+		a.t.Errorf("the old redirect URI: status %d, %v", response.StatusCode, err)
 	}
 	response.Body.Close()
 }

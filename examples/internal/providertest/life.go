@@ -21,14 +21,14 @@ func life(t *testing.T, start Start) {
 	const web, native = "https://app.example.com/callback", "http://127.0.0.1/callback"
 	issuer := start(t, memstore.New(), Settings{Rotate: true, Fetch: publisher.Fetch()})
 	for name, a := range map[string]*App{
-		"a native one on another port":  {uses: "http://127.0.0.1:49152/callback", metadata: Object{"application_type": "native", "redirect_uris": []string{native}, "token_endpoint_auth_method": "none"}},
-		"one with a private-use scheme": {metadata: Object{"application_type": "native", "redirect_uris": []string{"com.example.app:/callback"}, "token_endpoint_auth_method": "none"}},
-		"one in a browser":              {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "none"}},
-		"one with basic":                {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "client_secret_basic"}},
-		"one with post":                 {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "client_secret_post"}},
-		"one with a key":                {key: key, kid: "1", metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(key.Public(), "1")}},
-		"one with a key without a kid":  {key: key, metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(key.Public(), "")}},
-		"one with keys at a URL":        {key: key, kid: "2", metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": publisher.Publish("/keys", keys)}},
+		"native, on another port":   {uses: "http://127.0.0.1:49152/callback", metadata: Object{"application_type": "native", "redirect_uris": []string{native}, "token_endpoint_auth_method": "none"}},
+		"with a private-use scheme": {metadata: Object{"application_type": "native", "redirect_uris": []string{"com.example.app:/callback"}, "token_endpoint_auth_method": "none"}},
+		"in a browser":              {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "none"}},
+		"with basic":                {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "client_secret_basic"}},
+		"with post":                 {metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "client_secret_post"}},
+		"with a key":                {key: key, kid: "1", metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(key.Public(), "1")}},
+		"with a key without a kid":  {key: key, metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks(key.Public(), "")}},
+		"with keys at a URL":        {key: key, kid: "2", metadata: Object{"redirect_uris": []string{web}, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": publisher.Publish("/keys", keys)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.metadata["grant_types"] = []string{"authorization_code", "refresh_token"}
@@ -41,16 +41,16 @@ func life(t *testing.T, start Start) {
 			a.update(other)
 			refresh := a.login()
 			if status, _ := send(t, "DELETE", a.Text("registration_client_uri"), a.Text("registration_access_token"), nil); status != 204 {
-				t.Fatalf("it is deleted with status %d", status)
+				t.Fatalf("the status of the deletion is %d", status)
 			}
 			if status, answer := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); status != 401 || answer["error"] != "invalid_client" {
-				t.Errorf("deleted, it is answered by status %d: %v", status, answer)
+				t.Errorf("the answer to the deleted client has status %d: %v", status, answer)
 			}
 		})
 	}
 }
 
-// A client that publishes its metadata goes the same way, without registering.
+// A client that publishes its metadata does the same without registering.
 func lifeOfADocument(t *testing.T, start Start) {
 	publisher := dcrtest.NewPublisher(t)
 	for _, preset := range []string{"", "mcp", "oidc"} {
@@ -63,14 +63,14 @@ func lifeOfADocument(t *testing.T, start Start) {
 			refresh := a.login()
 			client, err := store.FindByClientID(t.Context(), id)
 			if err != nil || client.Source != dcr.SourceDocument {
-				t.Fatalf("it has no row: %+v, %v", client, err)
+				t.Fatalf("the client is not stored: %+v, %v", client, err)
 			}
 			client.Status = dcr.StatusDisabled
 			if err := store.Update(t.Context(), client); err != nil {
 				t.Fatal(err)
 			}
 			if status, answer := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); status != 401 || answer["error"] != "invalid_client" {
-				t.Errorf("disabled, it is answered by status %d: %v", status, answer)
+				t.Errorf("the answer to the disabled client has status %d: %v", status, answer)
 			}
 		})
 	}

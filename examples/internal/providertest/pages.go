@@ -14,29 +14,30 @@ import (
 )
 
 const (
-	// foreign counts what only somebody else could have put on a page.
+	// foreign counts elements that only an attacker could have added to a page.
 	foreign = "document.querySelectorAll('script, iframe, object, img, style ~ style, [onerror], [onload], [style], a[href^=javascript]').length"
-	// unnamed counts what can be used and has no name that is read out.
+	// unnamed counts controls without a name for screen readers.
 	unnamed = `[...document.querySelectorAll('input:not([type=hidden]), button, a')].filter(e => !(e.labels && e.labels.length || e.textContent.trim())).length`
-	// colours finds how light a colour is, and what is behind an element; a page that
-	// sets no colour has that of the browser.
+	// colours has functions for the lightness of a colour and the background of an
+	// element. A page that sets no colour has the one of the browser.
 	colours = `
 	const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
 	const light = c => { canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
 	const bare = matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(document.documentElement).colorScheme.includes('dark') ? '#121212' : 'white';
 	const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (c != 'rgba(0, 0, 0, 0)') return c } return bare };`
-	// faint counts texts whose contrast with what is behind is below 4.5 (WCAG 2.2, 1.4.3).
+	// faint counts texts whose contrast with the background is below 4.5 (WCAG 2.2, 1.4.3).
 	faint = `(() => {` + colours + `
 	return [...document.querySelectorAll('h1, h2, p, li, label, button, a, input, bdi')].filter(e => { const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05) < 4.5 }).length
 })()`
-	// scheme is that of the page.
+	// scheme is the color scheme of the page.
 	scheme = `(() => {` + colours + `
 	return light(behind(document.body)) > 0.5 ? 'light' : 'dark'
 })()`
 )
 
-// hostile are clients as bad as a table may have: most of this is refused at
-// registration. One of them redirects to this machine, where it is waited for.
+// hostile returns clients that are as bad as clients in a database can be. Registration
+// would refuse most of this. One of them redirects to this machine, where the test waits
+// for it.
 func hostile(back string) (clients []*dcr.Client) {
 	for id, name := range map[string]string{
 		"script": `<script>document.title='owned'</script><img src=x onerror="document.title='owned'">`,
@@ -59,12 +60,12 @@ func hostile(back string) (clients []*dcr.Client) {
 	return clients
 }
 
-// tab is a browser at the pages of a provider.
+// tab is a browser that shows the pages of a provider.
 type tab struct {
 	*chromium.Browser
 }
 
-// check holds the page to what every page must be.
+// check checks what must be true of every page.
 func (b tab) check(t *testing.T, width int, in string) {
 	t.Helper()
 	for what, want := range map[string]string{
@@ -80,7 +81,7 @@ func (b tab) check(t *testing.T, width int, in string) {
 	}
 }
 
-// each checks a page on a phone and at a desk, light and dark.
+// each checks a page on a phone and on a desktop, light and dark.
 func (b tab) each(t *testing.T, name, address string) {
 	for _, width := range []int{360, 1200} {
 		for _, in := range []string{"light", "dark"} {
@@ -94,14 +95,14 @@ func (b tab) each(t *testing.T, name, address string) {
 	}
 }
 
-// choose presses a button, which is found by the Tab key alone.
+// choose finds a button with the Tab key only, and presses it.
 func (b tab) choose(t *testing.T, text string) {
 	t.Helper()
 	for range 20 {
 		b.Press("Tab")
 		if b.Evaluate("document.activeElement.textContent.trim()") == text {
 			if b.Evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none" {
-				t.Errorf("it is not seen that %q is focused", text)
+				t.Errorf("the focus on %q is not visible", text)
 			}
 			b.Load(func() { b.Press("Enter") })
 			return
@@ -110,7 +111,7 @@ func (b tab) choose(t *testing.T, text string) {
 	t.Fatalf("no key leads to %q", text)
 }
 
-// typeInto types what is asked for where the focus must be.
+// typeInto types a text into the field that must have the focus.
 func (b tab) typeInto(t *testing.T, id, text string) {
 	t.Helper()
 	if at := b.Evaluate("document.activeElement.id"); at != id {
@@ -119,9 +120,9 @@ func (b tab) typeInto(t *testing.T, id, text string) {
 	b.Call("Input.insertText", map[string]any{"text": text}, nil)
 }
 
-// Chromium looks at the pages in a browser: what hostile clients call themselves is
-// shown and does nothing, all is read on a phone as at a desk, light and dark, and used
-// by keys alone. Paths are those of further pages, by what they are.
+// Chromium checks the pages in a browser: the names of hostile clients are shown and do
+// nothing, and the pages can be read on a phone and on a desktop, light and dark, and used
+// with the keyboard only. paths are the paths of more pages, by name.
 func Chromium(t *testing.T, start Start, paths map[string]string) {
 	b := tab{chromium.Start(t)}
 	came := make(chan url.Values, 1)
@@ -154,10 +155,10 @@ func Chromium(t *testing.T, start Start, paths map[string]string) {
 	b.each(t, "sign in", address("script"))
 	b.each(t, "refused", issuer+"/authorize?client_id=none")
 	for name, path := range paths {
-		b.each(t, name+" of nobody", issuer+path)
+		b.each(t, name+" signed out", issuer+path)
 	}
 
-	// By keys alone: a wrong password, then the right one, then no.
+	// With the keyboard only: a wrong password, then the right one, then a refusal.
 	b.Resize(360, "light")
 	b.Open(address("script"))
 	b.typeInto(t, "name", "paula")
@@ -165,7 +166,7 @@ func Chromium(t *testing.T, start Start, paths map[string]string) {
 	b.typeInto(t, "password", "a guess")
 	b.Load(func() { b.Press("Enter") })
 	if said := b.Evaluate("document.querySelector('[role=alert]').textContent"); !strings.Contains(said, "wrong") {
-		t.Errorf("it says %q", said)
+		t.Errorf("the page says %q", said)
 	}
 	b.check(t, 360, "light")
 	b.Screenshot("wrong password")
@@ -173,7 +174,7 @@ func Chromium(t *testing.T, start Start, paths map[string]string) {
 	b.Load(func() { b.Press("Enter") })
 	b.choose(t, "Do not allow")
 	if answer := <-came; answer.Get("error") != "access_denied" || answer.Get("iss") != issuer {
-		t.Errorf("the client is told %v", answer)
+		t.Errorf("the client got %v", answer)
 	}
 
 	for id := range redirects {
@@ -185,10 +186,10 @@ func Chromium(t *testing.T, start Start, paths map[string]string) {
 	b.Open(address("script"))
 	b.choose(t, "Allow")
 	if answer := <-came; answer.Get("code") == "" || answer.Get("state") != "a long state" {
-		t.Errorf("the client is told %v", answer)
+		t.Errorf("the client got %v", answer)
 	}
 	if tracked > 0 {
-		t.Errorf("the server of a logo was asked %d times", tracked)
+		t.Errorf("a logo was requested %d times", tracked)
 	}
 	for _, said := range b.Complaints() {
 		if !strings.Contains(said, "status of 40") { // the pages that refuse

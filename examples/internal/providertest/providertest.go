@@ -1,5 +1,5 @@
 // Package providertest tests the OpenID Providers of the examples: the whole life of a
-// client, what it is refused, and the pages that a person meets.
+// client, refusals, and the pages that people see.
 package providertest
 
 import (
@@ -16,21 +16,22 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// Password is that of Paula, who signs in.
+// Password is the password of Paula, who signs in.
 const Password = "open sesame"
 
-// Settings are what a test wants of a provider.
+// Settings are the settings of a provider for a test.
 type Settings struct {
 	Preset    string
 	Rotate    bool
 	Documents []string           // hosts whose documents are clients
-	Fetch     *dcr.GuardedClient // what fetches them, and keys
+	Fetch     *dcr.GuardedClient // fetches documents and keys
 }
 
-// Start serves a provider over a store until the test ends, and returns its issuer.
+// Start serves a provider with a store until the test ends, and returns its issuer.
 type Start func(t *testing.T, store dcr.ClientConfigurationStore, settings Settings) (issuer string)
 
-// Test runs what every provider must pass; the pages in a browser are [Chromium]'s.
+// Test runs the tests that every provider must pass. [Chromium] tests the pages in a
+// browser.
 func Test(t *testing.T, start Start) {
 	start = start.withFetch
 	t.Run("Life", func(t *testing.T) { life(t, start) })
@@ -41,7 +42,7 @@ func Test(t *testing.T, start Start) {
 	t.Run("StoreThatIsDown", func(t *testing.T) { storeThatIsDown(t, start) })
 }
 
-// withFetch starts a provider that fetches with something.
+// withFetch starts a provider whose Fetch is never nil.
 func (start Start) withFetch(t *testing.T, store dcr.ClientConfigurationStore, settings Settings) string {
 	t.Helper()
 	if settings.Fetch == nil {
@@ -50,7 +51,8 @@ func (start Start) withFetch(t *testing.T, store dcr.ClientConfigurationStore, s
 	return start(t, store, settings)
 }
 
-// NewBrowser keeps cookies, and follows redirects within a server alone.
+// NewBrowser returns a client that keeps cookies, and follows redirects only within a
+// server.
 func NewBrowser(issuer string) *http.Client {
 	jar, _ := cookiejar.New(nil)
 	return &http.Client{Jar: jar, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
@@ -67,8 +69,8 @@ var (
 	buttons = regexp.MustCompile(`<button[^>]* name="([^"]+)" value="([^"]+)"`)
 )
 
-// Fill is Paula at a form: who she is, and her decision where there is one to take. It
-// returns where the form goes, which is "" on a page without one.
+// Fill fills in a form for Paula: her name and password, and her decision if the page asks
+// for one. It returns where the form goes, or "" for a page without a form.
 func Fill(page, decision string) (action string, filled url.Values) {
 	form := forms.FindStringSubmatch(page)
 	if form == nil {
@@ -91,8 +93,8 @@ func Fill(page, decision string) (action string, filled url.Values) {
 	return html.UnescapeString(form[1]), filled
 }
 
-// Visit is Paula, who signs in where she is asked to, and then decides: "allow" or
-// "deny". It returns the last answer.
+// Visit signs in as Paula if necessary, and then decides: "allow" or "deny". It returns
+// the last answer.
 func Visit(browser *http.Client, address, decision string) (*http.Response, error) {
 	response, err := browser.Get(address)
 	for range 3 {
@@ -119,7 +121,7 @@ func Visit(browser *http.Client, address, decision string) (*http.Response, erro
 	return response, nil
 }
 
-// Allow is Paula, who allows everything: the Authorize of a dcrtest.Host.
+// Allow allows everything as Paula. It is the Authorize of a dcrtest.Host.
 func Allow(t *testing.T, browser *http.Client, address string) *http.Response {
 	t.Helper()
 	response, err := Visit(browser, address, "allow")

@@ -1,6 +1,6 @@
 package providertest
 
-// What a client is refused, and what is no refusal but an outage.
+// Refusals, and outages, which are not refusals.
 
 import (
 	"context"
@@ -63,18 +63,18 @@ func credentialsThatAreRefused(t *testing.T, start Start) {
 		form     url.Values
 		code     string
 	}{
-		{"the right secret is let in, and its code is not there", url.UserPassword(basic.Text("client_id"), basic.Text("client_secret")), url.Values{}, "invalid_grant"},
+		{"the right secret is accepted, but the code does not exist", url.UserPassword(basic.Text("client_id"), basic.Text("client_secret")), url.Values{}, "invalid_grant"},
 		{"a wrong secret", url.UserPassword(basic.Text("client_id"), "wrong"), url.Values{}, "invalid_client"},
 		{"the secret of another client", url.UserPassword(basic.Text("client_id"), other.Text("client_secret")), url.Values{}, "invalid_client"},
 		{"an expired secret", url.UserPassword(expired.Text("client_id"), expired.Text("client_secret")), url.Values{}, "invalid_client"},
 		{"no secret", nil, url.Values{"client_id": {basic.Text("client_id")}}, "invalid_client"},
 		{"a secret of a client that signs", nil, byPost(signing, basic.Text("client_secret")), "invalid_client"},
 		{"a secret of a public client", nil, byPost(public, basic.Text("client_secret")), "invalid_client"},
-		{"nothing of a client that signs", nil, url.Values{"client_id": {signing.Text("client_id")}}, "invalid_client"},
-		{"an assertion is let in", nil, twice, "invalid_grant"},
-		{"an assertion that came before", nil, twice, "invalid_client"},
+		{"no credentials of a client that signs", nil, url.Values{"client_id": {signing.Text("client_id")}}, "invalid_client"},
+		{"an assertion is accepted", nil, twice, "invalid_grant"},
+		{"an assertion that was used before", nil, twice, "invalid_client"},
 		{"an assertion by another key", nil, foreign, "invalid_client"},
-		{"a client that is not there", url.UserPassword("none", "wrong"), url.Values{}, "invalid_client"},
+		{"a client that does not exist", url.UserPassword("none", "wrong"), url.Values{}, "invalid_client"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			for name, value := range map[string]string{"grant_type": "authorization_code", "code": "none", "redirect_uri": Callback, "code_verifier": oauth2.GenerateVerifier()} {
@@ -109,7 +109,7 @@ func requestsThatAreRefused(t *testing.T, start Start) {
 		t.Errorf("without PKCE: %v", answer)
 	}
 	if answer, _ := a.Code(NewBrowser(issuer), pkce, oauth2.SetAuthURLParam("scope", "email")); answer.Get("error") != "invalid_scope" {
-		t.Errorf("for a scope above its own: %v", answer)
+		t.Errorf("for a scope that it does not have: %v", answer)
 	}
 	answer, _ := a.Code(NewBrowser(issuer), pkce, oauth2.SetAuthURLParam("scope", "openid email"))
 	if _, got := a.Post(url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {Callback}}); got["error"] != "invalid_grant" {
@@ -142,7 +142,7 @@ func requestsThatAreRefused(t *testing.T, start Start) {
 	}
 }
 
-// What comes a second time has been stolen, and ends what the first one got.
+// A code or refresh token that is used twice was stolen, so its grant ends.
 func theSecondTime(t *testing.T, start Start) {
 	issuer := start(t, memstore.New(), Settings{})
 	a := Register(t, issuer, "none", nil)
@@ -166,12 +166,12 @@ func theSecondTime(t *testing.T, start Start) {
 			t.Errorf("%s: status %d: %v", name, status, got)
 		}
 		if status, got := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {next}}); status != 400 || got["error"] != "invalid_grant" {
-			t.Errorf("after %s the grant goes on: status %d: %v", name, status, got)
+			t.Errorf("after %s was used twice, the grant still works: status %d: %v", name, status, got)
 		}
 	}
 }
 
-// Store is one that can be down.
+// Store is a store that can be down.
 type Store struct {
 	*memstore.Store
 	Down atomic.Bool
