@@ -12,14 +12,14 @@ import (
 	"github.com/dynreg/dcr/examples/internal/chromium"
 )
 
-// foreign counts what only somebody else could have put on a page.
+// foreign counts elements that only an attacker could have added to a page.
 const foreign = "document.querySelectorAll('script, img, iframe, object, style ~ style, [onerror], [style]').length + document.querySelectorAll('a[href^=\"http\"]').length"
 
-// unnamed counts what can be used and has no name that is read out.
+// unnamed counts controls without a name for screen readers.
 const unnamed = `[...document.querySelectorAll('input:not([type=hidden]), select, button, a')].filter(e => !(e.labels && e.labels.length || e.textContent.trim() || e.ariaLabel)).length`
 
-// The pages in a browser: what hostile clients call themselves is shown and does
-// nothing, all is read on a phone as at a desk, light and dark, and used by keys alone.
+// The pages in a browser: the names of hostile clients are shown and do nothing. The pages
+// can be read on a phone and on a desktop, light and dark, and used with the keyboard only.
 func TestChromium(t *testing.T) {
 	b := chromium.Start(t)
 	server := newServer(t)
@@ -62,7 +62,7 @@ func TestChromium(t *testing.T) {
 				b.Press("Tab")
 				if b.Evaluate("document.activeElement.textContent") == text {
 					if b.Evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none" {
-						t.Errorf("it is not seen that %q is focused", text)
+						t.Errorf("the focus on %q is not visible", text)
 					}
 					return
 				}
@@ -86,7 +86,7 @@ func TestChromium(t *testing.T) {
 			fmt.Fprintf(w, `<form method="post" action="%sdenied"><input name="url" value="https://forged.example/client"></form>`, at)
 		}))
 		defer evil.Close()
-		for _, host := range []string{"127.0.0.1", "localhost"} { // another origin, and another site
+		for _, host := range []string{"127.0.0.1", "localhost"} { // another origin of the same site, and another site
 			b.Open(strings.Replace(evil.URL, "127.0.0.1", host, 1))
 			b.Load(func() { b.Evaluate("document.forms[0].submit()") })
 			if title := b.Evaluate("document.title"); title != "Forbidden" {
@@ -101,12 +101,12 @@ func TestChromium(t *testing.T) {
 		}
 		defer res.Body.Close()
 		if text, _ := io.ReadAll(res.Body); strings.Contains(string(text), "forged.example") {
-			t.Error("a document was denied")
+			t.Error("a page of another site could deny a document")
 		}
 	})
 
 	for _, said := range b.Complaints() {
-		if !strings.Contains(said, "status of 40") { // the pages that are not there, or refused
+		if !strings.Contains(said, "status of 40") { // pages that do not exist, or are refused
 			t.Errorf("the browser complains: %s", said)
 		}
 	}

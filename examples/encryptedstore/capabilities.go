@@ -9,11 +9,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// As returns the optional capabilities that the store inside has, and no others.
+// As returns the optional capabilities that the inner store has, and no others.
 // Those that return clients, or search by a value that is hashed, are wrapped. The
 // capabilities for deleting, touching, notes of documents, tokens and used values do
 // not read clients, so they are returned as they are. dcr.ConsentNoter is left out,
-// since the store inside would keep the person in the clear. So is a capability that
+// since the inner store would keep the person in the clear. So is a capability that
 // is not known here, since it may return ciphertext.
 func (s *encryptedStore) As(target any) (ok bool) {
 	inside := s.ClientConfigurationStore
@@ -49,7 +49,7 @@ func (s *encryptedStore) As(target any) (ok bool) {
 	return ok
 }
 
-// filter splits a filter in two: one for the store inside, and one for the decrypted
+// filter splits a filter in two: one for the inner store, and one for the decrypted
 // clients, since the beginning of a name and a host have no hash.
 func (s *encryptedStore) filter(filter dcr.Filter) (inside, opened dcr.Filter) {
 	opened = dcr.Filter{NamePrefix: filter.NamePrefix, RedirectHost: filter.RedirectHost}
@@ -95,7 +95,7 @@ func (c encryptedCounter) CountClients(ctx context.Context, filter dcr.Filter) (
 	}
 	lister, ok := dcr.StoreAs[dcr.ClientLister](c.store)
 	if !ok {
-		return 0, errors.New("the store inside cannot list its clients, which is needed to count by a name or a host")
+		return 0, errors.New("the inner store cannot list its clients, which is needed to count by a name or a host")
 	}
 	var count int64
 	for _, err := range lister.ListClients(ctx, filter, "") {

@@ -22,7 +22,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// testKeys returns keys made of these numbers; the first encrypts.
+// testKeys returns keys made from these numbers. The first encrypts.
 func testKeys(numbers ...byte) keys {
 	k := keys{Search: bytes.Repeat([]byte{255}, 32)}
 	for _, number := range numbers {
@@ -55,8 +55,8 @@ func newSQLite(t *testing.T, file string) *sqlstore.Store {
 	return store
 }
 
-// TestStore runs the contract's test around both stores, of which every
-// capability is offered.
+// TestStore runs dcrtest.TestStore with both stores. Together they offer every
+// capability.
 func TestStore(t *testing.T) {
 	t.Run("Memory", func(t *testing.T) {
 		dcrtest.TestStore(t, func(t *testing.T) dcr.ClientConfigurationStore {
@@ -78,8 +78,8 @@ type revealingStore struct{ *memstore.Store }
 
 func (revealingStore) Reveal() string { return "ciphertext" }
 
-// TestCapabilities holds that the wrapper has the capabilities of the store
-// inside that it knows, and no others.
+// TestCapabilities shows that the wrapper has those capabilities of the inner store that
+// it knows, and no others.
 func TestCapabilities(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
@@ -90,7 +90,7 @@ func TestCapabilities(t *testing.T) {
 		{"SQLite has all but a limit", newSQLite(t, filepath.Join(t.TempDir(), "clients.db")), "ClientLimiter revealer"},
 		{"a bare store has none", struct{ dcr.ClientConfigurationStore }{memstore.New()},
 			"ClientCounter ClientLimiter ClientLister ClientSweeper ClientToucher InitialAccessTokenStore ReplayForgetter ReplayStore RevisionDeleter StatementFinder revealer"},
-		{"what is not known may show ciphertext", revealingStore{memstore.New()}, "revealer"},
+		{"an unknown capability could return ciphertext", revealingStore{memstore.New()}, "revealer"},
 	} {
 		var missing []string
 		for _, target := range []any{
@@ -108,16 +108,16 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestNothingReadable registers a client through a Handler and holds that the
-// files of the database tell nothing of it, as they do without the wrapper.
+// TestNothingReadable registers a client with a Handler, and shows that the files of the
+// database do not reveal it. Without the wrapper they do.
 func TestNothingReadable(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		wrap     func(dcr.ClientConfigurationStore) dcr.ClientConfigurationStore
 		told     bool
 	}{
-		{"without the wrapper all can be read", func(inside dcr.ClientConfigurationStore) dcr.ClientConfigurationStore { return inside }, true},
-		{"with it nothing can", func(inside dcr.ClientConfigurationStore) dcr.ClientConfigurationStore {
+		{"everything can be read without the wrapper", func(inside dcr.ClientConfigurationStore) dcr.ClientConfigurationStore { return inside }, true},
+		{"nothing can be read with it", func(inside dcr.ClientConfigurationStore) dcr.ClientConfigurationStore {
 			return encrypting(t, inside, testKeys(1))
 		}, false},
 	} {
@@ -149,7 +149,7 @@ func TestNothingReadable(t *testing.T) {
 	}
 }
 
-// register registers a client and returns what is stored of it.
+// register registers a client and returns the stored client.
 func register(t *testing.T, store dcr.ClientConfigurationStore) *dcr.Client {
 	t.Helper()
 	handler, err := dcr.NewHandler(store, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
@@ -175,7 +175,7 @@ func register(t *testing.T, store dcr.ClientConfigurationStore) *dcr.Client {
 	return client
 }
 
-// contents returns the bytes of all files of a database: its log too.
+// contents returns the bytes of all files of a database, including its log.
 func contents(t *testing.T, dir string) []byte {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -193,7 +193,7 @@ func contents(t *testing.T, dir string) []byte {
 	return all
 }
 
-// TestBound holds that a ciphertext opens under its own id and key alone.
+// TestBound shows that a ciphertext can be decrypted only with its own id and key.
 func TestBound(t *testing.T) {
 	inside := memstore.New()
 	client := dcr.NewClient()
@@ -215,9 +215,9 @@ func TestBound(t *testing.T) {
 		opens              bool
 	}{
 		{"its own id and key", "one", testKeys(1), true},
-		{"the key is an older one", "one", testKeys(3, 2, 1), true},
-		{"the key is not there", "one", testKeys(3, 2), false},
-		{"it was copied to another id", "two", testKeys(1), false},
+		{"an older key", "one", testKeys(3, 2, 1), true},
+		{"a missing key", "one", testKeys(3, 2), false},
+		{"a copy with another id", "two", testKeys(1), false},
 	} {
 		_, err := encrypting(t, inside, c.keys).FindByClientID(t.Context(), c.clientID)
 		if (err == nil) != c.opens || errors.Is(err, dcr.ErrClientNotFound) {
@@ -226,8 +226,8 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestReencrypt holds that all clients get the first key, with what they have
-// and can be searched by, and that the old one can go then.
+// TestReencrypt shows that all clients get the first key and stay the same, that searches
+// still find them, and that the old key can then be removed.
 func TestReencrypt(t *testing.T) {
 	inside := newSQLite(t, filepath.Join(t.TempDir(), "clients.db"))
 	before, between, after := encrypting(t, inside, testKeys(1)), encrypting(t, inside, testKeys(2, 1)), encrypting(t, inside, testKeys(2))
@@ -260,8 +260,8 @@ func TestReencrypt(t *testing.T) {
 	}
 }
 
-// busyStore is a store in which someone else does something right before the
-// first Update.
+// busyStore is a store in which another host does something right before the first
+// Update.
 type busyStore struct {
 	*memstore.Store
 	other func()
@@ -275,7 +275,7 @@ func (s *busyStore) Update(ctx context.Context, client *dcr.Client) error {
 	return s.Store.Update(ctx, client)
 }
 
-// TestReencryptMeanwhile holds that what a host does meanwhile stays.
+// TestReencryptMeanwhile shows that changes by a host in the meantime are kept.
 func TestReencryptMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		sentence  string
@@ -315,7 +315,7 @@ func TestReencryptMeanwhile(t *testing.T) {
 	}
 }
 
-// TestKeys holds that the keys are made once, read again, and judged.
+// TestKeys shows that keys are created once, read again, and checked.
 func TestKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	made, err := readKeys(file)
@@ -330,9 +330,9 @@ func TestKeys(t *testing.T) {
 		t.Errorf("the file is %v, %v", info, err)
 	}
 	for sentence, k := range map[string]keys{
-		"there is no key":         {Search: newKey()},
-		"a key is short":          {Encrypt: [][]byte{newKey(), newKey()[1:]}, Search: newKey()},
-		"no key is for searching": {Encrypt: [][]byte{newKey()}},
+		"a key is missing":          {Search: newKey()},
+		"a key is short":            {Encrypt: [][]byte{newKey(), newKey()[1:]}, Search: newKey()},
+		"the search key is missing": {Encrypt: [][]byte{newKey()}},
 	} {
 		if _, err := newEncryptedStore(memstore.New(), k); err == nil {
 			t.Errorf("%s: was not refused", sentence)
@@ -340,8 +340,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestRotate holds that a new key goes in front, and that clients of before can
-// be found with it alone.
+// TestRotate shows that a new key becomes the first, and that older clients can then be
+// found with only that key.
 func TestRotate(t *testing.T) {
 	dir := t.TempDir()
 	file, keyFile := filepath.Join(dir, "clients.db"), filepath.Join(dir, "keys")

@@ -14,10 +14,10 @@ import (
 
 // encryptedStore wraps a store. It encrypts each client as a whole and binds
 // the ciphertext to the client's id, so that nobody can swap two clients. It gives
-// the store inside a client with the same id that has only:
+// the inner store a client with the same id that has only:
 //
 //   - the ciphertext, which begins with the id of its key;
-//   - in the clear, the values that the store inside sweeps and filters by: status,
+//   - in the clear, the values that the inner store sweeps and filters by: status,
 //     source, policy, the times, the revision and the record of a metadata document;
 //   - as keyed hashes, the values that are searched for by equality alone: the
 //     software id, the caller that registered the client, the person who activated
@@ -29,12 +29,12 @@ import (
 // database can still delete a client, restore an earlier version of it, or say that
 // it was used. The length of the ciphertext shows the length of the client. Initial
 // access tokens, with their subjects and notes, and used values are stored in the
-// clear, as the store inside keeps them.
+// clear, as the inner store keeps them.
 //
 // If tenants share a database, give each its own keys: the ciphertext is not bound to
 // the tenant.
 type encryptedStore struct {
-	dcr.ClientConfigurationStore // Delete is that of the store inside
+	dcr.ClientConfigurationStore // Delete is that of the inner store
 
 	sealer dcr.Sealer
 	search []byte
@@ -67,7 +67,7 @@ var sealed = dcr.NewField[string]("sealed")
 // same key.
 func bind(clientID string) string { return "client " + clientID }
 
-// seal returns the client as the store inside sees it.
+// seal returns the client as the inner store sees it.
 func (s *encryptedStore) seal(client *dcr.Client) (*dcr.Client, error) {
 	document, err := client.MarshalJSON()
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*
 func (s *encryptedStore) reencrypt(ctx context.Context) (count int64, err error) {
 	lister, ok := dcr.StoreAs[dcr.ClientLister](s.ClientConfigurationStore)
 	if !ok {
-		return 0, errors.New("the store inside cannot list its clients")
+		return 0, errors.New("the inner store cannot list its clients")
 	}
 	for outer, err := range lister.ListClients(ctx, dcr.Filter{}, "") {
 		var changed bool

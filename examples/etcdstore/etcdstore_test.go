@@ -21,8 +21,8 @@ import (
 	"github.com/dynreg/dcr/dcrtest"
 )
 
-// member names the environment variable that makes this test binary a member of
-// a cluster: its directory, name, client URL and peer URL, and all members.
+// member is the name of the environment variable that makes this test binary a member of a
+// cluster. Its value has the directory, name, client URL and peer URL, and all members.
 const member = "ETCDSTORE_TEST_MEMBER"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// serve is one member of a cluster, until it is killed.
+// serve runs one member of a cluster until it is killed.
 func serve(settings []string) error {
 	config := embed.NewConfig()
 	config.Dir, config.Name = settings[0], settings[1]
@@ -52,7 +52,7 @@ func serve(settings []string) error {
 	return <-server.Err()
 }
 
-// cluster is an etcd of several processes.
+// cluster is an etcd cluster of several processes.
 type cluster struct {
 	endpoints []string
 	members   []*exec.Cmd
@@ -118,8 +118,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestLeaderKilled kills the leader of three members under load: every client
-// that was acknowledged is found.
+// TestLeaderKilled kills the leader of three members under load. Every acknowledged client
+// must be found afterwards.
 func TestLeaderKilled(t *testing.T) {
 	c := newCluster(t, 3)
 	client := c.open(t)
@@ -128,7 +128,7 @@ func TestLeaderKilled(t *testing.T) {
 	var count, failed atomic.Int64
 	var workers sync.WaitGroup
 	var stop atomic.Bool
-	done := make(chan time.Time) // of each write, where somebody listens
+	done := make(chan time.Time) // the time of each write, if a receiver is ready
 	for worker := range 16 {
 		workers.Go(func() {
 			for n := 0; !stop.Load(); n++ {

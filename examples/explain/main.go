@@ -41,7 +41,7 @@ func run(args []string, in io.Reader, out io.Writer) (refused bool, err error) {
 	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	var preset presets.Preset
 	var supports *dcr.Capabilities
-	flags.Func("preset", "judge by a ready-made `policy`: "+presets.Open().Names(), func(name string) (err error) {
+	flags.Func("preset", "use a ready-made `policy`: "+presets.Open().Names(), func(name string) (err error) {
 		preset, err = presets.Open().Find(name)
 		return err
 	})

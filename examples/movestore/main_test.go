@@ -25,7 +25,7 @@ import (
 	"github.com/dynreg/dcr/sqlstore"
 )
 
-// long is the name of a tenant that the database knows by its hash alone.
+// long is the name of a tenant of which the database has only the hash.
 var long = strings.Repeat("long", 50)
 
 // move runs the program.
@@ -43,22 +43,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// moved is what the program prints when it has moved what fill adds. What has
-// expired stays behind.
+// moved is the output after a move of what fill adds. Expired values are not moved.
 const moved = `clients: 407 copied, 407 compared, 0 differ
 initial_access_tokens: 3 copied, 3 compared, 0 differ
 seen: 6 copied, 6 compared, 0 differ
 `
 
-// TestMove moves a filled store along each route, and holds that what arrives
-// is what there was, for who compares rows and for who asks the store.
+// TestMove moves a filled store along each route, and checks that the target is the same,
+// both row by row and through the store.
 func TestMove(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		route    []func(*testing.T) string
 	}{
-		{"a file becomes another", []func(*testing.T) string{newSQLite}},
-		{"all dialects lead back to the first", []func(*testing.T) string{newPostgreSQL, newMySQL, newSQLite}},
+		{"from one file to another", []func(*testing.T) string{newSQLite}},
+		{"through all dialects and back", []func(*testing.T) string{newPostgreSQL, newMySQL, newSQLite}},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			first := newSQLite(t)
@@ -67,7 +66,7 @@ func TestMove(t *testing.T) {
 			for _, create := range c.route {
 				next := create(t)
 				if out, err := move(t, last, next, false); err != nil || out != moved {
-					t.Fatalf("from %s to %s: %v, having printed\n%s", last, next, err, out)
+					t.Fatalf("from %s to %s: %v, with the output\n%s", last, next, err, out)
 				}
 				last = next
 			}
@@ -77,7 +76,7 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestResume holds that a move which was cut short anywhere can go on.
+// TestResume shows that a move can be continued wherever it was interrupted.
 func TestResume(t *testing.T) {
 	from, to := newSQLite(t), newSQLite(t)
 	source := opened(t, from)
@@ -96,10 +95,10 @@ func TestResume(t *testing.T) {
 		cut      func() error
 		copied   int
 	}{
-		{"all is there", func() error { return nil }, 0},
+		{"nothing is missing", func() error { return nil }, 0},
 		{"a client is missing", func() error { return target.store.ForTenant(long).Delete(t.Context(), "changed") }, 1},
-		{"a client was added, but has not its revision yet", func() error { return readd("changed") }, 1},
-		{"a client was added, but not to the letter yet", func() error { return readd("imported") }, 1},
+		{"a client was added without its revision", func() error { return readd("changed") }, 1},
+		{"a client was added without its exact document", func() error { return readd("imported") }, 1},
 	} {
 		if err := c.cut(); err != nil {
 			t.Fatalf("%s: %v", c.sentence, err)
@@ -109,15 +108,15 @@ func TestResume(t *testing.T) {
 		}
 		want := fmt.Sprintf("clients: %d copied, 407 compared, 0 differ\n", c.copied)
 		if out, err := move(t, from, to, true); err != nil || !strings.HasPrefix(out, want) {
-			t.Errorf("%s: going on failed: %v, having printed\n%s", c.sentence, err, out)
+			t.Errorf("%s: continuing failed: %v, with the output\n%s", c.sentence, err, out)
 		}
 	}
 	wantSameRows(t, source, target)
 	wantSameStore(t, target.store)
 }
 
-// TestDifferences holds that whatever differs is reported by its id, keeps the
-// program from succeeding, and stays as it is.
+// TestDifferences shows that each difference is reported with its id, makes the program
+// fail, and is not changed.
 func TestDifferences(t *testing.T) {
 	from, to := newSQLite(t), newSQLite(t)
 	fill(t, opened(t, from))
@@ -132,7 +131,7 @@ func TestDifferences(t *testing.T) {
 			`clients: tenant "", client_id "imported": differs in revision`},
 		{"a later use", "UPDATE dcr_clients SET last_used_at = last_used_at + 1 WHERE client_id = 'changed' AND tenant = ''",
 			`clients: tenant "", client_id "changed": differs in last_used_at`},
-		{"a client too many", "INSERT INTO dcr_clients (tenant, client_id, source, created_at, document) VALUES ('z', 'new', '', 0, '{}')",
+		{"an additional client", "INSERT INTO dcr_clients (tenant, client_id, source, created_at, document) VALUES ('z', 'new', '', 0, '{}')",
 			`clients: tenant "z", client_id "new": only the target has it`},
 		{"another count of uses", "UPDATE dcr_initial_access_tokens SET uses = 2 WHERE tenant = ''",
 			`initial_access_tokens: tenant "", hash "hash": differs in uses`},
@@ -147,13 +146,13 @@ func TestDifferences(t *testing.T) {
 		_, err := move(t, from, to, true)
 		log.SetOutput(io.Discard)
 		if err == nil || !strings.Contains(logged.String(), c.want+"\n") {
-			t.Errorf("%s: returned %v, having logged\n%s\nnot %s", c.sentence, err, &logged, c.want)
+			t.Errorf("%s: returned %v, with the log\n%s\nnot %s", c.sentence, err, &logged, c.want)
 		}
 	}
 }
 
-// TestRefused holds that nothing is written, and no file made, where something
-// is wrong from the start.
+// TestRefused shows that nothing is written, and no file is created, if something is wrong
+// at the start.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, statements ...string) string {
@@ -176,28 +175,28 @@ func TestRefused(t *testing.T) {
 	}
 	for _, c := range []struct{ sentence, from, to, want string }{
 		{"the source's name is mistyped", missing, missing, "-from: cannot read the file"},
-		{"the source is no database", "sqlite:" + other, missing, "-from: file is not a database"},
+		{"the source is not a database", "sqlite:" + other, missing, "-from: file is not a database"},
 		{"the source has other tables", file("others.db", "ALTER TABLE dcr_schema_versions RENAME TO other"), missing, `-from: it has no tables of sqlstore whose names begin with "dcr_"`},
 		{"the source has an older schema", file("old.db", "DELETE FROM dcr_schema_versions WHERE version > 1"), missing, "-from: its schema has version 1, older than"},
 		{"the source has a newer schema", file("new.db", newer), missing, "-from: " + sqlstore.ErrNewerSchema.Error()},
 		{"the target has a newer schema", good, file("newtarget.db", newer), "-to: " + sqlstore.ErrNewerSchema.Error()},
-		{"the source is no name of a database", "good.db", missing, `-from: "good.db" names no database`},
-		{"the target is no name of a database", good, "oracle:x", `-to: "oracle:x" names no database`},
+		{"the source does not name a database", "good.db", missing, `-from: "good.db" names no database`},
+		{"the target does not name a database", good, "oracle:x", `-to: "oracle:x" names no database`},
 		{"the target has clients", good, tenanted, "-to: dcr_clients already has rows"},
-		{"a tenant's name is not known", tenanted, file("empty.db"), `tenant "sha256:unknown", client_id "one": the database has only the hash of the tenant`},
+		{"the name of a tenant is unknown", tenanted, file("empty.db"), `tenant "sha256:unknown", client_id "one": the database has only the hash of the tenant`},
 	} {
 		if out, err := move(t, c.from, c.to, false); err == nil || !strings.Contains(err.Error(), c.want) || out != "" {
-			t.Errorf("%s: returned %v, not %s, having printed %q", c.sentence, err, c.want, out)
+			t.Errorf("%s: returned %v, not %s, with the output %q", c.sentence, err, c.want, out)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "missing.db")); err == nil {
-			t.Fatalf("%s: a file was made", c.sentence)
+			t.Fatalf("%s: a file was created", c.sentence)
 		}
 	}
 }
 
-// fill adds to each tenant what the table of clients can have: clients on
-// several pages, changed ones, used ones, and one that another program wrote;
-// a token in use, and values that were used.
+// fill adds everything that a tenant can have: clients on several pages, changed clients,
+// used clients, a client that another program wrote, a token that was used, and used
+// values.
 func fill(t *testing.T, d *database) {
 	var wait sync.WaitGroup
 	must := func(errs ...error) {
@@ -249,8 +248,7 @@ func wantSameRows(t *testing.T, from, to *database) {
 	}
 }
 
-// wantSameStore holds that a store finds what fill added by whatever it is
-// searched.
+// wantSameStore checks that a store finds what fill added, with every kind of search.
 func wantSameStore(t *testing.T, store *sqlstore.Store) {
 	pending := dcr.StatusPending
 	for _, tenant := range []string{"", "Größe", long} {
@@ -282,7 +280,7 @@ func wantSameStore(t *testing.T, store *sqlstore.Store) {
 	}
 }
 
-// opened returns a database with tables, closed when the test ends.
+// opened returns a database with tables. It is closed when the test ends.
 func opened(t *testing.T, name string) *database {
 	t.Helper()
 	d, err := openTarget(context.Background(), name, "dcr_")
@@ -313,8 +311,8 @@ func newMySQL(t *testing.T) string {
 	return named.String()
 }
 
-// createDatabase makes a database that is dropped when the test ends. Where
-// there is no server, the test is skipped; in CI that is a failure.
+// createDatabase creates a database that is dropped when the test ends. If there is no
+// server, the test is skipped, or fails in CI.
 func createDatabase(t *testing.T, driver, dsn, create, drop string) string {
 	t.Helper()
 	server, err := sql.Open(driver, dsn)

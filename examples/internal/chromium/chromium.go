@@ -26,7 +26,7 @@ type Browser struct {
 	mu      sync.Mutex
 	last    int
 	waiting map[int]chan message
-	said    []string // what the console and the log have
+	said    []string // the messages of the console and the log
 	loaded  chan struct{}
 }
 
@@ -50,7 +50,7 @@ func findChromium(t *testing.T) string {
 			return program
 		}
 	}
-	t.Skip("no Chromium is here; on Debian: apt-get install chromium")
+	t.Skip("Chromium is not installed; on Debian: apt-get install chromium")
 	return ""
 }
 
@@ -58,7 +58,7 @@ func findChromium(t *testing.T) string {
 // Chromium, or if DCR_TEST_LONG is not set.
 func Start(t *testing.T) *Browser {
 	t.Helper()
-	// There is no sandbox for root, and the pages opened here are our own.
+	// The sandbox does not work for root, and the tests open only their own pages.
 	command := exec.Command(findChromium(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
 	theirIn, ourOut, err := os.Pipe()

@@ -10,8 +10,8 @@ import (
 	"github.com/dynreg/dcr/examples/internal/chromium"
 )
 
-// The page in a browser: what hostile requests hold is shown and does nothing, it is
-// read on a phone as at a desk, light and dark, and is used by keys alone.
+// The page in a browser: hostile requests are shown and do nothing. The page can be read
+// on a phone and on a desktop, light and dark, and used with the keyboard only.
 func TestChromium(t *testing.T) {
 	b := chromium.Start(t)
 	server := httptest.NewServer(newPage(t))
@@ -26,21 +26,21 @@ func TestChromium(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				b.Resize(width, scheme)
 				open(url.Values{"request": {hostileRequest()}, "preset": {"mcp"}})
-				if title := b.Evaluate("document.title"); title != "400 - What would become of a registration" {
+				if title := b.Evaluate("document.title"); title != "400 - What would happen to a registration" {
 					t.Errorf("the title is %q", title)
 				}
 				if foreign := b.Evaluate("document.querySelectorAll('script, img, iframe, object, style ~ style, [onerror], [onmouseover]').length"); foreign != "0" {
-					t.Errorf("%s elements got in", foreign)
+					t.Errorf("%s elements were added", foreign)
 				}
 				if hidden := b.Evaluate("document.querySelectorAll('li').length > 5 && document.querySelector('h2').offsetHeight > 0"); hidden != "true" {
-					t.Error("the decision is not seen")
+					t.Error("the decision is not visible")
 				}
 				if fits := b.Evaluate("document.documentElement.scrollWidth <= " + fmt.Sprint(width)); fits != "true" {
 					t.Error("the page is wider than the screen")
 				}
 				light := b.Evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 				if light != (scheme == "light") {
-					t.Error("the page is of the other color scheme")
+					t.Error("the page has the other color scheme")
 				}
 				b.Screenshot("hostile " + name)
 				open(url.Values{"client": {"Cursor"}, "preset": {"mcp"}})
@@ -57,10 +57,10 @@ func TestChromium(t *testing.T) {
 		}
 		b.Load(func() { b.Press("Enter") })
 		if said := b.Evaluate("document.querySelector('#decision').textContent"); !strings.HasPrefix(said, "201") {
-			t.Errorf("it says %q", said)
+			t.Errorf("the page says %q", said)
 		}
 		if at := b.Evaluate("client.value + ' ' + preset.value"); at != "Claude mcp" {
-			t.Errorf("chosen are %s", at)
+			t.Errorf("the choices are %s", at)
 		}
 	})
 

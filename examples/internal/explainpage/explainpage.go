@@ -1,6 +1,6 @@
-// Package explainpage is one page on which a person chooses a known client and a
-// policy, or pastes a request, and reads what the server would do with it. It needs
-// no script and lets none run.
+// Package explainpage is a page on which a person chooses a known client and a policy, or
+// pastes a request, and reads what the server would do with it. It needs no scripts and
+// allows none.
 package explainpage
 
 import (
@@ -44,7 +44,7 @@ var policy = func() string {
 // accepts, with each byte escaped as three.
 const maxForm = 256 << 10
 
-// form is the choices of a person, and the options.
+// form has the choices of the person, and the options to choose from.
 type form struct {
 	Clients, Presets        []string
 	Client, Preset, Request string
@@ -81,15 +81,15 @@ func New(handler *dcr.Handler, presets []string) http.Handler {
 	})
 }
 
-// explain judges what was chosen.
+// explain explains the chosen request.
 func (f *form) explain(r *http.Request, handler *dcr.Handler, known map[string]string) (status int) {
 	request, isKnown := known[f.Client]
 	switch {
 	case f.Client != "" && !isKnown:
-		f.Fault = "No client of that name is known."
+		f.Fault = "No known client has this name."
 		return http.StatusBadRequest
 	case f.Preset != "" && !slices.Contains(f.Presets, f.Preset):
-		f.Fault = "There is no such policy."
+		f.Fault = "This policy does not exist."
 		return http.StatusBadRequest
 	case isKnown:
 		f.Request = indented(request)
@@ -98,7 +98,7 @@ func (f *form) explain(r *http.Request, handler *dcr.Handler, known map[string]s
 	}
 	explained, err := handler.Explain(r.Context(), f.Preset, []byte(f.Request))
 	if err != nil {
-		f.Fault = "The server failed to judge it."
+		f.Fault = "The server failed to check the request."
 		return http.StatusInternalServerError
 	}
 	f.Decision = &decision{Decision: explained}

@@ -18,7 +18,7 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// newPage is the page of a server that chose no preset.
+// newPage returns the page of a server without a preset.
 func newPage(t *testing.T) http.Handler {
 	t.Helper()
 	handler, err := dcr.NewHandler(memstore.New(), &dcr.Options{
@@ -31,7 +31,7 @@ func newPage(t *testing.T) http.Handler {
 	return explainpage.New(handler, []string{"mcp", "oidc"})
 }
 
-// hostile is a request of somebody who wants to do more than register.
+// hostile is the request of an attacker.
 const hostile = `{"redirect_uris":["https://app.example.com/cb"],
 	"client_name":"</textarea></code><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
 	"client_uri":"https://app.example.com/` + "\u202egpj.exe" + `",
@@ -39,7 +39,7 @@ const hostile = `{"redirect_uris":["https://app.example.com/cb"],
 	"tos_uri#x' onmouseover='document.title=1":"{{.Request}}",
 	"z":"`
 
-// hostileRequest is it at its length.
+// hostileRequest returns hostile with a long value.
 func hostileRequest() string { return hostile + strings.Repeat("W", 20000) + `"}` }
 
 func get(t *testing.T, page http.Handler, query url.Values) *httptest.ResponseRecorder {
@@ -58,15 +58,15 @@ func TestThePage(t *testing.T) {
 		says     []string
 	}{
 		{"the page offers clients and policies", nil, 200, []string{"<option>Claude</option>", "<option>mcp</option>"}},
-		{"a known client is judged by the server", url.Values{"client": {"Cursor"}}, 200, []string{"400: it would be refused", "invalid_redirect_uri", "<option selected>Cursor</option>", "changed by"}},
-		{"and by a preset", url.Values{"client": {"Cursor"}, "preset": {"mcp"}}, 200, []string{"201: it would be registered", "<option selected>mcp</option>", "&#34;native&#34;"}},
-		{"so is what was pasted", url.Values{"request": {`{"redirect_uris":["https://a.example/cb"],"scope":"openid gone"}`}}, 200, []string{"201: it would be registered", `<li class="dropped">`, "DefaultValidator.Supports.Scopes"}},
-		{"what is no JSON is refused", url.Values{"request": {`{`}}, 200, []string{"400: it would be refused"}},
-		{"a client that is not known", url.Values{"client": {"<b>"}}, 400, []string{"No client of that name is known."}},
-		{"a policy that cannot be chosen", url.Values{"request": {`{}`}, "preset": {"fapi2"}}, 400, []string{"There is no such policy."}},
-		{"what nobody sees is shown", url.Values{"request": {hostileRequest()}}, 200, []string{`\u202e\udb40\udc41`, "bytes more", "&lt;script&gt;"}},
-		{"nor is what counts as printable and is not seen", url.Values{"request": {`{"x":"a` + "\u3164\u2800\ufe0f\u034f" + `"}`}}, 200, []string{`a\u3164\u2800\ufe0f\u034f`}},
-		{"marks do not cover the lines around", url.Values{"request": {`{"x":"a` + strings.Repeat("\u0301", 6) + `"}`}}, 200, []string{"a" + strings.Repeat("\u0301", 4) + `\u0301\u0301&#34;`}},
+		{"the server's decision about a known client", url.Values{"client": {"Cursor"}}, 200, []string{"400: it would be refused", "invalid_redirect_uri", "<option selected>Cursor</option>", "changed by"}},
+		{"a preset's decision about it", url.Values{"client": {"Cursor"}, "preset": {"mcp"}}, 200, []string{"201: it would be registered", "<option selected>mcp</option>", "&#34;native&#34;"}},
+		{"the decision about a pasted request", url.Values{"request": {`{"redirect_uris":["https://a.example/cb"],"scope":"openid gone"}`}}, 200, []string{"201: it would be registered", `<li class="dropped">`, "DefaultValidator.Supports.Scopes"}},
+		{"invalid JSON is refused", url.Values{"request": {`{`}}, 200, []string{"400: it would be refused"}},
+		{"an unknown client", url.Values{"client": {"<b>"}}, 400, []string{"No known client has this name."}},
+		{"a policy that is not offered", url.Values{"request": {`{}`}, "preset": {"fapi2"}}, 400, []string{"This policy does not exist."}},
+		{"invisible characters are shown", url.Values{"request": {hostileRequest()}}, 200, []string{`\u202e\udb40\udc41`, "bytes more", "&lt;script&gt;"}},
+		{"so are characters that only count as printable", url.Values{"request": {`{"x":"a` + "\u3164\u2800\ufe0f\u034f" + `"}`}}, 200, []string{`a\u3164\u2800\ufe0f\u034f`}},
+		{"marks do not cover other lines", url.Values{"request": {`{"x":"a` + strings.Repeat("\u0301", 6) + `"}`}}, 200, []string{"a" + strings.Repeat("\u0301", 4) + `\u0301\u0301&#34;`}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			w := get(t, page, test.query)
@@ -75,11 +75,11 @@ func TestThePage(t *testing.T) {
 			}
 			for _, want := range test.says {
 				if !strings.Contains(w.Body.String(), want) {
-					t.Errorf("it does not say %q:\n%s", want, w.Body)
+					t.Errorf("the page lacks %q:\n%s", want, w.Body)
 				}
 			}
 			if n := strings.Count(w.Body.String(), "<script") + strings.Count(w.Body.String(), "<img"); n > 0 {
-				t.Errorf("%d elements got in", n)
+				t.Errorf("%d elements were added", n)
 			}
 			if w.Header().Get("Cache-Control") != "no-store" || !strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-") {
 				t.Errorf("headers are %v", w.Header())
@@ -98,8 +98,8 @@ func TestTheFormIsBounded(t *testing.T) {
 	}
 }
 
-// Every color is told from both backgrounds, light and dark: WCAG 2.2 §1.4.3, and
-// §1.4.11 for lines.
+// Every color has enough contrast with both backgrounds, light and dark: WCAG 2.2 §1.4.3,
+// and §1.4.11 for lines.
 func TestContrast(t *testing.T) {
 	source, err := os.ReadFile("page.html")
 	if err != nil {
@@ -135,7 +135,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// luminance is the relative luminance of a color.
+// luminance returns the relative luminance of a color.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	var sum float64
