@@ -76,7 +76,7 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		}
 		if level := event.level(); to.Enabled(ctx, level) {
 			var room [16]slog.Attr
-			line := slog.NewRecord(time.Now(), level, event.message(), 0) // without a source, which would always be this line
+			line := slog.NewRecord(event.At, level, event.message(), 0) // without a source, which would always be this line
 			line.AddAttrs(event.attrs(room[:0])...)
 			_ = to.Handler().Handle(ctx, line)
 		}

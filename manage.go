@@ -30,7 +30,8 @@ var unknownClient = &Client{Status: StatusDisabled, RegistrationTokens: []Secret
 // unknown, deleted or disabled client get the same answer after the same work,
 // so that nobody can tell them apart. A pending client may read and delete
 // itself, but not update itself: an operator is to approve what was registered.
-func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
+// read is the client if it was read already.
+func (h *Handler) authorize(r *http.Request, clientID string, read *Client) (*access, error) {
 	token, err := BearerToken(r)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,10 @@ func (h *Handler) authorize(r *http.Request, clientID string) (*access, error) {
 	if token == "" && caller == nil {
 		return nil, errNoToken
 	}
-	client, err := h.find(r.Context(), clientID)
+	client, err := read, error(nil)
+	if read == nil {
+		client, err = h.find(r.Context(), clientID)
+	}
 	if errors.Is(err, ErrClientNotFound) {
 		client, err = unknownClient, nil
 	}
@@ -95,7 +99,7 @@ func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
 // read answers GET (RFC 7592 §2.1).
 func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	var answer []byte
-	access, err := h.authorize(r, clientID)
+	access, err := h.authorize(r, clientID, nil)
 	if err == nil {
 		r = access.http
 		event.about(access.client)
@@ -157,14 +161,15 @@ func unwritten(err error) error {
 	return outage(err)
 }
 
-// onStored runs work on a client as it is stored now, and authorises the
-// request against that. After a conflict it does both again, on what the other
-// write left. letIn is the client that the request was authorised for before
-// its body was read, nil if it has no body; if another client has the id by
-// now, the request is refused, even if its caller may manage both.
+// onStored authorises a request against a client and runs work on it. After a
+// conflict it does both again, on the client as the other write left it. letIn is the
+// client that the request was authorised for before its body was read, nil if it has
+// no body; if another client has the id by now, the request is refused, even if its
+// caller may manage both.
 func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
+	read := letIn // as it is stored still, if work can write it
 	for attempt := 0; ; attempt++ {
-		access, err := h.authorize(r, clientID)
+		access, err := h.authorize(r, clientID, read)
 		if err != nil {
 			return err
 		}
@@ -176,7 +181,7 @@ func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work
 		case err == errGone:
 			return errBadToken
 		case err == errOutrun && attempt < maxConflicts:
-			continue
+			read = nil
 		case err == errOutrun:
 			return outage(ErrConflict)
 		default:
@@ -200,7 +205,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 	request := &Request{}
 	var reg *Registration
 	var answer []byte
-	letIn, err := h.authorize(r, clientID)
+	letIn, err := h.authorize(r, clientID, nil)
 	if err == nil {
 		r = letIn.http
 		event.about(letIn.client)
