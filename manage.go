@@ -202,8 +202,9 @@ func (c *Client) continues(earlier *Client) bool {
 
 // update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
-	request := &Request{}
-	var reg *Registration
+	draft := drafts.Get().(*draft)
+	defer h.reuse(draft)
+	reg, request := &draft.reg, &draft.request
 	var answer []byte
 	letIn, err := h.authorize(r, clientID, nil)
 	if err == nil {
@@ -212,7 +213,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string
 		err = h.readRequest(request, w, r, letIn.validator)
 	}
 	if err == nil {
-		reg, answer, err = h.replaceStored(r, letIn.client, request)
+		answer, err = h.replaceStored(r, letIn.client, reg, request)
 	}
 	if err != nil {
 		h.fail(w, r, event, err)
@@ -230,38 +231,39 @@ func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Eve
 	send(w, http.StatusOK, answer)
 }
 
-// replaceStored updates the client that a request was authorised for.
-func (h *Handler) replaceStored(r *http.Request, letIn *Client, request *Request) (reg *Registration, answer []byte, err error) {
+// replaceStored updates the client that a request was authorised for, and leaves in
+// reg how that was judged.
+func (h *Handler) replaceStored(r *http.Request, letIn *Client, reg *Registration, request *Request) (answer []byte, err error) {
 	defer h.settle(r.Context(), request)
 	r = r.WithContext(fetchOnce(r.Context()))
 	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
-		reg, answer, err = h.replace(access, request)
+		answer, err = h.replace(access, reg, request)
 		return err
 	})
-	return reg, answer, err
+	return answer, err
 }
 
 // replace makes one attempt to update a client. Its error is errOutrun or
 // errGone if another request came first.
-func (h *Handler) replace(access *access, request *Request) (reg *Registration, answer []byte, err error) {
+func (h *Handler) replace(access *access, reg *Registration, request *Request) (answer []byte, err error) {
 	ctx := access.http.Context()
 	if err := h.checkUpdate(access, request); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	caller := access.caller
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	reg = &Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http, Statement: request.statement}
+	*reg = Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http, Statement: request.statement}
 	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := Validate(ctx, validator, reg); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if reg.Client.ID != access.client.ID || reg.Client.Revision != access.client.Revision {
-		return nil, nil, errors.New("dcr: a step replaced the client or its id")
+		return nil, errors.New("dcr: a step replaced the client or its id")
 	}
 	if !h.issuesTokens(validator) {
 		reg.Client.RegistrationTokens = nil // from a time when it was managed by token
@@ -272,12 +274,12 @@ func (h *Handler) replace(access *access, request *Request) (reg *Registration, 
 		err = h.spend(ctx, reg)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := h.keep(ctx, reg, h.store.Update); err != nil {
-		return nil, nil, unwritten(err)
+		return nil, unwritten(err)
 	}
-	return reg, answer, h.keepSingle(ctx, reg)
+	return answer, h.keepSingle(ctx, reg)
 }
 
 // renew issues what an update needs, rotates what is to be rotated and makes the

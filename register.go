@@ -82,7 +82,7 @@ func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event,
 	send(w, http.StatusCreated, answer)
 }
 
-// A draft is what a registration is judged in. It is large, so drafts are reused.
+// A draft is what a registration or an update is judged in. It is large, so drafts are reused.
 type draft struct {
 	reg     Registration
 	request Request
@@ -93,7 +93,7 @@ var drafts = sync.Pool{New: func() any { return new(draft) }}
 // reuse puts a draft back, unless code of the host has seen it and may have kept
 // it.
 func (h *Handler) reuse(d *draft) {
-	if _, plain := d.reg.validator.(DefaultValidator); plain && !h.hooked && h.opts.AfterRegister == nil {
+	if _, plain := d.reg.validator.(DefaultValidator); plain && !h.hooked && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
 		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
 		drafts.Put(d)
 	}

@@ -139,7 +139,8 @@ func (h *Handler) changeStanding(w http.ResponseWriter, r *http.Request, event E
 	if request.cancels {
 		return h.cancel(w, access, event, request)
 	}
-	reg, answer, err := h.replace(access, request)
+	reg := &Registration{}
+	answer, err := h.replace(access, reg, request)
 	if err == nil {
 		h.answerUpdate(w, r, event, reg, answer)
 	}
