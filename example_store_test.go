@@ -101,7 +101,7 @@ func Example_documents() {
 	authorize := func(w http.ResponseWriter, r *http.Request) {
 		client, err := store.FindByClientID(r.Context(), r.FormValue("client_id")) // may fetch
 		if err != nil {
-			http.Error(w, "this client is not let in", http.StatusBadRequest) // a page of your own, never a redirect
+			http.Error(w, "this client is not allowed here", http.StatusBadRequest) // show your own page, never redirect
 			return
 		}
 		fmt.Fprint(w, client.ClientName)

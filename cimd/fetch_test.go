@@ -62,7 +62,7 @@ func TestPublishers(t *testing.T) {
 			if c.does != dcrtest.Behaves {
 				wantOutcome(t, "the same, right afterwards", find(t, w.store, id), "unavailable")
 				if w.publisher.Fetches("/client") != 1 {
-					t.Error("a URL that failed was tried again at once")
+					t.Error("a URL that failed was tried again immediately")
 				}
 			}
 			if w.rows() != 0 {
@@ -173,7 +173,7 @@ func TestBackgroundRefresh(t *testing.T) {
 	w.use(id)
 	w.pass(58 * time.Minute)
 	if again := mustFind(t, w.store, id); !again.Document.FetchedAt.Equal(first.Document.FetchedAt) {
-		t.Error("somebody waited")
+		t.Error("a caller waited")
 	}
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		if mustFind(t, w.store.Known(), id).Document.FetchedAt.Equal(w.Now()) {

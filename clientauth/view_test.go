@@ -27,7 +27,7 @@ func TestAuthenticationIsACopy(t *testing.T) {
 			}
 			got := authentication.Client
 			if got.ClientName != "App" || !slices.Equal(got.GrantTypes, []string{"authorization_code"}) || got.Localized["client_name#de"] != "Anwendung" {
-				t.Fatalf("%s: the client is as the host of an earlier request left it: %+v", name, got.Metadata)
+				t.Fatalf("%s: the client has the changes that the host made in an earlier request: %+v", name, got.Metadata)
 			}
 			got.ClientName, got.GrantTypes[0], got.Localized["client_name#de"], got.Secrets[0].Value = "Mine", "implicit", "Meine", ""
 		}

@@ -330,7 +330,7 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 	})
 }
 
-// NoteDocument notes what is known of a client's metadata document; see
+// NoteDocument notes what is known about a client's metadata document; see
 // [dcr.DocumentNoter].
 func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.DocumentRecord) error {
 	return s.change(clientID, func(number uint32, e *entry) {

@@ -16,7 +16,7 @@ type table struct {
 	bytes  int64 // of the documents
 
 	entries [][]entry
-	used    uint32   // entries that were in use once; number 0 is none
+	used    uint32   // entries that were ever in use; number 0 means none
 	free    []uint32 // those of them that are free again
 
 	blocks []block

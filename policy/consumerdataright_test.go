@@ -245,7 +245,7 @@ func TestCDRManagement(t *testing.T) {
 	}
 	id := decode(t, registered)["client_id"].(string)
 	if id == cdrSoftware {
-		t.Error("the client id is that of its software")
+		t.Error("the client id is the software id")
 	}
 	for _, c := range []struct {
 		sentence, method, id, token string

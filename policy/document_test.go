@@ -87,8 +87,8 @@ func TestNoPresetReplacesADefault(t *testing.T) {
 	for name, v := range map[string]dcr.Validator{
 		"MCP": policy.MCP(wideServer()), "OIDC": policy.OIDC(wideServer()), "FAPI2": policy.FAPI2(wideServer()),
 		"Duende": policy.Duende(wideServer()), "Matrix": policy.Matrix(wideServer()),
-		"a default of its own": policy.Stack(wideServer(), policy.AuthMethods(policy.Values{Default: []string{"private_key_jwt"}}), policy.Algorithm("id_token_signed_response_alg", policy.Values{Default: []string{"PS256"}, Excess: policy.Replace})),
-		"public alone":         policy.Stack(wideServer(), policy.ForcePublic()), "confidential alone": policy.Stack(wideServer(), policy.ForceConfidential()),
+		"its own default": policy.Stack(wideServer(), policy.AuthMethods(policy.Values{Default: []string{"private_key_jwt"}}), policy.Algorithm("id_token_signed_response_alg", policy.Values{Default: []string{"PS256"}, Excess: policy.Replace})),
+		"only public":     policy.Stack(wideServer(), policy.ForcePublic()), "only confidential": policy.Stack(wideServer(), policy.ForceConfidential()),
 	} {
 		for range 2000 {
 			request := randomRequest(random)

@@ -288,7 +288,7 @@ func TestLTITokens(t *testing.T) {
 			}
 			use(token.Reveal())
 			if _, err := s.store.FindByClientID(t.Context(), id); err != nil {
-				t.Errorf("the client id is not that of the token: %v", err)
+				t.Errorf("the client id is not the one in the token: %v", err)
 			}
 		}
 		for _, token := range []string{"", "dcr_iat_unknown"} {

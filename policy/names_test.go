@@ -218,7 +218,7 @@ func TestMatrixAsksForPublicSuffixes(t *testing.T) {
 		{"a top-level domain, with a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://com", "https://com/cb", "https://com/logo"), false},
 		{"a host in the server's own network (matrix-authentication-service#2076)", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://our-domain", "https://our-domain/cb", "https://our-domain/logo"), true},
 		{"a single label, without a list", policy.Matrix(dcr.DefaultValidator{}), request("https://com", "https://com/cb", "https://com/logo"), false},
-		{"somebody's", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://me.github.io", "https://app.me.github.io/cb", "https://me.github.io:8443/logo"), true},
+		{"a host below a public suffix, with a list", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://me.github.io", "https://app.me.github.io/cb", "https://me.github.io:8443/logo"), true},
 		{"a public suffix below the host", policy.Matrix(dcr.DefaultValidator{}, suffixes{}), request("https://uk", "https://evil.co.uk/cb", "https://evil.co.uk/logo"), false},
 		{"nil is not a list", policy.Matrix(dcr.DefaultValidator{}, nil), request("https://github.io", "https://me.github.io/cb", "https://github.io/logo"), true},
 	} {

@@ -256,7 +256,7 @@ func TestUDAPLife(t *testing.T) {
 	}
 	w.answered(t, "cancelled again", w.post(t, w.app, b2b(cancel)), 400, dcr.InvalidClientMetadata)
 	if again := w.answered(t, "after it", w.post(t, w.app, b2b(nil)), 201, "")["client_id"]; again == first {
-		t.Error("the id is that of the cancelled one")
+		t.Error("the id of the cancelled client is used again")
 	}
 	for _, id := range []any{second, foreign} {
 		if _, err := w.store.FindByClientID(t.Context(), id.(string)); err != nil {

@@ -258,7 +258,7 @@ func TestUKBodies(t *testing.T) {
 		{"a JSON string, in 3.4", "application/json", string(text), 201},
 		{"plain JSON", "application/json", `{"redirect_uris":["https://prime.example.com/cb"]}`, 400},
 		{"another content type", "text/plain", request, 400},
-		{"signed by somebody else", "application/jose", forged, 400},
+		{"signed by someone else", "application/jose", forged, 400},
 		{"nothing", "application/jose", "", 400},
 	} {
 		answer := w.send(http.MethodPost, "", c.contentType, "", c.body)

@@ -61,7 +61,7 @@ type Resolver interface {
 type Response struct {
 	Status      int
 	Body        []byte // of a document that was accepted
-	ContentType string // the media type alone, in lower case
+	ContentType string // only the media type, in lower case
 	Fresh       keycache.Freshness
 }
 

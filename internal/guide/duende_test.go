@@ -46,11 +46,11 @@ func presetOfDuende() (*dcr.Handler, error) {
 	return dcr.NewHandler(memstore.New(), opts)
 }
 
-// corporate is a DynamicClientRegistrationValidator of one's own.
+// corporate is a custom DynamicClientRegistrationValidator.
 type corporate struct{ dcr.DefaultValidator }
 
 func (v corporate) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
-	for _, uri := range reg.Client.RedirectURIs { // not reg.Request: what a statement claims is in the client alone
+	for _, uri := range reg.Client.RedirectURIs { // not reg.Request: only the client has what a statement claims
 		if !strings.HasPrefix(uri, "https://apps.example.com/") {
 			return dcr.Errorf(dcr.InvalidRedirectURI, "redirect_uris must be on https://apps.example.com")
 		}
@@ -105,7 +105,7 @@ func (v tiers) SetClientDefaults(ctx context.Context, reg *dcr.Registration) err
 }
 
 func tiersOfDuende(server dcr.DefaultValidator) policy.Preset {
-	server.Extensions = []dcr.Extension{tier} // else the member is ignored
+	server.Extensions = []dcr.Extension{tier} // otherwise the member is ignored
 	return policy.Duende(server).With(func(inner dcr.Validator) dcr.Validator { return tiers{inner} })
 }
 
@@ -114,7 +114,7 @@ func TestAStepAroundThePreset(t *testing.T) {
 	for member, want := range map[string]string{
 		`"tier":"gold"`:               `"access_token_lifetime":28800`,
 		`"tier":"tin"`:                `tier must be gold`,
-		`"access_token_lifetime":600`: `"access_token_lifetime":600`, // the preset's member is still heard
+		`"access_token_lifetime":600`: `"access_token_lifetime":600`, // the preset's member still applies
 	} {
 		if _, body := post(h, "", `{"grant_types":["client_credentials"],`+member+`}`); !strings.Contains(body, want) {
 			t.Errorf("%s: %s", member, body)
@@ -122,8 +122,8 @@ func TestAStepAroundThePreset(t *testing.T) {
 	}
 }
 
-// permissions lets a caller register the scopes that its own token has: the sample
-// "Permissions", whose request processor asks the same.
+// permissions lets a caller register only scopes that its own token has, like the
+// request processor of the sample "Permissions".
 type permissions struct{ dcr.Validator }
 
 func (v permissions) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
@@ -146,7 +146,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// tenants leaves a note in one step for another.
+// tenants passes a note from one step to another.
 type tenants struct{ dcr.DefaultValidator }
 
 func (v tenants) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
@@ -166,7 +166,7 @@ func statementsOfDuende(jwks []byte) dcr.Validator {
 	}}
 }
 
-// ownStatements verifies statements in another way than by a StatementVerifier.
+// ownStatements verifies statements without a StatementVerifier.
 type ownStatements struct {
 	dcr.DefaultValidator
 	verify func(text string) (issuer string, claims dcr.Metadata, err error)
@@ -206,7 +206,7 @@ func processorOfDuende() *dcr.Options {
 	return &dcr.Options{
 		NewClientID: func(ctx context.Context, reg *dcr.Registration) (string, error) { // AddClientId
 			switch {
-			case reg.Client.ID != "": // the store has a client of that id
+			case reg.Client.ID != "": // the store has a client with that id
 				return "", dcr.Errorf(dcr.InvalidClientMetadata, "client_id is taken")
 			case reg.Request.ClientID != "":
 				return reg.Request.ClientID, nil

@@ -210,7 +210,7 @@ func explain(ctx context.Context, handler *dcr.Handler, body []byte) (*dcr.Decis
 	return decision, err
 }
 
-// known is what a server with a client table of its own has.
+// known is a client in a server's own table.
 type known struct {
 	ID, Name, BcryptHash string
 	RedirectURIs         []string

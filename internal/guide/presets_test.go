@@ -25,7 +25,7 @@ import (
 	"github.com/dynreg/dcr/policy"
 )
 
-// HarbourMaster is what a port decides about Harbour.
+// HarbourMaster has the settings of Harbour that a port decides.
 type HarbourMaster struct {
 	Audience []string      // what aud of a request may be; required
 	Keys     dcr.KeySource // the keys of every ship, for tests; if nil, those at the jwks_uri of its statement
@@ -75,13 +75,13 @@ type harbour struct {
 	decoders map[string]dcr.Decoder
 }
 
-// Decoders are those of signed requests, and no others.
+// Decoders returns only the decoder of signed requests.
 func (h harbour) Decoders() map[string]dcr.Decoder { return h.decoders }
 
-// CheckOptions wants what Apply sets, also where nobody calls Apply.
+// CheckOptions requires what Apply sets, even if nobody calls Apply.
 func (h harbour) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
 	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers {
-		return errors.New("Harbour takes each request once, which needs a store that is a ReplayStore")
+		return errors.New("Harbour accepts each request once, which needs a store that is a ReplayStore")
 	}
 	if !opts.DisableManagement && !opts.OptionalClientID {
 		return errors.New("Harbour has updates without client_id; set Options.OptionalClientID, as Apply does")
@@ -89,7 +89,8 @@ func (h harbour) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationSt
 	return h.Validator.CheckOptions(opts, store)
 }
 
-// ValidateSoftwareStatement wants a request that the ship of the statement signed.
+// ValidateSoftwareStatement requires that the ship of the statement signed the
+// request.
 func (h harbour) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registration) error {
 	if err := h.Validator.ValidateSoftwareStatement(ctx, reg); err != nil {
 		return err
@@ -104,7 +105,7 @@ func (h harbour) ValidateSoftwareStatement(ctx context.Context, reg *dcr.Registr
 	return nil
 }
 
-// ValidateExtensions wants a ship that fits.
+// ValidateExtensions requires a ship that fits.
 func (h harbour) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
 	if err := h.Validator.ValidateExtensions(ctx, reg); err != nil {
 		return err
@@ -119,7 +120,7 @@ func (h harbour) ValidateExtensions(ctx context.Context, reg *dcr.Registration) 
 	return nil
 }
 
-// es256 is a key and how it signs.
+// es256 is a key that signs.
 type es256 struct{ *ecdsa.PrivateKey }
 
 func newES256(t *testing.T) es256 {

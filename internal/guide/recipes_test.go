@@ -182,7 +182,8 @@ func TestPipelines(t *testing.T) {
 	}
 }
 
-// tenant is the handler of one tenant: a view of the store, and a Handler of its own.
+// tenant makes the handler of one tenant: its own view of the store and its own
+// Handler.
 func tenant(store *sqlstore.Store, name string, v dcr.Validator) (http.Handler, error) {
 	return dcr.NewHandler(store.ForTenant(name), &dcr.Options{
 		Endpoint:  "https://" + name + ".example.com/connect/dcr",
@@ -190,7 +191,7 @@ func tenant(store *sqlstore.Store, name string, v dcr.Validator) (http.Handler, 
 	})
 }
 
-// lasting is a store in a file.
+// lasting opens a store in a file.
 func lasting(ctx context.Context) (*sqlstore.Store, error) {
 	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN("clients.db")) // with import _ "modernc.org/sqlite"
 	if err != nil {
@@ -203,7 +204,7 @@ func lasting(ctx context.Context) (*sqlstore.Store, error) {
 	return store, nil
 }
 
-// mixed lets strangers register agents, and the bearer of a token anything else.
+// mixed lets strangers register agents, and callers with a token anything else.
 func mixed(store dcr.ClientConfigurationStore, server dcr.DefaultValidator, token dcr.Plaintext) (*dcr.Handler, error) {
 	strangers := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{Scopes: []string{"mcp:tools"}}})
 	return dcr.NewHandler(store, strangers.Apply(&dcr.Options{

@@ -69,7 +69,7 @@ func TestLikeHydra(t *testing.T) {
 	}
 }
 
-// department is a member of one's own: extraClientMetadata.
+// department is a custom member: extraClientMetadata.
 var department = dcr.NewField[string]("department").Check(func(name string) error {
 	if name == "" || len(name) > 40 {
 		return dcr.Errorf(dcr.InvalidClientMetadata, "department must have 1 to 40 bytes")

@@ -74,7 +74,7 @@ func TestCheckClientKeysAccepts(t *testing.T) {
 		{"one kid for different algorithms", setOf(rsa.with("kid", "a", "alg", "RS256"), rsa.with("kid", "a", "alg", "PS256")), jose.Keys{Sig: true, Count: 2}},
 		{"keys without a kid", setOf(ec, ec), jose.Keys{Sig: true, Enc: true, Count: 2}},
 		{"use on every key", setOf(ec.with("use", "sig"), rsa.with("use", "enc")), jose.Keys{Sig: true, Enc: true, Count: 2}},
-		{"no use where all keys sign", setOf(ec.with("use", "sig"), ed), jose.Keys{Sig: true, Count: 2}},
+		{"no use if all keys sign", setOf(ec.with("use", "sig"), ed), jose.Keys{Sig: true, Count: 2}},
 		{"the key's certificate", setOf(ec.with("x5c", []string{certificate("P-256")})), both},
 		{"a chain of certificates", setOf(ec.with("x5c", []string{certificate("P-256"), certificate("RSA")})), both},
 		{"a certificate that Go cannot read", setOf(members{"kty": "OKP", "crv": "Ed448", "x": octets(57), "x5c": []string{"AAAA"}}), sig},

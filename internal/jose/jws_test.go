@@ -273,7 +273,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an empty header", "." + parts[1] + "." + parts[2]},
 		{"an empty payload", parts[0] + ".." + parts[2]},
 		{"an empty signature", parts[0] + "." + parts[1] + "."},
-		{"dots alone", ".."},
+		{"only dots", ".."},
 		{"padding", parts[0] + "=." + parts[1] + "." + parts[2]},
 		{"a line break", parts[0] + "." + parts[1] + "\n." + parts[2]},
 		{"a line break in the signature", good + "\r\n"},

@@ -235,7 +235,7 @@ func TestAnOutageIsNotAnUnknownKid(t *testing.T) {
 				t.Errorf("the cause is lost: %v", err)
 			}
 		}},
-		{"a source that failed is left alone for a while", keycache.Options{}, func(t *testing.T, s *source) {
+		{"a source that failed is not asked again for a while", keycache.Options{}, func(t *testing.T, s *source) {
 			s.err = errDown
 			s.fails(t, "a", 1)
 			s.err = nil
@@ -396,10 +396,10 @@ func TestTheCacheIsBounded(t *testing.T) {
 		ask("1", 1)
 		ask("2", 1)
 		ask("1", 1)
-		ask("3", 1) // takes the place of 2
+		ask("3", 1) // replaces 2
 		ask("1", 1)
 		ask("3", 1)
-		ask("2", 2) // takes the place of 1
+		ask("2", 2) // replaces 1
 		ask("3", 1)
 		ask("1", 2)
 	})

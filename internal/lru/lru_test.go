@@ -46,7 +46,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"what fits stays", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 6) }, "ab"},
 		{"as many values as needed make room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("c", 3, 9) }, "c"},
-		{"what is too large is not kept, and evicts nothing", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 11) }, "a"},
+		{"a value that is too large is not kept, and evicts nothing", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 11) }, "a"},
 		{"a value that grows gives its old room back", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("b", 2, 4); c.PutSized("b", 2, 6) }, "ab"},
 		{"a value that grows too large is gone", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 4); c.PutSized("a", 2, 11) }, ""},
 		{"deleting makes room", func(c *lru.Cache[string, int]) { c.PutSized("a", 1, 10); c.Delete("a"); c.PutSized("b", 2, 10) }, "b"},

@@ -61,7 +61,7 @@ type Table[T any] struct {
 	Fields []Field[T]
 	byName map[string]int
 	shared []*field // those that a copied struct shares with the original, except lists of strings and records
-	lists  []*field // those of kind Strings
+	lists  []*field // the fields of kind Strings
 
 	words  []mark[uintptr] // of the fields that are set if a certain word of theirs is not zero
 	flags  []mark[bool]    // of the booleans

@@ -46,7 +46,7 @@ func TestValidatorsThatAreAssembledWrongly(t *testing.T) {
 		{"one validator in another", rule{rule{dcr.DefaultValidator{}}}, ""},
 		{"a rule that a shallower DefaultValidator hides", two, "deepRule has no effect"},
 		{"the same in a decorator", rule{two}, "deepRule has no effect"},
-		{"the same behind a pointer", twoBehindAPointer{&two}, "deepRule has no effect"},
+		{"the same in a pointer", twoBehindAPointer{&two}, "deepRule has no effect"},
 		{"narrower capabilities", with(func(c *dcr.Capabilities) { c.GrantTypes = []string{"authorization_code"} }), ""},
 		{"requirements", with(func(c *dcr.Capabilities) { c.RequirePushedAuthorizationRequests = true }), ""},
 		{"an additional grant type", with(func(c *dcr.Capabilities) { c.GrantTypes = append(c.GrantTypes, "client_credentials") }), "client_credentials in grant_types_supported"},

@@ -353,6 +353,6 @@ func TestAppendJSONWritesTheStoredForm(t *testing.T) {
 	}
 	appended, err := client.AppendJSON([]byte(`[1,`))
 	if err != nil || string(appended) != `[1,`+string(whole) {
-		t.Errorf("%s, %v; want %s after what is there", appended, err, whole)
+		t.Errorf("%s, %v; want %s at the end", appended, err, whole)
 	}
 }

@@ -43,11 +43,11 @@ func TestAuthSigningAlg(t *testing.T) {
 	r.judge(t, []wireCase{
 		{sentence: "left out, any algorithm will do, and none is returned (OIDCR §2)", request: `{` + signed + `}`, answer: `{"token_endpoint_auth_signing_alg":null}`},
 		{sentence: "none is never allowed (OIDCR §2)", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"none"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of"},
-		{sentence: "a symmetric algorithm does not go with private_key_jwt", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"HS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: RS256, PS256, ES256, EdDSA"},
+		{sentence: "a symmetric algorithm is refused with private_key_jwt", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"HS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg must be one of: RS256, PS256, ES256, EdDSA"},
 		{sentence: "an unknown algorithm is refused", request: `{` + signed + `,"token_endpoint_auth_signing_alg":"RS1"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
-		{sentence: "it does not go with client_secret_basic", request: `{"token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt"},
-		{sentence: "it does not go with none", request: `{"token_endpoint_auth_method":"none","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
-		{sentence: "it does not go with tls_client_auth", request: `{"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"rp.example.com","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
+		{sentence: "it is refused with client_secret_basic", request: `{"token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "must come with token_endpoint_auth_method private_key_jwt or client_secret_jwt"},
+		{sentence: "it is refused with none", request: `{"token_endpoint_auth_method":"none","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
+		{sentence: "it is refused with tls_client_auth", request: `{"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"rp.example.com","token_endpoint_auth_signing_alg":"RS256"}`, code: dcrMetadata, says: "token_endpoint_auth_signing_alg"},
 	})
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
 		r.judge(t, []wireCase{{sentence: "private_key_jwt with " + alg, request: `{` + signed + `,"token_endpoint_auth_signing_alg":"` + alg + `"}`, answer: `{"token_endpoint_auth_signing_alg":"` + alg + `"}`}})

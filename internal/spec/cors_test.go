@@ -193,7 +193,7 @@ func TestCORSWrap(t *testing.T) {
 		reaches                        bool
 	}{
 		{"a page's preflight is answered", "OPTIONS", "https://app.example.com", "POST", "No Content", "https://app.example.com", false},
-		{"that of another page too, and allows nothing", "OPTIONS", "https://evil.example", "POST", "No Content", "", false},
+		{"another page's preflight too, but it allows nothing", "OPTIONS", "https://evil.example", "POST", "No Content", "", false},
 		{"an OPTIONS that is not a preflight goes to the endpoint", "OPTIONS", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
 		{"a page may read what the endpoint answers", "POST", "https://app.example.com", "", "I'm a teapot", "https://app.example.com", true},
 		{"another page may not", "POST", "https://evil.example", "", "I'm a teapot", "", true},

@@ -74,7 +74,7 @@ func TestUnavailableAndRefuseToken(t *testing.T) {
 		status            int
 		body, retry, auth string
 	}{
-		{"what is out of order may be tried again", dcr.Unavailable("the directory is out of order", cause), 503,
+		{"an outage may be tried again", dcr.Unavailable("the directory is out of order", cause), 503,
 			`{"error":"temporarily_unavailable","error_description":"the directory is out of order; try again later"}`, "5", ""},
 		{"without a cause it is the same", dcr.Unavailable("100% busy", nil), 503,
 			`{"error":"temporarily_unavailable","error_description":"100% busy; try again later"}`, "5", ""},

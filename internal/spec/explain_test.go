@@ -65,7 +65,7 @@ func agree(t testing.TB, handler *dcr.Handler, under, body string) {
 	a := exchange(t, handler, q)
 	if err != nil {
 		if a.status < 500 {
-			t.Errorf("policy %q: %s\nanswered %d %s\nexplained as an error of the server's: %v", under, body, a.status, a.body, err)
+			t.Errorf("policy %q: %s\nanswered %d %s\nexplained as an error of the server: %v", under, body, a.status, a.body, err)
 		}
 		return
 	}

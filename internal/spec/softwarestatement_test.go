@@ -81,7 +81,7 @@ func TestClaimsAndPlainMembers(t *testing.T) {
 	}{
 		{"a claim sets a member that the request leaves out", nil, object{}, "",
 			object{"client_name": "Vouched For", "redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "jwks_uri": "https://keys.example/jwks", "organisation": "org-7", "client_name#fr": "Garanti"}},
-		{"a claim replaces what is sent", nil, object{"client_name": "Bank", "redirect_uris": []string{"https://evil.example/"}, "organisation": "org-1", "scope": "admin"}, "",
+		{"a claim replaces the value that is sent", nil, object{"client_name": "Bank", "redirect_uris": []string{"https://evil.example/"}, "organisation": "org-1", "scope": "admin"}, "",
 			object{"client_name": "Vouched For", "redirect_uris": []any{"https://a.example/cb", "https://b.example/cb"}, "organisation": "org-7", "scope": "accounts payments"}},
 		{"a claimed member has no other languages", nil, object{"client_name#de": "Bank", "client_name#fr": "Banque"}, "",
 			object{"client_name": "Vouched For", "client_name#de": nil, "client_name#fr": "Garanti"}},
@@ -233,7 +233,7 @@ func TestAStatementIsUsedOnce(t *testing.T) {
 		answered(t, ask(t, handler, "POST", registerURL, "", fmt.Sprintf(statedBody, es.sign(stated().with("client_name", "x")))), 400, dcr.InvalidSoftwareStatement)
 		stored(t, store, 1)
 	})
-	t.Run("by a hundred at once", func(t *testing.T) {
+	t.Run("by one of a hundred at once", func(t *testing.T) {
 		handler, store := trusting(t, &dcr.StatementVerifier{Once: true})
 		body := fmt.Sprintf(statedBody, es.sign(stated()))
 		if created := rush(t, handler, 100, "", body)[201]; created != 1 {

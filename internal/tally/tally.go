@@ -1,5 +1,6 @@
 // Package tally logs events that strangers can cause as often as they like: the
-// first one at once, then at most one line a minute, with the number of events.
+// first one immediately, then at most one line a minute, with the number of
+// events.
 package tally
 
 import (

@@ -19,7 +19,7 @@ var accepted = []struct {
 }{
 	{"the plain case", "https://client.example.com/callback", "client.example.com", "", "/callback", uri.HTTPS},
 	{"no path", "https://client.example.com", "client.example.com", "", "", uri.HTTPS},
-	{"a query right behind the host", "https://client.example.com?x=1", "client.example.com", "", "", uri.HTTPS},
+	{"a query right after the host", "https://client.example.com?x=1", "client.example.com", "", "", uri.HTTPS},
 	{"scheme and host in any case", "HTTPS://Client.EXAMPLE.com/CallBack", "client.example.com", "", "/CallBack", uri.HTTPS},
 	{"a port", "https://client.example.com:8443/cb", "client.example.com", "8443", "/cb", uri.HTTPS},
 	{"the default port, written", "https://client.example.com:443/cb", "client.example.com", "443", "/cb", uri.HTTPS},
@@ -183,7 +183,7 @@ var rejected = []struct{ why, uri, reason string }{
 	{"localhost with a trailing dot", "http://localhost./cb", "dot"},
 	{"a leading dot", "https://.a.example/cb", "dot"},
 	{"two dots in a row", "https://a..example/cb", "dot"},
-	{"dots alone", "https://../cb", "dot"},
+	{"only dots", "https://../cb", "dot"},
 	{"a label of 64 characters", "https://" + strings.Repeat("a", 64) + ".example/", "63"},
 	{"a host of 254 characters", "https://" + longHost(254) + "/", "253"},
 	{"a character that no host may have", "https://a!b.example/", "letters"},
