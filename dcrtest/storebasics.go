@@ -55,7 +55,7 @@ func findNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	return nil
 }
 
-// maxRevision is the first integer that some languages do not read exactly.
+// maxRevision is above the integers that every language reads exactly.
 const maxRevision = 1 << 53
 
 func addThenFind(ctx context.Context, store dcr.ClientConfigurationStore) error {

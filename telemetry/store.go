@@ -50,7 +50,7 @@ func (w stopwatch) note(ctx context.Context, operation string, took time.Duratio
 	w.duration.Record(ctx, took.Seconds(), w.labels.of(label{"operation", operation}, label{"outcome", outcome(err)}))
 }
 
-// outcomes are the errors that describe what a store found.
+// outcomes are the errors that are not outages.
 var outcomes = []struct {
 	err  error
 	name string

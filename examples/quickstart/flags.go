@@ -60,8 +60,8 @@ func (s *settings) authorizationFlags() {
 	s.StringVar(&s.token, "token", "", "accept this `token`, of at least 16 characters, instead of one that is created at start")
 	s.IntVar(&s.initialTokenUses, "initial-token", 0, "issue an initial access token that registers `N` clients")
 	s.StringVar(&s.accessTokens.Issuer, "bearer", "", "accept JWT access tokens of this `issuer`")
-	s.StringVar(&s.accessTokens.Audience, "audience", "", "the `audience` that such a token must have (default the endpoint)")
-	s.Func("scope", "the `scopes` that such a token must have, separated by spaces", func(scopes string) error {
+	s.StringVar(&s.accessTokens.Audience, "audience", "", "the `audience` that a -bearer token must have (default the endpoint)")
+	s.Func("scope", "the `scopes` that a -bearer token must have, separated by spaces", func(scopes string) error {
 		s.accessTokens.Scopes = strings.Fields(scopes)
 		return nil
 	})

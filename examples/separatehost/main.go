@@ -57,7 +57,7 @@ const portal = "portal"
 
 func main() {
 	var s settings
-	role := flag.String("role", "", "run only the `process` authorization or registration; if empty, start both")
+	role := flag.String("role", "", "run only one `process`, authorization or registration; if empty, start both")
 	flag.StringVar(&s.issuer, "issuer", "", "the `URL` of the authorization server; if empty, one with a free port of this machine")
 	flag.StringVar(&s.endpoint, "endpoint", "", "the `URL` of the registration endpoint; if empty, one with a free port of this machine")
 	flag.StringVar(&s.database, "db", "", "the database of both processes, sqlite:FILE or postgres://…; if empty, a temporary file")
