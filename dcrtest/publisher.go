@@ -121,7 +121,7 @@ func NewPublisher(t testing.TB) *Publisher {
 	return p
 }
 
-// localhostCertificate makes a certificate for localhost, and the pool that trusts it.
+// localhostCertificate creates a certificate for localhost, and the pool that trusts it.
 func localhostCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -27,8 +27,8 @@ type Options struct {
 	// metadata document: a cimd.Store. If nil, Clients.Store of the op.Storage.
 	Published dcr.ClientConfigurationStore
 
-	// DefaultScopes are the scopes of a request that asks for none, as those of
-	// clients of the Model Context Protocol do. If nil, such a request is refused.
+	// DefaultScopes are the scopes of a request without scopes, such as clients of the
+	// Model Context Protocol send. If nil, such a request is refused.
 	DefaultScopes []string
 
 	// RefreshWithoutScope issues refresh tokens to all clients with the grant
@@ -60,7 +60,7 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 	case storage.embedded().Store == nil || storage.embedded().LoginURL == nil:
 		return nil, errors.New("zitadeloidc: Clients.Store or LoginURL is nil; set both")
 	case options.Issuer == "":
-		return nil, errors.New("zitadeloidc: Options.Issuer is empty; set it to that of op.StaticIssuer")
+		return nil, errors.New("zitadeloidc: Options.Issuer is empty; set it to the issuer of op.StaticIssuer")
 	case options.Clients == nil:
 		return nil, errors.New("zitadeloidc: Options.Clients is nil; set it to an Authenticator of the same store")
 	case provider.RequestObjectSupported():

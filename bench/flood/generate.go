@@ -1,6 +1,6 @@
 package main
 
-// The process that the flood comes from.
+// The process that sends the flood.
 
 import (
 	"bufio"

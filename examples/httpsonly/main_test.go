@@ -40,7 +40,7 @@ func TestOnlyTheAuthorizationCodeGrantRemains(t *testing.T) {
 	}
 }
 
-// register judges a registration without a server.
+// register validates a registration without a server.
 func register(t *testing.T, metadata dcr.Metadata) (*dcr.Client, error) {
 	reg := &dcr.Registration{Request: &dcr.Request{Metadata: metadata}}
 	err := dcr.Validate(t.Context(), newValidator(), reg)

@@ -25,7 +25,7 @@ func Add(flags *flag.FlagSet) *dcr.GuardedClient {
 			return err
 		}
 		if fetch.RootCAs = x509.NewCertPool(); !fetch.RootCAs.AppendCertsFromPEM(pem) {
-			return errors.New("it has no PEM certificate")
+			return errors.New("the file has no PEM certificate")
 		}
 		return nil
 	})
