@@ -138,8 +138,8 @@ func AnyOf(authenticators ...Authenticator) Authenticator {
 	}
 }
 
-// callerOf finds out who sends a request. An error that is no *Error becomes an
-// outage.
+// callerOf finds out who sends a request. An error that is not an *Error
+// becomes an outage.
 func callerOf(r *http.Request, authenticate Authenticator) (*Caller, error) {
 	caller, err := authenticate(r)
 	if err == nil || asRefusal(err) != nil {

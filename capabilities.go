@@ -114,8 +114,8 @@ var (
 	defaultIDTokenAlgs   = []string{"RS256"}
 )
 
-// WithDefaults returns c with the strict defaults in place of nil lists, which is what
-// every step judges by: GrantTypes, ResponseTypes, TokenEndpointAuthMethods,
+// WithDefaults returns c with the strict defaults in place of nil lists, as every
+// step reads it: GrantTypes, ResponseTypes, TokenEndpointAuthMethods,
 // CodeChallengeMethods, TokenEndpointAuthSigningAlgs and, with OpenID Connect,
 // SubjectTypes and IDTokenSigningAlgs. An empty list stays empty. The lists are shared
 // with c and with other callers: clone one before changing it.
@@ -323,12 +323,12 @@ func (h *Handler) Discovery(ctx context.Context) map[string]any {
 
 // ServeDiscovery returns a handler that serves the discovery document of issuer
 // to GET and HEAD, and to web pages of every origin. The document is
-// [Handler.Discovery] together with members, which the host alone knows, above
-// all its endpoints. members replace what Discovery has; a nil value removes a
+// [Handler.Discovery] together with members, which only the host knows, above all
+// its endpoints. members replace what Discovery has; a nil value removes a
 // member. The document's issuer is always issuer. It is computed at each request.
 //
 // It answers at the path of RFC 8414 §3.1, which puts the well-known part before
-// the issuer's path, and, where ID Tokens are supported, at those of OpenID Connect
+// the issuer's path, and, if ID Tokens are supported, at those of OpenID Connect
 // Discovery: for https://id.example.com/t,
 //
 //	/.well-known/oauth-authorization-server/t

@@ -43,16 +43,16 @@ type ChainVerifier struct {
 	MaxBytes int
 
 	// Check is called with a chain that ends at an anchor, the signer's certificate
-	// first, to check, for example, that none was revoked. An [*Error] refuses as it
-	// is; any other error, even an outage of the source of revocations, is logged
-	// and refuses with unapproved_software_statement. If nil, nothing is checked:
-	// the library fetches no revocation lists, since they are at plain http
+	// first, to check, for example, that none was revoked. An [*Error] is the
+	// refusal; any other error, even an outage of the source of revocations, is
+	// logged and refuses with unapproved_software_statement. If nil, nothing is
+	// checked: the library fetches no revocation lists, since they are at plain http
 	// addresses that a certificate names.
 	Check func(ctx context.Context, chain []*x509.Certificate) error
 
 	// Complete finds intermediate certificates that are neither in the token nor in
 	// Communities, for example by authority information access. It is called with
-	// certificates that anybody may have made: fetch what they name only through a
+	// certificates that anyone may have made: fetch what they name only through a
 	// guarded client. An error means that nothing was found. If nil, none are looked
 	// for.
 	Complete func(ctx context.Context, sent []*x509.Certificate) ([]*x509.Certificate, error)

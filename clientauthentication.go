@@ -76,7 +76,7 @@ func (reg *Registration) settleAuthentication() error {
 
 var jwksURI = uriMemberNamed("jwks_uri")
 
-// settleAuthAlg settles token_endpoint_auth_signing_alg, out of the algorithms
+// settleAuthAlg settles token_endpoint_auth_signing_alg, from the algorithms
 // that the method can use.
 func (reg *Registration) settleAuthAlg() error {
 	c, alg := reg.Client, authAlg

@@ -56,7 +56,7 @@ const (
 type ConsentOptions struct {
 	RedirectURI string              // of this request, as CheckAuthorization returned it; "" for the only one registered
 	Languages   []string            // BCP 47, the preferred first; if nil, the forms without a language come first
-	Reserved    map[string][]string // names and the hosts that they belong to, as in policy.ReservedNames: the person is warned, but nothing is refused; an entry that is no host matches none
+	Reserved    map[string][]string // names and the hosts that they belong to, as in policy.ReservedNames: the person is warned, but nothing is refused; an entry that is not a host matches none
 	Logos       bool                // set LogoURI and ImageSources
 }
 
@@ -106,10 +106,10 @@ func (c *Client) ConsentView(opts ConsentOptions) ConsentView {
 	return view
 }
 
-// IsAt reports whether the client is on one of these hosts: whether its metadata
-// document is, or all of its redirect URIs, of which it must have one, are web
-// addresses there, on any port. "*.example.com" stands for the hosts below
-// example.com, at any depth; an entry that is no host matches nothing.
+// IsAt reports whether the client is on one of these hosts: its metadata
+// document is there, or it has redirect URIs and all of them are web addresses
+// there, on any port. "*.example.com" stands for the hosts below example.com, at
+// any depth; an entry that is not a host matches nothing.
 func (c *Client) IsAt(hosts []string) bool {
 	var list []string
 	for _, host := range hosts {
@@ -239,7 +239,7 @@ func (c *Client) warnOfName(name string, reserved map[string][]string) (warnings
 		if strings.Contains(written, strings.ToLower(of)) {
 			warnings = append(warnings, fmt.Sprintf("It uses the name %q, %s.", of, owner))
 		} else {
-			warnings = append(warnings, fmt.Sprintf("Its name looks like %q, %s, but is written otherwise.", of, owner))
+			warnings = append(warnings, fmt.Sprintf("Its name looks like %q, %s, but is spelled differently.", of, owner))
 		}
 	}
 	return warnings

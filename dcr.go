@@ -36,7 +36,7 @@
 // Most policy is data: [Capabilities] says what the server supports, in the
 // terms of its discovery document, and [DefaultValidator] holds the rest. To
 // change a step, embed DefaultValidator, override the one method, and call the
-// default where it still serves:
+// default where it still applies:
 //
 //	type validator struct{ dcr.DefaultValidator }
 //
@@ -54,12 +54,12 @@
 //
 // # Who may register
 //
-// Authorization is the host's. Middleware in front puts a [Caller] into the
-// request's context with [ContextWithCaller]; without one, and without
+// The host authorises registrations. Middleware in front puts a [Caller] into
+// the request's context with [ContextWithCaller]; without one, and without
 // Options.AllowAnonymous, a registration is refused with 401. [Require] is such
-// a middleware, of any [Authenticator]: those of package callerauth for the
-// access tokens of an authorization server and for initial access tokens, a
-// function of your own, or [AnyOf] them. A [StatementVerifier] lets software
+// a middleware, for any [Authenticator]: those of package callerauth for the
+// access tokens of an authorization server and for initial access tokens, your
+// own function, or several with [AnyOf]. A [StatementVerifier] lets software
 // register with a statement that a directory signed for it. Reading, updating
 // and deleting are authorised by the registration access token that each client
 // got when it registered.
@@ -74,7 +74,7 @@
 //
 // # The other packages
 //
-// Clients live in memstore, in package sqlstore, or in a store of your own, with
+// Clients live in memstore, in package sqlstore, or in your own store, with
 // cachestore in front. Package policy has rules that stack and presets, for MCP,
 // OpenID Connect, FAPI 2.0 and open banking; package extension has the members of
 // other specifications. Package cimd finds clients that publish their metadata,
@@ -114,9 +114,9 @@ type Registration struct {
 	// uses a value that it supports, and the answer says which.
 	ExactDefaults bool
 
-	Clock func() time.Time // what Now asks: Options.Now in a Handler; if nil, time.Now
+	Clock func() time.Time // what Now calls: Options.Now in a Handler; if nil, time.Now
 
-	at              time.Time           // what Clock said; zero until it is asked
+	at              time.Time           // what Clock said; zero until it is called
 	on              features            // the features that Capabilities turns on
 	statementMerged bool                // the statement's claims are in Client
 	claims          *SoftwareStatement  // what is claimed about the client, and the rules for it; nil if nothing is
@@ -132,7 +132,7 @@ type Registration struct {
 	policy          string    // the name in Options.Policies that this runs under
 	foundation      foundation
 	extensions      []Extension            // that are declared
-	extensionsOf    map[string][]Extension // the same by name, less language tags; nil until many are looked for
+	extensionsOf    map[string][]Extension // the same by name, without language tags; nil until many are looked for
 	measured        bool                   // Capabilities, on, foundation and extensions are those of the validator
 	validator       Validator              // under which a Handler judges
 }
@@ -157,7 +157,7 @@ type Caller struct {
 	Issuer   string         // who vouches for it
 	ClientID string         // the OAuth client that called
 	Scopes   []string       // what the caller's token allows
-	Claims   map[string]any // everything else that is known of the caller
+	Claims   map[string]any // everything else that is known about the caller
 	Policy   string         // the name in Options.Policies that its registrations run under; "" for Options.Validator
 	Notes    string         // kept with the clients that the caller registers
 

@@ -293,8 +293,8 @@ func (e *Error) scopeParameter() string {
 }
 
 // logFault logs an error that is about to be written, if it is the server's and
-// not the registrant's. Outages, which any stranger can provoke log lines for,
-// are tallied.
+// not the registrant's. Outages are tallied, since any stranger can cause log
+// lines about them.
 func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
 	refused := asRefusal(err)
 	switch {
@@ -336,8 +336,8 @@ func (e *Error) code() Code {
 	return InvalidRequest
 }
 
-// status returns the HTTP status of the error. It ignores a Status that is no
-// error status: that would look like a success, or break the connection.
+// status returns the HTTP status of the error. It ignores a Status that is not
+// an error status: that would look like a success, or break the connection.
 func (e *Error) status() int {
 	if http.StatusBadRequest <= e.Status && e.Status <= 599 {
 		return e.Status

@@ -20,7 +20,7 @@ import (
 // EventKind says what happened.
 type EventKind string
 
-// What may happen.
+// The kinds of event.
 const (
 	ClientRegistered   EventKind = "registered"
 	ClientRead         EventKind = "read"

@@ -113,7 +113,7 @@ func (f Field[T]) KeySource() Field[T] {
 }
 
 // Get returns the value of the member. ok is false if the member is absent, or
-// if it is not a T, which err then says.
+// if it is not a T; err then says so.
 func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 	raw, ok := m.Extra[f.name]
 	if registered := member(f.name); registered != nil {

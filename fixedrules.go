@@ -68,7 +68,7 @@ func (reg *Registration) checkNeeds() error {
 }
 
 // checkMembers checks every member that is set: its feature must be on, its
-// URIs must keep their rule, and a value of a list must be supported.
+// URIs must follow their rule, and a value of a list must be supported.
 func (reg *Registration) checkMembers() error {
 	from := &reg.Client.Metadata
 	for i := range members.Set(from).Places() {
@@ -355,7 +355,7 @@ func (m *uriMember) judge(reg *Registration, rule *uriRule, shown, text string) 
 
 // checkReach refuses a URL that g would never fetch: if it were accepted, it
 // could never be used. For http, which g never fetches, only the host is
-// checked: the host itself sends such requests, where it allows them.
+// checked: the host itself sends such requests, if it allows them.
 func (g *GuardedClient) checkReach(to *uri.URI, fault func(rule, sentence string, args ...any) error) error {
 	switch {
 	case !g.reaches(to.Host):

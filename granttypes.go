@@ -214,8 +214,8 @@ func (reg *Registration) checkCorrespondence() error {
 	return nil
 }
 
-// frontChannel reports whether a token or an id_token, whichever word names,
-// passes through the browser.
+// frontChannel reports whether what word names, a token or an id_token, passes
+// through the browser.
 func (c *Client) frontChannel(word string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
 		return responseType == word || strings.Contains(responseType, " ") && slices.Contains(strings.Fields(responseType), word)

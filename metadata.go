@@ -20,13 +20,13 @@ import (
 //	json     the member's name
 //	on       the feature of [Capabilities] that turns the member on; a member
 //	         whose feature is off counts as unknown
-//	form     the feature with which a member of the wrong form is refused, also
-//	         where the member itself is off
+//	form     the feature with which a member of the wrong form is refused, even
+//	         if the member itself is off
 //	list     the RP Metadata Choices member that lists alternatives to this one
-//	lang     "yes" where the member may carry a language tag
-//	with     a boolean is echoed only where this other member is set
+//	lang     "yes" if the member may have a language tag
+//	with     a boolean is echoed only if this other member is set
 //	uri      what its URIs are for, and so what they may be (fixedrules.go)
-//	visited  "yes" where this server itself goes to its URIs
+//	visited  "yes" if this server itself sends requests to its URIs
 //
 // A zero field is an absent member. Only for redirect_uris and response_types
 // does an empty list differ from nil.

@@ -29,7 +29,7 @@ var openIDChoices = []struct {
 	{member("backchannel_authentication_request_signing_alg"), ""},
 }
 
-// ValidateOpenID settles what the client wants of ID Tokens, UserInfo,
+// ValidateOpenID settles what the client asks for about ID Tokens, UserInfo,
 // authorization responses, introspection and CIBA.
 func (d DefaultValidator) ValidateOpenID(ctx context.Context, reg *Registration) error {
 	return reg.settleOpenID(ctx, d.Fetch)

@@ -44,7 +44,7 @@ type Options struct {
 	// Decoders turn bodies into JSON, by media type. A body of any other type
 	// gets 415, and so does application/json unless it is listed here, with
 	// PlainJSON. If nil, only application/json is accepted. A policy that has
-	// Decoders of its own uses those alone.
+	// its own Decoders uses only those.
 	Decoders map[string]Decoder
 
 	// CORS says which web pages may call the endpoints. The zero value allows
@@ -58,7 +58,7 @@ type Options struct {
 	Documents func(ctx context.Context) bool
 
 	// DisableManagement turns RFC 7592 off: no registration access tokens, and
-	// 405 for everything but POST. No secret or token can be rotated then.
+	// 405 for everything except POST. No secret or token can be rotated then.
 	DisableManagement bool
 
 	// OptionalClientID accepts an update without client_id, which RFC 7592
@@ -108,16 +108,15 @@ type Options struct {
 	Origin func(r *http.Request) string
 
 	// ManageAs lets a Caller read, update and delete a client without its
-	// registration access token, where it returns true. If nil, no Caller may.
+	// registration access token, if it returns true. If nil, no Caller may.
 	ManageAs func(caller *Caller, client *Client) bool
 
 	// ManageClient is called for every GET, PUT and DELETE that a registration
-	// access token or ManageAs let through, before anything is answered or
-	// written. It may check, say, that the certificate of the connection is the
-	// client's. An [*Error] refuses; any other error is logged and gets 500. For a
-	// PUT it is called before the body is read, and again after it with the client
-	// as it is then stored; it must not read the body. If nil, all are let
-	// through.
+	// access token or ManageAs authorises, before anything is answered or written.
+	// It may check, say, that the certificate of the connection is the client's.
+	// An [*Error] refuses; any other error is logged and gets 500. For a PUT it is
+	// called before the body is read, and again after it with the client as it is
+	// then stored; it must not read the body. If nil, all are allowed.
 	ManageClient func(r *http.Request, client *Client) error
 
 	// ManageByCallerOnly issues no registration access tokens and accepts none,
@@ -132,9 +131,10 @@ type Options struct {
 	// It must not have a slash if ClientURI has the identifier in its path, and
 	// must not begin with https://, as the identifiers of clients that publish
 	// their metadata do. An [*Error] refuses the registration and is shown. If the
-	// store already has a client of that id, NewClientID is called again, at most
-	// three times in all, with the taken id in reg.Client.ID, which is empty at
-	// first; if the third is taken too, the answer is 500. If nil, RandomClientID.
+	// store already has a client with that id, NewClientID is called again, at
+	// most three times in all, with the taken id in reg.Client.ID, which is empty
+	// at first; if the third is taken too, the answer is 500. If nil,
+	// RandomClientID.
 	NewClientID func(ctx context.Context, reg *Registration) (string, error)
 
 	// NewClientSecret makes a client's secret, and the form in which the store
@@ -188,8 +188,8 @@ type Options struct {
 
 	// AfterDelete is called with a client that was deleted, by itself or to make
 	// room at MaxClients, so that the host can revoke its grants and tokens (RFC
-	// 7592 §2.3). An error, or a panic, is logged. Package admin has an
-	// AfterDelete of its own for what it deletes. If nil, nothing happens.
+	// 7592 §2.3). An error, or a panic, is logged. Package admin has its own
+	// AfterDelete for what it deletes. If nil, nothing happens.
 	AfterDelete func(ctx context.Context, client *Client) error
 
 	// Events is called with everything that happens to clients, after it happened:
@@ -224,11 +224,11 @@ type Options struct {
 	// EvictAfter is how old an active client that was never used must be before it may
 	// be deleted to make room at MaxClients. Only clients that registered themselves
 	// or came from a document are deleted; AfterDelete and Events are called. If none
-	// is that old, the 503 says in Retry-After when one will be. The store knows which
-	// clients are in use from [ClientToucher] alone, so make EvictAfter negative if
+	// is that old, the 503 says in Retry-After when one will be. The store knows only
+	// from [ClientToucher] which clients are in use, so make EvictAfter negative if
 	// your endpoints do not touch clients. If zero, 24 hours; if negative, no client
-	// is evicted. A store that is no ClientEvictor evicts none, and NewHandler refuses
-	// a positive EvictAfter with one.
+	// is evicted. A store that is not a ClientEvictor evicts none, and NewHandler
+	// refuses a positive EvictAfter with one.
 	EvictAfter time.Duration
 
 	// MaxBodyBytes bounds the body of a request, in bytes. If zero, 64 KiB.

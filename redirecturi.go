@@ -20,7 +20,7 @@ type URIKind int
 const (
 	PrivateUseURI    URIKind = iota // an application, by a scheme of its own (RFC 8252 §7.1)
 	HTTPSURI                        // a web site
-	HTTPURI                         // a web site, in the clear
+	HTTPURI                         // a web site, without TLS
 	LoopbackHTTPURI                 // the user's own machine: http on 127.0.0.1, [::1] or localhost
 	LoopbackHTTPSURI                // the same over https
 )
@@ -30,7 +30,7 @@ var uriKinds = map[uri.Kind]URIKind{
 	uri.LoopbackHTTP: LoopbackHTTPURI, uri.LoopbackHTTPS: LoopbackHTTPSURI,
 }
 
-// URI is a URI that keeps the rules of this package: it is absolute, has no
+// URI is a URI that follows the rules of this package: it is absolute, has no
 // user information, control characters or dot segments, and its host is a name
 // or an address in its only spelling, so that Go and every browser read it in
 // the same way.

@@ -250,8 +250,8 @@ func (res *Response) say(t told) {
 	res.RegistrationStatus = t.status
 }
 
-// appendJSON writes an answer. Members that the server issues come from t
-// alone: an extension of the same name is left out.
+// appendJSON writes an answer. Members that the server issues come only from t:
+// an extension with the same name is left out.
 func (t *told) appendJSON(dst []byte, statement string, metadata *Metadata, on features) ([]byte, error) {
 	object := objectWriter{dst: dst}
 	object.text("client_id", t.id)

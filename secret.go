@@ -250,7 +250,7 @@ type Sealer interface {
 	// Seal encrypts a secret into printable text.
 	Seal(secret Plaintext, bind string) (string, error)
 
-	// Open decrypts what Seal returned, also if it was sealed with an older key
+	// Open decrypts what Seal returned, even if it was sealed with an older key
 	// that is still known.
 	Open(sealed, bind string) (Plaintext, error)
 }

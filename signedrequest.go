@@ -190,7 +190,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return DecodedBody{}, err
 	}
 	if err := d.check(token, statement); err != nil {
-		return DecodedBody{}, err // before anything is fetched: statements are public, so anybody may send one
+		return DecodedBody{}, err // before anything is fetched: statements are public, so anyone may send one
 	}
 	keys, err := d.keys(ctx, statement, token.KeyID())
 	if err != nil {

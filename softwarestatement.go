@@ -162,7 +162,8 @@ func (reg *Registration) recordStatement() {
 
 // StatementRequirer is a [Validator], or part of one, that may itself require a
 // software statement, in addition to StatementVerifier.Required.
-// [Handler.Warnings] then does not warn of strangers, since none can register.
+// [Handler.Warnings] then does not warn about strangers, since none can
+// register.
 type StatementRequirer interface {
 	// RequiresStatement reports whether no client registers without a statement.
 	RequiresStatement() bool

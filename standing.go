@@ -278,7 +278,7 @@ func (h *Handler) clientsOf(ctx context.Context, statement *SoftwareStatement) (
 // at the same time, at least one of them finds the other and deletes its own.
 func (h *Handler) checkSingle(ctx context.Context, reg *Registration) error {
 	if !reg.Statement.single() || reg.Statement.assumed {
-		return nil // anybody may have made an assumed one: do not tell them of other clients
+		return nil // anyone may have made an assumed one: do not tell them of other clients
 	}
 	ids, err := h.clientsOf(ctx, reg.Statement)
 	if err != nil {
@@ -335,7 +335,7 @@ func UseOnce(store ReplayStore, key string, until, now time.Time, used *Error) A
 	return &oneUse{store: store, forgetter: forgetter, key: key, until: until, now: now, used: used}
 }
 
-// keepIn sets the handler's store, unless the value has a store of its own.
+// keepIn sets the handler's store, unless the value has its own store.
 func (u *oneUse) keepIn(store ClientConfigurationStore) {
 	if u.store == nil {
 		u.store, _ = StoreAs[ReplayStore](store)

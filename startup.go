@@ -291,9 +291,9 @@ type Warner interface {
 }
 
 // OptionsWarner is a [Validator], or part of one, that finds options that do
-// not go well with it. Options that it cannot work with are for
-// Validator.CheckOptions to refuse. A store may be an OptionsWarner too; it is
-// then asked if strangers may register.
+// not fit it well. Validator.CheckOptions refuses options that it cannot work
+// with. A store may be an OptionsWarner too; it is then asked if strangers may
+// register.
 type OptionsWarner interface {
 	// OptionsWarnings returns one sentence for each option that is not as it
 	// should be. The sentence says what to set. opts are as the host set them:
@@ -363,7 +363,7 @@ func (h *Handler) openWarnings() []string {
 }
 
 // documentWarnings are about what clients that publish their metadata look for in
-// the discovery document. They do not use a server that lacks it.
+// the discovery document. These clients do not use a server that lacks it.
 func (h *Handler) documentWarnings() []string {
 	if h.opts.Documents == nil {
 		return nil
@@ -407,7 +407,7 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	return warnings
 }
 
-// embedded returns the Validator that a decorator embeds, nil if v is no
+// embedded returns the Validator that a decorator embeds, nil if v is not a
 // decorator. A struct that embeds DefaultValidator already has its Warnings.
 func embedded(v Validator) Validator {
 	value := reflect.Indirect(reflect.ValueOf(v))

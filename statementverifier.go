@@ -402,8 +402,9 @@ func (v *StatementVerifier) check(extensions []Extension) error {
 	return jose.CheckAccepted(v.Algorithms)
 }
 
-// CheckOptions returns an error if the store is no [ReplayStore] and d.Statements
-// has Once, or no [StatementFinder] and d.Statements has OneClient.
+// CheckOptions returns an error if d.Statements has Once and the store is not a
+// [ReplayStore], or if d.Statements has OneClient and the store is not a
+// [StatementFinder].
 func (d DefaultValidator) CheckOptions(opts *Options, store ClientConfigurationStore) error {
 	if d.Statements == nil {
 		return nil

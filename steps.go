@@ -1,7 +1,7 @@
 package dcr
 
 // The order of the steps, and the short steps of DefaultValidator. The long
-// ones have files of their own.
+// ones have their own files.
 //
 // A step of DefaultValidator only calls a method of Registration, which does
 // the work. The compiler inlines such a step, and so does not copy the
@@ -59,8 +59,8 @@ func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	return nil
 }
 
-// blankScope reports whether a member is a scope of nothing but white space,
-// which is likely a mistake.
+// blankScope reports whether a member is a scope with only white space, which
+// is likely a mistake.
 func blankScope(name, text string) bool {
 	return name == "scope" && text != "" && strings.TrimSpace(text) == ""
 }
@@ -253,7 +253,7 @@ func (reg *Registration) names() iter.Seq2[string, string] {
 	}
 }
 
-// isURIMember reports whether a member, maybe with a language tag, has a URI.
+// isURIMember reports whether a member, perhaps with a language tag, has a URI.
 func isURIMember(name string) bool {
 	base, _, _ := strings.Cut(name, "#")
 	return strings.HasSuffix(base, "_uri")
@@ -309,8 +309,8 @@ func (reg *Registration) settleLogout() error {
 }
 
 // checkFrontchannelLogout requires the origin of a redirect URI, since the
-// browser loads the page in a frame of the server's (Front-Channel Logout 1.0
-// §2).
+// browser loads the page in a frame on a page of the server (Front-Channel
+// Logout 1.0 §2).
 func (reg *Registration) checkFrontchannelLogout() error {
 	if reg.Client.FrontchannelLogoutURI == "" {
 		return nil

@@ -55,7 +55,7 @@ func CheckClientID(clientID string) error {
 type ClientConfigurationStore interface {
 	// Add stores a new client and sets its Revision, in client too, to a random
 	// number such as that of [NewRevision], whatever it was before. A client
-	// that is added under the id of a deleted one is another client, and must
+	// that is added with the id of a deleted one is another client, and must
 	// not get a Revision that the deleted one had. Add returns ErrClientExists
 	// if the id is taken, ErrStoreFull if the store's limit is reached, and
 	// ErrClientID if [CheckClientID] refuses the id; nothing is stored then.
@@ -78,7 +78,7 @@ type ClientConfigurationStore interface {
 }
 
 // NewRevision returns a random Revision for a new client, from 1 to 2^52. It is
-// random so that a client added under the id of a deleted one does not repeat
+// random so that a client added with the id of a deleted one does not repeat
 // its Revisions. It leaves room to count up below 2^53, the limit of integers
 // that readers in every language hold exactly.
 func NewRevision() int64 { return 1 + rand.Int64N(1<<52) }
@@ -186,7 +186,7 @@ type ConsentNoter interface {
 // NoteConsent notes that a person consented to a client at the given time: it
 // counts as a use, and the first person becomes ActivatedBy. person is any name
 // that the host uses for people. NoteConsent returns an error if the store is
-// no [ConsentNoter].
+// not a [ConsentNoter].
 func NoteConsent(ctx context.Context, store ClientConfigurationStore, clientID, person string, at time.Time) error {
 	noter, ok := StoreAs[ConsentNoter](store)
 	if !ok {
@@ -259,7 +259,7 @@ type InitialAccessTokenStore interface {
 	// AddInitialAccessToken stores a new token.
 	AddInitialAccessToken(ctx context.Context, token *InitialAccessToken) error
 
-	// FindInitialAccessToken returns the token of that hash. It returns
+	// FindInitialAccessToken returns the token with that hash. It returns
 	// ErrTokenNotFound if there is none, and for no other reason.
 	FindInitialAccessToken(ctx context.Context, hash string) (*InitialAccessToken, error)
 
@@ -286,7 +286,7 @@ type InitialAccessTokenLister interface {
 	ListInitialAccessTokens(ctx context.Context, cursor string, limit int) (tokens []InitialAccessToken, next string, err error)
 }
 
-// ReplayStore is a store that remembers values which may be used only once.
+// ReplayStore is a store that remembers values that may be used only once.
 type ReplayStore interface {
 	// Remember notes key until the given time and reports whether it was new. It
 	// is atomic among all the hosts that share the store. The store must not
@@ -319,8 +319,8 @@ func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 	return capability, ok
 }
 
-// StoreInto is [StoreAs] for a target that is known at run time only: a
-// non-nil pointer to an interface.
+// StoreInto is [StoreAs] for a target that is known only at run time: a non-nil
+// pointer to an interface.
 func StoreInto(store ClientConfigurationStore, target any) bool {
 	into := reflect.ValueOf(target).Elem()
 	_, view := target.(*ClientViewer)

@@ -101,7 +101,7 @@ type Validator interface {
 
 	// AuthorizeManagement is called for every GET, PUT and DELETE of a client of
 	// this policy that its token or Options.ManageAs, and then
-	// Options.ManageClient, let through, before anything is answered or written.
+	// Options.ManageClient, authorise, before anything is answered or written.
 	// An [*Error] refuses; any other error is logged and gets 500. For a PUT it
 	// is called before the body is read, and again after it with the client as
 	// it is then stored; it must neither read the body nor change the client.
@@ -132,7 +132,7 @@ type DefaultValidator struct {
 	Extensions    []Extension        // extension members to accept
 	Fetch         *GuardedClient     // fetches what clients name; a URL that it would not fetch is refused; if nil, one with the defaults, and URLs may have any port
 
-	AllowHTTPRedirects         bool // allow http to other hosts than loopback in redirect URIs of confidential clients of the code flow, and in logout URIs of confidential clients
+	AllowHTTPRedirects         bool // allow http to hosts other than loopback in redirect URIs of confidential clients of the code flow, and in logout URIs of confidential clients
 	AllowPushedRedirectURIs    bool // allow confidential clients that must push their requests to have no redirect_uris (RFC 9126 §2.4)
 	AllowHybridWithoutImplicit bool // allow the response type "code id_token" without the implicit grant, as UK Open Banking does
 	LiteralApplicationType     bool // treat an absent application_type as web, as OpenID Connect says, rather than infer it; that of a metadata document is always inferred
@@ -358,7 +358,7 @@ func widened(v Validator) error {
 }
 
 // beyond returns a value of a member that claimed has and supported does not, ""
-// if there is none. A requirement is no capability.
+// if there is none. A requirement is not a capability.
 func beyond(f *record.Field[Capabilities], claimed, supported *Capabilities) string {
 	switch {
 	case f.Kind == record.Strings:

@@ -83,7 +83,7 @@ func (v *verdicts) names() []string {
 	for name := range v.refused {
 		rest[name] = true
 	}
-	delete(rest, "") // a refusal that is about no member
+	delete(rest, "") // a refusal that is not about a member
 	var names, tagged []string
 	for i := range members.Fields {
 		if name := members.Fields[i].Name; rest[name] {
