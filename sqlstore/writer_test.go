@@ -125,8 +125,8 @@ func TestCommitFails(t *testing.T) {
 	})
 }
 
-// TestCommitUnknown checks that after a commit that fails but may have
-// happened, no write is repeated: each is looked up.
+// TestCommitUnknown checks that a commit that fails but may have happened is
+// not repeated as a whole: each write is looked up first.
 func TestCommitUnknown(t *testing.T) {
 	for _, failure := range []error{
 		errors.New("disk I/O error (10)"), errors.New("driver: the leader is gone"), driver.ErrBadConn,
