@@ -23,8 +23,8 @@ import (
 
 // The errors of [ClientKeys].
 var (
-	// ErrNoClientKeys says that the client registered no keys, or none that can
-	// be fetched, or that it may not be used: refuse its assertion.
+	// ErrNoClientKeys says that the client registered no keys, or that it may not
+	// be used: refuse its assertion.
 	ErrNoClientKeys = errors.New("dcr: the client has no keys")
 
 	// ErrClientKeysUnavailable says that the client's keys could not be fetched,

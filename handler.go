@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dynreg/dcr/internal/ceiling"
@@ -35,6 +36,7 @@ type Handler struct {
 	turns
 	ceiling    ceiling.Ceiling
 	evictor    ClientEvictor // nil if no client is evicted
+	evicts     sync.Once     // warns of that
 	closed     *Error        // the answer while Options.Open says no
 	given      *Options      // as the host set them
 	asksCaller bool          // Options.Caller is the host's

@@ -5,9 +5,11 @@ package dcr
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -260,4 +262,132 @@ func sortedKeys[V any](m map[string]V) []string {
 	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
 	slices.Sort(keys)
 	return keys
+}
+
+// admit copies the request's metadata into the client, without the members that
+// count as unknown. It copies strings too: a store that keeps Clients would
+// otherwise keep whole bodies in memory. It returns the members that it copied.
+func (reg *Registration) admit() (taken memberSet) {
+	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
+	for i := range members.Set(src).Places() {
+		if reg.on.has(i) {
+			members.Fields[i].Copy(dst, src)
+			taken.Add(i)
+		}
+	}
+	for name, text := range src.Localized {
+		put(&dst.Localized, strings.Clone(name), strings.Clone(text))
+	}
+	for name, raw := range src.Extra {
+		if extension := reg.declaration(name); extension != nil {
+			put(&dst.Extra, strings.Clone(name), trimmed(extension, raw))
+		}
+	}
+	return taken
+}
+
+// trimmed returns the value of an extension member; text for people is without
+// the line break at its end.
+func trimmed(extension Extension, raw json.RawMessage) json.RawMessage {
+	if extension.localized() && !isURIMember(extension.Name()) && strictjson.Value(raw).Kind() == strictjson.String {
+		if text, err := strictjson.Value(raw).Line(); err == nil {
+			return strictjson.AppendString(nil, text)
+		}
+	}
+	return slices.Clone(raw)
+}
+
+// checkForm refuses members that are of the wrong JSON type or beyond the
+// bounds, if their features are on. taken are those that admit copied.
+func (reg *Registration) checkForm(taken memberSet) error {
+	if err := reg.formFaults(); err != nil {
+		return err
+	}
+	if reg.Request.statement == nil && len(reg.Request.SoftwareStatement) > reg.Limits.StatementBytes {
+		return refuse(InvalidSoftwareStatement, "software_statement", "software_statement.length",
+			"software_statement must not be longer than %d bytes", reg.Limits.StatementBytes)
+	}
+	return reg.checkBounds(taken)
+}
+
+// maxFaults is how many members of the wrong form a refusal names.
+const maxFaults = 5
+
+// formFaults reports the members of the wrong JSON type in one error, up to
+// maxFaults of them. Its code, member and rule are those of the first.
+func (reg *Registration) formFaults() error {
+	var first *Error
+	count := 0
+	for _, fault := range reg.Request.faults {
+		if fault.member >= 0 && !reg.on.judges(fault.member) {
+			continue
+		}
+		switch count++; {
+		case count == 1:
+			own := *fault.err
+			first = &own
+		case count <= maxFaults:
+			first.Description += "; " + fault.err.Description
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first
+}
+
+// checkBounds refuses strings and lists of the client that are too long. set are
+// the members that are set.
+func (reg *Registration) checkBounds(set memberSet) error {
+	from := &reg.Client.Metadata
+	for i := range set.Places() {
+		f := &members.Fields[i]
+		switch f.Kind {
+		case record.String:
+			if err := reg.checkLength(f.Name, f.Name, f.Text(from)); err != nil {
+				return err
+			}
+		case record.Strings:
+			if err := reg.checkList(f.Name, f.List(from)); err != nil {
+				return err
+			}
+		}
+	}
+	for name, text := range reg.Client.Localized {
+		base, _, _ := strings.Cut(name, "#")
+		if err := reg.checkLength(base, name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (reg *Registration) checkList(name string, list []string) error {
+	if len(list) > reg.Limits.ListItems {
+		return refuseMember(name, "items", "must not have more than %d entries", reg.Limits.ListItems)
+	}
+	for i, item := range list {
+		if len(item) > reg.longest(name) {
+			return reg.checkLength(name, fmt.Sprintf("%s[%d]", name, i), item)
+		}
+	}
+	return nil
+}
+
+// longest returns how many bytes a string of the member may have.
+func (reg *Registration) longest(member string) int {
+	switch {
+	case member == "scope":
+		return reg.Limits.ScopeBytes
+	case strings.HasSuffix(member, "_uri") || strings.HasSuffix(member, "_uris") || strings.HasSuffix(member, "_endpoint"):
+		return reg.Limits.URIBytes
+	}
+	return reg.Limits.NameBytes
+}
+
+func (reg *Registration) checkLength(member, shown, text string) error {
+	if limit := reg.longest(member); len(text) > limit {
+		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, limit)
+	}
+	return nil
 }

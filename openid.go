@@ -196,7 +196,9 @@ func (reg *Registration) fetchSector(ctx context.Context) error {
 	}
 	document, err := reg.sector.fetcher.Get(ctx, reg.sector.uri, "application/json")
 	if errors.Is(err, ErrBusy) {
-		return Unavailable("this server fetches too many documents at the moment", err)
+		unavailable := Unavailable("this server fetches too many documents at the moment", err)
+		unavailable.Rule = "sector_identifier_uri.unavailable"
+		return unavailable
 	}
 	if err != nil {
 		return refuseMember("sector_identifier_uri", "fetch", "must lead to a document that this server can fetch: status 200, no redirects, publicly reachable")

@@ -116,6 +116,9 @@ func (h *Handler) evict(ctx context.Context, now time.Time) (next time.Time, evi
 		}
 		return next, false, nil
 	}
+	h.evicts.Do(func() {
+		h.opts.Logger.WarnContext(ctx, "the store has Options.MaxClients clients: from now on, the oldest one that was never used is deleted to make room for a new one; a client counts as used if the host calls TouchClient for it")
+	})
 	event := Event{Tenant: h.tenant, Reason: "ceiling"}
 	event.about(client)
 	h.tell(ctx, event, ClientEvicted)

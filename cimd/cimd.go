@@ -67,12 +67,13 @@ type Options struct {
 	Fetch     *dcr.GuardedClient       // how documents are fetched; its MaxBytes is 5 KiB if zero; if nil, one with the defaults
 	Pinned    map[string][]byte        // documents, by URL, to use if the one at the URL is unavailable
 
-	MinFresh, MaxFresh time.Duration // bounds of how long a document is fresh; if zero, 5 minutes and 24 hours
-	Fresh              time.Duration // how long a document is fresh if its server does not say; if zero, 1 hour
-	MaxStale           time.Duration // how long a known client goes on while its document is unavailable; if zero, 7 days; if negative, not at all
-	Backoff            time.Duration // how long until a URL that failed is tried again; if zero, 30 seconds
-	Entries            int           // the most documents, and the most failures, in memory; if zero, 1,000 each
-	MaxStored          int64         // the most rows of dcr.SourceDocument; if zero, 10,000; without a store that is a ClientCounter and a ClientLister, no rows are made
+	MinFresh  time.Duration // the shortest time that a document is fresh; if zero, 5 minutes
+	MaxFresh  time.Duration // the longest; if zero, 24 hours
+	Fresh     time.Duration // how long a document is fresh if its server does not say; if zero, 1 hour
+	MaxStale  time.Duration // how long a known client goes on while its document is unavailable; if zero, 7 days; if negative, not at all
+	Backoff   time.Duration // how long until a URL that failed is tried again; if zero, 30 seconds
+	Entries   int           // the most documents, and the most failures, in memory; if zero, 1,000 each
+	MaxStored int64         // the most rows of dcr.SourceDocument; if zero, 10,000; without a store that is a ClientCounter and a ClientLister, no rows are made
 
 	FetchesPerMinute     int // fetches of URLs without a row; if zero, 120
 	FetchesPerHostMinute int // the same, from one host; if zero, 30

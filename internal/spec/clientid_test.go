@@ -162,6 +162,32 @@ func TestIDsOfTheHost(t *testing.T) {
 	}
 }
 
+// TestASectorThatNobodyHasTimeFor checks that a registration is told to come again
+// while the server fetches as many documents as it may.
+func TestASectorThatNobodyHasTimeFor(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	url, client := site(t, func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-release
+		w.Write([]byte(`["https://rp.example.com/cb"]`))
+	})
+	client.Concurrent = 1
+	var told sink
+	r := start(t, `{`+pairwise+`}`, func(v *dcr.DefaultValidator, o *dcr.Options) { v.Fetch, o.Events = client, told.tell })
+	body := request(t, `{"sector_identifier_uri":"`+url+`"}`)
+	first := make(chan *answer)
+	go func() { first <- r.post(t, body) }()
+	<-begun
+	answered(t, r.post(t, body), 503, dcr.TemporarilyUnavailable)
+	if event := told.one(t, dcr.RequestRefused); event.Err.Rule != "sector_identifier_uri.unavailable" {
+		t.Errorf("told of rule %q", event.Err.Rule)
+	}
+	close(release)
+	if a := <-first; a.status != 201 {
+		t.Errorf("the first registration got %d: %s", a.status, a.body)
+	}
+}
+
 // TestAnUpdateFetchesOnce checks that an update that loses races is judged again
 // but fetches nothing again, whether a step of the library or of the host fetches,
 // and whether the document is found or not.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +155,20 @@ func TestWhoNeverMakesRoom(t *testing.T) {
 			t.Errorf("%s made room, or the answer is to wait %d seconds", test.sentence, wait)
 		}
 		stored(t, c.store, 3)
+	}
+}
+
+// TestTheFirstEvictionIsWarnedOf checks that a host which never touches its clients
+// reads once that they go.
+func TestTheFirstEvictionIsWarnedOf(t *testing.T) {
+	logger, lines := quiet()
+	c := newCrowd(t, dcr.Options{EvictAfter: time.Minute, Logger: logger})
+	for _, warnings := range []int{0, 0, 0, 1, 1} {
+		c.register(t)
+		if got := strings.Count(lines.String(), "TouchClient"); got != warnings {
+			t.Errorf("%d warnings, want %d: %s", got, warnings, lines)
+		}
+		c.now = c.now.Add(time.Hour)
 	}
 }
 

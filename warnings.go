@@ -1,0 +1,188 @@
+package dcr
+
+// What NewHandler accepts and warns of, since it is probably a mistake.
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dynreg/dcr/internal/jose"
+)
+
+// Warner is a [Validator], or part of one, that finds likely mistakes in its
+// own configuration.
+type Warner interface {
+	// Warnings returns one sentence for each likely mistake. The sentence says
+	// what to change.
+	Warnings() []string
+}
+
+// OptionsWarner is a [Validator], or part of one, that finds options that do
+// not fit it well. Validator.CheckOptions refuses options that it cannot work
+// with. A store may be an OptionsWarner too; it is then asked if strangers may
+// register.
+type OptionsWarner interface {
+	// OptionsWarnings returns one sentence for each option that is not as it
+	// should be. The sentence says what to set. opts are as the host set them:
+	// nil and zero still mean the defaults.
+	OptionsWarnings(opts *Options) []string
+}
+
+// Warnings returns one sentence for each setting that is allowed but probably a
+// mistake. The sentence says what to change. [NewHandler] logs them at level
+// Warn.
+func (h *Handler) Warnings() []string {
+	warnings := h.openWarnings()
+	if h.opts.SecretLifetime > 0 && h.opts.DisableManagement {
+		warnings = append(warnings, "Options.SecretLifetime makes client secrets expire, and with DisableManagement no client can renew its own; leave SecretLifetime at zero, or DisableManagement false")
+	}
+	if h.opts.ManageAs != nil && h.opts.DisableManagement {
+		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
+	}
+	warnings = append(warnings, h.documentWarnings()...)
+	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
+	advertised := h.Capabilities().WithDefaults()
+	for _, name := range sortedKeys(h.opts.Policies) {
+		policy, of := h.opts.Policies[name], fmt.Sprintf("Options.Policies[%q]", name)
+		warnings = append(warnings, h.validatorWarnings(of, policy)...)
+		warnings = append(warnings, unadvertised(of, policy.Capabilities().WithDefaults(), advertised)...)
+	}
+	return warnings
+}
+
+// letsStrangersIn reports whether anyone may register without a Caller and without
+// a software statement.
+func (h *Handler) letsStrangersIn() bool {
+	if !h.opts.AllowAnonymous {
+		return false
+	}
+	if !requiresStatement(h.opts.Validator) {
+		return true
+	}
+	return h.opts.ChoosePolicy != nil && slices.ContainsFunc(sortedKeys(h.opts.Policies), func(name string) bool {
+		return !requiresStatement(h.opts.Policies[name])
+	})
+}
+
+// openWarnings are about registration by strangers.
+func (h *Handler) openWarnings() []string {
+	if !h.letsStrangersIn() {
+		return nil
+	}
+	var warnings []string
+	if warner, ok := StoreAs[OptionsWarner](h.store); ok {
+		for _, suspicion := range warner.OptionsWarnings(h.given) {
+			warnings = append(warnings, "the store: "+suspicion)
+		}
+	}
+	if !h.bounded() {
+		warnings = append(warnings, "Options.AllowAnonymous lets anyone fill the store, which has no bound; set Options.MaxClients")
+	}
+	for _, grant := range []string{"client_credentials", "password"} {
+		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().WithDefaults().GrantTypes, grant) {
+			warnings = append(warnings, fmt.Sprintf("Options.AllowAnonymous lets a stranger have the grant type %s, and with it tokens without a person's consent; take it out of GrantTypes, or let ChoosePolicy give strangers another policy", grant))
+		}
+	}
+	if h.opts.SecretLifetime > 0 {
+		warnings = append(warnings, "Options.SecretLifetime makes the secrets of clients that register themselves expire, and most such clients never renew one; leave it at zero with AllowAnonymous")
+	}
+	return warnings
+}
+
+// documentWarnings are about what clients that publish their metadata look for in
+// the discovery document. These clients do not use a server that lacks it.
+func (h *Handler) documentWarnings() []string {
+	if h.opts.Documents == nil {
+		return nil
+	}
+	var warnings []string
+	c := h.Capabilities().WithDefaults()
+	if !slices.Contains(c.TokenEndpointAuthMethods, "none") && !slices.Contains(c.TokenEndpointAuthMethods, "private_key_jwt") {
+		warnings = append(warnings, "Options.Documents is set, but Options.Validator supports no method that a client with a metadata document can have; add none or private_key_jwt to TokenEndpointAuthMethods")
+	}
+	if !slices.Contains(c.CodeChallengeMethods, "S256") {
+		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document need PKCE with S256; add S256 to CodeChallengeMethods")
+	}
+	if !c.AuthorizationResponseIss {
+		warnings = append(warnings, "Options.Documents is set, and clients with a metadata document look for iss in authorization responses (RFC 9207); send it, and set AuthorizationResponseIss")
+	}
+	return warnings
+}
+
+// validatorWarnings are about one validator.
+func (h *Handler) validatorWarnings(of string, v Validator) []string {
+	var warnings []string
+	supported := v.Capabilities().WithDefaults()
+	if symmetric := supported.symmetricAlgs(); symmetric != nil && h.opts.Sealer == nil {
+		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep the client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take that out", of, strings.Join(symmetric, ", ")))
+	}
+	if supported.Scopes == nil {
+		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to allow any, or set an empty list if there are none", of))
+	}
+	for inner := v; inner != nil; inner = embedded(inner) {
+		var suspicions []string
+		if warner, ok := inner.(Warner); ok {
+			suspicions = warner.Warnings()
+		}
+		if warner, ok := inner.(OptionsWarner); ok {
+			suspicions = append(suspicions, warner.OptionsWarnings(h.given)...)
+		}
+		for _, suspicion := range suspicions {
+			warnings = append(warnings, of+": "+suspicion)
+		}
+	}
+	return warnings
+}
+
+// embedded returns the Validator that a decorator embeds, nil if v is not a
+// decorator. A struct that embeds DefaultValidator already has its Warnings.
+func embedded(v Validator) Validator {
+	value := reflect.Indirect(reflect.ValueOf(v))
+	if value.Kind() != reflect.Struct {
+		return nil
+	}
+	inner := value.FieldByName("Validator")
+	if !inner.IsValid() || !inner.CanInterface() {
+		return nil
+	}
+	found, _ := inner.Interface().(Validator)
+	return found
+}
+
+// symmetricAlgs returns the supported algorithms for which the server must know
+// the client's secret itself.
+func (c *Capabilities) symmetricAlgs() []string {
+	var symmetric []string
+	for _, list := range [][]string{c.IDTokenSigningAlgs, c.UserinfoSigningAlgs, c.RequestObjectSigningAlgs, c.IntrospectionSigningAlgs, c.AuthorizationSigningAlgs} {
+		for _, alg := range list {
+			if jose.Symmetric(alg) && !slices.Contains(symmetric, alg) {
+				symmetric = append(symmetric, alg)
+			}
+		}
+	}
+	return symmetric
+}
+
+// unadvertised says what a policy registers but the discovery document, which
+// is made from Options.Validator, does not mention: clients that read the
+// document will not use that, and endpoints that follow it will refuse it.
+func unadvertised(of string, registers, advertised Capabilities) []string {
+	var warnings []string
+	for _, list := range []struct {
+		name                  string
+		registers, advertised []string
+	}{
+		{"grant_types_supported", registers.GrantTypes, advertised.GrantTypes},
+		{"response_types_supported", registers.ResponseTypes, advertised.ResponseTypes},
+		{"token_endpoint_auth_methods_supported", registers.TokenEndpointAuthMethods, advertised.TokenEndpointAuthMethods},
+	} {
+		for _, value := range list.registers {
+			if !slices.Contains(list.advertised, value) {
+				warnings = append(warnings, fmt.Sprintf("%s registers clients with %s, which is missing from the %s of Options.Validator that discovery advertises; add it there, or take it out here", of, value, list.name))
+			}
+		}
+	}
+	return warnings
+}
