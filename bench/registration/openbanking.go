@@ -124,5 +124,5 @@ func openBanking() ([]goal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []goal{{"UK Open Banking POST, to its two signature checks", micros[1] / micros[0], 1.7}}, nil
+	return []goal{{"CPU of a UK Open Banking POST, as a multiple of its two signature checks", micros[1] / micros[0], 1.7}}, nil
 }

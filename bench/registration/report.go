@@ -112,28 +112,28 @@ func (b *bench) goals() (goals []goal) {
 			most = 1.2
 		}
 		if b.server(memory.floor) != nil {
-			goals = append(goals, goal{fmt.Sprintf("POST, CPU to the floor, up to %d clients", size), b.against(memory, at, cpuOf), most})
+			goals = append(goals, goal{fmt.Sprintf("CPU of a POST, as a multiple of the floor's, up to %d clients", size), b.against(memory, at, cpuOf), most})
 		}
 	}
 	if base := b.server(memory.floor); base != nil {
 		for _, g := range []goal{{what: http.MethodGet, most: 1.4}, {what: http.MethodPut, most: 1.7}} {
 			theirs := base.managed[g.what]
 			g.figure = median(memory.managed[g.what], func(i int, turn sample) float64 { return turn.cpu / theirs[i].cpu })
-			g.what += ", CPU to the floor"
+			g.what = "CPU of a " + g.what + ", as a multiple of the floor's"
 			goals = append(goals, g)
 		}
 	}
 	if quiet != nil {
 		theirs := quiet.measured[last].turns
 		share := median(memory.measured[last].turns, func(i int, turn sample) float64 { return turn.cpu/theirs[i].cpu - 1 })
-		goals = append(goals, goal{"events, in percent of the CPU of a POST without events", 100 * share, 3})
+		goals = append(goals, goal{"CPU that events add to a POST, in percent", 100 * share, 3})
 	}
 	for at, size := range b.sizes {
 		most := 740.0
 		if size >= 100_000 {
 			most = 700
 		}
-		goals = append(goals, goal{fmt.Sprintf("heap bytes a client, at %d", size), memory.measured[at].heap, most})
+		goals = append(goals, goal{fmt.Sprintf("heap bytes per client, at %d clients", size), memory.measured[at].heap, most})
 	}
 	return goals
 }

@@ -73,13 +73,13 @@ func (k *kind) grow(ctx context.Context, s *settings) error {
 }
 
 func (k *kind) report(s *settings, took map[string][]time.Duration, operations []operation) {
-	fmt.Printf("\n%-36s", k.name+", rows:")
+	fmt.Printf("\n%-66s", k.name+", rows:")
 	for _, size := range s.rows {
 		fmt.Printf("%12d", size)
 	}
 	fmt.Println()
 	for _, op := range operations {
-		fmt.Printf("  %-34s", op.name)
+		fmt.Printf("  %-64s", op.name)
 		for _, median := range took[op.name] {
 			fmt.Printf("%12v", median.Round(time.Microsecond))
 		}
@@ -137,7 +137,7 @@ func operations(store *sqlstore.Store, size int) []operation {
 	random := func() string { return clientID(rand.N(size)) }
 	pending, disabled, document := dcr.StatusPending, dcr.StatusDisabled, dcr.SourceDocument
 	page := func(name string, filter dcr.Filter) operation {
-		return operation{"list 100, " + name, 15, func(ctx context.Context, _ int) error {
+		return operation{"list 100: " + name, 15, func(ctx context.Context, _ int) error {
 			n := 0
 			for _, err := range store.ListClients(ctx, filter, "") {
 				if n++; err != nil || n == 100 {
@@ -148,13 +148,13 @@ func operations(store *sqlstore.Store, size int) []operation {
 		}}
 	}
 	recent := func(name string, filter dcr.Filter) operation {
-		return operation{"newest 50, " + name, 15, func(ctx context.Context, _ int) error {
+		return operation{"newest 50: " + name, 15, func(ctx context.Context, _ int) error {
 			_, _, err := store.ListRecentClients(ctx, filter, "", 50)
 			return err
 		}}
 	}
 	pages := func(name, query string) operation {
-		return operation{"admin's page, " + name, 15, func(ctx context.Context, _ int) error {
+		return operation{"admin page: " + name, 15, func(ctx context.Context, _ int) error {
 			handler, err := admin.NewHandler(&admin.Admin{Store: store}, &admin.PageOptions{
 				Path: "/", Operator: func(*http.Request) (string, error) { return "bench", nil },
 			})
@@ -170,14 +170,14 @@ func operations(store *sqlstore.Store, size int) []operation {
 		}}
 	}
 	count := func(name string, filter dcr.Filter) operation {
-		return operation{"count, " + name, 5, func(ctx context.Context, _ int) error {
+		return operation{"count: " + name, 5, func(ctx context.Context, _ int) error {
 			_, err := store.CountClients(ctx, filter)
 			return err
 		}}
 	}
 	active, ofPolicy := dcr.StatusActive, dcr.Filter{Policy: policyName(7)}
 	ofSoftware, ofCaller := dcr.Filter{SoftwareID: software(7)}, dcr.Filter{RegisteredBy: caller(7)}
-	oneDay := dcr.Filter{CreatedAfter: created(size / 2), CreatedBefore: created(size/2 + 100)}
+	span := dcr.Filter{CreatedAfter: created(size / 2), CreatedBefore: created(size/2 + 100)}
 	rule := dcr.SweepRule{NeverActivatedBefore: created(0), IdleBefore: created(0), ExpiredBefore: created(0)}
 	return []operation{
 		{"add", 200, func(ctx context.Context, _ int) error {
@@ -200,22 +200,22 @@ func operations(store *sqlstore.Store, size int) []operation {
 			_, err := store.FindByStatement(ctx, "https://directory.example", clientID(n*100))
 			return err
 		}},
-		page("all", dcr.Filter{}), page("of a software id", ofSoftware), page("of a caller", ofCaller),
-		page("pending", dcr.Filter{Status: &pending}), page("of an age", oneDay), page("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
-		page("of a policy", ofPolicy), page("of no client's policy", dcr.Filter{Policy: "none"}), page("never used", dcr.Filter{NeverActivated: true}),
+		page("all", dcr.Filter{}), page("with one software_id", ofSoftware), page("registered by one caller", ofCaller),
+		page("pending", dcr.Filter{Status: &pending}), page("created within 1,000 seconds", span), page("the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
+		page("with one policy", ofPolicy), page("with a policy that no client has", dcr.Filter{Policy: "none"}), page("never used", dcr.Filter{NeverActivated: true}),
 		recent("all", dcr.Filter{}), recent("active", dcr.Filter{Status: &active}), recent("never used", dcr.Filter{NeverActivated: true}),
-		recent("of a caller", ofCaller), recent("of a policy", ofPolicy), recent("used before", dcr.Filter{UsedBefore: created(size / 10)}),
-		recent("of a host", dcr.Filter{RedirectHost: "app.example.com"}), recent("of no client's host", dcr.Filter{RedirectHost: "none.example.com"}),
-		recent("of a name", dcr.Filter{NamePrefix: "my dynamic"}), recent("of no client's name", dcr.Filter{NamePrefix: "none"}),
-		recent("disabled, of documents", dcr.Filter{Status: &disabled, Source: &document}), recent("idle, of a caller", dcr.Filter{UsedBefore: created(size / 2), RegisteredBy: caller(7)}),
-		recent("never used, of no client's host", dcr.Filter{NeverActivated: true, RedirectHost: "none.example.com"}),
-		pages("newest", ""), pages("of a host", "host=app.example.com"), pages("of no client's host", "host=none.example.com"), pages("of no client's name", "name=none"),
-		pages("never used, of a caller", "used=never&by="+caller(7)), pages("waiting, of no client's host", "status=waiting&host=none.example.com"),
-		count("all", dcr.Filter{}), count("of a software id", ofSoftware), count("of an age", oneDay), count("active", dcr.Filter{Status: &active}),
-		count("of a policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("of the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
+		recent("registered by one caller", ofCaller), recent("with one policy", ofPolicy), recent("last used before a date", dcr.Filter{UsedBefore: created(size / 10)}),
+		recent("with a host that all clients have", dcr.Filter{RedirectHost: "app.example.com"}), recent("with a host that no client has", dcr.Filter{RedirectHost: "none.example.com"}),
+		recent("with a name that all clients have", dcr.Filter{NamePrefix: "my dynamic"}), recent("with a name that no client has", dcr.Filter{NamePrefix: "none"}),
+		recent("disabled, from documents", dcr.Filter{Status: &disabled, Source: &document}), recent("idle, registered by one caller", dcr.Filter{UsedBefore: created(size / 2), RegisteredBy: caller(7)}),
+		recent("never used, with a host that no client has", dcr.Filter{NeverActivated: true, RedirectHost: "none.example.com"}),
+		pages("newest", ""), pages("with a host that all clients have", "host=app.example.com"), pages("with a host that no client has", "host=none.example.com"), pages("with a name that no client has", "name=none"),
+		pages("never used, registered by one caller", "used=never&by="+caller(7)), pages("waiting for approval, with a host that no client has", "status=waiting&host=none.example.com"),
+		count("all", dcr.Filter{}), count("with one software_id", ofSoftware), count("created within 1,000 seconds", span), count("active", dcr.Filter{Status: &active}),
+		count("with one policy", ofPolicy), count("never used", dcr.Filter{NeverActivated: true}), count("the newer half", dcr.Filter{CreatedAfter: created(size / 2)}),
 		{"evict", 20, func(ctx context.Context, _ int) error { _, _, err := store.EvictClient(ctx, created(size)); return err }},
-		{"sweep that finds nothing", 5, func(ctx context.Context, _ int) error { _, err := store.SweepClients(ctx, rule); return err }},
-		{"add and sweep 200", 3, func(ctx context.Context, n int) error { return sweepSome(ctx, store) }},
+		{"sweep, nothing to delete", 5, func(ctx context.Context, _ int) error { _, err := store.SweepClients(ctx, rule); return err }},
+		{"add 200, then sweep them", 3, func(ctx context.Context, n int) error { return sweepSome(ctx, store) }},
 	}
 }
 
