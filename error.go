@@ -240,7 +240,7 @@ func RefuseToken(rule string, err error) *Error {
 
 // Unavailable makes the error for an outage of something that the answer needs,
 // such as the store, a key set or another server: TemporarilyUnavailable, 503
-// with a Retry-After of 5 seconds. sentence says what is out of order; "; try
+// with a Retry-After of 5 seconds. sentence says what is unavailable; "; try
 // again later" is appended to it. err is for logs. Clients do not take this
 // answer for a refusal.
 func Unavailable(sentence string, err error) *Error {
@@ -414,7 +414,7 @@ const retryAfter = 5 * time.Second
 
 // outage turns an error of the store into a 503.
 func outage(err error) error {
-	rule, sentence := "store.unavailable", "the client store is out of order"
+	rule, sentence := "store.unavailable", "the client store is unavailable"
 	switch {
 	case errors.Is(err, ErrStoreFull):
 		rule, sentence = "store.full", "this server takes no more clients at the moment"

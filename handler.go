@@ -62,7 +62,7 @@ func NewHandler(store ClientConfigurationStore, opts *Options) (*Handler, error)
 	}
 	counter, counts := StoreAs[ClientCounter](store)
 	if opts.MaxClients > 0 && !counts {
-		return nil, errors.New("dcr: NewHandler: Options.MaxClients needs a store that counts its clients; the store is no ClientCounter")
+		return nil, errors.New("dcr: NewHandler: Options.MaxClients needs a store that counts its clients; the store is not a ClientCounter")
 	}
 	h := &Handler{
 		store:        store,

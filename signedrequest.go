@@ -51,7 +51,7 @@ type SignedRequestVerifier struct {
 	Audience []string
 
 	// IssuerClaim is the claim of the statement that iss must equal, such as
-	// software_id. If empty, iss is not looked at.
+	// software_id. If empty, iss is not checked.
 	IssuerClaim string
 
 	// RequiredClaims are claims that a request must have. If nil, exp, so that

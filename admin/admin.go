@@ -156,8 +156,8 @@ func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) e
 // afterDeleteTimeout bounds what follows a deletion.
 const afterDeleteTimeout = 10 * time.Second
 
-// afterDelete runs a hook, which may be nil, for a client that is gone, whether or
-// not anybody waits still: nobody could run it later.
+// afterDelete runs a hook, which may be nil, for a client that is gone, even if
+// nobody waits for it any more: it could not be run later.
 func afterDelete(ctx context.Context, hook func(context.Context, *dcr.Client) error, client *dcr.Client) error {
 	if hook == nil {
 		return nil
@@ -167,7 +167,7 @@ func afterDelete(ctx context.Context, hook func(context.Context, *dcr.Client) er
 	return safely(ctx, "AfterDelete", client, func() error { return hook(ctx, client) })
 }
 
-// safely calls a hook of the host's about a client. A panic is an error, and its
+// safely calls a hook of the host for a client. A panic becomes an error, and its
 // stack is logged.
 func safely(ctx context.Context, name string, client *dcr.Client, hook func() error) (err error) {
 	defer func() {

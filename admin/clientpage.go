@@ -81,8 +81,8 @@ func metadataOf(client *dcr.Client) (members []member, err error) {
 	return members, nil
 }
 
-// apart are the fields of a client that are no settings: they have a place of their
-// own on the page, and secrets have none.
+// apart are the fields of a client that are not settings: the page shows them
+// elsewhere, and secrets not at all.
 var apart = []string{
 	"client_id", "secrets", "registration_tokens", "status", "source", "policy", "registered_by", "notes", "statement", "created_at",
 	"updated_at", "activated_at", "last_used_at", "expires_at", "registered_from", "activated_by", "document",

@@ -132,7 +132,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var errNobody = errors.New("admin: PageOptions.Operator returned neither a name nor an error")
 
-// turnAway answers who is no operator, as package dcr answers an *Error: with its
+// turnAway answers someone who is not an operator, as package dcr answers an *Error: with its
 // status, challenge and time.
 func (p *pages) turnAway(w http.ResponseWriter, r *http.Request, err error) view {
 	refused, ok := errors.AsType[*dcr.Error](err)

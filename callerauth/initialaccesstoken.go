@@ -101,7 +101,7 @@ func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error)
 func past(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 func tokensOutOfReach(cause error) error {
-	err := dcr.Unavailable("the store of initial access tokens is out of order", cause)
+	err := dcr.Unavailable("the store of initial access tokens is unavailable", cause)
 	err.Rule = "token.unavailable"
 	return err
 }

@@ -140,8 +140,8 @@ func checkNames(object []byte, where string) error {
 	return refused
 }
 
-// asRefused makes the refusal of a document of what Validate refused. What was out of
-// order is no refusal.
+// asRefused makes the refusal of a document of what Validate refused. An outage is
+// not a refusal.
 func asRefused(err error) error {
 	refused := (*dcr.Error)(nil)
 	if !errors.As(err, &refused) {

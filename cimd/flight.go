@@ -18,7 +18,7 @@ import (
 type mode int
 
 const (
-	due    mode = iota // somebody waits for it, and it may be fresh meanwhile
+	due    mode = iota // somebody waits for it, and it may be fresh by now
 	early              // it ends soon, and nobody waits
 	forced             // an operator says so
 )

@@ -35,7 +35,7 @@ func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, erro
 // were refreshed, and the first error of the store.
 func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 	if s.rows.lister == nil {
-		return 0, errors.New("cimd: RefreshUsed: the store inside is no ClientLister; use one that is")
+		return 0, errors.New("cimd: RefreshUsed: the store inside is not a ClientLister; use one that is")
 	}
 	source, status := dcr.SourceDocument, dcr.StatusActive
 	for client, err := range s.rows.lister.ListClients(ctx, dcr.Filter{Source: &source, Status: &status}, "") {

@@ -72,8 +72,8 @@ func (s *Store) overtaken(c *dcr.Client, at time.Time) bool {
 	return looked.After(at) && !looked.After(s.opts.Now())
 }
 
-// keep keeps a client that was not known: in memory, or in a row where somebody is to
-// approve of it and there is room. Nobody used it yet, so nobody makes room for it.
+// keep keeps a client that was not known: in memory, or in a row if a person must
+// approve it and there is room. It was never used, so no other client makes room for it.
 func (s *Store) keep(ctx context.Context, client *dcr.Client) (*dcr.Client, error) {
 	if client.Status == dcr.StatusPending {
 		err := s.store(ctx, client, false)
@@ -198,7 +198,7 @@ func (s *Store) withdraw(ctx context.Context, id string, stored bool, at time.Ti
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	toucher, ok := dcr.StoreAs[dcr.ClientToucher](s.inside)
 	if !ok && !published(clientID) {
-		return errors.New("cimd: TouchClient: the store inside is no ClientToucher; use one that is")
+		return errors.New("cimd: TouchClient: the store inside is not a ClientToucher; use one that is")
 	}
 	if !ok {
 		return s.makeRow(ctx, clientID, at)

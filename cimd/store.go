@@ -62,7 +62,7 @@ func New(store dcr.ClientConfigurationStore, opts *Options) (*Store, error) {
 	made.rows.counter, counts = dcr.StoreAs[dcr.ClientCounter](store)
 	made.rows.lister, lists = dcr.StoreAs[dcr.ClientLister](store)
 	if !counts || !lists {
-		const lacks = "the store is no ClientCounter and ClientLister, so that rows of metadata documents could not be bounded"
+		const lacks = "the store is not a ClientCounter and ClientLister, so that rows of metadata documents could not be bounded"
 		if opts != nil && opts.MaxStored > 0 {
 			return nil, errors.New("cimd: New: Options.MaxStored: " + lacks + "; use a store that is both, or leave MaxStored at zero, and no rows are made")
 		}

@@ -19,7 +19,7 @@ type destination struct {
 	text   string // as written
 	err    error  // why it is not a URI
 	member string // the member that it is in
-	place  int    // its index in a list, -1 if the member is no list
+	place  int    // its index in a list, -1 if the member is not a list
 	back   bool   // it leads back to the application, so that it may have the application's own scheme
 }
 
@@ -32,8 +32,8 @@ func (d *destination) refuse(rule, sentence string) *dcr.Error {
 	return refuse(d.member, rule, "%s %s", shown, sentence)
 }
 
-// isWeb reports whether the destination is a web site, whose host somebody
-// owns.
+// isWeb reports whether the destination is a web site, whose host has an
+// owner.
 func (d *destination) isWeb() bool { return d.err == nil && d.Kind().IsWeb() }
 
 var (

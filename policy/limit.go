@@ -33,7 +33,7 @@ func GrantTypes(limit Values) Rule { return limited(grantTypes, limit) }
 // ResponseTypes limits response_types.
 func ResponseTypes(limit Values) Rule { return limited(responseTypes, limit) }
 
-// Scopes limits scope. A Ceiling with [dcr.AnyScope] is no limit.
+// Scopes limits scope. A Ceiling with [dcr.AnyScope] does not limit it.
 func Scopes(limit Values) Rule { return limited(scope, limit) }
 
 // AuthMethods limits token_endpoint_auth_method.

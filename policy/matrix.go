@@ -18,8 +18,8 @@ import (
 //
 //   - client_uri must be sent, and is the common base: pages and whatever a
 //     browser is sent to are https on its host or below it, on any port, so that
-//     users can tell whose client they let in. Its host is no top-level domain and
-//     no public suffix, as github.io is one on a list of them, if there is a list.
+//     users can tell whose client they admit. Its host must not be a top-level domain
+//     or, if there is a list of public suffixes, one of these, such as github.io.
 //   - Clients have authorization_code and refresh_token, by default too; other
 //     grant types are dropped. One that names no token_endpoint_auth_method is
 //     public.

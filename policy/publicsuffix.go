@@ -11,10 +11,10 @@ import (
 
 // PublicSuffixes is a list of the domains below which anyone may register one,
 // such as co.uk and github.io. golang.org/x/net/publicsuffix.List is one. [Matrix]
-// and [SameHost] use it to find out whether a host belongs to nobody, and
-// [ReverseDomainSchemes] whether somebody can own a domain. If nil, only top-level
-// domains belong to nobody. A single label that is no top-level domain is taken
-// for a host of the server's own network.
+// and [SameHost] use it to find out whether a host has no owner, and
+// [ReverseDomainSchemes] to find out whether a domain can have one. If nil, only
+// top-level domains have no owner. A single label that is not a top-level domain
+// counts as a host of the server's own network.
 type PublicSuffixes interface {
 	// PublicSuffix returns the public suffix of a domain name in lower case.
 	PublicSuffix(domain string) string
@@ -46,7 +46,7 @@ func (l suffixList) nobodys(host string) bool {
 }
 
 // reversesDomain reports whether a scheme is a domain name in reverse that
-// somebody can own. A list returns a public suffix for every name, so package
+// can have an owner. A list returns a public suffix for every name, so package
 // uri says which labels are top-level domains.
 func (l suffixList) reversesDomain(scheme string) bool {
 	labels := strings.Split(scheme, ".")

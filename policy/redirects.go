@@ -23,7 +23,7 @@ import (
 // a domain name in reverse or that [RedirectSchemes] names in the same stack.
 // Use [HTTPSOnly], [LoopbackOnly] or [RedirectSchemes] to restrict these.
 //
-// It panics on an entry that is no host, such as one that is not ASCII.
+// It panics on an entry that is not a host, such as one that is not ASCII.
 func RedirectHosts(hosts ...string) Rule {
 	list := hostList("RedirectHosts", hosts)
 	return redirectRule(redirects{

@@ -108,7 +108,7 @@ var (
 	certifications = dcr.NewField[[]string]("certifications")
 )
 
-// udapIgnored are claims of a statement that are no members of the client.
+// udapIgnored are claims of a statement that are not members of the client.
 var udapIgnored = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "udap", "certifications", "software_statement", "client_id", "client_secret",
 	"client_id_issued_at", "client_secret_expires_at", "registration_access_token", "registration_client_uri"}
 

@@ -18,7 +18,7 @@ import (
 // UKBank is what a bank decides about [UKOpenBanking].
 type UKBank struct {
 	Version  string             // of the specification: 3.2, 3.3 or 3.4; if empty, 3.3
-	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not looked at
+	Audience []string           // what aud of a request may be: the bank's id; if empty, aud is not checked
 	Fetch    *dcr.GuardedClient // fetches the third parties' keys; if nil, server.Fetch
 	Keys     dcr.KeySource      // the keys of every third party, for tests; if nil, those that its statement names
 	Replay   dcr.ReplayStore    // remembers requests, so that none is accepted twice; if nil, the handler's store

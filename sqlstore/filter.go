@@ -30,15 +30,15 @@ func (c *clause) join(other clause) {
 type selection struct {
 	from     string // the tables
 	id       string // the column with the id
-	given    string // what the index fulfils
+	given    string // the condition that the index fulfils
 	givenArg []any
 	asked    clause
-	narrow   [][]clause             // other ways in, by which there may be few: each the union of its clauses, besides given
-	halves   []clause               // what is asked, by halves: of the clients that were never used, and of those that were
-	counted  []clause               // the same for counting; nil where no time is asked
-	index    string                 // the one that knows all that is asked of all clients; empty where none does
-	inGo     func(*dcr.Client) bool // what no column knows; nil for nothing
-	written  []string               // what the documents of the clients have in them that inGo selects, in lower case
+	narrow   [][]clause             // conditions to use instead, which few clients may fulfil: each a union of clauses, together with given
+	halves   []clause               // what is asked, in two halves: the clients that were never used, and those that were
+	counted  []clause               // the same for counting; nil if no time is asked
+	index    string                 // the one that has all that is asked of all clients; empty if there is none
+	inGo     func(*dcr.Client) bool // what no column has; nil for nothing
+	written  []string               // what stands, in lower case, in the documents of the clients that inGo selects
 }
 
 // everything selects all clients of the tenant.

@@ -45,7 +45,7 @@ func (s *Store) note(ctx context.Context, clientID string, note step) error {
 // lookedAt is when a document was looked at last.
 func lookedAt(of *dcr.DocumentRecord) int64 { return max(micros(of.FetchedAt), micros(of.Withdrawn)) }
 
-// errConsented says that somebody consented before.
+// errConsented says that a person consented earlier.
 var errConsented = errors.New("sqlstore: consented before")
 
 // NoteConsent notes a person's consent; see [dcr.ConsentNoter]. The first

@@ -48,7 +48,7 @@ func (s *Store) Forget(ctx context.Context, value string) error {
 	return s.write(ctx,
 		func() (int64, error) { return s.exec(ctx, step{&s.sql.forgetOne, []any{s.tenant, key(value)}}) },
 		func(_ context.Context, unsure bool, _ rowReader) (verdict, error) {
-			if unsure { // by another try, somebody else may have noted the value
+			if unsure { // another host may have noted the value since the first try
 				return verdict{}, untold("it cannot be told whether a value was forgotten")
 			}
 			return settled(nil)
