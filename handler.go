@@ -312,7 +312,7 @@ func (h *Handler) decoder(header http.Header, v Validator) (Decoder, error) {
 	if decode := decoders[mediaType]; decode != nil && plain {
 		return decode, nil
 	}
-	refused := refuse(InvalidRequest, "", "body.media_type", "the body must be %s, not compressed; %s came", strings.Join(sortedKeys(decoders), " or "), sentAs(types, mediaType, plain))
+	refused := refuse(InvalidRequest, "", "body.media_type", "the body must be %s, not compressed; the request has %s", strings.Join(sortedKeys(decoders), " or "), sentAs(types, mediaType, plain))
 	refused.Status = http.StatusUnsupportedMediaType
 	return nil, refused
 }

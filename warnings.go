@@ -82,7 +82,7 @@ func (h *Handler) openWarnings() []string {
 	}
 	for _, grant := range []string{"client_credentials", "password"} {
 		if h.opts.ChoosePolicy == nil && slices.Contains(h.Capabilities().WithDefaults().GrantTypes, grant) {
-			warnings = append(warnings, fmt.Sprintf("Options.AllowAnonymous lets a stranger have the grant type %s, and with it tokens without a person's consent; take it out of GrantTypes, or let ChoosePolicy give strangers another policy", grant))
+			warnings = append(warnings, fmt.Sprintf("Options.AllowAnonymous lets a stranger have the grant type %s, and with it tokens without a person's consent; set Supports.GrantTypes to a list without it, or let ChoosePolicy give strangers another policy", grant))
 		}
 	}
 	if h.opts.SecretLifetime > 0 {
@@ -119,7 +119,7 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 		warnings = append(warnings, fmt.Sprintf("%s supports %s, for which the server must keep the client secrets themselves, so that registration refuses what discovery advertises; set Options.Sealer, or take that out", of, strings.Join(symmetric, ", ")))
 	}
 	if supported.Scopes == nil {
-		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for; name the server's scopes, or dcr.AnyScope to allow any, or set an empty list if there are none", of))
+		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is nil, so no client gets the scopes that it asks for; list the server's scopes, or dcr.AnyScope to allow any, or set an empty list if the server has no scopes", of))
 	}
 	for inner := v; inner != nil; inner = embedded(inner) {
 		var suspicions []string

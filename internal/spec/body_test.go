@@ -151,13 +151,13 @@ func TestWhatCameIsNamed(t *testing.T) {
 		types, encoding []string
 		want            string
 	}{
-		{"another type", []string{"text/plain; charset=utf-8"}, nil, "text/plain came"},
-		{"no type", nil, nil, "no Content-Type came"},
-		{"two types, one of them right", []string{"application/json", "text/plain"}, nil, "more than one Content-Type came"},
-		{"the right type twice", []string{"application/json", "application/json"}, nil, "more than one Content-Type came"},
-		{"an invalid media type", []string{`"<script>"`}, nil, "no media type came"},
-		{"a compressed body", []string{"application/json"}, []string{"gzip"}, "application/json with a Content-Encoding came"},
-		{"two encodings, the first of them none", []string{"application/json"}, []string{"identity", "gzip"}, "application/json with a Content-Encoding came"},
+		{"another type", []string{"text/plain; charset=utf-8"}, nil, "the request has text/plain"},
+		{"no type", nil, nil, "the request has no Content-Type"},
+		{"two types, one of them right", []string{"application/json", "text/plain"}, nil, "the request has more than one Content-Type"},
+		{"the right type twice", []string{"application/json", "application/json"}, nil, "the request has more than one Content-Type"},
+		{"an invalid media type", []string{`"<script>"`}, nil, "the request has no media type"},
+		{"a compressed body", []string{"application/json"}, []string{"gzip"}, "the request has application/json with a Content-Encoding"},
+		{"two encodings, the first of them none", []string{"application/json"}, []string{"identity", "gzip"}, "the request has application/json with a Content-Encoding"},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			r := httptest.NewRequest("POST", endpoint, strings.NewReader(plainBody))

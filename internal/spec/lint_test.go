@@ -37,8 +37,8 @@ func TestWarnings(t *testing.T) {
 		want  []string // what the warnings contain, in order
 	}{
 		{"nothing to warn about", nil, dcr.Options{Validator: plain}, nil},
-		{"no scopes", nil, dcr.Options{}, []string{"Options.Validator has no scopes: Supports.Scopes is empty, so that no client gets any scope that it asks for"}},
-		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is empty"}},
+		{"no scopes", nil, dcr.Options{}, []string{"Options.Validator has no scopes: Supports.Scopes is nil, so no client gets the scopes that it asks for"}},
+		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is nil"}},
 		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
 		{"no scopes, on purpose", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
 		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore loses all clients"}},
