@@ -99,7 +99,7 @@ type Filter struct {
 	SoftwareID     string    // clients with this software_id
 	RegisteredBy   string    // clients registered by this caller's subject
 	Policy         string    // clients registered under this policy
-	Status         *Status   // clients of this status
+	Status         *Status   // clients of this status, such as new(StatusPending)
 	Source         *Source   // clients of this source
 	CreatedAfter   time.Time // clients created at this time or later
 	CreatedBefore  time.Time // clients created before this time

@@ -42,8 +42,8 @@ func (t *InitialAccessTokens) now() time.Time {
 }
 
 // Issue stores a new token of the given kind. It returns the token in the
-// clear, which is stored nowhere, and as it is stored. Hash, Uses and CreatedAt
-// of kind are ignored.
+// clear, which is stored nowhere and which only Reveal shows, and as it is
+// stored. Hash, Uses and CreatedAt of kind are ignored.
 func (t *InitialAccessTokens) Issue(ctx context.Context, kind dcr.InitialAccessToken) (dcr.Plaintext, dcr.InitialAccessToken, error) {
 	now := t.now()
 	switch {

@@ -25,7 +25,8 @@ import (
 
 func mcpServer(mux *http.ServeMux, issuer string, clients dcr.ClientConfigurationStore) (published *cimd.Store, err error) {
 	server := policy.MCP(dcr.DefaultValidator{Supports: dcr.Capabilities{
-		Scopes: []string{"mcp:tools", "offline_access"}, AuthorizationResponseIss: true,
+		Scopes: []string{"mcp:tools", "offline_access"}, GrantTypes: []string{"authorization_code", "refresh_token"},
+		AuthorizationResponseIss: true,
 	}})
 	published, err = cimd.New(clients, &cimd.Options{
 		Issuer: issuer, Validator: server.Validator, Admit: cimd.Hosts("claude.ai", "*.vscode.dev"),
@@ -108,9 +109,9 @@ func approval(server dcr.DefaultValidator) dcr.Validator {
 	}))
 }
 
-func approve(ctx context.Context, operations *admin.Admin, operator string) error {
-	waiting := dcr.StatusPending
-	clients, _, err := operations.List(ctx, dcr.Filter{Status: &waiting}, "", 50)
+func approve(ctx context.Context, store dcr.ClientConfigurationStore, handler *dcr.Handler, operator string) error {
+	operations := &admin.Admin{Store: store, Handler: handler, Events: dcr.LogEvents(nil)}
+	clients, _, err := operations.List(ctx, dcr.Filter{Status: new(dcr.StatusPending)}, "", 50)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func TestApproval(t *testing.T) {
 	if status, body := post(h, "", `{"redirect_uris":["https://app.example.com/a"]}`); status != http.StatusCreated || !strings.Contains(body, `"registration_status":"pending"`) {
 		t.Error(status, body)
 	}
-	if err := approve(t.Context(), &admin.Admin{Store: store}, "olga"); err != nil {
+	if err := approve(t.Context(), store, nil, "olga"); err != nil {
 		t.Error(err)
 	}
 	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
@@ -155,6 +156,19 @@ func pipelines(store interface {
 	return handler, tokens, err
 }
 
+func issue(ctx context.Context, store dcr.InitialAccessTokenStore) error {
+	tokens := &callerauth.InitialAccessTokens{Store: store}
+	token, stored, err := tokens.Issue(ctx, dcr.InitialAccessToken{
+		Subject: "partner", MaxUses: 3, ExpiresAt: time.Now().Add(7 * 24 * time.Hour),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(token.Reveal()) // printed without Reveal, it is [redacted]
+	fmt.Println(stored.Hash)    // for Revoke
+	return nil
+}
+
 func rotation() *dcr.Options {
 	return &dcr.Options{
 		SecretLifetime:          90 * 24 * time.Hour,
@@ -176,6 +190,9 @@ func TestPipelines(t *testing.T) {
 	}
 	if status, body := post(h, token.Reveal(), `{"grant_types":["client_credentials"],"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://build.example.com/jwks"}`); status != http.StatusCreated {
 		t.Error(status, body)
+	}
+	if err := issue(t.Context(), store); err != nil {
+		t.Error(err)
 	}
 	if opts := rotation(); handler(t, store, nil, *opts) == nil {
 		t.Error("there is no handler")
