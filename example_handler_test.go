@@ -181,7 +181,7 @@ func Example_operating() {
 		RefreshTokens:  30 * 24 * time.Hour,
 		Expired:        true,
 	}
-	go janitor.Run(ctx)
+	go func() { log.Print("janitor: ", janitor.Run(ctx)) }()
 
 	fmt.Println(janitor.Sweep(ctx)) // once more, by hand
 	// Output:

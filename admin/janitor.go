@@ -67,7 +67,7 @@ type Janitor struct {
 	Sources []dcr.Source
 
 	// Every is how often Run sweeps, each time at a random moment. If zero, 10
-	// minutes.
+	// minutes. To sweep at a time of your choice, call Sweep instead of Run.
 	Every time.Duration
 
 	// DryRun counts what would be deleted, and deletes and tells nothing: Sweep returns

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -53,7 +54,7 @@ func janitorOf(ctx context.Context, store dcr.ClientConfigurationStore, endGrant
 		AfterDelete:    endGrants,
 		Events:         sink,
 	}
-	go janitor.Run(ctx)
+	go func() { log.Print("janitor: ", janitor.Run(ctx)) }()
 }
 
 func janitorOfTenants(store *sqlstore.Store) *admin.Janitor {
