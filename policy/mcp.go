@@ -13,40 +13,40 @@ import (
 )
 
 // MCP is the policy for the clients of the Model Context Protocol, such as
-// Claude, ChatGPT, Cursor and VS Code, as they really register. They register
-// without a token, so set Options.AllowAnonymous; put the scopes of your server
-// into Supports.Scopes.
+// Claude, ChatGPT, Cursor and VS Code. It accepts what they send in practice.
+// They register without a token, so set Options.AllowAnonymous; put the scopes
+// of your server into Supports.Scopes.
 //
 // What it changes, and why:
 //
-//   - A client that names no token_endpoint_auth_method is public (none) where it
-//     runs on a person's machine, by a loopback or private-use redirect URI: it
-//     can keep no secret, and most of them then look for none. One that has its
-//     users sent to remote https alone gets client_secret_basic, or the first
-//     method with a secret that the server supports: Microsoft 365 Copilot
-//     demands one. A pipeline that asks for client_credentials gets one too. An
-//     update that names no method leaves a confidential client the one that it
-//     has.
+//   - A client that names no token_endpoint_auth_method is public (none) if it
+//     redirects to loopback or to a private-use scheme: it runs on a person's
+//     machine and can keep no secret, and most such clients look for none. If all
+//     its redirect URIs are remote https, it gets client_secret_basic, or the
+//     first method with a secret that the server supports: Microsoft 365 Copilot
+//     requires one. A pipeline that asks for client_credentials gets one too. If
+//     an update names no method, a confidential client keeps its own.
 //   - A client that sends no scope gets all of Supports.Scopes, or DefaultScopes
-//     where they are not nil: SDKs register without any and ask for them later.
-//     One whose scopes are all unknown, or that has client_credentials, gets none
-//     that it did not name.
-//   - Redirect URIs may be loopback http, private-use schemes and https:
-//     desktop, terminal and web clients. Remote http stays refused.
-//   - application_type is inferred from the redirect URIs, corrected where it
-//     does not fit them (Cursor says web, and redirects to cursor://), and
-//     always in the answer: a native client may use any loopback port later.
+//     if they are not nil: SDKs register without any and ask for them later. A
+//     client whose scopes are all unknown, or that has client_credentials, gets
+//     only scopes that it named.
+//   - Redirect URIs may be loopback http, private-use schemes and https, for
+//     desktop, terminal and web clients. Remote http is refused.
+//   - application_type is inferred from the redirect URIs, corrected if it does
+//     not fit them (Cursor says web, and redirects to cursor://), and always in
+//     the answer: a native client may use any loopback port later.
 //   - Grant types that the server lacks are dropped (VS Code asks for
-//     device_code), and the answer tells what is left.
-//   - Every client is held to PKCE.
+//     device_code), and the answer has those that are left.
+//   - Every client must use PKCE.
 //   - CORS is on for every origin, for the Inspector and other clients that
 //     run in a browser.
 //
-// Ceilings that the host leaves nil: the grant types authorization_code,
-// refresh_token and client_credentials; the methods none, client_secret_post
-// and client_secret_basic. A client_credentials client gets tokens without any
-// person's consent: give strangers no scopes that matter, or set
-// Supports.GrantTypes without it.
+// If the host leaves them nil, GrantTypes are authorization_code, refresh_token
+// and client_credentials, and TokenEndpointAuthMethods are none,
+// client_secret_post and client_secret_basic. A client with client_credentials
+// gets tokens without any person's consent: give strangers no scopes that
+// matter, or set Supports.GrantTypes to a list without it, which also ends the
+// warning about it.
 //
 // A client that publishes its metadata sees no answer, so it is public if it
 // names no method. Its document must have client_name and redirect_uris (Client
