@@ -63,7 +63,7 @@ type Error struct {
 	Code        Code          // shown as error; if empty, InvalidRequest, or ServerError by the status
 	Description string        // shown as error_description: printable ASCII, what is wrong and what would be accepted
 	Member      string        // the metadata member at fault, for logs
-	Rule        string        // a stable id of the rule that refused, for logs
+	Rule        string        // a stable id of the rule that refused, for logs; if empty, the log at level info has Code
 	Scope       string        // with InsufficientScope, the scopes that are needed, for the challenge (RFC 6750 §3)
 	Status      int           // the HTTP status, 400 to 599; if zero or outside that range, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
