@@ -24,7 +24,8 @@ type Store struct {
 
 	// MaxBytes bounds the stored documents, in bytes; beyond it, Add and Update
 	// fail with ErrStoreFull. If zero, 1 GiB. The store itself takes up to half as
-	// much again. Set it before the first use.
+	// much again, and some hundred bytes for each client. Set it before the first
+	// use.
 	MaxBytes int64
 
 	mu      sync.RWMutex

@@ -20,7 +20,7 @@ type table struct {
 	free    []uint32 // those of them that are free again
 
 	blocks []block
-	last   uint32   // the block that is written to
+	last   uint32   // the block that records are put into
 	empty  []uint32 // numbers of blocks that were removed
 }
 
@@ -50,6 +50,7 @@ type block struct {
 
 const (
 	blockSize   = 24 << 10
+	largeRecord = blockSize / 8 // a larger one gets a block of its own, of its size
 	headSize    = 8
 	entriesSize = 64
 )
@@ -147,14 +148,18 @@ func (t *table) write(number uint32, e *entry, id string, document []byte) {
 	})
 }
 
-// append puts the record of an entry after the last one.
+// append puts the record of an entry after the last one. When the last block has no
+// room, it is full but for less than a large record.
 func (t *table) append(e *entry, size int, write func([]byte) []byte) {
-	full := t.last
-	if records := t.blocks[full].records; cap(records)-len(records) < size {
-		t.open(max(size, blockSize))
+	number, full := t.last, t.last
+	if records := t.blocks[full].records; size > largeRecord {
+		number = t.open(size)
+	} else if cap(records)-len(records) < size {
+		number = t.open(blockSize)
+		t.last = number
 	}
-	to := &t.blocks[t.last]
-	e.block, e.offset = t.last, uint32(len(to.records))
+	to := &t.blocks[number]
+	e.block, e.offset = number, uint32(len(to.records))
 	to.records = write(to.records)
 	to.alive += size
 	if full != t.last {
@@ -162,21 +167,22 @@ func (t *table) append(e *entry, size int, write func([]byte) []byte) {
 	}
 }
 
-// open makes the block that is written to from now on.
-func (t *table) open(size int) {
+// open makes an empty block.
+func (t *table) open(size int) (number uint32) {
 	if last := len(t.empty) - 1; last >= 0 {
-		t.last, t.empty = t.empty[last], t.empty[:last]
+		number, t.empty = t.empty[last], t.empty[:last]
 	} else {
-		t.last, t.blocks = uint32(len(t.blocks)), append(t.blocks, block{})
+		number, t.blocks = uint32(len(t.blocks)), append(t.blocks, block{})
 	}
-	t.blocks[t.last] = block{records: make([]byte, 0, size)}
+	t.blocks[number] = block{records: make([]byte, 0, size)}
+	return number
 }
 
-// tidy gives back the memory of a block of which a quarter is no longer in use. It
-// writes the rest to the last block.
+// tidy gives back the memory of a block of which a third is not in use. It writes the
+// rest to the last block.
 func (t *table) tidy(number uint32) {
 	old := t.blocks[number]
-	if number == t.last || 4*old.alive > 3*len(old.records) || old.records == nil {
+	if number == t.last || 3*old.alive > 2*cap(old.records) || old.records == nil {
 		return
 	}
 	for at := 0; at < len(old.records); {

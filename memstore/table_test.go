@@ -84,49 +84,105 @@ func checkClient(t *testing.T, store *memstore.Store, id string, want *dcr.Clien
 // TestMemoryIsGivenBack checks that a store does not grow by changes, and gives
 // back the memory of clients that are deleted.
 func TestMemoryIsGivenBack(t *testing.T) {
-	ctx, store := t.Context(), memstore.New()
-	add := func(from, to int) {
-		for n := from; n < to; n++ {
-			client := dcr.NewClient()
-			client.ID, client.Notes = fmt.Sprint(n), strings.Repeat("n", 5000)
-			if err := store.Add(ctx, client); err != nil {
+	for _, size := range []int{500, 5000} {
+		ctx, store, empty := t.Context(), memstore.New(), heap()
+		for n := range 1000 {
+			if err := store.Add(ctx, clientOf(fmt.Sprint(n), size)); err != nil {
 				t.Fatal(err)
 			}
 		}
-	}
-	heap := func() int64 {
-		var stats runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&stats)
-		return int64(stats.HeapAlloc)
-	}
-	empty := heap()
-	add(0, 1000)
-	full := heap() - empty
-	for range 10 {
-		for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Update(ctx, client); err != nil {
-				t.Fatal(err)
+		full := heap() - empty
+		for range 10 {
+			for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := store.Update(ctx, client); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	if changed := heap() - empty; changed > full*3/2 {
-		t.Errorf("1000 clients took %d bytes, and %d after they were changed", full, changed)
-	}
-	for n := range 1000 {
-		if n%20 != 0 {
-			if err := store.Delete(ctx, fmt.Sprint(n)); err != nil {
-				t.Fatal(err)
+		if changed := heap() - empty; changed > full*3/2 {
+			t.Errorf("1000 clients took %d bytes, and %d after they were changed", full, changed)
+		}
+		for n := range 1000 {
+			if n%20 != 0 {
+				if err := store.Delete(ctx, fmt.Sprint(n)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
+		if left := heap() - empty; left > full/4 {
+			t.Errorf("1000 clients took %d bytes, and the 50 that were left took %d", full, left)
+		}
+		runtime.KeepAlive(store)
 	}
-	if left := heap() - empty; left > full/4 {
-		t.Errorf("1000 clients took %d bytes, and the 50 that were left took %d", full, left)
+}
+
+// TestMemoryIsBounded checks how much more memory than its documents a store takes,
+// whatever their sizes and in whatever order they come.
+func TestMemoryIsBounded(t *testing.T) {
+	ctx, large := t.Context(), clientOf("large", 25_000)
+	tests := []struct {
+		name string
+		size func(n int) int
+		then func(store *memstore.Store, n int) error // after each client is added; nil for nothing
+	}{
+		{"documents of a little more than half a block", func(int) int { return 12_400 }, nil},
+		{"small and large documents in turn", func(n int) int { return 100 + n%2*25_000 }, nil},
+		{"small documents, and changes of a large one", func(int) int { return 100 }, func(store *memstore.Store, n int) error {
+			if n == 0 {
+				return store.Add(ctx, large)
+			}
+			return store.Update(ctx, large)
+		}},
+		{"small documents, a quarter of which are deleted", func(int) int { return 500 }, func(store *memstore.Store, n int) error {
+			if n%4 > 0 {
+				return nil
+			}
+			return store.Delete(ctx, fmt.Sprint(n))
+		}},
 	}
-	runtime.KeepAlive(store)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			store, empty := memstore.New(), heap()
+			for n := range 2000 {
+				if err := store.Add(ctx, clientOf(fmt.Sprint(n), test.size(n))); err != nil {
+					t.Fatal(err)
+				}
+				if test.then != nil {
+					if err := test.then(store, n); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			took, bound := heap()-empty, int64(64<<10)
+			for client, err := range store.ListClients(ctx, dcr.Filter{}, "") {
+				document, invalid := client.MarshalJSON()
+				if err != nil || invalid != nil {
+					t.Fatal(err, invalid)
+				}
+				bound += int64(len(document))*3/2 + 200
+			}
+			if took > bound {
+				t.Errorf("the store took %d bytes, want at most %d", took, bound)
+			}
+			runtime.KeepAlive(store)
+		})
+	}
+}
+
+func clientOf(id string, size int) *dcr.Client {
+	client := dcr.NewClient()
+	client.ID, client.Notes = id, strings.Repeat("n", size)
+	return client
+}
+
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 // TestManyClients has so many clients that some of them have the same hash.
