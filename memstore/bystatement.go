@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
@@ -13,8 +12,14 @@ type statement struct{ issuer, id string }
 // byStatement finds clients by their software statement. Those without one,
 // most of them, cost it nothing.
 type byStatement struct {
-	clients   map[statement][]string
-	statement map[string]statement // of a client, by its id
+	clients map[statement][]string
+	noted   map[string]noted // of a client, by its id
+}
+
+// noted says where a client is in byStatement.
+type noted struct {
+	statement
+	at int // in the list of the statement's clients
 }
 
 // set notes the statement of a client that has none noted. A nil record is
@@ -24,21 +29,26 @@ func (b *byStatement) set(clientID string, record *dcr.StatementRecord) {
 		return
 	}
 	if b.clients == nil {
-		b.clients, b.statement = make(map[statement][]string), make(map[string]statement)
+		b.clients, b.noted = make(map[statement][]string), make(map[string]noted)
 	}
 	of := statement{strings.Clone(record.Issuer), strings.Clone(record.ID)}
 	clientID = strings.Clone(clientID)
-	b.clients[of], b.statement[clientID] = append(b.clients[of], clientID), of
+	b.noted[clientID] = noted{of, len(b.clients[of])}
+	b.clients[of] = append(b.clients[of], clientID)
 }
 
+// forget drops a client. The last one of its statement takes its place.
 func (b *byStatement) forget(clientID string) {
-	of, has := b.statement[clientID]
+	of, has := b.noted[clientID]
 	if !has {
 		return
 	}
-	delete(b.statement, clientID)
-	ids := slices.DeleteFunc(b.clients[of], func(id string) bool { return id == clientID })
-	if b.clients[of] = ids; len(ids) == 0 {
-		delete(b.clients, of)
+	ids := b.clients[of.statement]
+	last := len(ids) - 1
+	b.noted[ids[last]] = of
+	ids[of.at], ids[last] = ids[last], ""
+	delete(b.noted, clientID)
+	if b.clients[of.statement] = ids[:last]; last == 0 {
+		delete(b.clients, of.statement)
 	}
 }

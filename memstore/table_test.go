@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,6 +212,49 @@ func TestManyClients(t *testing.T) {
 			_, err := store.FindByClientID(ctx, fmt.Sprint(n))
 			if want := map[int]error{0: nil, 1: dcr.ErrClientNotFound}[parity]; err != want {
 				t.Fatalf("client %d: %v, want %v", n, err, want)
+			}
+		}
+	}
+}
+
+// TestStatements gives clients statements and takes them away at random, and
+// compares the clients of each with a map of what they should be.
+func TestStatements(t *testing.T) {
+	ctx, store, of := t.Context(), memstore.New(), make(map[string]string)
+	random := rand.New(rand.NewPCG(1, 2))
+	for step := range 2000 {
+		id, statement := fmt.Sprint(random.IntN(20)), fmt.Sprint(random.IntN(4))
+		record := &dcr.StatementRecord{Issuer: "https://issuer.example", ID: statement}
+		if statement == "0" {
+			record = nil
+		}
+		client, err := store.FindByClientID(ctx, id)
+		switch {
+		case err == dcr.ErrClientNotFound:
+			client = dcr.NewClient()
+			client.ID, client.Statement = id, record
+			err = store.Add(ctx, client)
+		case random.IntN(3) == 0:
+			err, statement = store.Delete(ctx, id), "0"
+		default:
+			client.Statement = record
+			err = store.Update(ctx, client)
+		}
+		if err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		of[id] = statement
+		for _, statement := range []string{"1", "2", "3"} {
+			var want []string
+			for id := range of {
+				if of[id] == statement {
+					want = append(want, id)
+				}
+			}
+			slices.Sort(want)
+			got, err := store.FindByStatement(ctx, "https://issuer.example", statement)
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("step %d: statement %s has the clients %q (%v), want %q", step, statement, got, err, want)
 			}
 		}
 	}
