@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dynreg/dcr"
@@ -255,6 +256,29 @@ func TestStatements(t *testing.T) {
 			got, err := store.FindByStatement(ctx, "https://issuer.example", statement)
 			if err != nil || !slices.Equal(got, want) {
 				t.Fatalf("step %d: statement %s has the clients %q (%v), want %q", step, statement, got, err, want)
+			}
+		}
+	}
+}
+
+// TestViewsAreMadeOnce checks that calls at the same time see the same client, so
+// that it counts once.
+func TestViewsAreMadeOnce(t *testing.T) {
+	ctx, store := t.Context(), memstore.New()
+	for n := range 2000 {
+		id := fmt.Sprint(n)
+		if err := store.Add(ctx, clientOf(id, 1)); err != nil {
+			t.Fatal(err)
+		}
+		var seen [8]*dcr.Client
+		var all sync.WaitGroup
+		for i := range seen {
+			all.Go(func() { seen[i], _ = store.ViewClient(ctx, id) })
+		}
+		all.Wait()
+		for _, client := range seen {
+			if client == nil || client != seen[0] {
+				t.Fatalf("client %d was seen as %p and %p", n, seen[0], client)
 			}
 		}
 	}

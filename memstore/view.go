@@ -46,6 +46,9 @@ func (s *Store) ViewClient(ctx context.Context, clientID string) (*dcr.Client, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if client = s.views.clients[clientID]; client != nil { // another call was first
+		return client, nil
+	}
 	number, e := s.clients.find(clientID)
 	if e == nil {
 		return nil, dcr.ErrClientNotFound
