@@ -167,7 +167,10 @@ func unwritten(err error) error {
 // no body; if another client has the id by now, the request is refused, even if its
 // caller may manage both.
 func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
-	read := letIn // as it is stored still, if work can write it
+	read := letIn // if work can write it, it is stored still, but for what was noted since
+	if letIn != nil && h.hostDecides(letIn) {
+		read = nil
+	}
 	for attempt := 0; ; attempt++ {
 		access, err := h.authorize(r, clientID, read)
 		if err != nil {
@@ -188,6 +191,13 @@ func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work
 			return err
 		}
 	}
+}
+
+// hostDecides reports whether code of the host decides about an update of a client. It
+// may depend on what the store notes without a new Revision, such as who consented.
+func (h *Handler) hostDecides(client *Client) bool {
+	validator, err := h.validator(client.Policy)
+	return err != nil || h.opts.ManageAs != nil || h.opts.ManageClient != nil || h.hostSees(validator)
 }
 
 // maxVersions is how many versions of a client may come between two looks at it.

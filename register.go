@@ -93,10 +93,17 @@ var drafts = sync.Pool{New: func() any { return new(draft) }}
 // reuse puts a draft back, unless code of the host has seen it and may have kept
 // it.
 func (h *Handler) reuse(d *draft) {
-	if _, plain := d.reg.validator.(DefaultValidator); plain && !h.hooked && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
+	if !h.hostSees(d.reg.validator) && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
 		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
 		drafts.Put(d)
 	}
+}
+
+// hostSees reports whether code of the host sees a Registration under v before it is
+// stored: a hook, or v if it is the host's. A nil v is unknown and counts as the host's.
+func (h *Handler) hostSees(v Validator) bool {
+	_, plain := v.(DefaultValidator)
+	return !plain || h.hooked
 }
 
 // isOpen reports whether clients may register now.

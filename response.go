@@ -96,7 +96,7 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 		reg.measureBy(v)
 	}
 	metadata, statement, onlySet := &reg.Client.Metadata, reg.Client.statementText(), false
-	if _, plain := v.(DefaultValidator); !plain || h.hooked {
+	if h.hostSees(v) {
 		res, issued := newResponse(reg, v), reg.Client.newestSecret()
 		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 			return nil, err

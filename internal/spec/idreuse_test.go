@@ -4,6 +4,7 @@ package spec_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,8 +87,10 @@ func TestAnIDThatComesBack(t *testing.T) {
 			}
 		}, 200, false},
 		{"its id goes to another owner", func(r *rig, t *testing.T, old *answer) {
+			owners := dcr.NewClient()
+			owners.ID, owners.Source, owners.RedirectURIs = "app-acme", dcr.SourceDynamic, []string{"https://owner.example/cb"}
 			r.store.Delete(t.Context(), "app-acme")
-			r.register(t, `{"redirect_uris":["https://owner.example/cb"]}`)
+			r.store.Add(t.Context(), owners)
 		}, 401, true},
 		{"its id goes to another owner, who has the same credentials", func(r *rig, t *testing.T, old *answer) {
 			client := r.client(t, old)
@@ -110,7 +113,7 @@ func TestAnIDThatComesBack(t *testing.T) {
 		}, 403, false},
 		{"its policy refuses the management", func(*rig, *testing.T, *answer) { refuse.Store(true) }, 403, false},
 	} {
-		for _, by := range []string{"its token", "a caller who may manage all clients"} {
+		for _, by := range []string{"its token", "a caller who may manage all clients", "its token, at a host without hooks"} {
 			t.Run(test.sentence+", managed by "+by, func(t *testing.T) {
 				refuse.Store(false)
 				r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
@@ -125,11 +128,17 @@ func TestAnIDThatComesBack(t *testing.T) {
 				})
 				old := r.register(t, plainBody)
 				token := old.text("registration_access_token")
-				if by != "its token" {
+				switch by {
+				case "a caller who may manage all clients":
 					token = "operator"
+				case "its token, at a host without hooks":
+					r.over(t, r.store)
 				}
 				mallory := `{"client_id":"app-acme","redirect_uris":["https://mallory.example/cb"]}`
 				a := r.heldOpen(t, "PUT", old.text("registration_client_uri"), token, mallory, func() { test.meanwhile(r, t, old) })
+				if refuse.Load() && by == "its token, at a host without hooks" {
+					return // it has no policy that refuses
+				}
 				if a.status != test.status {
 					t.Errorf("status %d: %s", a.status, a.body)
 				}
@@ -142,6 +151,82 @@ func TestAnIDThatComesBack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// onNotes is a policy whose hooks see the client of an update.
+type onNotes struct {
+	dcr.DefaultValidator
+	manage, step func(client *dcr.Client) error
+}
+
+func (v onNotes) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
+	return v.manage(client)
+}
+
+func (v onNotes) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Previous != nil {
+		return v.step(reg.Previous)
+	}
+	return nil
+}
+
+// TestWhatIsNotedWhileABodyIsRead checks that an update keeps what the store notes of
+// its client meanwhile, and that the hooks that decide about the update see it.
+func TestWhatIsNotedWhileABodyIsRead(t *testing.T) {
+	checkUnused := func(client *dcr.Client) error {
+		if !client.ActivatedAt.IsZero() && client.ActivatedBy == "ada" && client.Document != nil {
+			return dcr.Errorf(dcr.AccessDenied, "this client is in use")
+		}
+		return nil
+	}
+	anyway := func(*dcr.Client) error { return nil }
+	for _, test := range []struct {
+		name   string
+		change change
+		status int
+	}{
+		{"no hook", func(*dcr.DefaultValidator, *dcr.Options) {}, 200},
+		{"ManageClient", func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.ManageClient = func(_ *http.Request, client *dcr.Client) error { return checkUnused(client) }
+		}, 403},
+		{"ManageAs", func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.ManageByCallerOnly = true
+			o.Caller = func(*http.Request) (*dcr.Caller, error) { return &dcr.Caller{Subject: "bob"}, nil }
+			o.ManageAs = func(_ *dcr.Caller, client *dcr.Client) bool { return checkUnused(client) == nil }
+		}, 401},
+		{"AuthorizeManagement", func(v *dcr.DefaultValidator, o *dcr.Options) {
+			o.Validator = onNotes{*v, checkUnused, anyway}
+		}, 403},
+		{"a step", func(v *dcr.DefaultValidator, o *dcr.Options) { o.Validator = onNotes{*v, anyway, checkUnused} }, 403},
+		{"ModifyResponse", func(_ *dcr.DefaultValidator, o *dcr.Options) {
+			o.ModifyResponse = func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+				if reg.Previous == nil {
+					return nil
+				}
+				return checkUnused(reg.Previous)
+			}
+		}, 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := start(t, `{}`, test.change)
+			old := r.register(t, plainBody)
+			id := old.text("client_id")
+			url, body := r.server.URL+registerURL+"?client_id="+id, old.update(map[string]any{"client_name": "New"})
+			a := r.heldOpen(t, "PUT", url, old.text("registration_access_token"), body, func() {
+				consented := r.store.NoteConsent(t.Context(), id, "ada", time.Now())
+				if err := errors.Join(consented, r.store.NoteDocument(t.Context(), id, dcr.DocumentRecord{FetchedAt: time.Now()})); err != nil {
+					t.Error(err)
+				}
+			})
+			client := r.client(t, old)
+			if a.status != test.status || (client.ClientName == "New") != (a.status == 200) {
+				t.Errorf("status %d: %s; the client is %s", a.status, a.body, encode(client))
+			}
+			if client.LastUsedAt.IsZero() || checkUnused(client) == nil {
+				t.Errorf("what was noted is lost: %s", encode(client))
+			}
+		})
 	}
 }
 
