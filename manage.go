@@ -214,16 +214,16 @@ func (c *Client) continues(earlier *Client) bool {
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	draft := drafts.Get().(*draft)
 	defer h.reuse(draft)
-	reg, request := &draft.reg, &draft.request
+	var reg *Registration
 	var answer []byte
 	letIn, err := h.authorize(r, clientID, nil)
 	if err == nil {
 		r = letIn.http
 		event.about(letIn.client)
-		err = h.readRequest(request, w, r, letIn.validator)
+		err = h.readRequest(&draft.request, w, r, letIn.validator)
 	}
 	if err == nil {
-		answer, err = h.replaceStored(r, letIn.client, reg, request)
+		reg, answer, err = h.replaceStored(r, letIn.client, draft)
 	}
 	if err != nil {
 		h.fail(w, r, event, err)
@@ -241,16 +241,21 @@ func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Eve
 	send(w, http.StatusOK, answer)
 }
 
-// replaceStored updates the client that a request was authorised for, and leaves in
-// reg how that was judged.
-func (h *Handler) replaceStored(r *http.Request, letIn *Client, reg *Registration, request *Request) (answer []byte, err error) {
-	defer h.settle(r.Context(), request)
+// replaceStored updates the client that a request was authorised for. Each attempt has
+// a Registration of its own, since a hook may keep that of an earlier one.
+func (h *Handler) replaceStored(r *http.Request, letIn *Client, draft *draft) (reg *Registration, answer []byte, err error) {
+	defer h.settle(r.Context(), &draft.request)
 	r = r.WithContext(fetchOnce(r.Context()))
 	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
-		answer, err = h.replace(access, reg, request)
+		if reg == nil {
+			reg = &draft.reg
+		} else {
+			reg, draft.retried = &Registration{}, true
+		}
+		answer, err = h.replace(access, reg, &draft.request)
 		return err
 	})
-	return answer, err
+	return reg, answer, err
 }
 
 // replace makes one attempt to update a client. Its error is errOutrun or

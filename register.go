@@ -86,6 +86,7 @@ func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event,
 type draft struct {
 	reg     Registration
 	request Request
+	retried bool // the request was judged again, in another Registration
 }
 
 var drafts = sync.Pool{New: func() any { return new(draft) }}
@@ -93,7 +94,7 @@ var drafts = sync.Pool{New: func() any { return new(draft) }}
 // reuse puts a draft back, unless code of the host has seen it and may have kept
 // it.
 func (h *Handler) reuse(d *draft) {
-	if !h.hostSees(d.reg.validator) && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
+	if !d.retried && !h.hostSees(d.reg.validator) && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
 		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
 		drafts.Put(d)
 	}

@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 
 	"github.com/dynreg/dcr"
@@ -61,6 +62,46 @@ func TestWhatAHookHasSeenIsNotUsedAgain(t *testing.T) {
 				if first.Client == nil || first.Client.ClientName != "First" || first.Request.ClientName != "First" || first.HTTP == nil {
 					t.Fatalf("the registration that the hook kept has become %+v", first.Client)
 				}
+			}
+		})
+	}
+}
+
+// A hook may keep the Registration of an update that has lost a race: the next attempt
+// has another one, even under a policy that keeps nothing.
+func TestWhatAHookHasSeenIsNotUsedForTheNextAttempt(t *testing.T) {
+	for _, policy := range []string{"keeping", ""} { // that the client has after the race
+		t.Run("then the policy is "+policy, func(t *testing.T) {
+			chosen := "keeping"
+			var kept []*dcr.Registration
+			keep := func(reg *dcr.Registration) error {
+				kept = append(kept, reg)
+				return nil
+			}
+			store := &losing{Store: memstore.New()}
+			store.win = func(ctx context.Context, id string) {
+				client, err := store.FindByClientID(ctx, id)
+				if err == nil {
+					client.Policy = policy
+					err = store.Store.Update(ctx, client)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			handler := newHandler(t, store, dcr.Options{
+				AllowAnonymous: true, Policies: map[string]dcr.Validator{"keeping": keeper{dcr.DefaultValidator{}, keep}},
+				ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return chosen, nil },
+			})
+			client := registerWith(t, handler, decode(t, plainBody))
+			kept, chosen, store.races = nil, "", 1
+			client.update(t, decode(t, fullBody), 200, "")
+			first := *kept[0]
+			for range 8 {
+				answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+			}
+			if len(kept) > 1 && kept[0] == kept[1] || kept[0].Client != first.Client || kept[0].Client == nil || kept[0].Request.ClientName != "First" {
+				t.Errorf("the registration that the hook kept has become %+v", kept[0])
 			}
 		})
 	}
