@@ -275,7 +275,7 @@ func (c *Capabilities) contradictoryScopes(defaults []string) error {
 			return fmt.Errorf("DefaultScopes has %q, which is no scope; give each scope as an entry of its own", scope)
 		}
 		if !c.anyScope() && !slices.Contains(c.Scopes, scope) {
-			return fmt.Errorf("DefaultScopes has %q, which is not in scopes_supported; add it there, or take it out", scope)
+			return fmt.Errorf("DefaultScopes has %q, which is not in Supports.Scopes; add it there, or set DefaultScopes without it", scope)
 		}
 	}
 	return nil

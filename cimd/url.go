@@ -100,7 +100,7 @@ func parseEntry(entry string) hostEntry {
 		err = errors.New("must have a slash at the end of its path, below which the URLs are")
 	}
 	if err != nil {
-		panic(fmt.Sprintf("cimd: Hosts: %q %v; give it as example.com, *.example.com, example.com/oauth/ or example.com:8443, in ASCII", entry, err))
+		panic(fmt.Sprintf("cimd: Hosts: %q %v; give it without https://, as example.com, *.example.com, example.com/oauth/ or example.com:8443, in ASCII", entry, err))
 	}
 	return hostEntry{host: parsed.Host, below: below, port: parsed.Port, path: parsed.Path}
 }

@@ -38,7 +38,7 @@ func TestContradictionsAreRefusedAtStart(t *testing.T) {
 		{"introspection with only none (RFC 9701 §6)", `{"introspection_signing_alg_values_supported":["none"]}`, "introspection_signing_alg_values_supported has only none", nil},
 		{"CIBA requests that only symmetric algorithms sign (CIBA §7.1.1)", `{"backchannel_token_delivery_modes_supported":["push"],"backchannel_authentication_request_signing_alg_values_supported":["HS256"]}`, "backchannel_authentication_request_signing_alg_values_supported has only HS256", []change{sealed(t)}},
 		{"signed request objects required, only none supported (RFC 9101 §10.5)", `{"require_signed_request_object":true,"request_object_signing_alg_values_supported":["none"]}`, "request_object_signing_alg_values_supported has only none", nil},
-		{"a default scope beyond the ceiling", `{"scopes_supported":["openid"]}`, `DefaultScopes has "admin", which is not in scopes_supported`, []change{defaultScopes("openid", "admin")}},
+		{"a default scope beyond the ceiling", `{"scopes_supported":["openid"]}`, `DefaultScopes has "admin", which is not in Supports.Scopes`, []change{defaultScopes("openid", "admin")}},
 		{"a default scope without a ceiling", `{}`, `DefaultScopes has "openid"`, []change{defaultScopes("openid")}},
 		{"default scopes in one string", `{"scopes_supported":["*"]}`, `DefaultScopes has "openid profile", which is no scope`, []change{defaultScopes("openid profile")}},
 	} {
