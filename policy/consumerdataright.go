@@ -43,34 +43,35 @@ const CDRRegistrationScope = "cdr:registration"
 // What it changes, and why; the names are those of the sections of the CDS:
 //
 //   - The body is a JWS (application/jwt), signed with PS256 or ES256 by a key at
-//     the jwks_uri of the statement; iss is the software_id, aud the holder
-//     (Registration Request). A request is taken once, by its jti, and is good for 2
-//     hours at most: the store must be a [dcr.ReplayStore], unless holder.Replay is
-//     set.
-//   - A statement of the Register is required, signed with PS256, with all that the
-//     text demands of it, and judged again with every update. software_id, org_id
-//     and the legal entity stay as they are (Registration Update).
-//   - What the statement says of the software is the client's, also scope and the
-//     eight members of the Register, such as org_name. Of a request count only the
-//     members that the text has for it; all others are ignored (Registration
-//     Validation). Scopes that the server does not support are left out.
-//   - redirect_uris may be a part of the statement's, and are all of them where
-//     the request names none.
+//     the jwks_uri of the statement; iss is the software_id, and aud the holder
+//     (Registration Request). A request is accepted only once, by its jti, and is
+//     valid for at most 2 hours. The store must be a [dcr.ReplayStore], unless
+//     holder.Replay is set.
+//   - A statement of the Register is required. It must be signed with PS256 and have
+//     everything that the CDS require, and is validated again with each update.
+//     software_id, org_id and the legal entity never change (Registration Update).
+//   - The client gets what the statement says about the software, including scope
+//     and the eight members of the Register, such as org_name. Of the request, only
+//     the members that the CDS define for it count; others are ignored
+//     (Registration Validation). Scopes that the server does not support are left
+//     out.
+//   - redirect_uris may be some of those in the statement, and are all of them if
+//     the request has none.
 //   - token_endpoint_auth_method, token_endpoint_auth_signing_alg, grant_types,
 //     response_types, id_token_signed_response_alg and
 //     authorization_signed_response_alg must be sent. The method is private_key_jwt;
-//     the one response type is code, which is taken as a string too;
-//     grant_types have authorization_code.
-//   - A request_object_signing_alg left out is PS256. Access tokens are bound to
+//     the only response type is code, which may also be sent as a string;
+//     grant_types must contain authorization_code.
+//   - An absent request_object_signing_alg is PS256. Access tokens are bound to
 //     certificates; subjects are pairwise; authorization requests are pushed.
 //   - A software_id has one client at a time. A second registration is refused with
 //     invalid_client_metadata.
-//   - Management is authorised by an access token of the client with the scope
+//   - A client is managed only with an access token of its own that has the scope
 //     cdr:registration, through Options.Caller and ManageAs, at
-//     Endpoint/{client_id}: there are no registration access tokens. A token of
-//     another client gets 401, one of this client without the scope 403.
+//     Endpoint/{client_id}. There are no registration access tokens. A token of
+//     another client gets 401, and one of this client without the scope 403.
 //
-// Lists that the host leaves nil: the scopes of banking, openid, profile and
+// If the host leaves Scopes nil, they are those of banking, openid, profile and
 // cdr:registration. Data recipients register over mutual TLS without a token, so
 // set Options.AllowAnonymous, and set Options.Caller to verify their tokens. The
 // TLS configuration must check that certificates are of the CDR's authority. Set

@@ -12,8 +12,8 @@ import (
 //
 // What it changes, and why:
 //
-//   - grant_types must be sent: a pipeline that forgot it wants
-//     client_credentials as often as authorization_code.
+//   - grant_types must be sent: a pipeline that leaves it out may want
+//     client_credentials as well as authorization_code.
 //   - Duende's extension members (access_token_lifetime, require_consent …)
 //     are accepted, stored in the client's settings and answered, as
 //     [DuendeMembers] does. Its limits are an optional last argument; without
@@ -27,7 +27,7 @@ import (
 // "/resources" here. Instead of the latter, an ApiResource for this endpoint is
 // better: its tokens are good for registration only.
 //
-// Lists that the host leaves nil: the grant types authorization_code,
+// Lists that the host leaves nil are set to the grant types authorization_code,
 // client_credentials and refresh_token; the methods client_secret_basic,
 // client_secret_post, private_key_jwt and none; the ID Token algorithms RS256,
 // PS256 and ES256.

@@ -15,22 +15,21 @@ import (
 // What it changes, and why:
 //
 //   - Clients authenticate with private_key_jwt, tls_client_auth or
-//     self_signed_tls_client_auth: no secret that could leak.
-//   - Every client pushes its authorization requests (RFC 9126), and gets the
-//     code flow alone: nothing passes through the browser that matters.
-//   - Every client's tokens are sender-constrained, by mutual TLS where it
-//     authenticates so, else by DPoP (RFC 9449); the answer says which. A
-//     client may ask for the other where the server supports both.
-//   - Signatures are PS256, ES256 or EdDSA, and keys in jwks must have one for
-//     them; RSA1_5 is out.
-//   - Redirect URIs, pages and logout are https; PKCE is required.
-//   - Authorization codes live 60 seconds at most; refresh tokens are not
-//     rotated, since they are sender-constrained and rotation loses clients
-//     (§5.3.2.1).
+//     self_signed_tls_client_auth, so there is no secret that could leak.
+//   - Every client pushes its authorization requests (RFC 9126) and gets only the
+//     code flow, so that nothing important passes through the browser.
+//   - The tokens of every client are sender-constrained: by mutual TLS if the
+//     client authenticates with a certificate, otherwise by DPoP (RFC 9449). The
+//     answer says which. If the server supports both, a client may choose.
+//   - Signatures are PS256, ES256 or EdDSA, and jwks must have a key for one of
+//     them; RSA1_5 is not supported.
+//   - Redirect URIs, pages and logout URIs use https; PKCE is required.
+//   - Authorization codes are valid for at most 60 seconds. Refresh tokens are not
+//     rotated: they are sender-constrained, and rotation loses clients (§5.3.2.1).
 //
-// Ceilings that the host leaves nil: private_key_jwt; the ID Token algorithms
-// PS256, ES256 and EdDSA; DPoP with the same, unless the server binds tokens to
-// certificates.
+// Lists that the host leaves nil are set to the method private_key_jwt and the
+// ID Token algorithms PS256, ES256 and EdDSA; DPoP has the same algorithms,
+// unless the server binds tokens to certificates.
 func FAPI2(server dcr.DefaultValidator) Preset {
 	supports := &server.Supports
 	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt")

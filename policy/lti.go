@@ -48,30 +48,31 @@ type LTIPlatform struct {
 //
 // What it changes, and why:
 //
-//   - A tool has both grant types, implicit and client_credentials, whatever it
-//     asks for: the text's own example has "implict", and tools copied it (3.6). Of
-//     response_types id_token alone counts, and must be there if they are sent.
+//   - A tool gets both grant types, implicit and client_credentials, whatever it
+//     asks for: the specification's own example says "implict", and tools copied it
+//     (3.6). Of response_types, only id_token counts; if they are sent, it must be
+//     among them.
 //   - client_name, redirect_uris, initiate_login_uri, jwks_uri and the tool
-//     configuration must be sent. token_endpoint_auth_method is private_key_jwt,
-//     application_type web; both may be left out. Signatures are asymmetric.
-//   - The tool configuration is kept and answered whole, with the members of
-//     vendors and in other languages. Its domain is a host, maybe with a port; its
-//     target_link_uri is https://domain where it is left out; that and those of
-//     its messages are https URLs of the domain or one of secondary_domains, "www."
-//     or not. Each string and list in it has the bounds of Limits, and the
-//     characters of what people read. deployment_id is the platform's to say.
+//     configuration must be sent. token_endpoint_auth_method is private_key_jwt and
+//     application_type is web; both may be left out. Signatures are asymmetric.
+//   - The tool configuration is stored and answered as a whole, with vendors'
+//     members and those in other languages. Its domain is a host, which may have a
+//     port. An absent target_link_uri is https://domain. This URI and those of its
+//     messages are https URLs of the domain or of one of secondary_domains, with or
+//     without "www.". Its strings and lists must be within Limits, and its texts
+//     may have only readable characters. Only the platform sets deployment_id.
 //   - Scopes that the platform does not support are left out.
-//   - With platform.ClientID, the registration token says the client id (Apply sets
-//     Options.NewClientID); with platform.AccessTokens, access tokens manage the
-//     tool too (it sets ManageAs).
+//   - If platform.ClientID is set, the client id comes from the registration token
+//     (Apply sets Options.NewClientID). If platform.AccessTokens is set, access
+//     tokens manage the tool too (Apply sets ManageAs).
 //
-// Lists that the host leaves nil: what a tool needs, openid, and the scopes of
-// Assignment and Grade Services and of Names and Role Provisioning.
+// Lists that the host leaves nil are set to what a tool needs, openid, and the
+// scopes of Assignment and Grade Services and of Names and Role Provisioning.
 //
 // Registration tokens (3.4) are those of callerauth.InitialAccessTokens, for one
-// use and an hour, or the platform's own JWTs through Options.Caller. With(
-// [Approval](nil)) lets tools wait for an administrator, with each update too. See
-// [LTIDiscovery] for the platform's openid-configuration.
+// use and an hour, or the platform's own JWTs through Options.Caller.
+// With([Approval](nil)) makes tools wait for an administrator, also after each
+// update. See [LTIDiscovery] for the platform's openid-configuration.
 func LTI(server dcr.DefaultValidator, platform LTIPlatform) Preset {
 	supports := &server.Supports
 	for _, need := range []struct {

@@ -16,17 +16,17 @@ import (
 //
 // What it changes, and why:
 //
-//   - client_uri must be sent, and is the common base: pages and whatever a
-//     browser is sent to are https on its host or below it, on any port, so that
-//     users can tell whose client they admit. Its host must not be a top-level domain
-//     or, if there is a list of public suffixes, one of these, such as github.io.
-//   - Clients have authorization_code and refresh_token, by default too; other
-//     grant types are dropped. One that names no token_endpoint_auth_method is
-//     public.
-//   - An absent application_type is web. Web clients redirect to https alone.
-//     Native ones may use a scheme that begins with the host of client_uri in
-//     reverse, without an authority, and loopback http without a port, or with port
-//     0: the port is free at the authorization endpoint.
+//   - client_uri must be sent. Pages, and URIs that a browser is sent to, must use
+//     https on its host or on a host below it, on any port, so that users can
+//     tell whose client they accept. Its host must not be a top-level domain, nor
+//     in the list of public suffixes, if there is one, such as github.io.
+//   - Clients have the grant types authorization_code and refresh_token, also by
+//     default; others are dropped. A client that names no
+//     token_endpoint_auth_method is public.
+//   - An absent application_type is web. Web clients may redirect only to https.
+//     Native clients may also use a scheme that begins with the host of
+//     client_uri in reverse, without an authority, and loopback http without a
+//     port or with port 0: at the authorization endpoint, any port matches.
 //   - CORS is on for every origin: Matrix clients run in browsers.
 func Matrix(server dcr.DefaultValidator, suffixes ...PublicSuffixes) Preset {
 	fill(&server.Supports.TokenEndpointAuthMethods, "none", "client_secret_basic", "client_secret_post")

@@ -15,15 +15,16 @@ import (
 //
 //   - redirect_uris must be sent (§2: REQUIRED), also by clients without a
 //     redirect flow.
-//   - An absent application_type is web, as §2 has it, not inferred: a client
-//     with loopback or private-use redirect URIs says that it is native.
+//   - An absent application_type is web (§2) and is not inferred: a client with
+//     loopback or private-use redirect URIs must say that it is native.
 //   - Private-use schemes are domain names in reverse (RFC 8252 §7.1).
-//   - Scopes beyond the ceiling are refused, not dropped, so that a relying
-//     party learns at once that a claim will be missing.
+//   - Scopes that the server does not support are refused, not dropped, so that a
+//     relying party learns at once that a claim will be missing.
 //
-// Ceilings that the host leaves nil: the methods client_secret_basic,
-// client_secret_post, private_key_jwt and none; the ID Token algorithm RS256, public
-// subjects, the scopes openid, profile and email; openid by default.
+// Lists that the host leaves nil are set to the methods client_secret_basic,
+// client_secret_post, private_key_jwt and none, the ID Token algorithm RS256,
+// public subjects, the scopes openid, profile and email, and the default scope
+// openid. A host that sets Scopes must include openid, or set DefaultScopes too.
 func OIDC(server dcr.DefaultValidator) Preset {
 	fill(&server.Supports.TokenEndpointAuthMethods, "client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 	fill(&server.Supports.IDTokenSigningAlgs, "RS256")

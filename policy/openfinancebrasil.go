@@ -58,26 +58,26 @@ func BrasilRoles() map[string][]string {
 //
 // What it changes, and why:
 //
-//   - Clients come over mutual TLS with a certificate whose UID is the
-//     statement's software_id and whose organisation is its org_id (7.1-1, -13,
-//     -14), to register as to read, update and delete (9.3.2).
-//   - A statement of the directory is required, signed with PS256 and at most 5
-//     minutes old, and a fresh one with every update (7.1-2, -3, 9.3.2). A piece
-//     of software has one client (9.3.1-5).
-//   - No jwks; jwks_uri is the statement's, redirect_uris are among the
-//     statement's and must be sent; client_name and the pages are the
-//     statement's (7.1-4, -5, -6, -10).
+//   - Clients connect over mutual TLS to register, read, update and delete, with a
+//     certificate whose UID is the software_id of the statement and whose
+//     organisation is its org_id (7.1-1, -13, -14, 9.3.2).
+//   - A statement of the directory is required. It must be signed with PS256 and be
+//     at most 5 minutes old; each update needs a new one (7.1-2, -3, 9.3.2). Each
+//     piece of software has one client (9.3.1-5).
+//   - jwks is refused. jwks_uri, client_name and the pages are those of the
+//     statement. redirect_uris must be sent, and be among those of the statement
+//     (7.1-4, -5, -6, -10).
 //   - token_endpoint_auth_method must be sent: private_key_jwt, tls_client_auth
 //     or self_signed_tls_client_auth (7.1-7).
-//   - Scopes are those of the statement's active roles: all of them where none
-//     are asked for; what is beyond them is refused (7.1-9, 7.1.1-3).
-//   - tls_client_auth_subject_dn alone names a certificate: the one that the
-//     client registers with, in the attribute names of RFC 4514 or by OID (7.1-11,
-//     -12, -15, 7.1.2).
-//   - An organisation or software whose org_status or software_status is there and
-//     not Active is refused.
+//   - Scopes are those of the active roles of the statement: all of them if none
+//     are requested. Others are refused (7.1-9, 7.1.1-3).
+//   - Only tls_client_auth_subject_dn names a certificate. It must be the one with
+//     which the client registers, in the attribute names of RFC 4514 or by OID
+//     (7.1-11, -12, -15, 7.1.2).
+//   - A statement whose org_status or software_status is present and not Active is
+//     refused.
 //   - Signatures are PS256; access tokens are bound to the certificate.
-//   - Registration access tokens are issued and never rotated (9.3.1-6).
+//   - Registration access tokens are issued, and never rotated (9.3.1-6).
 //
 // Set Options.AllowAnonymous: clients are admitted by their certificate and
 // statement.

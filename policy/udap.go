@@ -47,32 +47,34 @@ type UDAPServer struct {
 //
 // What it changes, and why:
 //
-//   - Of a body count udap, which is "1", software_statement and certifications
-//     alone; all metadata is in the statement (IG 3.2.3, DCR 3). A statement may be
-//     of 32 KiB (see ChainVerifier.MaxBytes), whatever Options.Limits say.
+//   - Of the body, only udap, which is "1", software_statement and certifications
+//     count; all metadata is in the statement (IG 3.2.3, DCR 3). A statement may
+//     have 32 KiB (see ChainVerifier.MaxBytes), whatever Options.Limits say.
 //   - The statement is signed by the first certificate of x5c, whose chain leads to
-//     an anchor; iss is a URI of that certificate, to the byte, and sub the same; aud
-//     is the endpoint; iat and exp are there, five minutes apart at most (IG 3.1,
-//     7.1). An exp that is over is over: clocks may differ by a minute for iat
-//     alone. A jti may be used once until exp, and again after it.
-//   - A registration is of a community and an iss, whatever the key (IG 3.4, DCR 6).
-//     A further POST replaces all of its metadata and answers 200 with the same
-//     client_id; one with empty grant_types cancels it. There is no other
-//     management: no registration access tokens, and GET, PUT and DELETE only for the
-//     Callers that Options.ManageAs lets.
-//   - client_name, contacts, grant_types, token_endpoint_auth_method and scope must be
-//     there; contacts are URIs, one of them mailto. grant_types have one of
-//     authorization_code and client_credentials; with the first, redirect_uris, logo_uri
-//     and response_types (code) must be there, and refresh_token may; with the second,
-//     no redirect_uris, response_types and refresh_token (IG 3.1). URIs are https.
-//     The logo is not fetched.
+//     an anchor. iss is exactly a URI of that certificate, and sub is the same; aud
+//     is the endpoint; iat and exp must be present, at most five minutes apart (IG
+//     3.1, 7.1). Clocks may differ by a minute for iat, but not for exp. A jti
+//     may be used once until exp, and again after that.
+//   - A community and an iss make one registration, whatever the key (IG 3.4, DCR
+//     6). Another POST replaces all of its metadata, and is answered with 200 and
+//     the same client_id; one with empty grant_types cancels it. There are no
+//     registration access tokens; GET, PUT and DELETE are only for the Callers
+//     that Options.ManageAs allows.
+//   - client_name, contacts, grant_types, token_endpoint_auth_method and scope must
+//     be present. contacts are URIs, one of them mailto. grant_types must contain
+//     either authorization_code or client_credentials. With authorization_code,
+//     redirect_uris, logo_uri and response_types (code) must be present, and
+//     refresh_token may be. With client_credentials, redirect_uris, response_types
+//     and refresh_token must be absent (IG 3.1). URIs are https. The logo is not
+//     fetched.
 //   - The method is private_key_jwt, and no keys are needed: the token endpoint
-//     judges the x5c of an assertion by ChainVerifier.Verify and CertifiedToken.IsOf.
-//   - Scopes that are not supported are left out; where none is left, the registration
+//     verifies the x5c of an assertion with ChainVerifier.Verify and
+//     CertifiedToken.IsOf.
+//   - Scopes that are not supported are left out; if none is left, the registration
 //     is refused (IG 7.3).
 //   - Answers leave out what is unset (IG 3.2.3).
 //
-// [UDAPDiscovery] is the document that registrants read first.
+// [UDAPDiscovery] returns the document that registrants read first.
 //
 // Registrants are strangers until their statement is verified, so set
 // Options.AllowAnonymous. Among Options.Policies it needs ManageAs, or

@@ -48,35 +48,35 @@ func UKRoles() map[string][]string {
 //
 // What it changes, and why:
 //
-//   - The body is a JWS (application/jose, application/jwt), signed with a key
-//     that the software statement names; its iss is the software_id. 3.4 also
-//     has it as a JSON string. Nothing else is taken, whatever Options.Decoders
-//     are, and a validator that has Decoders of its own around the preset must say
-//     by DecodedBody.Signer that this software signed.
-//   - A request is taken once, by its jti, and is good for 2 hours at most. The
-//     store must be a [dcr.ReplayStore], unless bank.Replay is set.
-//   - Scopes are those of the statement's software_roles, where it has them. An
-//     organisation or software whose org_status or software_status is there and
-//     not Active is refused.
-//   - A statement of the directory is required, and its claims win: client_name
-//     and the pages, jwks_uri; redirect_uris may be a part of those it names,
-//     and are all of them where the request names none.
-//   - Nothing that matters is left to defaults: token_endpoint_auth_method,
+//   - The body is a JWS (application/jose or application/jwt), signed with a key
+//     that the software statement names; its iss is the software_id. Version 3.4
+//     also allows it as a JSON string. Nothing else is accepted, whatever
+//     Options.Decoders are. A validator around the preset that has Decoders of its
+//     own must say in DecodedBody.Signer that this software signed.
+//   - A request is accepted only once, by its jti, and is valid for at most 2
+//     hours. The store must be a [dcr.ReplayStore], unless bank.Replay is set.
+//   - Scopes are those of the software_roles of the statement, if it has any. A
+//     statement whose org_status or software_status is present and not Active is
+//     refused.
+//   - A statement of the directory is required, and its claims replace client_name,
+//     the pages and jwks_uri of the request. redirect_uris may be some of those in
+//     the statement, and are all of them if the request has none.
+//   - Nothing important is left to defaults: token_endpoint_auth_method,
 //     grant_types, scope, application_type, id_token_signed_response_alg and
-//     request_object_signing_alg must be sent. Omitted response_types are
+//     request_object_signing_alg must be sent. Absent response_types mean
 //     "code id_token", which needs no implicit grant here.
 //   - Signatures are PS256 or ES256; redirect URIs are https on public hosts.
-//     client_secret_jwt is left out, which has no algorithm among these.
-//   - application_type is web or mobile; web or native from 3.4 on.
-//   - Management is authorised by the client's own access token alone, through
-//     Options.Caller and ManageAs, at Endpoint/{client_id}: there are no
-//     registration access tokens. An update may leave out client_id.
-//   - Client secrets have 36 characters (214 random bits), as the schema wants.
-//   - What is wrong with a request is answered with 400 and a code of RFC 7591.
+//     client_secret_jwt is not supported, because it can use neither.
+//   - application_type is web or mobile; from version 3.4 on, web or native.
+//   - A client is managed only with its own access token, through Options.Caller
+//     and ManageAs, at Endpoint/{client_id}. There are no registration access
+//     tokens. An update may leave out client_id.
+//   - Client secrets have 36 characters (214 random bits), as the schema requires.
+//   - Mistakes in a request are answered with 400 and a code of RFC 7591.
 //
 // Third parties register over mutual TLS without a token, so set
 // Options.AllowAnonymous, and set Options.Caller to verify their tokens. Set
-// Options.Endpoint before Apply. In Options.Policies the preset needs ManageAs
+// Options.Endpoint before Apply. In Options.Policies, the preset needs ManageAs
 // and OptionalClientID, or DisableManagement.
 func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", ukAlgorithms...)
