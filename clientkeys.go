@@ -132,14 +132,14 @@ func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge
 // use.
 type GuardedClient struct {
 	AllowNetworks []netip.Prefix // networks that may be reached although they are not public, on any port
-	PrivateHosts  []string       // the hosts, in any case of letters, whose names may resolve into AllowNetworks; if nil, every host; if empty, none
+	PrivateHosts  []string       // the only hosts, in upper or lower case, whose names may resolve into AllowNetworks; if nil, every host may; if empty, none may
 	AllowPorts    []uint16       // ports that may be reached in addition to 443
-	RootCAs       *x509.CertPool // if nil, the system's
-	Timeout       time.Duration  // of one fetch; if zero, 5 seconds
-	MaxBytes      int64          // of one document; if zero, 256 KiB
-	Concurrent    int            // the most fetches at once; if zero, 32; more fail with ErrBusy
-	PerHost       int            // the most fetches at once from one host; if zero, 4; more fail with ErrBusy
-	Logger        *slog.Logger   // gets the reason why a fetch failed, which no registrant is told; if nil, slog.Default
+	RootCAs       *x509.CertPool // the certificate authorities to trust; if nil, the system's
+	Timeout       time.Duration  // the longest time that one fetch may take; if zero, 5 seconds
+	MaxBytes      int64          // the largest document, in bytes; if zero, 256 KiB
+	Concurrent    int            // the most fetches at the same time; if zero, 32; more fail with ErrBusy
+	PerHost       int            // the most fetches at the same time from one host; if zero, 4; more fail with ErrBusy
+	Logger        *slog.Logger   // gets the reason why a fetch failed, which registrants are not told; if nil, slog.Default
 
 	once   sync.Once
 	client *guard.Client

@@ -19,9 +19,9 @@ import (
 // An answer that has an Access-Control-Allow-Origin already, set by the host's
 // own middleware, is left as it is.
 type CORS struct {
-	AnyOrigin       bool     // pages of every origin
-	LoopbackOrigins bool     // pages of http and https origins on 127.0.0.1, [::1] and localhost, on any port
-	Origins         []string // pages of these origins, e.g. https://app.example.com
+	AnyOrigin       bool     // allow pages of every origin
+	LoopbackOrigins bool     // allow pages of http and https origins on 127.0.0.1, [::1] and localhost, on any port
+	Origins         []string // allow pages of these origins, e.g. https://app.example.com
 	Headers         []string // request headers to allow in addition to Authorization, Content-Type and MCP-Protocol-Version
 }
 

@@ -78,14 +78,14 @@ type fault struct {
 
 // Limits bound what a request may have. A zero field means its default.
 type Limits struct {
-	Members        int // members of the body or of any object in it; if zero, 128
-	Depth          int // levels of nesting; if zero, 16
-	ListItems      int // entries of any list, redirect_uris among them; if zero, 64
-	URIBytes       int // bytes of a URI; if zero, 2,048
-	NameBytes      int // bytes of any other string; if zero, 1,024
-	ScopeBytes     int // bytes of scope; if zero, 4,096
-	Keys           int // keys in jwks; if zero, 32
-	StatementBytes int // bytes of software_statement; if zero, 8,192
+	Members        int // the most members of the body, or of an object in it; if zero, 128
+	Depth          int // the most levels of nesting; if zero, 16
+	ListItems      int // the most entries of a list, such as redirect_uris; if zero, 64
+	URIBytes       int // the longest URI, in bytes; if zero, 2,048
+	NameBytes      int // the longest other string, in bytes; if zero, 1,024
+	ScopeBytes     int // the longest scope, in bytes; if zero, 4,096
+	Keys           int // the most keys in jwks; if zero, 32
+	StatementBytes int // the longest software_statement, in bytes; if zero, 8,192
 }
 
 // effective returns l with the defaults filled in.

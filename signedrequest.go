@@ -58,9 +58,9 @@ type SignedRequestVerifier struct {
 	// no request is valid forever; if empty, none.
 	RequiredClaims []string
 
-	// Types are the values of typ to accept, "" among them for a request without
-	// one. If nil, none at all, JWT and JOSE, so that no other kind of token that
-	// the software signs (dpop+jwt, oauth-authz-req+jwt …) passes for a request.
+	// Types are the values of typ to accept; "" accepts a request without one. If
+	// nil, "", JWT and JOSE. So no other kind of token that the software signs
+	// (dpop+jwt, oauth-authz-req+jwt …) is accepted as a request.
 	Types []string
 
 	// MaxAge is how long after its iat a request is valid. If zero, only its exp

@@ -54,7 +54,7 @@ func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, fir
 		switch {
 		case err != nil:
 		case client == nil && request.cancels:
-			err = refuse(InvalidClientMetadata, "grant_types", "grant_types.none", "grant_types must not be empty, which cancels a registration: there is none to cancel")
+			err = refuse(InvalidClientMetadata, "grant_types", "grant_types.none", "grant_types must not be empty: that cancels a registration, and there is none to cancel")
 		case client == nil:
 			reg = &Registration{Caller: first.Caller, HTTP: r, Request: request}
 			if _, err = h.prepare(reg, first.policy); err == nil {

@@ -38,11 +38,10 @@ type StatementVerifier struct {
 	// Ed25519.
 	Algorithms []string
 
-	// Types are the values of typ to accept, "" among them for a statement
-	// without one. If nil, JWT and none at all, so that no access token of the
-	// same issuer passes for a statement. Whatever the type, a statement claims
-	// software_id or another registered member, and has no claim of an ID Token
-	// or a Logout Token.
+	// Types are the values of typ to accept; "" accepts a statement without one.
+	// If nil, "" and JWT. So an access token of the same issuer is not accepted as
+	// a statement. Whatever the type, a statement claims software_id or another
+	// registered member, and has no claim of an ID Token or a Logout Token.
 	Types []string
 
 	// Audience lists what aud may be; one is enough. If empty, aud is not

@@ -127,18 +127,18 @@ type Validator interface {
 // override a step.
 type DefaultValidator struct {
 	Supports      Capabilities       // what the server supports; zero fields mean strict defaults
-	DefaultScopes []string           // for a client that asks for no scope, or none that is supported
-	Statements    *StatementVerifier // if nil, software statements are ignored
+	DefaultScopes []string           // the scopes of a client that asks for none, or for none that is supported
+	Statements    *StatementVerifier // verifies software statements; if nil, statements are ignored
 	Extensions    []Extension        // extension members to accept
-	Fetch         *GuardedClient     // fetches what clients name; a URL that it would not fetch is refused; if nil, one with the defaults, and URLs may have any port
+	Fetch         *GuardedClient     // fetches what clients name; a URL that it would not fetch is refused; if nil, one with the defaults that allows any port
 
 	AllowHTTPRedirects         bool // allow http to hosts other than loopback in redirect URIs of confidential clients of the code flow, and in logout URIs of confidential clients
 	AllowPushedRedirectURIs    bool // allow confidential clients that must push their requests to have no redirect_uris (RFC 9126 §2.4)
 	AllowHybridWithoutImplicit bool // allow the response type "code id_token" without the implicit grant, as UK Open Banking does
-	LiteralApplicationType     bool // treat an absent application_type as web, as OpenID Connect says, rather than infer it; that of a metadata document is always inferred
-	RefuseUnsupportedScopes    bool // refuse scopes that are not supported rather than drop them; for a metadata document, only if none is left
+	LiteralApplicationType     bool // treat an absent application_type as web, as OpenID Connect says, instead of inferring it; for a metadata document, it is always inferred
+	RefuseUnsupportedScopes    bool // refuse unsupported scopes instead of dropping them; for a metadata document, only if none is left
 	KeysByCertificate          bool // allow private_key_jwt without jwks and jwks_uri: the host knows the client's keys in another way, as with a ChainVerifier
-	ManageByCallerOnly         bool // as Options.ManageByCallerOnly, for the clients of this policy
+	ManageByCallerOnly         bool // the same as Options.ManageByCallerOnly, for the clients of this policy
 }
 
 // foundation is what Validate must know about the DefaultValidator at the

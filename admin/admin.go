@@ -24,11 +24,11 @@ import (
 // tenant. It returns errors of the store as they are, such as
 // dcr.ErrClientNotFound if there is no such client.
 type Admin struct {
-	Store       dcr.ClientConfigurationStore                        // required; with package cimd, one that does not fetch
-	Handler     *dcr.Handler                                        // its options say how secrets are made; if nil, the defaults of dcr.Options
-	AfterDelete func(ctx context.Context, client *dcr.Client) error // as in dcr.Options; it has 10 seconds, even if ctx ends; if nil, nothing happens
+	Store       dcr.ClientConfigurationStore                        // the store of the clients; required; with package cimd, one that does not fetch
+	Handler     *dcr.Handler                                        // the handler whose options say how secrets are made; if nil, the defaults of dcr.Options
+	AfterDelete func(ctx context.Context, client *dcr.Client) error // called with each client that was deleted, as in dcr.Options; it has 10 seconds, even if ctx ends; if nil, nothing happens
 	Events      func(ctx context.Context, event dcr.Event)          // called with what was done, with Operator set; if nil, nothing happens
-	Now         func() time.Time                                    // if nil, time.Now
+	Now         func() time.Time                                    // the clock; if nil, time.Now
 }
 
 type operatorKey struct{}

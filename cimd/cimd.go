@@ -61,24 +61,24 @@ type Options struct {
 	Admit func(ctx context.Context, id *url.URL) (policy string, err error)
 
 	Issuer    string                   // this server's issuer: documents on its host are refused; required, except by Judge
-	Validator dcr.Validator            // if nil, dcr.DefaultValidator{}
-	Policies  map[string]dcr.Validator // by the names that Admit returns, as in dcr.Options
-	Limits    dcr.Limits               // as in dcr.Options
-	Fetch     *dcr.GuardedClient       // how documents are fetched; its MaxBytes is 5 KiB if zero; if nil, one with the defaults
+	Validator dcr.Validator            // judges documents; if nil, dcr.DefaultValidator{}
+	Policies  map[string]dcr.Validator // validators, by the names that Admit returns, as in dcr.Options
+	Limits    dcr.Limits               // bound what a document may hold, as in dcr.Options
+	Fetch     *dcr.GuardedClient       // fetches documents; if nil, one with the defaults; if its MaxBytes is zero, that is 5 KiB
 	Pinned    map[string][]byte        // documents, by URL, to use if the one at the URL is unavailable
 
 	MinFresh  time.Duration // the shortest time that a document is fresh; if zero, 5 minutes
-	MaxFresh  time.Duration // the longest; if zero, 24 hours
+	MaxFresh  time.Duration // the longest time that a document is fresh; if zero, 24 hours
 	Fresh     time.Duration // how long a document is fresh if its server does not say; if zero, 1 hour
-	MaxStale  time.Duration // how long a known client goes on while its document is unavailable; if zero, 7 days; if negative, not at all
+	MaxStale  time.Duration // how long a known client continues to work while its document is unavailable; if zero, 7 days; if negative, not at all
 	Backoff   time.Duration // how long until a URL that failed is tried again; if zero, 30 seconds
-	Entries   int           // the most documents, and the most failures, in memory; if zero, 1,000 each
-	MaxStored int64         // the most rows of dcr.SourceDocument; if zero, 10,000; without a store that is a ClientCounter and a ClientLister, no rows are made
+	Entries   int           // the most documents in memory, and the most failures; if zero, 1,000 each
+	MaxStored int64         // the most rows of dcr.SourceDocument; if zero, 10,000; if the store is not a ClientCounter and a ClientLister, no rows are stored
 
-	FetchesPerMinute     int // fetches of URLs without a row; if zero, 120
-	FetchesPerHostMinute int // the same, from one host; if zero, 30
-	Concurrent           int // the same, at once; if zero, 16
-	RefreshesPerMinute   int // fetches for clients with a row, which have a budget of their own; if zero, 120
+	FetchesPerMinute     int // the most fetches a minute of URLs without a row; if zero, 120
+	FetchesPerHostMinute int // the most such fetches a minute from one host; if zero, 30
+	Concurrent           int // the most such fetches at the same time; if zero, 16
+	RefreshesPerMinute   int // the most fetches a minute for clients with a row, counted separately; if zero, 120
 
 	AllowQuery    bool // allow a query in the URL; a host that echoes its query would vouch for strangers
 	AllowBareHost bool // allow a URL whose path is /, which may also be an issuer
@@ -101,10 +101,10 @@ type Options struct {
 	// happens.
 	AfterDelete func(ctx context.Context, client *dcr.Client) error
 
-	Open   func(ctx context.Context) bool             // whether documents are accepted now; if nil, they are
+	Open   func(ctx context.Context) bool             // reports whether documents are accepted now; if nil, they are
 	Events func(ctx context.Context, event dcr.Event) // called with fetches, changes, refusals and evictions; if nil, dcr.LogEvents(Logger)
 	Logger *slog.Logger                               // gets the reason why a client was refused or unavailable, once a minute, and each time at level debug; if nil, slog.Default
-	Now    func() time.Time                           // if nil, time.Now
+	Now    func() time.Time                           // the clock; if nil, time.Now
 }
 
 // settings are options with every default filled in.

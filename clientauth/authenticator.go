@@ -41,21 +41,21 @@ import (
 // costs the same work as that of a client whose secret this library issued or
 // whose keys are in its jwks.
 type Authenticator struct {
-	Store              dcr.ClientConfigurationStore                   // finds clients and, if it is a ClientToucher, notes their use; required; with package cimd, cimd.Store.Known, except for pushed requests
-	Audience           []string                                       // what aud of an assertion may be, one is enough: the issuer first, then endpoints that clients may still use; required for assertions
-	Algorithms         []string                                       // for private_key_jwt, if the client registered none; if nil, RS256, PS256, ES256, EdDSA and Ed25519
-	Keys               *dcr.ClientKeys                                // if nil, one with the defaults
+	Store              dcr.ClientConfigurationStore                   // finds clients and, if it is a ClientToucher, records their use; required; with package cimd, cimd.Store.Known, except for pushed requests
+	Audience           []string                                       // what the aud of an assertion may be, of which one is enough: the issuer first, then endpoints that clients may still use; required for assertions
+	Algorithms         []string                                       // the algorithms to accept for private_key_jwt, if the client registered none; if nil, RS256, PS256, ES256, EdDSA and Ed25519
+	Keys               *dcr.ClientKeys                                // finds the keys of clients; if nil, one with the defaults
 	Sealer             dcr.Sealer                                     // opens secrets for client_secret_jwt; if nil, that method is refused
 	Replay             dcr.ReplayStore                                // remembers assertions, under keys that begin with "assertion:"; if nil, Store, which must then be a ReplayStore
-	Certificate        func(*http.Request) (*x509.Certificate, error) // the verified certificate of the client, nil if there is none; if nil, that of the TLS connection
-	Strict             bool                                           // client_secret_basic and client_secret_post are different methods, and an empty Basic secret is wrong
-	RequireType        bool                                           // assertions must have the typ client-authentication+jwt or oauth-client-auth+jwt; if false, no typ and JWT are accepted too
-	IssuerAudienceOnly bool                                           // aud must be the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
+	Certificate        func(*http.Request) (*x509.Certificate, error) // returns the verified certificate of the client, or nil if it has none; if nil, that of the TLS connection
+	Strict             bool                                           // treat client_secret_basic and client_secret_post as different methods, and an empty Basic secret as wrong
+	RequireType        bool                                           // require that assertions have the typ client-authentication+jwt or oauth-client-auth+jwt; if false, no typ and JWT are accepted too
+	IssuerAudienceOnly bool                                           // require that aud is the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
 	MaxAge             time.Duration                                  // how far in the future the exp of an assertion may be, plus Skew; if zero, 10 minutes
 	Skew               time.Duration                                  // how much the clocks of clients may differ, the same on all hosts that share Replay; if zero, 1 minute; if negative, not at all
-	DontTouch          bool                                           // do not note the use of the client
+	DontTouch          bool                                           // do not record the use of the client
 	Logger             *slog.Logger                                   // gets the reason of each refusal at level debug, and outages at level error; if nil, slog.Default
-	Now                func() time.Time                               // if nil, time.Now
+	Now                func() time.Time                               // the clock; if nil, time.Now
 
 	once        sync.Once
 	defaultKeys dcr.ClientKeys

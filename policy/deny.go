@@ -15,10 +15,10 @@ import (
 
 // DenyList says which clients the host does not accept.
 type DenyList struct {
-	Hosts       []string // hosts, and those below them, of metadata documents, pages and every URI that a browser is sent to, on any port
+	Hosts       []string // hosts, with those below them, of metadata documents, pages and every URI that a browser is sent to; on any port
 	Schemes     []string // schemes of every URI that a browser is sent to
-	ClientNames []string // names that client_name must not contain, in any language, nor anything that looks like them
-	SoftwareIDs []string // software_id
+	ClientNames []string // names that client_name must not contain in any language, not even as something that looks like them
+	SoftwareIDs []string // values of software_id
 }
 
 // Deny refuses clients that match the list. The answer does not say what is on

@@ -21,14 +21,14 @@ import (
 // get, say, a refresh token that never expires. The zero value allows nothing
 // beyond the defaults of [dcr.Client].
 type DuendeLimits struct {
-	MaxIdentityTokenLifetime        time.Duration // if zero, 5 minutes
-	MaxAccessTokenLifetime          time.Duration // if zero, 1 hour
-	MaxAuthorizationCodeLifetime    time.Duration // if zero, 5 minutes
-	MaxAbsoluteRefreshTokenLifetime time.Duration // if zero, 30 days; a request for 0 seconds means unlimited, which exceeds any
-	MaxSlidingRefreshTokenLifetime  time.Duration // if zero, 15 days
-	MaxConsentLifetime              time.Duration // if zero, 30 days
+	MaxIdentityTokenLifetime        time.Duration // the longest identity_token_lifetime; if zero, 5 minutes
+	MaxAccessTokenLifetime          time.Duration // the longest access_token_lifetime; if zero, 1 hour
+	MaxAuthorizationCodeLifetime    time.Duration // the longest authorization_code_lifetime; if zero, 5 minutes
+	MaxAbsoluteRefreshTokenLifetime time.Duration // the longest absolute_refresh_token_lifetime; if zero, 30 days; a request for 0 seconds means unlimited, which is longer than any limit
+	MaxSlidingRefreshTokenLifetime  time.Duration // the longest sliding_refresh_token_lifetime; if zero, 15 days
+	MaxConsentLifetime              time.Duration // the longest consent_lifetime; if zero, 30 days
 
-	AllowLooserBooleans    bool // also accept booleans that loosen, such as require_consent false
+	AllowLooserBooleans    bool // also accept booleans that make the client less strict, such as require_consent false
 	AllowIdentityProviders bool // accept enable_local_login and identity_provider_restrictions
 }
 

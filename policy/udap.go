@@ -183,7 +183,7 @@ func (u udap) decode(ctx context.Context, r *http.Request, body []byte) (decoded
 	var grants []string
 	cancels := json.Unmarshal(token.Claims["grant_types"], &grants) == nil && grants != nil && len(grants) == 0
 	if cancels && r.Method != http.MethodPost {
-		return decoded, refuse("grant_types", "udap", "grant_types must not be empty, which cancels a registration by a POST alone")
+		return decoded, refuse("grant_types", "udap", "grant_types must not be empty here: that cancels a registration only in a POST")
 	}
 	members := make(map[string]json.RawMessage, len(token.Claims))
 	for name, value := range token.Claims {

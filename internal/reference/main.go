@@ -53,13 +53,19 @@ func write(root string) (map[string]string, error) {
 func membersPage(members []metadataMember) string {
 	var page strings.Builder
 	page.WriteString("# Members\n" + generated + `
-This page lists every member of client metadata that this library knows. The server's
-` + "`Capabilities`" + ` turn members **on**; the column has the names of the discovery document.
-OpenID Connect is on if ` + "`subject_types_supported` or `id_token_signing_alg_values_supported`" + ` is
-set. A member that is off is unknown to the server: it is ignored, not stored, and not in the
-answer. The **default** is what a web client gets if it sends only a redirect URI, at a server
-that supports everything. The **rules** are those about this member alone; see
-[rules](rules.md) for these and for the rules about any member, such as ` + "`MEMBER.type`" + `.
+This page lists every member of client metadata that this library knows.
+
+* **type** is the JSON type. "With languages" means that the member may also be sent with a
+  language tag, as in ` + "`client_name#de`" + `.
+* **on if** says which of the server's ` + "`Capabilities`" + ` turn the member on, by their names in the
+  discovery document. A member that is off is unknown to the server: it is ignored, not stored,
+  and not in the answer. OpenID Connect is on if ` + "`subject_types_supported`" + ` or
+  ` + "`id_token_signing_alg_values_supported`" + ` is set.
+* **default** is what a web client gets if it sends only a redirect URI, at a server that
+  supports everything.
+* **rules** are the rules about this member alone, without their prefix. See [rules](rules.md)
+  for these and for the rules about any member, such as ` + "`MEMBER.type`" + `.
+
 
 `)
 	spec := ""
@@ -80,24 +86,26 @@ that supports everything. The **rules** are those about this member alone; see
 func rulesPage(all []rule) string {
 	var page strings.Builder
 	page.WriteString("# Rules\n" + generated + `
-Each refusal by the library has the id of its rule in ` + "`Error.Rule`" + ` or
-` + "`AuthorizationError.Rule`" + `. The log, ` + "`Event.Err`" + ` and the metrics of telemetry have it too;
-the answer does not. This page lists each id with the sentence in the answer
-(` + "`error_description`" + `) and with what to do: first what the registrant can do, then, after
-*Operator*, what the operator of the server can do. **MEMBER** stands for the name of any
-member: for ` + "`scope.type`" + `, read ` + "`MEMBER.type`" + `. "…" stands for a part that depends on the
-request or the server. Rules that you write have [ids of your own](../reference.md).
+This page lists every rule that can refuse a request, by its id. The id is in the log, in
+` + "`Error.Rule` and `AuthorizationError.Rule`" + `, in ` + "`Event.Err`" + ` and in the metrics of telemetry,
+but not in the answer. If you have only the answer, look for its ` + "`error_description`" + ` in the
+second column. Rules that you write have [ids of your own](../reference.md).
 
-| rule | sentence | what to do |
+* **MEMBER** stands for the name of any member: for ` + "`scope.type`" + `, read ` + "`MEMBER.type`" + `.
+* "…" stands for a part that depends on the request or the server.
+* The last column says what the registrant can do and then, after *Operator*, what the
+  operator of the server can do. A name alone is the setting that decides.
+
+| rule | sentence in the answer | what to do |
 | --- | --- | --- |
 `)
 	for _, r := range all {
 		said := make([]string, len(r.sentences))
 		for i, sentence := range r.sentences {
-			said[i] = plain(sentence)
+			said[i] = cell(plain(sentence))
 		}
 		cure := strings.ReplaceAll(r.cure, "Operator:", "*Operator:*")
-		fmt.Fprintf(&page, "| <a id=%q></a>`%s` | %s | %s |\n", anchor(r.id), r.id, cell(strings.Join(said, "; ")), cell(cure))
+		fmt.Fprintf(&page, "| <a id=%q></a>`%s` | %s | %s |\n", anchor(r.id), r.id, strings.Join(said, "<br>"), cell(cure))
 	}
 	return page.String()
 }
@@ -105,8 +113,8 @@ request or the server. Rules that you write have [ids of your own](../reference.
 func statusesPage() string {
 	var page strings.Builder
 	page.WriteString("# Statuses\n" + generated + `
-This page lists the statuses that the registration and management endpoints send, and those of
-` + "`WriteError`, `WriteInvalidClient` and `clientauth.WriteError`" + `. An answer with a status from
+This page lists the statuses that the registration and management endpoints send, and those that
+` + "`WriteError`, `WriteInvalidClient` and `clientauth.WriteError`" + ` send at other endpoints. An answer with a status from
 400 on is JSON with ` + "`error` and `error_description`" + `, except the 404 of discovery. No answer
 may be cached, except the discovery document.
 
@@ -122,8 +130,9 @@ may be cached, except the discovery document.
 func optionsPage(root string) (string, error) {
 	var page strings.Builder
 	page.WriteString("# Options\n" + generated + `
-This page lists every field that a host may set, with the meaning of its zero value. The
-package documentation has the same text.
+This page lists every field that a host may set: a host is the server that uses this library.
+"Default" says what a field means if you do not set it. The package documentation has the same
+text.
 `)
 	for _, s := range optionStructs {
 		options, err := optionsOf(root, s.dir, s.name)

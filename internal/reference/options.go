@@ -14,8 +14,8 @@ import (
 
 // optionStructs are the structs of the page, in order.
 var optionStructs = []struct{ dir, pkg, name, what string }{
-	{".", "dcr", "Options", "The handler: where it is, who may register, which credentials it issues, its hooks and its limits."},
-	{".", "dcr", "DefaultValidator", "What may be registered. The fields of its Capabilities are the members of the discovery document."},
+	{".", "dcr", "Options", "The options of the handler: its URL, who may register, which credentials it issues, its hooks and its limits."},
+	{".", "dcr", "DefaultValidator", "What may be registered. The fields of Supports are not listed here: they are the members of the discovery document."},
 	{".", "dcr", "Limits", "What a body may contain."},
 	{".", "dcr", "CORS", "Which web pages may call the endpoints."},
 	{".", "dcr", "StatementVerifier", "Software statements."},
@@ -32,7 +32,7 @@ var optionStructs = []struct{ dir, pkg, name, what string }{
 	{"admin", "admin", "Admin", "What operators do."},
 	{"admin", "admin", "PageOptions", "Pages for operators."},
 	{"admin", "admin", "Janitor", "How unused clients are deleted."},
-	{"policy", "policy", "DenyList", "Which clients policy.Deny refuses."},
+	{"policy", "policy", "DenyList", "The clients that policy.Deny refuses."},
 	{"policy", "policy", "DuendeLimits", "What policy.DuendeMembers allows."},
 }
 
@@ -108,8 +108,11 @@ func standardOf(comment string, typ ast.Expr) string {
 		if said == nil && t.Name == "Limits" {
 			return "the defaults of Limits"
 		}
-		if said == nil && (t.Name == "CORS" || t.Name == "Capabilities") {
-			return "its zero value"
+		if said == nil && t.Name == "CORS" {
+			return "no web page may call the endpoints"
+		}
+		if said == nil && t.Name == "Capabilities" {
+			return "strict defaults"
 		}
 		if said == nil && t.Name == "string" && !requiredSaid.MatchString(comment) {
 			return "none"
