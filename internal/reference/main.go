@@ -65,8 +65,6 @@ This page lists every member of client metadata that this library knows.
   supports everything.
 * **rules** are the rules about this member alone, without their prefix. See [rules](rules.md)
   for these and for the rules about any member, such as ` + "`MEMBER.type`" + `.
-
-
 `)
 	spec := ""
 	for _, m := range members {
