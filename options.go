@@ -238,7 +238,7 @@ type Options struct {
 	Limits Limits
 
 	// StoreTimeout bounds each read of the store and each write to it; a write
-	// goes on when the request is cancelled. If zero, 10 seconds.
+	// continues when the request is cancelled. If zero, 10 seconds.
 	StoreTimeout time.Duration
 }
 

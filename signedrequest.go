@@ -47,7 +47,7 @@ type SignedRequestVerifier struct {
 	Algorithms []string
 
 	// Audience lists what aud may be; one is enough. If empty, aud is not
-	// looked at.
+	// checked.
 	Audience []string
 
 	// IssuerClaim is the claim of the statement that iss must equal, such as

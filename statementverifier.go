@@ -45,7 +45,7 @@ type StatementVerifier struct {
 	Types []string
 
 	// Audience lists what aud may be; one is enough. If empty, aud is not
-	// looked at.
+	// checked.
 	Audience []string
 
 	// Skew is how much the issuers' clocks may differ. If zero, 1 minute; if
