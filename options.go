@@ -31,8 +31,8 @@ type Options struct {
 	Validator Validator
 
 	// Policies are named alternatives to Validator, chosen by ChoosePolicy. A
-	// client remembers the name and is updated under it; a name that is missing
-	// here refuses the request.
+	// client remembers the name and is updated under it; if its name is missing
+	// here, the request is refused.
 	Policies map[string]Validator
 
 	// ChoosePolicy names the policy, out of Policies, that a registration runs
@@ -51,8 +51,8 @@ type Options struct {
 	// none. [Require] follows it too, if it is directly in front of the handler.
 	CORS CORS
 
-	// Documents reports whether the server accepts clients that publish their
-	// metadata (OAuth Client ID Metadata Document) now; cimd.Store.Advertised is
+	// Documents reports whether the server currently accepts clients that publish
+	// their metadata (OAuth Client ID Metadata Document); cimd.Store.Advertised is
 	// such a function. While it returns true, Discovery has
 	// client_id_metadata_document_supported. If nil, Capabilities decide.
 	Documents func(ctx context.Context) bool
@@ -61,8 +61,8 @@ type Options struct {
 	// 405 for everything except POST. No secret or token can be rotated then.
 	DisableManagement bool
 
-	// OptionalClientID accepts an update without client_id, which RFC 7592
-	// §2.2 demands and UK Open Banking does not.
+	// OptionalClientID accepts an update without client_id. RFC 7592 §2.2 demands
+	// client_id; UK Open Banking does not.
 	OptionalClientID bool
 
 	// TolerantUpdate lets a PUT send back the four members that RFC 7592 §2.2
@@ -77,10 +77,10 @@ type Options struct {
 	// get 401.
 	AllowAnonymous bool
 
-	// Caller finds out who asks for a registration. It is an [Authenticator]: it
-	// returns nil for nobody, and an [*Error] to refuse; any other error is an
-	// outage and gets 503. A bearer token that it does not recognise is refused too.
-	// Hooks and the store find the Caller in their context. If nil,
+	// Caller finds out who sent a registration. It is an [Authenticator]: it
+	// returns nil for a stranger, and an [*Error] to refuse the request; any other
+	// error is an outage and gets 503. A bearer token that it does not recognise is
+	// refused too. Hooks and the store find the Caller in their context. If nil,
 	// CallerFromContext.
 	Caller func(*http.Request) (*Caller, error)
 
@@ -97,8 +97,8 @@ type Options struct {
 
 	// Admit is called for every POST, once its Caller is known and before its body
 	// is read; caller is nil for a stranger. An [*Error], such as one of status 429
-	// with a RetryAfter, refuses; any other error is logged and gets 500.
-	// callerauth.RateLimit makes one. If nil, all are admitted.
+	// with a RetryAfter, refuses the request; any other error is logged and gets
+	// 500. callerauth.RateLimit makes one. If nil, all are admitted.
 	Admit func(r *http.Request, caller *Caller) error
 
 	// Origin says where a registration comes from, such as the address of the
@@ -112,11 +112,12 @@ type Options struct {
 	ManageAs func(caller *Caller, client *Client) bool
 
 	// ManageClient is called for every GET, PUT and DELETE that a registration
-	// access token or ManageAs authorises, before anything is answered or written.
-	// It may check, say, that the certificate of the connection is the client's.
-	// An [*Error] refuses; any other error is logged and gets 500. For a PUT it is
-	// called before the body is read, and again after it with the client as it is
-	// then stored; it must not read the body. If nil, all are allowed.
+	// access token or ManageAs authorizes, before anything is answered or written.
+	// It may check, say, that the certificate of the connection is the client's. An
+	// [*Error] refuses the request; any other error is logged and gets 500. For a
+	// PUT it is called before the body is read, and again afterwards, with the
+	// client that is stored then. It must not read the body. If nil, all are
+	// allowed.
 	ManageClient func(r *http.Request, client *Client) error
 
 	// ManageByCallerOnly issues no registration access tokens and accepts none,
@@ -131,9 +132,9 @@ type Options struct {
 	// It must not have a slash if ClientURI has the identifier in its path, and
 	// must not begin with https://, as the identifiers of clients that publish
 	// their metadata do. An [*Error] refuses the registration and is shown. If the
-	// store already has a client with that id, NewClientID is called again, at
-	// most three times in all, with the taken id in reg.Client.ID, which is empty
-	// at first; if the third is taken too, the answer is 500. If nil,
+	// store already has a client with that id, NewClientID is called again, at most
+	// three times in all. reg.Client.ID then has the taken id; at first it is
+	// empty. If the third id is taken too, the answer is 500. If nil,
 	// RandomClientID.
 	NewClientID func(ctx context.Context, reg *Registration) (string, error)
 
@@ -145,9 +146,9 @@ type Options struct {
 	// and client_secret_expires_at is 0. An update renews an expired secret.
 	SecretLifetime time.Duration
 
-	// RotateSecret gives a client a new secret with every update, unless the
-	// update uses a registration access token that was rotated away. The old
-	// secret is valid for RotationGrace.
+	// RotateSecret gives a client a new secret with every update, unless the update
+	// uses a registration access token that has been replaced. The old secret is
+	// valid for RotationGrace.
 	RotateSecret bool
 
 	// RotateRegistrationToken gives a client a new registration access token
@@ -160,9 +161,9 @@ type Options struct {
 	// zero, 1 hour.
 	RotationGrace time.Duration
 
-	// Sealer keeps client secrets themselves, encrypted, for clients whose
-	// method or algorithms need them (client_secret_jwt, HS256 …). If nil,
-	// such registrations are refused.
+	// Sealer encrypts client secrets, for clients whose method or algorithms need
+	// the secret itself (client_secret_jwt, HS256 …). If nil, such registrations
+	// are refused.
 	Sealer Sealer
 
 	// SealAllSecrets keeps every client secret sealed, next to its hash, for hosts
@@ -173,10 +174,10 @@ type Options struct {
 
 	// Hooks.
 
-	// ModifyResponse may edit an answer of status 200 or 201. It runs before
-	// the client is stored: if it refuses, nothing is stored. It may edit
-	// reg.Client too, within the fixed rules; members that the server issues are
-	// written after it. reg.Request is nil on a read. If nil, KeepResponse.
+	// ModifyResponse may edit an answer of status 200 or 201. It runs before the
+	// client is stored: if it refuses, nothing is stored. It may edit reg.Client
+	// too, within the fixed rules; members that the server issues are set
+	// afterwards. reg.Request is nil on a read. If nil, KeepResponse.
 	ModifyResponse func(ctx context.Context, reg *Registration, res *Response) error
 
 	// AfterRegister and AfterUpdate are called once reg.Client is stored, before
@@ -194,9 +195,9 @@ type Options struct {
 
 	// Events is called with everything that happens to clients, after it happened:
 	// it cannot change what is stored or answered. It runs in the request, with the
-	// context of the request, so that a function that may block should queue the
-	// event; a panic is recovered and logged. Every answer that is not a success is
-	// a RequestRefused. See [Event]. If nil, LogEvents(Logger).
+	// context of the request, so a function that may block should put the event
+	// into a queue. A panic is recovered and logged. Every answer that is not a
+	// success is a RequestRefused. See [Event]. If nil, LogEvents(Logger).
 	Events func(ctx context.Context, event Event)
 
 	// WriteError writes every answer that is not a success. If nil, the
@@ -204,8 +205,8 @@ type Options struct {
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Logger gets the errors of the server and, at debug level, requests whose
-	// client went away; never a body or a secret. Everything else goes to Events,
-	// which logs here too if it is nil. If nil, slog.Default.
+	// client closed the connection; never a body or a secret. Everything else goes
+	// to Events, which logs here too if it is nil. If nil, slog.Default.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
@@ -213,12 +214,13 @@ type Options struct {
 
 	// Bounds.
 
-	// MaxClients bounds how many clients the store holds. Beyond it, a registration deletes the
-	// oldest client that was never used, as EvictAfter says, or gets 503. Only registration
-	// observes it. The store must be a ClientCounter. It is counted at the first registration,
-	// which waits, and after that in the background, at most every ten seconds: hosts that
-	// share a store may exceed the bound a little, and see the room that others made only at
-	// the next count. If zero, only the store itself may have a bound.
+	// MaxClients bounds how many clients the store holds. Beyond it, a registration
+	// deletes the oldest client that was never used, as EvictAfter says, or gets
+	// 503. Only registrations are limited by it. The store must be a ClientCounter.
+	// It is counted at the first registration, which waits, and after that in the
+	// background, at most every ten seconds: hosts that share a store may exceed
+	// the bound a little, and see the room that others made only at the next count.
+	// If zero, only the store itself may have a bound.
 	MaxClients int64
 
 	// EvictAfter is how old an active client that was never used must be before it may

@@ -29,8 +29,8 @@ type StatementVerifier struct {
 	// Required refuses registrations without a statement.
 	Required bool
 
-	// RequiredOnUpdate refuses updates without a statement, and judges one that
-	// is sent back again. If false, the stored one stays in force.
+	// RequiredOnUpdate refuses updates without a statement, and judges a statement
+	// again when it is sent back. If false, the stored one stays in force.
 	RequiredOnUpdate bool
 
 	// Algorithms are the signature algorithms to accept; none and the
