@@ -268,11 +268,17 @@ func (c *Capabilities) canBe(name, alg string, canSeal bool) bool {
 	return true
 }
 
-// contradictoryScopes refuses default scopes that are not supported.
+// contradictoryScopes refuses scopes that nobody can ask for, and default scopes that
+// are not supported.
 func (c *Capabilities) contradictoryScopes(defaults []string) error {
+	for _, scope := range c.Scopes {
+		if scope != AnyScope && !isScopeToken(scope) {
+			return fmt.Errorf("scopes_supported has %q, which is not a scope; give each scope as an entry of its own", scope)
+		}
+	}
 	for _, scope := range defaults {
 		if !isScopeToken(scope) {
-			return fmt.Errorf("DefaultScopes has %q, which is no scope; give each scope as an entry of its own", scope)
+			return fmt.Errorf("DefaultScopes has %q, which is not a scope; give each scope as an entry of its own", scope)
 		}
 		if !c.anyScope() && !slices.Contains(c.Scopes, scope) {
 			return fmt.Errorf("DefaultScopes has %q, which is not in Supports.Scopes; add it there, or set DefaultScopes without it", scope)

@@ -121,6 +121,7 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	if supported.Scopes == nil {
 		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is nil, so no client gets the scopes that it asks for; list the server's scopes, or dcr.AnyScope to allow any, or set an empty list if the server has no scopes", of))
 	}
+	warnings = append(warnings, supported.unknownNames(of)...)
 	for inner := v; inner != nil; inner = embedded(inner) {
 		var suspicions []string
 		if warner, ok := inner.(Warner); ok {
@@ -131,6 +132,33 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 		}
 		for _, suspicion := range suspicions {
 			warnings = append(warnings, of+": "+suspicion)
+		}
+	}
+	return warnings
+}
+
+// Names that are registered at IANA. Every other name should be an absolute URI (RFC
+// 6749 §4.5, RFC 7591 §2).
+var (
+	knownGrants  = []string{"authorization_code", "implicit", "password", "client_credentials", "refresh_token"}
+	knownMethods = []string{"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
+)
+
+// unknownNames are about grant types and methods that no client will ask for, since
+// they are probably misspelt.
+func (c *Capabilities) unknownNames(of string) []string {
+	var warnings []string
+	for _, list := range []struct {
+		name         string
+		entries, all []string
+	}{
+		{"GrantTypes", c.GrantTypes, knownGrants},
+		{"TokenEndpointAuthMethods", c.TokenEndpointAuthMethods, knownMethods},
+	} {
+		for _, entry := range list.entries {
+			if !slices.Contains(list.all, entry) && !strings.Contains(entry, ":") {
+				warnings = append(warnings, fmt.Sprintf("%s: Supports.%s has %q, which is neither a registered name nor a URI; correct it if it is misspelt: the registered names are %s", of, list.name, entry, strings.Join(list.all, ", ")))
+			}
 		}
 	}
 	return warnings

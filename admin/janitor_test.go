@@ -419,7 +419,7 @@ func ExampleJanitor() {
 			fmt.Println(event.Kind, event.ClientID, event.Reason)
 		},
 	}
-	fmt.Println(janitor.Sweep(ctx)) // a server runs go janitor.Run(ctx)
+	fmt.Println(janitor.Sweep(ctx)) // a server calls janitor.Run(ctx) in a goroutine, and logs its error
 	// Output:
 	// swept never used never_activated
 	// 1 <nil>

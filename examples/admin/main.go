@@ -51,7 +51,11 @@ func main() {
 		Idle: 90 * 24 * time.Hour, RefreshTokens: 30 * 24 * time.Hour,
 		AfterDelete: endGrants, Events: events,
 	}
-	go janitor.Run(ctx)
+	go func() {
+		if err := janitor.Run(ctx); ctx.Err() == nil {
+			log.Print("clients are no longer swept: ", err)
+		}
+	}()
 	fmt.Println("sign in as anybody, with the password", password)
 	fmt.Println("to register one more client:")
 	fmt.Printf("  curl -s %s/connect/dcr -H 'Content-Type: application/json' -d '%s'\n", base, `{"client_name":"Yours","redirect_uris":["https://app.example.com/callback"]}`)

@@ -52,7 +52,10 @@ func run(args []string, in io.Reader, out io.Writer) (refused bool, err error) {
 		}
 		return json.Unmarshal(text, &supports)
 	})
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return false, nil
+	case err != nil:
 		return false, err
 	}
 	body, err := read(in, flags.Args())

@@ -40,7 +40,8 @@ func TestContradictionsAreRefusedAtStart(t *testing.T) {
 		{"signed request objects required, only none supported (RFC 9101 §10.5)", `{"require_signed_request_object":true,"request_object_signing_alg_values_supported":["none"]}`, "request_object_signing_alg_values_supported has only none", nil},
 		{"a default scope beyond the ceiling", `{"scopes_supported":["openid"]}`, `DefaultScopes has "admin", which is not in Supports.Scopes`, []change{defaultScopes("openid", "admin")}},
 		{"a default scope without a ceiling", `{}`, `DefaultScopes has "openid"`, []change{defaultScopes("openid")}},
-		{"default scopes in one string", `{"scopes_supported":["*"]}`, `DefaultScopes has "openid profile", which is no scope`, []change{defaultScopes("openid profile")}},
+		{"default scopes in one string", `{"scopes_supported":["*"]}`, `DefaultScopes has "openid profile", which is not a scope`, []change{defaultScopes("openid profile")}},
+		{"scopes in one string", `{"scopes_supported":["openid profile"]}`, `scopes_supported has "openid profile", which is not a scope`, nil},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			validator := dcr.DefaultValidator{Supports: capabilities(t, c.capabilities)}

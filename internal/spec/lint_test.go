@@ -41,6 +41,10 @@ func TestWarnings(t *testing.T) {
 		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is nil"}},
 		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
 		{"no scopes, on purpose", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
+		{"misspelt names", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) {
+			c.GrantTypes = []string{"authorization_code", "authorisation_code", "urn:ietf:params:oauth:grant-type:token-exchange"}
+			c.TokenEndpointAuthMethods = []string{"none", "basic", "https://id.example.com/methods/card"}
+		})}, []string{`Options.Validator: Supports.GrantTypes has "authorisation_code"`, `Options.Validator: Supports.TokenEndpointAuthMethods has "basic"`}},
 		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore loses all clients"}},
 		{"open, with a required statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
 		{"open, with a rule that requires a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
