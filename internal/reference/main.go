@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -94,18 +95,61 @@ second column. Rules that you write have [ids of your own](../reference.md).
 * The last column says what the registrant can do and then, after *Operator*, what the
   operator of the server can do. A name alone is the setting that decides.
 
-| rule | sentence in the answer | what to do |
-| --- | --- | --- |
 `)
-	for _, r := range all {
-		said := make([]string, len(r.sentences))
-		for i, sentence := range r.sentences {
-			said[i] = cell(plain(sentence))
+	for _, section := range sections {
+		fmt.Fprintf(&page, "* [%s](#%s)\n", section.title, strings.ReplaceAll(strings.ToLower(section.title), " ", "-"))
+	}
+	for _, section := range sections {
+		fmt.Fprintf(&page, "\n## %s\n\n| rule | sentence in the answer | what to do |\n| --- | --- | --- |\n", section.title)
+		for _, r := range all {
+			if sectionOf(r.id) == section.title {
+				page.WriteString(ruleRow(r))
+			}
 		}
-		cure := strings.ReplaceAll(r.cure, "Operator:", "*Operator:*")
-		fmt.Fprintf(&page, "| <a id=%q></a>`%s` | %s | %s |\n", anchor(r.id), r.id, strings.Join(said, "<br>"), cell(cure))
 	}
 	return page.String()
+}
+
+func ruleRow(r rule) string {
+	said := make([]string, len(r.sentences))
+	for i, sentence := range r.sentences {
+		said[i] = cell(plain(sentence))
+	}
+	cure := strings.ReplaceAll(r.cure, "Operator:", "*Operator:*")
+	return fmt.Sprintf("| <a id=%q></a>`%s` | %s | %s |\n", anchor(r.id), r.id, strings.Join(said, "<br>"), cell(cure))
+}
+
+// sections are the parts of the page of rules. A rule is in the first that has the
+// part of its id before the dot; the one without such parts has all others.
+var sections = []struct {
+	title  string
+	begins []string
+}{
+	{"Any member", []string{"MEMBER"}},
+	{"Single members", nil},
+	{"Software statements", []string{"software_statement"}},
+	{"Signed requests", []string{"request"}},
+	{"Policies", []string{"policy", "settings"}},
+	{"Metadata documents", []string{"client_id", "document"}},
+	{"The request and its body", []string{"body", "query", "update", "registration"}},
+	{"Callers and access tokens", []string{"caller", "token", "introspection"}},
+	{"The authorize endpoint", []string{"authorization"}},
+	{"The token endpoint", []string{"client", "code_verifier", "keys"}},
+	{"The server", []string{"server", "store"}},
+}
+
+func sectionOf(id string) string {
+	begin, _, _ := strings.Cut(id, ".")
+	rest := ""
+	for _, section := range sections {
+		if slices.Contains(section.begins, begin) {
+			return section.title
+		}
+		if section.begins == nil {
+			rest = section.title
+		}
+	}
+	return rest
 }
 
 func statusesPage() string {
@@ -131,7 +175,12 @@ func optionsPage(root string) (string, error) {
 This page lists every field that a host may set: a host is the server that uses this library.
 "Default" says what a field means if you do not set it. The package documentation has the same
 text.
+
 `)
+	for _, s := range optionStructs {
+		name := s.pkg + "." + s.name
+		fmt.Fprintf(&page, "* [%s](#%s)\n", name, strings.ToLower(strings.ReplaceAll(name, ".", "")))
+	}
 	for _, s := range optionStructs {
 		options, err := optionsOf(root, s.dir, s.name)
 		if err != nil {
