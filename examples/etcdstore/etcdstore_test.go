@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -85,14 +86,19 @@ func newCluster(t *testing.T, size int) *cluster {
 	return c
 }
 
+// freeURL has a port below those that the kernel gives to outgoing connections, which
+// could take it before the member listens.
 func freeURL(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
+			return "http://" + address
+		}
 	}
-	defer listener.Close()
-	return "http://" + listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // open connects to the cluster, and waits until it answers.
