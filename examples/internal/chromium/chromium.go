@@ -180,11 +180,11 @@ func (b *Browser) Load(open func()) {
 }
 
 // Evaluate runs a script from outside the page, so that no policy of the page stops
-// it.
+// it. It waits for a promise.
 func (b *Browser) Evaluate(script string) string {
 	b.t.Helper()
 	var got struct{ Result struct{ Value any } }
-	b.Call("Runtime.evaluate", object{"expression": script, "returnByValue": true}, &got)
+	b.Call("Runtime.evaluate", object{"expression": script, "returnByValue": true, "awaitPromise": true}, &got)
 	return fmt.Sprint(got.Result.Value)
 }
 

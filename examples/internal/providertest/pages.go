@@ -114,7 +114,9 @@ func (b tab) choose(t *testing.T, text string) {
 // typeInto types a text into the field that must have the focus.
 func (b tab) typeInto(t *testing.T, id, text string) {
 	t.Helper()
-	if at := b.Evaluate("document.activeElement.id"); at != id {
+	// The browser gives the focus to an autofocus field when it draws the page.
+	const drawn = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+	if at := b.Evaluate(drawn + ".then(() => document.activeElement.id)"); at != id {
 		t.Errorf("the focus is on %q", at)
 	}
 	b.Call("Input.insertText", map[string]any{"text": text}, nil)
