@@ -266,7 +266,6 @@ func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.
 // this kind, "" if it may.
 func (reg *Registration) checkKind(kind uri.Kind, application string, allowHTTP bool) string {
 	c := reg.Client
-	front := c.implicitOrHybrid()
 	if application == "" {
 		application = applicationTypeOf([]uri.Kind{kind})
 	}
@@ -277,14 +276,14 @@ func (reg *Registration) checkKind(kind uri.Kind, application string, allowHTTP 
 			return remoteHTTP
 		}
 	case uri.LoopbackHTTP:
-		if !native && front {
+		if !native && c.implicitOrHybrid() {
 			return "must use https and a host other than localhost for a web application that uses an implicit or hybrid response type"
 		}
 	case uri.LoopbackHTTPS:
 		if native {
 			return "must use http to lead to the native application's own machine, or https with the host of its site"
 		}
-		if front {
+		if c.implicitOrHybrid() {
 			return "must have a host other than localhost for a web application that uses an implicit or hybrid response type"
 		}
 	case uri.PrivateUse:
