@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr/internal/jose"
+	"github.com/dynreg/dcr/internal/record"
 )
 
 // Warner is a [Validator], or part of one, that finds likely mistakes in its
@@ -137,31 +138,49 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 	return warnings
 }
 
-// Names that are registered at IANA. Every other name should be an absolute URI (RFC
-// 6749 §4.5, RFC 7591 §2).
-var (
-	knownGrants  = []string{"authorization_code", "implicit", "password", "client_credentials", "refresh_token"}
-	knownMethods = []string{"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
-)
-
-// unknownNames are about grant types and methods that no client will ask for, since
-// they are probably misspelt.
+// unknownNames are about values that no client will ask for, since they are probably
+// misspelt.
 func (c *Capabilities) unknownNames(of string) []string {
 	var warnings []string
-	for _, list := range []struct {
-		name         string
-		entries, all []string
-	}{
-		{"GrantTypes", c.GrantTypes, knownGrants},
-		{"TokenEndpointAuthMethods", c.TokenEndpointAuthMethods, knownMethods},
-	} {
-		for _, entry := range list.entries {
-			if !slices.Contains(list.all, entry) && !strings.Contains(entry, ":") {
-				warnings = append(warnings, fmt.Sprintf("%s: Supports.%s has %q, which is neither a registered name nor a URI; correct it if it is misspelt: the registered names are %s", of, list.name, entry, strings.Join(list.all, ", ")))
+	for i := range capabilityMembers.Fields {
+		f := &capabilityMembers.Fields[i]
+		if f.Kind != record.Strings {
+			continue
+		}
+		for _, entry := range f.List(c) {
+			if !knownName(f.Name, entry) {
+				warnings = append(warnings, fmt.Sprintf("%s: %s has %q, which is not a name that this library knows; correct it if it is misspelt", of, f.Name, entry))
 			}
 		}
 	}
 	return warnings
+}
+
+// knownName reports whether a value of a discovery list is a registered one. Other grant
+// types and authentication methods are absolute URIs (RFC 6749 §4.5, RFC 7591 §2). In
+// lists such as that of scopes every name is known.
+func knownName(list, name string) bool {
+	switch list {
+	case "grant_types_supported":
+		return slices.Contains([]string{"authorization_code", "implicit", "password", "client_credentials", "refresh_token"}, name) || strings.Contains(name, ":")
+	case "token_endpoint_auth_methods_supported":
+		return slices.Contains([]string{"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "attest_jwt_client_auth"}, name) || strings.Contains(name, ":")
+	case "response_types_supported":
+		return !slices.ContainsFunc(strings.Fields(name), func(word string) bool { return !slices.Contains([]string{"code", "token", "id_token", "none"}, word) })
+	case "response_modes_supported":
+		return slices.Contains(responseModes, name)
+	case "subject_types_supported":
+		return name == "public" || name == "pairwise"
+	case "code_challenge_methods_supported":
+		return name == "S256" || name == "plain"
+	}
+	switch {
+	case strings.HasSuffix(list, "_enc_values_supported"):
+		return jose.ContentEncryption(name)
+	case strings.HasSuffix(list, "_alg_values_supported"):
+		return name == "none" || jose.Symmetric(name) || jose.Asymmetric(name)
+	}
+	return true
 }
 
 // embedded returns the Validator that a decorator embeds, nil if v is not a

@@ -153,7 +153,7 @@ func (s *storage) SaveAuthCode(_ context.Context, id, code string) error {
 }
 
 // AuthRequestByCode redeems a code once. If it is used again, somebody has stolen it,
-// perhaps whoever used it first, so its tokens become invalid (RFC 9700 §2.1.1).
+// perhaps the one who used it first, so its tokens become invalid (RFC 9700 §2.1.1).
 func (s *storage) AuthRequestByCode(_ context.Context, code string) (op.AuthRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

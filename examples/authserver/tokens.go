@@ -40,7 +40,7 @@ type refreshToken struct {
 	used bool
 }
 
-// digest returns the key under which a token is stored. Whoever reads the stored keys
+// digest returns the key under which a token is stored. Someone who reads the stored keys
 // cannot use them as tokens.
 func digest(token string) string {
 	sum := sha256.Sum256([]byte(token))

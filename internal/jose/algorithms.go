@@ -102,6 +102,12 @@ func Asymmetric(alg string) bool {
 	return ok
 }
 
+// ContentEncryption reports whether enc is the content encryption of a JWE.
+func ContentEncryption(enc string) bool {
+	_, ok := contentKeys[enc]
+	return ok
+}
+
 // MinSecretBytes returns how many octets a client secret needs to serve as the
 // key of alg. It uses enc only if alg is dir. It returns zero if alg takes no
 // secret.

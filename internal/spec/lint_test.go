@@ -2,8 +2,11 @@ package spec_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,10 +44,6 @@ func TestWarnings(t *testing.T) {
 		{"no scopes, under a preset", nil, dcr.Options{Validator: policy.Duende(dcr.DefaultValidator{})}, []string{"Supports.Scopes is nil"}},
 		{"no scopes, in a policy", nil, dcr.Options{Validator: plain, Policies: map[string]dcr.Validator{"it": dcr.DefaultValidator{}}}, []string{`Options.Policies["it"] has no scopes`}},
 		{"no scopes, on purpose", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.Scopes = []string{} })}, nil},
-		{"misspelt names", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) {
-			c.GrantTypes = []string{"authorization_code", "authorisation_code", "urn:ietf:params:oauth:grant-type:token-exchange"}
-			c.TokenEndpointAuthMethods = []string{"none", "basic", "https://id.example.com/methods/card"}
-		})}, []string{`Options.Validator: Supports.GrantTypes has "authorisation_code"`, `Options.Validator: Supports.TokenEndpointAuthMethods has "basic"`}},
 		{"open, with a store in memory", nil, dcr.Options{AllowAnonymous: true}, []string{"memstore loses all clients"}},
 		{"open, with a required statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, SecretLifetime: time.Hour, Validator: stated}, nil},
 		{"open, with a rule that requires a statement", plainStore{memstore.New()}, dcr.Options{AllowAnonymous: true, Validator: policy.Stack(plain, policy.RequireStatement(), policy.RequirePKCE())}, nil},
@@ -88,6 +87,68 @@ func TestWarnings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMisspeltCapabilities checks that each list with registered names is looked at, in
+// Options.Validator and in Options.Policies.
+func TestMisspeltCapabilities(t *testing.T) {
+	for list, names := range map[string]struct{ good, bad string }{
+		"grant_types_supported":                            {`"authorization_code","urn:ietf:params:oauth:grant-type:token-exchange"`, "authorisation_code"},
+		"response_types_supported":                         {`"code","code id_token"`, "code idtoken"},
+		"token_endpoint_auth_methods_supported":            {`"none","attest_jwt_client_auth","https://id.example.com/methods/card"`, "basic"},
+		"token_endpoint_auth_signing_alg_values_supported": {`"PS256","HS256"`, "PS265"},
+		"response_modes_supported":                         {`"query","form_post.jwt"`, "form-post"},
+		"subject_types_supported":                          {`"public"`, "pairwyse"},
+		"code_challenge_methods_supported":                 {`"S256"`, "s256"},
+		"id_token_signing_alg_values_supported":            {`"RS256"`, "RS265"},
+		"id_token_encryption_alg_values_supported":         {`"RSA-OAEP"`, "RSA_OAEP"},
+		"id_token_encryption_enc_values_supported":         {`"A256GCM"`, "A256CGM"},
+		"userinfo_signing_alg_values_supported":            {`"none","ES256"`, "es256"},
+		"userinfo_encryption_enc_values_supported":         {`"A128CBC-HS256"`, "A128CBC"},
+		"request_object_signing_alg_values_supported":      {`"EdDSA"`, "EDDSA"},
+		"introspection_signing_alg_values_supported":       {`"PS512"`, "PS521"},
+		"authorization_encryption_alg_values_supported":    {`"ECDH-ES"`, "ECDHES"},
+		"dpop_signing_alg_values_supported":                {`"ES256"`, "E256"},
+		"scopes_supported":                                 {`"anything"`, ""},
+		"acr_values_supported":                             {`"gold"`, ""},
+	} {
+		values := names.good
+		if names.bad != "" {
+			values += `,"` + names.bad + `"`
+		}
+		document := map[string]json.RawMessage{
+			"grant_types_supported": json.RawMessage(`["authorization_code","implicit"]`), "scopes_supported": json.RawMessage(`["openid"]`),
+			"id_token_signing_alg_values_supported": json.RawMessage(`["RS256"]`),
+		}
+		document[list] = json.RawMessage("[" + values + "]")
+		text, err := json.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		supports := dcr.DefaultValidator{Supports: capabilities(t, string(text))}
+		opts := &dcr.Options{Endpoint: "https://id.example.com/connect/dcr", Validator: supports, Policies: map[string]dcr.Validator{"it": supports}}
+		sealed(t)(&supports, opts)
+		opts.Logger, _ = quiet()
+		h, err := dcr.NewHandler(memstore.New(), opts)
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		var got, want []string
+		for _, warning := range h.Warnings() {
+			if strings.Contains(warning, "misspelt") {
+				got = append(got, warning[:strings.Index(warning, ", which")])
+			}
+		}
+		for _, of := range []string{"Options.Validator", `Options.Policies["it"]`} {
+			if names.bad != "" {
+				want = append(want, fmt.Sprintf("%s: %s has %q", of, list, names.bad))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("warned of %q, want %q", got, want)
+		}
 	}
 }
 
