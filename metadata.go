@@ -271,10 +271,10 @@ func (reg *Registration) admit() (taken memberSet) {
 	dst, src := &reg.Client.Metadata, &reg.Request.Metadata
 	for i := range members.Set(src).Places() {
 		if reg.on.has(i) {
-			members.Fields[i].Copy(dst, src)
 			taken.Add(i)
 		}
 	}
+	members.Copy(dst, src, taken)
 	for name, text := range src.Localized {
 		put(&dst.Localized, strings.Clone(name), strings.Clone(text))
 	}

@@ -162,6 +162,49 @@ func (t *Table[T]) Unshare(record *T) {
 	}
 }
 
+// Copy makes the fields of dst that are in the set equal to those of src. The two share only
+// what a field of kind Record, Records or Other points to. Strings are copied too, since those
+// of src may be parts of a large one. Those of dst share one array, as do its lists.
+func (t *Table[T]) Copy(dst, src *T, fields Set) {
+	to, from := unsafe.Pointer(dst), unsafe.Pointer(src)
+	size, items := 0, 0
+	for i := range fields.Places() {
+		switch f := &t.Fields[i].field; f.Kind {
+		case String:
+			size += len(*at[string](f, from))
+		case Strings:
+			for _, text := range *at[[]string](f, from) {
+				size += len(text)
+				items++
+			}
+		}
+	}
+	var texts strings.Builder
+	texts.Grow(size)
+	own := func(text string) string {
+		texts.WriteString(text)
+		return texts.String()[texts.Len()-len(text):]
+	}
+	all := make([]string, 0, items)
+	for i := range fields.Places() {
+		switch f := &t.Fields[i].field; f.Kind {
+		case String:
+			*at[string](f, to) = own(*at[string](f, from))
+		case Strings:
+			list := *at[[]string](f, from)
+			if start := len(all); list != nil {
+				for _, text := range list {
+					all = append(all, own(text))
+				}
+				list = slices.Clip(all[start:])
+			}
+			*at[[]string](f, to) = list
+		default:
+			f.copy(to, from)
+		}
+	}
+}
+
 // Clip removes the spare capacity of every list of strings, so that appending
 // to a list of a copied struct does not write into the original.
 func (t *Table[T]) Clip(record *T) {

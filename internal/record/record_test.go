@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
@@ -137,6 +138,48 @@ func TestCopySharesNothing(t *testing.T) {
 	second.List[0], second.Exact[0], *second.Number = "b", '2', 2
 	if first.List[0] != "a" || string(first.Exact) != "1" || *first.Number != 1 {
 		t.Errorf("changing the copy changed the original: %+v", first)
+	}
+}
+
+// Lists and strings of a copy are parts of larger ones, but each seems to be alone.
+func TestCopyOfSeveralFields(t *testing.T) {
+	number, body := int64(1), "xyz"
+	first := sample{
+		Text: body[:1], Named: "red", List: []string{body[1:2], body[2:]}, Flag: true, Number: &number,
+		Exact: json.RawMessage(`1`), Span: time.Second, Inner: &inner{Text: "a"}, Hidden: "b",
+	}
+	var second sample
+	set := table.Set(&first)
+	flag, _ := table.Find("flag")
+	set[0] &^= 1 << flag
+	table.Copy(&second, &first, set)
+	want := first
+	want.Flag, want.Hidden = false, ""
+	if !reflect.DeepEqual(second, want) {
+		t.Errorf("%+v, want %+v", second, want)
+	}
+	if unsafe.StringData(second.Text) == unsafe.StringData(first.Text) || unsafe.StringData(second.List[0]) == unsafe.StringData(first.List[0]) {
+		t.Error("the copy keeps the memory of the original")
+	}
+	if cap(second.List) != len(second.List) {
+		t.Error("appending to a list of the copy could write into another")
+	}
+	second.List[0], second.Exact[0], *second.Number = "b", '2', 2
+	if first.List[0] != "y" || string(first.Exact) != "1" || *first.Number != 1 {
+		t.Errorf("changing the copy changed the original: %+v", first)
+	}
+}
+
+// A copied list is nil, empty or neither, as the original is.
+func TestCopyOfLists(t *testing.T) {
+	for _, list := range [][]string{nil, {}, {""}, {"a", ""}} {
+		first, second := sample{Text: "a", List: list}, sample{List: []string{"old"}}
+		place, _ := table.Find("list")
+		var set record.Set
+		set.Add(place)
+		if table.Copy(&second, &first, set); !reflect.DeepEqual(second, sample{List: list}) {
+			t.Errorf("%#v was copied as %#v", list, second.List)
+		}
 	}
 }
 
