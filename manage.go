@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dynreg/dcr/internal/timeout"
 )
 
 // access is a management request that was let through.
@@ -91,9 +93,9 @@ func (h *Handler) authorize(r *http.Request, clientID string, read *Client) (*ac
 
 // find reads the store, within StoreTimeout.
 func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.opts.StoreTimeout)
-	defer cancel()
-	return h.store.FindByClientID(ctx, clientID)
+	bounded := timeout.New(ctx, h.opts.StoreTimeout)
+	defer bounded.End()
+	return h.store.FindByClientID(bounded, clientID)
 }
 
 // read answers GET (RFC 7592 §2.1).

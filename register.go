@@ -14,6 +14,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dynreg/dcr/internal/timeout"
 )
 
 // register answers POST. Who calls is known before the body is read.
@@ -265,9 +267,9 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 // uncancelled runs a write to the store that goes on, for a bounded time, if
 // the request is cancelled, so that an answer and the store never disagree.
 func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
-	defer cancel()
-	return store(ctx)
+	bounded := timeout.New(context.WithoutCancel(ctx), h.opts.StoreTimeout)
+	defer bounded.End()
+	return store(bounded)
 }
 
 // bill is what a request has used up.
