@@ -359,12 +359,14 @@ var _ json.Marshaler = Response{}
 
 // keepFromCaches forbids caches to store an answer.
 func keepFromCaches(header http.Header) {
-	header["Cache-Control"], header["Pragma"] = []string{"no-store"}, []string{"no-cache"}
+	values := []string{"no-store", "no-cache"} // one for each, in one allocation
+	header["Cache-Control"], header["Pragma"] = values[:1:1], values[1:]
 }
 
 func write(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
-	header["Content-Type"], header["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
+	values := []string{jsonType, "nosniff"}
+	header["Content-Type"], header["X-Content-Type-Options"] = values[:1:1], values[1:]
 	w.WriteHeader(status)
 	w.Write(body)
 }

@@ -31,21 +31,35 @@ func AppendString(dst []byte, s string) []byte {
 }
 
 // harmless marks the ASCII characters that need no escape.
-var harmless = func() (t [256]bool) {
-	for c := range utf8.RuneSelf {
-		t[c] = !mustEscape(rune(c))
-	}
-	return t
-}()
+var harmless = marks(func(c rune) bool { return c < utf8.RuneSelf && !mustEscape(c) })
 
-// verbatim returns how many ASCII characters at the start of s need no escape.
-func verbatim(s string) int {
-	for i := range len(s) {
-		if !harmless[s[i]] {
-			return i
+// marks is a table of bytes: 1 for those that are marked, 0 for the others.
+func marks(marked func(c rune) bool) (t [256]byte) {
+	for c := range t {
+		if marked(rune(c)) {
+			t[c] = 1
 		}
 	}
-	return len(s)
+	return t
+}
+
+// verbatim returns how many ASCII characters at the start of s need no escape.
+func verbatim(s string) int { return prefix(s, &harmless) }
+
+// prefix returns how many characters at the start of s are marked. It looks up several at
+// once, since most texts are marked throughout.
+func prefix(s string, marked *[256]byte) int {
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		t := s[i : i+8]
+		if marked[t[0]]&marked[t[1]]&marked[t[2]]&marked[t[3]]&marked[t[4]]&marked[t[5]]&marked[t[6]]&marked[t[7]] == 0 {
+			break
+		}
+	}
+	for i < len(s) && marked[s[i]] != 0 {
+		i++
+	}
+	return i
 }
 
 func mustEscape(r rune) bool {
@@ -122,19 +136,7 @@ func codeUnit(b string) rune {
 }
 
 // plain marks the printable ASCII characters that stand for themselves.
-var plain = func() (t [256]bool) {
-	for c := ' '; c < 0x7f; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return t
-}()
+var plain = marks(func(c rune) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' })
 
 // plainPrefix returns how many characters at the start of s are plain.
-func plainPrefix(s string) int {
-	for i := range len(s) {
-		if !plain[s[i]] {
-			return i
-		}
-	}
-	return len(s)
-}
+func plainPrefix(s string) int { return prefix(s, &plain) }
