@@ -41,7 +41,7 @@ type Member = func(name string, value Value) error
 // within returns a Member, that takes the members of the object, and member is not
 // called for it.
 func ReadObjects(data []byte, lim Limits, within func(name string) Member, member Member) error {
-	s := scanner{data: string(data), lim: lim}
+	s := &scanner{data: string(data), lim: lim}
 	if err := s.begin(); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (v Value) textOf(clean func(string) string) (string, error) {
 
 // unusualText is textOf for strings with more than plain characters in them.
 func (v Value) unusualText(clean func(string) string) (string, error) {
-	s := scanner{data: string(v)}
+	s := &scanner{data: string(v)}
 	inner, escaped, err := s.text()
 	switch {
 	case err != nil && !err.(*Error).whole:
@@ -117,7 +117,7 @@ func (v Value) texts(dropBlank bool) ([]string, error) {
 		return nil, fail("must be a JSON array of strings")
 	}
 	texts := make([]string, 0, 4)
-	s := scanner{data: string(v), pos: 1, lim: validated}
+	s := &scanner{data: string(v), pos: 1, lim: validated}
 	for i := 0; ; i++ {
 		more, err := s.more(i, ']')
 		if err != nil {
@@ -157,7 +157,7 @@ func (s *scanner) element(mayBeEmpty bool) (string, error) {
 // Int returns the integer that v is, even if it is written as 3600.0 or 36e2,
 // as serializers of decimal numbers do.
 func (v Value) Int() (int64, error) {
-	s := scanner{data: string(v)}
+	s := &scanner{data: string(v)}
 	if s.number() != nil || s.pos != len(v) {
 		return 0, fail("must be a JSON integer")
 	}
@@ -228,7 +228,7 @@ func (v Value) Members(member func(name string, value Value) error) error {
 	if v.Kind() != Object {
 		return fail("must be a JSON object")
 	}
-	s := scanner{data: string(v), lim: validated}
+	s := &scanner{data: string(v), lim: validated}
 	return s.object(maxDepth, nil, member)
 }
 
@@ -238,7 +238,7 @@ func (v Value) Elements(element func(i int, value Value) error) error {
 	if v.Kind() != Array {
 		return fail("must be a JSON array")
 	}
-	s := scanner{data: string(v), lim: validated}
+	s := &scanner{data: string(v), lim: validated}
 	return s.array(maxDepth, nil, element)
 }
 
@@ -249,6 +249,6 @@ func (v Value) Objects(within func(i int) Member) error {
 	if v.Kind() != Array {
 		return fail("must be a JSON array")
 	}
-	s := scanner{data: string(v), lim: validated}
+	s := &scanner{data: string(v), lim: validated}
 	return s.array(maxDepth, within, nil)
 }
