@@ -219,7 +219,7 @@ func refuse(fault *jwt.Fault) *dcr.Error {
 	case "crit":
 		rule = "algorithm"
 	case "terms":
-		rule = "time or audience"
+		rule = "time_or_audience"
 	}
 	return dcr.RefuseToken(rule, fault)
 }

@@ -91,7 +91,7 @@ func (t *InitialAccessTokens) Authenticate(r *http.Request) (*dcr.Caller, error)
 	case err != nil:
 		return nil, tokensOutOfReach(err)
 	case token.MaxUses > 0 && token.Uses >= token.MaxUses || past(token.ExpiresAt, t.now()):
-		return nil, dcr.RefuseToken("used up", nil)
+		return nil, dcr.RefuseToken("used_up", nil)
 	}
 	cost := tokenUse{tokens: t, hash: hash}
 	dcr.Charge(r.Context(), cost)
@@ -125,7 +125,7 @@ func (u tokenUse) Take(ctx context.Context) error {
 	err := u.tokens.Store.UseInitialAccessToken(ctx, u.hash, u.tokens.now())
 	switch {
 	case errors.Is(err, dcr.ErrTokenUsedUp), errors.Is(err, dcr.ErrTokenNotFound):
-		return dcr.RefuseToken("used up", err)
+		return dcr.RefuseToken("used_up", err)
 	case err != nil:
 		return tokensOutOfReach(err)
 	}

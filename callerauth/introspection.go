@@ -236,7 +236,7 @@ func (v *IntrospectionVerifier) judge(answer []byte, now time.Time) (*dcr.Caller
 		return nil, nil, dcr.RefuseToken("issuer", nil)
 	}
 	if err := claims.Check(now, terms); err != nil {
-		return nil, nil, dcr.RefuseToken("time or audience", err)
+		return nil, nil, dcr.RefuseToken("time_or_audience", err)
 	}
 	caller := &own.caller
 	if err := json.Unmarshal(answer, &caller.Claims); err != nil {

@@ -124,7 +124,7 @@ func ltiOptions(opts *dcr.Options, platform LTIPlatform) {
 			case id == "":
 				return dcr.RandomClientID(ctx, reg)
 			case id == reg.Client.ID: // and that id is taken
-				return "", dcr.RefuseToken("used up", nil)
+				return "", dcr.RefuseToken("used_up", nil)
 			}
 			return id, nil
 		}

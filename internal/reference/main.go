@@ -75,7 +75,7 @@ This page lists every member of client metadata that this library knows.
 		}
 		rules := make([]string, len(m.rules))
 		for i, id := range m.rules {
-			rules[i] = fmt.Sprintf("[`%s`](rules.md#%s)", strings.TrimPrefix(id, m.name+"."), anchor(id))
+			rules[i] = fmt.Sprintf("[`%s`](rules.md#%s)", strings.TrimPrefix(id, m.name+"."), id)
 		}
 		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s |\n", m.name, m.typ, m.on, m.standard, strings.Join(rules, ", "))
 	}
@@ -116,7 +116,7 @@ func ruleRow(r rule) string {
 		said[i] = cell(plain(sentence))
 	}
 	cure := strings.ReplaceAll(r.cure, "Operator:", "*Operator:*")
-	return fmt.Sprintf("| <a id=%q></a>`%s` | %s | %s |\n", anchor(r.id), r.id, strings.Join(said, "<br>"), cell(cure))
+	return fmt.Sprintf("| <a id=%q></a>`%s` | %s | %s |\n", r.id, r.id, strings.Join(said, "<br>"), cell(cure))
 }
 
 // sections are the parts of the page of rules. A rule is in the first that has the
@@ -210,6 +210,3 @@ func cell(text string) string {
 	text = links.ReplaceAllString(text, "$1")
 	return strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(cmp.Or(text, "…"))
 }
-
-// anchor returns an id in a form that a URL may have.
-func anchor(id string) string { return strings.ReplaceAll(id, " ", "_") }

@@ -105,3 +105,19 @@ func TestEveryStatusIsThere(t *testing.T) {
 		}
 	}
 }
+
+// A log can be searched for a rule without quotation marks.
+func TestRulesAreWords(t *testing.T) {
+	found := make(map[string]*rule)
+	for _, dir := range ruleDirs {
+		if err := collect(filepath.Join(root, dir), found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	word := regexp.MustCompile(`^[a-zA-Z0-9_#.]+$`)
+	for id := range found {
+		if !word.MatchString(id) {
+			t.Errorf("the rule %q is not one word", id)
+		}
+	}
+}

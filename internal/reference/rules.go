@@ -59,7 +59,7 @@ var makers = map[string]maker{
 var tokenFaults = map[string]map[string]string{
 	"software_statement.": {"terms": "claims"},
 	"request.":            {"terms": "claims"},
-	"token.":              {"terms": "time or audience", "crit": "algorithm"},
+	"token.":              {"terms": "time_or_audience", "crit": "algorithm"},
 }
 
 // ruleDirs are the packages that refuse.
