@@ -36,9 +36,8 @@ var (
 )
 
 // readAuthority reads what is between // and the path, and returns where its
-// host ends, including brackets.
-func (u *URI) readAuthority(s string) (hostEnd int, err error) {
-	found := classes(s)
+// host ends, including brackets. found has the classes of its bytes.
+func (u *URI) readAuthority(s string, found uint8) (hostEnd int, err error) {
 	switch {
 	case strings.IndexByte(s, '@') >= 0:
 		return 0, errUserinfo
@@ -52,7 +51,7 @@ func (u *URI) readAuthority(s string) (hostEnd int, err error) {
 		if hostEnd = strings.IndexByte(s, ':'); hostEnd < 0 {
 			hostEnd = len(s)
 		}
-		err = u.readHost(s[:hostEnd])
+		err = u.readHost(s[:hostEnd], found)
 	}
 	if err != nil || hostEnd == len(s) {
 		return hostEnd, err
@@ -69,28 +68,28 @@ func (u *URI) readAuthority(s string) (hostEnd int, err error) {
 
 // readHost reads a name or an IPv4 address. It accepts an empty one, which
 // Parse allows for a private-use scheme.
-func (u *URI) readHost(s string) error {
+func (u *URI) readHost(s string, found uint8) error {
 	if s == "" {
 		return nil
 	}
 	if len(s) > maxHost {
 		return errHostLong
 	}
-	u.Host = strings.ToLower(s)
+	u.Host = lower(s, found)
 	label := 0 // where the current label begins
-	for i := 0; i <= len(s); i++ {
-		if i < len(s) && s[i] != '.' {
-			if class[s[i]]&hostname == 0 {
-				return errHost
+	for i := range len(s) {
+		switch {
+		case class[s[i]]&hostname == 0:
+			return errHost
+		case s[i] == '.':
+			if err := judgeLabel(u.Host[label:i]); err != nil {
+				return err
 			}
-			continue
-		}
-		if err := judgeLabel(u.Host[label:i]); err != nil {
-			return err
-		}
-		if i < len(s) {
 			label = i + 1
 		}
+	}
+	if err := judgeLabel(u.Host[label:]); err != nil {
+		return err
 	}
 	if isNumber(u.Host[label:]) {
 		addr, err := netip.ParseAddr(u.Host)

@@ -65,7 +65,8 @@ func (u *URI) effectivePort() string {
 // listeners.
 func MatchRedirect(registered, requested string) bool {
 	if registered == requested {
-		parsed, err := parse(requested)
+		var parsed URI
+		err := parsed.parse(requested)
 		return registered != "" && (err != nil || !parsed.AnyPort())
 	}
 	req, err := Parse(requested)

@@ -59,58 +59,63 @@ const (
 // Parse reads s. The caller must check its length, and whether it may have a
 // fragment or a wildcard.
 func Parse(s string) (URI, error) {
-	u, err := parse(s)
+	var u URI
+	err := u.parse(s)
 	if err == nil && u.AnyPort() {
-		return URI{}, errPort
+		err = errPort
 	}
-	return u, err
+	if err != nil {
+		return URI{}, err
+	}
+	return u, nil
 }
 
 // ParseRedirect is Parse for a registered redirect URI. Its port may be 0 if it
 // uses http on a loopback host.
 func ParseRedirect(s string) (URI, error) {
-	u, err := parse(s)
+	var u URI
+	err := u.parse(s)
 	if err == nil && u.AnyPort() && u.Kind() != LoopbackHTTP {
-		return URI{}, errPort
+		err = errPort
 	}
-	return u, err
+	if err != nil {
+		return URI{}, err
+	}
+	return u, nil
 }
 
-// parse reads s and accepts port 0.
-func parse(s string) (URI, error) {
+// parse reads s into u, which is zero, and accepts port 0.
+func (u *URI) parse(s string) error {
 	found := classes(s)
 	switch {
 	case s == "":
-		return URI{}, errEmpty
+		return errEmpty
 	case found&bad != 0:
-		return URI{}, firstBad(s)
+		return firstBad(s)
 	}
 	colon := schemeEnd(s)
 	if colon < 0 {
-		return URI{}, errNoScheme
+		return errNoScheme
 	}
-	u := URI{Scheme: strings.ToLower(s[:colon]), hostEnd: colon + 1, authority: colon + 1}
+	u.Scheme, u.hostEnd, u.authority = lower(s[:colon], found), colon+1, colon+1
 	if refused(u.Scheme) {
-		return URI{}, errRefused
+		return errRefused
 	}
 	rest := s[colon+1:]
 	if rest == "" {
-		return URI{}, errBare
+		return errBare
 	}
 	if rest, u.HasAuthority = strings.CutPrefix(rest, "//"); u.HasAuthority {
-		end := 0
-		for end < len(rest) && rest[end] != '/' && class[rest[end]]&mark == 0 {
-			end++
-		}
-		host, err := u.readAuthority(rest[:end])
+		end, within := authorityEnd(rest)
+		host, err := u.readAuthority(rest[:end], within)
 		if err != nil {
-			return URI{}, err
+			return err
 		}
 		u.hostEnd, u.authority = colon+3+host, colon+3+end
 		rest = rest[end:]
 	}
 	if u.Host == "" && u.isWeb() {
-		return URI{}, errNoHost
+		return errNoHost
 	}
 	u.Path = rest
 	if found&mark != 0 {
@@ -118,10 +123,17 @@ func parse(s string) (URI, error) {
 		u.Path, u.Query, u.HasQuery = strings.Cut(u.Path, "?")
 	}
 	u.HasWildcard = found&star != 0 // no host has one
-	if err := u.judge(rest, found); err != nil {
-		return URI{}, err
+	return u.judge(rest, found)
+}
+
+// authorityEnd returns where the authority that s begins with ends, and the classes
+// that its bytes belong to.
+func authorityEnd(s string) (end int, found uint8) {
+	for end < len(s) && s[end] != '/' && class[s[end]]&mark == 0 {
+		found |= class[s[end]]
+		end++
 	}
-	return u, nil
+	return end, found
 }
 
 func (u *URI) isWeb() bool { return u.Scheme == "https" || u.Scheme == "http" }
@@ -170,20 +182,28 @@ func schemeEnd(s string) int {
 // hasDotSegment reports whether a segment of a path that begins with a slash is
 // . or .. in any form that browsers know, such as %2e.
 func hasDotSegment(path string) bool {
-	for i := 0; i+1 < len(path); i++ {
-		if path[i] != '/' || path[i+1] != '.' && path[i+1] != '%' {
-			continue
+	for {
+		slash := strings.IndexByte(path, '/')
+		if slash < 0 {
+			return false
 		}
-		segment, _, _ := strings.Cut(path[i+1:], "/")
-		if len(segment) > len("%2e%2e") {
-			continue
-		}
-		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
-		case ".", "..":
+		if path = path[slash+1:]; startsWithDots(path) {
 			return true
 		}
 	}
-	return false
+}
+
+// startsWithDots reports whether the first segment of a path is a dot segment.
+func startsWithDots(path string) bool {
+	if path == "" || path[0] != '.' && path[0] != '%' {
+		return false
+	}
+	segment, _, _ := strings.Cut(path, "/")
+	if len(segment) > len("%2e%2e") {
+		return false
+	}
+	dots := strings.ReplaceAll(strings.ToLower(segment), "%2e", ".")
+	return dots == "." || dots == ".."
 }
 
 // escapes reports whether a percent-escape in s is malformed, and whether one
@@ -211,6 +231,7 @@ const (
 	percent                 // %
 	hexadecimal             // 0-9 a-f A-F
 	hostname                // in a host: letters, digits, - . _
+	upper                   // A-Z
 )
 
 var class = func() (t [256]uint8) {
@@ -224,6 +245,9 @@ var class = func() (t [256]uint8) {
 			t[c] = bad
 		}
 	}
+	for c := 'A'; c <= 'Z'; c++ {
+		t[c] |= upper
+	}
 	t['?'], t['#'], t['*'], t['['], t[']'], t['%'] = mark, mark, star, bracket, bracket, percent
 	return t
 }()
@@ -234,6 +258,14 @@ func classes(s string) (found uint8) {
 		found |= class[s[i]]
 	}
 	return found
+}
+
+// lower returns s, whose bytes belong to the classes in found, in lower case.
+func lower(s string, found uint8) string {
+	if found&upper == 0 {
+		return s
+	}
+	return strings.ToLower(s)
 }
 
 // firstBad names the first byte of s that no URI may contain.
