@@ -154,7 +154,9 @@ type foundation struct {
 	keysByCertificate     bool
 }
 
-func (d DefaultValidator) sealed() foundation {
+func (d DefaultValidator) sealed() foundation { return d.foundation() }
+
+func (d *DefaultValidator) foundation() foundation {
 	return foundation{
 		statements: d.Statements, fetch: d.Fetch, httpRedirects: d.AllowHTTPRedirects,
 		pushedRedirectURIs: d.AllowPushedRedirectURIs, hybridWithoutImplicit: d.AllowHybridWithoutImplicit,
@@ -235,13 +237,19 @@ func (reg *Registration) begin(v Validator) error {
 
 // measureBy notes what the steps judge by.
 func (reg *Registration) measureBy(v Validator) {
-	reg.Capabilities = v.Capabilities()
-	if _, plain := v.(DefaultValidator); !plain {
-		reg.Capabilities.complete() // a decorator may have left a list out
+	switch d := v.(type) {
+	case DefaultValidator: // each call of a method through v would copy it
+		reg.Capabilities = d.Supports
+		reg.foundation = d.foundation()
+		reg.extensions = d.Extensions
+	default:
+		reg.Capabilities = v.Capabilities()
+		reg.foundation = v.sealed()
+		reg.extensions = v.DeclaredExtensions()
 	}
+	reg.Capabilities.complete() // a decorator may have left a list out
 	reg.on = reg.Capabilities.features()
-	reg.foundation, reg.extensions, reg.extensionsOf = v.sealed(), v.DeclaredExtensions(), nil
-	reg.measured = true
+	reg.extensionsOf, reg.measured = nil, true
 }
 
 // StartingClient returns the client that [Validate] starts from if
