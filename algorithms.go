@@ -185,7 +185,7 @@ func (reg *Registration) settleEncryption(alg, enc *registered) error {
 
 func (reg *Registration) checkEncPair(alg, enc *registered) error {
 	from := &reg.Client.Metadata
-	if alg.IsZero(from) && !enc.IsZero(from) {
+	if alg.Text(from) == "" && enc.Text(from) != "" {
 		return refuseMember(enc.Name, "alone", "must come with %s", alg.Name)
 	}
 	return nil
