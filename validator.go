@@ -229,9 +229,10 @@ func (reg *Registration) begin(v Validator) error {
 	reg.sector, reg.statementMerged, reg.claims, reg.alternatives = sector{}, false, nil, nil
 	reg.measureBy(v)
 	if reg.Client == nil {
-		reg.Client = StartingClient(v, reg.Previous)
+		reg.Client = startingClient(reg.Previous)
+	} else {
+		reg.Client.Metadata = Metadata{}
 	}
-	reg.Client.Metadata = Metadata{}
 	return reg.checkForm(reg.admit())
 }
 
@@ -239,15 +240,15 @@ func (reg *Registration) begin(v Validator) error {
 func (reg *Registration) measureBy(v Validator) {
 	switch d := v.(type) {
 	case DefaultValidator: // each call of a method through v would copy it
+		d.Supports.complete()
 		reg.Capabilities = d.Supports
 		reg.foundation = d.foundation()
 		reg.extensions = d.Extensions
 	default:
-		reg.Capabilities = v.Capabilities()
+		reg.Capabilities = v.Capabilities().WithDefaults() // a decorator may have left a list out
 		reg.foundation = v.sealed()
 		reg.extensions = v.DeclaredExtensions()
 	}
-	reg.Capabilities.complete() // a decorator may have left a list out
 	reg.on = reg.Capabilities.features()
 	reg.extensionsOf, reg.measured = nil, true
 }
@@ -259,13 +260,25 @@ func (reg *Registration) measureBy(v Validator) {
 // Source, for steps to read, and put it into Registration.Client; on an update,
 // it sets Registration.Previous to previous as well.
 func StartingClient(v Validator, previous *Client) *Client {
+	client := startingClient(previous)
+	if previous != nil {
+		client.Metadata = previous.Metadata
+		client.Metadata.unshare()
+	}
+	return client
+}
+
+// startingClient is StartingClient without the metadata.
+func startingClient(previous *Client) *Client {
 	if previous == nil {
 		client := NewClient()
 		client.AllowOfflineAccess = true // until a step finds no refresh_token
 		return client
 	}
-	client := previous.Clone()
-	if slices.Contains(client.GrantTypes, "refresh_token") {
+	bare := *previous
+	bare.Metadata = Metadata{}
+	client := bare.Clone()
+	if slices.Contains(previous.GrantTypes, "refresh_token") {
 		client.OfflineAccessRefused = !client.AllowOfflineAccess
 	} else {
 		client.AllowOfflineAccess = !client.OfflineAccessRefused // it may be off only because the grant was missing
