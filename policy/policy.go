@@ -40,6 +40,7 @@ package policy
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -49,12 +50,58 @@ import (
 // Rule decorates a validator with a rule.
 type Rule func(inner dcr.Validator) dcr.Validator
 
-// Stack puts rules on a validator, the first one innermost.
+// Stack puts rules on a validator, the first one innermost. Do not change the lists
+// of the validator and the rules afterwards.
 func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
 	for _, rule := range rules {
 		v = rule(v)
 	}
-	return v
+	if len(rules) == 0 || !isConstant(v) {
+		return v
+	}
+	supported := v.Capabilities()
+	return stack{v, &supported}
+}
+
+// stack is a stack of rules whose capabilities never change. Every registration
+// asks for them, so they are narrowed only once.
+type stack struct {
+	dcr.Validator
+	supported *dcr.Capabilities
+}
+
+// Capabilities returns what the rules leave.
+func (s stack) Capabilities() dcr.Capabilities { return *s.supported }
+
+// isConstant reports whether the capabilities of v never change, since it has only
+// rules of this package, on a DefaultValidator that nobody else can reach. Those of
+// a host's own validators and rules may change.
+func isConstant(v dcr.Validator) bool {
+	for v != nil {
+		typ := reflect.TypeOf(v)
+		if typ == reflect.TypeFor[dcr.DefaultValidator]() {
+			return true
+		}
+		if typ.PkgPath() != reflect.TypeFor[stack]().PkgPath() {
+			return false
+		}
+		v = decorated(v)
+	}
+	return false
+}
+
+// decorated returns the validator that v decorates, nil if v is not a decorator.
+func decorated(v dcr.Validator) dcr.Validator {
+	value := reflect.Indirect(reflect.ValueOf(v))
+	if value.Kind() != reflect.Struct {
+		return nil
+	}
+	field := value.FieldByName("Validator")
+	if !field.IsValid() || !field.CanInterface() {
+		return nil
+	}
+	inner, _ := field.Interface().(dcr.Validator)
+	return inner
 }
 
 // Excess says what a rule does with values beyond its Ceiling. The zero value is Drop.

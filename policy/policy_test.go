@@ -305,6 +305,54 @@ func TestRulesNarrowCapabilities(t *testing.T) {
 	}
 }
 
+// switched supports the scopes that it currently points to.
+type switched struct {
+	dcr.Validator
+	scopes *[]string
+}
+
+func (s switched) Capabilities() dcr.Capabilities {
+	supported := s.Validator.Capabilities()
+	supported.Scopes = *s.scopes
+	return supported
+}
+
+// A stack may narrow the capabilities once, unless they change.
+func TestStacksFollowTheHost(t *testing.T) {
+	narrow := policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}})
+	for name, stacked := range map[string]func(scopes *[]string) dcr.Validator{
+		"a host's validator may change what it supports": func(scopes *[]string) dcr.Validator {
+			return policy.Stack(switched{openServer, scopes}, narrow)
+		},
+		"a stack on a stack follows the validator below": func(scopes *[]string) dcr.Validator {
+			return policy.Stack(policy.Stack(switched{openServer, scopes}, narrow), policy.RequirePKCE())
+		},
+		"a host's rule between two rules may change what it narrows to": func(scopes *[]string) dcr.Validator {
+			own := func(inner dcr.Validator) dcr.Validator { return switched{inner, scopes} }
+			return policy.Stack(openServer, policy.ForceConfidential(), own, narrow)
+		},
+		"a host's rule on a preset may change what it narrows to": func(scopes *[]string) dcr.Validator {
+			own := func(inner dcr.Validator) dcr.Validator { return switched{inner, scopes} }
+			return policy.MCP(openServer).With(own, narrow)
+		},
+		"a host may change a DefaultValidator to which it has a pointer": func(scopes *[]string) dcr.Validator {
+			server := openServer
+			server.Supports.Scopes = *scopes
+			v := policy.Stack(&server, narrow)
+			server.Supports.Scopes = []string{"openid"}
+			return v
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scopes := []string{"email"}
+			v := stacked(&scopes)
+			if scopes = []string{"openid"}; !slices.Equal(v.Capabilities().Scopes, scopes) {
+				t.Errorf("the scopes are still %q", v.Capabilities().Scopes)
+			}
+		})
+	}
+}
+
 func TestAlgorithmPanicsOnAnotherMember(t *testing.T) {
 	defer func() {
 		if recover() == nil {

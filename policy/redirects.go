@@ -5,7 +5,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -158,15 +157,7 @@ func narrowsSchemes(v dcr.Validator) bool {
 				return true
 			}
 		}
-		inner := reflect.Indirect(reflect.ValueOf(v))
-		if inner.Kind() != reflect.Struct {
-			return false
-		}
-		inner = inner.FieldByName("Validator")
-		if !inner.IsValid() || !inner.CanInterface() {
-			return false
-		}
-		v, _ = inner.Interface().(dcr.Validator)
+		v = decorated(v)
 	}
 	return false
 }
