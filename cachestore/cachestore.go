@@ -59,8 +59,9 @@ type Options struct {
 // It has the optional capabilities of the store inside, found by [dcr.StoreAs],
 // and [dcr.ClientViewer], but no others.
 type Store struct {
-	store dcr.ClientConfigurationStore
-	opts  Options
+	store   dcr.ClientConfigurationStore
+	opts    Options
+	started time.Time
 
 	mu      sync.Mutex
 	found   known
@@ -81,7 +82,7 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Store{store: store, opts: *opts, loads: make(map[reading]*cacheLoad)}
+	s := &Store{store: store, opts: *opts, started: time.Now(), loads: make(map[reading]*cacheLoad)}
 	for option, otherwise := range map[*time.Duration]time.Duration{
 		&s.opts.TTL: 30 * time.Second, &s.opts.NegativeTTL: time.Second, &s.opts.LoadTimeout: 10 * time.Second,
 	} {
@@ -96,10 +97,14 @@ func New(store dcr.ClientConfigurationStore, opts *Options) *Store {
 		s.opts.MaxBytes = 64 << 20
 	}
 	forMissing := s.opts.MaxBytes / 16
-	s.found.Cache = lru.NewSized[string, *entry](s.opts.Size, s.opts.MaxBytes-forMissing)
-	s.missing.Cache = lru.NewSized[string, *entry](s.opts.Size, forMissing)
+	s.found = known{lru.NewSized[string, *entry](s.opts.Size, s.opts.MaxBytes-forMissing), s.opts.TTL}
+	s.missing = known{lru.NewSized[string, *entry](s.opts.Size, forMissing), s.opts.NegativeTTL}
 	return s
 }
+
+// now returns the time since the store was made. It takes half as long as time.Now, which
+// reads two clocks.
+func (s *Store) now() time.Duration { return time.Since(s.started) }
 
 // FindByClientID returns a client, which may be as old as the TTL; see
 // [dcr.ClientConfigurationStore].
@@ -128,7 +133,7 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		return nil, dcr.ErrClientNotFound
 	}
 	s.mu.Lock()
-	now := time.Now()
+	now := s.now()
 	s.missing.expire(now)
 	if entry := s.found.get(clientID, now); entry != nil && (what.known || !entry.known) {
 		client := entry.client
@@ -182,9 +187,9 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		switch {
 		case l.overrun:
 		case l.err == nil:
-			s.found.PutSized(clientID, &entry{l.client, time.Now().Add(s.opts.TTL), what.known && l.client.Source == dcr.SourceDocument}, size)
+			s.found.PutSized(clientID, &entry{l.client, s.now(), what.known && l.client.Source == dcr.SourceDocument}, size)
 		case errors.Is(l.err, dcr.ErrClientNotFound) && s.opts.NegativeTTL > 0:
-			s.missing.PutSized(clientID, &entry{until: time.Now().Add(s.opts.NegativeTTL)}, int64(len(clientID))+perEntry)
+			s.missing.PutSized(clientID, &entry{since: s.now()}, int64(len(clientID))+perEntry)
 		}
 		close(l.done)
 	}()
@@ -299,18 +304,21 @@ func (k knownOnly) ViewClient(ctx context.Context, clientID string) (*dcr.Client
 
 // entry is what is known of one client.
 type entry struct {
-	client *dcr.Client // nil where there is none
-	until  time.Time
-	known  bool // without the network, and so maybe not as its document says now: for Known alone
+	client *dcr.Client   // nil where there is none
+	since  time.Duration // when it was read, as Store.now says
+	known  bool          // without the network, and so maybe not as its document says now: for Known alone
 }
 
 // known holds the entries of the clients that were asked for last, by id.
-type known struct{ *lru.Cache[string, *entry] }
+type known struct {
+	*lru.Cache[string, *entry]
+	ttl time.Duration
+}
 
 // get returns what is known of a client, nil if nothing is or no longer.
-func (k known) get(clientID string, now time.Time) *entry {
+func (k known) get(clientID string, now time.Duration) *entry {
 	e, ok := k.Get(clientID)
-	if ok && !now.Before(e.until) {
+	if ok && now-e.since >= k.ttl {
 		k.Delete(clientID)
 		return nil
 	}
@@ -320,10 +328,10 @@ func (k known) get(clientID string, now time.Time) *entry {
 // expire forgets the entries whose time has come. It is for those that live
 // equally long and that nobody gets, so that they end in the order in which they
 // came.
-func (k known) expire(now time.Time) {
+func (k known) expire(now time.Duration) {
 	for {
 		clientID, oldest, ok := k.Oldest()
-		if !ok || now.Before(oldest.until) {
+		if !ok || now-oldest.since < k.ttl {
 			return
 		}
 		k.Delete(clientID)

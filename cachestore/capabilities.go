@@ -80,7 +80,7 @@ func (s *Store) note(clientID string, failed error, change func(*dcr.Client) (kn
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overrun(clientID)
-	if entry := s.found.get(clientID, time.Now()); entry != nil {
+	if entry := s.found.get(clientID, s.now()); entry != nil {
 		noted := *entry.client // the lists stay shared: nobody writes to them
 		if failed == nil && change(&noted) {
 			entry.client = &noted
