@@ -40,7 +40,7 @@ const maxClientID = 255
 // without NUL. No store has a client of any other id, so a store need not look
 // for one, and a cache need not remember that there is none.
 func CheckClientID(clientID string) error {
-	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.Contains(clientID, "\x00") {
+	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
 		return ErrClientID
 	}
 	return nil
@@ -315,8 +315,13 @@ type ReplayForgetter interface {
 // that it must wrap, and calls [StoreInto] with the inner store for the rest.
 // [ClientViewer] is an exception: only a method of the store itself counts.
 func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
-	ok = StoreInto(store, &capability)
-	return capability, ok
+	_, view := any((*T)(nil)).(*ClientViewer)
+	if own, has := store.(T); has && !(view && embedsViewer(reflect.TypeOf(store))) {
+		return own, true // found without reflection, since endpoints ask at every request
+	}
+	var inner T
+	ok = StoreInto(store, &inner)
+	return inner, ok
 }
 
 // StoreInto is [StoreAs] for a target that is known only at run time: a non-nil
