@@ -19,9 +19,22 @@ type Look struct {
 }
 
 // Of returns the look of text. Its case is folded in three ways, since Cyrillic
-// Н looks like a Latin letter and н does not.
+// Н looks like a Latin letter and н does not. For ASCII, the three are the same.
 func Of(text string) Look {
-	return Look{written: skeleton(text), lower: skeleton(strings.ToLower(text)), upper: skeleton(strings.ToUpper(text))}
+	written := skeleton(text)
+	if isASCII(text) {
+		return Look{written, written, written}
+	}
+	return Look{written: written, lower: skeleton(strings.ToLower(text)), upper: skeleton(strings.ToUpper(text))}
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // IsEmpty reports whether the text has nothing visible.
@@ -51,6 +64,7 @@ func Ignored(r rune) bool {
 func skeleton(text string) string {
 	table := table()
 	var b strings.Builder
+	b.Grow(len(text))
 	blank := false
 	write := func(r rune) {
 		switch {
@@ -73,7 +87,11 @@ func skeleton(text string) string {
 		b.WriteRune(r)
 	}
 	for _, r := range text {
-		if Ignored(r) {
+		switch {
+		case r < utf8.RuneSelf: // the table has no ASCII
+			write(r)
+			continue
+		case Ignored(r):
 			continue
 		}
 		like, known := table[r]
