@@ -64,7 +64,12 @@ func unusableGrants(supported []string) *Error {
 
 // among returns the entries of asked that are in supported, each once.
 func among(asked, supported []string) []string {
-	kept := make([]string, 0, len(asked))
+	return appendAmong(make([]string, 0, len(asked)), asked, supported)
+}
+
+// appendAmong appends to kept the entries of asked that are in supported and not in
+// kept yet.
+func appendAmong(kept, asked, supported []string) []string {
 	for _, entry := range asked {
 		if slices.Contains(supported, entry) && !slices.Contains(kept, entry) {
 			kept = append(kept, entry)

@@ -47,7 +47,9 @@ func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	if blankScope("scope", c.Scope) {
 		return errScopeForm()
 	}
-	c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
+	if c.Scope = strings.Trim(c.Scope, " "); strings.Contains(c.Scope, "  ") {
+		c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
+	}
 	if c.Scope != "" {
 		if err := v.ValidateScopes(ctx, reg); err != nil {
 			return err
@@ -77,8 +79,9 @@ func (d DefaultValidator) ValidateScopes(ctx context.Context, reg *Registration)
 func (reg *Registration) settleScopes(refuseUnsupported bool) error {
 	c := reg.Client
 	refuses := refuseUnsupported && c.Source != SourceDocument // a document is written for many servers
-	kept := make([]string, 0, 8)
-	for _, scope := range strings.Split(c.Scope, " ") {
+	kept, asked := make([]string, 0, 8), 0
+	for scope := range strings.SplitSeq(c.Scope, " ") {
+		asked++
 		if scope == AnyScope {
 			return refuseMember("scope", "any", "must name each scope that is asked for, not *")
 		}
@@ -96,7 +99,9 @@ func (reg *Registration) settleScopes(refuseUnsupported bool) error {
 	if len(kept) == 0 && refuseUnsupported {
 		return unsupportedScope(reg)
 	}
-	c.Scope = strings.Join(kept, " ")
+	if len(kept) < asked {
+		c.Scope = strings.Join(kept, " ")
+	}
 	return nil
 }
 
@@ -126,7 +131,7 @@ func (d DefaultValidator) SetDefaultScopes(ctx context.Context, reg *Registratio
 
 func (reg *Registration) setDefaultScopes(scopes []string) error {
 	if !reg.Capabilities.anyScope() {
-		scopes = among(scopes, reg.Capabilities.Scopes)
+		scopes = appendAmong(make([]string, 0, 8), scopes, reg.Capabilities.Scopes)
 	}
 	reg.Client.Scope = strings.Join(scopes, " ")
 	return nil
