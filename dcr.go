@@ -123,13 +123,13 @@ type Registration struct {
 	alternatives    map[string][]string // the lists of Request.Choices that a statement decides about, as they count
 	canSeal         bool                // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
-	keysJudged      []byte    // the jwks that keys describes
-	redirects       redirects // the redirect URIs that were read last
-	sector          sector    // the sector document of the client
-	assumed         []string  // what was assumed to be good, since Explaining fetches nothing
-	inSteps         bool      // Validate runs the steps
-	plain           bool      // this is the default pipeline's own judgement
-	policy          string    // the name in Options.Policies that this runs under
+	keysJudged      []byte     // the jwks that keys describes
+	redirects       []redirect // the redirect URIs that were read last
+	sector          sector     // the sector document of the client
+	assumed         []string   // what was assumed to be good, since Explaining fetches nothing
+	inSteps         bool       // Validate runs the steps
+	plain           bool       // this is the default pipeline's own judgement
+	policy          string     // the name in Options.Policies that this runs under
 	foundation      foundation
 	extensions      []Extension            // that are declared
 	extensionsOf    map[string][]Extension // the same by name, without language tags; nil until many are looked for

@@ -387,7 +387,7 @@ func mistakesType(reg *Registration) bool {
 }
 
 func (reg *Registration) hasKind(kind uri.Kind) bool {
-	return slices.Contains(reg.redirects.kinds, kind)
+	return anyOfKind(reg.redirects, kind)
 }
 
 // pushes reports whether a client will push its requests, and its redirect URIs with

@@ -139,16 +139,15 @@ func (reg *Registration) settleRedirects(literalType, allowHTTP bool) error {
 	if c.RedirectURIs == nil {
 		c.RedirectURIs = []string{}
 	}
-	kinds, err := reg.checkRedirectURIs()
+	if err := reg.checkRedirectURIs(); err != nil {
+		return err
+	}
+	application, err := reg.settleApplicationType(literalType)
 	if err != nil {
 		return err
 	}
-	application, err := reg.settleApplicationType(kinds, literalType)
-	if err != nil {
-		return err
-	}
-	for i, kind := range kinds {
-		if reason := reg.checkKind(kind, application, allowHTTP); reason != "" {
+	for i, redirect := range reg.redirects {
+		if reason := reg.checkKind(redirect.kind, application, allowHTTP); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}
@@ -156,51 +155,57 @@ func (reg *Registration) settleRedirects(literalType, allowHTTP bool) error {
 }
 
 // checkRedirectURIs checks the redirect URIs against the rules that have no
-// exceptions, and returns the kind of each.
-func (reg *Registration) checkRedirectURIs() ([]uri.Kind, error) {
+// exceptions, and notes the kind of each.
+func (reg *Registration) checkRedirectURIs() error {
 	c := reg.Client
 	if len(c.RedirectURIs) == 0 && c.redirects() && !reg.mayPushRedirectURI() {
-		return nil, refuseMember("redirect_uris", "missing", "must have at least one redirect URI with these grant_types and response_types")
+		return refuseMember("redirect_uris", "missing", "must have at least one redirect URI with these grant_types and response_types")
 	}
-	if slices.Equal(reg.redirects.read, c.RedirectURIs) {
-		return reg.redirects.kinds, nil
+	if slices.EqualFunc(reg.redirects, c.RedirectURIs, redirect.is) {
+		return nil
 	}
-	kinds := make([]uri.Kind, len(c.RedirectURIs))
-	for i, redirect := range c.RedirectURIs {
-		parsed, err := uri.ParseRedirect(redirect)
+	read := make([]redirect, len(c.RedirectURIs))
+	for i, text := range c.RedirectURIs {
+		parsed, err := uri.ParseRedirect(text)
 		switch {
 		case err != nil:
-			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.form", "redirect_uris[%d] %s", i, err)
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.form", "redirect_uris[%d] %s", i, err)
 		case parsed.HasFragment:
-			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.fragment", "redirect_uris[%d] %s", i, errFragment)
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.fragment", "redirect_uris[%d] %s", i, errFragment)
 		case parsed.HasWildcard:
-			return nil, refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.wildcard", "redirect_uris[%d] %s", i, errWildcard)
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.wildcard", "redirect_uris[%d] %s", i, errWildcard)
 		}
-		kinds[i] = parsed.Kind()
+		read[i] = redirect{text, parsed.Kind()}
 	}
-	reg.redirects = redirects{slices.Clone(c.RedirectURIs), kinds}
-	return kinds, nil
+	reg.redirects = read
+	return nil
 }
 
-// redirects are redirect URIs that passed checkRedirectURIs, and the kind of
-// each.
-type redirects struct {
-	read  []string
-	kinds []uri.Kind
+// redirect is a redirect URI that passed checkRedirectURIs.
+type redirect struct {
+	text string
+	kind uri.Kind
+}
+
+func (r redirect) is(text string) bool { return r.text == text }
+
+func anyOfKind(redirects []redirect, kind uri.Kind) bool {
+	return slices.ContainsFunc(redirects, func(r redirect) bool { return r.kind == kind })
 }
 
 // checkRedirects is checkRedirectURIs, and also refuses remote http, unless the
 // host allows it and the client may have it.
 func (reg *Registration) checkRedirects() error {
-	kinds, err := reg.checkRedirectURIs()
-	if err != nil {
+	if err := reg.checkRedirectURIs(); err != nil {
 		return err
 	}
 	if reg.foundation.httpRedirects && reg.Client.mayUseHTTP(reg.Client.TokenEndpointAuthMethod) {
 		return nil
 	}
-	if i := slices.Index(kinds, uri.HTTP); i >= 0 {
-		return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, remoteHTTP)
+	for i, redirect := range reg.redirects {
+		if redirect.kind == uri.HTTP {
+			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, remoteHTTP)
+		}
 	}
 	return nil
 }
@@ -216,7 +221,7 @@ func (reg *Registration) mayPushRedirectURI() bool {
 // settleApplicationType judges application_type, or infers it, and returns the
 // type that every redirect URI must fit, or "" if each is judged by its own
 // kind. The member is set if it was sent, and always with OpenID Connect.
-func (reg *Registration) settleApplicationType(kinds []uri.Kind, literal bool) (string, error) {
+func (reg *Registration) settleApplicationType(literal bool) (string, error) {
 	c := reg.Client
 	switch c.ApplicationType {
 	case "web", "native":
@@ -228,7 +233,7 @@ func (reg *Registration) settleApplicationType(kinds []uri.Kind, literal bool) (
 	inferred := "web"
 	literal = literal && c.Source != SourceDocument // a document is written for many servers
 	if !literal {
-		inferred = applicationTypeOf(kinds)
+		inferred = applicationTypeOf(reg.redirects)
 	}
 	if reg.Capabilities.openID() {
 		c.ApplicationType = inferred
@@ -243,13 +248,13 @@ func (reg *Registration) settleApplicationType(kinds []uri.Kind, literal bool) (
 // applicationTypeOf infers application_type from redirect URIs: native if one
 // has a private-use scheme, or is http on a loopback host and none of the
 // others is for web applications only; web otherwise.
-func applicationTypeOf(kinds []uri.Kind) string {
+func applicationTypeOf(redirects []redirect) string {
 	switch {
-	case slices.Contains(kinds, uri.PrivateUse):
+	case anyOfKind(redirects, uri.PrivateUse):
 		return "native"
-	case slices.Contains(kinds, uri.HTTP) || slices.Contains(kinds, uri.LoopbackHTTPS):
+	case anyOfKind(redirects, uri.HTTP) || anyOfKind(redirects, uri.LoopbackHTTPS):
 		return "web"
-	case slices.Contains(kinds, uri.LoopbackHTTP):
+	case anyOfKind(redirects, uri.LoopbackHTTP):
 		return "native"
 	}
 	return "web"
@@ -267,7 +272,7 @@ func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.
 func (reg *Registration) checkKind(kind uri.Kind, application string, allowHTTP bool) string {
 	c := reg.Client
 	if application == "" {
-		application = applicationTypeOf([]uri.Kind{kind})
+		application = applicationTypeOf([]redirect{{kind: kind}})
 	}
 	native := application == "native"
 	switch kind {
