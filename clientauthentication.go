@@ -84,7 +84,7 @@ func (reg *Registration) settleAuthAlg() error {
 		return nil
 	}
 	method := c.TokenEndpointAuthMethod
-	if reg.isOfAnotherMethod(c.TokenEndpointAuthSigningAlg) {
+	if c.TokenEndpointAuthSigningAlg != "" && reg.isOfAnotherMethod(c.TokenEndpointAuthSigningAlg) {
 		c.TokenEndpointAuthSigningAlg = ""
 	}
 	if method != "private_key_jwt" && method != "client_secret_jwt" {

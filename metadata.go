@@ -367,11 +367,18 @@ func (reg *Registration) checkList(name string, list []string) error {
 		return refuseMember(name, "items", "must not have more than %d entries", reg.Limits.ListItems)
 	}
 	for i, item := range list {
-		if len(item) > reg.longest(name) {
+		if reg.tooLong(name, item) {
 			return reg.checkLength(name, fmt.Sprintf("%s[%d]", name, i), item)
 		}
 	}
 	return nil
+}
+
+// tooLong reports whether a string of the member has too many bytes. Few strings have
+// more than the least of the limits.
+func (reg *Registration) tooLong(member, text string) bool {
+	l := &reg.Limits
+	return len(text) > min(l.NameBytes, l.URIBytes, l.ScopeBytes) && len(text) > reg.longest(member)
 }
 
 // longest returns how many bytes a string of the member may have.
@@ -386,8 +393,8 @@ func (reg *Registration) longest(member string) int {
 }
 
 func (reg *Registration) checkLength(member, shown, text string) error {
-	if limit := reg.longest(member); len(text) > limit {
-		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, limit)
+	if reg.tooLong(member, text) {
+		return refuse(memberCode(member), member, member+".length", "%s must not be longer than %d bytes", shown, reg.longest(member))
 	}
 	return nil
 }
