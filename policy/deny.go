@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ func (d deny) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) e
 	if err := d.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	return d.judge(reg.Client, func(to *destination) bool { return to.member == "redirect_uris" })
+	return d.judge(redirectDestinations(reg.Client))
 }
 
 // ValidateClient judges the finished client.
@@ -94,12 +95,12 @@ func (d deny) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 			return refuse(name, "deny", "%s is not accepted here", name)
 		}
 	}
-	return d.judge(c, func(*destination) bool { return true })
+	return d.judge(destinations(c))
 }
 
-func (d deny) judge(c *dcr.Client, judged func(*destination) bool) error {
-	for to := range destinations(c) {
-		if judged(to) && (to.err != nil || d.deniesHost(to.Host) || d.deniesScheme(to.Scheme)) {
+func (d deny) judge(destinations iter.Seq[*destination]) error {
+	for to := range destinations {
+		if to.err != nil || d.deniesHost(to.Host) || d.deniesScheme(to.Scheme) {
 			return to.refuse("deny", "is not accepted here")
 		}
 	}

@@ -41,9 +41,26 @@ var (
 	credentialOfferEndpoint = dcr.NewField[string]("credential_offer_endpoint")
 )
 
+// redirectDestinations yields the redirect URIs of the client.
+func redirectDestinations(c *dcr.Client) iter.Seq[*destination] {
+	return func(yield func(*destination) bool) {
+		for i, text := range c.RedirectURIs {
+			d := destination{text: text, member: "redirect_uris", place: i, back: true}
+			if d.URI, d.err = uri.ParseRedirect(text); !yield(&d) {
+				return
+			}
+		}
+	}
+}
+
 // destinations yields every URI of the client that a browser is sent to.
 func destinations(c *dcr.Client) iter.Seq[*destination] {
 	return func(yield func(*destination) bool) {
+		for d := range redirectDestinations(c) {
+			if !yield(d) {
+				return
+			}
+		}
 		claims, _, errClaims := claimsRedirectURIs.Get(&c.Metadata)
 		offer, _, errOffer := credentialOfferEndpoint.Get(&c.Metadata)
 		if errClaims != nil {
@@ -55,7 +72,6 @@ func destinations(c *dcr.Client) iter.Seq[*destination] {
 			list bool
 			back bool
 		}{
-			{"redirect_uris", c.RedirectURIs, true, true},
 			{"post_logout_redirect_uris", c.PostLogoutRedirectURIs, true, true},
 			{"claims_redirect_uris", claims, true, true},
 			{"frontchannel_logout_uri", oneURI(c.FrontchannelLogoutURI, nil), false, false},
@@ -67,11 +83,7 @@ func destinations(c *dcr.Client) iter.Seq[*destination] {
 				if !member.list {
 					d.place = -1
 				}
-				read := uri.Parse
-				if member.name == "redirect_uris" {
-					read = uri.ParseRedirect
-				}
-				if d.URI, d.err = read(text); !yield(&d) {
+				if d.URI, d.err = uri.Parse(text); !yield(&d) {
 					return
 				}
 			}

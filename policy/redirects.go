@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -112,7 +113,7 @@ func (r redirects) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registrati
 	if err := r.Validator.ValidateRedirectURIs(ctx, reg); err != nil {
 		return err
 	}
-	return r.check(reg, func(d *destination) bool { return d.member == "redirect_uris" })
+	return r.check(reg, redirectDestinations(reg.Client))
 }
 
 // ValidateClient judges the finished client.
@@ -120,13 +121,13 @@ func (r redirects) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 	if err := r.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	return r.check(reg, func(*destination) bool { return true })
+	return r.check(reg, destinations(reg.Client))
 }
 
-func (r redirects) check(reg *dcr.Registration, judged func(*destination) bool) error {
+func (r redirects) check(reg *dcr.Registration, destinations iter.Seq[*destination]) error {
 	named, _ := reg.Items[namedSchemes].([]string)
-	for d := range destinations(reg.Client) {
-		if judged(d) && (d.err != nil || !r.allowed(d, named)) {
+	for d := range destinations {
+		if d.err != nil || !r.allowed(d, named) {
 			return d.refuse(r.rule, r.want)
 		}
 	}
