@@ -74,7 +74,8 @@ func (s sameHost) ValidateDisplay(ctx context.Context, reg *dcr.Registration) er
 	if err := s.Validator.ValidateDisplay(ctx, reg); err != nil {
 		return err
 	}
-	return s.judgePages(reg.Client)
+	hosts, onlyWeb := uri.WebHosts(reg.Client.RedirectURIs)
+	return s.judgePages(reg.Client, hosts, onlyWeb)
 }
 
 // ValidateClient judges the finished client.
@@ -82,17 +83,18 @@ func (s sameHost) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 	if err := s.Validator.ValidateClient(ctx, reg); err != nil {
 		return err
 	}
-	hosts, _ := uri.WebHosts(reg.Client.RedirectURIs)
+	hosts, onlyWeb := uri.WebHosts(reg.Client.RedirectURIs)
 	for d := range destinations(reg.Client) {
 		if d.err != nil || d.isWeb() && !slices.Contains(hosts, d.Host) {
 			return d.refuse("same_host", "must be on a host of redirect_uris")
 		}
 	}
-	return s.judgePages(reg.Client)
+	return s.judgePages(reg.Client, hosts, onlyWeb)
 }
 
-func (s sameHost) judgePages(c *dcr.Client) error {
-	hosts, onlyWeb := uri.WebHosts(c.RedirectURIs)
+// judgePages judges the pages of a client whose redirect URIs lead to web sites on
+// these hosts and, unless onlyWeb is true, to other places.
+func (s sameHost) judgePages(c *dcr.Client, hosts []string, onlyWeb bool) error {
 	vouched := onlyWeb && len(hosts) == 1 && !s.suffixes.nobodys(hosts[0])
 	for name, page := range pages(c) {
 		if parsed, err := uri.Parse(page); vouched && err == nil && parsed.Host == hosts[0] {
