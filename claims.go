@@ -56,7 +56,7 @@ func (reg *Registration) claimsInForce() *SoftwareStatement {
 		if inForce.rules == nil {
 			inForce.rules = rules
 		}
-		return &inForce
+		return inForce.enforce()
 	}
 	before := reg.Previous != nil && reg.Previous.Statement != nil
 	if !before && len(rules) == 0 {
@@ -66,7 +66,23 @@ func (reg *Registration) claimsInForce() *SoftwareStatement {
 	if before {
 		inForce.reclaim(reg.Previous)
 	}
-	return inForce
+	return inForce.enforce()
+}
+
+// enforce notes which registered members the claims and their rules decide about,
+// so that all others need not be looked at.
+func (s *SoftwareStatement) enforce() *SoftwareStatement {
+	s.present = s.members()
+	s.decides = s.present
+	for list := range s.choices {
+		s.decides.Add(choiceMember[list])
+	}
+	for name := range s.rules {
+		if f := member(name); f != nil {
+			s.decides.Add(f.Place)
+		}
+	}
+	return s
 }
 
 // reclaim makes claims of the members that the statement of a client claimed,
@@ -87,14 +103,25 @@ func (s *SoftwareStatement) reclaim(c *Client) {
 	}
 }
 
-// claimed returns the names of the members that the statement claims.
+// claimed returns the names of the members that the statement claims, nil if there
+// are none. They share no memory with the statement.
 func (s *SoftwareStatement) claimed() []string {
-	var names []string
-	for i := range s.members().Places() {
+	set := s.members()
+	n := set.Len() + len(s.Localized) + len(s.Extra)
+	if n == 0 {
+		return nil
+	}
+	names := make([]string, 0, n)
+	for i := range set.Places() {
 		names = append(names, members.Fields[i].Name)
 	}
-	names = append(names, sortedKeys(s.Localized)...)
-	return append(names, sortedKeys(s.Extra)...)
+	for _, name := range sortedKeys(s.Localized) {
+		names = append(names, strings.Clone(name))
+	}
+	for _, name := range sortedKeys(s.Extra) {
+		names = append(names, strings.Clone(name))
+	}
+	return names
 }
 
 // claimsNothing reports whether claimed has nothing to name.
@@ -131,7 +158,7 @@ func (reg *Registration) Claimed(name string) bool {
 func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 	client := &reg.Client.Metadata
 	dst, src := client, &s.Metadata
-	for i := range members.Fields {
+	for i := range s.decides.Places() {
 		f := &members.Fields[i]
 		if !reg.on.has(i) {
 			continue
@@ -193,6 +220,9 @@ func (m *Metadata) dropTaggedExtra(name string, kept map[string]json.RawMessage)
 }
 
 func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
+	if reg.noExtensions() {
+		return nil
+	}
 	for _, name := range sortedKeys(s.Extra) {
 		if !reg.declares(name) {
 			continue
@@ -221,6 +251,12 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 		}
 	}
 	return nil
+}
+
+// noExtensions reports whether there is no extension member that a claim could be
+// about: none is declared, and the client has none.
+func (reg *Registration) noExtensions() bool {
+	return len(reg.extensions) == 0 && len(reg.Client.Extra) == 0
 }
 
 // settle decides, for a member that the request has too, whether the claim
@@ -323,7 +359,7 @@ func (reg *Registration) checkClaims() error {
 	if s == nil {
 		return nil
 	}
-	for i := range members.Fields {
+	for i := range s.decides.Places() {
 		if f := &members.Fields[i]; reg.on.has(i) && !s.allows(reg, f) {
 			return notAsClaimed(f.Name)
 		}
@@ -332,6 +368,9 @@ func (reg *Registration) checkClaims() error {
 		if !s.allowsTagged(name, reg.Client.Localized[name]) {
 			return notAsClaimed(name)
 		}
+	}
+	if reg.noExtensions() {
+		return nil
 	}
 	for _, name := range sortedKeys(s.Extra) {
 		if raw, kept := reg.Client.Extra[name]; reg.declares(name) && !(kept && sameOrLess(name, raw, s.Extra[name])) {

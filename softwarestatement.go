@@ -35,6 +35,7 @@ type SoftwareStatement struct {
 	choices   map[string][]string // the lists of alternatives that it claims, as in Request
 	faults    []fault             // claims of the wrong form
 	rules     map[string]StatementRule
+	decides   memberSet // the members that it claims or has a rule for, once it is in force
 	signature signature // the signature that was verified; zero for a stored statement
 	once      *onceOnly // bounds its use; nil if nothing does, and for a stored statement
 }
@@ -49,7 +50,8 @@ func (s *SoftwareStatement) Signer() string {
 	if software == "" {
 		return ""
 	}
-	name := strictjson.AppendString([]byte{'['}, s.Issuer)
+	name := make([]byte, 0, len(s.Issuer)+len(software)+len(`["",""]`)) // enough without escapes
+	name = strictjson.AppendString(append(name, '['), s.Issuer)
 	name = strictjson.AppendString(append(name, ','), software)
 	return string(append(name, ']'))
 }
@@ -150,14 +152,12 @@ func (reg *Registration) recordStatement() {
 	}
 	claimed := reg.Statement.claimed()
 	if stored := reg.Client.Statement; stored != nil && len(claimed) == 0 {
-		claimed = stored.Members
+		claimed = slices.Clone(stored.Members)
 	}
 	own := strings.Clone // a copy, so that the body is not kept in memory
-	record := &StatementRecord{Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text)}
-	for _, name := range claimed {
-		record.Members = append(record.Members, own(name))
+	reg.Client.Statement = &StatementRecord{
+		Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text), Members: claimed,
 	}
-	reg.Client.Statement = record
 }
 
 // StatementRequirer is a [Validator], or part of one, that may itself require a
@@ -185,7 +185,9 @@ func requiresStatement(v Validator) bool {
 
 func hashText(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	var encoded [43]byte // of 32
+	base64.RawURLEncoding.Encode(encoded[:], sum[:])
+	return string(encoded[:])
 }
 
 // statementClaims are the claims of a statement, read by the rules of a
@@ -193,6 +195,7 @@ func hashText(text string) string {
 type statementClaims struct {
 	verifier *StatementVerifier
 	all      map[string]json.RawMessage
+	mapped   []string // the claims that stand for a member of another name
 	request  *Request
 }
 
@@ -207,7 +210,11 @@ func claimLimits(limits Limits) strictjson.Limits {
 
 func (c *statementClaims) read(name string, value strictjson.Value) error {
 	c.all[name] = json.RawMessage(value)
-	if _, stands := c.verifier.Claims[name]; stands || jwt.Registered(name) {
+	if _, stands := c.verifier.Claims[name]; stands {
+		c.mapped = append(c.mapped, name)
+		return nil
+	}
+	if jwt.Registered(name) {
 		return nil
 	}
 	return c.request.member(name, asClaimed(name, value))
@@ -216,7 +223,7 @@ func (c *statementClaims) read(name string, value strictjson.Value) error {
 // statement returns the statement that was read, with the registered claims.
 func (c *statementClaims) statement(registered *jwt.Claims) (*SoftwareStatement, error) {
 	request := c.request
-	if err := c.verifier.readMapped(c.all, request); err != nil {
+	if err := c.readMapped(); err != nil {
 		return nil, claimError(err)
 	}
 	for i := range request.faults {
@@ -266,15 +273,16 @@ func asClaimed(member string, value strictjson.Value) strictjson.Value {
 }
 
 // readMapped reads the claims that stand for members with other names.
-func (v *StatementVerifier) readMapped(claims map[string]json.RawMessage, request *Request) error {
-	for _, claim := range sortedKeys(v.Claims) {
-		name := v.Claims[claim]
-		value, claimed := claims[claim]
-		if _, own := claims[name]; !claimed || own && name != claim {
+func (c *statementClaims) readMapped() error {
+	slices.Sort(c.mapped)
+	request := c.request
+	for _, claim := range c.mapped {
+		name := c.verifier.Claims[claim]
+		if _, own := c.all[name]; own && name != claim {
 			continue
 		}
 		before := len(request.faults)
-		if err := request.member(name, asClaimed(name, strictjson.Value(value))); err != nil {
+		if err := request.member(name, asClaimed(name, strictjson.Value(c.all[claim]))); err != nil {
 			return err
 		}
 		if len(request.faults) > before {

@@ -19,6 +19,9 @@ func (s *Set) Has(place int) bool { return s[place/64]&(1<<(place%64)) != 0 }
 // Or returns the fields that are in either of the sets.
 func (s Set) Or(other Set) Set { return Set{s[0] | other[0], s[1] | other[1]} }
 
+// Len returns how many fields are in the set.
+func (s Set) Len() int { return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) }
+
 // Places yields the places in their order.
 func (s Set) Places() iter.Seq[int] {
 	return func(yield func(int) bool) {
