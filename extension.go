@@ -3,6 +3,7 @@ package dcr
 // RFC 7591 §2: extension members, how they are declared, read and judged.
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -135,6 +136,10 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 // unmarshal reads an integer however it is written, such as 1e3, and everything
 // else as encoding/json does.
 func unmarshal[T any](raw json.RawMessage) (value T, err error) {
+	if text, verbatim := any(&value).(*json.RawMessage); verbatim && json.Valid(raw) {
+		*text = bytes.Clone(bytes.TrimSpace(raw))
+		return value, nil
+	}
 	if err = json.Unmarshal(raw, &value); err == nil {
 		return value, nil
 	}
