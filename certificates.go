@@ -98,7 +98,7 @@ func (v *ChainVerifier) Verify(ctx context.Context, compact string, now time.Tim
 		MaxBytes: cmp.Or(v.MaxBytes, 32<<10), Algorithms: v.algorithms(), Limits: jwt.Limits,
 		Type: func(typ string) bool { return typ == "" || typ == "jwt" },
 	}
-	token, fault := rules.Read(compact, func(name string, value strictjson.Value) error {
+	token, fault := rules.Read([]byte(compact), func(name string, value strictjson.Value) error {
 		claims[name] = json.RawMessage(value)
 		return nil
 	})

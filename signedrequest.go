@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
@@ -167,16 +168,16 @@ func requestFault(fault *jwt.Fault) error {
 
 // decode returns the members of the request, and the software that signed it.
 func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byte) (DecodedBody, error) {
-	compact := string(bytes.TrimSpace(body))
-	if strings.HasPrefix(compact, `"`) {
+	compact := bytes.TrimSpace(body)
+	if bytes.HasPrefix(compact, []byte(`"`)) {
 		text, err := strictjson.Value(compact).Text()
 		if err != nil {
 			return DecodedBody{}, badRequestJWT("form", "must be a compact JWS")
 		}
-		compact = text
+		compact = []byte(text)
 	}
 	rules := jwt.Rules{Algorithms: d.Algorithms, NamedKey: true, Limits: jwt.Limits, Type: d.acceptsType}
-	var claims requestClaims
+	claims := requestClaims{members: objectWriter{dst: make([]byte, 0, base64.RawURLEncoding.DecodedLen(len(compact)))}}
 	token, fault := rules.Read(compact, claims.read)
 	if fault != nil {
 		return DecodedBody{}, requestFault(fault)

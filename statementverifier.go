@@ -330,7 +330,7 @@ func (v *StatementVerifier) read(text string, limits Limits) (*SoftwareStatement
 		Type: v.acceptsType, Limits: claimLimits(limits),
 	}
 	claims := v.newClaims()
-	token, fault := rules.Read(text, claims.read)
+	token, fault := rules.Read([]byte(text), claims.read)
 	if fault != nil {
 		return nil, nil, statementFault(fault)
 	}

@@ -180,7 +180,7 @@ func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.
 		rules.Type = func(mediaType string) bool { return mediaType == "at+jwt" }
 	}
 	var claims accessClaims
-	token, fault := rules.Read(compact, claims.read)
+	token, fault := rules.Read([]byte(compact), claims.read)
 	if fault != nil {
 		return nil, refuse(fault)
 	}
@@ -209,7 +209,7 @@ func (v *AccessTokenVerifier) verify(ctx context.Context, compact string) (*dcr.
 	if fault := token.Judge(now(), terms, slices.Concat([]string{"exp"}, required)...); fault != nil {
 		return nil, refuse(fault)
 	}
-	return claims.bearer(token, payload)
+	return claims.bearer(token, []byte(payload))
 }
 
 // refuse turns a fault of the token into a refusal.

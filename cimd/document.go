@@ -88,7 +88,7 @@ func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
 	if err != nil {
 		return nil, asRefused(err)
 	}
-	if err := checkNames(document, ""); err != nil {
+	if err := checkNames(string(document), ""); err != nil {
 		return nil, err
 	}
 	if token, err := jose.Parse(request.SoftwareStatement); err == nil {
@@ -122,7 +122,7 @@ func sharedMethod(method string) string {
 
 // checkNames refuses members that only the answer to a registration has, whatever
 // they hold. What is no JSON object is for others to refuse.
-func checkNames(object []byte, where string) error {
+func checkNames(object, where string) error {
 	refused := (*dcr.Error)(nil)
 	strictjson.ReadObject(object, strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}, func(name string, _ strictjson.Value) error {
 		switch {

@@ -75,7 +75,7 @@ func (a *Authenticator) read(client *dcr.Client, assertion string) (*jwt.Token, 
 	}
 	rules := jwt.Rules{MaxBytes: maxAssertion, Algorithms: algorithms, Type: a.acceptsType, Limits: jwt.Limits}
 	oneAudience := false
-	token, fault := rules.Read(assertion, func(name string, value strictjson.Value) error {
+	token, fault := rules.Read([]byte(assertion), func(name string, value strictjson.Value) error {
 		oneAudience = oneAudience || name == "aud" && value.Kind() == strictjson.String
 		return nil
 	})

@@ -57,7 +57,7 @@ func storedClaims(client *dcr.Client) (stored claims) {
 		return nil
 	}
 	if token, err := jose.Parse(client.Statement.Text); err == nil {
-		json.Unmarshal(token.Unverified(), &stored)
+		json.Unmarshal([]byte(token.Unverified()), &stored)
 	}
 	return stored
 }

@@ -83,7 +83,7 @@ func TestUDAPDiscovery(t *testing.T) {
 		}
 		payload, err := token.Verify(keys, []string{"RS256"})
 		var claims object
-		if err != nil || json.Unmarshal(payload, &claims) != nil || claims["iss"] != base || claims["sub"] != base || claims["jti"] == "" ||
+		if err != nil || json.Unmarshal([]byte(payload), &claims) != nil || claims["iss"] != base || claims["sub"] != base || claims["jti"] == "" ||
 			claims["registration_endpoint"] != endpoint || claims["exp"].(float64)-claims["iat"].(float64) > 365*24*3600 {
 			t.Errorf("%q: %s, %v", community, payload, err)
 		}

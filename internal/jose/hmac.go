@@ -18,13 +18,13 @@ var MACs = []string{"HS256", "HS384", "HS512"}
 // VerifyMAC returns the payload if one of secrets authenticates the token with
 // an accepted algorithm that MACs lists. A secret that is too short for the
 // algorithm is not tried. The kid is ignored.
-func (t *Token) VerifyMAC(secrets [][]byte, accepted []string) (payload []byte, err error) {
+func (t *Token) VerifyMAC(secrets [][]byte, accepted []string) (payload string, err error) {
 	newHash := macs[t.Header.Algorithm]
 	switch {
 	case t.Header.Critical:
-		return nil, ErrCritical
+		return "", ErrCritical
 	case newHash == nil || !slices.Contains(accepted, t.Header.Algorithm):
-		return nil, ErrAlgorithm
+		return "", ErrAlgorithm
 	}
 	err = ErrUnknownKey
 	for _, secret := range secrets {
@@ -32,11 +32,11 @@ func (t *Token) VerifyMAC(secrets [][]byte, accepted []string) (payload []byte, 
 			continue
 		}
 		mac := hmac.New(newHash, secret)
-		mac.Write([]byte(t.signed))
+		mac.Write(t.signed)
 		if hmac.Equal(mac.Sum(nil), t.signature) {
 			return t.payload, nil
 		}
 		err = ErrSignature
 	}
-	return nil, err
+	return "", err
 }

@@ -8,6 +8,7 @@ package jose
 // algorithms, and the key's type must fit the algorithm used).
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -66,46 +67,52 @@ type Token struct {
 	Header Header
 
 	x5c       strictjson.Value // as it was sent; nil if absent
-	signed    string           // header and payload as they were sent, which the signature covers
-	payload   []byte
+	signed    []byte           // header and payload as they were sent, which the signature covers
+	payload   string
 	signature []byte
 }
 
 // Parse parses a compact JWS: exactly three parts, none empty, in strict
-// base64url. The error is ErrMalformed.
-func Parse(compact string) (*Token, error) {
-	first, last := strings.IndexByte(compact, '.'), strings.LastIndexByte(compact, '.')
+// base64url. The error is ErrMalformed. The token keeps parts of compact: do not
+// change that afterwards.
+func Parse[Text string | []byte](compact Text) (*Token, error) {
+	text := []byte(compact)
+	first, last := bytes.IndexByte(text, '.'), bytes.LastIndexByte(text, '.')
 	// The decoder skips line breaks, so they would not be part of what was
 	// signed.
-	if first <= 0 || first > maxHeader || last <= first || strings.IndexByte(compact, '\r') >= 0 || strings.IndexByte(compact, '\n') >= 0 {
+	if first <= 0 || first > maxHeader || last <= first || bytes.IndexByte(text, '\r') >= 0 || bytes.IndexByte(text, '\n') >= 0 {
 		return nil, ErrMalformed
 	}
-	header, err := decode(compact[:first])
+	var room [2048]byte // for most headers and payloads
+	header, err := decode(room[:0], text[:first])
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{signed: compact[:last]}
-	if t.payload, err = decode(compact[first+1 : last]); err != nil {
-		return nil, err
-	}
-	if t.signature, err = decode(compact[last+1:]); err != nil {
-		return nil, err
-	}
-	if err = t.readHeader(header); err != nil {
+	t := &Token{signed: text[:last]}
+	if err := t.readHeader(string(header)); err != nil {
 		return nil, ErrMalformed
+	}
+	payload, err := decode(room[:0], text[first+1:last])
+	if err != nil {
+		return nil, err
+	}
+	t.payload = string(payload)
+	if t.signature, err = decode(nil, text[last+1:]); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
 
-func decode(part string) ([]byte, error) {
-	b, err := base64url.DecodeString(part)
+// decode returns what part encodes, in dst if that has room for it.
+func decode(dst, part []byte) ([]byte, error) {
+	b, err := base64url.AppendDecode(dst, part)
 	if err != nil || len(b) == 0 {
 		return nil, ErrMalformed
 	}
 	return b, nil
 }
 
-func (t *Token) readHeader(data []byte) error {
+func (t *Token) readHeader(data string) error {
 	h := &t.Header
 	err := strictjson.ReadObject(data, headerLimits, func(name string, value strictjson.Value) (err error) {
 		switch name {
@@ -136,29 +143,29 @@ func (t *Token) readHeader(data []byte) error {
 
 // Unverified returns the payload, which anyone may have made up. Use it only to
 // find out whose keys to fetch.
-func (t *Token) Unverified() []byte { return t.payload }
+func (t *Token) Unverified() string { return t.payload }
 
 // Signed returns the header and the payload as they were sent.
-func (t *Token) Signed() string { return t.signed }
+func (t *Token) Signed() string { return string(t.signed) }
 
 // Verify returns the payload if a key of set signed the token with an accepted
 // asymmetric algorithm. If the token names its key, only that key is tried.
-func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err error) {
+func (t *Token) Verify(set *KeySet, accepted []string) (payload string, err error) {
 	h := &t.Header
 	if h.Critical {
-		return nil, ErrCritical
+		return "", ErrCritical
 	}
 	a := algorithms[h.Algorithm]
 	if a.verifier == nil || !slices.Contains(accepted, h.Algorithm) {
-		return nil, ErrAlgorithm
+		return "", ErrAlgorithm
 	}
 	candidates := set.keys
 	if h.KeyID != "" {
 		if candidates = set.byKID[h.KeyID]; len(candidates) == 0 {
-			return nil, ErrUnknownKey
+			return "", ErrUnknownKey
 		}
 	}
-	signed, attempts := []byte(t.signed), 0
+	attempts := 0
 	for i := range candidates {
 		if !candidates[i].fits(h.Algorithm, a) {
 			continue
@@ -166,17 +173,17 @@ func (t *Token) Verify(set *KeySet, accepted []string) (payload []byte, err erro
 		if attempts += candidates[i].attempts(); attempts > maxAttempts {
 			break
 		}
-		if a.verifier.Verify(signed, t.signature, candidates[i].public) == nil {
+		if a.verifier.Verify(t.signed, t.signature, candidates[i].public) == nil {
 			return t.payload, nil
 		}
 	}
 	switch {
 	case attempts > 0:
-		return nil, ErrSignature
+		return "", ErrSignature
 	case h.KeyID != "":
-		return nil, ErrAlgorithm
+		return "", ErrAlgorithm
 	}
-	return nil, ErrUnknownKey
+	return "", ErrUnknownKey
 }
 
 // ParseHeader is Parse for callers that need only the header.
@@ -190,10 +197,10 @@ func ParseHeader(compact string) (Header, error) {
 
 // Verify combines Parse and Token.Verify. It returns the header with every
 // error except ErrMalformed.
-func Verify(compact string, set *KeySet, accepted []string) (payload []byte, header Header, err error) {
+func Verify(compact string, set *KeySet, accepted []string) (payload string, header Header, err error) {
 	t, err := Parse(compact)
 	if err != nil {
-		return nil, Header{}, err
+		return "", Header{}, err
 	}
 	payload, err = t.Verify(set, accepted)
 	return payload, t.Header, err

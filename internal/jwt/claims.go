@@ -69,7 +69,7 @@ func (c *Claims) Read(name string, value strictjson.Value) (err error) {
 
 // ReadClaims returns the registered claims of a payload. It also passes every
 // claim to each.
-func ReadClaims(payload []byte, limits strictjson.Limits, each func(name string, value strictjson.Value) error) (*Claims, error) {
+func ReadClaims(payload string, limits strictjson.Limits, each func(name string, value strictjson.Value) error) (*Claims, error) {
 	claims := &Claims{}
 	err := strictjson.ReadObject(payload, limits, func(name string, value strictjson.Value) error {
 		if err := claims.Read(name, value); err != nil {

@@ -56,8 +56,9 @@ func fault(rule string, err error) *Fault {
 }
 
 // Read parses a token in compact form and checks it against the rules. It also
-// passes each claim to each, whose error is a fault in the claims.
-func (r *Rules) Read(compact string, each func(name string, value strictjson.Value) error) (*Token, *Fault) {
+// passes each claim to each, whose error is a fault in the claims. The token keeps
+// parts of compact: do not change that afterwards.
+func (r *Rules) Read(compact []byte, each func(name string, value strictjson.Value) error) (*Token, *Fault) {
 	if r.MaxBytes > 0 && len(compact) > r.MaxBytes {
 		return nil, &Fault{Rule: "length", Sentence: fmt.Sprintf("must not be longer than %d bytes", r.MaxBytes)}
 	}
@@ -95,10 +96,10 @@ func (r *Rules) Read(compact string, each func(name string, value strictjson.Val
 func (t *Token) KeyID() string { return t.signed.Header.KeyID }
 
 // Verify returns the claims as they were sent, if one of keys signed them.
-func (t *Token) Verify(keys *jose.KeySet) (payload []byte, wrong *Fault) {
+func (t *Token) Verify(keys *jose.KeySet) (payload string, wrong *Fault) {
 	payload, err := t.signed.Verify(keys, t.algorithms)
 	if err != nil {
-		return nil, fault("signature", err)
+		return "", fault("signature", err)
 	}
 	return payload, nil
 }
@@ -109,10 +110,10 @@ func (t *Token) Certificates() ([]*x509.Certificate, error) { return t.signed.Ce
 
 // VerifyMAC returns the claims as they were sent, if one of secrets authenticates
 // them.
-func (t *Token) VerifyMAC(secrets [][]byte) (payload []byte, wrong *Fault) {
+func (t *Token) VerifyMAC(secrets [][]byte) (payload string, wrong *Fault) {
 	payload, err := t.signed.VerifyMAC(secrets, t.algorithms)
 	if err != nil {
-		return nil, fault("signature", err)
+		return "", fault("signature", err)
 	}
 	return payload, nil
 }

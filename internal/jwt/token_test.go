@@ -62,7 +62,7 @@ var errOwn = errors.New("color is no colour")
 
 // judge takes a token through both steps.
 func judge(rules jwt.Rules, token string, keys *jose.KeySet) *jwt.Fault {
-	read, fault := rules.Read(token, func(name string, value strictjson.Value) error {
+	read, fault := rules.Read([]byte(token), func(name string, value strictjson.Value) error {
 		if name == "color" {
 			return errOwn
 		}

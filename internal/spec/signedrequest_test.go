@@ -418,3 +418,23 @@ func TestAStatementInsideIsVerifiedOnce(t *testing.T) {
 		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims())), 400, dcr.InvalidSoftwareStatement)
 	})
 }
+
+// A host may read the next body into the same memory.
+func TestDecodedRequestKeepsNothingOfTheBody(t *testing.T) {
+	s := &software{signer: newSigner("tpp")}
+	statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: signers()["RS256"].keys()}}
+	decode := dcr.SignedRequests(dcr.SignedRequestVerifier{Statements: statements, Now: clock})
+	body := []byte(s.sign(s.claims()))
+	decoded, err := decode(t.Context(), nil, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := string(decoded.JSON)
+	clear(body)
+	if string(decoded.JSON) != before || !strings.Contains(before, `"client_name":"Plain"`) {
+		t.Errorf("%s became %s", before, decoded.JSON)
+	}
+	if want := `["` + directory + `","payments"]`; decoded.Signer != want {
+		t.Errorf("signed by %s, want %s", decoded.Signer, want)
+	}
+}

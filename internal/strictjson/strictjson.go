@@ -27,9 +27,9 @@ const maxDepth = 10_000
 // unchanged; every other error is an *Error. The text after a member is checked
 // after the call, so use what member collected only if ReadObject returns nil.
 //
-// The names, the values and their texts share one copy of data. Clone one if
-// you keep it longer than the rest.
-func ReadObject(data []byte, lim Limits, member Member) error {
+// The names, the values and their texts are parts of data or, if that is not a
+// string, of one copy of it. Clone one if you keep it longer than the rest.
+func ReadObject[Text string | []byte](data Text, lim Limits, member Member) error {
 	return ReadObjects(data, lim, nil, member)
 }
 
@@ -40,7 +40,7 @@ type Member = func(name string, value Value) error
 // objects, in the same pass. It calls within with the name of each member; if
 // within returns a Member, that takes the members of the object, and member is not
 // called for it.
-func ReadObjects(data []byte, lim Limits, within func(name string) Member, member Member) error {
+func ReadObjects[Text string | []byte](data Text, lim Limits, within func(name string) Member, member Member) error {
 	s := &scanner{data: string(data), lim: lim}
 	if err := s.begin(); err != nil {
 		return err
