@@ -144,18 +144,31 @@ func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 	if r.URL.RawQuery == "" {
 		return id, below || id != "", nil
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	named, count, err := queriedClient(r.URL.RawQuery)
 	if err != nil {
 		return "", false, refuse(InvalidRequest, "", "query.malformed", "the query is malformed")
 	}
-	named, sent := query["client_id"]
-	if len(named) > 1 || id != "" && sent && named[0] != id {
+	sent := count > 0
+	if count > 1 || id != "" && sent && named != id {
 		return "", false, refuse(InvalidRequest, "", "query.client_id", "client_id must be given once")
 	}
 	if sent {
-		id = named[0]
+		id = named
 	}
 	return id, below || sent || id != "", nil
+}
+
+// queriedClient returns the first client_id of a query, and how many there are.
+func queriedClient(query string) (id string, count int, err error) {
+	id, first := strings.CutPrefix(query, "client_id=")
+	if first && isPlainValue(id) && strings.IndexByte(id, '&') < 0 && strings.IndexByte(id, ';') < 0 {
+		return id, 1, nil // the query of registration_client_uri, which needs no map
+	}
+	parsed, err := url.ParseQuery(query)
+	if named := parsed["client_id"]; len(named) > 0 {
+		return named[0], len(named), err
+	}
+	return "", 0, err
 }
 
 // belowEndpoint returns what follows the registration endpoint in the path that
