@@ -181,18 +181,23 @@ var clientFields = record.Describe[Client]()
 // Clone returns a copy that shares nothing with c.
 func (c *Client) Clone() *Client {
 	own := *c
-	clientFields.Unshare(&own)
-	own.Metadata.unshare()
-	own.Secrets, own.RegistrationTokens = slices.Clone(c.Secrets), slices.Clone(c.RegistrationTokens)
+	own.unshare()
+	return &own
+}
+
+// unshare makes c, a copy by assignment, share nothing with the original.
+func (c *Client) unshare() {
+	clientFields.Unshare(c)
+	c.Metadata.unshare()
+	c.Secrets, c.RegistrationTokens = slices.Clone(c.Secrets), slices.Clone(c.RegistrationTokens)
 	if c.Statement != nil {
 		statement := *c.Statement
 		statement.Members = slices.Clone(statement.Members)
-		own.Statement = &statement
+		c.Statement = &statement
 	}
-	own.Document = c.Document.Clone()
-	own.unknown = cloneRaw(c.unknown)
-	own.unknownMetadata = cloneRaw(c.unknownMetadata)
-	return &own
+	c.Document = c.Document.Clone()
+	c.unknown = cloneRaw(c.unknown)
+	c.unknownMetadata = cloneRaw(c.unknownMetadata)
 }
 
 // The errors of [Client.CheckUsable].

@@ -260,8 +260,8 @@ func (h *Handler) replaceStored(r *http.Request, letIn *Client, draft *draft) (r
 	return reg, answer, err
 }
 
-// replace makes one attempt to update a client. Its error is errOutrun or
-// errGone if another request came first.
+// replace makes one attempt to update a client, in a Registration that is new. Its error
+// is errOutrun or errGone if another request came first.
 func (h *Handler) replace(access *access, reg *Registration, request *Request) (answer []byte, err error) {
 	ctx := access.http.Context()
 	if err := h.checkUpdate(access, request); err != nil {
@@ -271,7 +271,8 @@ func (h *Handler) replace(access *access, reg *Registration, request *Request) (
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	*reg = Registration{Request: request, Previous: access.client, Caller: caller, HTTP: access.http, Statement: request.statement}
+	reg.Request, reg.Previous, reg.Statement = request, access.client, request.statement
+	reg.Caller, reg.HTTP = caller, access.http
 	validator, err := h.prepare(reg, access.client.Policy)
 	if err != nil {
 		return nil, err

@@ -275,9 +275,10 @@ func startingClient(previous *Client) *Client {
 		client.AllowOfflineAccess = true // until a step finds no refresh_token
 		return client
 	}
-	bare := *previous
-	bare.Metadata = Metadata{}
-	client := bare.Clone()
+	client := new(Client)
+	*client = *previous
+	client.Metadata = Metadata{}
+	client.unshare()
 	if slices.Contains(previous.GrantTypes, "refresh_token") {
 		client.OfflineAccessRefused = !client.AllowOfflineAccess
 	} else {
