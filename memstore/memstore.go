@@ -282,7 +282,7 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 		}
 		client.Revision++
 		s.lift(e, client.ID)
-		s.clients.replace(number, e, document)
+		s.clients.replace(number, e, client.ID, document)
 		s.put(number, e, client)
 		return nil
 	})

@@ -209,8 +209,8 @@ func (t *table) erase(e *entry) {
 }
 
 // replace writes another document of the same client.
-func (t *table) replace(number uint32, e *entry, document []byte) {
-	id, was := string(t.id(e)), e.block
+func (t *table) replace(number uint32, e *entry, id string, document []byte) {
+	was := e.block
 	t.erase(e)
 	t.write(number, e, id, document)
 	t.tidy(was)
