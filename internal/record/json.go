@@ -184,7 +184,7 @@ func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error 
 	return value.Objects(func(i int) strictjson.Member {
 		list.Grow(1)
 		list.SetLen(i + 1)
-		return f.membersOf(list.Index(i).Addr().UnsafePointer())
+		return f.membersOf(unsafe.Add(list.UnsafePointer(), uintptr(i)*f.stride))
 	})
 }
 
