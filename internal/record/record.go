@@ -59,7 +59,7 @@ type field struct {
 // order, and an index by name.
 type Table[T any] struct {
 	Fields []Field[T]
-	byName map[string]int
+	bySize [][]int  // the places of the fields by the length of their names, which is quicker than a map
 	shared []*field // those that a copied struct shares with the original, except lists of strings and records
 	lists  []*field // the fields of kind Strings
 
@@ -70,9 +70,12 @@ type Table[T any] struct {
 
 // Describe returns the description of T, which must be a struct.
 func Describe[T any]() *Table[T] {
-	table := &Table[T]{byName: make(map[string]int)}
+	table := &Table[T]{}
 	for i, f := range describe(reflect.TypeFor[T]()) {
-		table.byName[f.Name] = i
+		for len(table.bySize) <= len(f.Name) {
+			table.bySize = append(table.bySize, nil)
+		}
+		table.bySize[len(f.Name)] = append(table.bySize[len(f.Name)], i)
 		table.Fields = append(table.Fields, Field[T]{f})
 	}
 	for i := range table.Fields {
@@ -133,8 +136,14 @@ func kindOf(typ reflect.Type) Kind {
 
 // Find returns the index in Fields of the member called name.
 func (t *Table[T]) Find(name string) (int, bool) {
-	i, ok := t.byName[name]
-	return i, ok
+	if len(name) < len(t.bySize) {
+		for _, i := range t.bySize[len(name)] {
+			if t.Fields[i].Name == name {
+				return i, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // Unshare makes a struct that was copied by assignment share nothing with the original in

@@ -49,8 +49,12 @@ func TestDescribeFindsTaggedFieldsAlone(t *testing.T) {
 	if i, ok := table.Find("text"); !ok || table.Fields[i].Tag.Get("note") != "yes" {
 		t.Error("a field's tags are lost")
 	}
-	if _, ok := table.Find("Hidden"); ok {
-		t.Error("a field without a tag is a member")
+	for sentence, name := range map[string]string{
+		"a field without a tag": "Hidden", "no name": "", "another name of the same length": "texts", "a name longer than any": "a name longer than any",
+	} {
+		if _, ok := table.Find(name); ok {
+			t.Errorf("%s is a member", sentence)
+		}
 	}
 }
 
