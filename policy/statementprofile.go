@@ -6,7 +6,6 @@ package policy
 import (
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -120,7 +119,7 @@ func publicHTTPS(longest int) Rule {
 // isPublicHTTPS reports whether u is https on a host that is public: a name that
 // is not the user's own machine's or one of a local network, or a public address.
 func isPublicHTTPS(u *uri.URI) bool {
-	if address, err := netip.ParseAddr(u.Host); err == nil {
+	if address, ok := uri.Address(u.Host); ok {
 		return u.Kind() == uri.HTTPS && address.IsGlobalUnicast() && !address.IsPrivate()
 	}
 	return u.Kind() == uri.HTTPS && strings.Contains(u.Host, ".") && !strings.HasSuffix(u.Host, ".localhost")

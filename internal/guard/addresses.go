@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // globalUnicast is the only block of IPv6 that IANA assigns to the public (RFC
@@ -75,8 +77,8 @@ func (config *Config) Reaches(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return config.opens(host, netip.AddrFrom4([4]byte{127, 0, 0, 1})) || config.opens(host, netip.IPv6Loopback())
 	}
-	addr, err := netip.ParseAddr(host)
-	return err != nil || public(addr.Unmap()) || config.opens(host, addr.Unmap())
+	addr, ok := uri.Address(host)
+	return !ok || public(addr.Unmap()) || config.opens(host, addr.Unmap())
 }
 
 // Connects reports whether a Client of config may connect to a port of a host
@@ -86,8 +88,7 @@ func (config *Config) Connects(host, port string) bool {
 	if port == "" || number == 443 || err == nil && slices.Contains(config.AllowPorts, uint16(number)) {
 		return true
 	}
-	addr, err := netip.ParseAddr(host)
-	if err == nil {
+	if addr, ok := uri.Address(host); ok {
 		return config.opens(host, addr.Unmap())
 	}
 	return len(config.AllowNetworks) > 0 && config.names(host) // it may resolve to one of them

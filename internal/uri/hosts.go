@@ -3,6 +3,7 @@ package uri
 // Lists of hosts in rules about clients.
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -49,3 +50,15 @@ func WebHosts(redirects []string) (hosts []string, onlyWeb bool) {
 	}
 	return hosts, onlyWeb
 }
+
+// Address returns the IP address that host is, if it is one. Names are common, and
+// netip makes an error for each.
+func Address(host string) (addr netip.Addr, ok bool) {
+	if host == "" || !strings.Contains(host, ":") && !isDigit(host[len(host)-1]) {
+		return addr, false
+	}
+	addr, err := netip.ParseAddr(host)
+	return addr, err == nil
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

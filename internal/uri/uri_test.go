@@ -342,3 +342,15 @@ func mustParse(t *testing.T, s string) uri.URI {
 	}
 	return u
 }
+
+func TestAddress(t *testing.T) {
+	for _, host := range []string{
+		"", ".", "a", "app.example.com", "localhost", "192.0.2.1", "192.0.2.1.", "192.0.2", "192.0.2.256", "192.0.2.01", "1", "0x7f000001",
+		"app1", "::1", "::", "2001:db8::1", "fe80::1%eth0", "192.0.2.1%eth0", "::ffff:192.0.2.1", "[::1]", "a:b", ":",
+	} {
+		want, err := netip.ParseAddr(host)
+		if got, ok := uri.Address(host); got != want || ok != (err == nil) {
+			t.Errorf("%q is %v, %t; netip says %v, %v", host, got, ok, want, err)
+		}
+	}
+}
