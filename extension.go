@@ -3,7 +3,6 @@ package dcr
 // RFC 7591 §2: extension members, how they are declared, read and judged.
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dynreg/dcr/internal/record"
 	"github.com/dynreg/dcr/internal/strictjson"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -124,6 +124,10 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 		if raw, err = registered.Append(nil, m); err != nil {
 			return value, false, err
 		}
+		if text, verbatim := any(&value).(*json.RawMessage); verbatim && registered.Kind != record.Raw {
+			*text = raw // it was just written, so it is valid and belongs to nobody else
+			return value, true, nil
+		}
 		ok = true
 	}
 	if !ok {
@@ -136,10 +140,6 @@ func (f Field[T]) Get(m *Metadata) (value T, ok bool, err error) {
 // unmarshal reads an integer however it is written, such as 1e3, and everything
 // else as encoding/json does.
 func unmarshal[T any](raw json.RawMessage) (value T, err error) {
-	if text, verbatim := any(&value).(*json.RawMessage); verbatim && json.Valid(raw) {
-		*text = bytes.Clone(bytes.TrimSpace(raw))
-		return value, nil
-	}
 	if err = json.Unmarshal(raw, &value); err == nil {
 		return value, nil
 	}
