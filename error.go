@@ -171,6 +171,9 @@ func (e *Error) Unwrap() error {
 
 // asRefusal returns the *Error in err, nil if there is none.
 func asRefusal(err error) *Error {
+	if err == nil {
+		return nil // without the allocation below
+	}
 	refused := (*Error)(nil)
 	errors.As(err, &refused)
 	return refused

@@ -170,7 +170,7 @@ func responseTypeGrants(responseType string, hybridWithoutImplicit bool) []strin
 		return grantsOfCode
 	}
 	var code, front bool
-	for _, word := range strings.Fields(responseType) {
+	for word := range strings.FieldsSeq(responseType) {
 		code = code || word == "code"
 		front = front || word == "token" || word == "id_token"
 	}
@@ -223,7 +223,12 @@ func (reg *Registration) checkCorrespondence() error {
 // through the browser.
 func (c *Client) frontChannel(word string) bool {
 	return slices.ContainsFunc(c.ResponseTypes, func(responseType string) bool {
-		return responseType == word || strings.Contains(responseType, " ") && slices.Contains(strings.Fields(responseType), word)
+		for own := range strings.FieldsSeq(responseType) {
+			if own == word {
+				return true
+			}
+		}
+		return false
 	})
 }
 
