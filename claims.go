@@ -198,7 +198,7 @@ func (m *Metadata) localize(name, text string) {
 // request has: people would be shown those in place of the name that is vouched
 // for.
 func (m *Metadata) dropTagged(f *registered) {
-	if f.Tag.Get("lang") == "" {
+	if !taggable.Has(f.Place) {
 		return
 	}
 	for name := range m.Localized {
@@ -270,8 +270,11 @@ func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err
 		}
 		return false, nil
 	}
-	claim := []byte("null")
-	if !f.IsZero(&s.Metadata) {
+	claim, absent := []byte("null"), f.IsZero(&s.Metadata)
+	if f.Kind == record.Strings && !absent {
+		return rule.chooseEntries(f.Name, f.List(dst), f.List(&s.Metadata))
+	}
+	if !absent {
 		if claim, err = f.Append(nil, &s.Metadata); err != nil {
 			return false, err
 		}
@@ -317,16 +320,23 @@ func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (
 	said, ok := entries(name, plain)
 	listed, claimedOK := entries(name, claimed)
 	switch {
-	case !ok || !claimedOK:
-		if !sameJSON([]byte(plain), []byte(claimed)) {
-			return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
-		}
+	case ok && claimedOK:
+		return rule.chooseEntries(name, said, listed)
+	case !sameJSON([]byte(plain), []byte(claimed)):
+		return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
+	}
+	return rule != ClaimBounds || !ok, nil
+}
+
+// chooseEntries does for lists, or scopes, what choose does for any value.
+func (rule StatementRule) chooseEntries(name string, said, listed []string) (take bool, err error) {
+	switch {
 	case !within(said, listed):
 		return false, refuseMember(name, "claim", "must not have an entry that the software statement does not have")
 	case rule != ClaimBounds && !within(listed, said):
 		return false, refuseMember(name, "claim", "must have the entries that the software statement has, or be left out")
 	}
-	return rule != ClaimBounds || !ok, nil
+	return rule != ClaimBounds, nil
 }
 
 func notClaimed(name string) error {

@@ -201,7 +201,8 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 		return DecodedBody{}, requestFault(fault)
 	}
 	members, err := claims.members.finish()
-	return DecodedBody{JSON: members, Signer: statement.Signer(), Cost: d.cost(token, statement), finding: finding{statement.signature, limits, statement, told}}, err
+	signer := statement.Signer()
+	return DecodedBody{JSON: members, Signer: signer, Cost: d.cost(token, signer), finding: finding{statement.signature, limits, statement, told}}, err
 }
 
 func (d *signedRequests) acceptsType(typ string) bool {
@@ -263,13 +264,13 @@ func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) e
 
 // cost returns the one use that a request has, nil if it may be used any number
 // of times.
-func (d *signedRequests) cost(token *jwt.Token, statement *SoftwareStatement) Allowance {
+func (d *signedRequests) cost(token *jwt.Token, signer string) Allowance {
 	if !d.Once {
 		return nil
 	}
 	now := d.Now()
 	use := &oneUse{
-		key: "request:" + hashText(statement.Signer()+"\x00"+token.ID), until: now.Add(forever), now: now,
+		key: "request:" + hashText(signer+"\x00"+token.ID), until: now.Add(forever), now: now,
 		used: errRequestUsed,
 	}
 	if !token.Expiry.IsZero() {

@@ -195,12 +195,14 @@ func hashText(text string) string {
 type statementClaims struct {
 	verifier *StatementVerifier
 	all      map[string]json.RawMessage
+	values   []byte   // room for the values of all
 	mapped   []string // the claims that stand for a member of another name
 	request  *Request
 }
 
-func (v *StatementVerifier) newClaims() *statementClaims {
-	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, 24), request: &Request{}}
+// newClaims returns room for the claims of a statement.
+func (v *StatementVerifier) newClaims(text string) *statementClaims {
+	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, 24), values: make([]byte, 0, len(text)/2), request: &Request{}}
 }
 
 // claimLimits bound the claims as they do the members of a request.
@@ -209,7 +211,9 @@ func claimLimits(limits Limits) strictjson.Limits {
 }
 
 func (c *statementClaims) read(name string, value strictjson.Value) error {
-	c.all[name] = json.RawMessage(value)
+	start := len(c.values)
+	c.values = append(c.values, value...)
+	c.all[name] = json.RawMessage(slices.Clip(c.values[start:])) // clipped, so that appending to one leaves the next alone
 	if _, stands := c.verifier.Claims[name]; stands {
 		c.mapped = append(c.mapped, name)
 		return nil

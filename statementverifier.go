@@ -210,12 +210,12 @@ func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*Soft
 	if err != nil {
 		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text, held: true}, nil
 	}
-	claims := v.newClaims()
-	registered, err := jwt.ReadClaims(token.Unverified(), claimLimits(limits), claims.read)
-	if err != nil {
+	claims := v.newClaims(stored.Text)
+	var registered jwt.Claims
+	if err := registered.ReadAll(token.Unverified(), claimLimits(limits), claims.read); err != nil {
 		return nil, claimError(err)
 	}
-	statement, err := claims.statement(registered)
+	statement, err := claims.statement(&registered)
 	if err == nil {
 		statement.Issuer, statement.ID, statement.Text, statement.held = stored.Issuer, stored.ID, stored.Text, true
 	}
@@ -329,7 +329,7 @@ func (v *StatementVerifier) read(text string, limits Limits) (*SoftwareStatement
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
 		Type: v.acceptsType, Limits: claimLimits(limits),
 	}
-	claims := v.newClaims()
+	claims := v.newClaims(text)
 	token, fault := rules.Read([]byte(text), claims.read)
 	if fault != nil {
 		return nil, nil, statementFault(fault)

@@ -134,7 +134,8 @@ func (c *credentials) readAssertion(assertion, typ string) error {
 	if err != nil {
 		return refuse("assertion", err)
 	}
-	claims, err := jwt.ReadClaims(token.Unverified(), jwt.Limits, func(string, strictjson.Value) error { return nil })
+	var claims jwt.Claims
+	err = claims.ReadAll(token.Unverified(), jwt.Limits, func(string, strictjson.Value) error { return nil })
 	if err != nil || strings.TrimSpace(claims.Subject) == "" {
 		return refuse("assertion", errors.New("the assertion names no client"))
 	}

@@ -67,20 +67,15 @@ func (c *Claims) Read(name string, value strictjson.Value) (err error) {
 	return strictjson.In(name, err)
 }
 
-// ReadClaims returns the registered claims of a payload. It also passes every
-// claim to each.
-func ReadClaims(payload string, limits strictjson.Limits, each func(name string, value strictjson.Value) error) (*Claims, error) {
-	claims := &Claims{}
-	err := strictjson.ReadObject(payload, limits, func(name string, value strictjson.Value) error {
-		if err := claims.Read(name, value); err != nil {
+// ReadAll stores the registered claims of a payload. It also passes every claim to
+// each.
+func (c *Claims) ReadAll(payload string, limits strictjson.Limits, each func(name string, value strictjson.Value) error) error {
+	return strictjson.ReadObject(payload, limits, func(name string, value strictjson.Value) error {
+		if err := c.Read(name, value); err != nil {
 			return err
 		}
 		return each(name, value)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return claims, nil
 }
 
 // OneOrMore returns the strings of an array, or a single string as a list of

@@ -77,7 +77,7 @@ func (r *Rules) Read(compact []byte, each func(name string, value strictjson.Val
 		return nil, &Fault{Rule: "kid", Sentence: "must name its key by kid"}
 	}
 	t := &Token{signed: signed, algorithms: r.Algorithms, present: make([]string, 0, usualClaims)}
-	claims, err := ReadClaims(signed.Unverified(), r.Limits, func(name string, value strictjson.Value) error {
+	err = t.ReadAll(signed.Unverified(), r.Limits, func(name string, value strictjson.Value) error {
 		switch string(value) {
 		case "null", `""`:
 		default:
@@ -88,7 +88,6 @@ func (r *Rules) Read(compact []byte, each func(name string, value strictjson.Val
 	if err != nil {
 		return nil, &Fault{Rule: "claims", Sentence: "is not valid: " + err.Error(), Err: err}
 	}
-	t.Claims = *claims
 	return t, nil
 }
 

@@ -255,6 +255,27 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestAHostMayAppendToAClaim(t *testing.T) {
+	issuer := newSigner("a")
+	v := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{directory: issuer.keys()}}
+	statement, err := v.Verify(t.Context(), issuer.sign(stated()), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := make(map[string]string)
+	for name, value := range statement.Claims {
+		before[name] = string(value)
+	}
+	for name := range statement.Claims {
+		_ = append(statement.Claims[name], "garbage"...)
+	}
+	for name, value := range statement.Claims {
+		if string(value) != before[name] {
+			t.Errorf("%s was %s and became %s", name, before[name], value)
+		}
+	}
+}
+
 func TestAVersionThatIsANumber(t *testing.T) {
 	es := signers()["ES256"]
 	for _, test := range []struct {
