@@ -4,7 +4,6 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/internal/base62"
+	"github.com/dynreg/dcr/internal/strictjson"
 )
 
 // UKBank is what a bank decides about [UKOpenBanking].
@@ -297,13 +297,22 @@ func (u uk) scopes(reg *dcr.Registration) (allowed []string, bounded bool) {
 	if !claimed || string(said) == "null" {
 		return nil, false
 	}
-	var roles []string
-	if json.Unmarshal(said, &roles) != nil {
-		roles = nil // a claim that is no list gives no roles
-	}
-	allowed = []string{"openid"}
-	for _, role := range roles {
-		allowed = append(allowed, without(u.bank.Roles[role], allowed...)...)
+	openid := []string{"openid"}
+	allowed = openid
+	err := strictjson.Value(said).Elements(func(_ int, role strictjson.Value) error {
+		if kind := role.Kind(); kind != strictjson.String && kind != strictjson.Null {
+			return errors.New("not a list of roles")
+		}
+		name, _ := role.Text() // "" for a text that no role has
+		for _, scope := range u.bank.Roles[name] {
+			if !slices.Contains(allowed, scope) {
+				allowed = append(allowed, scope)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return openid, true // a claim that is no list of roles gives none
 	}
 	return allowed, true
 }

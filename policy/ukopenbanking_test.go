@@ -196,6 +196,8 @@ func TestUKRules(t *testing.T) {
 		{"openid, which no role needs", "", object{"software_roles": []string{}}, object{"scope": "openid"}, ""},
 		{"scopes without a role", "", object{"software_roles": []string{}}, nil, "invalid_client_metadata"},
 		{"roles of the wrong form", "", object{"software_roles": "AISP"}, nil, "invalid_client_metadata"},
+		{"a role of the wrong form", "", object{"software_roles": []any{"AISP", 1}}, nil, "invalid_client_metadata"},
+		{"roles that are empty or null", "", object{"software_roles": []any{"", nil, "AISP"}}, object{"scope": "openid accounts"}, ""},
 		{"a statement without roles", "", object{"software_roles": nil}, object{"scope": "openid payments"}, ""},
 		{"an active organisation", "", object{"org_status": "Active", "software_status": "active"}, nil, ""},
 		{"a revoked organisation", "", object{"org_status": "Revoked"}, nil, "unapproved_software_statement"},
