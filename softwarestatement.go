@@ -200,9 +200,10 @@ type statementClaims struct {
 	request  *Request
 }
 
-// newClaims returns room for the claims of a statement.
-func (v *StatementVerifier) newClaims(text string) *statementClaims {
-	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, 24), values: make([]byte, 0, len(text)/2), request: &Request{}}
+// newClaims returns room for the claims of a statement of that length.
+func (v *StatementVerifier) newClaims(length int) *statementClaims {
+	const perClaim = 80 // about what a claim takes, base64url
+	return &statementClaims{verifier: v, all: make(map[string]json.RawMessage, length/perClaim), values: make([]byte, 0, length/2), request: &Request{}}
 }
 
 // claimLimits bound the claims as they do the members of a request.

@@ -210,7 +210,7 @@ func heldBy(stored *StatementRecord, v *StatementVerifier, limits Limits) (*Soft
 	if err != nil {
 		return &SoftwareStatement{Issuer: stored.Issuer, ID: stored.ID, Text: stored.Text, held: true}, nil
 	}
-	claims := v.newClaims(stored.Text)
+	claims := v.newClaims(len(stored.Text))
 	var registered jwt.Claims
 	if err := registered.ReadAll(token.Unverified(), claimLimits(limits), claims.read); err != nil {
 		return nil, claimError(err)
@@ -329,7 +329,7 @@ func (v *StatementVerifier) read(text string, limits Limits) (*SoftwareStatement
 		MaxBytes: limits.StatementBytes, Algorithms: jose.Accepted(v.Algorithms),
 		Type: v.acceptsType, Limits: claimLimits(limits),
 	}
-	claims := v.newClaims(text)
+	claims := v.newClaims(min(len(text), limits.StatementBytes)) // a longer one is refused
 	token, fault := rules.Read([]byte(text), claims.read)
 	if fault != nil {
 		return nil, nil, statementFault(fault)
