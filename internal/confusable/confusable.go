@@ -62,7 +62,6 @@ func Ignored(r rune) bool {
 
 // skeleton replaces every character by what it looks like.
 func skeleton(text string) string {
-	table := table()
 	var b strings.Builder
 	b.Grow(len(text))
 	blank := false
@@ -94,23 +93,25 @@ func skeleton(text string) string {
 		case Ignored(r):
 			continue
 		}
-		like, known := table[r]
+		like, known := table()[r]
 		if !known {
 			write(r)
+			continue
 		}
-		for _, part := range like {
+		for _, part := range looks[like] {
 			write(part)
 		}
 	}
 	return b.String()
 }
 
-// table maps each character that looks like another one to that look.
-var table = sync.OnceValue(func() map[rune]string {
-	known := make(map[rune]string)
+// table maps each character that looks like another one to the place of that look in
+// looks: a large map without pointers costs the garbage collector nothing.
+var table = sync.OnceValue(func() map[rune]uint16 {
+	known := make(map[rune]uint16)
 	for i := 0; i < len(looks); i += 2 {
 		for _, r := range looks[i+1] {
-			known[r] = looks[i]
+			known[r] = uint16(i)
 		}
 	}
 	return known
