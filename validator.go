@@ -245,7 +245,9 @@ func (reg *Registration) measureBy(v Validator) {
 		reg.foundation = d.foundation()
 		reg.extensions = d.Extensions
 	default:
-		reg.Capabilities = v.Capabilities().WithDefaults() // a decorator may have left a list out
+		supported := v.Capabilities()
+		supported.complete() // a decorator may have left a list out
+		reg.Capabilities = supported
 		reg.foundation = v.sealed()
 		reg.extensions = v.DeclaredExtensions()
 	}
