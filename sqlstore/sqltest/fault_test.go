@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	mrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -190,28 +191,15 @@ func (l *ledger) verify(t *testing.T, store *sqlstore.Store) {
 			t.Errorf("client %s: the store acknowledged %s (%q) last, but has %q", id, known.acknowledged.Did, known.acknowledged.Notes, notes)
 		}
 	}
-	listed := make(map[string]int)
-	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if l.clients[client.ID] == nil {
-			t.Errorf("no process reported client %s", client.ID)
-		}
-		listed[client.SoftwareID]++
+	// The database may still finish a statement of a dead process: count until nothing changes.
+	var before, byIndex map[string]int
+	listed := l.listed(t, store)
+	for !maps.Equal(before, listed) {
+		before, byIndex, listed = listed, found(t, store), l.listed(t, store)
 	}
 	for _, softwareID := range softwareIDs[1:] {
-		count := 0
-		for client, err := range store.ListClients(t.Context(), dcr.Filter{SoftwareID: softwareID}, "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if count++; client.SoftwareID != softwareID {
-				t.Errorf("client %s of software id %q is found by %q", client.ID, client.SoftwareID, softwareID)
-			}
-		}
-		if count != listed[softwareID] {
-			t.Errorf("%d clients have the software id %q, but %d are found by it", listed[softwareID], softwareID, count)
+		if byIndex[softwareID] != listed[softwareID] {
+			t.Errorf("%d clients have the software id %q, but %d are found by it", listed[softwareID], softwareID, byIndex[softwareID])
 		}
 	}
 	t.Logf("%d clients, %d left; acknowledged: %d adds, %d updates, %d deletes; failed: %d, %d, %d", len(l.clients), left,
@@ -219,6 +207,39 @@ func (l *ledger) verify(t *testing.T, store *sqlstore.Store) {
 	if l.counts["add"] == 0 || l.counts["update"] == 0 || l.counts["delete"] == 0 {
 		t.Error("the run did not reach every operation")
 	}
+}
+
+// listed counts all clients by their software id.
+func (l *ledger) listed(t *testing.T, store *sqlstore.Store) map[string]int {
+	t.Helper()
+	counts := make(map[string]int)
+	for client, err := range store.ListClients(t.Context(), dcr.Filter{}, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.clients[client.ID] == nil {
+			t.Errorf("no process reported client %s", client.ID)
+		}
+		counts[client.SoftwareID]++
+	}
+	return counts
+}
+
+// found counts the clients that are found by each software id.
+func found(t *testing.T, store *sqlstore.Store) map[string]int {
+	t.Helper()
+	counts := make(map[string]int)
+	for _, softwareID := range softwareIDs[1:] {
+		for client, err := range store.ListClients(t.Context(), dcr.Filter{SoftwareID: softwareID}, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if counts[softwareID]++; client.SoftwareID != softwareID {
+				t.Errorf("client %s of software id %q is found by %q", client.ID, client.SoftwareID, softwareID)
+			}
+		}
+	}
+	return counts
 }
 
 // host starts one working process; kill ends it as a power cut would.
