@@ -4,7 +4,6 @@ package dcr
 // authenticates, and its keys (RFC 7517).
 
 import (
-	"bytes"
 	"context"
 	"net/mail"
 	"net/netip"
@@ -152,10 +151,10 @@ func (reg *Registration) checkKeys() error {
 	if c.JWKS != nil && c.JWKSURI != "" {
 		return refuseMember("jwks", "both", "must not come together with jwks_uri")
 	}
-	if reg.keysJudged != nil && bytes.Equal(reg.keysJudged, c.JWKS) {
+	if reg.keysJudged != "" && reg.keysJudged == string(c.JWKS) {
 		return nil
 	}
-	reg.keys, reg.keysJudged = jose.Keys{}, nil
+	reg.keys, reg.keysJudged = jose.Keys{}, ""
 	if c.JWKS == nil {
 		return nil
 	}
@@ -164,7 +163,7 @@ func (reg *Registration) checkKeys() error {
 		return refuseMember("jwks", "keys", "%s", err)
 	}
 	c.JWKS = keys.Set
-	reg.keys, reg.keysJudged = keys, c.JWKS
+	reg.keys, reg.keysJudged = keys, string(c.JWKS)
 	return nil
 }
 

@@ -123,7 +123,7 @@ type Registration struct {
 	alternatives    map[string][]string // the lists of Request.Choices that a statement decides about, as they count
 	canSeal         bool                // the host can keep a secret itself, not only its hash
 	keys            jose.Keys
-	keysJudged      []byte     // the jwks that keys describes
+	keysJudged      string     // the jwks that keys describes; a copy, since a hook can change the other
 	redirects       []redirect // the redirect URIs that were read last
 	sector          sector     // the sector document of the client
 	assumed         []string   // what was assumed to be good, since Explaining fetches nothing

@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -91,6 +92,19 @@ func TestFixedRulesHoldAgainstHooks(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A set of keys is judged again if a hook changes the bytes that were judged.
+func TestKeysAreJudgedAgain(t *testing.T) {
+	logger, log := quiet()
+	r := start(t, `{}`, func(v *dcr.DefaultValidator, o *dcr.Options) {
+		o.Logger = logger
+		o.Validator = lastWord{*v, func(c *dcr.Client) { copy(c.JWKS[bytes.Index(c.JWKS, []byte(`"AQAB"`)):], `"!!!!"`) }}
+	})
+	a := r.post(t, request(t, `{"jwks":{"keys":[`+rsaKey+`}]}}`))
+	if a.status != 500 || !strings.Contains(log.String(), "a hook") {
+		t.Errorf("status %d: %s; log %s", a.status, a.body, log)
 	}
 }
 
