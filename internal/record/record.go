@@ -171,9 +171,13 @@ func (t *Table[T]) Unshare(record *T) {
 	}
 }
 
+// maxShared is the most memory that the strings and lists of a copy share, in bytes.
+const maxShared = 1024
+
 // Copy makes the fields of dst that are in the set equal to those of src. The two share only
 // what a field of kind Record, Records or Other points to. Strings are copied too, since those
-// of src may be parts of a large one. Those of dst share one array, as do its lists.
+// of src may be parts of a large one. If they are small, those of dst share one array, as do
+// its lists; otherwise each has its own, so that whoever keeps one does not keep all.
 func (t *Table[T]) Copy(dst, src *T, fields Set) {
 	to, from := unsafe.Pointer(dst), unsafe.Pointer(src)
 	size, items := 0, 0
@@ -188,6 +192,12 @@ func (t *Table[T]) Copy(dst, src *T, fields Set) {
 			}
 		}
 	}
+	if size+items*int(unsafe.Sizeof("")) > maxShared {
+		for i := range fields.Places() {
+			t.Fields[i].copy(to, from)
+		}
+		return
+	}
 	var texts strings.Builder
 	texts.Grow(size)
 	own := func(text string) string {
@@ -201,10 +211,11 @@ func (t *Table[T]) Copy(dst, src *T, fields Set) {
 			*at[string](f, to) = own(*at[string](f, from))
 		case Strings:
 			list := *at[[]string](f, from)
-			if start := len(all); list != nil {
-				for _, text := range list {
-					all = append(all, own(text))
-				}
+			start := len(all)
+			for _, text := range list {
+				all = append(all, own(text))
+			}
+			if list != nil {
 				list = slices.Clip(all[start:])
 			}
 			*at[[]string](f, to) = list

@@ -3,6 +3,8 @@ package record_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -171,6 +173,36 @@ func TestCopyOfSeveralFields(t *testing.T) {
 	second.List[0], second.Exact[0], *second.Number = "b", '2', 2
 	if first.List[0] != "y" || string(first.Exact) != "1" || *first.Number != 1 {
 		t.Errorf("changing the copy changed the original: %+v", first)
+	}
+}
+
+// Whoever keeps one string of a large copy does not keep the others.
+func TestLargeCopiesShareNothing(t *testing.T) {
+	place := make(map[string]int)
+	for i, f := range table.Fields {
+		place[f.Name] = i
+	}
+	var set record.Set
+	set.Add(place["text"])
+	set.Add(place["list"])
+	for _, c := range []struct {
+		sentence string
+		list     []string
+		shared   bool
+	}{
+		{"small lists are next to the text", []string{"a"}, true},
+		{"a long string is alone", []string{strings.Repeat("a", 1024)}, false},
+		{"so is each of many strings", slices.Repeat([]string{"a"}, 64), false},
+	} {
+		first, second := sample{Text: "name", List: c.list}, sample{}
+		table.Copy(&second, &first, set)
+		place := func(text string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(text))) }
+		if shared := place(second.Text)+uintptr(len(second.Text)) == place(second.List[0]); shared != c.shared {
+			t.Errorf("%s: the list follows the text in memory: %t", c.sentence, shared)
+		}
+		if !reflect.DeepEqual(first, second) {
+			t.Errorf("%s: the copy differs", c.sentence)
+		}
 	}
 }
 
