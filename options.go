@@ -239,8 +239,9 @@ type Options struct {
 	// Limits bound what a body may hold. Zero fields mean the defaults.
 	Limits Limits
 
-	// StoreTimeout bounds each read of the store and each write to it; a write
-	// continues when the request is cancelled. If zero, 10 seconds.
+	// StoreTimeout bounds each read of the store and each write to it, from when the
+	// store first looks at its context; a write continues when the request is
+	// cancelled. If zero, 10 seconds.
 	StoreTimeout time.Duration
 }
 

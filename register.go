@@ -264,12 +264,19 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	return h.respond(ctx, reg, secret, h.issueToken(reg))
 }
 
-// uncancelled runs a write to the store that goes on, for a bounded time, if
-// the request is cancelled, so that an answer and the store never disagree.
-func (h *Handler) uncancelled(ctx context.Context, store func(context.Context) error) error {
+// uncancelled runs what goes on, for a bounded time, if the request is cancelled, so that an
+// answer and what happened never disagree.
+func (h *Handler) uncancelled(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
+	defer cancel()
+	return do(ctx)
+}
+
+// write is uncancelled for a write to the store.
+func (h *Handler) write(ctx context.Context, write func(context.Context) error) error {
 	bounded := timeout.New(context.WithoutCancel(ctx), h.opts.StoreTimeout)
 	defer bounded.End()
-	return store(bounded)
+	return write(bounded)
 }
 
 // bill is what a request has used up.
@@ -329,7 +336,7 @@ func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 func (h *Handler) keep(ctx context.Context, reg *Registration, store func(context.Context, *Client) error) error {
 	bill := &reg.Request.bill
 	bill.kept = true
-	err := h.uncancelled(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
+	err := h.write(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
 	for _, nothing := range []error{ErrClientExists, ErrStoreFull, ErrConflict, ErrClientNotFound, ErrClientID} {
 		if errors.Is(err, nothing) {
 			bill.kept = false
@@ -355,7 +362,7 @@ func (h *Handler) settle(ctx context.Context, request *Request) {
 
 // remove deletes a client; only the revision that was read, if the store can.
 func (h *Handler) remove(ctx context.Context, client *Client) error {
-	return h.uncancelled(ctx, func(ctx context.Context) error {
+	return h.write(ctx, func(ctx context.Context) error {
 		if store, ok := StoreAs[RevisionDeleter](h.store); ok {
 			return store.DeleteRevision(ctx, client.ID, client.Revision)
 		}

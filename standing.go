@@ -304,7 +304,7 @@ func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	} else {
 		previous := reg.Previous.Clone()
 		previous.Revision = reg.Client.Revision
-		err = h.uncancelled(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
+		err = h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
 	}
 	if err != nil && !errors.Is(err, ErrClientNotFound) {
 		return outage(errors.Join(refused, err))

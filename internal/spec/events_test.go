@@ -263,6 +263,28 @@ func TestAfterStoring(t *testing.T) {
 	}
 }
 
+// The time that hooks and costs have begins with the call, whenever they look at it.
+func TestHooksHaveStoreTimeoutToFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := make(map[string]bool)
+		slow := func(name string) func(context.Context, *dcr.Registration) error {
+			return func(ctx context.Context, _ *dcr.Registration) error {
+				time.Sleep(2 * time.Second)
+				late[name] = ctx.Err() == context.DeadlineExceeded
+				return nil
+			}
+		}
+		h := newHandler(t, memstore.New(), dcr.Options{
+			AllowAnonymous: true, StoreTimeout: time.Second, AfterRegister: slow("AfterRegister"), AfterUpdate: slow("AfterUpdate"),
+		})
+		r := registerWith(t, h, decode(t, plainBody))
+		r.update(t, decode(t, plainBody).with("client_name", "Two"), 200, "")
+		if !late["AfterRegister"] || !late["AfterUpdate"] {
+			t.Errorf("hooks that came too late: %v, want both", late)
+		}
+	})
+}
+
 func TestLogEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer

@@ -31,10 +31,14 @@ func New(parent context.Context, timeout time.Duration) *Context {
 func (c *Context) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended = true; c.timed != nil {
+	c.ended = true
+	if c.timed != nil {
 		c.cancel()
 	}
 }
+
+// String reads nothing that changes, since whoever prints a context does not wait for others.
+func (c *Context) String() string { return "timeout.Context(" + c.timeout.String() + ")" }
 
 // start returns the context with the timer.
 func (c *Context) start() context.Context {

@@ -3,7 +3,9 @@ package timeout_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +71,18 @@ func TestTheDeadlineIsThatOfTheTimer(t *testing.T) {
 			t.Errorf("the deadline is %v, want a minute from now", deadline)
 		}
 	})
+}
+
+// Loggers print contexts that another goroutine is about to look at.
+func TestPrintingDoesNotRace(t *testing.T) {
+	ctx := timeout.New(t.Context(), time.Minute)
+	defer ctx.End()
+	var looking sync.WaitGroup
+	looking.Go(func() { ctx.Done() })
+	if text := fmt.Sprint(ctx); text != "timeout.Context(1m0s)" {
+		t.Errorf("it is printed as %s", text)
+	}
+	looking.Wait()
 }
 
 func TestDerivedContextsFollow(t *testing.T) {
