@@ -51,7 +51,7 @@ import (
 type Rule func(inner dcr.Validator) dcr.Validator
 
 // Stack puts rules on a validator, the first one innermost. Do not change the lists
-// of the validator and the rules afterwards.
+// of the validator and the rules afterwards, such as a Values.Ceiling.
 func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
 	for _, rule := range rules {
 		v = rule(v)
@@ -59,7 +59,7 @@ func Stack(v dcr.Validator, rules ...Rule) dcr.Validator {
 	if len(rules) == 0 || !isConstant(v) {
 		return v
 	}
-	supported := v.Capabilities()
+	supported := v.Capabilities().WithDefaults() // which clips the lists that all requests share
 	return stack{v, &supported}
 }
 
@@ -75,7 +75,9 @@ func (s stack) Capabilities() dcr.Capabilities { return *s.supported }
 
 // isConstant reports whether the capabilities of v never change, since it has only
 // rules of this package, on a DefaultValidator that nobody else can reach. Those of
-// a host's own validators and rules may change.
+// a host's own validators and rules may change. It looks at the package of each type,
+// since a method that says so would be promoted into the types of hosts that embed a
+// Preset. So no rule of this package may have capabilities that change.
 func isConstant(v dcr.Validator) bool {
 	for v != nil {
 		typ := reflect.TypeOf(v)

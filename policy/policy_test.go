@@ -317,6 +317,15 @@ func (s switched) Capabilities() dcr.Capabilities {
 	return supported
 }
 
+// All requests share the lists of a stack's capabilities, so they have no spare room.
+func TestAppendingToTheListsOfAStack(t *testing.T) {
+	v := policy.Stack(openServer, policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}}))
+	first, second := append(v.Capabilities().Scopes, "first"), append(v.Capabilities().Scopes, "second")
+	if slices.Equal(first, second) {
+		t.Errorf("appending to a list changed another's: %q", first)
+	}
+}
+
 // A stack may narrow the capabilities once, unless they change.
 func TestStacksFollowTheHost(t *testing.T) {
 	narrow := policy.Scopes(policy.Values{Ceiling: []string{"openid", "email"}})

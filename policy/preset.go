@@ -15,7 +15,7 @@ type Preset struct {
 	options func(*dcr.Options)
 }
 
-// With stacks further rules on the preset.
+// With stacks further rules on the preset, as [Stack] does.
 func (p Preset) With(rules ...Rule) Preset {
 	p.Validator = Stack(p.Validator, rules...)
 	return p
