@@ -303,7 +303,10 @@ func (u uk) scopes(reg *dcr.Registration) (allowed []string, bounded bool) {
 		if kind := role.Kind(); kind != strictjson.String && kind != strictjson.Null {
 			return errors.New("not a list of roles")
 		}
-		name, _ := role.Text() // "" for a text that no role has
+		name, err := role.Text()
+		if err != nil {
+			return nil // no role is named so
+		}
 		for _, scope := range u.bank.Roles[name] {
 			if !slices.Contains(allowed, scope) {
 				allowed = append(allowed, scope)
