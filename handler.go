@@ -161,7 +161,7 @@ func (h *Handler) clientID(r *http.Request) (id string, below bool, err error) {
 // queriedClient returns the first client_id of a query, and how many there are.
 func queriedClient(query string) (id string, count int, err error) {
 	id, first := strings.CutPrefix(query, "client_id=")
-	if first && isPlainValue(id) && strings.IndexByte(id, '&') < 0 && strings.IndexByte(id, ';') < 0 {
+	if first && isPlainValue(id) && !strings.ContainsAny(id, "&;") {
 		return id, 1, nil // the query of registration_client_uri, which needs no map
 	}
 	parsed, err := url.ParseQuery(query)

@@ -146,8 +146,8 @@ func (reg *Registration) settleRedirects(literalType, allowHTTP bool) error {
 	if err != nil {
 		return err
 	}
-	for i, redirect := range reg.redirects {
-		if reason := reg.checkKind(redirect.kind, application, allowHTTP); reason != "" {
+	for i, r := range reg.redirects {
+		if reason := reg.checkKind(r.kind, application, allowHTTP); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}

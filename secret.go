@@ -81,11 +81,11 @@ func HashSecret(secret Plaintext) Secret {
 	return Secret{Type: SecretSHA256, Value: string(digest[:])}
 }
 
-// digestOf returns the SHA-256 of a secret as [Secret] keeps it. It allocates
+// digestOf returns the SHA-256 of a text as [Secret] keeps it. It allocates
 // nothing for secrets of the usual length.
-func digestOf(secret string) (digest [43]byte) {
+func digestOf(text string) (digest [43]byte) {
 	var room [128]byte
-	sum := sha256.Sum256(append(room[:0], secret...))
+	sum := sha256.Sum256(append(room[:0], text...))
 	base64.RawURLEncoding.Encode(digest[:], sum[:])
 	return digest
 }

@@ -7,8 +7,6 @@ package dcr
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -23,11 +21,11 @@ import (
 // Registration.Statement to one; its claims are then merged into the client
 // too.
 type SoftwareStatement struct {
-	Issuer   string // iss
-	ID       string // names the statement: its jti, or its software_id if it has no jti
-	Metadata        // the members that the statement claims, which override the request's; Extra has all other claims
-	Claims   map[string]json.RawMessage
-	Text     string // the statement as it was sent, which the answer repeats; if empty, that of the request
+	Issuer   string                     // iss
+	ID       string                     // names the statement: its jti, or its software_id if it has no jti
+	Metadata                            // the members that the statement claims, which override the request's; Extra has all other claims
+	Claims   map[string]json.RawMessage // all claims; the values are in one piece of memory, so clone one to keep it alone
+	Text     string                     // the statement as it was sent, which the answer repeats; if empty, that of the request
 
 	held      bool // the client registered with it
 	assumed   bool // its signature was not judged, since Handler.Explain fetches nothing
@@ -184,10 +182,8 @@ func requiresStatement(v Validator) bool {
 }
 
 func hashText(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	var encoded [43]byte // of 32
-	base64.RawURLEncoding.Encode(encoded[:], sum[:])
-	return string(encoded[:])
+	digest := digestOf(text)
+	return string(digest[:])
 }
 
 // statementClaims are the claims of a statement, read by the rules of a

@@ -47,7 +47,8 @@ func settleScope(v Validator, ctx context.Context, reg *Registration) error {
 	if blankScope("scope", c.Scope) {
 		return errScopeForm()
 	}
-	if c.Scope = strings.Trim(c.Scope, " "); strings.Contains(c.Scope, "  ") {
+	c.Scope = strings.Trim(c.Scope, " ")
+	if strings.Contains(c.Scope, "  ") {
 		c.Scope = strings.Join(strings.FieldsFunc(c.Scope, isSpace), " ")
 	}
 	if c.Scope != "" {

@@ -98,8 +98,8 @@ func (d deny) ValidateClient(ctx context.Context, reg *dcr.Registration) error {
 	return d.judge(destinations(c))
 }
 
-func (d deny) judge(destinations iter.Seq[*destination]) error {
-	for to := range destinations {
+func (d deny) judge(all iter.Seq[*destination]) error {
+	for to := range all {
 		if to.err != nil || d.deniesHost(to.Host) || d.deniesScheme(to.Scheme) {
 			return to.refuse("deny", "is not accepted here")
 		}

@@ -124,9 +124,9 @@ func (r redirects) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 	return r.check(reg, destinations(reg.Client))
 }
 
-func (r redirects) check(reg *dcr.Registration, destinations iter.Seq[*destination]) error {
+func (r redirects) check(reg *dcr.Registration, all iter.Seq[*destination]) error {
 	named, _ := reg.Items[namedSchemes].([]string)
-	for d := range destinations {
+	for d := range all {
 		if d.err != nil || !r.allowed(d, named) {
 			return d.refuse(r.rule, r.want)
 		}

@@ -31,12 +31,12 @@ func AppendString(dst []byte, s string) []byte {
 }
 
 // harmless marks the ASCII characters that need no escape.
-var harmless = marks(func(c rune) bool { return c < utf8.RuneSelf && !mustEscape(c) })
+var harmless = marks(func(c byte) bool { return c < utf8.RuneSelf && !mustEscape(rune(c)) })
 
 // marks is a table of bytes: 1 for those that are marked, 0 for the others.
-func marks(marked func(c rune) bool) (t [256]byte) {
+func marks(marked func(c byte) bool) (t [256]byte) {
 	for c := range t {
-		if marked(rune(c)) {
+		if marked(byte(c)) {
 			t[c] = 1
 		}
 	}
@@ -136,7 +136,7 @@ func codeUnit(b string) rune {
 }
 
 // plain marks the printable ASCII characters that stand for themselves.
-var plain = marks(func(c rune) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' })
+var plain = marks(func(c byte) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' })
 
 // plainPrefix returns how many characters at the start of s are plain.
 func plainPrefix(s string) int { return prefix(s, &plain) }

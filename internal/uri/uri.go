@@ -59,23 +59,19 @@ const (
 // Parse reads s. The caller must check its length, and whether it may have a
 // fragment or a wildcard.
 func Parse(s string) (URI, error) {
-	var u URI
-	err := u.parse(s)
-	if err == nil && u.AnyPort() {
-		err = errPort
-	}
-	if err != nil {
-		return URI{}, err
-	}
-	return u, nil
+	return read(s, false)
 }
 
 // ParseRedirect is Parse for a registered redirect URI. Its port may be 0 if it
 // uses http on a loopback host.
 func ParseRedirect(s string) (URI, error) {
+	return read(s, true)
+}
+
+func read(s string, redirect bool) (URI, error) {
 	var u URI
 	err := u.parse(s)
-	if err == nil && u.AnyPort() && u.Kind() != LoopbackHTTP {
+	if err == nil && u.AnyPort() && !(redirect && u.Kind() == LoopbackHTTP) {
 		err = errPort
 	}
 	if err != nil {
