@@ -192,7 +192,7 @@ func TestLargeCopiesShareNothing(t *testing.T) {
 	}{
 		{"small lists are next to the text", []string{"a"}, true},
 		{"a long string is alone", []string{strings.Repeat("a", 1024)}, false},
-		{"so is each of many strings", slices.Repeat([]string{"a"}, 64), false},
+		{"so is each of many strings", slices.Repeat([]string{strings.Repeat("a", 32)}, 64), false},
 	} {
 		first, second := sample{Text: "name", List: c.list}, sample{}
 		table.Copy(&second, &first, set)
