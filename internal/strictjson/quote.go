@@ -50,9 +50,8 @@ func verbatim(s string) int { return prefix(s, &harmless) }
 // once, since most texts are marked throughout.
 func prefix(s string, marked *[256]byte) int {
 	i := 0
-	for ; len(s)-i >= 8; i += 8 {
-		t := s[i : i+8]
-		if marked[t[0]]&marked[t[1]]&marked[t[2]]&marked[t[3]]&marked[t[4]]&marked[t[5]]&marked[t[6]]&marked[t[7]] == 0 {
+	for ; len(s)-i >= 4; i += 4 {
+		if t := s[i : i+4]; marked[t[0]]&marked[t[1]]&marked[t[2]]&marked[t[3]] == 0 {
 			break
 		}
 	}
