@@ -103,40 +103,6 @@ func (s *SoftwareStatement) reclaim(c *Client) {
 	}
 }
 
-// claimed returns the names of the members that the statement claims, nil if there
-// are none. They share no memory with the statement.
-func (s *SoftwareStatement) claimed() []string {
-	set := s.members()
-	n := set.Len() + len(s.Localized) + len(s.Extra)
-	if n == 0 {
-		return nil
-	}
-	names := make([]string, 0, n)
-	for i := range set.Places() {
-		names = append(names, members.Fields[i].Name)
-	}
-	for _, name := range sortedKeys(s.Localized) {
-		names = append(names, strings.Clone(name))
-	}
-	for _, name := range sortedKeys(s.Extra) {
-		names = append(names, strings.Clone(name))
-	}
-	return names
-}
-
-// claimsNothing reports whether claimed has nothing to name.
-func (s *SoftwareStatement) claimsNothing() bool {
-	return s.members() == (memberSet{}) && len(s.Localized) == 0 && len(s.Extra) == 0
-}
-
-// members are the registered members that the statement claims.
-func (s *SoftwareStatement) members() memberSet { return s.present.Or(members.Set(&s.Metadata)) }
-
-// claims reports whether the statement claims a registered member.
-func (s *SoftwareStatement) claims(f *registered) bool {
-	return s.present.Has(f.Place) || !f.IsZero(&s.Metadata)
-}
-
 // Claimed reports whether a software statement decides about a member: the one
 // that was sent, or the one that the client registered with. A step must not
 // correct or complete such a member, since [Validate] refuses a client that is

@@ -54,6 +54,40 @@ func (s *SoftwareStatement) Signer() string {
 	return string(append(name, ']'))
 }
 
+// claimed returns the names of the members that the statement claims, nil if there
+// are none. They share no memory with the statement.
+func (s *SoftwareStatement) claimed() []string {
+	set := s.members()
+	n := set.Len() + len(s.Localized) + len(s.Extra)
+	if n == 0 {
+		return nil
+	}
+	names := make([]string, 0, n)
+	for i := range set.Places() {
+		names = append(names, members.Fields[i].Name)
+	}
+	for _, name := range sortedKeys(s.Localized) {
+		names = append(names, strings.Clone(name))
+	}
+	for _, name := range sortedKeys(s.Extra) {
+		names = append(names, strings.Clone(name))
+	}
+	return names
+}
+
+// claimsNothing reports whether claimed has nothing to name.
+func (s *SoftwareStatement) claimsNothing() bool {
+	return s.members() == (memberSet{}) && len(s.Localized) == 0 && len(s.Extra) == 0
+}
+
+// members are the registered members that the statement claims.
+func (s *SoftwareStatement) members() memberSet { return s.present.Or(members.Set(&s.Metadata)) }
+
+// claims reports whether the statement claims a registered member.
+func (s *SoftwareStatement) claims(f *registered) bool {
+	return s.present.Has(f.Place) || !f.IsZero(&s.Metadata)
+}
+
 // StatementRule says what happens if a statement claims a member that the
 // request has too.
 type StatementRule int
