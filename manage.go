@@ -135,7 +135,7 @@ func (h *Handler) forgetRetiredTokens(ctx context.Context, access *access) {
 	if access.token == "" || !dropRetiredTokens(access.client, access.token, h.opts.Now()) {
 		return
 	}
-	err := h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, access.client) })
+	err := h.inStore(ctx, func(ctx context.Context) error { return h.store.Update(ctx, access.client) })
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrClientNotFound) {
 		h.opts.Logger.WarnContext(ctx, "rotated registration access tokens were not removed", "error", err)
 	}

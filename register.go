@@ -272,11 +272,12 @@ func (h *Handler) uncancelled(ctx context.Context, do func(context.Context) erro
 	return do(ctx)
 }
 
-// write is uncancelled for a write to the store.
-func (h *Handler) write(ctx context.Context, write func(context.Context) error) error {
+// inStore is uncancelled for a call of the store, whose time begins when the store first
+// looks at its context.
+func (h *Handler) inStore(ctx context.Context, call func(context.Context) error) error {
 	bounded := timeout.New(context.WithoutCancel(ctx), h.opts.StoreTimeout)
 	defer bounded.End()
-	return write(bounded)
+	return call(bounded)
 }
 
 // bill is what a request has used up.
@@ -336,7 +337,7 @@ func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 func (h *Handler) keep(ctx context.Context, reg *Registration, store func(context.Context, *Client) error) error {
 	bill := &reg.Request.bill
 	bill.kept = true
-	err := h.write(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
+	err := h.inStore(ctx, func(ctx context.Context) error { return store(ctx, reg.Client) })
 	for _, nothing := range []error{ErrClientExists, ErrStoreFull, ErrConflict, ErrClientNotFound, ErrClientID} {
 		if errors.Is(err, nothing) {
 			bill.kept = false
@@ -362,7 +363,7 @@ func (h *Handler) settle(ctx context.Context, request *Request) {
 
 // remove deletes a client; only the revision that was read, if the store can.
 func (h *Handler) remove(ctx context.Context, client *Client) error {
-	return h.write(ctx, func(ctx context.Context) error {
+	return h.inStore(ctx, func(ctx context.Context) error {
 		if store, ok := StoreAs[RevisionDeleter](h.store); ok {
 			return store.DeleteRevision(ctx, client.ID, client.Revision)
 		}

@@ -263,7 +263,7 @@ func (h *Handler) clientsOf(ctx context.Context, statement *SoftwareStatement) (
 	if !ok {
 		return nil, errors.New("dcr: StatementVerifier.OneClient and DecodedBody.Standing need a store that is a StatementFinder; use one that is")
 	}
-	err = h.uncancelled(ctx, func(ctx context.Context) (err error) {
+	err = h.inStore(ctx, func(ctx context.Context) (err error) {
 		ids, err = store.FindByStatement(ctx, statement.Issuer, statement.ID)
 		return err
 	})
@@ -304,7 +304,7 @@ func (h *Handler) keepSingle(ctx context.Context, reg *Registration) error {
 	} else {
 		previous := reg.Previous.Clone()
 		previous.Revision = reg.Client.Revision
-		err = h.write(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
+		err = h.inStore(ctx, func(ctx context.Context) error { return h.store.Update(ctx, previous) })
 	}
 	if err != nil && !errors.Is(err, ErrClientNotFound) {
 		return outage(errors.Join(refused, err))

@@ -177,7 +177,7 @@ const maxShared = 1024
 // Copy makes the fields of dst that are in the set equal to those of src. The two share only
 // what a field of kind Record, Records or Other points to. Strings are copied too, since those
 // of src may be parts of a large one. If they are small, those of dst share one array, as do
-// its lists; otherwise each has its own, so that whoever keeps one does not keep all.
+// its lists; otherwise each has its own, so that keeping one does not keep all.
 func (t *Table[T]) Copy(dst, src *T, fields Set) {
 	to, from := unsafe.Pointer(dst), unsafe.Pointer(src)
 	size, items := 0, 0

@@ -176,7 +176,7 @@ func TestCopyOfSeveralFields(t *testing.T) {
 	}
 }
 
-// Whoever keeps one string of a large copy does not keep the others.
+// Keeping one string of a large copy does not keep the others.
 func TestLargeCopiesShareNothing(t *testing.T) {
 	place := make(map[string]int)
 	for i, f := range table.Fields {

@@ -37,7 +37,7 @@ func (c *Context) End() {
 	}
 }
 
-// String reads nothing that changes, since whoever prints a context does not wait for others.
+// String reads nothing that changes, since printing a context must not race with its use.
 func (c *Context) String() string { return "timeout.Context(" + c.timeout.String() + ")" }
 
 // start returns the context with the timer.
