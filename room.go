@@ -50,17 +50,22 @@ func (r *room) Take(ctx context.Context) error {
 		r.giveBack = giveBack
 		return nil
 	}
+	giveBack, kept, over := ceiling.Replace()
 	next, evicted, err := r.handler.evict(ctx, r.now)
-	if err != nil {
-		return outage(err)
-	}
 	if !evicted {
+		kept()
+	}
+	switch {
+	case err != nil:
+		return outage(err)
+	case !evicted:
 		return r.takeRecounted(ctx, next.Sub(r.now))
 	}
-	var over bool
-	if r.giveBack, over = ceiling.Replace(); over { // others on this store admitted more: evict two for one
+	r.giveBack = giveBack
+	if over { // others on this store admitted more: evict two for one
+		gone := ceiling.Going()
 		if _, evicted, _ := r.handler.evict(ctx, r.now); evicted {
-			ceiling.Gone()
+			gone()
 		}
 	}
 	return nil

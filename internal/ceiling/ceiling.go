@@ -99,23 +99,39 @@ func (c *Ceiling) Await(ctx context.Context) {
 	}
 }
 
-// Replace counts one more in place of one that was deleted. Call it after Take.
-// over reports whether there are more than Limit even so, because others add too;
-// it leaves out what may be counted twice.
-func (c *Ceiling) Replace() (giveBack func(), over bool) {
+// Replace counts one more in place of one that is about to be deleted: a count that no
+// longer includes that one must include the other. Call it after Take, and kept if
+// nothing was deleted. over reports whether there are more than Limit even so, because
+// others add too; it leaves out what may be counted twice.
+func (c *Ceiling) Replace() (giveBack, kept func(), over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count--
 	giveBack = c.add()
-	return giveBack, c.count-c.added > c.Limit
+	begun := c.begun
+	kept = func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.begun == begun {
+			c.added--
+		}
+	}
+	return giveBack, kept, c.count-c.added > c.Limit
 }
 
-// Gone counts one less. The current count may still include it; the next will
-// not.
-func (c *Ceiling) Gone() {
+// Going says that one may be deleted. Call gone once it is: that counts one less, unless a
+// count ended meanwhile, which may no longer include it.
+func (c *Ceiling) Going() (gone func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count--
+	ended := c.ended
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ended == ended {
+			c.count--
+		}
+	}
 }
 
 // countFirst waits until a count is known: this caller's own, or that of
