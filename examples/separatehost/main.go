@@ -88,7 +88,7 @@ func openStore(database string, readOnly bool) (*sqlstore.Store, error) {
 		if readOnly {
 			name = "file:" + url.PathEscape(file) + "?mode=ro&_pragma=busy_timeout(5000)"
 		}
-	} else if readOnly { // in production, use a role that may only SELECT
+	} else if readOnly { // in production, use a role with the permissions of docs/recipes.md
 		separator := "?"
 		if strings.Contains(name, "?") {
 			separator = "&"
