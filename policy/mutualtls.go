@@ -21,7 +21,8 @@ import (
 type CertificateSource func(reg *dcr.Registration) (*x509.Certificate, error)
 
 // PeerCertificate is a CertificateSource for servers that terminate TLS
-// themselves.
+// themselves. The TLS configuration must verify certificates, as
+// tls.RequireAndVerifyClientCert does.
 func PeerCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 	if reg.HTTP == nil || reg.HTTP.TLS == nil || len(reg.HTTP.TLS.PeerCertificates) == 0 {
 		return nil, nil
@@ -31,7 +32,8 @@ func PeerCertificate(reg *dcr.Registration) (*x509.Certificate, error) {
 
 // MutualTLS answers 401 to requests without a client certificate. Put it in
 // front of the handler if the profile requires mutual TLS for management too
-// and the TLS configuration does not require it already.
+// and the TLS configuration does not require it already. It does not verify the
+// certificate: the TLS configuration must.
 func MutualTLS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {

@@ -4,6 +4,8 @@ package guide
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"fmt"
 	"net/http"
@@ -67,13 +69,15 @@ func TestMCP(t *testing.T) {
 }
 
 func bank(store dcr.ClientConfigurationStore, jwks []byte) (*dcr.Handler, error) {
+	tokens := &callerauth.AccessTokenVerifier{Issuer: "https://bank.example.com", Audience: "https://bank.example.com/register"}
 	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(jwks)},
 	}}
 	preset := policy.UKOpenBanking(server, policy.UKBank{Version: "3.3", Audience: []string{"0015800001041RHAAY"}})
 	return dcr.NewHandler(store, preset.Apply(&dcr.Options{
 		Endpoint:       "https://bank.example.com/register",
-		AllowAnonymous: true, // the statement and the signature say who it is
+		AllowAnonymous: true,                // the statement and the signature say who registers
+		Caller:         tokens.Authenticate, // a client manages itself with its own access token
 	}))
 }
 
@@ -92,13 +96,31 @@ func brasil(store dcr.ClientConfigurationStore, jwks []byte) (http.Handler, erro
 	return policy.MutualTLS(handler), nil
 }
 
+func bankServer(handler http.Handler, authorities *x509.CertPool) *http.Server {
+	return &http.Server{Handler: handler, TLSConfig: &tls.Config{
+		ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs:  authorities,
+	}}
+}
+
 func TestBanks(t *testing.T) {
 	jwks := []byte(`{"keys":[]}`)
 	if _, err := bank(memstore.New(), jwks); err != nil {
 		t.Error(err)
 	}
-	if _, err := brasil(memstore.New(), jwks); err != nil {
-		t.Error(err)
+	handler, err := brasil(memstore.New(), jwks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorities := x509.NewCertPool() // that trusts nobody
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = bankServer(handler, authorities).TLSConfig
+	server.StartTLS()
+	defer server.Close()
+	transport := server.Client().Transport.(*http.Transport)
+	transport.TLSClientConfig.Certificates = server.TLS.Certificates
+	if response, err := server.Client().Get(server.URL); err == nil {
+		t.Errorf("a certificate that nobody trusts was accepted: %s", response.Status)
 	}
 }
 
