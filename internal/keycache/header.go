@@ -3,6 +3,7 @@ package keycache
 // RFC 9111 sections 4.2 and 5.2.2: how long an answer stays fresh.
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,9 +63,12 @@ func untilExpiry(header http.Header) (lifetime time.Duration, said bool) {
 	return min(max(0, expires.Sub(date)), maxAges), true
 }
 
+// seconds reads delta-seconds. A number too large to represent counts as the
+// largest (RFC 9111 section 1.2.2).
 func seconds(text string) (time.Duration, bool) {
 	number, err := strconv.ParseUint(text, 10, 63)
-	return time.Duration(min(number, uint64(maxAges/time.Second))) * time.Second, err == nil
+	ok := err == nil || errors.Is(err, strconv.ErrRange)
+	return time.Duration(min(number, uint64(maxAges/time.Second))) * time.Second, ok
 }
 
 // MaxAge returns f as [Fetch] does: zero if the server does not say how long,

@@ -29,6 +29,7 @@ func TestMaxAge(t *testing.T) {
 		{"a negative number says nothing", []string{"max-age=-1"}, 0},
 		{"something that is not a number says nothing", []string{"max-age=soon"}, 0},
 		{"an enormous number does not overflow", []string{"max-age=9223372036854775807"}, 365 * 24 * time.Hour},
+		{"nor does one of more than 64 bits", []string{"max-age=99999999999999999999"}, 365 * 24 * time.Hour},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -48,6 +49,7 @@ func TestAgeAndExpires(t *testing.T) {
 	}{
 		{"Age is taken off max-age", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"20"}}, 40 * time.Second},
 		{"an answer older than its max-age is not kept", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"61"}}, -1},
+		{"an Age of more than 64 bits is a great age", http.Header{"Cache-Control": {"max-age=60"}, "Age": {"99999999999999999999"}}, -1},
 		{"Expires counts if there is no max-age", http.Header{"Expires": {inAMinute}, "Date": {date}}, time.Minute},
 		{"max-age wins over Expires", http.Header{"Cache-Control": {"max-age=5"}, "Expires": {inAMinute}, "Date": {date}}, 5 * time.Second},
 		{"an Expires that has passed forbids keeping", http.Header{"Expires": {date}, "Date": {inAMinute}}, -1},
