@@ -282,6 +282,7 @@ func (h *Handler) inStore(ctx context.Context, call func(context.Context) error)
 
 // bill is what a request has used up.
 type bill struct {
+	room            *room // nil if it needs none
 	paid            []Allowance
 	body, statement bool // paid has what the body, or its statement, uses up
 	kept            bool // the client is stored, or may be: nothing is given back
@@ -296,6 +297,12 @@ func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 		return err
 	}
 	bill := &reg.Request.bill
+	if reg.Previous == nil && h.ceiling.Limit > 0 {
+		bill.room = &room{handler: h, now: reg.Now()}
+		if err := h.uncancelled(ctx, bill.room.take); err != nil {
+			return err
+		}
+	}
 	for _, cost := range h.costs(ctx, reg) {
 		if err := h.uncancelled(ctx, cost.Take); err != nil {
 			return err
@@ -306,14 +313,11 @@ func (h *Handler) spend(ctx context.Context, reg *Registration) error {
 	return nil
 }
 
-// costs are what the registration or update costs: the room for a client, what
-// its caller is charged, what its body uses up, and its statement.
+// costs are what the registration or update costs, apart from the room for a client:
+// what its caller is charged, what its body uses up, and its statement.
 func (h *Handler) costs(ctx context.Context, reg *Registration) []Allowance {
 	var costs []Allowance
 	if reg.Previous == nil {
-		if h.ceiling.Limit > 0 {
-			costs = append(costs, &room{handler: h, now: reg.Now()})
-		}
 		costs = reg.charged(ctx, costs)
 	}
 	request := reg.Request
@@ -350,6 +354,10 @@ func (h *Handler) keep(ctx context.Context, reg *Registration, store func(contex
 // even if a hook panicked.
 func (h *Handler) settle(ctx context.Context, request *Request) {
 	bill := &request.bill
+	if bill.room != nil {
+		bill.room.settle(bill.kept)
+		bill.room = nil
+	}
 	if bill.kept {
 		return
 	}

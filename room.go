@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/dynreg/dcr/internal/ceiling"
 )
 
 const defaultEvictAfter = 24 * time.Hour
@@ -31,61 +33,75 @@ func (o *Options) checkEviction(store ClientConfigurationStore) error {
 	return nil
 }
 
-// room is the [Allowance] of a place under Options.MaxClients.
+// room is what a registration takes under Options.MaxClients.
 type room struct {
-	handler  *Handler
-	now      time.Time
-	giveBack func()
+	handler *Handler
+	now     time.Time
+	place   ceiling.Place // zero: none
 }
 
-// Take takes a free place, or that of a client that was never used. If there is
+// take takes a free place, or that of a client that was never used. If there is
 // none, its error says so and when the next one may become free.
-func (r *room) Take(ctx context.Context) error {
-	ceiling := &r.handler.ceiling
-	giveBack, ok, err := ceiling.Take(ctx, r.now)
+func (r *room) take(ctx context.Context) error {
+	if free, err := r.takeFree(ctx); err != nil || free {
+		return err
+	}
+	next, evicted, err := r.replace(ctx)
 	if err != nil {
 		return outage(err)
 	}
-	if ok {
-		r.giveBack = giveBack
+	if evicted {
 		return nil
 	}
-	giveBack, kept, over := ceiling.Replace()
-	next, evicted, err := r.handler.evict(ctx, r.now)
-	if !evicted {
-		kept()
+	r.handler.ceiling.Await(ctx) // the last count may be too old
+	free, err := r.takeFree(ctx)
+	if err == nil && !free {
+		err = full(next.Sub(r.now))
 	}
-	switch {
-	case err != nil:
-		return outage(err)
-	case !evicted:
-		return r.takeRecounted(ctx, next.Sub(r.now))
+	return err
+}
+
+// takeFree takes a free place, if there is one.
+func (r *room) takeFree(ctx context.Context) (free bool, err error) {
+	r.place, free, err = r.handler.ceiling.Take(ctx, r.now)
+	if err != nil {
+		err = outage(err)
 	}
-	r.giveBack = giveBack
+	return free, err
+}
+
+// replace takes the place of a client that it evicts. If there is none to evict, next
+// is when there will be one, zero if never.
+func (r *room) replace(ctx context.Context) (next time.Time, evicted bool, err error) {
+	ceiling := &r.handler.ceiling
+	place, kept, over := ceiling.Replace()
+	defer func() { // even if the store panics
+		if !evicted {
+			kept()
+		}
+	}()
+	if next, evicted, err = r.handler.evict(ctx, r.now); !evicted {
+		return next, false, err
+	}
+	r.place = place
 	if over { // others on this store admitted more: evict two for one
 		gone := ceiling.Going()
-		if _, evicted, _ := r.handler.evict(ctx, r.now); evicted {
+		if _, second, _ := r.handler.evict(ctx, r.now); second {
 			gone()
 		}
 	}
-	return nil
+	return next, true, nil
 }
 
-// takeRecounted waits for the count under way, since the last one may be too
-// old, and takes a place that it finds free. Otherwise it returns that there is
-// none.
-func (r *room) takeRecounted(ctx context.Context, next time.Duration) error {
-	ceiling := &r.handler.ceiling
-	ceiling.Await(ctx)
-	giveBack, ok, err := ceiling.Take(ctx, r.now)
-	if err != nil {
-		return outage(err)
+// settle gives the place back, unless a client has it.
+func (r *room) settle(filled bool) {
+	switch {
+	case r.place == ceiling.Place{}:
+	case filled:
+		r.place.Fill()
+	default:
+		r.place.GiveBack()
 	}
-	if !ok {
-		return full(next)
-	}
-	r.giveBack = giveBack
-	return nil
 }
 
 // full makes the error for no room, which says when a place becomes free if that
@@ -96,12 +112,6 @@ func full(until time.Duration) error {
 		refused.RetryAfter = until
 	}
 	return refused
-}
-
-// GiveBack frees the place.
-func (r *room) GiveBack(context.Context) error {
-	r.giveBack()
-	return nil
 }
 
 // evict deletes the oldest client that was never used and is older than

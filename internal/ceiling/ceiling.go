@@ -38,46 +38,54 @@ type Ceiling struct {
 	first    chan struct{}
 	counting chan struct{} // closed when the current count has ended; nil if there is none
 	old      bool          // the count in use meanwhile is old
-	added    int64         // since the current count began
-	begun    int64         // number of counts begun in the background
-	ended    int64         // number of those that succeeded
+	open     int64         // places that are taken, and that nobody has filled or given back yet
+	added    int64         // places that were open when the current count began, or were taken since
+	ended    int64         // number of counts in the background that succeeded
 }
 
-// Take reserves room for one more at the time now, and reports whether there was
-// room. giveBack returns it, unless a later count has already done so.
-func (c *Ceiling) Take(ctx context.Context, now time.Time) (giveBack func(), ok bool, err error) {
+// A Place is room for one more. Whoever took it calls Fill or GiveBack, once.
+type Place struct{ of *Ceiling }
+
+// Fill says that the place is in use, or may be: the store sees it from now on.
+func (p Place) Fill() {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.open--
+}
+
+// GiveBack says that nothing was stored in the place.
+func (p Place) GiveBack() {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.open--
+	p.of.added--
+	p.of.count--
+}
+
+// Take takes a place at the time now, and reports whether there was one.
+func (c *Ceiling) Take(ctx context.Context, now time.Time) (place Place, ok bool, err error) {
 	if err := c.countFirst(ctx, now); err != nil {
-		return nil, false, err
+		return Place{}, false, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counting == nil && now.Sub(c.asked) >= recountEvery {
 		c.old = now.Sub(c.asked) >= oldAfter
-		c.counting, c.asked, c.added = make(chan struct{}), now, 0
-		c.begun++
+		c.counting, c.asked, c.added = make(chan struct{}), now, c.open
 		go c.recount(context.WithoutCancel(ctx))
 	}
 	if c.count >= c.Limit {
-		return nil, false, nil
+		return Place{}, false, nil
 	}
 	return c.add(), true, nil
 }
 
-// add counts one more, and returns a function that undoes this.
-func (c *Ceiling) add() (giveBack func()) {
+// add counts one more.
+func (c *Ceiling) add() Place {
 	c.count++
+	c.open++
 	c.added++
-	begun, ended := c.begun, c.ended
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.ended == ended {
-			c.count--
-		}
-		if c.begun == begun {
-			c.added--
-		}
-	}
+	return Place{c}
 }
 
 // Await waits up to a second for the current count if the last one is old: after a
@@ -99,24 +107,26 @@ func (c *Ceiling) Await(ctx context.Context) {
 	}
 }
 
-// Replace counts one more in place of one that is about to be deleted: a count that no
-// longer includes that one must include the other. Call it after Take, and kept if
-// nothing was deleted. over reports whether there are more than Limit even so, because
-// others add too; it leaves out what may be counted twice.
-func (c *Ceiling) Replace() (giveBack, kept func(), over bool) {
+// Replace takes the place of one that is about to be deleted: a count that no longer
+// includes that one must include the other. Call it after Take. If nothing was deleted,
+// call kept, and neither Fill nor GiveBack. over reports whether there are more than Limit
+// even so, because others add too; it leaves out what may be counted twice.
+func (c *Ceiling) Replace() (place Place, kept func(), over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count--
-	giveBack = c.add()
-	begun := c.begun
+	place = c.add()
+	ended := c.ended
 	kept = func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.begun == begun {
-			c.added--
+		c.open--
+		c.added--
+		if c.ended != ended { // a count has found the one that was kept
+			c.count--
 		}
 	}
-	return giveBack, kept, c.count-c.added > c.Limit
+	return place, kept, c.count-c.added > c.Limit
 }
 
 // Going says that one may be deleted. Call gone once it is: that counts one less, unless a
@@ -176,9 +186,9 @@ func (c *Ceiling) settleFirst(ctx context.Context, now time.Time) (err error) {
 	return nil
 }
 
-// recount asks the store. What was added in the meantime may already be in the
-// store's count, and is added to it anyway until the next count, so that the
-// bound holds.
+// recount asks the store. What was about to be added when it began, or came in the
+// meantime, may already be in the store's count, and is added to it anyway until the
+// next count, so that the bound holds.
 func (c *Ceiling) recount(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxCount)
 	defer cancel()

@@ -24,11 +24,15 @@ func TestCeiling(t *testing.T) {
 	for _, c := range []struct {
 		sentence string
 		stored   int64
-		run      func(t *testing.T, w *world, take func(want bool) func())
+		run      func(t *testing.T, w *world, take func(want bool) ceiling.Place)
 	}{
-		{"there is room up to the limit", 1, func(t *testing.T, w *world, take func(bool) func()) { take(true); take(true); take(false) }},
-		{"room that is given back can be taken again", 2, func(t *testing.T, w *world, take func(bool) func()) { take(true)(); take(true); take(false) }},
-		{"what others add is seen after the next count", 1, func(t *testing.T, w *world, take func(bool) func()) {
+		{"there is room up to the limit", 1, func(t *testing.T, w *world, take func(bool) ceiling.Place) { take(true); take(true); take(false) }},
+		{"room that is given back can be taken again", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
+			take(true).GiveBack()
+			take(true)
+			take(false)
+		}},
+		{"what others add is seen after the next count", 1, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
 			take(true)
 			w.stored = 3
 			time.Sleep(10 * time.Second)
@@ -36,27 +40,41 @@ func TestCeiling(t *testing.T) {
 			synctest.Wait()
 			take(false)
 		}},
-		{"room that is given back after a count that did not see it is not given twice", 2, func(t *testing.T, w *world, take func(bool) func()) {
-			giveBack := take(true)
+		{"room that is taken before a count that does not see it is not given twice", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
+			place := take(true)
 			time.Sleep(10 * time.Second)
 			take(false) // begins a count
 			synctest.Wait()
-			giveBack()
+			take(false)
+			w.stored = 3
+			place.Fill()
+			w.stored = 2 // it is deleted
+			time.Sleep(10 * time.Second)
+			take(false)
+			synctest.Wait()
+			take(true)
+		}},
+		{"room that is given back after a count that did not see it is not given twice", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
+			place := take(true)
+			time.Sleep(10 * time.Second)
+			take(false) // begins a count
+			synctest.Wait()
+			place.GiveBack()
 			take(true)
 			take(false)
 		}},
-		{"room that is given back during a count is not given twice", 2, func(t *testing.T, w *world, take func(bool) func()) {
-			giveBack := take(true)
+		{"room that is given back during a count is not given twice", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
+			place := take(true)
 			time.Sleep(10 * time.Second)
 			w.slow = time.Second
 			take(false)
-			giveBack()
+			place.GiveBack()
 			time.Sleep(time.Second)
 			synctest.Wait()
 			take(true)
 			take(false)
 		}},
-		{"a count that fails, or panics, leaves the last one in force", 2, func(t *testing.T, w *world, take func(bool) func()) {
+		{"a count that fails, or panics, leaves the last one in force", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
 			take(true)
 			for _, w.fail = range []error{errors.New("connection refused"), errPanic} {
 				time.Sleep(10 * time.Second)
@@ -76,13 +94,13 @@ func TestCeiling(t *testing.T) {
 					}
 					return w.stored, w.fail
 				}}
-				c.run(t, w, func(want bool) func() {
+				c.run(t, w, func(want bool) ceiling.Place {
 					t.Helper()
-					giveBack, ok, err := w.Take(t.Context(), time.Now())
+					place, ok, err := w.Take(t.Context(), time.Now())
 					if err != nil || ok != want {
 						t.Fatalf("Take returned %v, %v, not %v", ok, err, want)
 					}
-					return giveBack
+					return place
 				})
 			})
 		})

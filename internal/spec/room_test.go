@@ -285,3 +285,37 @@ func (e *evicting) Delete(ctx context.Context, id string) error     { return e.f
 func (e *evicting) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
 	return e.faulty.FindByClientID(ctx, id)
 }
+
+// A registration that is being stored while the clients are counted has its place,
+// whether the count sees it or not.
+func TestARegistrationDuringACount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, now := &slowToAdd{memstore.New(), make(chan struct{})}, noon
+		h := newHandler(t, store, dcr.Options{AllowAnonymous: true, MaxClients: 1, EvictAfter: -1, Now: func() time.Time { return now }})
+		var answers []*answer
+		for range 3 { // the second one starts a count
+			go func() { answers = append(answers, ask(t, h, "POST", registerURL, "", plainBody)) }()
+			synctest.Wait()
+			now = now.Add(time.Minute)
+		}
+		close(store.add)
+		synctest.Wait()
+		for i, status := range []int{503, 503, 201} {
+			if answers[i].status != status {
+				t.Errorf("answer %d has the status %d, want %d", i, answers[i].status, status)
+			}
+		}
+		stored(t, store.Store, 1)
+	})
+}
+
+// slowToAdd is a store whose Add waits.
+type slowToAdd struct {
+	*memstore.Store
+	add chan struct{}
+}
+
+func (s *slowToAdd) Add(ctx context.Context, client *dcr.Client) error {
+	<-s.add
+	return s.Store.Add(ctx, client)
+}
