@@ -69,8 +69,9 @@ func (c *Ceiling) Take(ctx context.Context, now time.Time) (place Place, ok bool
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counting == nil && now.Sub(c.asked) >= recountEvery {
-		c.old = now.Sub(c.asked) >= oldAfter
+	since := now.Sub(c.asked).Abs() // the clock may have gone back
+	if c.counting == nil && since >= recountEvery {
+		c.old = since >= oldAfter
 		c.counting, c.asked, c.added = make(chan struct{}), now, c.open
 		go c.recount(context.WithoutCancel(ctx))
 	}

@@ -172,3 +172,19 @@ func TestAwait(t *testing.T) {
 		}
 	})
 }
+
+// If the clock goes back, the next count does not wait until it has caught up.
+func TestTheClockGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stored := int64(3)
+		c := &ceiling.Ceiling{Limit: 3, Logger: slog.Default(), Count: func(context.Context) (int64, error) { return stored, nil }}
+		now := time.Now()
+		c.Take(t.Context(), now.Add(time.Hour))
+		stored = 0
+		c.Take(t.Context(), now)
+		synctest.Wait()
+		if _, ok, err := c.Take(t.Context(), now); err != nil || !ok {
+			t.Errorf("Take returned %v, %v", ok, err)
+		}
+	})
+}
