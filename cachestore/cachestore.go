@@ -254,7 +254,8 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 
 // Uncached returns a view of the store that reads without the cache, and whose
 // writes update the cache. Give it to a [dcr.Handler], which must see what
-// other hosts wrote a moment ago to manage a client.
+// other hosts wrote a moment ago to manage a client. In front of a cimd.Store
+// the view fetches documents: give the handler the store inside that.
 func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s, s} }
 
 type uncached struct {
