@@ -217,20 +217,19 @@ func Require(authenticate Authenticator) func(http.Handler) http.Handler {
 	}
 }
 
-// bearer returns the token of the Authorization header, and whether the header
-// uses the Bearer scheme (RFC 6750 §2.1).
-func bearer(authorization string) (token string, isBearer bool) {
-	scheme, rest, _ := strings.Cut(authorization, " ")
+// bearer returns the token of an Authorization header, "" if its scheme is not Bearer
+// (RFC 6750 §2.1).
+func bearer(authorization string) string {
+	scheme, token, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return "", false
+		return ""
 	}
-	return strings.TrimLeft(rest, " "), true
+	return strings.TrimLeft(token, " ")
 }
 
 // sentToken reports whether the request carries a bearer token.
 func sentToken(r *http.Request) bool {
-	token, _ := bearer(r.Header.Get("Authorization"))
-	return token != ""
+	return bearer(r.Header.Get("Authorization")) != ""
 }
 
 // BearerToken returns the bearer token of a request, "" if there is none. A
@@ -244,6 +243,5 @@ func BearerToken(r *http.Request) (Plaintext, error) {
 	if len(headers) > 1 || strings.Contains(r.URL.RawQuery, "access_token=") {
 		return "", refuse(InvalidRequest, "", "token.repeated", "the access token must be sent once, in the Authorization header")
 	}
-	token, _ := bearer(headers[0])
-	return Plaintext(token), nil
+	return Plaintext(bearer(headers[0])), nil
 }

@@ -313,7 +313,7 @@ func (h *Handler) renew(ctx context.Context, reg *Registration, token Plaintext)
 	if token != "" {
 		dropRetiredTokens(reg.Client, token, reg.Now())
 		if h.opts.RotateRegistrationToken && rotates {
-			token = h.rotateToken(reg.Client, token, reg.Now())
+			token = h.rotateToken(reg.Client, reg.Now())
 		}
 	}
 	return h.respond(ctx, reg, secret, token)

@@ -365,9 +365,9 @@ func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	return kept
 }
 
-// rotateToken gives a client a new registration access token. The one that it
-// presented stays valid until the new one is used or the grace ends.
-func (h *Handler) rotateToken(c *Client, presented Plaintext, now time.Time) Plaintext {
+// rotateToken gives a client a new registration access token. The old one stays
+// valid until the new one is used or the grace ends.
+func (h *Handler) rotateToken(c *Client, now time.Time) Plaintext {
 	old := c.RegistrationTokens
 	token := newPlaintext(32)
 	c.RegistrationTokens = append([]Secret{HashSecret(token)}, retire(old, now, h.opts.RotationGrace)...)

@@ -240,9 +240,8 @@ func (s *SoftwareStatement) single() bool { return s != nil && s.once != nil && 
 // forever is how long a statement without an end is remembered.
 const forever = 100 * 365 * 24 * time.Hour
 
-// onceOnly returns the bounds that the verifier sets for a statement, nil for
-// none.
-func (v *StatementVerifier) onceOnly(statement *SoftwareStatement, claims *jwt.Claims, now time.Time) *onceOnly {
+// onceOnly returns the bounds that the verifier sets for a statement with these claims.
+func (v *StatementVerifier) onceOnly(claims *jwt.Claims, now time.Time) *onceOnly {
 	once := &onceOnly{single: v.OneClient}
 	if !v.Once {
 		return once

@@ -283,7 +283,7 @@ func (v *StatementVerifier) verify(ctx context.Context, text string, now time.Ti
 		return nil, invalidStatement("claims", "must have the claim %s", cmp.Or(v.IDClaim, "jti or software_id"))
 	}
 	if v.Once || v.OneClient {
-		statement.once = v.onceOnly(statement, &token.Claims, now)
+		statement.once = v.onceOnly(&token.Claims, now)
 	}
 	return statement, nil
 }

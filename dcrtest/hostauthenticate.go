@@ -38,7 +38,7 @@ func strongerMethod(d *driver) error {
 		}{
 			{byBasic(p.ID, secret), "with a secret in the header"}, {byPost(p.ID, secret), "with a secret in the form"}, {byBasic(p.ID, ""), "with its id in the header"}, {byID(p.ID), "with only its id"},
 		} {
-			bought, err := d.ticket(p, nil)
+			bought, err := d.ticket(p)
 			if err != nil {
 				return err
 			}
@@ -88,7 +88,7 @@ func noCredentials(d *driver) error {
 	for what, by := range map[string]credentials{
 		"only its id": byID(p.ID), "an empty secret in the header": byBasic(p.ID, ""), "an empty secret in the form": byPost(p.ID, ""), "nothing at all": byNothing,
 	} {
-		bought, err := d.ticket(p, nil)
+		bought, err := d.ticket(p)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func wrongSecret(d *driver) error {
 		return err
 	}
 	for what, by := range map[string]credentials{"header": byBasic(p.ID, "wrong"), "form": byPost(p.ID, "wrong")} {
-		bought, err := d.ticket(p, nil)
+		bought, err := d.ticket(p)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func expiredSecret(d *driver) error {
 	if _, err := d.tokens(p); err != nil {
 		return err
 	}
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func formEncodedBasic(d *driver) error {
 	if err != nil {
 		return err
 	}
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func assertionAlgorithm(d *driver) error {
 	if err := d.change(p, func(client *dcr.Client) { client.TokenEndpointAuthSigningAlg = "" }); err != nil {
 		return err
 	}
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func assertionAlgorithm(d *driver) error {
 
 // asserts reports an assertion that was wrongly accepted. It gets a code for each attempt.
 func (d *driver) asserts(p *party, did string, make func() (string, error)) error {
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func assertionTwice(d *driver) error {
 	if err != nil {
 		return err
 	}
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func guardedFetch(d *driver) error {
 	if err != nil {
 		return err
 	}
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return err
 	}

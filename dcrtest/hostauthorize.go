@@ -86,7 +86,7 @@ func responseMode(d *driver) error {
 		return err
 	}
 	for _, p := range parties {
-		if _, err := d.ticket(p, nil); err != nil {
+		if _, err := d.ticket(p); err != nil {
 			return err
 		}
 		query, _ := d.request(p)
@@ -104,7 +104,7 @@ func responseMode(d *driver) error {
 
 // lookalikes reports the URIs to which the server sends a code.
 func (d *driver) lookalikes(p *party, uris ...string) error {
-	if _, err := d.ticket(p, nil); err != nil {
+	if _, err := d.ticket(p); err != nil {
 		return err
 	}
 	var sent []string
@@ -266,7 +266,7 @@ func codeTwice(d *driver) error {
 		return err
 	}
 	for _, p := range parties {
-		bought, err := d.ticket(p, nil)
+		bought, err := d.ticket(p)
 		if err != nil {
 			return err
 		}
@@ -299,7 +299,7 @@ func (d *driver) refusedBy(by credentials, form url.Values, did string, args ...
 
 func codeOtherClient(d *driver) error {
 	return d.eachThief(func(owner *party) (url.Values, error) {
-		bought, err := d.ticket(owner, nil)
+		bought, err := d.ticket(owner)
 		return bought.form(), err
 	}, "redeemed a code of %s for another client, %s")
 }

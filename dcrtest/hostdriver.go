@@ -245,13 +245,9 @@ func (d *driver) request(p *party) (url.Values, ticket) {
 	return query, ticket{verifier: verifier, redirect: p.RedirectURIs[0]}
 }
 
-// ticket gets a code for the client, which must work. If change is not nil, it edits the
-// request.
-func (d *driver) ticket(p *party, change func(query url.Values)) (ticket, error) {
+// ticket gets a code for the client, which must work.
+func (d *driver) ticket(p *party) (ticket, error) {
 	query, bought := d.request(p)
-	if change != nil {
-		change(query)
-	}
 	landed, err := d.open(query)
 	if err != nil {
 		return bought, err
@@ -264,7 +260,7 @@ func (d *driver) ticket(p *party, change func(query url.Values)) (ticket, error)
 
 // tokens runs a whole code flow for the client, which must work.
 func (d *driver) tokens(p *party) (answer, error) {
-	bought, err := d.ticket(p, nil)
+	bought, err := d.ticket(p)
 	if err != nil {
 		return answer{}, err
 	}

@@ -208,7 +208,7 @@ func (d *driver) ended(how string, end func(p *party) error) error {
 		return err
 	}
 	for _, p := range parties {
-		bought, err := d.ticket(p, nil)
+		bought, err := d.ticket(p)
 		if err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func outageAtAuthorize(d *driver) error {
 		return err
 	}
 	for _, p := range parties {
-		if _, err := d.ticket(p, nil); err != nil {
+		if _, err := d.ticket(p); err != nil {
 			return err
 		}
 		query, _ := d.request(p)
@@ -283,7 +283,7 @@ func outageAtAuthorize(d *driver) error {
 
 func outageAtCode(d *driver) error {
 	return d.outage("with a code", func(p *party) (url.Values, error) {
-		bought, err := d.ticket(p, nil)
+		bought, err := d.ticket(p)
 		return bought.form(), err
 	})
 }

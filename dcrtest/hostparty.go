@@ -151,7 +151,7 @@ func (d *driver) settleAudience(p *party) error {
 	}
 	for _, p.key.typ = range []string{"JWT", "client-authentication+jwt"} {
 		for _, audience := range []string{d.issuer, d.document.Token} {
-			bought, err := d.ticket(p, nil)
+			bought, err := d.ticket(p)
 			if err != nil {
 				return err
 			}
