@@ -69,40 +69,6 @@ func (reg *Registration) claimsInForce() *SoftwareStatement {
 	return inForce.enforce()
 }
 
-// enforce notes which registered members the claims and their rules decide about,
-// so that all others need not be looked at.
-func (s *SoftwareStatement) enforce() *SoftwareStatement {
-	s.present = s.members()
-	s.decides = s.present
-	for list := range s.choices {
-		s.decides.Add(choiceMember[list])
-	}
-	for name := range s.rules {
-		if f := member(name); f != nil {
-			s.decides.Add(f.Place)
-		}
-	}
-	return s
-}
-
-// reclaim makes claims of the members that the statement of a client claimed,
-// with the values that the client has.
-func (s *SoftwareStatement) reclaim(c *Client) {
-	for _, name := range c.Statement.Members {
-		if f := member(name); f != nil {
-			if f.IsZero(&c.Metadata) && lists[f.Place].name != "" {
-				continue // the server did not support it then
-			}
-			f.Copy(&s.Metadata, &c.Metadata)
-			s.present.Add(f.Place)
-		} else if text, tagged := c.Localized[name]; tagged {
-			put(&s.Localized, name, text)
-		} else if raw, extended := c.Extra[name]; extended {
-			put(&s.Extra, name, raw)
-		}
-	}
-}
-
 // Claimed reports whether a software statement decides about a member: the one
 // that was sent, or the one that the client registered with. A step must not
 // correct or complete such a member, since [Validate] refuses a client that is

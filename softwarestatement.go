@@ -1,8 +1,8 @@
 package dcr
 
-// RFC 7591 §2.3: software statements, how their claims are read, and how a
-// statement is told from other tokens of its issuer. What the claims do to the
-// client is in claims.go.
+// RFC 7591 §2.3: software statements, which members they claim, how their claims are
+// read, and how a statement is told from other tokens of its issuer. What the claims do
+// to the client is in claims.go.
 
 import (
 	"cmp"
@@ -86,6 +86,40 @@ func (s *SoftwareStatement) members() memberSet { return s.present.Or(members.Se
 // claims reports whether the statement claims a registered member.
 func (s *SoftwareStatement) claims(f *registered) bool {
 	return s.present.Has(f.Place) || !f.IsZero(&s.Metadata)
+}
+
+// enforce notes which registered members the claims and their rules decide about,
+// so that all others need not be looked at.
+func (s *SoftwareStatement) enforce() *SoftwareStatement {
+	s.present = s.members()
+	s.decides = s.present
+	for list := range s.choices {
+		s.decides.Add(choiceMember[list])
+	}
+	for name := range s.rules {
+		if f := member(name); f != nil {
+			s.decides.Add(f.Place)
+		}
+	}
+	return s
+}
+
+// reclaim makes claims of the members that the statement of a client claimed,
+// with the values that the client has.
+func (s *SoftwareStatement) reclaim(c *Client) {
+	for _, name := range c.Statement.Members {
+		if f := member(name); f != nil {
+			if f.IsZero(&c.Metadata) && lists[f.Place].name != "" {
+				continue // the server did not support it then
+			}
+			f.Copy(&s.Metadata, &c.Metadata)
+			s.present.Add(f.Place)
+		} else if text, tagged := c.Localized[name]; tagged {
+			put(&s.Localized, name, text)
+		} else if raw, extended := c.Extra[name]; extended {
+			put(&s.Extra, name, raw)
+		}
+	}
 }
 
 // StatementRule says what happens if a statement claims a member that the
