@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -155,7 +154,7 @@ func (v *ChainVerifier) trusted(ctx context.Context, sent []*x509.Certificate, n
 			return community, chain, nil
 		}
 	}
-	if shown := (*Error)(nil); !errors.As(err, &shown) {
+	if asRefusal(err) == nil {
 		refused := uncertified("must have certificates that are not revoked, as far as this server can find out")
 		refused.Err, err = err, refused
 	}

@@ -4,6 +4,7 @@ package dcr
 // protocol of the Fetch standard (§3.3): registration from web pages.
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -35,7 +36,7 @@ func (c CORS) check() error {
 		bare := err == nil && parsed.HasAuthority && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
 		switch {
 		case origin == "*":
-			return fmt.Errorf("Options.CORS.Origins has *; set AnyOrigin instead")
+			return errors.New("Options.CORS.Origins has *; set AnyOrigin instead")
 		case !bare || origin != strings.ToLower(origin):
 			return fmt.Errorf("Options.CORS.Origins has %q; an origin is scheme, host and port in lower case without a path, e.g. https://app.example.com", origin)
 		}

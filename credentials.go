@@ -68,9 +68,6 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		if err := h.checkID(id); err != nil {
 			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
 		}
-		if err := CheckClientID(id); err != nil {
-			return "", fmt.Errorf("dcr: Options.NewClientID returned %.100q: %w", id, err)
-		}
 		c.ID = id
 	}
 	if !c.NeedsSecret() {
@@ -114,8 +111,8 @@ func keysAlone(secrets []Secret) []Secret {
 	return slices.DeleteFunc(slices.Clone(secrets), func(s Secret) bool { return s.Type != SecretJWK })
 }
 
-// checkID returns an error if a client cannot have an id, or could not be
-// managed with it.
+// checkID returns an error if a client cannot have an id, if it could not be managed
+// with it, or if no store accepts it.
 func (h *Handler) checkID(id string) error {
 	switch {
 	case id == "":
@@ -127,7 +124,7 @@ func (h *Handler) checkID(id string) error {
 	case h.pathForm && (id == "." || id == ".." || strings.Contains(id, "/")):
 		return errors.New("it cannot be in the path of Options.ClientURI; make ids without a slash, or leave ClientURI empty")
 	}
-	return nil
+	return CheckClientID(id)
 }
 
 func isPrintable(text string) bool {

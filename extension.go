@@ -159,10 +159,7 @@ func (f Field[T]) Set(m *Metadata, value T) error {
 	if registered := member(f.name); registered != nil {
 		return registered.Decode(m, strictjson.Value(raw))
 	}
-	if m.Extra == nil {
-		m.Extra = make(map[string]json.RawMessage)
-	}
-	m.Extra[f.name] = raw
+	put(&m.Extra, f.name, raw)
 	return nil
 }
 
@@ -195,7 +192,7 @@ func keysBySource(extensions []Extension, client *Client) (member, url string) {
 	return "", ""
 }
 
-// declared returns the first declaration of a member, nil if there is none.
+// declared returns the first declaration of a member in a list, nil if there is none.
 func declared(extensions []Extension, name string) Extension {
 	for _, e := range extensions {
 		if declaresName(e, name) {
@@ -207,12 +204,7 @@ func declared(extensions []Extension, name string) Extension {
 
 // declaration returns the first declaration of a member, nil if there is none.
 func (reg *Registration) declaration(name string) Extension {
-	for _, e := range reg.candidates(name) {
-		if declaresName(e, name) {
-			return e
-		}
-	}
-	return nil
+	return declared(reg.candidates(name), name)
 }
 
 // declarations returns all declarations of a member.
@@ -238,7 +230,7 @@ func (reg *Registration) candidates(name string) []Extension {
 	if reg.extensionsOf == nil {
 		reg.extensionsOf = make(map[string][]Extension, len(reg.extensions))
 		for _, e := range reg.extensions {
-			put(&reg.extensionsOf, base(e.Name()), append(reg.extensionsOf[base(e.Name())], e))
+			reg.extensionsOf[base(e.Name())] = append(reg.extensionsOf[base(e.Name())], e)
 		}
 	}
 	return reg.extensionsOf[base(name)]

@@ -245,7 +245,7 @@ func (h *Handler) readRequest(request *Request, w http.ResponseWriter, r *http.R
 		return err
 	}
 	request.Signer, request.cost, request.finding = decoded.Signer, decoded.Cost, decoded.finding
-	request.stand(&decoded)
+	request.noteStatement(&decoded)
 	if use, once := decoded.Cost.(*oneUse); once {
 		use.keepIn(h.store)
 	}

@@ -70,7 +70,7 @@ func (reg *Registration) settleOpenID(ctx context.Context, fetcher *GuardedClien
 	if err := reg.checkSubject(); err != nil {
 		return err
 	}
-	return reg.readSector(ctx, fetcher)
+	return reg.noteSector(ctx, fetcher)
 }
 
 var (
@@ -162,17 +162,17 @@ func (reg *Registration) checkSubject() error {
 
 // sector is a sector document.
 type sector struct {
-	uri     string         // where it is; "" if readSector has not run
+	uri     string         // where it is; "" if noteSector has not run
 	fetcher *GuardedClient // fetches it
 	read    bool           // it was fetched
 	listed  []string       // what it contains
 }
 
-// readSector has the sector document read, whatever the subject type (OpenID
-// Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it last, so
+// noteSector notes the sector document, which is read whatever the subject type
+// (OpenID Connect Dynamic Client Registration 1.0 §5). [Validate] fetches it last, so
 // that a client that is refused anyway opens no connection. If the host calls the
 // step outside Validate, it is fetched at once.
-func (reg *Registration) readSector(ctx context.Context, fetcher *GuardedClient) error {
+func (reg *Registration) noteSector(ctx context.Context, fetcher *GuardedClient) error {
 	from := reg.Client.SectorIdentifierURI
 	if from == "" || reg.plain {
 		return nil
@@ -184,7 +184,7 @@ func (reg *Registration) readSector(ctx context.Context, fetcher *GuardedClient)
 	return reg.fetchSector(ctx)
 }
 
-// fetchSector fetches the sector document that readSector noted, and checks the
+// fetchSector fetches the sector document that noteSector noted, and checks the
 // client against it.
 func (reg *Registration) fetchSector(ctx context.Context) error {
 	if reg.sector.uri == "" || reg.Client.SectorIdentifierURI == "" {
@@ -212,7 +212,7 @@ func (reg *Registration) fetchSector(ctx context.Context) error {
 }
 
 // checkSector checks the client against the sector document that it names or,
-// if that is still to be fetched, checks that readSector noted it.
+// if that is still to be fetched, checks that noteSector noted it.
 func (reg *Registration) checkSector() error {
 	c := reg.Client
 	if c.SectorIdentifierURI == "" || reg.plain {

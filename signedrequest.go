@@ -151,14 +151,14 @@ type signedRequests struct {
 }
 
 // badRequestJWT makes the refusal of a signed request.
-func badRequestJWT(rule, sentence string, args ...any) error {
+func badRequestJWT(rule, sentence string, args ...any) *Error {
 	return refuse(InvalidClientMetadata, "", "request."+rule, "the signed request "+sentence, args...)
 }
 
 var errRequestUsed = badRequestJWT("replay", "was used before; each may be used once")
 
 // requestFault turns a fault of the token into one of the request.
-func requestFault(fault *jwt.Fault) error {
+func requestFault(fault *jwt.Fault) *Error {
 	rule := fault.Rule
 	if rule == "terms" {
 		rule = "claims"
@@ -269,18 +269,11 @@ func (d *signedRequests) cost(token *jwt.Token, signer string) Allowance {
 		return nil
 	}
 	now := d.Now()
-	use := &oneUse{
-		key: "request:" + hashText(signer+"\x00"+token.ID), until: now.Add(forever), now: now,
-		used: errRequestUsed,
-	}
+	until := now.Add(forever)
 	if !token.Expiry.IsZero() {
-		use.until = token.Expiry.Add(jwt.Skew(d.Skew))
+		until = token.Expiry.Add(jwt.Skew(d.Skew))
 	}
-	if d.Replay != nil {
-		use.store = d.Replay
-		use.forgetter, _ = d.Replay.(ReplayForgetter)
-	}
-	return use
+	return UseOnce(d.Replay, "request:"+hashText(signer+"\x00"+token.ID), until, now, errRequestUsed)
 }
 
 // requestClaims are the claims of a signed request that are the members of a

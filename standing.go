@@ -15,8 +15,8 @@ import (
 	"github.com/dynreg/dcr/internal/jwt"
 )
 
-// stand notes in the request what its Decoder said about the statement.
-func (r *Request) stand(decoded *DecodedBody) {
+// noteStatement notes in the request what its Decoder said about the statement.
+func (r *Request) noteStatement(decoded *DecodedBody) {
 	if decoded.Statement == nil {
 		return
 	}

@@ -272,9 +272,6 @@ func isEmail(address string) bool {
 	return found && local != "" && domain != "" && !strings.ContainsAny(address, " ,;<>()") && !strings.Contains(domain, "@")
 }
 
-// logoutURIs are the members about logout, in the order of [Metadata].
-var logoutURIs = []*uriMember{uriMemberNamed("post_logout_redirect_uris"), uriMemberNamed("frontchannel_logout_uri"), uriMemberNamed("backchannel_logout_uri")}
-
 // isContact reports whether text is an e-mail address, or the URI of a page, an
 // e-mail address or a telephone number (RFC 6068, RFC 3966).
 func isContact(text string) bool {
@@ -292,6 +289,9 @@ func isContact(text string) bool {
 	parsed, err := uri.Parse(text)
 	return err == nil && parsed.Scheme == "https" || isEmail(text)
 }
+
+// logoutURIs are the members about logout, in the order of [Metadata].
+var logoutURIs = []*uriMember{uriMemberNamed("post_logout_redirect_uris"), uriMemberNamed("frontchannel_logout_uri"), uriMemberNamed("backchannel_logout_uri")}
 
 // ValidateLogout judges the logout URIs: https; http only for confidential
 // clients and if the host allows it; native schemes only for RP-initiated

@@ -150,6 +150,13 @@ type ClientCounter interface {
 	CountClients(ctx context.Context, filter Filter) (int64, error)
 }
 
+// ClientLimiter is a store that itself bounds how many clients it holds.
+type ClientLimiter interface {
+	// ClientLimit returns the most clients that the store holds; zero if it
+	// has no limit.
+	ClientLimit() int64
+}
+
 // ClientToucher is a store that can note the use of a client. Only the host knows
 // when a client is used: its token endpoint must call TouchClient each time a
 // client has authenticated, or gets a token without authentication. Without these
@@ -286,6 +293,25 @@ type InitialAccessTokenLister interface {
 	ListInitialAccessTokens(ctx context.Context, cursor string, limit int) (tokens []InitialAccessToken, next string, err error)
 }
 
+// The errors with which an [InitialAccessTokenStore] says what it found.
+var (
+	ErrTokenNotFound = errors.New("dcr: initial access token not found")
+	ErrTokenUsedUp   = errors.New("dcr: initial access token is used up or expired")
+)
+
+// InitialAccessToken is an initial access token as it is stored: what its
+// bearer may register, and how often.
+type InitialAccessToken struct {
+	Hash      string    `json:"hash"`                // SHA-256 of the token, base64url; names the token
+	Policy    string    `json:"policy,omitempty"`    // a name in Options.Policies, "" for Options.Validator
+	Subject   string    `json:"subject,omitempty"`   // becomes the client's RegisteredBy
+	Notes     string    `json:"notes,omitempty"`     // becomes the client's Notes
+	MaxUses   int       `json:"max_uses,omitempty"`  // zero: any number
+	Uses      int       `json:"uses,omitempty"`      // counted by the store
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
+	CreatedAt time.Time `json:"created_at,omitzero"`
+}
+
 // ReplayStore is a store that remembers values that may be used only once.
 type ReplayStore interface {
 	// Remember notes key until the given time and reports whether it was new. It
@@ -403,30 +429,4 @@ func (rule *SweepRule) sources() []Source {
 		return sweptByDefault
 	}
 	return rule.Sources
-}
-
-// ClientLimiter is a store that itself bounds how many clients it holds.
-type ClientLimiter interface {
-	// ClientLimit returns the most clients that the store holds; zero if it
-	// has no limit.
-	ClientLimit() int64
-}
-
-// The errors with which an [InitialAccessTokenStore] says what it found.
-var (
-	ErrTokenNotFound = errors.New("dcr: initial access token not found")
-	ErrTokenUsedUp   = errors.New("dcr: initial access token is used up or expired")
-)
-
-// InitialAccessToken is an initial access token as it is stored: what its
-// bearer may register, and how often.
-type InitialAccessToken struct {
-	Hash      string    `json:"hash"`                // SHA-256 of the token, base64url; names the token
-	Policy    string    `json:"policy,omitempty"`    // a name in Options.Policies, "" for Options.Validator
-	Subject   string    `json:"subject,omitempty"`   // becomes the client's RegisteredBy
-	Notes     string    `json:"notes,omitempty"`     // becomes the client's Notes
-	MaxUses   int       `json:"max_uses,omitempty"`  // zero: any number
-	Uses      int       `json:"uses,omitempty"`      // counted by the store
-	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
-	CreatedAt time.Time `json:"created_at,omitzero"`
 }
