@@ -202,8 +202,12 @@ func embedded(v Validator) Validator {
 // the client's secret itself.
 func (c *Capabilities) symmetricAlgs() []string {
 	var symmetric []string
-	for _, list := range [][]string{c.IDTokenSigningAlgs, c.UserinfoSigningAlgs, c.RequestObjectSigningAlgs, c.IntrospectionSigningAlgs, c.AuthorizationSigningAlgs} {
-		for _, alg := range list {
+	on := c.features()
+	for _, a := range algorithmMembers {
+		if !on.has(a.member.Place) || a.Name == "token_endpoint_auth_signing_alg" || a.Name == "backchannel_authentication_request_signing_alg" {
+			continue // NewHandler refuses client_secret_jwt, and CIBA has no symmetric algorithms
+		}
+		for _, alg := range a.ceiling.List(c) {
 			if jose.Symmetric(alg) && !slices.Contains(symmetric, alg) {
 				symmetric = append(symmetric, alg)
 			}

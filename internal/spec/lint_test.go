@@ -30,6 +30,11 @@ func TestWarnings(t *testing.T) {
 	}
 	machines := supports(func(c *dcr.Capabilities) { c.GrantTypes = []string{"client_credentials"} })
 	symmetric := supports(func(c *dcr.Capabilities) { c.IDTokenSigningAlgs = []string{"RS256", "HS256"} })
+	encrypts := supports(func(c *dcr.Capabilities) {
+		c.IDTokenEncryptionAlgs, c.IDTokenEncryptionEncs = []string{"RSA-OAEP", "A128KW"}, []string{"A128GCM"}
+		c.RequestObjectEncAlgs, c.RequestObjectEncEncs = []string{"dir", "ECDH-ES"}, []string{"A128GCM"}
+		c.BackchannelAuthenticationRequestSigningAlgs = []string{"ES256"}
+	})
 	plain := supports(func(*dcr.Capabilities) {})
 	stated := plain
 	stated.Statements = &dcr.StatementVerifier{Required: true}
@@ -58,6 +63,7 @@ func TestWarnings(t *testing.T) {
 		{"open to machines, but not without a caller", nil, dcr.Options{AllowAnonymous: true, Validator: machines, ChoosePolicy: func(*http.Request, *dcr.Caller) (string, error) { return "strangers", nil }}, []string{"memstore"}},
 		{"closed to machines without a caller", nil, dcr.Options{Validator: machines}, nil},
 		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
+		{"an encryption algorithm without a sealer", nil, dcr.Options{Validator: encrypts}, []string{"supports A128KW, dir, for which"}},
 		{"an empty allow-list, in a decorator", nil, dcr.Options{Validator: policy.Stack(plain, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
 		{"a policy beyond discovery", nil, dcr.Options{
 			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
