@@ -44,10 +44,10 @@ const (
 type Event struct {
 	Kind     EventKind
 	At       time.Time
-	ClientID string // for a refusal: the id that the request named, whether or not there is such a client
-	Tenant   string // as the store says, "" for none
-	Policy   string // the name in Options.Policies, "" for Options.Validator
-	Source   Source
+	ClientID string        // for a refusal: the id that the request named, whether or not there is such a client
+	Tenant   string        // as the store says, "" for none
+	Policy   string        // the name in Options.Policies, "" for Options.Validator
+	Source   Source        // of the client; SourceDynamic for a refused registration too
 	Caller   *Caller       // who asked, nil for a stranger
 	Operator string        // who acted through package admin
 	Members  []string      // that were changed
@@ -72,7 +72,7 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 			if event.Err.Err != nil {
 				about = append(about, "error", event.Err.Err)
 			}
-			refusals.Log(ctx, to, slog.LevelInfo, fmt.Sprint(event.Kind, about[1]), event.message(), about...)
+			refusals.Log(ctx, to, slog.LevelInfo, fmt.Sprint(event.message(), about[1]), event.message(), about...)
 		}
 		if level := event.level(); to.Enabled(ctx, level) {
 			var room [16]slog.Attr
@@ -98,7 +98,7 @@ func (e *Event) message() string {
 	case CredentialsRotated:
 		return "client credentials rotated"
 	case RequestRefused:
-		return "client registration refused"
+		return e.refused()
 	case DocumentFetched:
 		return "client document fetched"
 	case DocumentChanged:
@@ -107,6 +107,18 @@ func (e *Event) message() string {
 		return "client document refused"
 	}
 	return "client " + string(e.Kind)
+}
+
+// refused says what was refused: a registration, the management of a client, or a
+// request that is neither.
+func (e *Event) refused() string {
+	switch {
+	case e.ClientID != "":
+		return "client management refused"
+	case e.Source == SourceDynamic:
+		return "client registration refused"
+	}
+	return "client request refused"
 }
 
 // attrs appends what is known.

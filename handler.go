@@ -106,6 +106,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	event := h.begin()
 	clientID, below, err := h.clientID(r)
 	h.opts.CORS.answer(header, r, h.allow(below))
+	registers := r.Method == http.MethodPost && !below
+	if registers {
+		event.Source = SourceDynamic
+	}
 	if err != nil {
 		h.fail(w, r, event, err)
 		return
@@ -117,8 +121,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions:
 		header.Set("Allow", h.allow(below))
 		w.WriteHeader(http.StatusNoContent)
-	case r.Method == http.MethodPost && !below:
-		event.Source = SourceDynamic
+	case registers:
 		h.register(w, r, event)
 	case clientID == "" || h.opts.DisableManagement:
 		h.fail(w, r, event, h.refuseMethod(w, below))

@@ -74,7 +74,7 @@ func (c *counters) tell(ctx context.Context, event dcr.Event) {
 	case dcr.ClientRegistered:
 		c.registrations.add(ctx, label{"outcome", "registered"})
 	case dcr.RequestRefused:
-		if event.ClientID != "" { // a client that manages itself, not a registration
+		if event.ClientID != "" || event.Source != dcr.SourceDynamic { // not a registration
 			return
 		}
 		rule := c.rule(event.Err)

@@ -113,8 +113,10 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	register("https://app.example.com/callback", 503)
 	now = now.Add(25 * time.Hour)
 	register("https://app.example.com/callback", 201) // replaces another client
-	q := httptest.NewRequest("GET", "/connect/dcr?client_id=nobody", nil)
-	handler.ServeHTTP(httptest.NewRecorder(), q) // not a registration
+	for _, target := range []string{"/connect/dcr?client_id=nobody", "/connect/dcr"} {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil)) // not a registration
+	}
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/connect/dcr?a=%", nil))
 	r.wants(t, map[string]int64{
 		"dcr.registrations{outcome=registered}":                      3,
 		"dcr.registrations{outcome=refused,rule=redirect_uris.kind}": 1,
@@ -122,7 +124,9 @@ func TestWhatHappensIsCounted(t *testing.T) {
 		"dcr.ceiling.refusals{}":                                     1,
 		"dcr.removed_clients{kind=evicted,reason=ceiling}":           1,
 		"dcr.stored_clients{source=dynamic,state=never_activated}":   2,
+		"dcr.registrations{outcome=refused,rule=query.malformed}":    1,
 		"dcr.registrations{outcome=refused,rule=token.missing}":      0,
+		"dcr.registrations{outcome=refused,rule=method}":             0,
 	})
 	janitor := admin.Janitor{Store: store, NeverActivated: 24 * time.Hour, EvenIfNoneActivated: true, Events: sink, Now: func() time.Time { return now.Add(48 * time.Hour) }}
 	if swept, err := janitor.Sweep(t.Context()); err != nil || swept != 2 {
@@ -157,7 +161,7 @@ func TestRulesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 1000 {
-		sink(t.Context(), dcr.Event{Kind: dcr.RequestRefused, Err: &dcr.Error{Rule: fmt.Sprint("rule.", i)}})
+		sink(t.Context(), dcr.Event{Kind: dcr.RequestRefused, Source: dcr.SourceDynamic, Err: &dcr.Error{Rule: fmt.Sprint("rule.", i)}})
 		sink(t.Context(), dcr.Event{Kind: dcr.ClientSwept, Reason: fmt.Sprint("reason", i), ClientID: fmt.Sprint(i), Tenant: fmt.Sprint(i), Caller: &dcr.Caller{Subject: fmt.Sprint(i)}})
 	}
 	got, err := r.read(t)

@@ -312,8 +312,13 @@ func TestLogEvents(t *testing.T) {
 			"client registered", "client_id=a", "tenant=acme", "caller=ann", "duration=1s", "level=INFO")
 		tell(dcr.Event{Kind: dcr.ClientDisabled, ClientID: "a", Operator: "olga", Reason: "denied"}, "client disabled", "operator=olga", "reason=denied")
 		tell(dcr.Event{Kind: dcr.ClientRead})
-		refusal := dcr.Event{Kind: dcr.RequestRefused, Err: &dcr.Error{Code: dcr.InvalidToken, Rule: "token.expired", Description: "hidden at info"}}
-		tell(refusal, "level=INFO", "rule=token.expired")
+		refusal := dcr.Event{Kind: dcr.RequestRefused, Source: dcr.SourceDynamic, Err: &dcr.Error{Code: dcr.InvalidToken, Rule: "token.expired", Description: "hidden at info"}}
+		tell(refusal, "level=INFO", `"client registration refused"`, "rule=token.expired")
+		other := refusal
+		other.ClientID = "a"
+		tell(other, `"client management refused"`, "rule=token.expired")
+		other.ClientID, other.Source = "", ""
+		tell(other, `"client request refused"`, "rule=token.expired")
 		for range 41 {
 			tell(refusal)
 		}
