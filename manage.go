@@ -120,8 +120,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, clientID string, 
 // shows.
 func (h *Handler) answerRead(access *access) ([]byte, error) {
 	draft := drafts.Get().(*draft)
-	defer h.reuse(draft)
 	reg := &draft.reg
+	defer h.reuse(draft, reg)
 	reg.Client, reg.Caller, reg.HTTP = access.client, access.caller, access.http
 	if _, err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
@@ -215,8 +215,8 @@ func (c *Client) continues(earlier *Client) bool {
 // update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	draft := drafts.Get().(*draft)
-	defer h.reuse(draft)
-	var reg *Registration
+	reg := &draft.reg
+	defer func() { h.reuse(draft, reg) }()
 	var answer []byte
 	letIn, err := h.authorize(r, clientID, nil)
 	if err == nil {
@@ -248,11 +248,10 @@ func (h *Handler) answerUpdate(w http.ResponseWriter, r *http.Request, event Eve
 func (h *Handler) replaceStored(r *http.Request, letIn *Client, draft *draft) (reg *Registration, answer []byte, err error) {
 	defer h.settle(r.Context(), &draft.request)
 	r = r.WithContext(fetchOnce(r.Context()))
+	reg = &draft.reg
 	err = h.onStored(r, letIn.ID, letIn, func(access *access) (err error) {
-		if reg == nil {
-			reg = &draft.reg
-		} else {
-			reg, draft.retried = &Registration{}, true
+		if reg.Request != nil { // an earlier attempt was in it
+			reg = &Registration{}
 		}
 		answer, err = h.replace(access, reg, &draft.request)
 		return err

@@ -26,8 +26,8 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 		return
 	}
 	draft := drafts.Get().(*draft)
-	defer h.reuse(draft)
 	reg := &draft.reg
+	defer h.reuse(draft, reg)
 	reg.Caller, reg.HTTP = caller, r
 	choose := h.opts.ChoosePolicy
 	if choose == nil {
@@ -88,15 +88,15 @@ func (h *Handler) answerNew(w http.ResponseWriter, r *http.Request, event Event,
 type draft struct {
 	reg     Registration
 	request Request
-	retried bool // the request was judged again, in another Registration
 }
 
 var drafts = sync.Pool{New: func() any { return new(draft) }}
 
-// reuse puts a draft back, unless code of the host has seen it and may have kept
-// it.
-func (h *Handler) reuse(d *draft) {
-	if !d.retried && !h.hostSees(d.reg.validator) && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
+// reuse puts a draft back, unless code of the host has seen it and may have kept it. last
+// is where its request was judged last: if that is not the draft's own Registration, code
+// of the host may have seen the request there.
+func (h *Handler) reuse(d *draft, last *Registration) {
+	if last == &d.reg && !h.hostSees(d.reg.validator) && h.opts.AfterRegister == nil && h.opts.AfterUpdate == nil {
 		*d = draft{reg: Registration{Items: d.reg.Items}} // nobody left a note
 		drafts.Put(d)
 	}
