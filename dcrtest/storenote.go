@@ -196,7 +196,7 @@ func noteNothing(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	documents, hasDocuments := dcr.StoreAs[dcr.DocumentNoter](store)
 	consents, hasConsents := dcr.StoreAs[dcr.ConsentNoter](store)
 	if !hasDocuments && !hasConsents {
-		return errLacks
+		return fmt.Errorf("%w: dcr.DocumentNoter or dcr.ConsentNoter", errLacks)
 	}
 	for _, id := range oddIDs {
 		if hasDocuments {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,6 +180,43 @@ func TestSealingAgain(t *testing.T) {
 		secrets, err := client.OpenSecrets(sealer(current), time.Now())
 		if err != nil || len(secrets) != 1 {
 			t.Errorf("with only the new key: %d secrets, %v", len(secrets), err)
+		}
+	}
+}
+
+func checksOf(mux *http.ServeMux, store dcr.ClientConfigurationStore) {
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		if _, err := store.FindByClientID(ctx, "readyz"); !errors.Is(err, dcr.ErrClientNotFound) {
+			http.Error(w, "the store cannot be reached", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// unreachable is a store in an outage.
+type unreachable struct{ dcr.ClientConfigurationStore }
+
+func (unreachable) FindByClientID(context.Context, string) (*dcr.Client, error) {
+	return nil, errors.New("connection refused")
+}
+
+func TestHealthChecks(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		store    dcr.ClientConfigurationStore
+		path     string
+		want     int
+	}{
+		{"a server is ready if its store answers", memstore.New(), "/readyz", http.StatusOK},
+		{"a server is not ready in an outage", unreachable{}, "/readyz", http.StatusServiceUnavailable},
+		{"a server lives on in an outage", unreachable{}, "/livez", http.StatusOK},
+	} {
+		mux, w := http.NewServeMux(), httptest.NewRecorder()
+		checksOf(mux, test.store)
+		if mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path, nil)); w.Code != test.want {
+			t.Errorf("%s: %s answers %d", test.sentence, test.path, w.Code)
 		}
 	}
 }
