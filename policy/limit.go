@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -129,14 +130,14 @@ func (l limiter) Capabilities() dcr.Capabilities {
 	if l.limit.Ceiling != nil {
 		before := supported.GrantTypes
 		narrow(l.field.ceiling(&supported), l.limit.Ceiling)
-		dropResponseTypes(&supported, before)
+		dropResponseTypes(&supported, before, l.Validator)
 	}
 	return supported
 }
 
 // dropResponseTypes removes the response types that need grant types which were
 // removed.
-func dropResponseTypes(supported *dcr.Capabilities, before []string) {
+func dropResponseTypes(supported *dcr.Capabilities, before []string, inner dcr.Validator) {
 	gone := func(grant string) bool { return contains(before, grant) && !contains(supported.GrantTypes, grant) }
 	noCode, noImplicit := gone("authorization_code"), gone("implicit")
 	if !noCode && !noImplicit {
@@ -145,8 +146,23 @@ func dropResponseTypes(supported *dcr.Capabilities, before []string) {
 	supported.ResponseTypes = slices.DeleteFunc(slices.Clone(supported.ResponseTypes), func(responseType string) bool {
 		words := strings.Fields(responseType)
 		front := slices.Contains(words, "token") || slices.Contains(words, "id_token")
-		return noCode && slices.Contains(words, "code") || noImplicit && front
+		allowed := sameWords(responseType, "code id_token") && hybridWithoutImplicit(inner)
+		return noCode && slices.Contains(words, "code") || noImplicit && front && !allowed
 	})
+}
+
+// hybridWithoutImplicit returns AllowHybridWithoutImplicit of the
+// DefaultValidator that v, or what it decorates, is or embeds.
+func hybridWithoutImplicit(v dcr.Validator) bool {
+	for inner := decorated(v); inner != nil; inner = decorated(v) {
+		v = inner
+	}
+	value := reflect.Indirect(reflect.ValueOf(v))
+	if value.Kind() != reflect.Struct {
+		return false
+	}
+	allowed := value.FieldByName("AllowHybridWithoutImplicit")
+	return allowed.Kind() == reflect.Bool && allowed.Bool()
 }
 
 // ValidateGrantTypes settles the field, then runs the inner step.

@@ -467,3 +467,34 @@ func TestEveryRuleHasAStableID(t *testing.T) {
 		t.Errorf("got %+v", refused)
 	}
 }
+
+// TestHybridWithoutImplicit checks that a rule without the implicit grant leaves
+// "code id_token" to a server that allows it without that grant.
+func TestHybridWithoutImplicit(t *testing.T) {
+	directory := func(v dcr.DefaultValidator) dcr.DefaultValidator {
+		v.Statements = &dcr.StatementVerifier{}
+		return v
+	}
+	noImplicit := policy.GrantTypes(policy.Values{Ceiling: []string{"authorization_code"}})
+	allows := openServer
+	allows.AllowHybridWithoutImplicit = true
+	for _, c := range []struct {
+		name string
+		v    dcr.Validator
+		want []string
+	}{
+		{"the server does not allow it", policy.Stack(openServer, noImplicit), []string{"code"}},
+		{"the server allows it", policy.Stack(allows, noImplicit), []string{"code", "code id_token"}},
+		{"under another rule", policy.Stack(allows, policy.HTTPSOnly(), noImplicit), []string{"code", "code id_token"}},
+		{"in a validator of the host", policy.Stack(ownValidator{allows}, noImplicit), []string{"code", "code id_token"}},
+		{"no code either", policy.Stack(allows, policy.GrantTypes(policy.Values{Ceiling: []string{"client_credentials"}})), nil},
+		{"UK Open Banking", policy.UKOpenBanking(directory(openServer), policy.UKBank{}), []string{"code", "code id_token"}},
+		{"Open Insurance Brasil", policy.OpenFinanceBrasil(directory(openServer), policy.BrasilBank{OpenInsurance: true, Roles: policy.BrasilRoles()}), []string{"code", "code id_token"}},
+	} {
+		if got := c.v.Capabilities().ResponseTypes; !slices.Equal(got, c.want) {
+			t.Errorf("%s: the response types are %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+type ownValidator struct{ dcr.DefaultValidator }
