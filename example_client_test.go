@@ -128,12 +128,13 @@ func ExampleCapabilities() {
 // A server that already has clients imports them with their hashes.
 func ExampleClient_imported() {
 	old := struct {
-		ID, Name, BcryptHash string
-		RedirectURIs         []string
-		CreatedAt            time.Time
+		ID, Name, BcryptHash, Scope string
+		RedirectURIs                []string
+		SendsPKCE                   bool
+		CreatedAt                   time.Time
 	}{
-		"legacy-4711", "Payroll", "$2a$04$pv511ZXF3YsvGlYAKwTw.OECJ6p/VliN9dkvAHzA0ZuUqVbBpd.wW",
-		[]string{"https://payroll.example.com/callback"}, time.Date(2019, 5, 1, 0, 0, 0, 0, time.UTC),
+		"legacy-4711", "Payroll", "$2a$04$pv511ZXF3YsvGlYAKwTw.OECJ6p/VliN9dkvAHzA0ZuUqVbBpd.wW", "payroll.read",
+		[]string{"https://payroll.example.com/callback"}, false, time.Date(2019, 5, 1, 0, 0, 0, 0, time.UTC),
 	}
 	ctx, store := context.Background(), memstore.New()
 
@@ -141,8 +142,11 @@ func ExampleClient_imported() {
 	client.ID = old.ID
 	client.ClientName = old.Name
 	client.RedirectURIs = old.RedirectURIs
-	client.GrantTypes = []string{"authorization_code"}
+	client.GrantTypes = []string{"authorization_code", "refresh_token"}
 	client.ResponseTypes = []string{"code"}
+	client.Scope = old.Scope           // the most that it may be granted
+	client.AllowOfflineAccess = true   // lets it refresh
+	client.RequirePKCE = old.SendsPKCE // true by default
 	client.TokenEndpointAuthMethod = "client_secret_basic"
 	client.Secrets = []dcr.Secret{{Type: dcr.SecretBcrypt, Value: old.BcryptHash}}
 	client.Source = "import-2026"

@@ -251,9 +251,10 @@ func explain(ctx context.Context, handler *dcr.Handler, body []byte) (*dcr.Decis
 
 // known is a client in a server's own table.
 type known struct {
-	ID, Name, BcryptHash string
-	RedirectURIs         []string
-	CreatedAt            time.Time
+	ID, Name, BcryptHash, Scope string
+	RedirectURIs                []string
+	SendsPKCE                   bool
+	CreatedAt                   time.Time
 }
 
 func importOne(ctx context.Context, store dcr.ClientConfigurationStore, old known) error {
@@ -261,8 +262,11 @@ func importOne(ctx context.Context, store dcr.ClientConfigurationStore, old know
 	client.ID = old.ID
 	client.ClientName = old.Name
 	client.RedirectURIs = old.RedirectURIs
-	client.GrantTypes = []string{"authorization_code"}
+	client.GrantTypes = []string{"authorization_code", "refresh_token"}
 	client.ResponseTypes = []string{"code"}
+	client.Scope = old.Scope           // the most that it may be granted
+	client.AllowOfflineAccess = true   // lets it refresh
+	client.RequirePKCE = old.SendsPKCE // true by default
 	client.TokenEndpointAuthMethod = "client_secret_basic"
 	client.Secrets = []dcr.Secret{{Type: dcr.SecretBcrypt, Value: old.BcryptHash}}
 	client.Source = "import-2026"
@@ -276,9 +280,17 @@ func importOne(ctx context.Context, store dcr.ClientConfigurationStore, old know
 func TestImporting(t *testing.T) {
 	store := memstore.New()
 	for range 2 {
-		if err := importOne(t.Context(), store, known{ID: "old", RedirectURIs: []string{"https://app.example.com/a"}}); err != nil {
+		if err := importOne(t.Context(), store, known{ID: "old", Scope: "read", RedirectURIs: []string{"https://app.example.com/a"}}); err != nil {
 			t.Error(err)
 		}
+	}
+	client, err := store.FindByClientID(t.Context(), "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted, err := client.CheckAuthorization(dcr.AuthorizationRequest{RedirectURI: "https://app.example.com/a", ResponseType: "code", Scopes: []string{"read"}}, time.Now())
+	if err != nil || len(granted.Scopes) != 1 || !client.HasGrant("refresh_token") {
+		t.Error("an imported client cannot go on as before: ", granted, err)
 	}
 	h := handler(t, store, nil, dcr.Options{AllowAnonymous: true})
 	if decision, err := explain(t.Context(), h, []byte(`{}`)); err != nil || decision.Status != http.StatusBadRequest {
