@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dynreg/dcr/internal/decorator"
 	"github.com/dynreg/dcr/internal/jwt"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -241,7 +242,7 @@ func requiresStatement(v Validator) bool {
 	if statements := v.sealed().statements; statements != nil && statements.Required {
 		return true
 	}
-	for inner := v; inner != nil; inner = embedded(inner) {
+	for inner := v; inner != nil; inner = decorator.Inner(inner) {
 		if requirer, ok := inner.(StatementRequirer); ok && requirer.RequiresStatement() {
 			return true
 		}

@@ -4,10 +4,10 @@ package dcr
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/dynreg/dcr/internal/decorator"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/record"
 )
@@ -123,7 +123,7 @@ func (h *Handler) validatorWarnings(of string, v Validator) []string {
 		warnings = append(warnings, fmt.Sprintf("%s has no scopes: Supports.Scopes is nil, so no client gets the scopes that it asks for; list the server's scopes, or dcr.AnyScope to allow any, or set an empty list if the server has no scopes", of))
 	}
 	warnings = append(warnings, supported.unknownNames(of)...)
-	for inner := v; inner != nil; inner = embedded(inner) {
+	for inner := v; inner != nil; inner = decorator.Inner(inner) { // a struct that embeds DefaultValidator already has its Warnings
 		var suspicions []string
 		if warner, ok := inner.(Warner); ok {
 			suspicions = warner.Warnings()
@@ -181,21 +181,6 @@ func knownName(list, name string) bool {
 		return name == "none" || jose.Symmetric(name) || jose.Asymmetric(name)
 	}
 	return true
-}
-
-// embedded returns the Validator that a decorator embeds, nil if v is not a
-// decorator. A struct that embeds DefaultValidator already has its Warnings.
-func embedded(v Validator) Validator {
-	value := reflect.Indirect(reflect.ValueOf(v))
-	if value.Kind() != reflect.Struct {
-		return nil
-	}
-	inner := value.FieldByName("Validator")
-	if !inner.IsValid() || !inner.CanInterface() {
-		return nil
-	}
-	found, _ := inner.Interface().(Validator)
-	return found
 }
 
 // symmetricAlgs returns the supported algorithms for which the server must know

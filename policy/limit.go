@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/decorator"
 )
 
 // Limit is the rule of one member: the most that a client gets, what it gets
@@ -154,7 +155,7 @@ func dropResponseTypes(supported *dcr.Capabilities, before []string, inner dcr.V
 // hybridWithoutImplicit returns AllowHybridWithoutImplicit of the
 // DefaultValidator that v, or what it decorates, is or embeds.
 func hybridWithoutImplicit(v dcr.Validator) bool {
-	for inner := decorated(v); inner != nil; inner = decorated(v) {
+	for inner := decorator.Inner(v); inner != nil; inner = decorator.Inner(v) {
 		v = inner
 	}
 	value := reflect.Indirect(reflect.ValueOf(v))

@@ -45,6 +45,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/decorator"
 )
 
 // Rule decorates a validator with a rule.
@@ -87,23 +88,9 @@ func isConstant(v dcr.Validator) bool {
 		if typ.PkgPath() != reflect.TypeFor[stack]().PkgPath() {
 			return false
 		}
-		v = decorated(v)
+		v = decorator.Inner(v)
 	}
 	return false
-}
-
-// decorated returns the validator that v decorates, nil if v is not a decorator.
-func decorated(v dcr.Validator) dcr.Validator {
-	value := reflect.Indirect(reflect.ValueOf(v))
-	if value.Kind() != reflect.Struct {
-		return nil
-	}
-	field := value.FieldByName("Validator")
-	if !field.IsValid() || !field.CanInterface() {
-		return nil
-	}
-	inner, _ := field.Interface().(dcr.Validator)
-	return inner
 }
 
 // Excess says what a rule does with values beyond its Ceiling. The zero value is Drop.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/decorator"
 	"github.com/dynreg/dcr/internal/uri"
 )
 
@@ -158,7 +159,7 @@ func narrowsSchemes(v dcr.Validator) bool {
 				return true
 			}
 		}
-		v = decorated(v)
+		v = decorator.Inner(v)
 	}
 	return false
 }
