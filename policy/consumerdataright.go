@@ -97,13 +97,13 @@ func ConsumerDataRight(server dcr.DefaultValidator, holder CDRHolder) Preset {
 	fill(&supports.GrantTypes, cdrGrants...)
 	fill(&supports.ResponseTypes, "code")
 	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt")
-	fill(&supports.TokenEndpointAuthSigningAlgs, ukAlgorithms...)
+	fill(&supports.TokenEndpointAuthSigningAlgs, fapi1Algorithms...)
 	fill(&supports.Scopes, "openid", "profile", "common:customer.basic:read", "common:customer.detail:read", "bank:accounts.basic:read", "bank:accounts.detail:read",
 		"bank:transactions:read", "bank:payees:read", "bank:regular_payments:read", CDRRegistrationScope)
 	fill(&supports.SubjectTypes, "pairwise")
-	fill(&supports.IDTokenSigningAlgs, ukAlgorithms...)
-	fill(&supports.RequestObjectSigningAlgs, ukAlgorithms...)
-	fill(&supports.AuthorizationSigningAlgs, ukAlgorithms...)
+	fill(&supports.IDTokenSigningAlgs, fapi1Algorithms...)
+	fill(&supports.RequestObjectSigningAlgs, fapi1Algorithms...)
+	fill(&supports.AuthorizationSigningAlgs, fapi1Algorithms...)
 	fill(&supports.AuthorizationEncryptionAlgs, "RSA-OAEP", "RSA-OAEP-256")
 	fill(&supports.AuthorizationEncryptionEncs, "A256GCM", "A128CBC-HS256")
 	supports.TLSClientCertificateBoundAccessTokens = true
@@ -116,7 +116,7 @@ func ConsumerDataRight(server dcr.DefaultValidator, holder CDRHolder) Preset {
 	})
 	return Preset{
 		Validator: Stack(cdr{server, holder, map[string]dcr.Decoder{"application/jwt": cdrDecoder(decode)}},
-			SigningAlgorithms(ukAlgorithms...),
+			SigningAlgorithms(fapi1Algorithms...),
 			GrantTypes(Values{Ceiling: cdrGrants, Excess: Refuse}),
 			ResponseTypes(Values{Ceiling: []string{"code"}, Excess: Refuse}),
 			AuthMethods(Values{Ceiling: []string{"private_key_jwt"}, Excess: Refuse}),
@@ -149,13 +149,7 @@ var cdrExtensions = []dcr.Extension{
 
 // cdrOptions sets the options that go with the preset.
 func cdrOptions(opts *dcr.Options) {
-	opts.OptionalClientID = true
-	if opts.ClientURI == "" {
-		opts.ClientURI = ukClientURI(opts)
-	}
-	if opts.ManageAs == nil && !opts.DisableManagement {
-		opts.ManageAs = manageOneself
-	}
+	manageByAccessToken(opts)
 	if opts.WriteError == nil {
 		opts.WriteError = cdrWriteError
 	}
@@ -167,7 +161,7 @@ func cdrWriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown.Rule == "software_statement.single" {
 		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
 	}
-	ukWriteError(w, r, err)
+	writeProfileError(w, r, err)
 }
 
 // cdrDecoder drops the members of a signed request that do not count. The
@@ -213,21 +207,15 @@ func (c cdr) DeclaredExtensions() []dcr.Extension {
 // CheckOptions requires what the management of clients needs, and a store that
 // remembers jti.
 func (c cdr) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
-	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && c.holder.Replay == nil {
-		return errors.New("ConsumerDataRight takes each request once, which needs a store that is a ReplayStore; use one, or set CDRHolder.Replay")
-	}
-	if !opts.DisableManagement && !opts.OptionalClientID {
-		return errors.New("ConsumerDataRight has updates without client_id; set Options.OptionalClientID, as Apply does")
+	if err := checkProfileOptions("ConsumerDataRight", "CDRHolder", c.holder.Replay, opts, store); err != nil {
+		return err
 	}
 	return c.Validator.CheckOptions(opts, store)
 }
 
 // OptionsWarnings are about the addresses and the errors of the CDS.
 func (c cdr) OptionsWarnings(opts *dcr.Options) []string {
-	var warnings []string
-	if !opts.DisableManagement && opts.ClientURI != ukClientURI(opts) {
-		warnings = append(warnings, "ConsumerDataRight manages clients at the registration endpoint followed by /{client_id}; set Options.ClientURI so, as Apply does")
-	}
+	warnings := profileURIWarnings("ConsumerDataRight", opts)
 	if opts.WriteError == nil {
 		warnings = append(warnings, "ConsumerDataRight has codes of its own for a second registration and for bad requests; set Options.WriteError, as Apply does")
 	}

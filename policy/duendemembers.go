@@ -166,8 +166,8 @@ type owners map[string]owner
 type owner byte
 
 const (
-	host owner = iota + 1
-	registrant
+	byHost owner = iota + 1
+	byRegistrant
 )
 
 // ownersItem is where they are in Registration.Items.
@@ -190,7 +190,7 @@ func (d duendeMembers) begin(reg *dcr.Registration) owners {
 		case wished && s.equal(&had[i]):
 			reflect.ValueOf(s.at).Elem().Set(reflect.ValueOf(standard[i].at).Elem())
 		case !wished && !had[i].equal(&standard[i]):
-			chosen[s.name] = host
+			chosen[s.name] = byHost
 		}
 	}
 	return chosen
@@ -228,9 +228,9 @@ func (d duendeMembers) hear(reg *dcr.Registration, settings func(*dcr.Client) []
 		if err != nil {
 			return err
 		}
-		echo := chosen[s.name] == host && s.equal(&before[i])
+		echo := chosen[s.name] == byHost && s.equal(&before[i])
 		if heard && !echo {
-			chosen[s.name] = registrant
+			chosen[s.name] = byRegistrant
 		}
 	}
 	return nil
@@ -249,7 +249,7 @@ func (d duendeMembers) keep(reg *dcr.Registration) {
 		_, sent := reg.Client.Extra[s.name]
 		switch {
 		case !sent:
-		case chosen[s.name] == registrant:
+		case chosen[s.name] == byRegistrant:
 			reg.Client.Extra[s.name] = s.value()
 		case !reg.Claimed(s.name):
 			delete(reg.Client.Extra, s.name)

@@ -58,7 +58,7 @@ type fapi2 struct{ dcr.Validator }
 func (f fapi2) Capabilities() dcr.Capabilities {
 	supported := f.Validator.Capabilities().WithDefaults()
 	supported.GrantTypes = without(supported.GrantTypes, "implicit", "password")
-	for _, member := range dcr.AlgorithmMembers() {
+	for _, member := range algorithmMembers {
 		if list := member.Ceiling(&supported); *list != nil {
 			*list = without(*list, "RSA1_5")
 		}

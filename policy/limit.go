@@ -45,7 +45,7 @@ func AuthMethods(limit Values) Rule { return limited(authMethod, limit) }
 // id_token_signed_response_alg. It panics if [dcr.AlgorithmMembers] does not have the
 // member.
 func Algorithm(member string, limit Values) Rule {
-	for _, known := range dcr.AlgorithmMembers() {
+	for _, known := range algorithmMembers {
 		if known.Name == member {
 			return limited(algorithm(known), limit)
 		}

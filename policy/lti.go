@@ -131,7 +131,7 @@ func ltiOptions(opts *dcr.Options, platform LTIPlatform) {
 	}
 	if platform.AccessTokens && opts.ManageAs == nil {
 		opts.ManageAs = func(caller *dcr.Caller, client *dcr.Client) bool {
-			return caller.ClientID != "" && caller.ClientID == client.ID &&
+			return manageOneself(caller, client) &&
 				(slices.Contains(caller.Scopes, LTIRegistrationScope) || slices.Contains(caller.Scopes, LTIRegistrationReader))
 		}
 	}

@@ -1,11 +1,14 @@
 package policy
 
 // What the national profiles share: members that a directory vouches for in
-// its software statements.
+// its software statements, and clients that manage themselves with access tokens.
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -123,4 +126,57 @@ func isPublicHTTPS(u *uri.URI) bool {
 		return u.Kind() == uri.HTTPS && address.IsGlobalUnicast() && !address.IsPrivate()
 	}
 	return u.Kind() == uri.HTTPS && strings.Contains(u.Host, ".") && !strings.HasSuffix(u.Host, ".localhost")
+}
+
+// fapi1Algorithms are those of the Financial-grade API Security Profile 1.0, Part 2:
+// Advanced, §8.6.
+var fapi1Algorithms = []string{"PS256", "ES256"}
+
+// manageByAccessToken sets the options for clients that manage themselves with access
+// tokens of their own, at the registration endpoint followed by their id.
+func manageByAccessToken(opts *dcr.Options) {
+	opts.OptionalClientID = true
+	if opts.ClientURI == "" {
+		opts.ClientURI = profileClientURI(opts)
+	}
+	if opts.ManageAs == nil && !opts.DisableManagement {
+		opts.ManageAs = manageOneself
+	}
+}
+
+// manageOneself is Options.ManageAs for clients that come with a token of their own.
+func manageOneself(caller *dcr.Caller, client *dcr.Client) bool {
+	return caller.ClientID != "" && caller.ClientID == client.ID
+}
+
+func profileClientURI(opts *dcr.Options) string {
+	return strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
+}
+
+// checkProfileOptions requires what manageByAccessToken sets, and a store that remembers
+// jti, unless replay does. settings is the type that has it as Replay.
+func checkProfileOptions(preset, settings string, replay dcr.ReplayStore, opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && replay == nil {
+		return fmt.Errorf("%s takes each request once, which needs a store that is a ReplayStore; use one, or set %s.Replay", preset, settings)
+	}
+	if !opts.DisableManagement && !opts.OptionalClientID {
+		return errors.New(preset + " has updates without client_id; set Options.OptionalClientID, as Apply does")
+	}
+	return nil
+}
+
+// profileURIWarnings are about the address at which clients manage themselves.
+func profileURIWarnings(preset string, opts *dcr.Options) []string {
+	if opts.DisableManagement || opts.ClientURI == profileClientURI(opts) {
+		return nil
+	}
+	return []string{preset + " manages clients at the registration endpoint followed by /{client_id}; set Options.ClientURI so, as Apply does"}
+}
+
+// writeProfileError answers a bad request with one of the codes of RFC 7591.
+func writeProfileError(w http.ResponseWriter, r *http.Request, err error) {
+	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown != nil && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
+		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
+	}
+	dcr.WriteError(w, r, err)
 }

@@ -5,7 +5,6 @@ package policy
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -79,15 +78,15 @@ func UKRoles() map[string][]string {
 // Options.Endpoint before Apply. In Options.Policies, the preset needs ManageAs
 // and OptionalClientID, or DisableManagement.
 func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
-	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", ukAlgorithms...)
+	statements := directoryStatements(&server, "UKOpenBanking", "software_jwks_endpoint", fapi1Algorithms...)
 	supports := &server.Supports
 	fill(&supports.GrantTypes, "authorization_code", "client_credentials", "refresh_token")
 	fill(&supports.ResponseTypes, "code id_token", "code")
 	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt", "tls_client_auth")
 	fill(&supports.Scopes, "openid", "accounts", "payments", "fundsconfirmations")
-	fill(&supports.IDTokenSigningAlgs, ukAlgorithms...)
-	fill(&supports.RequestObjectSigningAlgs, ukAlgorithms...)
-	fill(&supports.TokenEndpointAuthSigningAlgs, ukAlgorithms...)
+	fill(&supports.IDTokenSigningAlgs, fapi1Algorithms...)
+	fill(&supports.RequestObjectSigningAlgs, fapi1Algorithms...)
+	fill(&supports.TokenEndpointAuthSigningAlgs, fapi1Algorithms...)
 	server.AllowHybridWithoutImplicit = true
 	server.AllowHTTPRedirects = false
 	server.ManageByCallerOnly = true
@@ -96,7 +95,7 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	}
 	return Preset{
 		Validator: Stack(uk{server, bank, ukDecoders(statements, bank)},
-			SigningAlgorithms(ukAlgorithms...),
+			SigningAlgorithms(fapi1Algorithms...),
 			GrantTypes(Values{Ceiling: ukGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
 			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, Excess: Refuse}),
@@ -108,35 +107,17 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	}
 }
 
-var (
-	ukAlgorithms = []string{"PS256", "ES256"}
-	ukGrants     = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
-)
+var ukGrants = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 
 // ukOptions sets the options that go with the preset.
 func ukOptions(opts *dcr.Options) {
-	opts.OptionalClientID = true
-	if opts.ClientURI == "" {
-		opts.ClientURI = ukClientURI(opts)
-	}
-	if opts.ManageAs == nil && !opts.DisableManagement {
-		opts.ManageAs = manageOneself
-	}
+	manageByAccessToken(opts)
 	if opts.NewClientSecret == nil {
 		opts.NewClientSecret = ukSecret
 	}
 	if opts.WriteError == nil {
-		opts.WriteError = ukWriteError
+		opts.WriteError = writeProfileError
 	}
-}
-
-// manageOneself is Options.ManageAs for clients that come with a token of their own.
-func manageOneself(caller *dcr.Caller, client *dcr.Client) bool {
-	return caller.ClientID != "" && caller.ClientID == client.ID
-}
-
-func ukClientURI(opts *dcr.Options) string {
-	return strings.TrimSuffix(opts.Endpoint, "/") + "/{client_id}"
 }
 
 // ukDecoders returns the decoders for signed requests.
@@ -161,14 +142,6 @@ func ukSecret(ctx context.Context, reg *dcr.Registration) (dcr.Plaintext, dcr.Se
 	return secret, dcr.HashSecret(secret), nil
 }
 
-// ukWriteError answers a bad request with one of the codes of RFC 7591.
-func ukWriteError(w http.ResponseWriter, r *http.Request, err error) {
-	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown != nil && shown.Code == dcr.InvalidRequest && shown.Status != http.StatusMethodNotAllowed {
-		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
-	}
-	dcr.WriteError(w, r, err)
-}
-
 type uk struct {
 	dcr.Validator
 	bank     UKBank
@@ -181,11 +154,8 @@ func (u uk) Decoders() map[string]dcr.Decoder { return u.decoders }
 // CheckOptions requires what the management of clients needs, and a store that
 // remembers jti.
 func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
-	if _, remembers := dcr.StoreAs[dcr.ReplayStore](store); !remembers && u.bank.Replay == nil {
-		return errors.New("UKOpenBanking takes each request once, which needs a store that is a ReplayStore; use one, or set UKBank.Replay")
-	}
-	if !opts.DisableManagement && !opts.OptionalClientID {
-		return errors.New("UKOpenBanking has updates without client_id; set Options.OptionalClientID, as Apply does")
+	if err := checkProfileOptions("UKOpenBanking", "UKBank", u.bank.Replay, opts, store); err != nil {
+		return err
 	}
 	return u.Validator.CheckOptions(opts, store)
 }
@@ -193,10 +163,7 @@ func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) 
 // OptionsWarnings are about the addresses, secrets and errors of the
 // specification.
 func (u uk) OptionsWarnings(opts *dcr.Options) []string {
-	var warnings []string
-	if !opts.DisableManagement && opts.ClientURI != ukClientURI(opts) {
-		warnings = append(warnings, "UKOpenBanking manages clients at the registration endpoint followed by /{client_id}; set Options.ClientURI so, as Apply does")
-	}
+	warnings := profileURIWarnings("UKOpenBanking", opts)
 	secrets := slices.ContainsFunc(u.Capabilities().TokenEndpointAuthMethods, func(method string) bool { return strings.HasPrefix(method, "client_secret_") })
 	if secrets && opts.NewClientSecret == nil {
 		warnings = append(warnings, "UKOpenBanking has client secrets of 36 characters at most, and the default ones are longer; set Options.NewClientSecret, as Apply does")
