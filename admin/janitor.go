@@ -138,7 +138,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	held := new(tally.Tally)
 	for turn := now().Truncate(every); ; turn = turn.Add(every) {
 		moment := turn.Add(rand.N(every))
-		if behind := now().Sub(moment); behind > every { // the last sweep took long
+		if behind := now().Sub(moment); behind > every || behind < -2*every { // the last sweep took long, or the clock was set back
 			turn = now().Truncate(every)
 		} else if err := wait(ctx, -behind); err != nil {
 			return err

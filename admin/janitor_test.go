@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,6 +269,23 @@ func TestRun(t *testing.T) {
 		}
 		if len(seconds) < 10 {
 			t.Errorf("the moments are not drawn at random: %v", store.swept)
+		}
+	})
+}
+
+// If the clock is set back, the sweeps go on, and do not wait until it has caught up.
+func TestRunWhileTheClockIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &turns{Store: memstore.New()}
+		var ahead atomic.Int64
+		ahead.Store(int64(24 * time.Hour))
+		j := &admin.Janitor{Store: store, Expired: true, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}
+		running(t, 100*time.Minute, j)
+		before := len(store.swept)
+		time.AfterFunc(100*time.Minute, func() { ahead.Store(0) })
+		running(t, 200*time.Minute, j)
+		if count := len(store.swept) - before; count < 19 || count > 21 {
+			t.Errorf("in 20 turns, half of them before the clock was set back, it swept %d times", count)
 		}
 	})
 }
