@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -151,9 +152,12 @@ type uk struct {
 // Decoders returns only those for signed requests.
 func (u uk) Decoders() map[string]dcr.Decoder { return u.decoders }
 
-// CheckOptions requires what the management of clients needs, and a store that
-// remembers jti.
+// CheckOptions requires a version that exists, what the management of clients
+// needs, and a store that remembers jti.
 func (u uk) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if version := u.bank.Version; !slices.Contains([]string{"", "3.2", "3.3", "3.4"}, version) {
+		return fmt.Errorf("UKBank.Version is %q; set it to 3.2, 3.3 or 3.4", version)
+	}
 	if err := checkProfileOptions("UKOpenBanking", "UKBank", u.bank.Replay, opts, store); err != nil {
 		return err
 	}

@@ -290,6 +290,17 @@ func TestUKSecretFits(t *testing.T) {
 	}
 }
 
+func TestUKVersions(t *testing.T) {
+	statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys([]byte(`{"keys":[]}`))}}
+	for version, want := range map[string]string{"": "", "3.2": "", "3.3": "", "3.4": "", "3.1": "3.2, 3.3 or 3.4", "v3.4": "3.2, 3.3 or 3.4"} {
+		preset := policy.UKOpenBanking(dcr.DefaultValidator{Statements: statements}, policy.UKBank{Version: version})
+		_, err := dcr.NewHandler(memstore.New(), preset.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("version %q: %v", version, err)
+		}
+	}
+}
+
 func TestProfilesNeedADirectory(t *testing.T) {
 	for name, preset := range map[string]func(){
 		"UKOpenBanking":     func() { policy.UKOpenBanking(dcr.DefaultValidator{}, policy.UKBank{}) },
