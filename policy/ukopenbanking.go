@@ -68,6 +68,11 @@ func UKRoles() map[string][]string {
 //   - Signatures are PS256 or ES256; redirect URIs are https on public hosts.
 //     client_secret_jwt is not supported, because it can use neither.
 //   - application_type is web or mobile; from version 3.4 on, web or native.
+//   - CIBA, in poll or ping mode, is for banks that support it, from version 3.3
+//     on. There are no user codes: backchannel_user_code_parameter_supported must
+//     be false, if it is sent. The grant type jwt-bearer is for version 3.4.
+//   - tls_client_auth_subject_dn has up to 128 bytes; in version 3.4, up to 512, and
+//     it must begin with CN=.
 //   - A client is managed only with its own access token, through Options.Caller
 //     and ManageAs, at Endpoint/{client_id}. There are no registration access
 //     tokens. An update may leave out client_id.
@@ -91,13 +96,18 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	server.AllowHybridWithoutImplicit = true
 	server.AllowHTTPRedirects = false
 	server.ManageByCallerOnly = true
+	if !bank.hasCIBA() {
+		supports.BackchannelTokenDeliveryModes = nil
+	} else if supports.BackchannelTokenDeliveryModes != nil {
+		server.Extensions = append(slices.Clip(server.Extensions), ukUserCode)
+	}
 	if bank.Roles == nil {
 		bank.Roles = UKRoles()
 	}
 	return Preset{
 		Validator: Stack(uk{server, bank, ukDecoders(statements, bank)},
 			SigningAlgorithms(fapi1Algorithms...),
-			GrantTypes(Values{Ceiling: ukGrants}),
+			GrantTypes(Values{Ceiling: bank.grants()}),
 			ResponseTypes(Values{Ceiling: []string{"code id_token", "code"}, Default: []string{"code id_token"}, Excess: Refuse}),
 			AuthMethods(Values{Ceiling: []string{"private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth"}, Excess: Refuse}),
 			KnownScopes(),
@@ -108,7 +118,13 @@ func UKOpenBanking(server dcr.DefaultValidator, bank UKBank) Preset {
 	}
 }
 
-var ukGrants = []string{"client_credentials", "authorization_code", "refresh_token", grantCIBA, "urn:ietf:params:oauth:grant-type:jwt-bearer"}
+// ukUserCode is so named in the specification, unlike in CIBA.
+var ukUserCode = dcr.NewField[bool]("backchannel_user_code_parameter_supported").Check(func(asked bool) error {
+	if asked {
+		return refuse("backchannel_user_code_parameter_supported", "uk", "backchannel_user_code_parameter_supported must be false")
+	}
+	return nil
+})
 
 // ukOptions sets the options that go with the preset.
 func ukOptions(opts *dcr.Options) {
@@ -135,6 +151,20 @@ func ukDecoders(statements *dcr.StatementVerifier, bank UKBank) map[string]dcr.D
 }
 
 func (bank *UKBank) v34() bool { return bank.Version == "3.4" }
+
+func (bank *UKBank) hasCIBA() bool { return bank.Version != "3.2" }
+
+// grants returns the grant types of the version.
+func (bank *UKBank) grants() []string {
+	grants := []string{"client_credentials", "authorization_code", "refresh_token"}
+	if bank.hasCIBA() {
+		grants = append(grants, grantCIBA)
+	}
+	if bank.v34() {
+		grants = append(grants, "urn:ietf:params:oauth:grant-type:jwt-bearer")
+	}
+	return grants
+}
 
 // ukSecret makes the longest secret of random bits that the schema has room
 // for.
@@ -234,6 +264,9 @@ func (u uk) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registrat
 	}
 	if c.TokenEndpointAuthMethod == "tls_client_auth" && c.TLSClientAuthSubjectDN == "" {
 		return refuse("tls_client_auth_subject_dn", "uk", "tls_client_auth_subject_dn must be sent with tls_client_auth")
+	}
+	if dn := c.TLSClientAuthSubjectDN; u.bank.v34() && dn != "" && (len(dn) < 3 || !strings.EqualFold(dn[:3], "CN=")) {
+		return refuse("tls_client_auth_subject_dn", "uk", "tls_client_auth_subject_dn must begin with CN=")
 	}
 	return nil
 }

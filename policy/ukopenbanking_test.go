@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,8 +31,13 @@ const ukAudience = "0015800000jf9GgAAI"
 
 func newUK(t *testing.T, bank policy.UKBank) *ukWorld {
 	t.Helper()
+	return newUKWith(t, dcr.Capabilities{}, bank)
+}
+
+func newUKWith(t *testing.T, supports dcr.Capabilities, bank policy.UKBank) *ukWorld {
+	t.Helper()
 	w := &ukWorld{directory: newES256("directory"), party: newES256("party"), store: memstore.New()}
-	server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{
+	server := dcr.DefaultValidator{Supports: supports, Statements: &dcr.StatementVerifier{
 		Issuers: map[string]dcr.KeySource{"OpenBanking Ltd": dcr.StaticKeys(w.directory.jwks())},
 	}}
 	bank.Audience, bank.Keys = []string{ukAudience}, dcr.StaticKeys(w.party.jwks())
@@ -224,6 +230,9 @@ func TestUKRules(t *testing.T) {
 		{"with a certificate, with another name", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_san_dns": "prime.example.com"}, "invalid_client_metadata"},
 		{"with a certificate, with a long name", "", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, "invalid_client_metadata"},
 		{"with a certificate, with a long name in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "CN=" + strings.Repeat("x", 130)}, ""},
+		{"with a certificate, with a name that begins otherwise", "3.3", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "O=party,CN=party"}, ""},
+		{"with a certificate, with a name that begins otherwise in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "O=party,CN=party"}, "invalid_client_metadata"},
+		{"with a certificate, with a name in lower case in 3.4", "3.4", nil, object{"token_endpoint_auth_method": "tls_client_auth", "token_endpoint_auth_signing_alg": nil, "tls_client_auth_subject_dn": "cn=party,O=party"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newUK(t, policy.UKBank{Version: c.version})
@@ -242,6 +251,55 @@ func TestUKRules(t *testing.T) {
 				}
 				if code, err := dcrtest.Refusal(answer); err != nil || code != c.code || answer.Status != 400 {
 					t.Errorf("%s: %v, %d %s, want %s", method, err, answer.Status, answer.Body, c.code)
+				}
+			}
+		})
+	}
+}
+
+// TestUKMembersByVersion checks what each version adds, at a bank that supports it all.
+func TestUKMembersByVersion(t *testing.T) {
+	const ciba, jwtBearer, userCode = "urn:openid:params:grant-type:ciba", "urn:ietf:params:oauth:grant-type:jwt-bearer", "backchannel_user_code_parameter_supported"
+	supports := dcr.Capabilities{
+		GrantTypes:                    []string{"authorization_code", "client_credentials", ciba, jwtBearer},
+		BackchannelTokenDeliveryModes: []string{"poll", "ping", "push"},
+		BackchannelUserCodeParameter:  true,
+	}
+	asked := func(userCode any) object {
+		return object{"grant_types": []string{"authorization_code", ciba, jwtBearer}, "backchannel_token_delivery_mode": "poll", "backchannel_user_code_parameter_supported": userCode}
+	}
+	for _, c := range []struct {
+		name, version string
+		claims        object
+		code          string // "" if it registers
+		grants        []any
+		userCode      any
+	}{
+		{"3.2 has no CIBA", "3.2", asked(true), "", []any{"authorization_code"}, nil},
+		{"3.3 has CIBA", "", asked(nil), "", []any{"authorization_code", ciba}, nil},
+		{"3.4 has assertions as grants too", "3.4", asked(nil), "", []any{"authorization_code", ciba, jwtBearer}, nil},
+		{"no user code", "3.3", asked(false), "", []any{"authorization_code", ciba}, false},
+		{"a user code", "3.3", asked(true), "invalid_client_metadata", nil, nil},
+		{"a user code in 3.4", "3.4", asked(true), "invalid_client_metadata", nil, nil},
+		{"a user code of the wrong type", "3.3", asked("false"), "invalid_client_metadata", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newUKWith(t, supports, policy.UKBank{Version: c.version})
+			good := decode(t, w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, nil)))
+			id := good["client_id"].(string)
+			for method, answer := range map[string]dcrtest.Answer{
+				"registration": w.send(http.MethodPost, "", "application/jose", "", w.request(t, nil, c.claims)),
+				"update":       w.send(http.MethodPut, "/"+id, "application/jose", "token-of-"+id, w.request(t, nil, c.claims)),
+			} {
+				if c.code != "" {
+					if code, err := dcrtest.Refusal(answer); err != nil || code != c.code || !strings.Contains(string(answer.Body), userCode) {
+						t.Errorf("%s: %v, %d %s", method, err, answer.Status, answer.Body)
+					}
+					continue
+				}
+				client := decode(t, answer)
+				if !reflect.DeepEqual(client["grant_types"], c.grants) || client[userCode] != c.userCode {
+					t.Errorf("%s: %s", method, answer.Body)
 				}
 			}
 		})
