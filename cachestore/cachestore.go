@@ -146,7 +146,7 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	}
 	current := s.loads[what]
 	if current == nil {
-		current = &cacheLoad{done: make(chan struct{})}
+		current = &cacheLoad{done: make(chan struct{}), began: now}
 		what.clientID = strings.Clone(clientID) // it may be a few bytes of a large request
 		s.loads[what] = current
 		// The first caller may give up: the others wait for the same reading.
@@ -164,6 +164,7 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 // cacheLoad is one reading of the store.
 type cacheLoad struct {
 	done    chan struct{} // closed when client and err are set
+	began   time.Duration // as Store.now says
 	client  *dcr.Client   // shared: nobody writes to it; nil with an error
 	err     error
 	overrun bool // something was written meanwhile: not to be kept
@@ -187,7 +188,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		switch {
 		case l.overrun:
 		case l.err == nil:
-			s.found.PutSized(clientID, &entry{l.client, s.now(), what.known && l.client.Source == dcr.SourceDocument}, size)
+			s.found.PutSized(clientID, &entry{l.client, l.began, what.known && l.client.Source == dcr.SourceDocument}, size)
 		case errors.Is(l.err, dcr.ErrClientNotFound) && s.opts.NegativeTTL > 0:
 			s.missing.PutSized(clientID, &entry{since: s.now()}, int64(len(clientID))+perEntry)
 		}
@@ -306,7 +307,7 @@ func (k knownOnly) ViewClient(ctx context.Context, clientID string) (*dcr.Client
 // entry is what is known of one client.
 type entry struct {
 	client *dcr.Client   // nil where there is none
-	since  time.Duration // when it was read, as Store.now says
+	since  time.Duration // when its time began, as Store.now says
 	known  bool          // without the network, and so maybe not as its document says now: for Known alone
 }
 

@@ -113,6 +113,18 @@ func TestCacheServes(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			find(t, cache, "there", nil)
 		}},
+		{"the time of a client begins when its reading does", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			store.wait = make(chan struct{})
+			time.AfterFunc(9*time.Second, func() { close(store.wait) })
+			find(t, cache, "there", nil)
+			if err := store.Delete(t.Context(), "there"); err != nil { // as another process does
+				t.Error(err)
+			}
+			time.Sleep(20 * time.Second)
+			find(t, cache, "there", nil)
+			time.Sleep(time.Second)
+			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
 		{"a missing client is remembered for a second", 2, func(t *testing.T, cache *cachestore.Store, _ *watchedStore) {
 			for range 3 {
 				find(t, cache, "missing", dcr.ErrClientNotFound)
