@@ -294,6 +294,15 @@ var brokenStores = []damage{
 	{"Add keeps the Revision that the caller had.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
 		b.add = func(ctx context.Context, client *dcr.Client) error { return m.Add(ctx, client.Clone()) }
 	}},
+	{"The Revision is not stored.", "AddThenFind", func(b *brokenStore, m *memstore.Store) {
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if err == nil {
+				client.Revision = 0
+			}
+			return client, err
+		}
+	}},
 	{"Every client begins with Revision 1.", "AddAgain", func(b *brokenStore, m *memstore.Store) { beginning(b, m, func(string) int64 { return 1 }) }},
 	{"A client begins where the last one of its id ended.", "AddAgain", func(b *brokenStore, m *memstore.Store) {
 		last := int64(0)

@@ -191,7 +191,11 @@ func overwrite(v reflect.Value) {
 // sameClient compares two clients by their stored form and says where they
 // differ.
 func sameClient(got, want *dcr.Client) error {
-	if got.Revision != want.Revision {
+	switch got.Revision {
+	case want.Revision:
+	case 0:
+		return fmt.Errorf("client %q has Revision 0, not %d: store the Revision too, which is not in the JSON of a Client", want.ID, want.Revision)
+	default:
 		return fmt.Errorf("client %q has Revision %d, not %d", want.ID, got.Revision, want.Revision)
 	}
 	gotForm, err := got.MarshalJSON()
