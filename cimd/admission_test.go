@@ -180,7 +180,7 @@ func TestPolicies(t *testing.T) {
 // TestHooksThatFail checks that a fault of a hook is not taken for one of the client,
 // whatever the error is.
 func TestHooksThatFail(t *testing.T) {
-	for _, fault := range []error{errors.New("out of order"), dcr.ErrClientNotFound, dcr.ErrClientPending, dcr.ErrClientDisabled, dcr.ErrClientExpired} {
+	for _, fault := range []error{errors.New("out of order"), dcr.ErrClientNotFound, dcr.ErrClientPending, dcr.ErrClientDisabled, dcr.ErrClientExpired, (*dcr.Error)(nil)} {
 		fault = fmt.Errorf("find the tenant: %w", fault)
 		for hook, change := range map[string]func(*cimd.Options){
 			"Admit":     func(opts *cimd.Options) { opts.Admit = admits(&fault) },

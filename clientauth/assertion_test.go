@@ -231,7 +231,7 @@ func TestSwitchesOfAssertions(t *testing.T) {
 		{"MaxAge bounds exp", func(a *clientauth.Authenticator) { a.MaxAge, a.Skew = 30*time.Second, -1 }, good, "401 invalid_client"},
 		{"without a Sealer no secret can be read", func(a *clientauth.Authenticator) { a.Sealer = nil }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "401 invalid_client"},
 		{"a Sealer that fails is an outage", func(a *clientauth.Authenticator) { a.Sealer, _ = dcr.NewAESSealer([]byte(strings.Repeat("x", 32))) }, hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "503 temporarily_unavailable"},
-		{"a ReplayStore that fails is an outage", func(a *clientauth.Authenticator) { a.Replay = broken{} }, good, "503 temporarily_unavailable"},
+		{"a ReplayStore that fails is an outage", func(a *clientauth.Authenticator) { a.Replay = broken{err: errDown} }, good, "503 temporarily_unavailable"},
 		{"no audience is the host's fault", func(a *clientauth.Authenticator) { a.Audience = nil }, good, "503 temporarily_unavailable"},
 		{"so is an empty one", func(a *clientauth.Authenticator) { a.Audience = []string{""} }, jws(key, es256, claims("app", map[string]any{"aud": ""})), "503 temporarily_unavailable"},
 		{"so is a missing ReplayStore", func(a *clientauth.Authenticator) { a.Store = struct{ dcr.ClientConfigurationStore }{a.Store} }, good, "503 temporarily_unavailable"},

@@ -130,7 +130,7 @@ func (a *Authenticator) authenticate(r *http.Request) (*Authentication, error) {
 		return nil, err
 	}
 	authentication, err := a.identify(r, sent)
-	if refused, ok := errors.AsType[*dcr.Error](err); ok {
+	if refused := asRefusal(err); refused != nil {
 		named := *refused // the log names the client, the answer does not
 		named.Err = errors.Join(fmt.Errorf("client %.255q", sent.clientID), refused.Err)
 		return nil, &named
@@ -258,15 +258,22 @@ func (a *Authenticator) log(ctx context.Context, err error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	refused, ok := errors.AsType[*dcr.Error](err)
+	refused := asRefusal(err)
 	switch {
-	case ok:
+	case refused != nil:
 		logger.DebugContext(ctx, "client refused", "code", refused.Code, "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 	case ctx.Err() != nil:
 		logger.DebugContext(ctx, "client authentication abandoned", "error", err)
 	default:
 		logger.ErrorContext(ctx, "client authentication unavailable", "error", err)
 	}
+}
+
+// asRefusal returns the error that refuses, nil if err is an outage. A nil *dcr.Error
+// that a hook returns by mistake refuses nothing.
+func asRefusal(err error) *dcr.Error {
+	refused, _ := errors.AsType[*dcr.Error](err)
+	return refused
 }
 
 // refuse makes the refusal of a client, in the same words whatever the reason.

@@ -153,10 +153,13 @@ func outcome(a *clientauth.Authenticator, r *http.Request) string {
 var errDown = errors.New("the database is down")
 
 // broken is a store that is out of order.
-type broken struct{ dcr.ClientConfigurationStore }
+type broken struct {
+	dcr.ClientConfigurationStore
+	err error
+}
 
-func (broken) FindByClientID(context.Context, string) (*dcr.Client, error) { return nil, errDown }
+func (b broken) FindByClientID(context.Context, string) (*dcr.Client, error) { return nil, b.err }
 
-func (broken) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
-	return false, errDown
+func (b broken) Remember(context.Context, string, time.Time, time.Time) (bool, error) {
+	return false, b.err
 }

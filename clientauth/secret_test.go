@@ -94,7 +94,7 @@ func TestSecrets(t *testing.T) {
 			if got := outcome(a, post(c.basic, c.form)); got != c.strict {
 				t.Errorf("strict: got %s, want %s", got, c.strict)
 			}
-			a = newAuthenticator(broken{})
+			a = newAuthenticator(broken{err: errDown})
 			if got := outcome(a, post(c.basic, c.form)); got != "503 temporarily_unavailable" && got != c.want {
 				t.Errorf("an outage is not a refusal: %s", got)
 			}
@@ -173,10 +173,12 @@ func TestLog(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, "rule=client.secret") || !strings.Contains(got, "basic") {
 		t.Errorf("a refusal: %s", got)
 	}
-	log.Reset()
-	a.Store = broken{}
-	outcome(a, post("basic:x", nil))
-	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, errDown.Error()) {
-		t.Errorf("an outage: %s", got)
+	for _, fault := range []error{errDown, (*dcr.Error)(nil)} {
+		log.Reset()
+		a.Store = broken{err: fault}
+		got := outcome(a, post("basic:x", nil))
+		if log := log.String(); got != "503 temporarily_unavailable" || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, fault.Error()) {
+			t.Errorf("%v: %s, and in the log %s", fault, got, log)
+		}
 	}
 }

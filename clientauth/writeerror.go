@@ -4,7 +4,6 @@ package clientauth
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/dynreg/dcr"
@@ -15,9 +14,9 @@ import (
 // outage; one whose document is refused is answered like any other client that is
 // refused.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	refused := (*dcr.Error)(nil)
+	refused := asRefusal(err)
 	switch {
-	case !errors.As(err, &refused):
+	case refused == nil:
 		dcr.WriteError(w, r, dcr.Unavailable("the server cannot authenticate clients at the moment", err))
 	case refused.Code == dcr.InvalidClient:
 		dcr.WriteInvalidClient(w, r, nil)

@@ -158,7 +158,7 @@ func cdrOptions(opts *dcr.Options) {
 // cdrWriteError answers a bad request with one of the codes of RFC 7591, and a
 // second registration with the code that the regulator's tests expect.
 func cdrWriteError(w http.ResponseWriter, r *http.Request, err error) {
-	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown.Rule == "software_statement.single" {
+	if shown := (*dcr.Error)(nil); errors.As(err, &shown) && shown != nil && shown.Rule == "software_statement.single" {
 		err = dcr.Errorf(dcr.InvalidClientMetadata, "%.500s", shown.Description)
 	}
 	writeProfileError(w, r, err)

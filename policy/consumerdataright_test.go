@@ -409,6 +409,18 @@ func TestCDRAlgorithms(t *testing.T) {
 	}
 }
 
+// TestCDRFaults checks how an error that refuses nothing is answered.
+func TestCDRFaults(t *testing.T) {
+	statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"cdr-register": dcr.StaticKeys(newPS256().jwks())}}
+	preset := policy.ConsumerDataRight(dcr.DefaultValidator{Statements: statements}, policy.CDRHolder{Audience: []string{cdrHolder}})
+	opts := preset.Apply(&dcr.Options{Endpoint: endpoint})
+	answer := httptest.NewRecorder()
+	opts.WriteError(answer, httptest.NewRequest(http.MethodPost, endpoint, nil), (*dcr.Error)(nil))
+	if answer.Code != http.StatusInternalServerError {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
 func TestCDRNeeds(t *testing.T) {
 	statements := &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"cdr-register": dcr.StaticKeys(newPS256().jwks())}}
 	for name, build := range map[string]func(){

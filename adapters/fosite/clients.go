@@ -64,11 +64,11 @@ func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, erro
 
 // notFound distinguishes a client that does not exist or is refused from an outage.
 func notFound(err error) error {
-	refused, isRefusal := errors.AsType[*dcr.Error](err)
+	refused, _ := errors.AsType[*dcr.Error](err)
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		return fosite.ErrNotFound.WithWrap(err)
-	case isRefusal && refused.Code == dcr.InvalidClient:
+	case refused != nil && refused.Code == dcr.InvalidClient:
 		return fosite.ErrInvalidClient.WithWrap(err).WithDescription(refused.Description)
 	}
 	return fosite.ErrTemporarilyUnavailable.WithWrap(err)
