@@ -29,7 +29,10 @@ import (
 //
 // Lists that the host leaves nil are set to the method private_key_jwt and the
 // ID Token algorithms PS256, ES256 and EdDSA; DPoP has the same algorithms,
-// unless the server binds tokens to certificates.
+// unless the server binds tokens to certificates. What the profile requires of the
+// server itself, the host sets in server.Supports:
+// PushedAuthorizationRequestEndpoint, and AuthorizationResponseIss for the iss of
+// its authorization responses.
 func FAPI2(server dcr.DefaultValidator) Preset {
 	supports := &server.Supports
 	fill(&supports.TokenEndpointAuthMethods, "private_key_jwt")
