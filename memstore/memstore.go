@@ -238,6 +238,21 @@ func (s *Store) drop(number uint32, e *entry, clientID string) {
 	s.lift(e, clientID)
 	delete(s.notes, number)
 	s.clients.remove(number, e)
+	if s.clients.sparse() {
+		s.shrink()
+	}
+}
+
+// shrink gives back memory after most clients were deleted. The candidates are
+// gathered again when room is next needed.
+func (s *Store) shrink() {
+	kept := make(map[uint32]*notes)
+	s.clients.shrink(func(from, to uint32) {
+		if of := s.notes[from]; of != nil {
+			kept[to] = of
+		}
+	})
+	s.notes, s.candidates = kept, candidates{}
 }
 
 // lift undoes put.

@@ -38,8 +38,8 @@ type entry struct {
 	activated, lastUsed int64
 }
 
-// block has records one after the other. What is written to it never changes, so
-// it can be read without the lock.
+// block has records one after the other. Documents that are written to it never
+// change, so they can be read without the lock.
 //
 // A record is the number of its entry, the size of what follows, the document, and
 // the id if the document does not contain it verbatim.
@@ -53,6 +53,7 @@ const (
 	largeRecord = blockSize / 8 // a larger one gets a block of its own, of its size
 	headSize    = 8
 	entriesSize = 64
+	leastSparse = 1024
 )
 
 func newTable() table {
@@ -116,20 +117,31 @@ func (t *table) all() iter.Seq2[string, *entry] {
 
 // add makes an entry for a client that the table does not have.
 func (t *table) add(id string, document []byte) (uint32, *entry) {
-	number := t.used + 1
-	if last := len(t.free) - 1; last >= 0 {
-		number, t.free = t.free[last], t.free[:last]
-	} else {
-		if int(number/entriesSize) >= len(t.entries) {
-			t.entries = append(t.entries, make([]entry, entriesSize))
-		}
-		t.used = number
-	}
-	e, hash := t.entry(number), t.hash(id)
-	e.next, t.byHash[hash] = t.byHash[hash], number
+	number := t.unused()
+	e := t.entry(number)
+	t.link(number, e, t.hash(id))
 	t.count++
 	t.write(number, e, id, document)
 	return number, e
+}
+
+// unused returns the number of an entry that is not in use.
+func (t *table) unused() uint32 {
+	if last := len(t.free) - 1; last >= 0 {
+		number := t.free[last]
+		t.free = t.free[:last]
+		return number
+	}
+	t.used++
+	if int(t.used/entriesSize) >= len(t.entries) {
+		t.entries = append(t.entries, make([]entry, entriesSize))
+	}
+	return t.used
+}
+
+// link makes an entry the first of those whose ids have the same hash.
+func (t *table) link(number uint32, e *entry, hash uint32) {
+	e.next, t.byHash[hash] = t.byHash[hash], number
 }
 
 // write writes the record of an entry.
@@ -186,10 +198,10 @@ func (t *table) tidy(number uint32) {
 		return
 	}
 	for at := 0; at < len(old.records); {
-		entry := t.entry(binary.LittleEndian.Uint32(old.records[at:]))
+		owner := binary.LittleEndian.Uint32(old.records[at:])
 		record := old.records[at : at+headSize+int(binary.LittleEndian.Uint32(old.records[at+4:]))]
-		if entry.is(number, uint32(at)) {
-			t.append(entry, len(record), func(records []byte) []byte { return append(records, record...) })
+		if t.isAt(owner, number, uint32(at)) {
+			t.append(t.entry(owner), len(record), func(records []byte) []byte { return append(records, record...) })
 		}
 		at += len(record)
 	}
@@ -197,8 +209,13 @@ func (t *table) tidy(number uint32) {
 	t.empty = append(t.empty, number)
 }
 
-// is reports whether the record of an entry is in that place.
-func (e *entry) is(block, offset uint32) bool {
+// isAt reports whether the record of an entry is in that place. An old record may have
+// a number that is now another entry's, or none's.
+func (t *table) isAt(number, block, offset uint32) bool {
+	if number > t.used {
+		return false
+	}
+	e := t.entry(number)
 	return e.idSize > 0 && e.block == block && e.offset == offset
 }
 
@@ -235,4 +252,27 @@ func (t *table) remove(number uint32, e *entry) {
 	t.free = append(t.free, number)
 	t.count--
 	t.tidy(was)
+}
+
+// sparse reports whether most entries are not in use, and shrink is worth its time.
+func (t *table) sparse() bool { return t.used >= leastSparse && uint32(t.count) <= t.used/4 }
+
+// shrink gives back the memory of the entries that are not in use. The others get
+// new numbers: it calls moved with each old and new one.
+func (t *table) shrink(moved func(from, to uint32)) {
+	entries, used := t.entries, t.used
+	t.entries, t.used, t.free = nil, 0, nil
+	t.byHash = make(map[uint32]uint32, t.count) // since a map keeps the size of its peak
+	for from := uint32(1); from <= used; from++ {
+		was := &entries[from/entriesSize][from%entriesSize]
+		if was.idSize == 0 {
+			continue
+		}
+		to := t.unused()
+		e := t.entry(to)
+		*e = *was
+		t.link(to, e, t.hash(string(t.id(e))))
+		binary.LittleEndian.PutUint32(t.blocks[e.block].records[e.offset:], to)
+		moved(from, to)
+	}
 }

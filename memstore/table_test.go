@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/memstore"
@@ -118,6 +119,76 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			t.Errorf("1000 clients took %d bytes, and the 50 that were left took %d", full, left)
 		}
 		runtime.KeepAlive(store)
+	}
+}
+
+// TestMemoryOfMostIsGivenBack checks that a store gives back what it keeps of each
+// client beside its document, and still has all of the clients that are left.
+func TestMemoryOfMostIsGivenBack(t *testing.T) {
+	const clients = 60_000
+	ctx, store, empty := t.Context(), memstore.New(), heap()
+	for n := range clients {
+		id := fmt.Sprint(n)
+		if err := store.Add(ctx, clientOf(id, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if n%100 == 0 {
+			if err := store.NoteConsent(ctx, id, "person "+id, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	full := heap() - empty
+	for n := range clients {
+		if n%50 == 0 {
+			continue
+		}
+		if err := store.Delete(ctx, fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := heap() - empty; left > full/10 {
+		t.Errorf("%d clients took %d bytes, and the %d that were left took %d", clients, full, clients/50, left)
+	}
+	for n := range clients {
+		id, person := fmt.Sprint(n), ""
+		if n%100 == 0 {
+			person = "person " + id
+		}
+		client, err := store.FindByClientID(ctx, id)
+		switch {
+		case n%50 != 0:
+			if err != dcr.ErrClientNotFound {
+				t.Fatalf("client %s was deleted: %v", id, err)
+			}
+		case err != nil || client.ID != id || client.ActivatedBy != person || client.ActivatedAt.IsZero() != (person == ""):
+			t.Fatalf("client %s is not as it was: %+v, %v", id, client, err)
+		default:
+			client.Notes = "changed"
+			if err := store.Update(ctx, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestEvictionFromMost checks that the oldest client goes first, also after most
+// clients were deleted.
+func TestEvictionFromMost(t *testing.T) {
+	const clients = 10_000
+	ctx, store, created := t.Context(), memstore.New(), time.Now().Add(-time.Hour)
+	for n := range clients {
+		client := clientOf(fmt.Sprint(n), 0)
+		client.Source, client.CreatedAt = dcr.SourceDynamic, created.Add(time.Duration(-n)*time.Second)
+		if err := store.Add(ctx, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := clients - 1; n >= 0; n-- {
+		evicted, _, err := store.EvictClient(ctx, time.Now())
+		if err != nil || evicted == nil || evicted.ID != fmt.Sprint(n) {
+			t.Fatalf("%v went (%v), want %d", evicted, err, n)
+		}
 	}
 }
 
