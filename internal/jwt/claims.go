@@ -8,6 +8,7 @@ package jwt
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -133,9 +134,9 @@ func (c *Claims) Check(now time.Time, terms Terms) error {
 	case c.NotBefore.After(late) || c.IssuedAt.After(late):
 		return ErrTooEarly
 	case terms.MaxAge > 0 && early.Add(-terms.MaxAge).After(c.IssuedAt):
-		return ErrTooOld
+		return fmt.Errorf("%w: its iat must be at most %v ago", ErrTooOld, terms.MaxAge)
 	case terms.MaxLifetime > 0 && c.Expiry.Sub(cmp.Or(c.IssuedAt, late)) > terms.MaxLifetime:
-		return ErrTooLong
+		return fmt.Errorf("%w: its exp must be at most %v after its iat", ErrTooLong, terms.MaxLifetime)
 	case len(terms.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
 		return slices.Contains(terms.Audience, aud)
 	}):

@@ -3,6 +3,7 @@ package jwt_test
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,8 +74,25 @@ func TestCheck(t *testing.T) {
 		{"meant for others", jwt.Claims{Audience: []string{"x"}}, jwt.Terms{Audience: []string{"us"}}, jwt.ErrAudience},
 		{"meant for nobody", jwt.Claims{}, jwt.Terms{Audience: []string{"us"}}, jwt.ErrAudience},
 	} {
-		if err := test.claims.Check(now, test.terms); err != test.want {
+		if err := test.claims.Check(now, test.terms); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", test.sentence, err, test.want)
+		}
+	}
+}
+
+func TestCheckSaysTheTerms(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		sentence string
+		claims   jwt.Claims
+		terms    jwt.Terms
+		want     string
+	}{
+		{"a token that is too old", jwt.Claims{IssuedAt: now.Add(-time.Hour)}, jwt.Terms{MaxAge: 5 * time.Minute}, "its iat must be at most 5m0s ago"},
+		{"a token that is valid for too long", jwt.Claims{IssuedAt: now, Expiry: now.Add(3 * time.Hour)}, jwt.Terms{MaxLifetime: 2 * time.Hour}, "its exp must be at most 2h0m0s after its iat"},
+	} {
+		if err := test.claims.Check(now, test.terms); err == nil || !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", test.sentence, err, test.want)
 		}
 	}
 }
