@@ -178,7 +178,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	defer func() {
 		// A store that panics fails the callers who wait, not the program.
 		if panicked := recover(); panicked != nil {
-			l.client, l.err = nil, fmt.Errorf("dcr: the store panicked: %v", panicked)
+			l.client, l.err = nil, fmt.Errorf("cachestore: the store panicked: %v", panicked)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -23,10 +23,8 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dynreg/dcr"
 )
@@ -197,7 +195,7 @@ func (a *Authenticator) prove(ctx context.Context, client *dcr.Client, sent cred
 
 // found returns the client, or its stand-in.
 func found(ctx context.Context, find func(context.Context, string) (*dcr.Client, error), clientID string) (*dcr.Client, error) {
-	if len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
+	if dcr.CheckClientID(clientID) != nil {
 		return standIn(clientID), nil // no store has it, but some return another error
 	}
 	client, err := find(ctx, clientID)
@@ -209,8 +207,6 @@ func found(ctx context.Context, find func(context.Context, string) (*dcr.Client,
 	}
 	return client, nil
 }
-
-const maxClientID = 255 // bytes
 
 // now is the clock.
 func (a *Authenticator) now() time.Time {

@@ -13,7 +13,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.tokens[token.Hash]; taken {
-		return errors.New("dcr: there is already an initial access token with this hash")
+		return errors.New("memstore: there is already an initial access token with this hash")
 	}
 	s.tokens[token.Hash] = *token
 	return nil

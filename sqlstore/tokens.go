@@ -25,7 +25,7 @@ func (s *Store) AddInitialAccessToken(ctx context.Context, token *dcr.InitialAcc
 				int64(token.MaxUses), int64(token.Uses), micros(token.ExpiresAt), micros(token.CreatedAt), document}})
 		},
 		func(ctx context.Context, unsure bool, read rowReader) (verdict, error) {
-			taken := fmt.Errorf("sqlstore: there is already an initial access token with this hash")
+			taken := errors.New("sqlstore: there is already an initial access token with this hash")
 			if !unsure {
 				return settled(taken)
 			}

@@ -22,7 +22,7 @@ type writer struct {
 	cut      time.Time    // when the log was cut last
 
 	mu     sync.Mutex
-	idle   *sync.Cond // signalled when running becomes false
+	idle   *sync.Cond // signalled when busy becomes false
 	queue  []*job
 	busy   bool
 	closed bool

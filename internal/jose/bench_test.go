@@ -33,7 +33,7 @@ func BenchmarkVerify(b *testing.B) {
 				start := time.Now()
 				valid := plain()
 				between := time.Now()
-				_, _, err := jose.Verify(token, set, accepted)
+				_, _, err := verify(token, set, accepted)
 				ours += time.Since(between)
 				theirs += between.Sub(start)
 				if !valid || err != nil {

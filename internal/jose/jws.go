@@ -186,26 +186,6 @@ func (t *Token) Verify(set *KeySet, accepted []string) (payload string, err erro
 	return "", ErrUnknownKey
 }
 
-// ParseHeader is Parse for callers that need only the header.
-func ParseHeader(compact string) (Header, error) {
-	t, err := Parse(compact)
-	if err != nil {
-		return Header{}, err
-	}
-	return t.Header, nil
-}
-
-// Verify combines Parse and Token.Verify. It returns the header with every
-// error except ErrMalformed.
-func Verify(compact string, set *KeySet, accepted []string) (payload string, header Header, err error) {
-	t, err := Parse(compact)
-	if err != nil {
-		return "", Header{}, err
-	}
-	payload, err = t.Verify(set, accepted)
-	return payload, t.Header, err
-}
-
 // SignCompact returns payload signed with key, whose type must fit alg. Empty
 // kid and typ are left out.
 func SignCompact(key crypto.Signer, alg, kid, typ string, payload []byte) (string, error) {
