@@ -56,7 +56,7 @@ const CDRRegistrationScope = "cdr:registration"
 //     (Registration Validation). Scopes that the server does not support are left
 //     out.
 //   - redirect_uris may be some of those in the statement, and are all of them if
-//     the request has none.
+//     the request has none. application_type may be left out; it is web.
 //   - token_endpoint_auth_method, token_endpoint_auth_signing_alg, grant_types,
 //     response_types, id_token_signed_response_alg and
 //     authorization_signed_response_alg must be sent. The method is private_key_jwt;
@@ -254,6 +254,14 @@ func (c cdr) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) erro
 		return refuse("grant_types", "cdr", "grant_types must have authorization_code")
 	}
 	return c.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// ValidateRedirectURIs accepts only web applications.
+func (c cdr) ValidateRedirectURIs(ctx context.Context, reg *dcr.Registration) error {
+	if asked := reg.Client.ApplicationType; asked != "" && asked != "web" {
+		return refuse("application_type", "cdr", "application_type must be web")
+	}
+	return c.Validator.ValidateRedirectURIs(ctx, reg)
 }
 
 // ValidateRequestObjects fills in the algorithm, which every answer must have.

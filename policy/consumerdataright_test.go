@@ -156,6 +156,7 @@ func TestCDRRegistrations(t *testing.T) {
 		{"AC03: a statement that another key signed", nil, object{"software_statement": other.sign(t, object{"iss": "cdr-register"})}, "invalid_software_statement", nil},
 		{"AC06: foo is not a redirect URI", nil, object{"redirect_uris": []string{"foo"}}, "invalid_redirect_uri", nil},
 		{"nor is one that the statement lacks", nil, object{"redirect_uris": []string{"https://adr.example.com/cb3"}}, "invalid_redirect_uri", nil},
+		{"a native application", nil, object{"application_type": "native"}, "invalid_client_metadata", nil},
 		{"AC07: HS256 for assertions", nil, object{"token_endpoint_auth_signing_alg": "HS256"}, "invalid_client_metadata", nil},
 		{"JARM: PS256", nil, jarm("PS256"), "", object{"authorization_signed_response_alg": "PS256"}},
 		{"JARM: ES256", nil, jarm("ES256"), "", object{"authorization_signed_response_alg": "ES256"}},
