@@ -99,7 +99,7 @@ func (s *SoftwareStatement) mergeMembers(reg *Registration) error {
 		take, rule := claimed, s.rules[f.Name]
 		if rule != ClaimWins && !f.IsZero(dst) {
 			var err error
-			if take, err = s.settle(f, dst); err != nil {
+			if take, err = s.settle(reg, f); err != nil {
 				return err
 			}
 		}
@@ -194,13 +194,17 @@ func (reg *Registration) noExtensions() bool {
 // settle decides, for a member that the request has too, whether the claim
 // replaces it. A choice from a claimed list of alternatives is judged when the
 // member is settled.
-func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err error) {
-	rule := s.rules[f.Name]
-	if !s.claims(f) {
-		if rule == ClaimOnly && s.choices[lists[f.Place].name] == nil {
-			return false, notClaimed(f.Name)
-		}
+func (s *SoftwareStatement) settle(reg *Registration, f *registered) (take bool, err error) {
+	dst, rule := &reg.Client.Metadata, s.rules[f.Name]
+	chooses := rule == ClaimBounds && (f.Kind == record.Strings || f.Name == "scope")
+	switch claimed := s.claims(f); {
+	case !claimed && (rule != ClaimOnly || s.choices[lists[f.Place].name] != nil):
 		return false, nil
+	case !chooses && reg.sendsBack(f) && s.allows(reg, f):
+		f.Clear(dst) // it counts as left out
+		return claimed, nil
+	case !claimed:
+		return false, notClaimed(f.Name)
 	}
 	claim, absent := []byte("null"), f.IsZero(&s.Metadata)
 	if f.Kind == record.Strings && !absent {
@@ -216,6 +220,12 @@ func (s *SoftwareStatement) settle(f *registered, dst *Metadata) (take bool, err
 		return false, err
 	}
 	return rule.choose(f.Name, strictjson.Value(plain), strictjson.Value(claim))
+}
+
+// sendsBack reports whether an update sends a member as the client has it, as RFC 7592
+// §2.2 requires.
+func (reg *Registration) sendsBack(f *registered) bool {
+	return reg.Previous != nil && f.Equal(&reg.Client.Metadata, &reg.Previous.Metadata)
 }
 
 // settleAlternatives settles the list of alternatives for a member (OpenID

@@ -135,7 +135,8 @@ type StatementRule int
 // No later step may change what is claimed: [Validate] then refuses the client.
 // Under each rule the server may leave out entries of a claimed list or scope
 // that it does not support, and what people read, as it may with any request (RFC
-// 7591 §3.2.1). It puts nothing in their place, such as default scopes.
+// 7591 §3.2.1). It puts nothing in their place, such as default scopes. An update that
+// sends a member back as the server made it so is treated as if it left the member out.
 const (
 	// ClaimWins replaces the value in the request (RFC 7591 §2.3).
 	ClaimWins StatementRule = iota

@@ -272,6 +272,53 @@ func TestClaimsOfAHostsOwnStatement(t *testing.T) {
 	}
 }
 
+// Under ClaimOnly, an update may send back what the server gave the client, as RFC 7592
+// §2.2 requires, and nothing else.
+func TestWhatNobodyClaimedIsSentBack(t *testing.T) {
+	members := object{
+		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code id_token"}, "application_type": "native",
+		"token_endpoint_auth_method": "none", "subject_type": "pairwise", "id_token_signed_response_alg": "ES256",
+	}
+	rules := map[string]dcr.StatementRule{}
+	for name := range members {
+		rules[name] = dcr.ClaimOnly
+	}
+	handler, _ := lockedServer(t, rules)
+	plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}}
+	client := registerWith(t, handler, plain)
+	given := client.update(t, plain, 200, "")
+	for name, other := range members {
+		if given[name] == nil {
+			t.Fatalf("the server gives no %s", name)
+		}
+		if again := client.update(t, plain.with(name, given[name]), 200, ""); !reflect.DeepEqual(again[name], given[name]) {
+			t.Errorf("%s is %v, and after it is sent back %v", name, given[name], again[name])
+		}
+		client.update(t, plain.with(name, other), 400, dcr.InvalidClientMetadata)
+		refused := ask(t, handler, "POST", registerURL, "", plain.with(name, given[name]).String())
+		answered(t, refused, 400, dcr.InvalidClientMetadata)
+	}
+}
+
+// What the server left out of a claim, an update that sends the answer back may leave out.
+func TestWhatIsLeftOfAClaimIsSentBack(t *testing.T) {
+	claims := object{"iss": directory, "software_id": "payments", "scope": "openid accounts legacy", "grant_types": []string{"authorization_code", "password"}}
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"scope": rule, "grant_types": rule})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": signers()["ES256"].sign(claims)}
+		client := registerWith(t, handler, plain)
+		given := plain.with("scope", "openid accounts").with("grant_types", []string{"authorization_code"})
+		if again := client.update(t, given, 200, ""); again["scope"] != given["scope"] || len(again["grant_types"].([]any)) != 1 {
+			t.Errorf("%s: %v is sent back, and answered with %v", ruleName, given, again)
+		}
+		for name, less := range (object{"scope": "openid", "grant_types": []string{"password"}}) {
+			if rule == dcr.ClaimBinds || rule == dcr.ClaimOnly {
+				client.update(t, given.with(name, less), 400, dcr.InvalidClientMetadata)
+			}
+		}
+	}
+}
+
 // Other tokens that an issuer signs are not statements.
 func TestTokensOfOtherKindsAreNoStatements(t *testing.T) {
 	es := signers()["ES256"]
