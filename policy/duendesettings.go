@@ -98,29 +98,13 @@ func usesOpenID(c *dcr.Client) bool { return slices.Contains(strings.Fields(c.Sc
 func (s *duendeSetting) value() json.RawMessage {
 	switch at := s.at.(type) {
 	case *time.Duration:
-		return appendSeconds(nil, *at)
+		return strictjson.AppendSeconds(nil, *at)
 	case *bool:
 		return strconv.AppendBool(nil, *at)
 	case *string:
 		return strictjson.AppendString(nil, *at)
 	}
-	list := []byte("[")
-	for i, text := range *s.at.(*[]string) {
-		if i > 0 {
-			list = append(list, ',')
-		}
-		list = strictjson.AppendString(list, text)
-	}
-	return append(list, ']')
-}
-
-// appendSeconds appends a lifetime as a number of seconds, with a fraction if it
-// has one.
-func appendSeconds(dst []byte, lifetime time.Duration) []byte {
-	if lifetime%time.Second == 0 {
-		return strconv.AppendInt(dst, int64(lifetime/time.Second), 10)
-	}
-	return strconv.AppendFloat(dst, lifetime.Seconds(), 'f', -1, 64)
+	return strictjson.AppendStrings(nil, *s.at.(*[]string))
 }
 
 // lifetime is a number of seconds up to a limit. What the client already has is

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/strictjson"
 )
 
 // Lifetimes limits how long the codes and tokens of a client are valid. A zero Ceiling
@@ -78,7 +79,7 @@ func (l limitedLifetime) set(c *dcr.Client, to time.Duration) {
 	asked := l.asked(c)
 	*l.lifetime = to
 	if asked {
-		c.Extra[l.member] = appendSeconds(nil, to)
+		c.Extra[l.member] = strictjson.AppendSeconds(nil, to)
 	}
 }
 

@@ -1,5 +1,7 @@
 package record
 
+// Fields in and out of their JSON form.
+
 import (
 	"encoding/json"
 	"fmt"
@@ -35,7 +37,7 @@ func (f *field) append(dst []byte, record unsafe.Pointer) ([]byte, error) {
 	case String:
 		return strictjson.AppendString(dst, *at[string](f, record)), nil
 	case Strings:
-		return AppendStrings(dst, *at[[]string](f, record)), nil
+		return strictjson.AppendStrings(dst, *at[[]string](f, record)), nil
 	case Bool:
 		return strconv.AppendBool(dst, *at[bool](f, record)), nil
 	case Int:
@@ -43,7 +45,7 @@ func (f *field) append(dst []byte, record unsafe.Pointer) ([]byte, error) {
 	case Raw:
 		return append(dst, *at[json.RawMessage](f, record)...), nil
 	case Duration:
-		return AppendSeconds(dst, *at[time.Duration](f, record)), nil
+		return strictjson.AppendSeconds(dst, *at[time.Duration](f, record)), nil
 	case Time:
 		dst = append(dst, '"')
 		dst = at[time.Time](f, record).UTC().AppendFormat(dst, time.RFC3339Nano)
@@ -81,27 +83,6 @@ func (f *field) appendRecord(dst []byte, element unsafe.Pointer) (_ []byte, err 
 		}
 	}
 	return append(dst, '}'), nil
-}
-
-// AppendStrings writes a list of strings as a JSON array.
-func AppendStrings(dst []byte, list []string) []byte {
-	dst = append(dst, '[')
-	for i, item := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strictjson.AppendString(dst, item)
-	}
-	return append(dst, ']')
-}
-
-// AppendSeconds writes d as a JSON number of seconds; with a fraction only if d
-// has one.
-func AppendSeconds(dst []byte, d time.Duration) []byte {
-	if d%time.Second == 0 {
-		return strconv.AppendInt(dst, int64(d/time.Second), 10)
-	}
-	return strconv.AppendFloat(dst, d.Seconds(), 'f', -1, 64)
 }
 
 // Decode reads the field from its JSON value. Its errors are those of

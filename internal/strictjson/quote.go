@@ -1,8 +1,10 @@
 package strictjson
 
-// Strings in and out of their JSON form: RFC 8259 section 7.
+// Strings, and what is made of them, in and out of their JSON form: RFC 8259 section 7.
 
 import (
+	"strconv"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -28,6 +30,27 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// AppendStrings appends a list of strings as a JSON array to dst.
+func AppendStrings(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, item := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendString(dst, item)
+	}
+	return append(dst, ']')
+}
+
+// AppendSeconds appends d as a JSON number of seconds to dst; with a fraction only if d
+// has one.
+func AppendSeconds(dst []byte, d time.Duration) []byte {
+	if d%time.Second == 0 {
+		return strconv.AppendInt(dst, int64(d/time.Second), 10)
+	}
+	return strconv.AppendFloat(dst, d.Seconds(), 'f', -1, 64)
 }
 
 // harmless marks the ASCII characters that need no escape.
