@@ -1,5 +1,7 @@
 package memstore
 
+// Which clients came from a software statement.
+
 import (
 	"strings"
 

@@ -1,5 +1,7 @@
 package memstore
 
+// Deleting the oldest unused client to make room.
+
 import (
 	"container/heap"
 	"context"

@@ -1,5 +1,7 @@
 package memstore
 
+// Listing clients by id, and counting them.
+
 import (
 	"context"
 	"iter"

@@ -1,5 +1,7 @@
 package memstore
 
+// Listing clients and initial access tokens, the last created first.
+
 import (
 	"cmp"
 	"context"

@@ -1,5 +1,7 @@
 package memstore
 
+// Deleting unused clients.
+
 import (
 	"context"
 	"errors"

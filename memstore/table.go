@@ -1,5 +1,7 @@
 package memstore
 
+// The table of clients, out of sight of the garbage collector.
+
 import (
 	"bytes"
 	"encoding/binary"

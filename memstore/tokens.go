@@ -1,5 +1,7 @@
 package memstore
 
+// Initial access tokens.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package memstore
 
+// Decoded clients that several callers share.
+
 import (
 	"context"
 
