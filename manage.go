@@ -91,11 +91,11 @@ func (h *Handler) authorize(r *http.Request, clientID string, read *Client) (*ac
 	return &access{http: r, client: client, caller: caller, token: token, validator: validator}, nil
 }
 
-// find reads the store, within StoreTimeout.
+// find finds a client as it is stored, within StoreTimeout.
 func (h *Handler) find(ctx context.Context, clientID string) (*Client, error) {
 	bounded := timeout.New(ctx, h.opts.StoreTimeout)
 	defer bounded.End()
-	return h.store.FindByClientID(bounded, clientID)
+	return FindStored(bounded, h.store, clientID)
 }
 
 // read answers GET (RFC 7592 §2.1).

@@ -132,6 +132,25 @@ type ClientViewer interface {
 	ViewClient(ctx context.Context, clientID string) (*Client, error)
 }
 
+// StoredFinder is a store whose FindByClientID may find what is not stored, or not as
+// it is stored now: a cache, or a store that fetches metadata documents. Those who
+// change clients use [FindStored].
+//
+// As of a [ClientViewer], only a method that the store itself declares counts.
+type StoredFinder interface {
+	// FindStored returns the client as it is stored now, or ErrClientNotFound.
+	FindStored(ctx context.Context, clientID string) (*Client, error)
+}
+
+// FindStored returns a client as it is stored now, to manage or change it: by the
+// FindStored of a [StoredFinder], by FindByClientID of any other store.
+func FindStored(ctx context.Context, store ClientConfigurationStore, clientID string) (*Client, error) {
+	if finder, ok := StoreAs[StoredFinder](store); ok {
+		return finder.FindStored(ctx, clientID)
+	}
+	return store.FindByClientID(ctx, clientID)
+}
+
 // RecentClientLister is a store that can list its clients newest first.
 type RecentClientLister interface {
 	// ListRecentClients returns up to limit clients that filter selects, the
@@ -339,11 +358,15 @@ type ReplayForgetter interface {
 // store that wraps another implements As so that it has the capabilities of the
 // inner store and no others: it sets target to a wrapper for the capabilities
 // that it must wrap, and calls [StoreInto] with the inner store for the rest.
-// [ClientViewer] is an exception: only a method of the store itself counts.
+// [ClientViewer] and [StoredFinder] are exceptions: only a method of the store itself
+// counts, since another might find what FindByClientID of the outer store would not.
 func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
-	_, view := any((*T)(nil)).(*ClientViewer)
-	if own, has := store.(T); has && !(view && embedsViewer(reflect.TypeOf(store))) {
-		return own, true // found without reflection, since endpoints ask at every request
+	own, has := store.(T) // without reflection, since endpoints ask at every request
+	switch reading := isReading((*T)(nil)); {
+	case has && !(reading && embedsReader(reflect.TypeOf(store))):
+		return own, true
+	case reading:
+		return capability, false
 	}
 	var inner T
 	ok = StoreInto(store, &inner)
@@ -353,33 +376,41 @@ func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 // StoreInto is [StoreAs] for a target that is known only at run time: a non-nil
 // pointer to an interface.
 func StoreInto(store ClientConfigurationStore, target any) bool {
-	into := reflect.ValueOf(target).Elem()
-	_, view := target.(*ClientViewer)
-	if reflect.TypeOf(store).Implements(into.Type()) && !(view && embedsViewer(reflect.TypeOf(store))) {
+	into, own, reading := reflect.ValueOf(target).Elem(), reflect.TypeOf(store), isReading(target)
+	switch {
+	case own.Implements(into.Type()) && !(reading && embedsReader(own)):
 		into.Set(reflect.ValueOf(store))
 		return true
-	}
-	if view {
+	case reading:
 		return false
 	}
 	wrapper, ok := store.(interface{ As(target any) bool })
 	return ok && wrapper.As(target)
 }
 
-var viewerEmbedded sync.Map // by the type of a store, what findsViewer says
+// isReading reports whether target, a pointer to an interface, is for another way to
+// find a client.
+func isReading(target any) bool {
+	switch target.(type) {
+	case *ClientViewer, *StoredFinder:
+		return true
+	}
+	return false
+}
 
-// embedsViewer reports whether a store embeds one that is a [ClientViewer], whose
-// method it may have. It is asked at every request.
-func embedsViewer(store reflect.Type) bool {
-	embeds, known := viewerEmbedded.Load(store)
+var readerEmbedded sync.Map // by the type of a store, what findsReader says
+
+// embedsReader reports whether a store embeds one that is a [ClientViewer] or a
+// [StoredFinder], whose method it may have. It is asked at every request.
+func embedsReader(store reflect.Type) bool {
+	embeds, known := readerEmbedded.Load(store)
 	if !known {
-		embeds, _ = viewerEmbedded.LoadOrStore(store, findsViewer(store))
+		embeds, _ = readerEmbedded.LoadOrStore(store, findsReader(store))
 	}
 	return embeds.(bool)
 }
 
-func findsViewer(store reflect.Type) bool {
-	viewer := reflect.TypeFor[ClientViewer]()
+func findsReader(store reflect.Type) bool {
 	if store.Kind() == reflect.Pointer {
 		store = store.Elem()
 	}
@@ -387,11 +418,15 @@ func findsViewer(store reflect.Type) bool {
 		return false
 	}
 	for i := range store.NumField() {
-		if f := store.Field(i); f.Anonymous && (f.Type.Implements(viewer) || reflect.PointerTo(f.Type).Implements(viewer)) {
+		if f := store.Field(i); f.Anonymous && (reads(f.Type) || reads(reflect.PointerTo(f.Type))) {
 			return true
 		}
 	}
 	return false
+}
+
+func reads(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[ClientViewer]()) || t.Implements(reflect.TypeFor[StoredFinder]())
 }
 
 // Selects reports whether filter selects client. It defines what a [Filter]

@@ -24,7 +24,7 @@ import (
 // tenant. It returns errors of the store as they are, such as
 // dcr.ErrClientNotFound if there is no such client.
 type Admin struct {
-	Store       dcr.ClientConfigurationStore                        // the store of the clients; required; with package cimd, one that does not fetch
+	Store       dcr.ClientConfigurationStore                        // the store of the clients; required
 	Handler     *dcr.Handler                                        // the handler whose options say how secrets are made; if nil, the defaults of dcr.Options
 	AfterDelete func(ctx context.Context, client *dcr.Client) error // called with each client that was deleted, as in dcr.Options; it has 10 seconds, even if ctx ends; if nil, nothing happens
 	Events      func(ctx context.Context, event dcr.Event)          // called with what was done, with Operator set; if nil, nothing happens
@@ -60,7 +60,7 @@ func (a *Admin) List(ctx context.Context, filter dcr.Filter, cursor string, limi
 // error, although the client is deleted.
 func (a *Admin) Delete(ctx context.Context, clientID string) error {
 	for range maxConflicts {
-		client, err := a.Store.FindByClientID(ctx, clientID)
+		client, err := dcr.FindStored(ctx, a.Store, clientID)
 		if err == nil {
 			err = a.remove(ctx, client, "")
 		}
@@ -76,7 +76,7 @@ func (a *Admin) Delete(ctx context.Context, clientID string) error {
 // returns an error if the client needs no secret.
 func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Duration) (dcr.Plaintext, error) {
 	for range maxConflicts {
-		client, err := a.Store.FindByClientID(ctx, clientID)
+		client, err := dcr.FindStored(ctx, a.Store, clientID)
 		if err != nil {
 			return "", err
 		}
@@ -116,7 +116,7 @@ const maxConflicts = 10
 // nothing was to be changed.
 func (a *Admin) change(ctx context.Context, clientID string, change func(*dcr.Client) (changed bool, err error)) (*dcr.Client, error) {
 	for range maxConflicts {
-		client, err := a.Store.FindByClientID(ctx, clientID)
+		client, err := dcr.FindStored(ctx, a.Store, clientID)
 		if err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ func (p *pages) showClient(r *http.Request) (view, error) {
 }
 
 func (p *pages) clientPage(r *http.Request) (*clientPage, error) {
-	client, err := p.admin.Store.FindByClientID(r.Context(), r.Form.Get("id"))
+	client, err := dcr.FindStored(r.Context(), p.admin.Store, r.Form.Get("id"))
 	if err != nil {
 		return nil, err
 	}

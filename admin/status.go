@@ -63,7 +63,7 @@ func (a *Admin) Deny(ctx context.Context, clientID string, revision int64) error
 
 // seen returns the client as the operator saw it.
 func (a *Admin) seen(ctx context.Context, clientID string, revision int64) (*dcr.Client, error) {
-	client, err := a.Store.FindByClientID(ctx, clientID)
+	client, err := dcr.FindStored(ctx, a.Store, clientID)
 	if err == nil && client.Revision != revision {
 		err = dcr.ErrConflict
 	}

@@ -1,12 +1,12 @@
 // Package cachestore caches clients for the authorize and token endpoints, in front of
 // a slow store:
 //
-//	cache := cachestore.New(store, nil)                         // for the endpoints
-//	handler, err := dcr.NewHandler(cache.Uncached(), &dcr.Options{…}) // for registration
+//	cache := cachestore.New(store, nil)
+//	handler, err := dcr.NewHandler(cache, &dcr.Options{…}) // reads past the cache
 //
-// Changes through the cache, or its Uncached view, are seen at once; changes by another
-// process after [Options].TTL at the latest. The cache has the optional capabilities of
-// the store inside, such as counting, listing, sweeping and touching clients.
+// Changes through the cache are seen at once; changes by another process after
+// [Options].TTL at the latest. The cache has the optional capabilities of the store
+// inside, such as counting, listing, sweeping and touching clients.
 package cachestore
 
 import (
@@ -253,10 +253,15 @@ func (s *Store) Delete(ctx context.Context, clientID string) error {
 	return s.store.Delete(ctx, clientID)
 }
 
-// Uncached returns a view of the store that reads without the cache, and whose
-// writes update the cache. Give it to a [dcr.Handler], which must see what
-// other hosts wrote a moment ago to manage a client. In front of a cimd.Store
-// the view fetches documents: give the handler the store inside that.
+// FindStored finds a client without the cache, as [dcr.FindStored] does in the store
+// inside. A [dcr.Handler] and package admin use it, since they must see what other
+// processes wrote a moment ago.
+func (s *Store) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return dcr.FindStored(ctx, s.store, clientID)
+}
+
+// Uncached returns a view of the store that reads without the cache, as FindStored
+// does, and whose writes update the cache.
 func (s *Store) Uncached() dcr.ClientConfigurationStore { return uncached{s, s} }
 
 type uncached struct {
@@ -265,7 +270,7 @@ type uncached struct {
 }
 
 func (s uncached) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return s.cache.store.FindByClientID(ctx, clientID)
+	return s.cache.FindStored(ctx, clientID)
 }
 
 // As is how [dcr.StoreAs] finds the optional capabilities of the store inside.
@@ -288,6 +293,11 @@ type knownOnly struct {
 	dcr.ClientConfigurationStore // the cache, to write through
 	cache                        *Store
 	inside                       dcr.ClientConfigurationStore
+}
+
+// FindStored finds a client without the cache.
+func (k knownOnly) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return k.cache.FindStored(ctx, clientID)
 }
 
 // As is how [dcr.StoreAs] finds the optional capabilities of the store inside.

@@ -381,5 +381,30 @@ func TestViewsAreOfTheirStore(t *testing.T) {
 		if _, ok := dcr.StoreAs[dcr.ClientViewer](host); ok {
 			t.Errorf("a %T shows what it does not find", host)
 		}
+		if _, err := dcr.FindStored(t.Context(), host, "there"); err == nil {
+			t.Errorf("a %T was bypassed", host)
+		}
+	}
+}
+
+// TestFindStored checks that every view of a cache finds what is stored now.
+func TestFindStored(t *testing.T) {
+	store := memstore.New()
+	client := &dcr.Client{ID: "there"}
+	store.Add(t.Context(), client)
+	cache := cachestore.New(store, &cachestore.Options{TTL: time.Hour, NegativeTTL: time.Hour})
+	for range 2 {
+		for name, view := range map[string]dcr.ClientConfigurationStore{
+			"cache": cache, "uncached": cache.Uncached(), "known": cache.Known(), "two caches": cachestore.New(cache, nil),
+		} {
+			found, err := dcr.FindStored(t.Context(), view, "there")
+			if err != nil || found.Revision != client.Revision {
+				t.Errorf("%s: %v, %v", name, found, err)
+			}
+			if _, err := view.FindByClientID(t.Context(), "there"); err != nil { // it is cached from now on
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		store.Update(t.Context(), client) // as another process does
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/dynreg/dcr/memstore"
 )
 
-// The endpoints read through the cache. Registration bypasses it, and removes
-// from it what it changes.
+// The endpoints read through the cache. A Handler reads past it, and removes from it
+// what it changes.
 func ExampleNew() {
 	cache := cachestore.New(memstore.New(), &cachestore.Options{TTL: 10 * time.Second})
-	handler, err := dcr.NewHandler(cache.Uncached(), &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
+	handler, err := dcr.NewHandler(cache, &dcr.Options{Endpoint: "https://id.example.com/connect/dcr"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,9 +13,9 @@
 //
 // It may fetch a document, so use it at the endpoints where a person waits: the
 // authorization endpoint, and that for pushed requests. At the token, revocation and
-// introspection endpoints use [Store.Known], which never fetches. Give the
-// [dcr.Handler] the store inside, and set [dcr.Options].Documents to
-// [Store.Advertised], so that discovery follows.
+// introspection endpoints use [Store.Known], which never fetches. A [dcr.Handler] may
+// have either, or the store inside: it manages only what is stored. Set
+// [dcr.Options].Documents to [Store.Advertised], so that discovery follows.
 //
 // # What is kept
 //

@@ -129,38 +129,61 @@ func (s *Store) FindByClientID(ctx context.Context, clientID string) (*dcr.Clien
 	return client, s.told(ctx, clientID, err)
 }
 
+// FindStored finds a client in the store inside, without its document.
+func (s *Store) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return dcr.FindStored(ctx, s.inside, clientID)
+}
+
 // Known returns a view of the store that never fetches, for the token, revocation
 // and introspection endpoints. It finds clients that have a row, and those that this
 // process fetched, until they have been unavailable for too long. For any other URL
 // that is admitted it returns [ErrUnavailable], since another process may know that
 // client.
-func (s *Store) Known() dcr.ClientConfigurationStore { return knownOnly{s} }
+func (s *Store) Known() dcr.ClientConfigurationStore { return knownOnly{s, s} }
 
-type knownOnly struct{ *Store }
+type knownOnly struct {
+	dcr.ClientConfigurationStore // the store, to write to
+	all                          *Store
+}
 
 func (k knownOnly) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return k.all.findKnown(ctx, clientID)
+}
+
+// FindStored finds a client in the store inside, without its document.
+func (k knownOnly) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return k.all.FindStored(ctx, clientID)
+}
+
+// Known returns the same store.
+func (k knownOnly) Known() dcr.ClientConfigurationStore { return k }
+
+// As is how [dcr.StoreAs] finds the optional capabilities.
+func (k knownOnly) As(target any) bool { return dcr.StoreInto(k.all, target) }
+
+func (s *Store) findKnown(ctx context.Context, clientID string) (*dcr.Client, error) {
 	if !published(clientID) {
-		return k.inside.FindByClientID(ctx, clientID)
+		return s.inside.FindByClientID(ctx, clientID)
 	}
-	client, _, err := k.known(ctx, clientID)
+	client, _, err := s.known(ctx, clientID)
 	switch {
 	case err != nil:
 		return nil, err
 	case client != nil && isFinal(client):
 		return client, nil
 	case client != nil && isWithdrawn(client):
-		return nil, k.told(ctx, clientID, errWithdrawn())
-	case client != nil && k.serves(client, k.opts.Now()):
-		return k.shown(client), nil
+		return nil, s.told(ctx, clientID, errWithdrawn())
+	case client != nil && s.serves(client, s.opts.Now()):
+		return s.shown(client), nil
 	}
-	u, err := k.opts.parseID(clientID)
+	u, err := s.opts.parseID(clientID)
 	if err == nil {
-		_, err = k.opts.admit(ctx, u)
+		_, err = s.opts.admit(ctx, u)
 	}
 	if err == nil {
 		err = &outage{reason: "unknown"}
 	}
-	return nil, k.told(ctx, clientID, err)
+	return nil, s.told(ctx, clientID, err)
 }
 
 // Advertised reports whether discovery should have

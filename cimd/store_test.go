@@ -2,8 +2,11 @@ package cimd_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -359,5 +362,77 @@ func TestCacheKnownWaitsForNoFetch(t *testing.T) {
 	}
 	if err := <-found; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestManagement checks that a Handler on a store of documents, or a cache in front of
+// one, manages what is stored now, and neither fetches nor fails for strangers.
+func TestManagement(t *testing.T) {
+	w := newWorld(t, nil)
+	unknown, used := w.publisher.Publish("/unknown", []byte(app)), w.publisher.Publish("/used", []byte(app))
+	mustFind(t, w.store, used)
+	w.use(used)
+	w.pass(48 * time.Hour) // its document is not fresh any more
+	fetches := w.publisher.Fetches("/used")
+	cache := cachestore.New(w.store, &cachestore.Options{TTL: time.Hour})
+	for name, store := range map[string]dcr.ClientConfigurationStore{
+		"documents": w.store, "known documents": w.store.Known(),
+		"cache": cache, "uncached": cache.Uncached(), "known of a cache": cache.Known(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			handler, err := dcr.NewHandler(store, &dcr.Options{
+				Endpoint: issuer + "/connect/dcr", AllowAnonymous: true, Now: w.Now,
+				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			send := func(method, id, token, body string) *httptest.ResponseRecorder {
+				target := issuer + "/connect/dcr"
+				if id != "" {
+					target += "?client_id=" + url.QueryEscape(id)
+				}
+				r := httptest.NewRequest(method, target, strings.NewReader(body))
+				r.Header.Set("Content-Type", "application/json")
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				answer := httptest.NewRecorder()
+				handler.ServeHTTP(answer, r)
+				return answer
+			}
+			for _, method := range []string{"GET", "PUT", "DELETE"} {
+				for _, id := range []string{unknown, used, "https://elsewhere.example/client", "nobody"} {
+					if answer := send(method, id, "guessed", app); answer.Code != 401 {
+						t.Errorf("%s of %s: %d %s", method, id, answer.Code, answer.Body)
+					}
+				}
+			}
+			if log.Len() > 0 || w.publisher.Fetches("/unknown") != 0 || w.publisher.Fetches("/used") != fetches {
+				t.Errorf("documents were fetched, or something failed: %s", &log)
+			}
+
+			var registered struct {
+				ID    string `json:"client_id"`
+				Token string `json:"registration_access_token"`
+			}
+			if answer := send("POST", "", "", app); json.Unmarshal(answer.Body.Bytes(), &registered) != nil || answer.Code != 201 {
+				t.Fatalf("POST answers %d %s", answer.Code, answer.Body)
+			}
+			mustFind(t, store, registered.ID) // a cache has it now
+			client := mustFind(t, w.inside, registered.ID)
+			client.ClientName = "Renamed elsewhere"
+			if err := w.inside.Update(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			if answer := send("GET", registered.ID, registered.Token, ""); !strings.Contains(answer.Body.String(), client.ClientName) {
+				t.Errorf("GET answers %d %s", answer.Code, answer.Body)
+			}
+			if answer := send("DELETE", registered.ID, registered.Token, ""); answer.Code != 204 {
+				t.Errorf("DELETE answers %d %s", answer.Code, answer.Body)
+			}
+			wantOutcome(t, "it is gone", find(t, store, registered.ID), "not found")
+		})
 	}
 }

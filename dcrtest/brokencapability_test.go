@@ -319,6 +319,29 @@ var brokenCapabilities = []damage{
 			return first[id], err
 		}
 	}},
+	{"FindStored reads from a cache that nobody updates.", "Stored", func(b *brokenStore, m *memstore.Store) {
+		cache := map[string]*dcr.Client{}
+		b.stored = func(ctx context.Context, id string) (*dcr.Client, error) {
+			if cache[id] == nil {
+				client, err := m.FindByClientID(ctx, id)
+				if err != nil {
+					return nil, err
+				}
+				cache[id] = client
+			}
+			return cache[id].Clone(), nil
+		}
+	}},
+	{"FindStored returns the client that it keeps.", "Stored", func(b *brokenStore, m *memstore.Store) { b.stored = m.ViewClient }},
+	{"FindStored makes clients.", "Stored", func(b *brokenStore, m *memstore.Store) {
+		b.stored = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if err != nil {
+				return newClient(id), nil
+			}
+			return client, nil
+		}
+	}},
 	{"A view shares the client with the caller of FindByClientID.", "ViewIsNotShared", func(b *brokenStore, m *memstore.Store) { b.find = m.ViewClient }},
 	{"Forget of a value that is not remembered is an error.", "Forget", func(b *brokenStore, m *memstore.Store) {
 		b.forget = func(ctx context.Context, key string) error {

@@ -14,12 +14,13 @@ import (
 
 // brokenStore is a store in which some operations can be replaced.
 type brokenStore struct {
-	*memstore.Store
+	unread
 	add      func(context.Context, *dcr.Client) error
 	find     func(context.Context, string) (*dcr.Client, error)
 	update   func(context.Context, *dcr.Client) error
 	remove   func(context.Context, string) error
 	view     func(context.Context, string) (*dcr.Client, error)
+	stored   func(context.Context, string) (*dcr.Client, error)
 	touch    func(context.Context, string, time.Time) error
 	list     func(context.Context, dcr.Filter, string) iter.Seq2[*dcr.Client, error]
 	count    func(context.Context, dcr.Filter) (int64, error)
@@ -35,12 +36,20 @@ type brokenStore struct {
 	tokens   func(context.Context, string, int) ([]dcr.InitialAccessToken, string, error)
 }
 
+// unread is not a ClientViewer, so that the store around it can be one.
+type unread struct{ *memstore.Store }
+
+func (unread) ViewClient() {}
+
 func (s *brokenStore) Add(ctx context.Context, c *dcr.Client) error { return s.add(ctx, c) }
 func (s *brokenStore) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
 	return s.find(ctx, id)
 }
 func (s *brokenStore) ViewClient(ctx context.Context, id string) (*dcr.Client, error) {
 	return s.view(ctx, id)
+}
+func (s *brokenStore) FindStored(ctx context.Context, id string) (*dcr.Client, error) {
+	return s.stored(ctx, id)
 }
 func (s *brokenStore) Update(ctx context.Context, c *dcr.Client) error { return s.update(ctx, c) }
 func (s *brokenStore) Delete(ctx context.Context, id string) error     { return s.remove(ctx, id) }
@@ -87,8 +96,8 @@ func (s *brokenStore) ListInitialAccessTokens(ctx context.Context, cursor string
 func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
 	whole := memstore.New()
 	broken := &brokenStore{
-		Store: whole, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
-		view: whole.ViewClient, touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
+		unread: unread{whole}, add: whole.Add, find: whole.FindByClientID, update: whole.Update, remove: whole.Delete,
+		view: whole.ViewClient, stored: whole.FindByClientID, touch: whole.TouchClient, list: whole.ListClients, count: whole.CountClients, sweep: whole.SweepClients,
 		use: whole.UseInitialAccessToken, remember: whole.Remember,
 		removeAs: whole.DeleteRevision, forget: whole.Forget,
 		recent: whole.ListRecentClients, evict: whole.EvictClient, document: whole.NoteDocument, consent: whole.NoteConsent,

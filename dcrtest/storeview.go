@@ -14,6 +14,7 @@ var viewCases = []storeCase{
 	{"ViewNothing", "ViewClient returns ErrClientNotFound for a client that never existed or was deleted.", viewNothing},
 	{"ViewIsNotShared", "A view does not change when callers change the clients that they added or found.", viewIsNotShared},
 	{"ViewAtOnce", "A view does not change while the client is updated.", viewAtOnce},
+	{"Stored", "FindStored returns a copy of the client as it is after every write, and ErrClientNotFound if there is none.", findStored},
 }
 
 // wantViewed compares what ViewClient returns with the client that the store
@@ -162,4 +163,49 @@ func viewAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	}
 	all.Wait()
 	return errors.Join(append(failed, sameClient(viewed, before))...)
+}
+
+func findStored(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	finder, err := capability[dcr.StoredFinder](store)
+	if err != nil {
+		return err
+	}
+	client := fullClient("one")
+	want := func(sentence string) error {
+		stored, err := finder.FindStored(ctx, "one")
+		if err == nil {
+			err = sameClient(stored, client)
+		}
+		if err != nil {
+			return fmt.Errorf("FindStored after %s: %w", sentence, err)
+		}
+		scribble(stored) // the next one must be another
+		return nil
+	}
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	if err := want("Add"); err != nil {
+		return err
+	}
+	if err := want("a change of the client that it returned"); err != nil {
+		return err
+	}
+	client.ClientName = "Renamed"
+	if err := store.Update(ctx, client); err != nil {
+		return err
+	}
+	if err := want("Update"); err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, "one"); err != nil {
+		return err
+	}
+	for _, id := range append(oddIDs, "one") {
+		stored, err := finder.FindStored(ctx, id)
+		if stored != nil || !errors.Is(err, dcr.ErrClientNotFound) {
+			return fmt.Errorf("FindStored of %.20q returned %v and %v, not nil and ErrClientNotFound", id, stored, err)
+		}
+	}
+	return nil
 }

@@ -65,7 +65,7 @@ func sameMetadata(before, after *dcr.Metadata) (bool, error) {
 // [dcr.ErrClientNotFound] if there is no such client. It does nothing if the
 // client is not pending.
 func Approve(ctx context.Context, store dcr.ClientConfigurationStore, clientID string, revision int64) error {
-	client, err := store.FindByClientID(ctx, clientID)
+	client, err := dcr.FindStored(ctx, store, clientID)
 	switch {
 	case err != nil:
 		return err

@@ -27,7 +27,7 @@ func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientCo
 	}
 	made := &measured{store, stopwatch{duration, new(labels)}}
 	if viewer, ok := dcr.StoreAs[dcr.ClientViewer](store); ok { // StoreAs does not look for it in wrappers
-		return &viewing{made, viewer}, nil
+		return &viewing{made, made, viewer}, nil
 	}
 	return made, nil
 }
@@ -97,6 +97,10 @@ func (s *measured) FindByClientID(ctx context.Context, clientID string) (client 
 	return client, err
 }
 
+func (s *measured) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return result(ctx, s.stopwatch, "find", func() (*dcr.Client, error) { return dcr.FindStored(ctx, s.inside, clientID) })
+}
+
 func (s *measured) Update(ctx context.Context, client *dcr.Client) error {
 	return s.measure(ctx, "update", func() error { return s.inside.Update(ctx, client) })
 }
@@ -107,10 +111,18 @@ func (s *measured) Delete(ctx context.Context, clientID string) error {
 
 // viewing is a measured store that shows clients.
 type viewing struct {
-	*measured
-	viewer dcr.ClientViewer
+	dcr.ClientConfigurationStore // all
+	all                          *measured
+	viewer                       dcr.ClientViewer
 }
 
 func (s *viewing) ViewClient(ctx context.Context, clientID string) (*dcr.Client, error) {
-	return result(ctx, s.stopwatch, "find", func() (*dcr.Client, error) { return s.viewer.ViewClient(ctx, clientID) })
+	return result(ctx, s.all.stopwatch, "find", func() (*dcr.Client, error) { return s.viewer.ViewClient(ctx, clientID) })
 }
+
+func (s *viewing) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	return s.all.FindStored(ctx, clientID)
+}
+
+// As is how [dcr.StoreAs] finds the optional capabilities.
+func (s *viewing) As(target any) bool { return dcr.StoreInto(s.all, target) }

@@ -362,6 +362,9 @@ func TestStoreIsMeasured(t *testing.T) {
 		store.Add(ctx, client), store.Add(ctx, client), store.Update(ctx, client),
 		deleter.DeleteRevision(ctx, "a", client.Revision-1),
 	}
+	if _, err := dcr.FindStored(ctx, store, "a"); err != nil {
+		t.Error(err)
+	}
 	if _, err := store.(dcr.ClientViewer).ViewClient(ctx, "a"); err != nil {
 		t.Error(err)
 	}
@@ -376,7 +379,7 @@ func TestStoreIsMeasured(t *testing.T) {
 		"dcr.store.duration{operation=delete,outcome=conflict}": 1,
 		"dcr.store.duration{operation=delete,outcome=ok}":       1,
 		"dcr.store.duration{operation=find,outcome=not_found}":  1,
-		"dcr.store.duration{operation=find,outcome=ok}":         1,
+		"dcr.store.duration{operation=find,outcome=ok}":         2,
 		"dcr.store.duration{operation=list,outcome=ok}":         1,
 	})
 }
