@@ -1,20 +1,21 @@
 package sqlstore
 
+// The condition that a column has one of several values.
+
 import (
 	"slices"
 	"strings"
 )
 
-// membership is the condition that a column holds one of some texts.
+// membership is the condition that a column has one of several texts.
 type membership struct {
 	condition string
 	args      []any
 }
 
-// among is the condition that the column holds one of the texts, of which there
-// is at least one. Drivers and servers keep what they prepared of each text of
-// SQL, so there are few of them, however many texts there are: one where a
-// parameter can be a list, else one for each power of two.
+// among returns the condition that the column has one of texts, which must not be
+// empty. Drivers and servers cache each SQL text that they prepare, so among makes only
+// a few: one if a parameter can be a list, otherwise one for each power of two.
 func (d *database) among(column string, texts []any) membership {
 	if d.dialect == PostgreSQL {
 		return membership{column + " = ANY (CAST(? AS text[]))", []any{arrayOf(texts)}}
@@ -30,7 +31,7 @@ func (d *database) among(column string, texts []any) membership {
 
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// arrayOf writes texts as PostgreSQL reads an array, which every driver sends.
+// arrayOf writes texts as a PostgreSQL array, in a string that every driver can send.
 func arrayOf(texts []any) string {
 	quoted := make([]string, len(texts))
 	for i, text := range texts {

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Adding, finding, updating and deleting clients.
+
 import (
 	"context"
 	"database/sql"
@@ -45,9 +47,10 @@ func (s *Store) Add(ctx context.Context, client *dcr.Client) error {
 	return err
 }
 
-// insertion is what adds a client: one statement, but for a client with keys
-// where the dialect needs two. Most clients are plain, and every value that is
-// sent costs: what those have in common are the defaults of the columns.
+// insertion returns the steps that add a client: one statement, or two for a client
+// with keys if the dialect needs two. Most clients are plain. Since each value that is
+// sent takes time, the values that plain clients have in common are the defaults of the
+// columns.
 func (s *Store) insertion(client *dcr.Client, revision int64, document string) []step {
 	keys := keysOf(client)
 	if len(keys) == 0 && client.Source == dcr.SourceDynamic && client.Policy == "" && client.Document == nil &&
@@ -119,10 +122,10 @@ func (s *Store) Update(ctx context.Context, client *dcr.Client) error {
 	return err
 }
 
-// replacement is what updates a client whose keys are the same as before, and
-// what updates one with other keys. That one removes keys last, and by their
-// names: in InnoDB, a removal locks the place of what it did not find, and two
-// that insert after that wait for each other.
+// replacement returns the steps that update a client: same if its keys have not
+// changed, other if they have. The latter delete keys last, and by name: in InnoDB, a
+// DELETE that finds nothing locks the gap, and two transactions that then insert into
+// it deadlock.
 func (s *Store) replacement(client *dcr.Client, document string) (same, other []step) {
 	keys, used := keysOf(client), micros(client.LastUsedAt)
 	args := append(columnValues(client), micros(client.ActivatedAt), used, used, document,

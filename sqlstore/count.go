@@ -1,5 +1,7 @@
 package sqlstore
 
+// Counting clients.
+
 import (
 	"context"
 	"fmt"
@@ -13,7 +15,7 @@ import (
 // filter selects.
 func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, error) {
 	if active := filter.Status; active != nil && *active == dcr.StatusActive {
-		// Those that are not active are few, and to find them is cheap.
+		// Few clients are not active, and those are cheap to find.
 		filter.Status = nil
 		all, err := s.selection(ctx, filter)
 		if err != nil {
@@ -48,14 +50,15 @@ func (s *Store) CountClients(ctx context.Context, filter dcr.Filter) (int64, err
 	return count, nil
 }
 
-// count counts by halves where these have indexes that know what is asked.
+// count counts the unused and the used clients apart if partial indexes cover the
+// conditions.
 func (s *Store) count(ctx context.Context, sel *selection) (count int64, err error) {
 	parts, from := []clause{sel.asked}, sel.from
 	if sel.counted != nil && sel.id == s.everything().id {
 		parts = sel.counted
 	}
 	if hint := s.dialect.traits().indexHint; hint != "" && sel.index != "" && sel.id == s.everything().id {
-		// MySQL takes the documents themselves for an index of the tenants.
+		// Without a hint, MySQL reads the primary key, which contains the documents.
 		from += fmt.Sprintf(hint, sel.index)
 		if sel.index == byCreation {
 			parts = []clause{sel.asked}

@@ -1,5 +1,8 @@
 package sqlstore
 
+// What the views of all tenants share: the database, its statements and how they are
+// run.
+
 import (
 	"context"
 	"database/sql"
@@ -21,18 +24,18 @@ type database struct {
 	opts     Options
 	names    names
 	sql      *statements
-	writer   *writer // nil where the database itself arbitrates writers
+	writer   *writer // nil if the database admits several writers at once
 	classify func(error) Class
 
-	remembered atomic.Int64 // fresh values of Remember
+	remembered atomic.Int64 // how many fresh values Remember stored
 	dropping   sync.Mutex   // held while idle connections are dropped
 	file       atomic.Pointer[file]
 
 	mu       sync.Mutex
 	writing  int        // writes under way
 	idle     *sync.Cond // signalled when there are none
-	closed   bool       // no write begins
-	ended    bool       // nor is anything prepared
+	closed   bool       // refuses new writes
+	ended    bool       // refuses to prepare statements too
 	prepared []*sql.Stmt
 }
 
@@ -65,7 +68,7 @@ func newDatabase(db *sql.DB, dialect Dialect, opts *Options) *database {
 func (d *database) close() error {
 	d.waitForWrites()
 	if d.writer != nil {
-		d.writer.close() // for those whose callers gave up
+		d.writer.close() // its callers may have given up on a write
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,7 +80,7 @@ func (d *database) close() error {
 	return nil
 }
 
-// waitForWrites lets no write begin, and waits for those under way.
+// waitForWrites refuses new writes and waits for those under way.
 func (d *database) waitForWrites() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,8 +143,8 @@ func (n names) table(name string) string {
 	return n.quote + n.schema + n.quote + "." + n.index(name)
 }
 
-// index returns the name of an index, or of anything else that lies where its
-// table lies.
+// index returns the name of an index. It has no schema: an index is in that of its
+// table.
 func (n names) index(name string) string { return n.quote + n.prefix + name + n.quote }
 
 // fill replaces {table} and {.index} by names.
@@ -163,7 +166,7 @@ func (n names) fill(text string) string {
 	}
 }
 
-// number replaces each ? by $1, $2 … where the dialect wants that.
+// number replaces each ? by $1, $2 … if the dialect numbers parameters.
 func (t *traits) number(text string) string {
 	if !t.numbered {
 		return text
@@ -178,7 +181,7 @@ func (t *traits) number(text string) string {
 	return numbered.String()
 }
 
-// statement is one SQL text and what the database prepared of it.
+// statement is one SQL text and its prepared form.
 type statement struct {
 	text     string
 	once     bool                     // made for one use: not worth preparing
@@ -243,8 +246,9 @@ func (d *database) exec(ctx context.Context, steps ...step) (int64, error) {
 	return rowsAffected(stmt.ExecContext(ctx, s.args...))
 }
 
-// execOnce runs a statement that some drivers say they never sent when they lost
-// its answer. So it is not left to database/sql, which would repeat it.
+// execOnce runs a statement that is not prepared. If some drivers lose the answer, they
+// return driver.ErrBadConn as if they had not sent the statement, and database/sql
+// would repeat it; execOnce does not.
 func (d *database) execOnce(ctx context.Context, s step) (count int64, err error) {
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
@@ -267,9 +271,9 @@ func (d *database) execOnce(ctx context.Context, s step) (count int64, err error
 	return count, err
 }
 
-// execDirectly runs a statement as database/sql would, but for the conversion of
-// its arguments, which costs: ours are of type driver.Value already. Where the
-// driver runs only prepared statements, the error is driver.ErrSkip.
+// execDirectly runs a statement as database/sql does, but without converting the
+// arguments, which takes time: ours are of type driver.Value already. It returns
+// driver.ErrSkip if the driver runs only prepared statements.
 func execDirectly(ctx context.Context, conn any, s step) (int64, error) {
 	execer, can := conn.(driver.ExecerContext)
 	if !can {
@@ -307,19 +311,19 @@ func (d *database) transaction(ctx context.Context, steps []step) (int64, error)
 	if err = tx.Commit(); err == nil {
 		return count, nil
 	}
-	// A commit was sent, whatever the driver says of an answer that it lost; only
-	// the server itself knows that it did not happen.
+	// The commit was sent, even if the driver lost the answer and denies it. Only the
+	// server can say that it did not happen.
 	if classifyConnection(err) == Passing {
 		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return 0, err
 }
 
-// prepared is a step that may be run in a transaction. It is prepared before a
-// connection is taken, since a pool may have only one.
+// prepared is a step that may be run in a transaction. It is prepared before the
+// transaction takes a connection, since the pool may have only one.
 type prepared struct {
 	text string
-	stmt *sql.Stmt // nil where text is not worth preparing
+	stmt *sql.Stmt // nil if text is not worth preparing
 	args []any
 }
 
@@ -338,15 +342,15 @@ func (d *database) prepareAll(ctx context.Context, steps []step) ([]prepared, er
 	return all, nil
 }
 
-// inside runs steps inside a transaction. Most steps of one are of one kind: it
-// keeps the statement that it used last.
+// inside runs steps inside a transaction. It keeps the statement that it used last,
+// since most steps of a transaction use the same one.
 type inside struct {
 	tx   *sql.Tx
 	last *sql.Stmt
 	here *sql.Stmt // last, on the connection of tx
 }
 
-// run runs steps until the first touches no row or one fails.
+// run runs the steps in order. It stops if the first touches no row, or if one fails.
 func (in *inside) run(ctx context.Context, steps []prepared) (count int64, err error) {
 	for i, s := range steps {
 		var affected int64
@@ -380,8 +384,7 @@ func (d *database) query(ctx context.Context, s *statement, args ...any) (*sql.R
 	return stmt.QueryContext(ctx, args...)
 }
 
-// queryRow reads at most one row into dest; sql.ErrNoRows says that there is
-// none.
+// queryRow reads at most one row into dest. It returns sql.ErrNoRows if there is none.
 func (d *database) queryRow(ctx context.Context, s *statement, args []any, dest ...any) error {
 	if !d.prepares(s) {
 		return d.db.QueryRowContext(ctx, s.text, args...).Scan(dest...)
@@ -393,7 +396,7 @@ func (d *database) queryRow(ctx context.Context, s *statement, args []any, dest 
 	return stmt.QueryRowContext(ctx, args...).Scan(dest...)
 }
 
-// readRow is queryRow, tried again.
+// readRow is queryRow with retries.
 func (d *database) readRow(ctx context.Context, s *statement, args []any, dest ...any) error {
 	return d.read(ctx, func() error { return d.queryRow(ctx, s, args, dest...) })
 }

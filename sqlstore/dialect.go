@@ -1,5 +1,7 @@
 package sqlstore
 
+// How the dialects of SQL differ, and what the errors of each mean.
+
 import (
 	"database/sql/driver"
 	"errors"
@@ -25,15 +27,15 @@ type traits struct {
 	name        string // as the migrations are named
 	quote       string // around names
 	numbered    bool   // parameters are $1, $2 …
-	prepare     bool   // preparing saves a round trip or the parsing; PostgreSQL's drivers do so themselves, or are told not to
+	prepare     bool   // preparing saves a round trip or the parsing; PostgreSQL's drivers do so themselves, unless they are told not to
 	oneWriter   bool   // the database admits one writer at a time
-	ignoreTaken string // makes an INSERT of a key that is likely taken touch no row, where that can be said
-	ignoreNew   string // the same for a key that is hardly ever taken, where saying so costs the others nothing
-	orSetValue  string // makes an INSERT of a client's keys change the values of those that are there
+	ignoreTaken string // makes an INSERT touch no row if the key is taken, for keys that often are; empty if that is an error
+	ignoreNew   string // the same for keys that hardly ever are; empty if it would slow down the others
+	orSetValue  string // makes an INSERT of a client's keys change the values of existing ones
 	insertsTwo  bool   // one statement can insert into two tables
-	byHalves    bool   // indexes have the clients that were never used and those that were apart, since an index can be of some rows
-	indexHint   string // after a table, to have an index used; empty where the database finds it
-	now         string // the server's time in microseconds since 1970; empty where it is that of this program
+	byHalves    bool   // there are partial indexes: one has the clients that were never used, another those that were
+	indexHint   string // comes after a table, to force the use of an index; empty if the database chooses well
+	now         string // the server's time in microseconds since 1970; empty if it has the clock of this program
 }
 
 var dialects = map[Dialect]*traits{
@@ -97,7 +99,7 @@ func (d Dialect) Classify(err error) Class {
 	return classifySQLite(err)
 }
 
-// classifyPostgreSQL knows SQLSTATE, as pgx and lib/pq tell it.
+// classifyPostgreSQL classifies by SQLSTATE, which pgx and lib/pq report.
 func classifyPostgreSQL(err error) Class {
 	state, answered := sqlState(err)
 	if !answered {
@@ -108,12 +110,12 @@ func classifyPostgreSQL(err error) Class {
 		"55P03", "53300", "57P03", // lock not available, too many connections, starting up
 		"25P03": // idle in a transaction for too long: its commit never ran
 		return Passing
-	case "25006": // a standby, or a primary that is one no longer
+	case "25006": // a standby, or a former primary
 		return ReadOnly
 	case "23505":
 		return Duplicate
 	case "40003", "57P01", "57P02", "57P04", "57P05", // completion unknown, shutdown, crash, database dropped, idle timeout
-		"25P04": // a transaction took too long, which may be said after its commit
+		"25P04": // a transaction took too long, which may be reported after its commit
 		return Uncertain
 	default:
 		if strings.HasPrefix(state, "08") { // connection exceptions
@@ -131,7 +133,7 @@ func sqlState(err error) (state string, answered bool) {
 	return server.SQLState(), true
 }
 
-// classifyMySQL knows the number in the message, "Error 1213 (40001): …".
+// classifyMySQL classifies by the number in the message, "Error 1213 (40001): …".
 func classifyMySQL(err error) Class {
 	number, answered := mysqlNumber(err)
 	if !answered {
@@ -145,7 +147,7 @@ func classifyMySQL(err error) Class {
 		4031,                         // disconnected for being idle, before the statement
 		9007, 8022, 8028, 8002, 9002: // TiDB: write conflict, schema changed, store busy
 		return Passing
-	case 1290, 1836, 1792, 3100: // a replica, a primary that is one no longer, a member of a group that takes no writes
+	case 1290, 1836, 1792, 3100: // a replica, a former primary, a member of a group that takes no writes
 		return ReadOnly
 	case 1062, 1586:
 		return Duplicate
@@ -169,8 +171,8 @@ func mysqlNumber(err error) (number int, answered bool) {
 	return 0, false
 }
 
-// classifySQLite knows SQLITE_BUSY and SQLITE_LOCKED. There is no connection
-// that could drop: what failed had no effect, unless it was a commit.
+// classifySQLite recognises SQLITE_BUSY and SQLITE_LOCKED. No connection can drop, so a
+// statement that failed had no effect, unless it was a commit.
 func classifySQLite(err error) Class {
 	text := err.Error()
 	if strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked") ||
@@ -180,12 +182,11 @@ func classifySQLite(err error) Class {
 	return Failed
 }
 
-// refusedCommit reports whether an error of COMMIT says that nothing was
-// committed. An I/O error does not: it may be all that is wrong with a
-// transaction that is in the log whole.
+// refusedCommit reports whether an error of COMMIT means that nothing was committed. An
+// I/O error does not mean that: the whole transaction may be in the log all the same.
 func (d *database) refusedCommit(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) {
-		return false // whatever it says: a commit was sent
+		return false // the commit was sent, even if the driver denies it
 	}
 	text := err.Error()
 	return d.class(err) == Passing || strings.Contains(text, "disk is full") || strings.Contains(text, "constraint failed")

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// forEngine returns what to make of a statement of a migration: CockroachDB
-// refuses keys with a collation, and compares texts by their bytes without.
+// forEngine returns a function that adapts a statement of a migration to the server.
+// CockroachDB refuses keys with a collation, and compares texts by their bytes without
+// one.
 func (d *database) forEngine(ctx context.Context, conn *sql.Conn) (func(statement string) string, error) {
 	var version string
 	if d.dialect == PostgreSQL {
@@ -32,7 +33,7 @@ func (d *database) warnOfGalera(ctx context.Context, conn *sql.Conn) {
 	if d.dialect != MySQL {
 		return
 	}
-	// A server that is no MariaDB and no Percona has neither variable.
+	// Only MariaDB and Percona have these variables.
 	const query = "SELECT @@wsrep_on, @@wsrep_sync_wait"
 	var on bool
 	var wait int

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Deleting the oldest unused client to make room.
+
 import (
 	"context"
 	"errors"
@@ -38,8 +40,8 @@ func (s *Store) EvictClient(ctx context.Context, createdBefore time.Time) (evict
 	}
 }
 
-// evict deletes a client as it was read and never used. ErrConflict says that it
-// is no longer that.
+// evict deletes a client if it is still as it was read, and was never used. Otherwise
+// it returns ErrConflict.
 func (s *Store) evict(ctx context.Context, client *stored) error {
 	return s.write(ctx,
 		func() (int64, error) {
@@ -52,7 +54,7 @@ func (s *Store) evict(ctx context.Context, client *stored) error {
 			found, err := s.lookup(ctx, client.id, read)
 			switch {
 			case errors.Is(err, dcr.ErrClientNotFound):
-				return settled(nil) // by this call or by another: nobody has it twice
+				return settled(nil) // deleted by this call or by another one
 			case err != nil:
 				return verdict{}, err
 			case found.revision != client.revision || found.lastUsed != 0:

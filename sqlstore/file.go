@@ -1,5 +1,7 @@
 package sqlstore
 
+// The file of a SQLite database, which may be removed or replaced.
+
 import (
 	"context"
 	"database/sql"
@@ -15,20 +17,21 @@ type file struct {
 	path  string
 	first fs.FileInfo // as the store found it
 
-	// Of the writer alone:
+	// // Used only by the writer:
 	log        int64 // size of the -wal file
 	logChecked time.Time
 }
 
-// fileGone says that a database file is no longer the one that this program has
-// open. SQLite goes on without a word, in a file that has no name any more.
+// fileGone is the error if a database file is no longer the one that this program has
+// open. SQLite reports no error: it goes on writing to the old file, which nobody can
+// open any more.
 type fileGone struct{ path string }
 
 func (f fileGone) Error() string {
 	return fmt.Sprintf("sqlstore: the database file %s was removed or replaced while this program has it open; restart the program", f.path)
 }
 
-// filePath asks the database where it is; "" is nowhere but in memory.
+// filePath returns the path of the database file, "" for a database in memory.
 func filePath(ctx context.Context, conn interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }) (path string, err error) {
@@ -38,8 +41,8 @@ func filePath(ctx context.Context, conn interface {
 	return path, err
 }
 
-// noteFile notes the file of the database, once for the life of the store. Only
-// in WAL mode is a file of that name sure to be more than a name.
+// noteFile notes the file of the database, once in the life of the store. The path is
+// sure to be that of a file only in WAL mode.
 func (d *database) noteFile(ctx context.Context, conn *sql.Conn) error {
 	if d.dialect != SQLite || d.opts.LeavePragmas || d.file.Load() != nil {
 		return nil
@@ -62,11 +65,11 @@ func (d *database) noteFile(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// checkLogEvery is how often the -wal file is looked at, which costs as much as
-// the look at the database file after each commit.
+// checkLogEvery is how often the size of the -wal file is checked. That takes as long
+// as checking the database file, which follows each commit.
 const checkLogEvery = 5 * time.Millisecond
 
-// checkFile makes sure that what was committed is in the file of that name.
+// checkFile returns an error if the database file was removed or replaced.
 func (d *database) checkFile() error {
 	f := d.file.Load()
 	if f == nil {
@@ -77,7 +80,7 @@ func (d *database) checkFile() error {
 	case err == nil && !os.SameFile(f.first, now):
 		return fileGone{f.path}
 	case err == nil && time.Since(f.logChecked) > checkLogEvery:
-		if now, err = os.Stat(f.path + "-wal"); err == nil { // there while a connection is
+		if now, err = os.Stat(f.path + "-wal"); err == nil { // it exists while a connection is open
 			f.log, f.logChecked = now.Size(), time.Now()
 		}
 	}
@@ -87,8 +90,8 @@ func (d *database) checkFile() error {
 	return err
 }
 
-// explain adds to an error of the database what its reader has to know: the file
-// that it is about, or the setting that avoids it.
+// explain adds to an error of the database what its reader needs to know: the file that
+// it is about, or the setting that avoids it.
 func (d *database) explain(err error) error {
 	switch d.dialect {
 	case PostgreSQL:
@@ -105,7 +108,7 @@ func (d *database) explain(err error) error {
 	return err
 }
 
-// knownPath is the path of the database file, "" where it cannot be found out.
+// knownPath returns the path of the database file, "" if it cannot be found out.
 func (d *database) knownPath() string {
 	if f := d.file.Load(); f != nil {
 		return f.path
@@ -119,8 +122,8 @@ func (d *database) knownPath() string {
 	return path
 }
 
-// isFault reports whether the database failed: all else is an answer, or names
-// the file already.
+// isFault reports whether the database failed. Other errors are answers, or name the
+// file already.
 func (d *database) isFault(err error) bool {
 	for _, answer := range []error{
 		sql.ErrNoRows, ErrClosed, sql.ErrConnDone, errUnsettled, context.Canceled, context.DeadlineExceeded,

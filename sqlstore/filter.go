@@ -1,5 +1,7 @@
 package sqlstore
 
+// Filters as conditions in SQL.
+
 import (
 	"context"
 	"strings"
@@ -7,7 +9,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// clause is a condition in SQL, each part of it after " AND ".
+// clause is a condition in SQL. Each part of it begins with " AND ".
 type clause struct {
 	text string
 	args []any
@@ -24,21 +26,21 @@ func (c *clause) join(other clause) {
 	c.args = append(c.args, other.args...)
 }
 
-// selection says in SQL which clients are meant. An index gives them in the
-// order of their ids: that of all clients, or that of a key. What that index
-// does not know is asked of each client that it gives.
+// selection is a filter in SQL. An index yields clients in the order of their ids: the
+// index of all clients, or that of a key. Conditions that this index does not cover are
+// checked for each client that it yields.
 type selection struct {
 	from     string // the tables
 	id       string // the column with the id
-	given    string // the condition that the index fulfils
+	given    string // the condition that the index covers
 	givenArg []any
-	asked    clause
-	narrow   [][]clause             // conditions to use instead, which few clients may fulfil: each a union of clauses, together with given
-	halves   []clause               // what is asked, in two halves: the clients that were never used, and those that were
-	counted  []clause               // the same for counting; nil if no time is asked
-	index    string                 // the one that has all that is asked of all clients; empty if there is none
-	inGo     func(*dcr.Client) bool // what no column has; nil for nothing
-	written  []string               // what stands, in lower case, in the documents of the clients that inGo selects
+	asked    clause                 // the other conditions
+	narrow   [][]clause             // conditions to search by instead, which maybe few clients meet: each a union of clauses, used together with given
+	halves   []clause               // asked in two halves: the clients that were never used, and those that were
+	counted  []clause               // the same for counting; nil without conditions on times
+	index    string                 // the index of all clients that covers asked; empty if there is none
+	inGo     func(*dcr.Client) bool // the conditions that no column covers; nil if there are none
+	written  []string               // texts, in lower case, that are in the documents of all clients that inGo selects
 }
 
 // everything selects all clients of the tenant.
@@ -46,7 +48,7 @@ func (s *Store) everything() *selection {
 	return &selection{from: "{clients} AS c", id: "c.client_id", given: "c.tenant = ?", givenArg: []any{s.tenant}, index: byCreation}
 }
 
-// having selects the clients with a key, of whatever value where k has none.
+// having selects the clients with the key k, with any value if k has none.
 func (s *Store) having(k searchKey) *selection {
 	sel := &selection{
 		from: "{client_keys} AS k JOIN {clients} AS c ON c.tenant = k.tenant AND c.client_id = k.client_id",
@@ -66,8 +68,8 @@ const (
 	isActive = "NOT EXISTS (SELECT 1 FROM {client_keys} AS o WHERE o.tenant = c.tenant AND o.client_id = c.client_id AND o.name = '" + keyStatus + "')"
 )
 
-// selection says filter in SQL. Of several keys, the one that is likely to be
-// the rarest comes first.
+// selection returns filter in SQL. If the filter has several keys, it searches by the
+// one that is likely to be the rarest.
 func (s *Store) selection(ctx context.Context, filter dcr.Filter) (*selection, error) {
 	var keys []searchKey
 	if filter.Status != nil && *filter.Status != dcr.StatusActive {
@@ -106,30 +108,30 @@ func (s *Store) selection(ctx context.Context, filter dcr.Filter) (*selection, e
 	return sel, nil
 }
 
-// askNarrow asks what an index knows to which few clients may belong.
+// askNarrow adds a condition that has an index and that maybe few clients meet.
 func (sel *selection) askNarrow(one clause) {
 	sel.asked.join(one)
 	sel.narrow = append(sel.narrow, []clause{one})
 }
 
-// The two halves of the clients, by which they are indexed in the order of their
-// age: a new client is in the index of the unused ones alone. A third index has
-// the used ones in the order of their last use. It says what they are in other
-// words, so that no database takes it for the second.
+// The conditions of partial indexes. Two of them have the unused and the used clients
+// in the order of their age, so that a new client is only in the first. A third has the
+// used clients in the order of their last use. Its condition is written differently, so
+// that no database takes it for the second.
 const (
 	unused = "last_used_at = 0"
 	used   = "last_used_at > 0"
 	idle   = "last_used_at <> 0"
 )
 
-// Indexes of all clients, where an index has all rows: in the order of their
-// creation, and in that of their last use.
+// Indexes of all clients, in a dialect without partial indexes: in the order of their
+// creation, and of their last use.
 const (
 	byCreation = "{.clients_created}"
 	byUse      = "{.clients_idle}"
 )
 
-// askTimes asks when clients were created and used, after all else was asked.
+// askTimes adds the conditions on times. It is called after all others were added.
 func (sel *selection) askTimes(filter dcr.Filter) {
 	others, times := sel.asked, clause{}
 	if !filter.CreatedAfter.IsZero() {
@@ -179,8 +181,8 @@ func (sel *selection) askTimes(filter dcr.Filter) {
 	}
 }
 
-// written are those of some texts that stand in a document as they are, in lower
-// case: every writer of JSON may escape others.
+// written returns, in lower case, those of the texts that a document contains as they
+// are. Other texts may be escaped in JSON.
 func written(texts ...string) (list []string) {
 	for _, text := range texts {
 		text = strings.ToLower(text)
@@ -193,8 +195,9 @@ func written(texts ...string) (list []string) {
 	return list
 }
 
-// open reads a client of the selection, nil if what no column knows speaks against
-// it. To look into its document is cheaper than to read it.
+// open decodes a client of the selection. It returns nil if the client does not meet a
+// condition that no column covers. Searching the document for a text is cheaper than
+// decoding it.
 func (sel *selection) open(row *stored) (*dcr.Client, error) {
 	if len(sel.written) > 0 && !strings.Contains(row.document, `\u`) {
 		document := strings.ToLower(row.document)

@@ -1,5 +1,7 @@
 package sqlstore
 
+// The values by which clients are searched.
+
 import (
 	"slices"
 	"unicode/utf8"
@@ -7,9 +9,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// The keys are the values by which clients are searched. They have a table of
-// their own, since most clients have none: a client that has none costs no
-// index but that of its id.
+// The keys have a table of their own, since most clients have none, and then need no
+// other index than that of the id.
 const (
 	keyStatus       = "status"
 	keySoftwareID   = "software_id"
@@ -26,7 +27,7 @@ var keyNames = [...]string{keyStatus, keySoftwareID, keyRegisteredBy, keyStateme
 // searchKey is one row of the table of keys, less the client.
 type searchKey struct{ name, value string }
 
-// keysOf are the keys of a client.
+// keysOf returns the keys of a client.
 func keysOf(client *dcr.Client) (keys []searchKey) {
 	keys = appendKey(keys, keyStatus, string(client.Status))
 	keys = appendKey(keys, keySoftwareID, client.SoftwareID)
@@ -37,7 +38,7 @@ func keysOf(client *dcr.Client) (keys []searchKey) {
 	return appendKey(keys, keyActivatedBy, client.ActivatedBy)
 }
 
-// asRead is a text as it comes back from the document, which is UTF-8.
+// asRead returns a text as it comes back from the document, which is UTF-8.
 func asRead(text string) string {
 	if utf8.ValidString(text) {
 		return text
@@ -53,7 +54,7 @@ func appendKey(keys []searchKey, name, value string) []searchKey {
 	return append(keys, searchKey{name, key(asRead(value))})
 }
 
-// missing are the names of the keys that are not among keys.
+// missing returns the names that are not in keys.
 func missing(keys []searchKey) (names []any) {
 	for _, name := range keyNames {
 		if !slices.ContainsFunc(keys, func(k searchKey) bool { return k.name == name }) {
@@ -63,11 +64,11 @@ func missing(keys []searchKey) (names []any) {
 	return names
 }
 
-// statementValue names a statement: NUL is in no issuer, and makes key hash the
-// two together.
+// statementValue returns the value of keyStatement. No issuer contains a NUL, and
+// because of it, function key hashes both together.
 func statementValue(issuer, id string) string { return issuer + "\x00" + id }
 
-// keyRows are the parameters that add keys.
+// keyRows returns the parameters of a statement that adds keys.
 func (s *Store) keyRows(clientID string, keys []searchKey) (args []any) {
 	for _, k := range keys {
 		args = append(args, s.tenant, clientID, k.name, k.value)

@@ -1,5 +1,10 @@
 package sqlstore
 
+// Clients that are not plain. A client is plain if it is dynamic, runs under no named
+// policy and does not expire. One index has all others; if the dialect has partial
+// indexes, plain clients are not in it. It begins with the kind of a client. There are
+// few kinds, since hosts name them.
+
 import (
 	"context"
 	"fmt"
@@ -7,22 +12,16 @@ import (
 	"strings"
 )
 
-// A client is plain if it is dynamic, runs under no named policy and does not
-// end. One index has all that are not, and costs the plain ones nothing where an
-// index can be of some rows. It begins with the kind of a client; there are few
-// kinds, since hosts name them.
-
-// marked is the condition of that index.
+// // marked is the condition of the index of the clients that are not plain.
 const marked = "(policy <> '' OR source <> 'dynamic' OR withdrawn_at > 0 OR expires_at > 0)"
 
-// kind is under which policy a client runs and where it comes from, as columns
-// have it.
+// kind is the policy that a client runs under and its source, as the columns have them.
 type kind struct{ policy, source string }
 
 func (k *kind) columns() []any { return []any{&k.policy, &k.source} }
 
-// kinds returns the kinds of the clients that are not plain, perhaps that of the
-// plain ones too. It goes from one to the next in the index.
+// kinds returns the kinds of the clients that are not plain, and perhaps that of the
+// plain ones. Each query skips to the next kind in the index.
 func (s *Store) kinds(ctx context.Context) (kinds []kind, err error) {
 	from, among := " FROM {clients}", ""
 	traits := s.dialect.traits()
@@ -44,8 +43,8 @@ func (s *Store) kinds(ctx context.Context) (kinds []kind, err error) {
 	}
 }
 
-// ofSource is the condition that a client comes from a source other than
-// SourceDynamic, in words that lead into the index.
+// ofSource returns the condition that a client comes from source, which is not
+// SourceDynamic, written so that databases use the index.
 func (s *Store) ofSource(ctx context.Context, source string) (asked clause, err error) {
 	kinds, err := s.kinds(ctx)
 	var policies []any
@@ -63,8 +62,8 @@ func (s *Store) ofSource(ctx context.Context, source string) (asked clause, err 
 	return asked, err
 }
 
-// byKind are the conditions that a client is of one of the kinds with these
-// sources, one after the other.
+// byKind returns, for each kind with one of these sources, the condition that a client
+// is of that kind.
 func (s *Store) byKind(ctx context.Context, sources []any) (each []clause, err error) {
 	kinds, err := s.kinds(ctx)
 	for _, kind := range kinds {

@@ -1,5 +1,7 @@
 package sqlstore
 
+// When a client was last used.
+
 import (
 	"context"
 	"time"
@@ -11,12 +13,12 @@ import (
 // future counts as one now, by the clock of the server.
 func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	used := s.useAt(at)
-	least := max(1, s.opts.TouchThrottle.Microseconds()) // that a use is moved by
+	least := max(1, s.opts.TouchThrottle.Microseconds()) // the shortest move that is written
 	return s.note(ctx, clientID, step{&s.sql.touch, []any{used, used, s.tenant, clientID, used, least}})
 }
 
-// useAt is the time of a use as it is sent: not in the future where the server
-// has no clock of its own.
+// useAt returns the time of a use as it is sent. If the statement cannot compare it
+// with the clock of the server, it is not in the future.
 func (s *Store) useAt(at time.Time) int64 {
 	if s.dialect.traits().now == "" {
 		return min(micros(at), micros(time.Now()))

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Listing clients by id.
+
 import (
 	"context"
 	"iter"
@@ -20,7 +22,7 @@ const pageSize = 200
 // NamePrefix and the active status. For these it reads all clients that the rest
 // of the filter selects, in time proportional to their number.
 func (s *Store) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
-	start := after // as far as every database takes it
+	start := after // the part that every database accepts
 	if i := strings.IndexFunc(after, func(r rune) bool { return r == 0 || r == utf8.RuneError }); i >= 0 {
 		start = after[:i]
 	}
@@ -58,8 +60,8 @@ func (s *Store) FindByStatement(ctx context.Context, issuer, id string) ([]strin
 		func(id *string) []any { return []any{id} })
 }
 
-// all reads all rows of a statement; columns are the places in a T of what it
-// selects.
+// all reads all rows of a statement; columns returns where in a T the selected columns
+// go.
 func all[T any](s *Store, ctx context.Context, text *statement, values []any, columns func(*T) []any) (found []T, err error) {
 	err = s.read(ctx, func() error {
 		rows, err := s.query(ctx, text, values...)

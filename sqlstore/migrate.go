@@ -1,5 +1,7 @@
 package sqlstore
 
+// The steps of the schema.
+
 import (
 	"cmp"
 	"context"
@@ -60,11 +62,10 @@ func Migrations(dialect Dialect, opts *Options) []Migration {
 	return migrations
 }
 
-// minimums are the steps that a program must know at least to run on the schema
-// after a step. A step that only adds what older programs need not write leaves
-// them running, while the hosts of a deployment are replaced one by one, and
-// after a rollback. What they must no longer touch is taken away in a later step,
-// with a minimum of its own.
+// minimums has, by step, the newest step that a program must know to run on the schema
+// after it. If a step only adds what older programs need not write, they continue to
+// run: while the hosts of a deployment are replaced one by one, and after a rollback.
+// What they use is removed in a later step, with a minimum of its own.
 var minimums = map[int]int{4: 3}
 
 // minimumSince is the first step that records its minimum.
@@ -109,9 +110,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err == nil || errors.Is(err, ErrNewerSchema) || errors.As(err, &refused) {
 			return err
 		}
-		// Every statement may be repeated, so it does not matter how far a try
-		// came. Where no lock could be had, two that create the same table at
-		// once collide, and one of them comes again.
+		// Every statement may be repeated, so it does not matter how far a try got.
+		// Without locks, two processes that create the same table at once collide, and
+		// one of them tries again.
 		if s.judge(ctx, err) == Failed || !tries.again(ctx) {
 			return fmt.Errorf("sqlstore: migrate: %w", s.explainSchema(err))
 		}
@@ -128,8 +129,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := s.checkEncoding(ctx, conn); err != nil {
 		return err
 	}
-	// A database that is up to date is left alone: no lock, and no right to
-	// change the schema is needed. An error says that there are no tables yet.
+	// If the database is up to date, no lock is taken, and the right to change the
+	// schema is not needed. An error means that there are no tables yet.
 	if current, err := s.version(ctx, conn); err == nil && current >= newest(s.migrations()) {
 		if err := s.refuseNewer(ctx, conn, current); err != nil {
 			return err
@@ -159,8 +160,8 @@ func (s *Store) version(ctx context.Context, conn *sql.Conn) (int, error) {
 	return int(current.Int64), err
 }
 
-// refuseNewer refuses a schema whose minimum is beyond what this version knows.
-// One that names none is for programs that know it.
+// refuseNewer refuses a schema whose minimum is newer than what this version knows. If
+// a schema records no minimum, programs must know the schema itself.
 func (s *Store) refuseNewer(ctx context.Context, conn *sql.Conn, current int) error {
 	known := newest(s.migrations())
 	if current <= known {

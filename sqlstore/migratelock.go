@@ -1,5 +1,7 @@
 package sqlstore
 
+// Locks, so that one process at a time migrates the tables.
+
 import (
 	"context"
 	"database/sql"
@@ -38,9 +40,9 @@ func transaction(ctx context.Context, conn *sql.Conn, begin string) (unlock func
 	}, nil
 }
 
-// lockPostgreSQL takes an advisory lock that ends with the transaction.
-// Databases that speak the dialect but have no such locks migrate without: the
-// statements bear repeating.
+// // lockPostgreSQL takes an advisory lock that ends with the transaction. Databases //
+// that speak the dialect but have no such locks migrate without one: the statements //
+// may be repeated.
 func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
 	unlock, err := transaction(ctx, conn, "BEGIN")
 	if err != nil {
@@ -59,9 +61,9 @@ func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(err
 	return unlock, nil
 }
 
-// lockMySQL takes a named lock of the connection: MySQL commits after every
-// statement that changes the schema. Clusters that have no such locks migrate
-// without.
+// lockMySQL takes a named lock of the connection, since MySQL commits after every
+// statement that changes the schema. Clusters that have no such locks migrate without
+// one.
 func (d *database) lockMySQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
 	// SHA2, since MySQL 9 has no MD5 any more; a name has at most 64 characters.
 	const name = "CONCAT('dcr ', LEFT(SHA2(CONCAT(COALESCE(DATABASE(), ''), ?), 256), 40))"
@@ -82,7 +84,7 @@ func (d *database) lockMySQL(ctx context.Context, conn *sql.Conn) (func(error) e
 	}
 	return func(failed error) error {
 		if _, err := conn.ExecContext(ctx, "DO RELEASE_LOCK("+name+")", table); err != nil {
-			discard(conn) // which gives the lock back
+			discard(conn) // which releases the lock
 		}
 		return failed
 	}, nil

@@ -1,5 +1,9 @@
 package sqlstore
 
+// What is noted of a client: a consent, and what is known about its metadata document.
+// Notes have columns of their own, so that they do not rewrite the client's document
+// or change its Revision.
+
 import (
 	"context"
 	"encoding/json"
@@ -8,9 +12,6 @@ import (
 
 	"github.com/dynreg/dcr"
 )
-
-// What is noted of a client has columns of its own next to the document, which
-// stays as it is: a note rewrites no document and makes no new Revision.
 
 // NoteDocument notes what is known about a client's metadata document, in one
 // statement; see [dcr.DocumentNoter].
@@ -22,7 +23,7 @@ func (s *Store) NoteDocument(ctx context.Context, clientID string, record dcr.Do
 	return s.note(ctx, clientID, step{&s.sql.noteDocument, []any{string(text), lookedAt(&record), micros(record.Withdrawn), s.tenant, clientID}})
 }
 
-// note runs a statement that may as well run twice.
+// note runs a statement that may run twice.
 func (s *Store) note(ctx context.Context, clientID string, note step) error {
 	if dcr.CheckClientID(clientID) != nil {
 		return dcr.ErrClientNotFound
@@ -35,14 +36,14 @@ func (s *Store) note(ctx context.Context, clientID string, note step) error {
 		},
 		func(ctx context.Context, _ bool, read rowReader) (verdict, error) {
 			if answered != nil {
-				return verdict{}, nil // twice is as good as once
+				return verdict{}, nil // it may run twice
 			}
-			_, err := s.lookup(ctx, clientID, read) // noted before, by an earlier try too, or gone?
+			_, err := s.lookup(ctx, clientID, read) // noted before, maybe by an earlier try, or deleted?
 			return settled(err)
 		})
 }
 
-// lookedAt is when a document was looked at last.
+// lookedAt returns when a document was last looked at.
 func lookedAt(of *dcr.DocumentRecord) int64 { return max(micros(of.FetchedAt), micros(of.Withdrawn)) }
 
 // errConsented says that a person consented earlier.
@@ -71,7 +72,7 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 		},
 		func(context.Context, bool, rowReader) (verdict, error) {
 			if answered != nil {
-				return verdict{}, nil // twice is as good as once
+				return verdict{}, nil // it may run twice
 			}
 			return settled(errConsented)
 		})
@@ -81,13 +82,13 @@ func (s *Store) NoteConsent(ctx context.Context, clientID, person string, at tim
 	return err
 }
 
-// bring writes next to its document what a client brings along, where it
-// does. What was noted of its metadata document since it was read stays.
+// bring returns the step that updates the notes of a client to those that it comes
+// with, if it has any. Notes about its metadata document that are newer stay.
 func (s *Store) bring(client *dcr.Client) []step {
 	if client.Document == nil && client.ActivatedBy == "" {
 		return nil
 	}
-	known, withdrawn := int64(-1), int64(0) // older than whatever was noted
+	known, withdrawn := int64(-1), int64(0) // older than any note
 	if client.Document != nil {
 		known, withdrawn = lookedAt(client.Document), micros(client.Document.Withdrawn)
 	}

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Writes whose answer was lost, and whether they happened.
+
 import (
 	"cmp"
 	"context"
@@ -13,7 +15,7 @@ import (
 // happened, if the store could not find out in time.
 var ErrOutcomeUnknown = errors.New("sqlstore: it is not known whether the write happened")
 
-// untold is why a look at the database does not tell what became of a write.
+// untold is the reason why the database does not tell what became of a write.
 type untold string
 
 func (u untold) Error() string { return string(u) }
@@ -26,13 +28,12 @@ type verdict struct {
 
 func settled(err error) (verdict, error) { return verdict{settled: true, err: err}, nil }
 
-// rowReader reads at most one row into dest; sql.ErrNoRows says that there is
-// none.
+// rowReader reads at most one row into dest. It returns sql.ErrNoRows if there is none.
 type rowReader func(ctx context.Context, s *statement, args []any, dest ...any) error
 
-// judgement says what it means that a statement touched no row or, with unsure
-// set, what became of one that nobody answered. It looks by read. An error that
-// is untold says that this cannot be found out.
+// judgement finds out what it means that a statement touched no row or, if unsure is
+// set, what became of a statement that was not answered. It reads with read. It returns
+// an untold error if this cannot be found out.
 type judgement func(ctx context.Context, unsure bool, read rowReader) (verdict, error)
 
 var errUnsettled = errors.New("sqlstore: the row kept changing")
@@ -82,7 +83,7 @@ func (d *database) write(ctx context.Context, exec func() (int64, error), judgem
 	}
 }
 
-// find asks judgement, on a connection of its own where the outcome is unsure.
+// find calls judgement, on a connection of its own if the outcome is unsure.
 func (d *database) find(ctx context.Context, unsure bool, judgement judgement) (found verdict, err error) {
 	if !unsure {
 		return judgement(ctx, false, d.readRow)
@@ -100,16 +101,15 @@ func (d *database) find(ctx context.Context, unsure bool, judgement judgement) (
 	return found, err
 }
 
-// look is a look at what a write did that nobody answered.
+// look finds out what a write did that was not answered.
 //
-// A primary whose synchronous standby is out of reach shows a write that it
-// committed for itself alone, and that is gone once the standby is promoted. So
-// "it happened" is answered only after a write of the store's own has committed
-// behind it: on the connection that saw it, since another may lead to another
-// server already.
+// A primary that cannot reach its synchronous standby shows writes that it committed
+// only locally. They are lost if the standby is promoted. So before the store answers
+// that a write happened, it commits another one after it, on the connection that saw
+// it, since another connection may lead to another server.
 type look struct {
 	database *database
-	conn     *sql.Conn         // nil until the first use, and always where the database is a file
+	conn     *sql.Conn         // nil until the first use; always nil for SQLite
 	finish   func(error) error // ends the transaction on conn
 }
 
@@ -129,7 +129,7 @@ func (l *look) begin(ctx context.Context) error {
 	return nil
 }
 
-// end gives the connection back, or up if its transaction is open.
+// end returns the connection to the pool, or closes it if its transaction is open.
 func (l *look) end() {
 	if l.finish != nil {
 		l.finish(errUnsettled)
@@ -149,8 +149,8 @@ func (l *look) row(ctx context.Context, s *statement, args []any, dest ...any) e
 	return l.conn.QueryRowContext(ctx, s.text, args...).Scan(dest...)
 }
 
-// commitBehind commits a row that comes and goes: a change that changes nothing
-// is not logged by every database.
+// commitBehind commits the insertion and deletion of a row: not every database logs a
+// change that changes nothing.
 func (l *look) commitBehind(ctx context.Context) error {
 	d, row := l.database, []any{noTenant, rand.Text()}
 	steps := []step{{&d.sql.come, append(row, int64(0))}, {&d.sql.forgetOne, row}}
@@ -171,5 +171,6 @@ func (l *look) commitBehind(ctx context.Context) error {
 	return finish(nil)
 }
 
-// noTenant is the column of no tenant: key makes it of no name.
+// noTenant is a value of the tenant column that no tenant has: key returns it for no
+// name.
 const noTenant = hashedKey

@@ -1,5 +1,7 @@
 package sqlstore
 
+// The settings of SQLite connections, and the size of the -wal file.
+
 import (
 	"context"
 	"database/sql"
@@ -7,20 +9,20 @@ import (
 	"time"
 )
 
-// maxLog is the size in bytes to which the -wal file of SQLite is cut back
-// after it has grown beyond: it grows for as long as one reader reads.
+// maxLog is the size in bytes to which the -wal file of SQLite is cut after it has
+// become larger, which it does while a reader reads.
 const maxLog = 64 << 20
 
-// How often the log is cut where SQLite does not come to it by itself, and how
-// long writers wait for readers then.
+// How often the log is cut if SQLite itself does not do so, and how long writers then
+// wait for readers.
 const (
 	cutEvery = 5 * time.Second
 	cutWait  = 250 * time.Millisecond
 )
 
-// cutLog empties a -wal file that is too long. SQLite begins it again when no
-// reader needs it, and where readers come one upon the other, that is never,
-// unless one waits for it. What fails is tried another time.
+// cutLog empties a -wal file that is too long. SQLite starts the file again when no
+// reader needs it. If reads overlap all the time, that never happens unless a writer
+// waits for it. If cutLog fails, a later call tries again.
 func (w *writer) cutLog(ctx context.Context) {
 	f := w.database.file.Load()
 	if f == nil || f.log <= maxLog || time.Since(w.cut) < cutEvery {

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Listing clients and initial access tokens, the last created first.
+
 import (
 	"cmp"
 	"context"
@@ -12,10 +14,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// cursor writes a place, for the page behind it.
+// cursor returns the cursor of the page behind p.
 func (p place) cursor() string { return strconv.FormatInt(p.created, 10) + "." + p.id }
 
-// readCursor is a place behind which a page begins, nil for the first page.
+// readCursor returns the place behind which a page begins, nil for the first page.
 func readCursor(cursor string) (*place, error) {
 	if cursor == "" {
 		return nil, nil
@@ -28,12 +30,12 @@ func readCursor(cursor string) (*place, error) {
 	return &place{id, at}, nil
 }
 
-// older is negative where p comes first in a list that has the last created first.
+// older is negative if p comes first in a list that has the last created first.
 func (p place) older(other place) int {
 	return cmp.Or(cmp.Compare(other.created, p.created), strings.Compare(other.id, p.id))
 }
 
-// maxLooked is how many clients a call looks at for what no column knows.
+// maxLooked is how many clients a call checks for conditions that no column covers.
 const maxLooked = 2000
 
 // ListRecentClients lists clients, the last created first, to the microsecond;
@@ -97,8 +99,9 @@ func (s *Store) ListRecentClients(ctx context.Context, filter dcr.Filter, cursor
 	}
 }
 
-// recentAmongAll reads in the order of their age, behind a place, the clients
-// that are selected: enough of them are. more reports whether there may be others.
+// recentAmongAll reads the selected clients behind a place, the last created first. It
+// goes through all clients, so it is for a selection of many. more reports whether
+// there may be others.
 func (s *Store) recentAmongAll(ctx context.Context, sel *selection, after *place, most int) (rows []ordered, more bool, err error) {
 	parts := []clause{sel.asked}
 	if s.dialect.traits().byHalves {
@@ -114,7 +117,7 @@ func (s *Store) recentAmongAll(ctx context.Context, sel *selection, after *place
 		}
 		text := "SELECT " + orderedRow + " FROM " + sel.from + " WHERE " + sel.given + part.text
 		args = append(append(args, sel.givenArg...), part.args...)
-		if s.dialect == PostgreSQL && len(parts) > 1 { // SQLite sees by itself that it needs no more of each half
+		if s.dialect == PostgreSQL && len(parts) > 1 { // SQLite itself reads no more than it needs of each half
 			text, args = "("+text+order+")", append(args, most)
 		}
 		texts = append(texts, text)
@@ -124,7 +127,7 @@ func (s *Store) recentAmongAll(ctx context.Context, sel *selection, after *place
 	return rows, len(rows) == most, err
 }
 
-// recentOf reads those of some clients that are selected, the last created first.
+// recentOf reads the clients at places that are selected, the last created first.
 func (s *Store) recentOf(ctx context.Context, sel *selection, places []place) ([]ordered, error) {
 	if len(places) == 0 {
 		return nil, nil

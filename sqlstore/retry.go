@@ -1,5 +1,7 @@
 package sqlstore
 
+// Trying again after an error.
+
 import (
 	"context"
 	"database/sql"
@@ -13,8 +15,8 @@ import (
 // ErrClosed is returned by writes after [Store.Close].
 var ErrClosed = errors.New("sqlstore: store is closed")
 
-// classifyConnection judges an error that the server did not send: only where
-// nothing can have reached the server is the statement known not to have run.
+// classifyConnection classifies an error that the server did not send. The statement is
+// known not to have run only if nothing can have reached the server.
 func classifyConnection(err error) Class {
 	var safe interface{ SafeToRetry() bool } // pgx
 	var network *net.OpError
@@ -29,7 +31,7 @@ func classifyConnection(err error) Class {
 
 // tries paces the tries of one operation.
 type tries struct {
-	lasting time.Duration // from the first failure on
+	lasting time.Duration // since the first failure
 	until   time.Time     // zero before it
 	pause   time.Duration
 }
@@ -41,9 +43,9 @@ const (
 
 func (d *database) tries() tries { return tries{lasting: d.opts.RetryFor, pause: firstPause} }
 
-// again waits until it is time for the next try, and reports false when there
-// is to be none. The pauses double, and half of each is chance, so that those
-// who collided do not collide again.
+// again waits until it is time for the next try, and reports whether there is to be
+// one. The pauses double, and half of each is random, so that callers that collided do
+// not collide again.
 func (t *tries) again(ctx context.Context) bool {
 	if t.until.IsZero() {
 		t.until = time.Now().Add(t.lasting)
@@ -63,8 +65,7 @@ func (t *tries) again(ctx context.Context) bool {
 	}
 }
 
-// read runs a reading operation, which may be tried again whatever became of
-// it.
+// read runs an operation that only reads, and so may always be tried again.
 func (d *database) read(ctx context.Context, operation func() error) error {
 	tries := d.tries()
 	for {
@@ -78,7 +79,7 @@ func (d *database) read(ctx context.Context, operation func() error) error {
 	}
 }
 
-// ended adds to the last error that the context ended the tries, if it did.
+// ended adds the error of the context to the last error, if the context has ended.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -86,10 +87,10 @@ func ended(ctx context.Context, err error) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// class judges an error, the store's own ones included.
+// class classifies an error, which may be one of the store's own.
 func (d *database) class(err error) Class {
 	switch {
-	case errors.As(err, new(fileGone)): // and stays so
+	case errors.As(err, new(fileGone)): // it stays gone
 		return Failed
 	case errors.Is(err, ErrOutcomeUnknown):
 		return Uncertain
@@ -99,8 +100,8 @@ func (d *database) class(err error) Class {
 	return d.classify(err)
 }
 
-// judge is class for those who try again. A server that takes no writes is a
-// passing fault, once the connections to it are gone.
+// judge is class for operations that are tried again. If the server takes no writes, it
+// closes the idle connections to it, and the fault is a passing one.
 func (d *database) judge(ctx context.Context, err error) Class {
 	class := d.class(err)
 	if class == ReadOnly {
@@ -110,12 +111,12 @@ func (d *database) judge(ctx context.Context, err error) Class {
 	return class
 }
 
-// dropIdle closes the idle connections of the pool. Behind a virtual address
-// they lead to the server that was the primary when they were opened, for as
-// long as it lives, and only a new one leads to the primary of today.
+// dropIdle closes the idle connections of the pool. Behind a virtual address, a
+// connection leads to the server that was the primary when it was opened. Only a new
+// one leads to the current primary.
 func (d *database) dropIdle(ctx context.Context) {
 	if !d.dropping.TryLock() {
-		return // another is at it
+		return // another call does it
 	}
 	defer d.dropping.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -129,8 +130,8 @@ func (d *database) dropIdle(ctx context.Context) {
 	}
 }
 
-// discard closes a connection: one that is in a state nobody knows, which undoes
-// what is open on it, or one to the wrong server.
+// discard closes a connection that is in an unknown state, which rolls back its
+// transaction, or one to the wrong server.
 func discard(conn *sql.Conn) {
 	conn.Raw(func(any) error { return driver.ErrBadConn })
 }

@@ -1,5 +1,7 @@
 package sqlstore
 
+// The row of a client.
+
 import (
 	"database/sql"
 	"encoding/json"
@@ -8,7 +10,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// stored is a client's row, as far as it makes a client.
+// stored has those columns of a client's row that make the client.
 type stored struct {
 	id                  string
 	revision            int64
@@ -18,14 +20,14 @@ type stored struct {
 	activatedBy         sql.NullString
 }
 
-// columns are the places of the columns that the constant row names.
+// columns returns where the columns go that the constant row names.
 func (r *stored) columns() []any {
 	return []any{&r.id, &r.revision, &r.document, &r.activated, &r.lastUsed, &r.documentRecord, &r.activatedBy}
 }
 
-// client decodes the document and lays over it what was noted next to it: uses
-// are counted without writing the document again. The document's own times are
-// finer, so they stay unless the columns know of a use that it does not.
+// client decodes the document and adds what was noted next to it, since a use is noted
+// without writing the document again. The document's own times are more precise, so
+// they stay unless the columns have a later use.
 func (r *stored) client() (*dcr.Client, error) {
 	client := &dcr.Client{}
 	if err := client.UnmarshalJSON([]byte(r.document)); err != nil {
@@ -56,7 +58,7 @@ func document(client *dcr.Client) (string, error) {
 	return string(text), err
 }
 
-// columnValues are the values of source, policy, created_at and expires_at.
+// columnValues returns the values of source, policy, created_at and expires_at.
 func columnValues(client *dcr.Client) []any {
 	return []any{key(asRead(string(client.Source))), key(asRead(client.Policy)), micros(client.CreatedAt), micros(client.ExpiresAt)}
 }

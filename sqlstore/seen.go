@@ -1,14 +1,16 @@
 package sqlstore
 
+// Values that may be used once.
+
 import (
 	"context"
 	"errors"
 	"time"
 )
 
-// forgetEvery is how many fresh values come in between two cleanings, which
-// keeps the table as large as what is still remembered. What ended is kept for
-// another hour, since hosts whose clocks are slow ask for it still.
+// forgetEvery is how many fresh values are stored between two cleanups, so that the
+// table does not grow without bound. A value is kept for forgetAfter after its time has
+// passed, since a host whose clock is slow may still ask for it.
 const (
 	forgetEvery = 64
 	forgetAfter = time.Hour
@@ -22,7 +24,7 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 		err := s.write(ctx,
 			func() (int64, error) { return s.exec(ctx, write) },
 			func(_ context.Context, unsure bool, _ rowReader) (verdict, error) {
-				if unsure { // the value may be there because of this very call
+				if unsure { // the value may be there because of this call
 					return verdict{}, untold("a first use cannot be told from a second")
 				}
 				return settled(errSeen)
@@ -37,7 +39,7 @@ func (s *Store) Remember(ctx context.Context, value string, until, now time.Time
 		fresh, err = note(step{&s.sql.rememberAgain, []any{micros(until), s.tenant, value, micros(now)}})
 	}
 	if fresh && s.remembered.Add(1)%forgetEvery == 0 {
-		// What fails to be cleaned is cleaned another time.
+		// If this fails, a later cleanup does it.
 		s.exec(ctx, step{&s.sql.forget, []any{s.tenant, micros(now.Add(-forgetAfter))}})
 	}
 	return fresh, err

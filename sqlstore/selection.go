@@ -1,5 +1,7 @@
 package sqlstore
 
+// Reading the clients that a filter selects.
+
 import (
 	"context"
 	"iter"
@@ -7,15 +9,15 @@ import (
 	"strings"
 )
 
-// maxIDs bounds the ids that are read ahead of their clients.
+// maxIDs is how many ids are read at most before their clients are.
 const maxIDs = 10_000
 
-// maxFew is how many clients are few: their ids are read and put into order
-// here, where no index gives them in the order that is wanted. Where they are
-// more, enough of them come along in any order of all clients.
+// maxFew is how many clients are few. If a selection is few, its ids are read and
+// sorted here, since no index may have them in the wanted order. If it is more, a scan
+// of all clients in that order soon finds enough of them.
 const maxFew = 5000
 
-// place is where a client stands in the orders in which clients are read.
+// place is the position of a client in the orders in which clients are read.
 type place struct {
 	id      string
 	created int64
@@ -23,8 +25,8 @@ type place struct {
 
 func (p *place) columns() []any { return []any{&p.id, &p.created} }
 
-// few returns the clients of the selection, and perhaps some more, where a
-// narrow way in says that they are few.
+// few returns the clients of the selection, and perhaps some more, if they are few by
+// one of the narrow conditions.
 func (s *Store) few(ctx context.Context, sel *selection) (places []place, are bool, err error) {
 	for _, narrow := range sel.narrow {
 		places = nil
@@ -65,10 +67,10 @@ func (s *Store) pages(ctx context.Context, sel *selection, after string, size in
 	}
 }
 
-// searchedPages is pages where something is asked of the clients: a search goes
-// through many of them for few, or for none. So it reads ids alone, more with
-// each search, and leaves it to the database which way to go, unless they are
-// few.
+// searchedPages is pages for a selection with conditions that its index does not cover.
+// A search may go through many clients to find few, or none. So, unless the selection
+// is few, it reads only ids, more with each query, and lets the database choose the
+// index.
 func (s *Store) searchedPages(ctx context.Context, sel *selection, after string, size int) iter.Seq2[[]stored, error] {
 	return func(yield func([]stored, error) bool) {
 		var ids []string
@@ -116,9 +118,9 @@ func (s *Store) fetch(ctx context.Context, sel *selection, ids []string, size in
 	return true
 }
 
-// behind is the condition that a client stands behind after. It is said of both
-// tables where there are two: what holds of one id, PostgreSQL does not conclude
-// of its equal, and would go through all clients before.
+// behind returns the condition that a client comes behind after. If there are two
+// tables, it is a condition on both ids: PostgreSQL does not conclude from one that it
+// holds for the other, which is equal, and would read all clients before it.
 func (sel *selection) behind(after string) (condition string, args []any) {
 	const ofClient = "c.client_id"
 	if sel.id == ofClient {
@@ -127,13 +129,13 @@ func (sel *selection) behind(after string) (condition string, args []any) {
 	return sel.id + " > ? AND " + ofClient + " > ?", []any{after, after}
 }
 
-// where is the end of a statement that reads the selected clients of which
-// condition is true, in the order of their ids.
+// where returns the end of a statement that reads the selected clients that meet
+// condition, in the order of their ids.
 func (sel *selection) where(condition string) string {
 	return " FROM " + sel.from + " WHERE " + sel.given + " AND " + condition + sel.asked.text + " ORDER BY " + sel.id + " LIMIT ?"
 }
 
-// args are the parameters of where.
+// args returns the parameters of where.
 func (sel *selection) args(condition []any, most int) []any {
 	return append(slices.Concat(sel.givenArg, condition, sel.asked.args), most)
 }
@@ -150,7 +152,7 @@ func anys(texts []string) []any {
 	return values
 }
 
-// ordered is a client's row with what clients are put in order by.
+// ordered is a client's row with the columns by which clients are sorted.
 type ordered struct {
 	stored
 	created, expires, withdrawn int64
@@ -162,9 +164,9 @@ func (r *ordered) columns() []any {
 	return append(r.stored.columns(), &r.created, &r.expires, &r.withdrawn)
 }
 
-// past is the condition that a row stands past values in the order of columns.
-// Every database finds its beginning by the first column, and not every one by
-// all of them.
+// past returns the condition that a row comes past values in the order of columns.
+// MySQL does not use an index to compare several columns at once, so there the
+// condition begins with a comparison of the first column.
 func (d *database) past(columns []string, comparison string, values []any) clause {
 	if d.dialect != MySQL {
 		places := strings.Repeat(", ?", len(columns))[2:]

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Databases that Migrate refuses.
+
 import (
 	"context"
 	"database/sql"
@@ -7,14 +9,14 @@ import (
 	"strings"
 )
 
-// refusal is why Migrate leaves a database alone: a sentence that says what to
-// do, which trying again does not change.
+// refusal is the reason why Migrate refuses a database, in a sentence that says what to
+// do. Trying again does not help.
 type refusal string
 
 func (r refusal) Error() string { return "sqlstore: migrate: " + string(r) }
 
-// columns are those of each table that this version reads or writes: the first
-// ones, and those that a later step added.
+// columns are the columns of each table that this version reads or writes: those of the
+// first step, and those that a later step added.
 var columns = []struct{ table, first, later string }{
 	{"clients", "tenant, client_id, revision, source, policy, created_at, expires_at, activated_at, last_used_at, document",
 		", document_record, document_at, withdrawn_at, activated_by"},
@@ -42,8 +44,8 @@ func (s *Store) checkShape(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// checkFoundShape refuses a table that was there before a migration that failed
-// and lacks a column of the first step, so that the migration could not but fail.
+// checkFoundShape is called after a migration failed. It refuses a table that was there
+// before and lacks a column of the first step, which is why the migration failed.
 func (s *Store) checkFoundShape(ctx context.Context) error {
 	for _, of := range columns {
 		table := s.names.table(of.table)
@@ -91,7 +93,7 @@ func (s *Store) checkEncoding(ctx context.Context, conn *sql.Conn) error {
 }
 
 // isThere reports whether a statement of a migration failed because what it adds
-// is there: not every database can be told to add it only where it is not.
+// already exists. Not every database has IF NOT EXISTS for it.
 func (s *Store) isThere(err error) bool {
 	switch s.dialect {
 	case MySQL:
@@ -116,7 +118,7 @@ func (s *Store) lacksRights(err error) bool {
 	return strings.Contains(err.Error(), "readonly database")
 }
 
-// explainSchema says in a sentence what the rights of a database's user lack.
+// explainSchema says in a sentence which rights the user of the database lacks.
 func (s *Store) explainSchema(err error) error {
 	if !s.lacksRights(err) {
 		return s.explain(err)

@@ -1,5 +1,7 @@
 package sqlstore
 
+// The SQL texts.
+
 import (
 	"fmt"
 	"strings"
@@ -20,17 +22,17 @@ type statements struct {
 	addKeys    [maxKeys + 1]statement // adds the keys alone
 	setKeys    [maxKeys + 1]statement // adds them or changes their values
 	dropKeys   [maxKeys + 1]statement // removes keys by their names
-	addKeyed   [maxKeys + 1]statement // adds the client and its keys, where one statement can
+	addKeyed   [maxKeys + 1]statement // adds the client and its keys, if one statement can
 	updateSame [maxKeys + 1]statement // updates the client, if its keys are still these
 }
 
-// row are the columns that make a client, in the order of stored.columns.
+// row names the columns that make a client, in the order of stored.columns.
 const row = "c.client_id AS client_id, c.revision, c.document, c.activated_at, c.last_used_at, c.document_record, c.activated_by"
 
-// setNotes are the statements that write next to a document.
+// setNotes sets the statements that write notes next to a document.
 func (s *statements) setNotes(set func(*statement, string), t *traits, one string) {
 	used := "?"
-	if t.now != "" { // a host whose clock is fast does not move a use into the future of the others
+	if t.now != "" { // a host whose clock is fast must not note a use in the future
 		used = "LEAST(?, " + t.now + ")"
 	}
 	activated := "activated_at = CASE WHEN activated_at = 0 THEN " + used + " ELSE activated_at END"
@@ -44,12 +46,12 @@ func (s *statements) setNotes(set func(*statement, string), t *traits, one strin
 		"document_at = CASE WHEN document_at > ? THEN document_at ELSE 0 END, activated_by = COALESCE(activated_by, ?)"+one)
 }
 
-// setEvictions are the statements that look over clients and tenants as they are
-// in the indexes.
+// setEvictions sets the statements that find clients and tenants in the order of an
+// index, and the one that evicts a client.
 func (s *statements) setEvictions(set func(*statement, string), t *traits, one string) {
 	const neverUsed = unused + " AND activated_at = 0"
-	// Counted, since MariaDB keeps for a prepared NOT EXISTS the plan that suited the
-	// tables when it ran first: to read the status of all clients, where there were few.
+	// A count, since MariaDB keeps the plan of a prepared NOT EXISTS that it chose when
+	// the tables were small: to read the status of all clients.
 	const active = "0 = (SELECT COUNT(*) FROM {client_keys} AS o WHERE o.tenant = c.tenant AND o.client_id = c.client_id AND o.name = '" + keyStatus + "')"
 	from := " FROM {clients} AS c"
 	if t.indexHint != "" {

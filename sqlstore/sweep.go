@@ -1,5 +1,7 @@
 package sqlstore
 
+// Deleting unused clients.
+
 import (
 	"cmp"
 	"context"
@@ -11,8 +13,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// reason is one condition of a sweep: which clients it selects, and by which
-// columns an index has them in order.
+// reason is one condition of a sweep: which clients it selects, and the columns by
+// which an index sorts them.
 type reason struct {
 	clause
 	order  []string
@@ -20,8 +22,7 @@ type reason struct {
 	byKind bool                 // the index has them in that order within each kind
 }
 
-// reasons are the conditions of rule, each without the clients that one before
-// it selects.
+// reasons returns the conditions of rule.
 func reasons(rule dcr.SweepRule) (reasons []reason) {
 	add := func(before time.Time, condition string, r reason) {
 		if !before.IsZero() {
@@ -42,7 +43,8 @@ func reasons(rule dcr.SweepRule) (reasons []reason) {
 		values: func(r *ordered) []any { return []any{r.withdrawn, r.expires, r.created, r.id} },
 		byKind: true,
 	})
-	// The index has the end of a client behind that of its document.
+	// In the index, expires_at comes after withdrawn_at, so each of these two parts is
+	// in order.
 	for _, documents := range []string{"withdrawn_at = 0", "withdrawn_at > 0"} {
 		add(rule.ExpiredBefore, documents+" AND expires_at > 0 AND expires_at < ?", reason{
 			order:  []string{"expires_at", "created_at", "client_id"},
@@ -53,7 +55,8 @@ func reasons(rule dcr.SweepRule) (reasons []reason) {
 	return reasons
 }
 
-// sources are those of the clients that rule is about, as the column has them.
+// sources returns the sources of the clients that rule is about, as the column has
+// them.
 func sources(rule dcr.SweepRule) (values []any) {
 	if rule.Sources == nil {
 		return []any{string(dcr.SourceDynamic)}
@@ -77,7 +80,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 	if len(from) == 0 {
 		return 0, nil
 	}
-	var known clause // what the reasons before do not select
+	var known clause // excludes what earlier reasons select
 	for _, reason := range reasons(rule) {
 		parts := []clause{{" AND source IN (?" + strings.Repeat(", ?", len(from)-1) + ")", from}}
 		if reason.byKind {
@@ -101,7 +104,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (swept int
 	return swept, nil
 }
 
-// sweepFor deletes the clients of one reason or, dry, counts them.
+// sweepFor deletes the clients of one reason or, in a dry run, counts them.
 func (s *Store) sweepFor(ctx context.Context, rule dcr.SweepRule, reason reason) (int64, error) {
 	if rule.DryRun {
 		sel := s.everything()
@@ -138,9 +141,8 @@ func (s *Store) sweep(ctx context.Context, rule dcr.SweepRule, reason reason) (s
 	}
 }
 
-// accept calls BeforeDelete for each client of a batch and returns the ids of
-// those that may go, without those that it keeps. Where it fails, those before
-// may go still.
+// accept calls BeforeDelete for each client of a batch and returns the ids of those
+// that may be deleted. If BeforeDelete fails, those before may still be deleted.
 func accept(ctx context.Context, rule dcr.SweepRule, batch []ordered) (ids []any, err error) {
 	for i := range batch {
 		if rule.BeforeDelete != nil {
@@ -160,22 +162,22 @@ func accept(ctx context.Context, rule dcr.SweepRule, batch []ordered) (ids []any
 	return ids, nil
 }
 
-// deletion deletes those of ids that are selected still, and counts those that are
-// left.
+// deletion returns the statements that delete those of ids that are still selected, and
+// that count those left.
 func (s *Store) deletion(asked clause, ids []any) (remove, left *statement, args []any) {
 	some := s.among("client_id", ids)
-	// MariaDB knows no alias in a DELETE.
+	// MariaDB does not allow an alias in a DELETE.
 	from := " FROM {clients} WHERE tenant = ?" + strings.ReplaceAll(asked.text, " c.", " {clients}.") + " AND " + some.condition
 	return s.once("DELETE" + from), s.once("SELECT COUNT(*)" + from), slices.Concat([]any{s.tenant}, asked.args, some.args)
 }
 
-// deleteEach deletes the clients of a batch that may go one by one, as they were
-// read, and tells AfterDelete of those that it deleted: of a batch no database says
-// which.
+// deleteEach deletes the clients of a batch that are in ids one by one, as they were
+// read, and calls AfterDelete for each that it deleted. A statement that deletes all of
+// them would only return their number.
 func (s *Store) deleteEach(ctx context.Context, rule dcr.SweepRule, asked clause, ids []any, batch []ordered) (count int64, err error) {
 	for i := range batch {
 		if len(ids) == 0 || ids[0] != any(batch[i].id) {
-			continue // it is to be kept
+			continue // BeforeDelete keeps it
 		}
 		ids = ids[1:]
 		client, err := batch[i].client()
@@ -197,8 +199,8 @@ func (s *Store) deleteEach(ctx context.Context, rule dcr.SweepRule, asked clause
 	return count, nil
 }
 
-// deleteOne deletes a client that is selected still and that nobody changed, and
-// reports whether this call did so.
+// deleteOne deletes a client that is still selected and unchanged, and reports whether
+// this call deleted it.
 func (s *Store) deleteOne(ctx context.Context, asked clause, client *stored) (deleted bool, err error) {
 	asked = clause{asked.text, slices.Clone(asked.args)}
 	asked.and("revision = ?", client.revision)
@@ -219,14 +221,14 @@ func (s *Store) deleteOne(ctx context.Context, asked clause, client *stored) (de
 			}
 			_, err := s.lookup(ctx, client.id, read)
 			if deleted = errors.Is(err, dcr.ErrClientNotFound); deleted {
-				err = nil // by the call that nobody answered
+				err = nil // by the statement that was not answered
 			}
 			return verdict{settled: err == nil}, err
 		})
 	return deleted, err
 }
 
-// deleteBatch deletes those of ids that are selected still.
+// deleteBatch deletes those of ids that are still selected.
 func (s *Store) deleteBatch(ctx context.Context, asked clause, ids []any) (deleted int64, err error) {
 	if len(ids) == 0 {
 		return 0, nil

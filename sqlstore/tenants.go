@@ -1,5 +1,7 @@
 package sqlstore
 
+// The tenants that have clients.
+
 import (
 	"context"
 	"iter"

@@ -1,5 +1,7 @@
 package sqlstore
 
+// Initial access tokens.
+
 import (
 	"context"
 	"database/sql"
@@ -71,8 +73,8 @@ func (s *Store) token(ctx context.Context, hash string, read rowReader) (*stored
 	return &found, err
 }
 
-// errUseUnknown ends a use that nobody answered. It cannot be told from the
-// uses of others, and is not counted twice: one use may be lost.
+// errUseUnknown is the error of a use that was not answered. It cannot be told from the
+// uses of others, so it is not tried again, and one use may be lost.
 const errUseUnknown = untold("a use of an initial access token cannot be told from others")
 
 // UseInitialAccessToken counts one use in one statement, which checks the limit

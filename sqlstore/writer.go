@@ -1,5 +1,7 @@
 package sqlstore
 
+// Concurrent writes to SQLite, which share commits.
+
 import (
 	"context"
 	"database/sql"
@@ -9,17 +11,16 @@ import (
 	"time"
 )
 
-// writer runs the writes of a database that admits one writer at a time. What
-// arrives while a commit is on its way to the disk is collected and shares the
-// next commit; each write is answered after its own. A write that is alone is
-// committed at once.
+// writer runs the writes of a database that admits one writer at a time. Writes that
+// arrive during a commit share the next one. Each is answered after its own commit. A
+// write that is alone is committed at once.
 //
-// There is no goroutine while there is nothing to write, and no connection is
-// kept: a pool of one connection serves readers too.
+// While there is nothing to write, it has no goroutine and no connection, so that a
+// pool of one connection serves readers too.
 type writer struct {
 	database *database
 	checked  map[any]bool // the driver's connections whose settings were checked
-	cut      time.Time    // when the log was cut last
+	cut      time.Time    // when the log was last cut
 
 	mu     sync.Mutex
 	idle   *sync.Cond // signalled when busy becomes false
@@ -36,8 +37,8 @@ type job struct {
 	err     error
 }
 
-// maxShared is how many writes share a commit at most, so that the first of
-// them does not wait for very many others.
+// maxShared is how many writes share a commit at most, so that the first of them does
+// not wait for too many others.
 const maxShared = 256
 
 func newWriter(database *database) *writer {
@@ -65,7 +66,7 @@ func (w *writer) exec(ctx context.Context, steps []step) (int64, error) {
 		return 0, ctx.Err()
 	}
 	select {
-	case <-j.done: // at the same moment
+	case <-j.done: // done at the same moment
 		return j.touched, j.err
 	default:
 		return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
@@ -86,7 +87,7 @@ func (w *writer) enqueue(j *job) error {
 	return nil
 }
 
-// withdraw takes a job back that waits still.
+// withdraw removes a job from the queue, and reports whether it was still there.
 func (w *writer) withdraw(j *job) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +110,7 @@ func (w *writer) close() {
 	}
 }
 
-// run commits what waits until nothing does.
+// run commits the jobs in the queue until there are none.
 func (w *writer) run() {
 	for {
 		w.mu.Lock()
@@ -130,10 +131,10 @@ func (w *writer) run() {
 	}
 }
 
-// settle commits the jobs together. If that fails, one of them may be to blame
-// and must not harm the others: each is tried alone, unless the fault is a
-// passing one, after which each comes again by itself, or they may have happened
-// all the same, which each finds out by itself.
+// settle commits the jobs together. If that fails, it commits each of them alone, so
+// that one bad job does not harm the others. It does not do so if the fault is a
+// passing one, since then each caller tries again, or if the jobs may have happened all
+// the same, since each caller finds that out.
 func (w *writer) settle(jobs []*job) {
 	err := w.commit(jobs)
 	if err == nil {
@@ -150,10 +151,9 @@ func (w *writer) settle(jobs []*job) {
 	}
 }
 
-// commit runs the jobs in one transaction: all of them happen, or none and
-// there is an error. It goes on when a request is cancelled, since the commit
-// belongs to others too; the busy timeout bounds it, once the pool has given a
-// connection.
+// commit runs the jobs in one transaction: all of them happen, or none does and it
+// returns an error. It does not stop if a request is cancelled, since other requests
+// share the commit. Once it has a connection, the busy timeout bounds it.
 func (w *writer) commit(jobs []*job) error {
 	ctx := context.Background()
 	conn, err := w.database.db.Conn(ctx)
@@ -178,7 +178,7 @@ func (w *writer) commit(jobs []*job) error {
 		}
 	}
 	if err = tx.Commit(); err != nil {
-		discard(conn) // the transaction may be open on it still
+		discard(conn) // the transaction may still be open on it
 		if w.database.refusedCommit(err) {
 			return err
 		}
