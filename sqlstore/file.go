@@ -17,7 +17,7 @@ type file struct {
 	path  string
 	first fs.FileInfo // as the store found it
 
-	// // Used only by the writer:
+	// Used only by the writer:
 	log        int64 // size of the -wal file
 	logChecked time.Time
 }

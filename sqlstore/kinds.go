@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// // marked is the condition of the index of the clients that are not plain.
+// marked is the condition of the index of the clients that are not plain.
 const marked = "(policy <> '' OR source <> 'dynamic' OR withdrawn_at > 0 OR expires_at > 0)"
 
 // kind is the policy that a client runs under and its source, as the columns have them.

@@ -40,8 +40,8 @@ func transaction(ctx context.Context, conn *sql.Conn, begin string) (unlock func
 	}, nil
 }
 
-// // lockPostgreSQL takes an advisory lock that ends with the transaction. Databases //
-// that speak the dialect but have no such locks migrate without one: the statements //
+// lockPostgreSQL takes an advisory lock that ends with the transaction. Databases
+// that speak the dialect but have no such locks migrate without one: the statements
 // may be repeated.
 func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
 	unlock, err := transaction(ctx, conn, "BEGIN")
