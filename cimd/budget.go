@@ -13,10 +13,10 @@ import (
 // bucket is what is left of a budget.
 type bucket struct {
 	left float64
-	at   time.Time // as of when; zero: the bucket is full
+	at   time.Time // when left was computed; zero: the bucket is full
 }
 
-// refill adds what came since, up to a minute's worth.
+// refill adds what has accrued since, up to a minute's worth.
 func (b *bucket) refill(perMinute int, now time.Time) {
 	full := float64(perMinute)
 	if b.at.IsZero() {
@@ -27,8 +27,8 @@ func (b *bucket) refill(perMinute int, now time.Time) {
 	b.at = now
 }
 
-// budget is what may be fetched. Refreshes of clients that have a row have their own,
-// so that strangers do not starve them.
+// budget limits fetches. Refreshes of clients that have a row have a limit of their
+// own, so that strangers do not starve them.
 type budget struct {
 	perMinute, perHost, concurrent, refreshes int
 
@@ -42,12 +42,12 @@ type budget struct {
 func newBudget(s *settings) *budget {
 	return &budget{
 		perMinute: s.FetchesPerMinute, perHost: s.FetchesPerHostMinute, concurrent: s.Concurrent, refreshes: s.RefreshesPerMinute,
-		hosts: lru.New[string, *bucket](max(s.Entries, 2*s.FetchesPerMinute)), // none goes before it is full again
+		hosts: lru.New[string, *bucket](max(s.Entries, 2*s.FetchesPerMinute)), // none is dropped before it is full again
 	}
 }
 
-// take takes one fetch from the host, and reports whether there was one. done is
-// called once it has ended.
+// take takes one fetch from the budget of the host, and reports whether there was one
+// left. The caller calls done when the fetch has ended.
 func (b *budget) take(host string, refresh bool, now time.Time) (done func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -68,7 +68,7 @@ func (b *budget) take(host string, refresh bool, now time.Time) (done func(), ok
 	if b.all.left < 1 || own.left < 1 || b.strangers >= b.concurrent {
 		return nil, false
 	}
-	if !known { // only who was fetched from: else names alone would push the others out
+	if !known { // only hosts that are fetched from, so that made-up names do not push them out
 		b.hosts.Put(strings.Clone(host), own)
 	}
 	b.all.left--

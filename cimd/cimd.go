@@ -119,7 +119,7 @@ func standard[T int | int64 | time.Duration](value *T, otherwise T) {
 	}
 }
 
-// withDefaults returns the settings that opts mean; nil means the defaults.
+// withDefaults returns the settings of opts, which may be nil.
 func (opts *Options) withDefaults() *settings {
 	s := &settings{}
 	if opts != nil {
@@ -155,7 +155,7 @@ func (opts *Options) withDefaults() *settings {
 	return s
 }
 
-// logEvents is dcr.LogEvents but for refusals, which a Store logs whatever the sink.
+// logEvents is dcr.LogEvents without refusals, which a Store logs itself.
 func logEvents(logger *slog.Logger) func(ctx context.Context, event dcr.Event) {
 	log := dcr.LogEvents(logger)
 	return func(ctx context.Context, event dcr.Event) {
@@ -165,11 +165,12 @@ func logEvents(logger *slog.Logger) func(ctx context.Context, event dcr.Event) {
 	}
 }
 
-// maxDocument is how many bytes a document has at most, unless Options.Fetch says.
+// maxDocument is how many bytes a document may have, unless Options.Fetch sets
+// MaxBytes.
 const maxDocument = 5 << 10
 
-// guard returns the client that fetches, so many at once. What strangers name and
-// what is refreshed have one each: neither takes the other's place.
+// guard returns a client that fetches documents. The documents of strangers and
+// refreshes have one each, so that neither uses up what the other may fetch at once.
 func (s *settings) guard() *dcr.GuardedClient {
 	from := s.Fetch
 	if from == nil {
@@ -210,7 +211,7 @@ func (s *settings) check() error {
 	return s.checkPinned()
 }
 
-// checkValidators wants a validator under which a document can be accepted.
+// checkValidators refuses settings under which no validator can accept a document.
 func (s *settings) checkValidators() error {
 	takes := s.takesDocuments(s.Validator)
 	for name, validator := range s.Policies {
@@ -234,7 +235,7 @@ func (s *settings) takesDocuments(v dcr.Validator) bool {
 	return false
 }
 
-// checkPinned wants of pinned documents what does not depend on their policy.
+// checkPinned checks what does not depend on a policy in the pinned documents.
 func (s *settings) checkPinned() error {
 	for id, document := range s.Pinned {
 		_, err := s.parseID(id)

@@ -40,8 +40,9 @@ const (
 	grantCIBA     = "urn:openid:params:grant-type:ciba"
 )
 
-// judge makes a client of a document, or of the one that it was before. It is judged
-// as a registration or an update by the publisher, which no answer reaches.
+// judge makes a client from a document; previous is the client as it was before, if it
+// is known. The document is judged like a registration or an update, except that no
+// answer tells the publisher what was settled.
 func (s *settings) judge(ctx context.Context, id, policy string, document []byte, previous *dcr.Client) (*dcr.Client, error) {
 	request, err := s.read(id, document)
 	if err != nil {
@@ -75,7 +76,7 @@ func (s *settings) judge(ctx context.Context, id, policy string, document []byte
 	return reg.Client, nil
 }
 
-// read holds a document to what depends on no validator.
+// read parses a document and checks what does not depend on a validator.
 func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
 	limit := int64(maxDocument)
 	if s.Fetch != nil && s.Fetch.MaxBytes > 0 {
@@ -107,10 +108,11 @@ func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
 	return request, nil
 }
 
-// sharesSecret reports whether a method needs a secret that client and server share.
+// sharesSecret reports whether a method needs a shared secret.
 func sharesSecret(method string) bool { return strings.HasPrefix(method, "client_secret_") }
 
-// sharedMethod names a method for a sentence, which never repeats what was sent.
+// sharedMethod returns the name of a method for an error, which must not repeat what
+// was sent.
 func sharedMethod(method string) string {
 	for _, known := range []string{"client_secret_post", "client_secret_jwt"} {
 		if method == known {
@@ -120,8 +122,8 @@ func sharedMethod(method string) string {
 	return "client_secret_basic"
 }
 
-// checkNames refuses members that only the answer to a registration has, whatever
-// they hold. What is no JSON object is for others to refuse.
+// checkNames refuses members that only the answer to a registration has, whatever their
+// values are. It does not refuse what is not a JSON object: others do.
 func checkNames(object, where string) error {
 	refused := (*dcr.Error)(nil)
 	strictjson.ReadObject(object, strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}, func(name string, _ strictjson.Value) error {
@@ -140,7 +142,7 @@ func checkNames(object, where string) error {
 	return refused
 }
 
-// asRefused makes the refusal of a document of what Validate refused. An outage is
+// asRefused turns a refusal of Validate into the refusal of a document. An outage is
 // not a refusal.
 func asRefused(err error) error {
 	refused := (*dcr.Error)(nil)
@@ -155,8 +157,8 @@ func asRefused(err error) error {
 	return own
 }
 
-// checkClient holds the finished client to what no answer could tell it, and to what
-// strangers may have.
+// checkClient refuses a client that would need an answer, such as one with a secret,
+// and members that strangers may not have.
 func (s *settings) checkClient(c *dcr.Client) error {
 	switch {
 	case c.NeedsSecret():
@@ -181,8 +183,8 @@ func (s *settings) checkClient(c *dcr.Client) error {
 	return nil
 }
 
-// dropForeignPages drops client_uri, in every language, where it is on another host
-// than the document, which vouches for its own alone.
+// dropForeignPages removes client_uri, in every language, if it is on another host than
+// the document, which vouches only for its own host.
 func dropForeignPages(c *dcr.Client) {
 	document, _ := dcr.ParseURI(c.ID)
 	foreign := func(page string) bool {
@@ -197,10 +199,10 @@ func dropForeignPages(c *dcr.Client) {
 	})
 }
 
-// authMethods are those by which the client may authenticate: the settled one and,
-// since no answer tells it which that is, every other one that it lists, or its
-// software statement does, and the server supports. None is not among them where a
-// grant needs authentication, nor is a method whose keys are not known.
+// authMethods returns the methods by which the client may authenticate: the settled one
+// and, since no answer tells the client which one that is, every other one that the
+// document or its software statement lists and the server supports. It leaves out none
+// if a grant needs authentication, and methods for which there are no keys.
 func authMethods(reg *dcr.Registration) []string {
 	c := reg.Client
 	methods := []string{c.TokenEndpointAuthMethod}
@@ -219,7 +221,7 @@ func mayUse(c *dcr.Client, method string) bool {
 	case "private_key_jwt", "self_signed_tls_client_auth":
 		return c.JWKS != nil || c.JWKSURI != ""
 	}
-	return method != "tls_client_auth" && !sharesSecret(method) // the name of a certificate is kept with the settled method alone
+	return method != "tls_client_auth" && !sharesSecret(method) // the name of a certificate is kept only if this is the settled method
 }
 
 // changedMembers names the members in which two clients differ, in their order.
@@ -265,8 +267,8 @@ func membersOf(c *dcr.Client) (map[string]string, error) {
 	return members, err
 }
 
-// sameRow reports whether two clients would be stored alike, but for what is noted of
-// their document.
+// sameRow reports whether two clients have the same stored form, except for what is
+// noted about their document.
 func sameRow(before, after *dcr.Client) bool {
 	text := func(c *dcr.Client) string {
 		own := *c

@@ -1,7 +1,7 @@
 package cimd
 
-// OAuth Client ID Metadata Document §5, RFC 9111: fetching a document, and for how
-// long it is good.
+// OAuth Client ID Metadata Document §5, RFC 9111: fetching a document, and how long
+// it is fresh.
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// outage says why a document cannot be had: an ErrUnavailable.
+// outage is an ErrUnavailable that says why a document cannot be fetched.
 type outage struct {
 	reason string // a word for events: unreachable, blocked_address …
 	busy   bool   // the URL itself did not fail
-	cause  error  // nil where the reason says all
+	cause  error  // nil if the reason says all
 }
 
 func (o *outage) Error() string {
@@ -31,8 +31,8 @@ func (o *outage) Error() string {
 
 func (o *outage) Is(target error) bool { return target == ErrUnavailable }
 
-// Unwrap hides a cause that would be taken for an answer about the client, such as
-// the ErrClientNotFound of a table that a hook asked.
+// Unwrap hides a cause that could be mistaken for an answer about the client, such as
+// an ErrClientNotFound from a store that a hook asked.
 func (o *outage) Unwrap() error {
 	answer := (*dcr.Error)(nil)
 	if errors.As(o.cause, &answer) && !errors.Is(answer, dcr.TemporarilyUnavailable) {
@@ -48,7 +48,8 @@ func (o *outage) Unwrap() error {
 
 func isOutage(err error) bool { return errors.Is(err, ErrUnavailable) }
 
-// asOutage is the outage that an error is: what is not the document's fault is ours.
+// asOutage returns err as an outage, for an error that is not the fault of the
+// document.
 func asOutage(err error) *outage {
 	if failed := (*outage)(nil); errors.As(err, &failed) {
 		return failed
@@ -67,15 +68,16 @@ func (s *Store) checkReach(id string) error {
 	return refused
 }
 
-// fetched is a document that was taken.
+// fetched is a document that was fetched.
 type fetched struct {
 	document []byte
 	lifetime time.Duration
-	at       time.Time // when it was asked for
+	at       time.Time // when it was requested
 }
 
-// fetch gets the document of a client, which is known already and has a row where
-// these are set. Its error is an *outage, or an *dcr.Error that refuses.
+// fetch gets the document of a client. known says that the client is known already,
+// stored that it has a row. The error is an *outage, or a *dcr.Error that refuses the
+// document.
 func (s *Store) fetch(ctx context.Context, id string, u *url.URL, known, stored bool, why mode) (*fetched, error) {
 	begun := s.opts.Now()
 	got, err := s.get(ctx, id, u, known, stored, why)
@@ -118,8 +120,8 @@ func (s *Store) get(ctx context.Context, id string, u *url.URL, known, stored bo
 	return nil, judgeAnswer(answer, known)
 }
 
-// judgeAnswer says what an answer means that has no document in it: what comes from
-// walls, overload and moves is an outage, the rest is the truth.
+// judgeAnswer says what an answer without a document means. What comes from firewalls,
+// overload and moves is an outage; the rest refuses the client.
 func judgeAnswer(answer *dcr.Fetched, known bool) error {
 	switch status := answer.Status; {
 	case status == http.StatusOK && known && answer.ContentType == "text/html":
@@ -136,12 +138,12 @@ func judgeAnswer(answer *dcr.Fetched, known bool) error {
 	return refuse("document.status", "the metadata document must be served with status 200")
 }
 
-// accept judges the media type, and finds out for how long the document is good.
+// accept checks the media type, and finds out how long the document is fresh.
 func (s *Store) accept(answer *dcr.Fetched, known bool) (*fetched, error) {
 	subtype, isApplication := strings.CutPrefix(answer.ContentType, "application/")
 	switch {
 	case isApplication && (subtype == "json" || len(subtype) > len("+json") && strings.HasSuffix(subtype, "+json")):
-	case known && answer.ContentType == "text/html": // a wall that answers 200
+	case known && answer.ContentType == "text/html": // a firewall that answers 200
 		return nil, &outage{reason: "html"}
 	default:
 		return nil, refuse("document.type", "the metadata document must be served as application/json")

@@ -1,6 +1,6 @@
 package cimd
 
-// One flight a document, however many wait for it.
+// Looking at a document: one flight for all callers that wait for the same one.
 
 import (
 	"context"
@@ -18,9 +18,9 @@ import (
 type mode int
 
 const (
-	due    mode = iota // somebody waits for it, and it may be fresh by now
-	early              // it ends soon, and nobody waits
-	forced             // an operator says so
+	due    mode = iota // a caller waits for it; it may be fresh by now
+	early              // it is fresh, but not for long; nobody waits
+	forced             // an operator asks for it
 )
 
 // flightTime bounds a flight: the fetch, what the validator fetches, and the store.
@@ -34,7 +34,7 @@ type flight struct {
 	err    error
 }
 
-// wait returns what became of the flight, which goes on where ctx ends.
+// wait returns the result of the flight, which goes on if ctx ends.
 func (f *flight) wait(ctx context.Context) (*dcr.Client, error) {
 	select {
 	case <-ctx.Done():
@@ -61,8 +61,9 @@ func (s *Store) begin(ctx context.Context, id string, u *url.URL, why mode) *fli
 	return f
 }
 
-// lookNow returns what becomes of a look at a document that is due. The operator's look
-// tells of an outage in the place of what is known, so that is looked at again.
+// lookNow looks at a document that is due and returns the result. If it joined a forced
+// flight that ended in an outage, it looks again, since a forced flight does not fall
+// back to the known client.
 func (s *Store) lookNow(ctx context.Context, id string, u *url.URL) (*dcr.Client, error) {
 	for {
 		f := s.begin(ctx, id, u, due)
@@ -91,7 +92,7 @@ func (s *Store) fly(ctx context.Context, id string, u *url.URL, f *flight) {
 	}
 }
 
-// look returns the client as its document says, or as it was known where that is
+// look returns the client as its document says, or the known client if the document is
 // unavailable.
 func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr.Client, error) {
 	before, stored, err := s.known(ctx, id)
@@ -136,14 +137,15 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 	return s.unavailable(ctx, id, policy, before, stored, failed)
 }
 
-// panicked is the error that a hook's panic is: it fails those who wait, not the
-// program.
+// panicked turns the panic of a hook into an error, which fails the callers that wait
+// but not the program.
 func (s *Store) panicked(ctx context.Context, id string, panicked any) error {
 	s.opts.Logger.ErrorContext(ctx, "cimd: a hook panicked", "client_id", id, "panic", panicked, "stack", string(debug.Stack()))
 	return fmt.Errorf("cimd: a hook panicked: %v", panicked)
 }
 
-// final is the answer about a client whose document does not count.
+// final returns the result for a client whose row counts, not its document; see
+// isFinal.
 func final(client *dcr.Client, why mode) (*dcr.Client, error) {
 	switch {
 	case why != forced:
@@ -154,9 +156,9 @@ func final(client *dcr.Client, why mode) (*dcr.Client, error) {
 	return nil, dcr.ErrClientDisabled
 }
 
-// unavailable returns what stands in for a document that cannot be had: what is known
-// of the client, for as long as that goes on, or the operator's pinned document. One
-// that was withdrawn has no stand-in.
+// unavailable returns what replaces a document that cannot be fetched: the known
+// client, for Options.MaxStale, or the client of the operator's pinned document.
+// Nothing replaces a document that was withdrawn.
 func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.Client, stored bool, why *outage) (*dcr.Client, error) {
 	if !why.busy {
 		s.failed(id)
@@ -178,12 +180,12 @@ func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.
 	return nil, why
 }
 
-// failedLately reports whether a URL is not to be tried again yet.
+// failedLately reports whether it is too early to try a URL again.
 func (s *Store) failedLately(id string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, failed := s.failures.Get(id)
-	return failed && now.Before(until) && !until.After(now.Add(s.opts.Backoff)) // unless the clock went back
+	return failed && now.Before(until) && !until.After(now.Add(s.opts.Backoff)) // otherwise the clock was set back
 }
 
 func (s *Store) failed(id string) {

@@ -1,6 +1,6 @@
 package cimd
 
-// Looks at documents that no authorization request is waiting for.
+// Looking at documents that no authorization request is waiting for.
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 		}
 		u, err := s.opts.parseID(client.ID)
 		if err != nil {
-			continue // it is not fetched any more
+			continue // its URL is no longer fetched
 		}
 		after, err := s.lookNow(ctx, client.ID, u)
 		if ctx.Err() != nil {
@@ -60,8 +60,8 @@ func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 	return refreshed, nil
 }
 
-// isNeglected reports whether a client that is in use comes near its end, because
-// nobody looked at its document.
+// isNeglected reports whether a client that is in use will end soon because its
+// document was not looked at.
 func (s *Store) isNeglected(c *dcr.Client, now time.Time) bool {
 	return c.Document != nil && !isWithdrawn(c) && c.LastUsedAt.After(c.Document.FetchedAt) &&
 		!now.Before(c.Document.FreshUntil.Add(s.opts.MaxStale/2))

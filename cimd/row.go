@@ -1,7 +1,7 @@
 package cimd
 
-// What becomes of a document that was taken: in memory at first, a row from the first
-// use on, noted or written at each refresh.
+// Where the client of a document is kept: in memory until its first use, then in a
+// row, which each refresh notes or writes.
 
 import (
 	"cmp"
@@ -15,11 +15,12 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// maxTries is how often a row is judged again that others changed meanwhile.
+// maxTries is how often a document is judged at most if others change the row
+// meanwhile.
 const maxTries = 3
 
-// take makes the client of a document, or what it is from now on. A hook that panics
-// is one that fails: a client that is known goes on.
+// take makes or updates the client of a document, and keeps it. A panic of a hook is an
+// error like any other, so that a known client continues to work.
 func (s *Store) take(ctx context.Context, id, policy string, got *fetched, before *dcr.Client, stored bool) (taken *dcr.Client, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -59,8 +60,9 @@ func (s *Store) take(ctx context.Context, id, policy string, got *fetched, befor
 	}
 }
 
-// overtaken reports whether another host looked at a document later than at, so that
-// what it found is newer. A look in the future was one by a wrong clock.
+// overtaken reports whether another host looked at a document after the time at, so
+// that its result is newer. A look in the future was noted by a wrong clock and does
+// not count.
 func (s *Store) overtaken(c *dcr.Client, at time.Time) bool {
 	if c.Document == nil {
 		return false
@@ -73,7 +75,8 @@ func (s *Store) overtaken(c *dcr.Client, at time.Time) bool {
 }
 
 // keep keeps a client that was not known: in memory, or in a row if a person must
-// approve it and there is room. It was never used, so no other client makes room for it.
+// approve it and there is room. It was never used, so no other client is deleted to
+// make room for it.
 func (s *Store) keep(ctx context.Context, client *dcr.Client) (*dcr.Client, error) {
 	if client.Status == dcr.StatusPending {
 		err := s.store(ctx, client, false)
@@ -92,7 +95,7 @@ func (s *Store) remember(client *dcr.Client) {
 	s.documents.Put(own.ID, own)
 }
 
-// change makes of a client what its document says now, once the host has heard of it.
+// change updates a client to what its document says now, after calling Options.Changed.
 func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bool) (*dcr.Client, error) {
 	members, err := changedMembers(before, after)
 	if err == nil && stored {
@@ -129,7 +132,7 @@ func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bo
 	return after, err
 }
 
-// unchanged is before, as fresh as after.
+// unchanged returns before, as fresh as after.
 func unchanged(before, after *dcr.Client) *dcr.Client {
 	kept := before.Clone()
 	kept.Document.FetchedAt, kept.Document.FreshUntil, kept.Document.Withdrawn = after.Document.FetchedAt, after.Document.FreshUntil, time.Time{}
@@ -137,16 +140,16 @@ func unchanged(before, after *dcr.Client) *dcr.Client {
 	return kept
 }
 
-// endsInStore reports whether the end that the row has is so far behind that the row
-// is written again: once a day with the defaults, not at every refresh.
+// endsInStore reports whether the ExpiresAt of the row is so old that the row must be
+// written again: once a day with the defaults, not at every refresh.
 func (s *Store) endsInStore(before, after *dcr.Client) bool {
 	return before.ExpiresAt.Before(after.ExpiresAt.Add(-s.opts.MaxStale / 7))
 }
 
-// isCurrent reports whether a row is still there: who deleted it meanwhile did so
-// since nobody has used it. dcr.ErrConflict says that others changed it while its
-// document was fetched, or looked at that later: a note conflicts with nothing by
-// itself.
+// isCurrent reports whether a row still exists. If it was deleted meanwhile, the client
+// is kept in memory until it is used again. isCurrent returns dcr.ErrConflict if others
+// changed the row while its document was fetched, or looked at the document later; it
+// must check that because a note does not.
 func (s *Store) isCurrent(ctx context.Context, before *dcr.Client, at time.Time) (bool, error) {
 	current, err := s.inside.FindByClientID(ctx, before.ID)
 	switch {
@@ -160,7 +163,7 @@ func (s *Store) isCurrent(ctx context.Context, before *dcr.Client, at time.Time)
 	return true, nil
 }
 
-// note notes what is known of the document in the row.
+// note notes in the row what is known about the document.
 func (s *Store) note(ctx context.Context, client *dcr.Client) error {
 	if noter, ok := dcr.StoreAs[dcr.DocumentNoter](s.inside); ok {
 		return noter.NoteDocument(ctx, client.ID, *client.Document.Clone())
@@ -168,9 +171,9 @@ func (s *Store) note(ctx context.Context, client *dcr.Client) error {
 	return s.inside.Update(ctx, client)
 }
 
-// withdraw notes that the document of a client, which was asked for at that time, is
-// gone or no longer valid, which ends the client until it is there again. It reports
-// whether that is known from now on.
+// withdraw notes that the document of a client was gone or no longer valid when it was
+// requested at that time. The client cannot be used until its document is valid again.
+// withdraw reports whether that is now known.
 func (s *Store) withdraw(ctx context.Context, id string, stored bool, at time.Time) bool {
 	s.forget(id)
 	if !stored {
@@ -206,7 +209,7 @@ func (s *Store) TouchClient(ctx context.Context, clientID string, at time.Time) 
 	return s.withRow(ctx, clientID, at, func() error { return toucher.TouchClient(ctx, clientID, at) })
 }
 
-// withRow does what needs a row, which a client that is in memory alone then gets.
+// withRow calls do, which needs a row. A client that is only in memory gets one.
 func (s *Store) withRow(ctx context.Context, clientID string, at time.Time, do func() error) error {
 	err := do()
 	if !published(clientID) || !errors.Is(err, dcr.ErrClientNotFound) {
@@ -218,8 +221,8 @@ func (s *Store) withRow(ctx context.Context, clientID string, at time.Time, do f
 	return do()
 }
 
-// makeRow stores a client that is in memory alone. That another one did so first is
-// no error.
+// makeRow stores a client that is only in memory. It is not an error if another call
+// did so first.
 func (s *Store) makeRow(ctx context.Context, clientID string, at time.Time) error {
 	client, stored, err := s.known(ctx, clientID)
 	switch {
@@ -263,20 +266,20 @@ func (c consents) NoteConsent(ctx context.Context, clientID, person string, at t
 
 // rows bounds the rows of documents.
 type rows struct {
-	counter dcr.ClientCounter // nil: no rows are made
+	counter dcr.ClientCounter // if nil, no rows are made
 	lister  dcr.ClientLister
 
 	mu     sync.Mutex // one row is made at a time
-	oldest []use      // those used longest ago, the first one first
+	oldest []use      // the clients used longest ago, in that order
 }
 
-// use is when a client was used last.
+// use is when a client was last used.
 type use struct {
 	clientID string
 	at       time.Time
 }
 
-// store makes the row of a client and, if it may, room for it.
+// store makes the row of a client and, if makeRoom is set, room for it.
 func (s *Store) store(ctx context.Context, client *dcr.Client, makeRoom bool) error {
 	if s.rows.counter == nil || s.rows.lister == nil {
 		return dcr.ErrStoreFull
@@ -309,7 +312,7 @@ func (s *Store) add(ctx context.Context, client *dcr.Client, makeRoom bool) (evi
 	return evicted, s.inside.Add(ctx, client)
 }
 
-// evicted tells the host of a client that made room.
+// evicted tells the host about a client that was deleted to make room.
 func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
 	if err := s.afterDelete(ctx, client); err != nil {
 		s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
@@ -317,8 +320,8 @@ func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
 	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
 }
 
-// afterDelete runs the host's hook for a client that is gone, even where nobody waits
-// for the one that it made room for.
+// afterDelete runs the host's hook for a client that was deleted, even if the request
+// that caused it has ended.
 func (s *Store) afterDelete(ctx context.Context, client *dcr.Client) (err error) {
 	if s.opts.AfterDelete == nil {
 		return nil
@@ -333,7 +336,7 @@ func (s *Store) afterDelete(ctx context.Context, client *dcr.Client) (err error)
 	return s.opts.AfterDelete(ctx, client)
 }
 
-// maxOldest is how many clients one reading of the store finds to evict.
+// maxOldest is how many clients to evict are found in one listing of the store.
 const maxOldest = 64
 
 // evict deletes the active client of a document that was used longest ago.
@@ -354,8 +357,8 @@ func (s *Store) evict(ctx context.Context) (*dcr.Client, error) {
 	return nil, dcr.ErrStoreFull
 }
 
-// evictIf deletes a client unless it was used or changed since it was found; nil: it
-// stays.
+// evictIf deletes a client and returns it, or returns nil if it was used or changed
+// since it was found.
 func (s *Store) evictIf(ctx context.Context, found use) (evicted *dcr.Client, err error) {
 	client, err := s.inside.FindByClientID(ctx, found.clientID)
 	switch {
@@ -380,7 +383,8 @@ func (s *Store) evictIf(ctx context.Context, found use) (evicted *dcr.Client, er
 	return client, nil
 }
 
-// findOldest reads which active clients of documents were used longest ago.
+// findOldest lists the store to find the active clients of documents that were used
+// longest ago.
 func (s *Store) findOldest(ctx context.Context) error {
 	source, status := dcr.SourceDocument, dcr.StatusActive
 	var uses []use
@@ -395,7 +399,7 @@ func (s *Store) findOldest(ctx context.Context) error {
 	return nil
 }
 
-// lastUse is when a client was used last, or made where it never was.
+// lastUse returns when a client was last used or, if it never was, created.
 func lastUse(c *dcr.Client) time.Time {
 	if c.LastUsedAt.After(c.CreatedAt) {
 		return c.LastUsedAt

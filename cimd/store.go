@@ -35,7 +35,7 @@ type Store struct {
 	rows      rows
 
 	mu        sync.Mutex
-	documents *lru.Cache[string, *dcr.Client] // clients without a row; shared: nobody writes to them
+	documents *lru.Cache[string, *dcr.Client] // clients without a row; shared: do not write to them
 	failures  *lru.Cache[string, time.Time]   // URLs that failed, and when to try again
 	flights   map[string]*flight
 }
@@ -192,7 +192,7 @@ func (s *Store) findKnown(ctx context.Context, clientID string) (*dcr.Client, er
 func (s *Store) Advertised(ctx context.Context) bool { return s.opts.open(ctx) == nil }
 
 // known returns what is known of a client without the network: its row, or what is in
-// memory; nil where it is neither.
+// memory; nil if there is neither.
 func (s *Store) known(ctx context.Context, clientID string) (client *dcr.Client, stored bool, err error) {
 	client, err = s.inside.FindByClientID(ctx, clientID)
 	if !errors.Is(err, dcr.ErrClientNotFound) {
@@ -207,37 +207,37 @@ func (s *Store) known(ctx context.Context, clientID string) (client *dcr.Client,
 	return client.Clone(), false, nil
 }
 
-// isFinal reports whether a client is what its row says, and no document counts: it
-// came from elsewhere, or is switched off.
+// isFinal reports whether the row of a client counts, whatever its document says: the
+// client came from elsewhere, or is disabled.
 func isFinal(c *dcr.Client) bool {
 	return c.Source != dcr.SourceDocument || c.Status != dcr.StatusActive && c.Status != dcr.StatusPending
 }
 
 func isWithdrawn(c *dcr.Client) bool { return c.Document != nil && !c.Document.Withdrawn.IsZero() }
 
-// isFresh reports whether a document need not be looked at. One that is noted to be
-// fresh for longer than any is was noted by a wrong clock.
+// isFresh reports whether a document need not be looked at. If it is noted to be fresh
+// for longer than MaxFresh, a wrong clock noted that.
 func (s *Store) isFresh(c *dcr.Client, now time.Time) bool {
 	return c.Document != nil && !isWithdrawn(c) && now.Before(c.Document.FreshUntil) && !c.Document.FreshUntil.After(now.Add(s.opts.MaxFresh))
 }
 
 // endsSoon reports whether it is time to fetch a fresh document in the background: in
-// the last tenth of its life, of five minutes at most.
+// the last tenth of the time that it is fresh, but at most five minutes before the end.
 func endsSoon(c *dcr.Client, now time.Time) bool {
 	window := min(c.Document.FreshUntil.Sub(c.Document.FetchedAt)/10, 5*time.Minute)
 	return !now.Before(c.Document.FreshUntil.Add(-window))
 }
 
-// serves reports whether a client goes on while its document is unavailable.
+// serves reports whether a client continues to work while its document is unavailable.
 func (s *Store) serves(c *dcr.Client, now time.Time) bool {
 	return c.Document != nil && !isWithdrawn(c) && !c.Document.FetchedAt.IsZero() && now.Before(s.end(c))
 }
 
-// end is when a client ends whose document stays unavailable.
+// end returns when a client ends if its document stays unavailable.
 func (s *Store) end(c *dcr.Client) time.Time { return c.Document.FreshUntil.Add(s.opts.MaxStale) }
 
-// shown is the client as it is returned. Its row may have an earlier end: freshness
-// is noted without rewriting it.
+// shown returns the client as callers get it. The ExpiresAt of its row may be earlier,
+// since freshness is noted without rewriting the row.
 func (s *Store) shown(c *dcr.Client) *dcr.Client {
 	c.ExpiresAt = s.end(c)
 	return c
@@ -247,15 +247,15 @@ func errWithdrawn() error {
 	return refuse("document.withdrawn", "the metadata document of this client is gone, or no longer valid")
 }
 
-// forget drops what is in memory of a client.
+// forget drops a client from memory.
 func (s *Store) forget(clientID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.documents.Delete(clientID)
 }
 
-// event tells the host what happened. What becomes of the sink changes nothing of
-// that.
+// event tells the host what happened. A panic of Options.Events is logged and has no
+// other effect.
 func (s *Store) event(ctx context.Context, event dcr.Event) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -266,8 +266,9 @@ func (s *Store) event(ctx context.Context, event dcr.Event) {
 	s.opts.Events(ctx, event)
 }
 
-// told logs why a client was not found, which its user is not told, and returns err:
-// each at debug, and each kind once a minute, with an example, above that.
+// told returns err, and logs why a client was not found, since its user does not learn
+// that: each time at level debug, and for each kind of reason once a minute, with an
+// example, at a higher level.
 func (s *Store) told(ctx context.Context, clientID string, err error) error {
 	refused, failed := (*dcr.Error)(nil), (*outage)(nil)
 	switch {
@@ -287,10 +288,10 @@ func (s *Store) told(ctx context.Context, clientID string, err error) error {
 	return err
 }
 
-// shortened is a client id for the log, which a stranger sent.
+// shortened cuts a client id, which may come from a stranger, for the log.
 func shortened(clientID string) string { return clientID[:min(len(clientID), maxID)] }
 
-// withCause appends what lay behind an outage or a refusal, if anything did.
+// withCause appends the cause of an outage or a refusal, if there is one.
 func withCause(cause error, about ...any) []any {
 	if cause != nil {
 		about = append(about, "error", cause)

@@ -26,8 +26,8 @@ func refuse(rule, format string, args ...any) *dcr.Error {
 	return refused
 }
 
-// parseID holds a client id to the rules that need no network. It is judged as it
-// is written: two URLs are one client only if every byte is the same.
+// parseID checks the rules for a client id that need no network. It does not normalise
+// the URL: two URLs are the same client only if all their bytes are the same.
 func (s *settings) parseID(id string) (*url.URL, error) {
 	if len(id) > maxID {
 		return nil, refuse("client_id.length", "client_id must not be longer than %d bytes", maxID)
@@ -105,7 +105,7 @@ func parseEntry(entry string) hostEntry {
 	return hostEntry{host: parsed.Host, below: below, port: parsed.Port, path: parsed.Path}
 }
 
-// hostEnd is where the host and the port of an entry end.
+// hostEnd returns where the host and the port of an entry end.
 func hostEnd(entry string) int {
 	if slash := strings.IndexByte(entry, '/'); slash >= 0 {
 		return slash
@@ -138,7 +138,8 @@ func leavesFolder(path string) bool {
 // Any, for Options.Admit, admits every URL, under Options.Validator.
 func Any(ctx context.Context, id *url.URL) (string, error) { return "", nil }
 
-// admit asks whether documents are taken, and which policy the client runs under.
+// admit asks the host whether documents are accepted, and which policy the client runs
+// under.
 func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err error) {
 	if err := s.open(ctx); err != nil {
 		return "", err
@@ -163,7 +164,7 @@ func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err e
 	return policy, nil
 }
 
-// open refuses while no documents are taken.
+// open returns an error while no documents are accepted.
 func (s *settings) open(ctx context.Context) error {
 	switch {
 	case s.Admit == nil:
@@ -174,7 +175,7 @@ func (s *settings) open(ctx context.Context) error {
 	return nil
 }
 
-// validator is the one of a policy.
+// validator returns the validator of a policy.
 func (s *settings) validator(policy string) (dcr.Validator, error) {
 	if policy == "" {
 		return s.Validator, nil
