@@ -65,12 +65,12 @@ type Store struct {
 
 	mu      sync.Mutex
 	found   known
-	missing known // apart, so that strangers who ask for nonsense evict no client
+	missing known // separate, so that requests for made-up ids evict no client
 	loads   map[reading]*cacheLoad
 }
 
-// reading is what is read of the store: a client, or what is known of it without the
-// network.
+// reading is what is read from the store: a client or, if known is set, what is known
+// of it without the network.
 type reading struct {
 	clientID string
 	known    bool
@@ -118,7 +118,7 @@ func (s *Store) ViewClient(ctx context.Context, clientID string) (*dcr.Client, e
 	return s.view(ctx, s.store, reading{clientID: clientID})
 }
 
-// copied is a view as its caller may change it.
+// copied returns a clone of a view, which its caller may change.
 func copied(client *dcr.Client, err error) (*dcr.Client, error) {
 	if err != nil {
 		return nil, err
@@ -126,7 +126,8 @@ func copied(client *dcr.Client, err error) (*dcr.Client, error) {
 	return client.Clone(), nil
 }
 
-// view returns what is cached, or reads it from inside. It is shared.
+// view returns the cached client, or reads it from inside. The client is shared: do not
+// write to it.
 func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, what reading) (*dcr.Client, error) {
 	clientID := what.clientID
 	if dcr.CheckClientID(clientID) != nil {
@@ -149,7 +150,8 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		current = &cacheLoad{done: make(chan struct{}), began: now}
 		what.clientID = strings.Clone(clientID) // it may be a few bytes of a large request
 		s.loads[what] = current
-		// The first caller may give up: the others wait for the same reading.
+		// The reading goes on if the first caller gives up, since others may wait for
+		// it.
 		go s.load(context.WithoutCancel(ctx), inside, what, current)
 	}
 	s.mu.Unlock()
@@ -161,13 +163,13 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	}
 }
 
-// cacheLoad is one reading of the store.
+// cacheLoad is one read of the store, for all callers that wait for it.
 type cacheLoad struct {
 	done    chan struct{} // closed when client and err are set
 	began   time.Duration // as Store.now says
-	client  *dcr.Client   // shared: nobody writes to it; nil with an error
+	client  *dcr.Client   // shared: do not write to it; nil if there is an error
 	err     error
-	overrun bool // something was written meanwhile: not to be kept
+	overrun bool // the client was written meanwhile: do not cache the result
 }
 
 func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, what reading, l *cacheLoad) {
@@ -176,7 +178,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	defer cancel()
 	var size int64
 	defer func() {
-		// A store that panics fails the callers who wait, not the program.
+		// If the store panics, that fails the callers that wait but not the program.
 		if panicked := recover(); panicked != nil {
 			l.client, l.err = nil, fmt.Errorf("cachestore: the store panicked: %v", panicked)
 		}
@@ -199,14 +201,14 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 	}
 }
 
-// The size of an entry without the texts that it holds: the id alone, and a
-// client of which a text takes about twice its length.
+// The size of an entry: an id takes perEntry, and a client also perClient and about
+// twice the length of its JSON.
 const (
 	perEntry  = 256
 	perClient = 2 << 10
 )
 
-// sizeOf estimates what a remembered client takes.
+// sizeOf estimates the size of a cached client.
 func sizeOf(client *dcr.Client) int64 {
 	text, err := client.MarshalJSON()
 	if err != nil {
@@ -215,9 +217,9 @@ func sizeOf(client *dcr.Client) int64 {
 	return perEntry + perClient + 2*int64(len(text))
 }
 
-// forget drops what is known of a client, and what is being read of it. It
-// comes after a write, whatever became of that: nothing that was read before
-// the write ended is served once it has.
+// forget drops a client from the cache, and the results of reads under way. It is
+// called after every write, even a failed one, so that nothing that was read before the
+// write ended is served afterwards.
 func (s *Store) forget(clientID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -316,9 +318,9 @@ func (k knownOnly) ViewClient(ctx context.Context, clientID string) (*dcr.Client
 
 // entry is what is known of one client.
 type entry struct {
-	client *dcr.Client   // nil where there is none
+	client *dcr.Client   // nil if the client does not exist
 	since  time.Duration // when its time began, as Store.now says
-	known  bool          // without the network, and so maybe not as its document says now: for Known alone
+	known  bool          // read without the network, so its document may have changed: only for Known
 }
 
 // known holds the entries of the clients that were asked for last, by id.
@@ -327,7 +329,7 @@ type known struct {
 	ttl time.Duration
 }
 
-// get returns what is known of a client, nil if nothing is or no longer.
+// get returns the entry of a client, nil if there is none or it has expired.
 func (k known) get(clientID string, now time.Duration) *entry {
 	e, ok := k.Get(clientID)
 	if ok && now-e.since >= k.ttl {
@@ -337,9 +339,9 @@ func (k known) get(clientID string, now time.Duration) *entry {
 	return e
 }
 
-// expire forgets the entries whose time has come. It is for those that live
-// equally long and that nobody gets, so that they end in the order in which they
-// came.
+// expire removes the entries that have expired. It needs entries that expire in the
+// order in which they were added: all have the same TTL, and get is not called, which
+// would reorder them.
 func (k known) expire(now time.Duration) {
 	for {
 		clientID, oldest, ok := k.Oldest()

@@ -1,5 +1,7 @@
 package cachestore
 
+// The optional capabilities of the store inside, and what each changes in the cache.
+
 import (
 	"context"
 	"time"
@@ -64,8 +66,7 @@ func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time
 	})
 }
 
-// notLater is at, but for what is later than now: a store notes no use in the
-// future.
+// notLater returns at, or now if at is later, since a store notes no use in the future.
 func notLater(at, now time.Time) time.Time {
 	if at.After(now) {
 		return now
@@ -74,14 +75,13 @@ func notLater(at, now time.Time) time.Time {
 }
 
 // note changes the cached client as the store inside was changed, without a new
-// Revision. Where that failed, or change says that it does not know, the client
-// is forgotten.
+// Revision. If the store failed, or change returns false, it drops the client.
 func (s *Store) note(clientID string, failed error, change func(*dcr.Client) (known bool)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overrun(clientID)
 	if entry := s.found.get(clientID, s.now()); entry != nil {
-		noted := *entry.client // the lists stay shared: nobody writes to them
+		noted := *entry.client // the lists stay shared: nothing writes to them
 		if failed == nil && change(&noted) {
 			entry.client = &noted
 		} else {
