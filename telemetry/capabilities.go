@@ -1,5 +1,7 @@
 package telemetry
 
+// How long each optional capability of the store takes.
+
 import (
 	"context"
 	"iter"
