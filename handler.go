@@ -379,5 +379,9 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 // fail reports an error to Events and writes it.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, event Event, err error) {
 	h.refused(r, event, err)
+	if refused, ok := err.(*Error); ok && refused != nil { // other answers share it, and so do events
+		own := *refused
+		err = &own
+	}
 	h.opts.WriteError(w, r, err)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -164,6 +165,37 @@ func TestRetryAfterIsInWholeSeconds(t *testing.T) {
 		dcr.WriteError(recorder, httptest.NewRequest("POST", registerURL, nil), &dcr.Error{Code: dcr.AccessDenied, Status: 429, RetryAfter: after})
 		if got := recorder.Header().Get("Retry-After"); got != want || recorder.Code != 429 {
 			t.Errorf("after %v: %d, %q", after, recorder.Code, got)
+		}
+	}
+}
+
+// A host that changes an error to its taste changes that answer alone.
+func TestErrorsAreTheHosts(t *testing.T) {
+	var events []dcr.Event
+	handler := newHandler(t, memstore.New(), dcr.Options{
+		Events: func(_ context.Context, event dcr.Event) { events = append(events, event) },
+		WriteError: func(w http.ResponseWriter, r *http.Request, err error) {
+			dcr.WriteError(w, r, err)
+			if refused := (*dcr.Error)(nil); errors.As(err, &refused) {
+				refused.Code, refused.Description, refused.Rule, refused.Status = dcr.ServerError, "mine", "mine", 418
+			}
+		},
+	})
+	for _, refused := range []struct{ method, url, token, body string }{
+		{"POST", registerURL, "", plainBody},
+		{"GET", registerURL + "?client_id=nobody", "", ""},
+		{"GET", registerURL + "?client_id=nobody", "guessed", ""},
+		{"PATCH", registerURL, "", ""},
+	} {
+		first := ask(t, handler, refused.method, refused.url, refused.token, refused.body)
+		second := ask(t, handler, refused.method, refused.url, refused.token, refused.body)
+		if first.status != second.status || first.body != second.body || first.status == 418 {
+			t.Errorf("%s: %d %s, then %d %s", refused.method, first.status, first.body, second.status, second.body)
+		}
+	}
+	for _, event := range events {
+		if event.Err.Rule == "mine" {
+			t.Errorf("an event was changed: %v", event.Err)
 		}
 	}
 }
