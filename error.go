@@ -296,20 +296,20 @@ func (e *Error) scopeParameter() string {
 }
 
 // logFault logs an error that is about to be written, if it is the server's and
-// not the registrant's. Outages are tallied, since any stranger can cause log
-// lines about them.
-func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, err error) {
+// not the registrant's. asked says what for. Outages are tallied, since any stranger can
+// cause log lines about them.
+func logFault(r *http.Request, logger *slog.Logger, tallied *tally.Tally, asked string, err error) {
 	refused := asRefusal(err)
 	switch {
 	case abandoned(r, err):
-		logger.DebugContext(r.Context(), "client registration abandoned by its client")
+		logger.DebugContext(r.Context(), asked+" abandoned by its client")
 	case refused == nil:
-		logger.ErrorContext(r.Context(), "client registration failed", "error", err)
+		logger.ErrorContext(r.Context(), asked+" failed", "error", err)
 	case errors.Is(err, ErrStoreFull):
-		tallied.Log(r.Context(), logger, slog.LevelWarn, "store.full", "client registration unavailable", "rule", refused.Rule, "error", refused.Err)
+		tallied.Log(r.Context(), logger, slog.LevelWarn, asked+" store.full", asked+" unavailable", "rule", refused.Rule, "error", refused.Err)
 	case refused.status() >= http.StatusInternalServerError && refused.Err != nil:
-		tallied.Log(r.Context(), logger, slog.LevelError, refused.Rule+" "+refused.Description,
-			"client registration unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
+		tallied.Log(r.Context(), logger, slog.LevelError, asked+" "+refused.Rule+" "+refused.Description,
+			asked+" unavailable", "rule", refused.Rule, "description", refused.Description, "error", refused.Err)
 	}
 }
 

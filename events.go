@@ -98,7 +98,7 @@ func (e *Event) message() string {
 	case CredentialsRotated:
 		return "client credentials rotated"
 	case RequestRefused:
-		return e.refused()
+		return e.asked() + " refused"
 	case DocumentFetched:
 		return "client document fetched"
 	case DocumentChanged:
@@ -109,16 +109,16 @@ func (e *Event) message() string {
 	return "client " + string(e.Kind)
 }
 
-// refused says what was refused: a registration, the management of a client, or a
-// request that is neither.
-func (e *Event) refused() string {
+// asked says what a request that did not succeed was for: a registration, the
+// management of a client, or neither.
+func (e *Event) asked() string {
 	switch {
 	case e.ClientID != "":
-		return "client management refused"
+		return "client management"
 	case e.Source == SourceDynamic:
-		return "client registration refused"
+		return "client registration"
 	}
-	return "client request refused"
+	return "client request"
 }
 
 // attrs appends what is known.
@@ -192,7 +192,7 @@ func (t *teller) tell(ctx context.Context, event Event, kind EventKind) {
 // refused reports an error that is about to be answered, unless the client has
 // gone away.
 func (t *teller) refused(r *http.Request, event Event, err error) {
-	logFault(r, t.log(), &t.faults, err)
+	logFault(r, t.log(), &t.faults, event.asked(), err)
 	if abandoned(r, err) {
 		return
 	}
