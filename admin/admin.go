@@ -38,7 +38,7 @@ func WithOperator(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, operatorKey{}, name)
 }
 
-// operator is the name that WithOperator put there, "" if there is none.
+// operator returns the name that WithOperator put into ctx, "" if there is none.
 func operator(ctx context.Context) string {
 	name, _ := ctx.Value(operatorKey{}).(string)
 	return name
@@ -88,7 +88,7 @@ func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Du
 	return "", dcr.ErrConflict
 }
 
-// rotate gives a client a new secret, as it was read.
+// rotate gives a client, as it was read, a new secret.
 func (a *Admin) rotate(ctx context.Context, client *dcr.Client, grace time.Duration) (dcr.Plaintext, error) {
 	handler := a.Handler
 	if handler == nil {
@@ -112,8 +112,8 @@ func (a *Admin) rotate(ctx context.Context, client *dcr.Client, grace time.Durat
 // maxConflicts is how often a change is tried again after another one won.
 const maxConflicts = 10
 
-// change changes a client as it is stored at that moment. It returns nil where
-// nothing was to be changed.
+// change reads a client, calls change, and stores the client. It returns nil if there
+// was nothing to change.
 func (a *Admin) change(ctx context.Context, clientID string, change func(*dcr.Client) (changed bool, err error)) (*dcr.Client, error) {
 	for range maxConflicts {
 		client, err := dcr.FindStored(ctx, a.Store, clientID)
@@ -135,7 +135,8 @@ func (a *Admin) change(ctx context.Context, clientID string, change func(*dcr.Cl
 
 var errAfterDelete = errors.New("AfterDelete failed")
 
-// remove deletes a client as it was read, where the store can, and tells of it.
+// remove deletes a client and reports the event. It deletes it only as it was read, if
+// the store is a dcr.RevisionDeleter.
 func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) error {
 	var err error
 	if store, ok := dcr.StoreAs[dcr.RevisionDeleter](a.Store); ok {
@@ -153,11 +154,11 @@ func (a *Admin) remove(ctx context.Context, client *dcr.Client, reason string) e
 	return nil
 }
 
-// afterDeleteTimeout bounds what follows a deletion.
+// afterDeleteTimeout bounds AfterDelete.
 const afterDeleteTimeout = 10 * time.Second
 
-// afterDelete runs a hook, which may be nil, for a client that is gone, even if
-// nobody waits for it any more: it could not be run later.
+// afterDelete runs a hook, which may be nil, for a client that was deleted. It runs it
+// even if ctx has ended, since it cannot run it later.
 func afterDelete(ctx context.Context, hook func(context.Context, *dcr.Client) error, client *dcr.Client) error {
 	if hook == nil {
 		return nil
@@ -179,14 +180,14 @@ func safely(ctx context.Context, name string, client *dcr.Client, hook func() er
 	return hook()
 }
 
-// tell tells of what was done to a client.
+// tell reports an event about a client.
 func (a *Admin) tell(ctx context.Context, client *dcr.Client, event dcr.Event) {
 	event.Operator = operator(ctx)
 	tell(ctx, a.Events, a.Store, clock(a.Now)(), client, event)
 }
 
-// tell completes an event and hands it to a sink, which may be nil. What becomes of
-// the sink changes nothing of what happened.
+// tell completes an event and passes it to a sink, which may be nil. A panic of the
+// sink is logged and has no other effect.
 func tell(ctx context.Context, sink func(context.Context, dcr.Event), store dcr.ClientConfigurationStore, at time.Time, client *dcr.Client, event dcr.Event) {
 	if sink == nil {
 		return
@@ -198,7 +199,8 @@ func tell(ctx context.Context, sink func(context.Context, dcr.Event), store dcr.
 	})
 }
 
-// tenantOf is the tenant whose clients a store keeps, "" if it does not say.
+// tenantOf returns the tenant whose clients a store keeps, "" if the store does not
+// tell.
 func tenantOf(store dcr.ClientConfigurationStore) string {
 	if of, ok := dcr.StoreAs[interface{ Tenant() string }](store); ok {
 		return of.Tenant()

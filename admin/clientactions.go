@@ -1,6 +1,6 @@
 package admin
 
-// What the pages do to a client, as an operator saw it.
+// The actions of the pages on a client, which must be as the operator saw it.
 
 import (
 	"net/http"
@@ -11,7 +11,8 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// revision is that of the client which the form of a request was shown with.
+// revision returns the Revision of the client that the form of a request was shown
+// with.
 func revision(r *http.Request) (int64, error) {
 	text, _, _ := strings.Cut(r.Form.Get("seen"), ".")
 	revision, err := strconv.ParseInt(text, 10, 64)
@@ -44,7 +45,7 @@ func (p *pages) deny(r *http.Request) (view, error) {
 	return view{template: "gone", data: page}, err
 }
 
-// Whatever a client was changed to meanwhile, it is switched off.
+// A client is disabled even if it was changed meanwhile.
 func (p *pages) disable(r *http.Request) (view, error) {
 	return view{location: linkTo(r.Form.Get("id"))}, p.admin.Disable(r.Context(), r.Form.Get("id"))
 }
@@ -57,7 +58,7 @@ func (p *pages) confirmDelete(r *http.Request) (view, error) { return p.confirm(
 
 func (p *pages) confirmRotate(r *http.Request) (view, error) { return p.confirm(r, "rotate") }
 
-// confirm shows what is about to be changed.
+// confirm asks the operator to confirm a change.
 func (p *pages) confirm(r *http.Request, template string) (view, error) {
 	if p.opts.ReadOnly {
 		return view{}, fault{status: http.StatusForbidden, sentence: "These pages are for reading only."}
@@ -71,7 +72,7 @@ func (p *pages) confirm(r *http.Request, template string) (view, error) {
 
 var errNoSecret = fault{status: http.StatusConflict, sentence: "The client has no use for a secret."}
 
-// confirmed returns the client of the request, if it is still as it was shown.
+// confirmed returns the client of the request if it is still as it was shown.
 func (p *pages) confirmed(r *http.Request) (*clientPage, error) {
 	page, err := p.clientPage(r)
 	if err == nil && page.Seen != r.Form.Get("seen") {
@@ -88,7 +89,7 @@ func (p *pages) delete(r *http.Request) (view, error) {
 	return view{template: "gone", data: page}, err
 }
 
-// graces are how long an old secret may be valid, as the form names it.
+// graces are how long an old secret may stay valid, by their names in the form.
 var graces = map[string]time.Duration{"": 0, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour}
 
 func (p *pages) rotate(r *http.Request) (view, error) {

@@ -17,16 +17,16 @@ import (
 // pageSize is how many clients, or tokens, a page has.
 const pageSize = 50
 
-// searchFor is how long a page is searched that is not full: a store looks at a bounded
-// number of clients at a time, so that an answer takes little longer.
+// searchFor is how long a search goes on to fill a page. A call of the store checks a
+// bounded number of clients, so an answer takes little longer than this.
 const searchFor = 40 * time.Millisecond
 
-// search is the form of a list: what was asked for, as it was written.
+// search is the form of a list, as the operator filled it in.
 type search struct {
 	Name, Host, Source, Status, Used, Idle, By, ConsentBy string
 }
 
-// statuses are what a status is called in a form and on the pages.
+// statuses are the names of statuses in forms and on the pages.
 var statuses = map[string]dcr.Status{"active": dcr.StatusActive, "waiting": dcr.StatusPending, "disabled": dcr.StatusDisabled}
 
 func readSearch(form url.Values) search {
@@ -34,7 +34,7 @@ func readSearch(form url.Values) search {
 	return search{of("name"), of("host"), of("source"), of("status"), of("used"), of("idle"), of("by"), of("consent")}
 }
 
-// filter is what the form asks of a store.
+// filter returns the form as a filter for the store.
 func (s *search) filter() (dcr.Filter, error) {
 	filter := dcr.Filter{
 		NamePrefix: s.Name, RedirectHost: strings.Trim(s.Host, "[]"), RegisteredBy: s.By, ActivatedBy: s.ConsentBy,
@@ -64,7 +64,7 @@ func (s *search) filter() (dcr.Filter, error) {
 	return filter, nil
 }
 
-// query is the form again, for the address of the next page.
+// query returns the form as a query, for the address of the next page.
 func (s *search) query() url.Values {
 	query := url.Values{}
 	for name, value := range map[string]string{
@@ -77,7 +77,7 @@ func (s *search) query() url.Values {
 	return query
 }
 
-// HasMore reports whether more is asked for than a name and a host.
+// HasMore reports whether the form has more than a name and a host.
 func (s search) HasMore() bool { return s != search{Name: s.Name, Host: s.Host} }
 
 // clientList is a page of clients.
@@ -87,11 +87,11 @@ type clientList struct {
 	Clients  []summary
 	Newest   string // the address of the first page
 	Older    string // that of the next page, "" at the end
-	Full     bool   // else there may be others before the next page
+	Full     bool   // otherwise there may be others before the next page
 	Later    bool   // this is not the first page
 }
 
-// summary is what a list says of a client.
+// summary is what a list shows of a client.
 type summary struct {
 	dcr.ConsentView
 	Client *dcr.Client
@@ -112,7 +112,7 @@ func (p *pages) summarize(client *dcr.Client) summary {
 	return summary{client.ConsentView(dcr.ConsentOptions{}), client, status, linkTo(client.ID)}
 }
 
-// Called is what the client is called here: what it calls itself, or its document.
+// Called returns the name of the client: its client_name, or the URL of its document.
 func (s summary) Called() string {
 	switch {
 	case s.Name != "":
@@ -123,7 +123,7 @@ func (s summary) Called() string {
 	return "(no name)"
 }
 
-// Who says who vouches for the client, or made it.
+// Who says who vouches for the client, or created it.
 func (s summary) Who() string {
 	switch s.Trust {
 	case dcr.TrustStranger:
@@ -138,7 +138,7 @@ func (s summary) Who() string {
 	return "this server"
 }
 
-// IDQuery names the client in an address.
+// IDQuery returns the query that names the client in an address.
 func (s summary) IDQuery() template.URL {
 	return template.URL(url.Values{"id": {s.Client.ID}}.Encode())
 }
@@ -149,7 +149,7 @@ func (s summary) ByPerson() string {
 	return "./?" + url.Values{"consent": {s.Client.ActivatedBy}}.Encode()
 }
 
-// linkTo is the address of a client's page. The id stands in the query, since it may
+// linkTo returns the address of a client's page. The id is in the query, since it may
 // be a URL, or have dots and slashes that paths do not keep.
 func linkTo(clientID string) string { return "client?" + url.Values{"id": {clientID}}.Encode() }
 

@@ -1,6 +1,6 @@
 package admin
 
-// The page of one client: all that is known of it but its secrets.
+// The page of one client, which shows everything but its secrets.
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// clientPage is all that the page of a client says.
+// clientPage is the data of the page of a client.
 type clientPage struct {
 	summary
-	Seen        string // what an action on it must still find; see seenAs
+	Seen        string // how the client was when it was shown; see seenAs
 	NeedsSecret bool
 	IsDocument  bool
 	Credentials []string
@@ -49,13 +49,13 @@ func (p *pages) clientPage(r *http.Request) (*clientPage, error) {
 	}, nil
 }
 
-// seenAs is what the client was like when a page showed it: its version, and when it
-// was first used, which makes no new version.
+// seenAs identifies the state of a client that a page showed: its Revision, and when it
+// was first used, which does not change the Revision.
 func seenAs(client *dcr.Client) string {
 	return fmt.Sprintf("%d.%d", client.Revision, client.ActivatedAt.UnixMicro())
 }
 
-// metadataOf are the client's effective metadata, as they are on the wire.
+// metadataOf returns the client's effective metadata, as they are on the wire.
 func metadataOf(client *dcr.Client) (members []member, err error) {
 	text, err := json.Marshal(client.Metadata)
 	if err != nil {
@@ -82,20 +82,20 @@ func metadataOf(client *dcr.Client) (members []member, err error) {
 }
 
 // apart are the fields of a client that are not settings: the page shows them
-// elsewhere, and secrets not at all.
+// elsewhere, and does not show secrets.
 var apart = []string{
 	"client_id", "secrets", "registration_tokens", "status", "source", "policy", "registered_by", "notes", "statement", "created_at",
 	"updated_at", "activated_at", "last_used_at", "expires_at", "registered_from", "activated_by", "document",
 }
 
-// settingsOf are the client's settings that the server owns, by their stored names.
+// settingsOf returns the client's settings that the server owns, by their stored names.
 func settingsOf(client *dcr.Client) (settings []member) {
 	value := reflect.ValueOf(client).Elem()
 	for i := range value.NumField() {
 		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
 		switch {
 		case name == "" || name == "-" || slices.Contains(apart, name):
-		case name == "allowed_cors_origins" && len(client.AllowedCORSOrigins) == 0: // here alone, no list means none
+		case name == "allowed_cors_origins" && len(client.AllowedCORSOrigins) == 0: // for this setting, no list means none
 			settings = append(settings, member{name, "none"})
 		default:
 			settings = append(settings, member{name, said(value.Field(i).Interface())})
@@ -104,7 +104,7 @@ func settingsOf(client *dcr.Client) (settings []member) {
 	return settings
 }
 
-// said is a setting in words.
+// said returns a setting in words.
 func said(value any) string {
 	switch value := value.(type) {
 	case bool:
@@ -126,7 +126,7 @@ func said(value any) string {
 	return fmt.Sprint(value)
 }
 
-// credentialsOf names the client's credentials, and nothing of what they are.
+// credentialsOf describes the client's credentials without their values.
 func credentialsOf(client *dcr.Client) (names []string) {
 	name := func(what string, secrets []dcr.Secret) {
 		for _, secret := range secrets {

@@ -96,7 +96,7 @@ const defaultEvery = 10 * time.Minute
 
 var sweptByDefault = []dcr.Source{dcr.SourceDynamic, dcr.SourceDocument}
 
-// check refuses what contradicts itself.
+// check returns an error if settings contradict each other.
 func (j *Janitor) check() error {
 	switch {
 	case (j.Store == nil) == (j.Stores == nil):
@@ -174,8 +174,8 @@ func wait(ctx context.Context, while time.Duration) error {
 	}
 }
 
-// claim reports whether this host has a turn at the store, which one of those has
-// that ask.
+// claim reports whether it is the turn of this host to sweep the store. Only one of the
+// hosts that ask gets it.
 func (j *Janitor) claim(ctx context.Context, store dcr.ClientConfigurationStore, turn time.Time, every time.Duration) (bool, error) {
 	replay, ok := dcr.StoreAs[dcr.ReplayStore](store)
 	if !ok {
@@ -196,7 +196,7 @@ func (j *Janitor) Sweep(ctx context.Context) (int64, error) {
 	return j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) { return j.sweep(ctx, store, held) })
 }
 
-// each does work on every store.
+// each calls work for every store.
 func (j *Janitor) each(ctx context.Context, work func(dcr.ClientConfigurationStore) (int64, error)) (total int64, err error) {
 	if j.Stores == nil {
 		return work(j.Store)
@@ -220,7 +220,8 @@ func (j *Janitor) each(ctx context.Context, work func(dcr.ClientConfigurationSto
 	return total, errors.Join(failed...)
 }
 
-// sweep sweeps one store. held has what was logged of stores that nobody uses.
+// sweep sweeps one store. held limits how often it logs that no client of a store was
+// ever used.
 func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore, held *tally.Tally) (int64, error) {
 	sweeper, err := sweeperOf(store)
 	if err != nil {
@@ -234,7 +235,7 @@ func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore,
 		held.Log(ctx, slog.Default(), slog.LevelWarn, "", "clients that were never used are not swept, since no client of this store ever was; touch clients at the token endpoint, or set Janitor.EvenIfNoneActivated",
 			inTenant(store, "clients", kept)...)
 	}
-	var counted int64 // on a dry run, which asks what is kept too
+	var counted int64 // in a dry run, which calls Keep too
 	selects := rule
 	rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
 		if j.keeps(ctx, client, reason(selects, client)) {
@@ -253,7 +254,7 @@ func (j *Janitor) sweep(ctx context.Context, store dcr.ClientConfigurationStore,
 	return swept + counted, err
 }
 
-// inTenant appends whose clients a line of the log is about.
+// inTenant appends the tenant that a line of the log is about.
 func inTenant(store dcr.ClientConfigurationStore, about ...any) []any {
 	if tenant := tenantOf(store); tenant != "" {
 		about = append(about, "tenant", tenant)
@@ -261,8 +262,8 @@ func inTenant(store dcr.ClientConfigurationStore, about ...any) []any {
 	return about
 }
 
-// rule says what goes now, and how many clients stay that were never used, because no
-// client ever was.
+// rule returns what to delete now, and how many clients that were never used stay
+// because no client of the store was ever used.
 func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (rule dcr.SweepRule, kept int64, err error) {
 	now := clock(j.Now)()
 	rule.Sources = j.Sources
@@ -279,7 +280,7 @@ func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (rule dcr
 		return rule, 0, nil
 	}
 	if !j.EvenIfNoneActivated {
-		used, err := sweeper.SweepClients(ctx, dcr.SweepRule{ // counts those that were ever used
+		used, err := sweeper.SweepClients(ctx, dcr.SweepRule{ // counts the clients that were ever used
 			IdleBefore: now.AddDate(100, 0, 0), DryRun: true,
 			Sources: slices.Compact(slices.Sorted(slices.Values(slices.Concat(rule.Sources, sweptByDefault)))),
 		})
@@ -300,7 +301,7 @@ func (j *Janitor) rule(ctx context.Context, sweeper dcr.ClientSweeper) (rule dcr
 	return rule, 0, nil
 }
 
-// keeps reports whether a client that was selected stays all the same.
+// keeps reports whether a client is kept although it was selected.
 func (j *Janitor) keeps(ctx context.Context, client *dcr.Client, reason string) bool {
 	if client.Source == dcr.SourceDocument && client.Status == dcr.StatusDisabled && reason != expired {
 		return true
@@ -319,7 +320,7 @@ func (j *Janitor) keeps(ctx context.Context, client *dcr.Client, reason string) 
 	return keep || err != nil
 }
 
-// told tells of a client that was deleted.
+// told reports a client that was deleted.
 func (j *Janitor) told(ctx context.Context, store dcr.ClientConfigurationStore, client *dcr.Client, reason string) {
 	sink := j.Events
 	if sink == nil {
@@ -333,7 +334,7 @@ func (j *Janitor) told(ctx context.Context, store dcr.ClientConfigurationStore, 
 
 const expired = "expired"
 
-// reason is why the rule selects a client.
+// reason returns why the rule selects a client.
 func reason(rule dcr.SweepRule, client *dcr.Client) string {
 	for _, condition := range []struct {
 		reason string

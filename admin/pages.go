@@ -1,7 +1,7 @@
 package admin
 
 // Pages for operators, to mount behind the host's own login: who may see them, what
-// a browser may do with them, and which there are.
+// browsers may do with them, and their routes.
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ func NewHandler(a *Admin, opts *PageOptions) (http.Handler, error) {
 	return p, nil
 }
 
-// isMountable reports whether requests can have a path that begins so.
+// isMountable reports whether requests can have paths that begin with this one.
 func isMountable(prefix string) bool {
 	clean := path.Clean(prefix)
 	return strings.HasPrefix(prefix, "/") && (prefix == "/" || prefix == clean+"/") && !strings.ContainsAny(prefix, "?#{}%")
@@ -83,10 +83,10 @@ type pages struct {
 	hasTokens bool
 }
 
-// maxForm bounds what a form may send.
+// maxForm bounds the body of a form, in bytes.
 const maxForm = 64 << 10
 
-// view is what is answered: a template with its data, or another page to go to.
+// view is an answer: a template with its data, or a redirect to another page.
 type view struct {
 	status   int // if zero, 200
 	template string
@@ -97,7 +97,8 @@ type view struct {
 // action answers a request for one page.
 type action func(p *pages, r *http.Request) (view, error)
 
-// routes are the pages by what follows Path: what GET shows, and what POST does.
+// routes are the pages, by the part of the path after Path: what GET shows, and what
+// POST does.
 var routes = map[string]struct{ get, post action }{
 	"":        {get: (*pages).listClients},
 	"client":  {get: (*pages).showClient},
@@ -171,7 +172,7 @@ func (a *answered) Write(body []byte) (int, error) { return len(body), nil }
 
 func (a *answered) WriteHeader(status int) { a.status = status }
 
-// answer does what an operator asks.
+// answer answers the request of an operator.
 func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 	name, below := strings.CutPrefix(r.URL.Path, p.opts.Path)
 	route, known := routes[name]
@@ -206,8 +207,9 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) (view, error) {
 
 var sameOrigin http.CrossOriginProtection
 
-// admit lets those requests through that may change something, and reads their form.
-// A browser says where a request comes from, so one that says nothing is none.
+// admit refuses requests that may not change anything, and reads the form of the
+// others. Browsers say where a request comes from, so a request that does not is
+// refused.
 func (p *pages) admit(w http.ResponseWriter, r *http.Request) error {
 	if p.opts.ReadOnly {
 		return fault{status: http.StatusForbidden, sentence: "These pages are for reading only."}
@@ -222,15 +224,15 @@ func (p *pages) admit(w http.ResponseWriter, r *http.Request) error {
 		}
 		return fault{status: http.StatusBadRequest, sentence: "The form is malformed. Nothing was done."}
 	}
-	r.Form = r.PostForm // what the address says is not the form's
+	r.Form = r.PostForm // without the query of the address
 	return nil
 }
 
-// fault is why a request is not done, in a sentence for the operator.
+// fault is the reason why a request fails, in a sentence for the operator.
 type fault struct {
 	status   int
 	sentence string
-	back     string // where to look again, if anywhere
+	back     string // the page to go back to, if any
 }
 
 func (f fault) Error() string { return f.sentence }
@@ -239,7 +241,7 @@ func (f fault) view() view {
 	return view{status: f.status, template: "fault", data: map[string]any{"Title": http.StatusText(f.status), "Sentence": f.sentence, "Back": f.back}}
 }
 
-// faults are the errors that are the operator's to see.
+// faults are the errors that are explained to the operator.
 var faults = []struct {
 	err      error
 	status   int
@@ -256,10 +258,10 @@ var faults = []struct {
 	{errNotFromDocument, http.StatusConflict, "The client of this id did not come from a document: disable it."},
 }
 
-// explain shows an error; what is the server's own is logged.
+// explain shows an error to the operator. It logs a fault of the server.
 func (p *pages) explain(r *http.Request, err error) view {
 	shown, ok := errors.AsType[fault](err)
-	isDeleted := errors.Is(err, errAfterDelete) // whatever the host's own error is
+	isDeleted := errors.Is(err, errAfterDelete) // whatever error of the host it wraps
 	for _, known := range faults {
 		if !ok && !isDeleted && errors.Is(err, known.err) {
 			shown, ok = fault{status: known.status, sentence: known.sentence}, true
@@ -297,12 +299,12 @@ var policy = func() string {
 		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// frame is what stands around each page.
+// frame is the data of the layout around each page.
 type frame struct {
-	Operator string // "" for who may see nothing
+	Operator string // "" for someone who may not see the pages
 	ReadOnly bool
 	Tokens   bool
-	At       string // the template
+	At       string // the name of the template
 	Data     any
 }
 

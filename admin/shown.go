@@ -1,6 +1,6 @@
 package admin
 
-// What an operator sees of a text that a stranger chose, and of a time.
+// How the pages show texts that strangers chose, and times.
 
 import (
 	"fmt"
@@ -14,11 +14,11 @@ import (
 // longest is how many bytes of a text are shown.
 const longest = 2000
 
-// shown is a text with JSON escapes in the place of what nobody sees, such as the
-// characters that turn text around, and of marks that would cover the lines around.
+// shown returns a text with JSON escapes for invisible characters, such as those that
+// reverse the direction of text, and for marks that would cover the lines around it.
 func shown(value any) string { return escaped(fmt.Sprint(value), longest) }
 
-// short is shown, of what stands in a line among others.
+// short is shown, for a text in a line with others.
 func short(value any) string { return escaped(fmt.Sprint(value), 100) }
 
 func escaped(value string, most int) string {
@@ -42,13 +42,13 @@ func escaped(value string, most int) string {
 	return text.String()
 }
 
-// isSeen reports whether a character shows something, or is a space.
+// isSeen reports whether a character is visible, or is a space.
 func isSeen(r rune) bool {
 	return r != utf8.RuneError && unicode.IsPrint(r) && r != '\u2800' &&
 		!unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// moment is a time to the minute, "never" for the zero one.
+// moment returns a time to the minute, "never" for the zero time.
 func moment(at time.Time) string {
 	if at.IsZero() {
 		return "never"

@@ -1,6 +1,6 @@
 package admin
 
-// What an operator decides about a client: whether it may be used.
+// Whether a client may be used, which operators decide.
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// The reason on the events of what was denied.
+// The reason in the events of denied clients and documents.
 const denied = "denied"
 
 var (
@@ -61,7 +61,7 @@ func (a *Admin) Deny(ctx context.Context, clientID string, revision int64) error
 	return nil
 }
 
-// seen returns the client as the operator saw it.
+// seen returns the client if it is still as the operator saw it.
 func (a *Admin) seen(ctx context.Context, clientID string, revision int64) (*dcr.Client, error) {
 	client, err := dcr.FindStored(ctx, a.Store, clientID)
 	if err == nil && client.Revision != revision {
@@ -83,8 +83,8 @@ func (a *Admin) Enable(ctx context.Context, clientID string) error {
 	return a.set(ctx, clientID, dcr.StatusActive, dcr.Event{Kind: dcr.ClientEnabled})
 }
 
-// set gives a client that does not wait a status, and tells of it where it had
-// another one.
+// set gives a client that is not pending a status, and reports the event if it had
+// another status.
 func (a *Admin) set(ctx context.Context, clientID string, status dcr.Status, event dcr.Event) error {
 	client, err := a.change(ctx, clientID, func(client *dcr.Client) (bool, error) {
 		if client.Status == dcr.StatusPending {
@@ -116,7 +116,7 @@ func (a *Admin) DenyDocument(ctx context.Context, documentURL string) error {
 			client, err = a.denyUnknown(ctx, documentURL)
 		}
 		if errors.Is(err, dcr.ErrClientExists) {
-			continue // it was fetched just now
+			continue // it was stored in the meantime
 		}
 		if err == nil && client != nil {
 			a.tell(ctx, client, dcr.Event{Kind: dcr.ClientDisabled, Reason: denied})

@@ -61,7 +61,7 @@ func (p *pages) tokens() (*callerauth.InitialAccessTokens, error) {
 	return &callerauth.InitialAccessTokens{Store: store, Now: p.admin.Now}, nil
 }
 
-// maxText bounds what a form says of a token.
+// maxText bounds the texts about a token in a form, in bytes.
 const maxText = 1000
 
 func (p *pages) issueToken(r *http.Request) (view, error) {
