@@ -1,5 +1,7 @@
 package dcrtest
 
+// Real-world clients, and which of them a server can serve.
+
 import (
 	"bytes"
 	"embed"

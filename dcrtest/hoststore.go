@@ -1,5 +1,7 @@
 package dcrtest
 
+// The store of a server under test.
+
 import (
 	"context"
 	"errors"

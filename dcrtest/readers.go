@@ -1,5 +1,7 @@
 package dcrtest
 
+// RFC 7591 §3.2.1: answers, as strictly as the libraries of clients read them.
+
 import (
 	"bytes"
 	"encoding/json"

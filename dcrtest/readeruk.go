@@ -1,5 +1,8 @@
 package dcrtest
 
+// UK Open Banking Dynamic Client Registration 3.3, as its conformance suite reads
+// answers.
+
 import (
 	"errors"
 	"fmt"

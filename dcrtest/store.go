@@ -1,5 +1,7 @@
 package dcrtest
 
+// TestStore, and how it runs its cases.
+
 import (
 	"context"
 	"errors"

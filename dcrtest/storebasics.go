@@ -1,5 +1,7 @@
 package dcrtest
 
+// Adding, finding, updating and deleting clients.
+
 import (
 	"context"
 	"errors"

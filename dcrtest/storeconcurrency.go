@@ -1,5 +1,7 @@
 package dcrtest
 
+// Writes at the same time.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Every field of a client, in and out of a store.
+
 import (
 	"bytes"
 	"context"

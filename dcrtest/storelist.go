@@ -1,5 +1,7 @@
 package dcrtest
 
+// Listing and counting clients.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Notes of documents and consents, and eviction.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Listing clients, the last created first.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Revisions of clients with the same id.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Deleting unused clients.
+
 import (
 	"cmp"
 	"context"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Initial access tokens, and values that may be used once.
+
 import (
 	"context"
 	"errors"

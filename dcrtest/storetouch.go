@@ -1,5 +1,7 @@
 package dcrtest
 
+// When a client was last used.
+
 import (
 	"context"
 	"fmt"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// Clients that are read without a copy.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package dcrtest
 
+// The test of a validator.
+
 import (
 	"fmt"
 	"reflect"

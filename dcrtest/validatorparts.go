@@ -1,5 +1,7 @@
 package dcrtest
 
+// Steps of embedded validators and rules that Go never calls.
+
 import (
 	"fmt"
 	"math"

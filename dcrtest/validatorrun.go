@@ -1,5 +1,7 @@
 package dcrtest
 
+// Registrations that run all steps of a validator.
+
 import (
 	"bytes"
 	"cmp"

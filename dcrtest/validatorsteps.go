@@ -1,5 +1,7 @@
 package dcrtest
 
+// Steps that accept what the same step of their DefaultValidator refuses.
+
 import (
 	"bytes"
 	"context"
