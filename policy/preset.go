@@ -1,5 +1,7 @@
 package policy
 
+// Presets: complete policies for one field of application.
+
 import (
 	"github.com/dynreg/dcr"
 )

@@ -1,5 +1,7 @@
 package guard
 
+// The guarded client as an http.Client.
+
 import (
 	"context"
 	"fmt"

@@ -1,5 +1,7 @@
 package guard
 
+// How many fetches run at once.
+
 import "sync"
 
 // slots bound how many fetches run at once, in total and to one host, so that

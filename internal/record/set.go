@@ -1,5 +1,7 @@
 package record
 
+// Which fields of a record are set.
+
 import (
 	"iter"
 	"math/bits"

@@ -1,5 +1,7 @@
 package uri
 
+// The URLs of a server's own endpoints.
+
 import "errors"
 
 // CheckPublic says why text cannot be the URL of a server's endpoint or key
