@@ -1,5 +1,7 @@
 package fosite
 
+// A registered client as fosite.Client.
+
 import (
 	"slices"
 	"strings"

@@ -1,5 +1,8 @@
 package fosite
 
+// What fosite does not check about clients itself, and RFC 9207: the issuer in
+// authorization responses.
+
 import (
 	"context"
 	"net/http"

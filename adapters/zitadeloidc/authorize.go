@@ -1,5 +1,7 @@
 package zitadeloidc
 
+// RFC 6749 §4.1.1, RFC 8707: authorization requests.
+
 import (
 	"context"
 	"errors"

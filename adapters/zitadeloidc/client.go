@@ -1,5 +1,7 @@
 package zitadeloidc
 
+// A registered client as op.Client, and the methods of op.Storage about clients.
+
 import (
 	"context"
 	"errors"
