@@ -1,5 +1,7 @@
 package main
 
+// The floor: a server that stores registrations without validation.
+
 import (
 	"context"
 	"crypto/rand"

@@ -1,5 +1,7 @@
 package main
 
+// What is measured without a server.
+
 import (
 	"context"
 	"crypto/sha256"

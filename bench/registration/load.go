@@ -1,5 +1,7 @@
 package main
 
+// The process that sends the requests.
+
 import (
 	"bufio"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package main
 
+// Turns, in which the servers are measured alternately.
+
 import (
 	"bufio"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package main
 
+// A registration of UK Open Banking.
+
 import (
 	"context"
 	"crypto"

@@ -1,5 +1,7 @@
 package main
 
+// The process of a server under measurement.
+
 import (
 	"bufio"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package main
 
+// The databases to measure.
+
 import (
 	"context"
 	"crypto/rand"

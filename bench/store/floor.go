@@ -1,16 +1,16 @@
 package main
 
+// The floors store the same document in the same way and do nothing else: they have one
+// statement for all clients, and do not retry. One has a table of two columns with no
+// index but its key; the other inserts into the store's table, with the columns and
+// indexes that the store needs to list, count and sweep.
+
 import (
 	"context"
 	"database/sql"
 	"sync"
 	"time"
 )
-
-// The floors store the same document in the same way and do nothing else: they have one
-// statement for all clients, and do not retry. One has a table of two columns with no
-// index but its key; the other inserts into the store's table, with the columns and
-// indexes that the store needs to list, count and sweep.
 
 // inserter stores one document and returns when it is durable.
 type inserter func(ctx context.Context, id, document string) error

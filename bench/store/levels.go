@@ -1,5 +1,7 @@
 package main
 
+// Where clients are added: in the store, or over HTTP.
+
 import (
 	"bufio"
 	"context"

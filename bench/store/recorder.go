@@ -1,5 +1,7 @@
 package main
 
+// A driver that records statements.
+
 import (
 	"context"
 	"database/sql"

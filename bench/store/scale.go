@@ -1,5 +1,7 @@
 package main
 
+// How long operations take as the table grows.
+
 import (
 	"context"
 	"crypto/sha256"

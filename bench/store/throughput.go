@@ -1,5 +1,7 @@
 package main
 
+// How many clients are added per second.
+
 import (
 	"context"
 	"crypto/rand"

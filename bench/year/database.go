@@ -1,5 +1,7 @@
 package main
 
+// The database of a year.
+
 import (
 	"cmp"
 	"context"

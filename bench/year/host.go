@@ -1,5 +1,7 @@
 package main
 
+// The servers that share the database.
+
 import (
 	"context"
 	"database/sql"

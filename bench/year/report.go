@@ -1,5 +1,7 @@
 package main
 
+// What is printed.
+
 import (
 	"fmt"
 	"io"

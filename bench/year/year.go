@@ -1,5 +1,7 @@
 package main
 
+// The simulation of a year.
+
 import (
 	"context"
 	"errors"

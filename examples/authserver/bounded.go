@@ -1,5 +1,7 @@
 package main
 
+// A map of entries that expire, which is bounded.
+
 import (
 	"maps"
 	"time"

@@ -1,5 +1,7 @@
 package main
 
+// The server: its settings, its policy and its routes.
+
 import (
 	"context"
 	"crypto/rand"

@@ -1,5 +1,7 @@
 package main
 
+// The optional capabilities of the inner store.
+
 import (
 	"context"
 	"errors"

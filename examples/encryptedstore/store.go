@@ -1,5 +1,7 @@
 package main
 
+// The store that encrypts clients.
+
 import (
 	"context"
 	"crypto/hmac"

@@ -1,5 +1,7 @@
 package main
 
+// The server: its policy, its provider and its routes.
+
 import (
 	"context"
 	"crypto/rand"

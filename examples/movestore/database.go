@@ -1,5 +1,7 @@
 package main
 
+// The databases to move from and to.
+
 import (
 	"cmp"
 	"context"

@@ -1,5 +1,7 @@
 package main
 
+// Moving and comparing rows.
+
 import (
 	"cmp"
 	"context"

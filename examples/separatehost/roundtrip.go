@@ -1,5 +1,7 @@
 package main
 
+// What the processes do together: a registration, a token and a deletion.
+
 import (
 	"context"
 	"encoding/json"

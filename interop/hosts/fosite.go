@@ -1,5 +1,7 @@
 package hosts
 
+// A server on ory/fosite.
+
 import (
 	"context"
 	"crypto/rand"

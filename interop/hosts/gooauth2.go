@@ -1,5 +1,7 @@
 package hosts
 
+// A server on go-oauth2/oauth2.
+
 import (
 	"context"
 	"net/http"

@@ -1,5 +1,7 @@
 package hosts
 
+// A server on zitadel/oidc.
+
 import (
 	"context"
 	"crypto/rand"

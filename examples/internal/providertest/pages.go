@@ -1,5 +1,7 @@
 package providertest
 
+// The pages of a provider in a browser.
+
 import (
 	"fmt"
 	"net/http"
