@@ -46,7 +46,7 @@ type cachedDeleter struct {
 	inside dcr.RevisionDeleter
 }
 
-// DeleteRevision forgets the client, whatever became of it.
+// DeleteRevision drops the client from the cache, even if it fails.
 func (d cachedDeleter) DeleteRevision(ctx context.Context, clientID string, revision int64) error {
 	defer d.cache.forget(clientID)
 	return d.inside.DeleteRevision(ctx, clientID, revision)
@@ -57,8 +57,8 @@ type cachedToucher struct {
 	inside dcr.ClientToucher
 }
 
-// TouchClient touches the cached client too: endpoints touch what they find,
-// and would find nothing cached if that dropped it.
+// TouchClient touches the cached client too. If it dropped the client, the cache would
+// be of no use to endpoints that touch each client that they find.
 func (t cachedToucher) TouchClient(ctx context.Context, clientID string, at time.Time) error {
 	return t.cache.note(clientID, t.inside.TouchClient(ctx, clientID, at), func(client *dcr.Client) bool {
 		client.Touch(notLater(at, time.Now()))
@@ -99,8 +99,8 @@ type cachedConsents struct {
 	inside dcr.ConsentNoter
 }
 
-// NoteConsent touches the cached client too. Who consented first, the store
-// knows: another process may have noted a consent.
+// NoteConsent touches the cached client too. Only the store knows who consented first,
+// since another process may have noted a consent.
 func (c cachedConsents) NoteConsent(ctx context.Context, clientID, person string, at time.Time) error {
 	return c.cache.note(clientID, c.inside.NoteConsent(ctx, clientID, person, at), func(client *dcr.Client) bool {
 		client.Touch(notLater(at, time.Now()))
@@ -126,7 +126,7 @@ type cachedEvictor struct {
 	inside dcr.ClientEvictor
 }
 
-// EvictClient forgets the client that was evicted.
+// EvictClient drops the evicted client from the cache.
 func (e cachedEvictor) EvictClient(ctx context.Context, createdBefore time.Time) (*dcr.Client, time.Time, error) {
 	evicted, next, err := e.inside.EvictClient(ctx, createdBefore)
 	if evicted != nil {
@@ -140,8 +140,8 @@ type cachedSweeper struct {
 	inside dcr.ClientSweeper
 }
 
-// SweepClients forgets everything, since nobody says what was deleted, and
-// before AfterDelete is told of a client, that one.
+// SweepClients empties the cache, since it does not learn which clients were deleted.
+// It drops each client before AfterDelete is called with it.
 func (w cachedSweeper) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, error) {
 	if after := rule.AfterDelete; after != nil {
 		rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
