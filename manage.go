@@ -59,7 +59,7 @@ func (h *Handler) authorize(r *http.Request, clientID string, read *Client) (*ac
 		return nil, outage(err)
 	}
 	now := h.opts.Now()
-	validator, err := h.validator(client.Policy) // the error is returned below, to those who have the token alone
+	validator, err := h.validator(client.Policy) // the error is returned below, only to callers who may manage the client
 	byToken := matchAny(client.RegistrationTokens, token.Reveal(), now) && (err != nil || h.issuesTokens(validator))
 	byCaller := caller != nil && client != unknownClient && h.opts.ManageAs(caller, client)
 	barred := client.CheckUsable(now)
@@ -169,7 +169,7 @@ func unwritten(err error) error {
 // no body; if another client has the id by now, the request is refused, even if its
 // caller may manage both.
 func (h *Handler) onStored(r *http.Request, clientID string, letIn *Client, work func(*access) error) error {
-	read := letIn // if work can write it, it is stored still, but for what was noted since
+	read := letIn // if the Revision is still this one when work writes it, only notes can have changed
 	if letIn != nil && h.hostDecides(letIn) {
 		read = nil
 	}

@@ -264,8 +264,8 @@ func (h *Handler) answer(ctx context.Context, reg *Registration) ([]byte, error)
 	return h.respond(ctx, reg, secret, h.issueToken(reg))
 }
 
-// uncancelled runs what goes on, for a bounded time, if the request is cancelled, so that an
-// answer and what happened never disagree.
+// uncancelled calls do, which goes on for a bounded time if the request is cancelled, so
+// that an answer and what happened never disagree.
 func (h *Handler) uncancelled(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.StoreTimeout)
 	defer cancel()

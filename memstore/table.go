@@ -162,8 +162,8 @@ func (t *table) write(number uint32, e *entry, id string, document []byte) {
 	})
 }
 
-// append puts the record of an entry after the last one. When the last block has no
-// room, it is full but for less than a large record.
+// append puts the record of an entry after the last one. A block without room for it
+// wastes less than the size of a large record.
 func (t *table) append(e *entry, size int, write func([]byte) []byte) {
 	number, full := t.last, t.last
 	if records := t.blocks[full].records; size > largeRecord {
