@@ -123,7 +123,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 }
 
 // TestMemoryOfMostIsGivenBack checks that a store gives back what it keeps of each
-// client beside its document, and still has all of the clients that are left.
+// client in addition to its document, and still has all of the clients that are left.
 func TestMemoryOfMostIsGivenBack(t *testing.T) {
 	const clients = 60_000
 	ctx, store, empty := t.Context(), memstore.New(), heap()

@@ -13,7 +13,7 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// TerminateSessionFromRequest signs out a person whom a client sent here. Without an ID
+// TerminateSessionFromRequest signs out a person that a client sent here. Without an ID
 // Token of the person who is signed in, anybody could have sent them, so it asks the
 // person, and does not send them to the client.
 func (s *storage) TerminateSessionFromRequest(ctx context.Context, asked *op.EndSessionRequest) (string, error) {

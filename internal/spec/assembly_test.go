@@ -21,7 +21,7 @@ type twoValidators struct {
 
 type twoBehindAPointer struct{ *twoValidators }
 
-// promising says that it supports what it is told.
+// promising claims the capabilities that more adds.
 type promising struct {
 	dcr.Validator
 	more func(c *dcr.Capabilities)

@@ -183,7 +183,7 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 	}
 }
 
-// Refusals that the client is told of, at its own redirect URI.
+// Refusals that are sent to the client, at its own redirect URI.
 func TestCheckAuthorizationRefusesAtTheRedirectURI(t *testing.T) {
 	type request = dcr.AuthorizationRequest
 	for _, tt := range []struct {
