@@ -162,7 +162,7 @@ func (s *SoftwareStatement) mergeExtensions(reg *Registration) error {
 		claimed, take := strictjson.Value(s.Extra[name]), true
 		if plain, sent := reg.Client.Extra[name]; sent && s.rules[name] != ClaimWins {
 			var err error
-			if take, err = s.rules[name].choose(name, strictjson.Value(plain), claimed); err != nil {
+			if take, err = s.settleExtension(reg, name, plain); err != nil {
 				return err
 			}
 		}
@@ -222,10 +222,24 @@ func (s *SoftwareStatement) settle(reg *Registration, f *registered) (take bool,
 	return rule.choose(f.Name, strictjson.Value(plain), strictjson.Value(claim))
 }
 
+// settleExtension does for a claimed extension member what settle does for a registered
+// one.
+func (s *SoftwareStatement) settleExtension(reg *Registration, name string, plain json.RawMessage) (take bool, err error) {
+	rule, claimed := s.rules[name], s.Extra[name]
+	if rule != ClaimBounds && reg.sendsBackExtension(name, plain) && sameOrLess(name, plain, claimed) {
+		return true, nil // it counts as left out
+	}
+	return rule.choose(name, strictjson.Value(plain), strictjson.Value(claimed))
+}
+
 // sendsBack reports whether an update sends a member as the client has it, as RFC 7592
 // §2.2 requires.
 func (reg *Registration) sendsBack(f *registered) bool {
 	return reg.Previous != nil && f.Equal(&reg.Client.Metadata, &reg.Previous.Metadata)
+}
+
+func (reg *Registration) sendsBackExtension(name string, plain json.RawMessage) bool {
+	return reg.Previous != nil && sameJSON(plain, reg.Previous.Extra[name])
 }
 
 // settleAlternatives settles the list of alternatives for a member (OpenID
@@ -273,9 +287,9 @@ func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (
 // chooseEntries does for lists, or scopes, what choose does for any value.
 func (rule StatementRule) chooseEntries(name string, said, listed []string) (take bool, err error) {
 	switch {
-	case !within(said, listed):
+	case !withinMember(name, said, listed):
 		return false, refuseMember(name, "claim", "must not have an entry that the software statement does not have")
-	case rule != ClaimBounds && !within(listed, said):
+	case rule != ClaimBounds && !withinMember(name, listed, said):
 		return false, refuseMember(name, "claim", "must have the entries that the software statement has, or be left out")
 	}
 	return rule != ClaimBounds, nil
@@ -297,6 +311,17 @@ func entries(name string, value strictjson.Value) (list []string, ok bool) {
 
 func within(some, all []string) bool {
 	return !slices.ContainsFunc(some, func(entry string) bool { return !slices.Contains(all, entry) })
+}
+
+// withinMember is within for the entries of a member: the words of a response type may
+// come in any order.
+func withinMember(name string, some, all []string) bool {
+	if name != "response_types" {
+		return within(some, all)
+	}
+	return !slices.ContainsFunc(some, func(entry string) bool {
+		return !slices.ContainsFunc(all, func(other string) bool { return sameWords(entry, other) })
+	})
 }
 
 func sameJSON(a, b []byte) bool {
@@ -369,12 +394,8 @@ func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent 
 	case f.Name == "jwks" && !absent: // only its keys are kept
 		keys, err := jose.CheckClientKeys(s.JWKS, reg.Limits.effective().Keys)
 		return err == nil && bytes.Equal(keys.Set, c.JWKS)
-	case f.Name == "response_types":
-		return !slices.ContainsFunc(c.ResponseTypes, func(own string) bool {
-			return !slices.ContainsFunc(s.ResponseTypes, func(claim string) bool { return sameWords(own, claim) })
-		})
 	case f.Kind == record.Strings:
-		return within(f.List(client), f.List(&s.Metadata))
+		return withinMember(f.Name, f.List(client), f.List(&s.Metadata))
 	case f.Kind == record.Bool && !absent:
 		return reg.everyClientHas(f)
 	case !absent:

@@ -141,9 +141,9 @@ const (
 	// ClaimWins replaces the value in the request (RFC 7591 §2.3).
 	ClaimWins StatementRule = iota
 
-	// ClaimBinds refuses a request with another value. The order of lists and of
-	// scope does not matter. A list of alternatives must contain the claimed
-	// value.
+	// ClaimBinds refuses a request with another value. The order of lists, of
+	// scope and of the words of a response type does not matter. A list of
+	// alternatives must contain the claimed value.
 	ClaimBinds
 
 	// ClaimBounds lets the request choose among the entries of a claimed list,

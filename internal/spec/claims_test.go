@@ -4,6 +4,7 @@ package spec_test
 // whatever a later step changes.
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -314,6 +315,60 @@ func TestWhatIsLeftOfAClaimIsSentBack(t *testing.T) {
 		for name, less := range (object{"scope": "openid", "grant_types": []string{"password"}}) {
 			if rule == dcr.ClaimBinds || rule == dcr.ClaimOnly {
 				client.update(t, given.with(name, less), 400, dcr.InvalidClientMetadata)
+			}
+		}
+	}
+}
+
+// unlisted leaves "legacy" out of x_list.
+type unlisted struct{ dcr.Validator }
+
+func (u unlisted) ValidateExtensions(ctx context.Context, reg *dcr.Registration) error {
+	list, sent, err := xList.Get(&reg.Client.Metadata)
+	if err == nil && sent {
+		err = xList.Set(&reg.Client.Metadata, slices.DeleteFunc(list, func(entry string) bool { return entry == "legacy" }))
+	}
+	if err != nil {
+		return err
+	}
+	return u.Validator.ValidateExtensions(ctx, reg)
+}
+
+var xList = dcr.NewField[[]string]("x_list")
+
+// The same holds for what a step leaves out of an extension member.
+func TestWhatIsLeftOfAClaimedExtensionIsSentBack(t *testing.T) {
+	claims := object{"iss": directory, "software_id": "payments", "x_list": []string{"a", "b", "legacy"}}
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"x_list": rule}, func(v *dcr.DefaultValidator, opts *dcr.Options) {
+			opts.Validator = unlisted{*v}
+		})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": signers()["ES256"].sign(claims)}
+		client := registerWith(t, handler, plain)
+		given := plain.with("x_list", []string{"a", "b"})
+		if again := client.update(t, given, 200, ""); !reflect.DeepEqual(again["x_list"], client.members["x_list"]) || len(again["x_list"].([]any)) != 2 {
+			t.Errorf("%s: %v is sent back, and answered with %v", ruleName, given, again)
+		}
+		if rule == dcr.ClaimBinds || rule == dcr.ClaimOnly {
+			client.update(t, given.with("x_list", []string{"a"}), 400, dcr.InvalidClientMetadata)
+			answered(t, ask(t, handler, "POST", registerURL, "", given.String()), 400, dcr.InvalidClientMetadata)
+		}
+	}
+}
+
+// A response type is the same in whatever order its words come (RFC 6749 §3.1.1).
+func TestTheWordsOfAClaimedResponseType(t *testing.T) {
+	claims := object{"iss": directory, "software_id": "payments", "response_types": []string{"id_token code", "code"}}
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"response_types": rule}, func(v *dcr.DefaultValidator, _ *dcr.Options) {
+			v.Supports.ResponseTypes, v.AllowHybridWithoutImplicit = []string{"code", "code id_token"}, true
+		})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": signers()["ES256"].sign(claims)}
+		for _, sent := range []object{plain, plain.with("response_types", []string{"code", "code id_token"})} {
+			client := registerWith(t, handler, sent)
+			given := client.members["response_types"]
+			if again := client.update(t, plain.with("response_types", given), 200, ""); !reflect.DeepEqual(again["response_types"], given) || len(given.([]any)) != 2 {
+				t.Errorf("%s: %v is sent back, and answered with %v", ruleName, given, again)
 			}
 		}
 	}
