@@ -203,6 +203,23 @@ func (b *Browser) Press(keys ...string) {
 	}
 }
 
+// TabTo moves the focus with the Tab key to what has a text, such as a button, and checks
+// that the focus is visible there.
+func (b *Browser) TabTo(text string) {
+	b.t.Helper()
+	for range 60 {
+		b.Press("Tab")
+		if b.Evaluate("document.activeElement.textContent.trim()") != text {
+			continue
+		}
+		if b.Evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none" {
+			b.t.Errorf("the focus on %q is not visible", text)
+		}
+		return
+	}
+	b.t.Fatalf("no key leads to %q", text)
+}
+
 // Resize gives the tab the size of a phone or of a desktop, and a color scheme.
 func (b *Browser) Resize(width int, scheme string) {
 	b.t.Helper()

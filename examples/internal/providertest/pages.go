@@ -100,17 +100,8 @@ func (b tab) each(t *testing.T, name, address string) {
 // choose finds a button with the Tab key only, and presses it.
 func (b tab) choose(t *testing.T, text string) {
 	t.Helper()
-	for range 20 {
-		b.Press("Tab")
-		if b.Evaluate("document.activeElement.textContent.trim()") == text {
-			if b.Evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none" {
-				t.Errorf("the focus on %q is not visible", text)
-			}
-			b.Load(func() { b.Press("Enter") })
-			return
-		}
-	}
-	t.Fatalf("no key leads to %q", text)
+	b.TabTo(text)
+	b.Load(func() { b.Press("Enter") })
 }
 
 // typeInto types a text into the field that must have the focus.
