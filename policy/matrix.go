@@ -22,7 +22,8 @@ import (
 //     in the list of public suffixes, if there is one, such as github.io.
 //   - Clients have the grant types authorization_code and refresh_token, also by
 //     default; others are dropped. A client that names no
-//     token_endpoint_auth_method is public.
+//     token_endpoint_auth_method is public; a method that the server does not
+//     support is refused.
 //   - An absent application_type is web. Web clients may redirect only to https.
 //     Native clients may also use a scheme that begins with the host of
 //     client_uri in reverse, without an authority, and loopback http without a
@@ -35,7 +36,7 @@ func Matrix(server dcr.DefaultValidator, suffixes ...PublicSuffixes) Preset {
 		Validator: Stack(matrix{server, optional(suffixes)},
 			GrantTypes(Values{Ceiling: matrixGrants, Default: matrixGrants}),
 			ResponseTypes(Values{Ceiling: []string{"code"}}),
-			AuthMethods(Values{Default: []string{"none"}}),
+			AuthMethods(Values{Default: []string{"none"}, Excess: Refuse}),
 			RequirePKCE(),
 			RequireMembers("client_uri", "redirect_uris"),
 		),

@@ -167,6 +167,7 @@ func TestMatrix(t *testing.T) {
 		{"a client_uri on a top-level domain", `{"client_uri":"https://com/","redirect_uris":["https://app.com/"]}`, "policy.matrix", nil},
 		{"a logo elsewhere", request("https://example.com/", `,"logo_uri":"https://app.com/logo"`), "policy.matrix", nil},
 		{"terms elsewhere, for a language", request("https://example.com/", `,"tos_uri#fr":"https://app.com/cgu"`), "policy.matrix", nil},
+		{"a method that the server does not support", request("https://example.com/", `,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://example.com/jwks"`), "policy.token_endpoint_auth_method", nil},
 		{"no refresh token", request("https://example.com/", `,"grant_types":["authorization_code"]`), "policy.matrix", nil},
 	})
 	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
