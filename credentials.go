@@ -96,7 +96,7 @@ func (h *Handler) RotateSecret(ctx context.Context, client *Client, grace time.D
 		return "", fmt.Errorf("dcr: RotateSecret: %s needs the secret itself to be kept; set Options.Sealer", symmetric)
 	}
 	reg := &Registration{Client: client, Previous: client.Clone()}
-	if _, err := h.prepare(reg, client.Policy); err != nil {
+	if err := h.prepare(reg, client.Policy); err != nil {
 		return "", err
 	}
 	kept := keysAlone(client.Secrets)

@@ -76,7 +76,7 @@ const (
 // before left them.
 func (h *Handler) Explain(ctx context.Context, policy string, body []byte) (*Decision, error) {
 	reg := &Registration{Explaining: true, Caller: CallerFromContext(ctx)}
-	validator, err := h.prepare(reg, policy)
+	err := h.prepare(reg, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (h *Handler) Explain(ctx context.Context, policy string, body []byte) (*Dec
 		return nil, err
 	}
 	body = bytes.Clone(body)
-	trace := &trace{Validator: validator, by: make(map[string]string), ran: make(map[string]bool)}
+	trace := &trace{Validator: reg.validator, by: make(map[string]string), ran: make(map[string]bool)}
 	answer, err := h.rehearse(ctx, reg, trace, body)
 	refused := asRefusal(err)
 	if err != nil && (refused == nil || refused.status() >= http.StatusInternalServerError) {

@@ -123,7 +123,7 @@ func (h *Handler) answerRead(access *access) ([]byte, error) {
 	reg := &draft.reg
 	defer h.reuse(draft, reg)
 	reg.Client, reg.Caller, reg.HTTP = access.client, access.caller, access.http
-	if _, err := h.prepare(reg, access.client.Policy); err != nil {
+	if err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
 	return h.respond(access.http.Context(), reg, "", access.token)
@@ -272,17 +272,16 @@ func (h *Handler) replace(access *access, reg *Registration, request *Request) (
 	}
 	reg.Request, reg.Previous, reg.Statement = request, access.client, request.statement
 	reg.Caller, reg.HTTP = caller, access.http
-	validator, err := h.prepare(reg, access.client.Policy)
-	if err != nil {
+	if err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err
 	}
-	if err := Validate(ctx, validator, reg); err != nil {
+	if err := Validate(ctx, reg.validator, reg); err != nil {
 		return nil, err
 	}
 	if reg.Client.ID != access.client.ID || reg.Client.Revision != access.client.Revision {
 		return nil, errors.New("dcr: a step replaced the client or its id")
 	}
-	if !h.issuesTokens(validator) {
+	if !h.issuesTokens(reg.validator) {
 		reg.Client.RegistrationTokens = nil // from a time when it was managed by token
 	}
 	reg.Client.UpdatedAt = reg.Now()

@@ -35,12 +35,11 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 	}
 	policy, err := choose(r, caller)
 	event.Policy = policy
-	var validator Validator
 	if err == nil {
-		validator, err = h.prepare(reg, policy)
+		err = h.prepare(reg, policy)
 	}
 	if err == nil {
-		reg.Request, err = &draft.request, h.readRequest(&draft.request, w, r, validator)
+		reg.Request, err = &draft.request, h.readRequest(&draft.request, w, r, reg.validator)
 	}
 	if err == nil && reg.Request.standing {
 		h.stand(w, r, event, reg)
@@ -48,15 +47,15 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 	}
 	var answer []byte
 	if err == nil {
-		answer, err = h.judgeAndAdd(r.Context(), validator, reg)
+		answer, err = h.judgeAndAdd(r.Context(), reg)
 	}
 	h.answerNew(w, r, event, reg, answer, err)
 }
 
 // judgeAndAdd registers the client of a request that was read.
-func (h *Handler) judgeAndAdd(ctx context.Context, v Validator, reg *Registration) (answer []byte, err error) {
+func (h *Handler) judgeAndAdd(ctx context.Context, reg *Registration) (answer []byte, err error) {
 	reg.Statement = reg.Request.statement
-	if err := Validate(ctx, v, reg); err != nil {
+	if err := Validate(ctx, reg.validator, reg); err != nil {
 		return nil, err
 	}
 	if !reg.Statement.single() || reg.Request.standing {
@@ -181,15 +180,14 @@ func CallerPolicy(r *http.Request, caller *Caller) (string, error) {
 	return caller.Policy, nil
 }
 
-// prepare sets up a registration under a policy and returns its validator.
-func (h *Handler) prepare(reg *Registration, policy string) (Validator, error) {
+// prepare sets up a registration under a policy.
+func (h *Handler) prepare(reg *Registration, policy string) (err error) {
 	reg.Limits, reg.Clock, reg.canSeal = h.opts.Limits, h.opts.Now, h.opts.Sealer != nil
 	if reg.policy = policy; reg.Items == nil {
 		reg.Items = make(map[string]any)
 	}
-	validator, err := h.validator(policy)
-	reg.validator = validator
-	return validator, err
+	reg.validator, err = h.validator(policy)
+	return err
 }
 
 // validator returns the validator of a policy; "" names Options.Validator.

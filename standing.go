@@ -57,8 +57,8 @@ func (h *Handler) stand(w http.ResponseWriter, r *http.Request, event Event, fir
 			err = refuse(InvalidClientMetadata, "grant_types", "grant_types.none", "grant_types must not be empty: that cancels a registration, and there is none to cancel")
 		case client == nil:
 			reg = &Registration{Caller: first.Caller, HTTP: r, Request: request}
-			if _, err = h.prepare(reg, first.policy); err == nil {
-				answer, err = h.judgeAndAdd(r.Context(), reg.validator, reg)
+			if err = h.prepare(reg, first.policy); err == nil {
+				answer, err = h.judgeAndAdd(r.Context(), reg)
 			}
 			if err != errSingle {
 				h.answerNew(w, r, event, reg, answer, err)
