@@ -125,7 +125,9 @@ type ClientLister interface {
 //
 // Only a method that the store itself declares counts. [StoreAs] looks neither into
 // a wrapper nor at a method of an embedded store, since the inner store may show a
-// client that the outer one would not find, or would change.
+// client that the outer one would not find, or would change. A store that declares the
+// method must not also embed a store that has one: embed it as a
+// [ClientConfigurationStore], or keep it in a field that has a name.
 type ClientViewer interface {
 	// ViewClient returns the client that FindByClientID returns, and the same
 	// errors. The client is shared: never change it or anything in it.
