@@ -83,7 +83,7 @@ type StatementVerifier struct {
 	// Once accepts a statement only once, for a registration or an update. It is
 	// recognised by its jti, which is then required. The handler's store must be
 	// a ReplayStore; if it is a ReplayForgetter too, a request that stored no
-	// client does not use the statement up.
+	// client does not use the statement up, but a crash may.
 	Once bool
 
 	// OneClient allows a statement, by its ID, only one client at a time. With
