@@ -270,31 +270,6 @@ func (s *SoftwareStatement) settleAlternatives(reg *Registration, f *registered)
 	return nil
 }
 
-// choose compares the value in a request with the claimed one, and reports
-// whether the claimed one replaces it.
-func (rule StatementRule) choose(name string, plain, claimed strictjson.Value) (take bool, err error) {
-	said, ok := entries(name, plain)
-	listed, claimedOK := entries(name, claimed)
-	switch {
-	case ok && claimedOK:
-		return rule.chooseEntries(name, said, listed)
-	case !sameJSON([]byte(plain), []byte(claimed)):
-		return false, refuseMember(name, "claim", "must be as the software statement has it, or be left out")
-	}
-	return rule != ClaimBounds || !ok, nil
-}
-
-// chooseEntries does for lists, or scopes, what choose does for any value.
-func (rule StatementRule) chooseEntries(name string, said, listed []string) (take bool, err error) {
-	switch {
-	case !withinMember(name, said, listed):
-		return false, refuseMember(name, "claim", "must not have an entry that the software statement does not have")
-	case rule != ClaimBounds && !withinMember(name, listed, said):
-		return false, refuseMember(name, "claim", "must have the entries that the software statement has, or be left out")
-	}
-	return rule != ClaimBounds, nil
-}
-
 func notClaimed(name string) error {
 	return refuseMember(name, "claim", "must come from a software statement, and no statement claims it")
 }

@@ -141,7 +141,7 @@ func (s *Store) view(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		s.mu.Unlock()
 		return client, nil
 	}
-	if s.missing.Has(clientID) {
+	if s.missing.has(clientID, now) {
 		s.mu.Unlock()
 		return nil, dcr.ErrClientNotFound
 	}
@@ -192,7 +192,7 @@ func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, w
 		case l.err == nil:
 			s.found.PutSized(clientID, &entry{l.client, l.began, what.known && l.client.Source == dcr.SourceDocument}, size)
 		case errors.Is(l.err, dcr.ErrClientNotFound) && s.opts.NegativeTTL > 0:
-			s.missing.PutSized(clientID, &entry{since: s.now()}, int64(len(clientID))+perEntry)
+			s.missing.PutSized(clientID, &entry{since: l.began}, int64(len(clientID))+perEntry)
 		}
 		close(l.done)
 	}()
@@ -339,9 +339,15 @@ func (k known) get(clientID string, now time.Duration) *entry {
 	return e
 }
 
-// expire removes the entries that have expired. It needs entries that expire in the
-// order in which they were added: all have the same TTL, and get is not called, which
-// would reorder them.
+// has reports whether there is an entry that has not expired.
+func (k known) has(clientID string, now time.Duration) bool {
+	e, ok := k.Peek(clientID)
+	return ok && now-e.since < k.ttl
+}
+
+// expire removes the entries that have expired, up to the first that has not. Entries are
+// in the order in which their reads ended, which is about that in which they expire: all
+// have the same TTL, and get is not called, which would reorder them.
 func (k known) expire(now time.Duration) {
 	for {
 		clientID, oldest, ok := k.Oldest()

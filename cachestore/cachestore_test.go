@@ -132,6 +132,15 @@ func TestCacheServes(t *testing.T) {
 			time.Sleep(time.Second)
 			find(t, cache, "missing", dcr.ErrClientNotFound)
 		}},
+		{"so is one whose reading took that long, from its beginning", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			store.wait = make(chan struct{})
+			time.AfterFunc(time.Second, func() { close(store.wait) })
+			find(t, cache, "missing", dcr.ErrClientNotFound)
+			if err := store.Add(t.Context(), &dcr.Client{ID: "missing"}); err != nil { // as another process does
+				t.Error(err)
+			}
+			find(t, cache, "missing", nil)
+		}},
 		{"an outage is never remembered", 3, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.fail = outage
 			find(t, cache, "there", outage)

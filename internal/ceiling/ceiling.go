@@ -43,7 +43,7 @@ type Ceiling struct {
 	ended    int64         // number of counts in the background that succeeded
 }
 
-// A Place is room for one more. Whoever took it calls Fill or GiveBack, once.
+// A Place is room for one more. Call Fill or GiveBack of it once.
 type Place struct{ of *Ceiling }
 
 // Fill says that the place is in use, or may be: the store sees it from now on.

@@ -189,7 +189,7 @@ func checksOf(mux *http.ServeMux, store dcr.ClientConfigurationStore) {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
-		if _, err := store.FindByClientID(ctx, "readyz"); !errors.Is(err, dcr.ErrClientNotFound) {
+		if _, err := dcr.FindStored(ctx, store, "readyz"); !errors.Is(err, dcr.ErrClientNotFound) {
 			http.Error(w, "the store cannot be reached", http.StatusServiceUnavailable)
 		}
 	})

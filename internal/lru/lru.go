@@ -42,10 +42,13 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	return element.Value.(*entry[K, V]).value, true
 }
 
-// Has reports whether a key is there, which does not count as a use.
-func (c *Cache[K, V]) Has(key K) bool {
-	_, ok := c.entries[key]
-	return ok
+// Peek is Get, but does not count as a use.
+func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
+	element, ok := c.entries[key]
+	if !ok {
+		return value, false
+	}
+	return element.Value.(*entry[K, V]).value, true
 }
 
 // Oldest returns the least recently used value.
