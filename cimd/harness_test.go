@@ -72,7 +72,7 @@ func (w *world) host(change func(*cimd.Options)) *cimd.Store {
 			w.events = append(w.events, event)
 		},
 	}
-	opts.Fetch.Timeout = 500 * time.Millisecond
+	opts.Fetch.Timeout = 2 * time.Second
 	if change != nil {
 		change(opts)
 	}

@@ -30,7 +30,7 @@ func TestPublisher(t *testing.T) {
 	id := p.Publish("/client", []byte(`{"client_name":"App"}`))
 	p.CacheControl("/client", "max-age=60")
 	fetch := p.Fetch()
-	fetch.Timeout, fetch.MaxBytes = 300*time.Millisecond, 5<<10
+	fetch.Timeout, fetch.MaxBytes = time.Second, 5<<10
 	for _, c := range []struct {
 		does dcrtest.Misbehaviour
 		err  error
