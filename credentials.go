@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -20,14 +21,19 @@ import (
 //
 // The id has five random bits, the time in milliseconds, and 74 random bits. It is
 // unique and, like every client id, public; the time in it is that of
-// client_id_issued_at. It has no hyphens because some clients percent-encode them and
-// some servers do not decode that (RFC 6749 §2.3.1). The five bits in front spread new
-// ids over 32 places of a database index, which stay in memory. With one place, writers
-// would wait for each other; with random places, each write would read a page.
+// client_id_issued_at, or the present if reg is nil. It has no hyphens because some
+// clients percent-encode them and some servers do not decode that (RFC 6749 §2.3.1). The
+// five bits in front spread new ids over 32 places of a database index, which stay in
+// memory. With one place, writers would wait for each other; with random places, each
+// write would read a page.
 func RandomClientID(ctx context.Context, reg *Registration) (string, error) {
 	const timeBits = 43 // until the year 2248
 	id, err := uuid.NewRandom()
-	head := uint64(id[0])>>3<<timeBits | uint64(time.Now().UnixMilli())
+	now := time.Now()
+	if reg != nil {
+		now = reg.Now()
+	}
+	head := uint64(id[0])>>3<<timeBits | uint64(now.UnixMilli())
 	for i := range 6 {
 		id[i] = byte(head >> (40 - 8*i))
 	}
@@ -109,6 +115,23 @@ func (h *Handler) RotateSecret(ctx context.Context, client *Client, grace time.D
 // keysAlone returns the keys among secrets.
 func keysAlone(secrets []Secret) []Secret {
 	return slices.DeleteFunc(slices.Clone(secrets), func(s Secret) bool { return s.Type != SecretJWK })
+}
+
+// ErrClientID says that no store accepts this id; see [CheckClientID].
+var ErrClientID = errors.New("dcr: not a client id: it must be 1 to 255 bytes of UTF-8 without NUL")
+
+// maxClientID is the length of the longest client id, in bytes. Every database
+// can index that.
+const maxClientID = 255
+
+// CheckClientID returns ErrClientID unless clientID is 1 to 255 bytes of UTF-8
+// without NUL. No store has a client of any other id, so a store need not look
+// for one, and a cache need not remember that there is none.
+func CheckClientID(clientID string) error {
+	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
+		return ErrClientID
+	}
+	return nil
 }
 
 // checkID returns an error if a client cannot have an id, if it could not be managed

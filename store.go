@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // The errors with which a store says what it found. Any other error of a store
@@ -28,23 +27,6 @@ var (
 // ErrCursor says that a cursor is not one that this store made. Cursors are often
 // in the address of a page, which a person may change, so this is no outage.
 var ErrCursor = errors.New("dcr: not a cursor of this store")
-
-// ErrClientID says that no store accepts this id; see [CheckClientID].
-var ErrClientID = errors.New("dcr: not a client id: it must be 1 to 255 bytes of UTF-8 without NUL")
-
-// maxClientID is the length of the longest client id, in bytes. Every database
-// can index that.
-const maxClientID = 255
-
-// CheckClientID returns ErrClientID unless clientID is 1 to 255 bytes of UTF-8
-// without NUL. No store has a client of any other id, so a store need not look
-// for one, and a cache need not remember that there is none.
-func CheckClientID(clientID string) error {
-	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.IndexByte(clientID, 0) >= 0 {
-		return ErrClientID
-	}
-	return nil
-}
 
 // ClientConfigurationStore keeps registered clients. It must be safe for
 // concurrent use, keep every field of a [Client], and keep copies, so that the

@@ -32,6 +32,8 @@ func (e *entry) lacks(kid string) bool { return kid != "" && !e.doc.set.Has(kid)
 func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
 	since := now.Sub(e.asked)
 	switch {
+	case since < 0: // the clock was set back: nobody knows how old the set is
+		return true
 	case e.err != nil && since < opts.ErrorFor:
 		return false
 	case e.doc == nil || !now.Before(e.doc.expires):

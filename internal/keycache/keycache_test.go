@@ -440,3 +440,17 @@ func BenchmarkKeys(b *testing.B) {
 		}
 	})
 }
+
+// A clock that is set back makes no set, and no failure, last longer.
+func TestTheClockIsSetBack(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	s := newSource(keycache.Options{Now: func() time.Time { return now }}, "a")
+	s.asks(t, "a", true, 1)
+	now = now.Add(-24 * time.Hour)
+	s.asks(t, "a", true, 2)
+	s.asks(t, "a", true, 2)
+	s.err, now = errors.New("down"), now.Add(15*time.Minute)
+	s.asks(t, "a", true, 3) // the last set
+	s.err, s.kids, now = nil, []string{"b"}, now.Add(-24*time.Hour)
+	s.asks(t, "b", true, 4)
+}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/memstore"
@@ -256,6 +258,33 @@ func TestIDsInThePath(t *testing.T) {
 		}
 		if a.status == 201 {
 			answered(t, ask(t, handler, "GET", strings.TrimPrefix(a.text("registration_client_uri"), issuer), a.text("registration_access_token"), ""), 200, "")
+		}
+	}
+}
+
+// TestTheTimeInARandomID checks that it is that of the registration, whatever the host's
+// clock says, or the present without one.
+func TestTheTimeInARandomID(t *testing.T) {
+	at := time.Date(2031, 5, 4, 12, 0, 0, 0, time.UTC)
+	before := time.Now().UnixMilli()
+	for sentence, c := range map[string]struct {
+		reg   *dcr.Registration
+		after int64
+	}{
+		"the time of the registration": {&dcr.Registration{Clock: func() time.Time { return at }}, at.UnixMilli()},
+		"the present":                  {nil, before},
+	} {
+		id, err := dcr.RandomClientID(t.Context(), c.reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, err := strconv.ParseInt(id[:12], 16, 64)
+		latest := c.after
+		if c.reg == nil {
+			latest = time.Now().UnixMilli()
+		}
+		if got := head & (1<<43 - 1); err != nil || got < c.after || got > latest {
+			t.Errorf("%s: %q has the time %d, want %d to %d (%v)", sentence, id, got, c.after, latest, err)
 		}
 	}
 }
