@@ -81,7 +81,7 @@ func Hosts(hosts ...string) func(ctx context.Context, id *url.URL) (string, erro
 type hostEntry struct {
 	host  string // in lower case
 	below bool   // the hosts below it, not itself
-	port  string // "" for 443
+	port  string // "" for 443, also if the entry has it
 	path  string // under which the URL is; "" for any
 }
 
@@ -102,7 +102,7 @@ func parseEntry(entry string) hostEntry {
 	if err != nil {
 		panic(fmt.Sprintf("cimd: Hosts: %q %v; give it without https://, as example.com, *.example.com, example.com/oauth/ or example.com:8443, in ASCII", entry, err))
 	}
-	return hostEntry{host: parsed.Host, below: below, port: parsed.Port, path: parsed.Path}
+	return hostEntry{host: parsed.Host, below: below, port: portOf(parsed.Port), path: parsed.Path}
 }
 
 // hostEnd returns where the host and the port of an entry end.
@@ -113,15 +113,20 @@ func hostEnd(entry string) int {
 	return len(entry)
 }
 
-func (e *hostEntry) admits(id *url.URL) bool {
-	host, port := strings.ToLower(id.Hostname()), id.Port()
+// portOf returns a port, "" for that of https.
+func portOf(port string) string {
 	if port == "443" {
-		port = ""
+		return ""
 	}
+	return port
+}
+
+func (e *hostEntry) admits(id *url.URL) bool {
+	host, port := strings.ToLower(id.Hostname()), portOf(id.Port())
 	if e.below && !strings.HasSuffix(host, "."+e.host) || !e.below && host != e.host {
 		return false
 	}
-	if own := strings.TrimPrefix(e.port, "443"); port != own && port != e.port {
+	if port != e.port {
 		return false
 	}
 	path := id.EscapedPath()

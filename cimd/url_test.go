@@ -88,7 +88,12 @@ func TestHosts(t *testing.T) {
 		{"not example.com/oauth/", "https://example.com/oauth/..;/other"},
 		{"not example.com/oauth/", "https://example.com/oauth/%2E%2e;x=1/other"},
 		{"example.com/oauth/", "https://example.com/oauth/a..;/client"},
+		{"example.com:443", "https://example.com:443/client"},
+		{"example.com:44380", "https://example.com:44380/client"},
 		{"not example.com:8443", "https://example.com/client"},
+		{"not example.com:44380", "https://example.com:80/client"},
+		{"not example.com:4438", "https://example.com:8/client"},
+		{"not example.com:44380", "https://example.com/client"},
 	} {
 		entry, refused := strings.CutPrefix(c.entry, "not ")
 		id, err := url.Parse(c.id)
