@@ -245,6 +245,35 @@ func TestPinned(t *testing.T) {
 	wantOutcome(t, "a document that is gone is refused", find(t, w.store, id), "document.missing")
 }
 
+// TestPinnedAfterRefusal checks that a pinned document does not replace one that
+// was refused, for a client without a row.
+func TestPinnedAfterRefusal(t *testing.T) {
+	for does, rule := range map[dcrtest.Misbehaviour]string{dcrtest.Misses: "document.missing", dcrtest.Breaks: "body.json"} {
+		w := newWorld(t, nil)
+		id := w.publisher.Publish("/client", []byte(app))
+		store := w.host(func(opts *cimd.Options) {
+			opts.Pinned = map[string][]byte{id: []byte(`{"client_id":"` + id + `",` + app[1:])}
+		})
+		w.publisher.Misbehave("/client", does)
+		wantOutcome(t, "it is refused", find(t, store, id), rule)
+		wantOutcome(t, "right afterwards, it is not tried again", find(t, store, id), "unavailable")
+		wantOutcome(t, "nor found at the token endpoint", find(t, store.Known(), id), "unavailable")
+		w.pass(31 * time.Second)
+		wantOutcome(t, "it is refused again", find(t, store, id), rule)
+		w.publisher.Misbehave("/client", dcrtest.Fails)
+		w.pass(31 * time.Second)
+		wantOutcome(t, "an outage does not bring it back", find(t, store, id), "unavailable")
+		w.pass(31 * time.Second)
+		wantOutcome(t, "nor does the next one", find(t, store, id), "unavailable")
+		w.publisher.Misbehave("/client", dcrtest.Behaves)
+		w.pass(31 * time.Second)
+		wantOutcome(t, "it is back", find(t, store, id), "ok")
+		w.publisher.Misbehave("/client", dcrtest.Fails)
+		w.pass(8 * 24 * time.Hour)
+		wantOutcome(t, "then the pinned document counts again", find(t, store, id), "ok")
+	}
+}
+
 // TestOneFlight checks that 50 lookups at once make one fetch, which goes on if
 // the first caller goes away.
 func TestOneFlight(t *testing.T) {

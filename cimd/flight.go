@@ -126,7 +126,7 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 	}
 	if refused := (*dcr.Error)(nil); !isOutage(err) && errors.As(err, &refused) {
 		if s.withdraw(ctx, id, stored, now) {
-			s.failed(id)
+			s.failed(id, true)
 		}
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func final(client *dcr.Client, why mode) (*dcr.Client, error) {
 // Nothing replaces a document that was withdrawn.
 func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.Client, stored bool, why *outage) (*dcr.Client, error) {
 	if !why.busy {
-		s.failed(id)
+		s.failed(id, s.refusedLast(id))
 	}
 	switch pinned := s.opts.Pinned[id]; {
 	case before != nil && isWithdrawn(before):
@@ -169,7 +169,7 @@ func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.
 	case before != nil && s.serves(before, s.opts.Now()):
 		s.told(ctx, id, why)
 		return s.shown(before), nil
-	case pinned != nil:
+	case pinned != nil && (before != nil || !s.refusedLast(id)):
 		s.told(ctx, id, why)
 		client, err := s.take(ctx, id, policy, &fetched{pinned, s.opts.Backoff, s.opts.Now()}, before, stored)
 		if err == nil {
@@ -184,14 +184,29 @@ func (s *Store) unavailable(ctx context.Context, id, policy string, before *dcr.
 func (s *Store) failedLately(id string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until, failed := s.failures.Get(id)
-	return failed && now.Before(until) && !until.After(now.Add(s.opts.Backoff)) // otherwise the clock was set back
+	last, failed := s.failures.Get(id)
+	return failed && now.Before(last.until) && !last.until.After(now.Add(s.opts.Backoff)) // otherwise the clock was set back
 }
 
-func (s *Store) failed(id string) {
+// failure is what is known of a URL that failed.
+type failure struct {
+	until   time.Time // when to try it again
+	refused bool      // its document, when it last answered, was gone or not valid
+}
+
+func (s *Store) failed(id string, refused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures.Put(id, s.opts.Now().Add(s.opts.Backoff))
+	s.failures.Put(id, failure{s.opts.Now().Add(s.opts.Backoff), refused})
+}
+
+// refusedLast reports whether the document at a URL was refused when this process last
+// got an answer. That is how a client without a row is known to be withdrawn.
+func (s *Store) refusedLast(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, _ := s.failures.Get(id)
+	return last.refused
 }
 
 func (s *Store) succeeded(id string) {

@@ -36,7 +36,7 @@ type Store struct {
 
 	mu        sync.Mutex
 	documents *lru.Cache[string, *dcr.Client] // clients without a row; shared: do not write to them
-	failures  *lru.Cache[string, time.Time]   // URLs that failed, and when to try again
+	failures  *lru.Cache[string, failure]     // URLs that failed
 	flights   map[string]*flight
 }
 
@@ -52,7 +52,7 @@ func New(store dcr.ClientConfigurationStore, opts *Options) (*Store, error) {
 	}
 	made := &Store{
 		inside: store, opts: s, strangers: s.guard(), refreshes: s.guard(), budget: newBudget(s),
-		documents: lru.New[string, *dcr.Client](s.Entries), failures: lru.New[string, time.Time](s.Entries),
+		documents: lru.New[string, *dcr.Client](s.Entries), failures: lru.New[string, failure](s.Entries),
 		flights: make(map[string]*flight),
 	}
 	if of, ok := dcr.StoreAs[interface{ Tenant() string }](store); ok {
