@@ -315,7 +315,7 @@ func TestGetIsBoundedInTime(t *testing.T) {
 
 // TestMediaType checks that a malformed parameter does not affect the type.
 func TestMediaType(t *testing.T) {
-	for sent, want := range map[string]string{"Text/HTML; charset": "text/html", "text/html;;x=": "text/html", "/": "", "": ""} {
+	for sent, want := range map[string]string{"Text/HTML; charset": "text/html", "text/html;;x=": "text/html", "text/html; a=1; a=2": "text/html", "text/html ;": "text/html", "/": "", "": ""} {
 		s := newSource(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Type", sent) })
 		c := guard.New(guard.Config{AllowNetworks: loopback, RootCAs: s.roots})
 		if res, err := c.Get(t.Context(), s.URL, "*/*"); err != nil || res.ContentType != want {

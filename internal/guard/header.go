@@ -4,13 +4,15 @@ package guard
 // (media types).
 
 import (
-	"errors"
 	"mime"
+	"strings"
 )
 
+// mediaType returns a Content-Type without its parameters, well-formed or not.
 func mediaType(header string) string {
-	media, _, err := mime.ParseMediaType(header)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+	media, _, _ := strings.Cut(header, ";")
+	media, _, err := mime.ParseMediaType(media)
+	if err != nil {
 		return ""
 	}
 	return media

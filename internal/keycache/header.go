@@ -37,13 +37,20 @@ func Fresh(header http.Header) (f Freshness) {
 			}
 		}
 	}
-	if age, ok := seconds(header.Get("Age")); ok && f.Said {
-		f.Lifetime = max(0, f.Lifetime-age)
-	}
 	if !f.Said {
 		f.Lifetime, f.Said = untilExpiry(header)
 	}
+	if age, ok := ageOf(header); ok && f.Said {
+		f.Lifetime = max(0, f.Lifetime-age)
+	}
 	return f
+}
+
+// ageOf returns how long the answer was in caches on its way. If Age is a list, the
+// first counts (RFC 9111 section 5.1).
+func ageOf(header http.Header) (time.Duration, bool) {
+	first, _, _ := strings.Cut(header.Get("Age"), ",")
+	return seconds(strings.TrimSpace(first))
 }
 
 // untilExpiry returns the lifetime that Expires gives, by the server's own
