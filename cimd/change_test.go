@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"runtime"
 	"slices"
@@ -207,6 +208,58 @@ func TestDisabledMeanwhile(t *testing.T) {
 type deaf struct {
 	*memstore.Store
 	err error
+}
+
+// readOnly is a store that fails to write metadata while it is out of order. It can
+// still note documents.
+type readOnly struct {
+	*memstore.Store
+	err error
+}
+
+func (r *readOnly) Update(ctx context.Context, client *dcr.Client) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.Store.Update(ctx, client)
+}
+
+// TestStoreFailsInTheMiddle checks that a client goes on if the store fails after its
+// changed document was fetched, whatever the type of the error.
+func TestStoreFailsInTheMiddle(t *testing.T) {
+	for sentence, failure := range map[string]error{
+		"an error":                          errors.New("out of order"),
+		"the error of an outage":            dcr.Unavailable("the store is out of order", errors.New("out of order")),
+		"an error that would refuse":        dcr.Errorf(dcr.InvalidClient, "the store is out of order"),
+		"an error of another code":          dcr.Errorf(dcr.ServerError, "the store is out of order"),
+		"conflicts that do not end":         dcr.ErrConflict,
+		"an error that wraps a dcr.Error":   fmt.Errorf("write: %w", dcr.Errorf(dcr.InvalidClientMetadata, "read-only")),
+		"an error that wraps a nil refusal": fmt.Errorf("write: %w", (*dcr.Error)(nil)),
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t, nil)
+			inside := &readOnly{Store: w.inside}
+			store, err := cimd.New(inside, &cimd.Options{Issuer: issuer, Admit: cimd.Any, Fetch: w.publisher.Fetch(), Now: w.Now, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := w.publisher.Publish("/client", []byte(app))
+			mustFind(t, store, id)
+			if err := store.TouchClient(t.Context(), id, w.Now()); err != nil {
+				t.Fatal(err)
+			}
+			w.publisher.Publish("/client", []byte(strings.Replace(app, "App", "New", 1)))
+			w.pass(2 * time.Hour)
+			inside.err = failure
+			wantOutcome(t, "it goes on", find(t, store, id), "ok")
+			wantOutcome(t, "at the token endpoint too", find(t, store.Known(), id), "ok")
+			inside.err = nil
+			w.pass(31 * time.Second)
+			if client := mustFind(t, store, id); client.ClientName != "New" {
+				t.Errorf("afterwards it is %q", client.ClientName)
+			}
+		})
+	}
 }
 
 func (d *deaf) NoteDocument(ctx context.Context, id string, record dcr.DocumentRecord) error {

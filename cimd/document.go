@@ -145,8 +145,8 @@ func checkNames(object, where string) error {
 // asRefused turns a refusal of Validate into the refusal of a document. An outage is
 // not a refusal.
 func asRefused(err error) error {
-	refused := (*dcr.Error)(nil)
-	if !errors.As(err, &refused) {
+	refused := asRefusal(err)
+	if refused == nil {
 		return err
 	}
 	if refused.Code == dcr.TemporarilyUnavailable || refused.Code == dcr.ServerError || refused.Status >= 500 {

@@ -124,7 +124,7 @@ func (s *Store) look(ctx context.Context, id string, u *url.URL, why mode) (*dcr
 			return client, nil
 		}
 	}
-	if refused := (*dcr.Error)(nil); !isOutage(err) && errors.As(err, &refused) {
+	if !isOutage(err) && asRefusal(err) != nil {
 		if s.withdraw(ctx, id, stored, now) {
 			s.failed(id, true)
 		}

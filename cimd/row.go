@@ -43,10 +43,10 @@ func (s *Store) take(ctx context.Context, id, policy string, got *fetched, befor
 			return s.shown(client), nil
 		}
 		if !errors.Is(err, dcr.ErrConflict) && !errors.Is(err, dcr.ErrClientExists) || try == maxTries {
-			return nil, fmt.Errorf("cimd: store the client: %w", err)
+			return nil, storeFailed(err)
 		}
 		if before, stored, err = s.known(ctx, id); err != nil {
-			return nil, err
+			return nil, storeFailed(err)
 		}
 		switch {
 		case before == nil:
@@ -58,6 +58,12 @@ func (s *Store) take(ctx context.Context, id, policy string, got *fetched, befor
 			return s.shown(before), nil
 		}
 	}
+}
+
+// storeFailed returns an error of the store as an outage, even if it is a *dcr.Error:
+// that would otherwise refuse the document and withdraw the client.
+func storeFailed(err error) error {
+	return asOutage(fmt.Errorf("cimd: store the client: %w", err))
 }
 
 // overtaken reports whether another host looked at a document after the time at, so

@@ -270,14 +270,14 @@ func (s *Store) event(ctx context.Context, event dcr.Event) {
 // that: each time at level debug, and for each kind of reason once a minute, with an
 // example, at a higher level.
 func (s *Store) told(ctx context.Context, clientID string, err error) error {
-	refused, failed := (*dcr.Error)(nil), (*outage)(nil)
+	refused, failed := asRefusal(err), (*outage)(nil)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.As(err, &failed):
 		about := withCause(failed.cause, "client_id", shortened(clientID), "reason", failed.reason)
 		s.opts.Logger.DebugContext(ctx, "client metadata document unavailable", about...)
 		s.tally.Log(ctx, s.opts.Logger, slog.LevelWarn, failed.reason, "client metadata documents are unavailable", about...)
-	case errors.As(err, &refused):
+	case refused != nil:
 		about := withCause(refused.Err, "client_id", shortened(clientID), "rule", refused.Rule, "description", refused.Description)
 		s.opts.Logger.DebugContext(ctx, "client metadata document refused", about...)
 		s.tally.Log(ctx, s.opts.Logger, slog.LevelInfo, refused.Rule, "client metadata documents are refused", about...)

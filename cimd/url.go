@@ -26,6 +26,13 @@ func refuse(rule, format string, args ...any) *dcr.Error {
 	return refused
 }
 
+// asRefusal returns the error that refuses, nil if err is none. A nil *dcr.Error that a
+// hook or a store returns by mistake refuses nothing.
+func asRefusal(err error) *dcr.Error {
+	refused, _ := errors.AsType[*dcr.Error](err)
+	return refused
+}
+
 // parseID checks the rules for a client id that need no network. It does not normalise
 // the URL: two URLs are the same client only if all their bytes are the same.
 func (s *settings) parseID(id string) (*url.URL, error) {
@@ -150,7 +157,7 @@ func (s *settings) admit(ctx context.Context, id *url.URL) (policy string, err e
 		return "", err
 	}
 	policy, err = s.Admit(ctx, id)
-	if refused := (*dcr.Error)(nil); errors.As(err, &refused) && refused != nil {
+	if refused := asRefusal(err); refused != nil {
 		own := *refused
 		if own.Code == "" {
 			own.Code = dcr.InvalidClient
