@@ -74,13 +74,14 @@ func hasDNSName(registered string, cert *x509.Certificate) bool {
 	return slices.ContainsFunc(cert.DNSNames, func(name string) bool { return strings.EqualFold(name, registered) })
 }
 
+// hasURI compares URIs as they were sent, except for the case of the scheme (RFC 3986
+// §6.2.2.1). Package url has rewritten those in cert.URIs.
 func hasURI(registered string, cert *x509.Certificate) bool {
-	for _, name := range cert.URIs {
-		if name.String() == registered {
-			return true
-		}
-	}
-	return false
+	scheme, rest, _ := strings.Cut(registered, ":")
+	return slices.ContainsFunc(jose.CertificateURIs(cert), func(name string) bool {
+		own, its, _ := strings.Cut(name, ":")
+		return strings.EqualFold(own, scheme) && its == rest
+	})
 }
 
 // hasAddress compares addresses in binary: an IPv6 address has many forms.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -110,6 +111,38 @@ func TestNamesOfCertificates(t *testing.T) {
 			}
 			if got := outcome(a, presenting("tls", nil, false)); got != refused {
 				t.Errorf("without a certificate: %s", got)
+			}
+		})
+	}
+}
+
+// TestURIsOfCertificates checks that the URI of a certificate is compared as it was
+// sent, not as package url writes it.
+func TestURIsOfCertificates(t *testing.T) {
+	const method, refused = "tls_client_auth", "401 invalid_client"
+	for _, c := range []struct{ sentence, sent, registered, want string }{
+		{"the same", "https://rp.example.com/a?b#c", "https://rp.example.com/a?b#c", method},
+		{"a scheme in upper case, in both", "URN:example:client", "URN:example:client", method},
+		{"in the certificate alone", "HTTPS://rp.example.com/a", "https://rp.example.com/a", method},
+		{"or in the client alone", "https://rp.example.com/a", "HTTPS://rp.example.com/a", method},
+		{"an empty fragment, in both", "https://rp.example.com/a#", "https://rp.example.com/a#", method},
+		{"in the certificate alone", "https://rp.example.com/a#", "https://rp.example.com/a", refused},
+		{"characters that no URI may have, in both", "https://rp.example.com/a|b", "https://rp.example.com/a|b", method},
+		{"which are not those that stand for them", "https://rp.example.com/a b", "https://rp.example.com/a%20b", refused},
+		{"another path", "https://rp.example.com/A", "https://rp.example.com/a", refused},
+		{"another scheme", "http://rp.example.com/a", "https://rp.example.com/a", refused},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			names, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(c.sent)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert := newCertificate(authority, key, func(c *x509.Certificate) {
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}
+			})
+			a := newAuthenticator(newStore(t, newClient("tls", method, func(client *dcr.Client) { client.TLSClientAuthSANURI = c.registered })))
+			if got := outcome(a, presenting("tls", cert, true)); got != c.want {
+				t.Errorf("%q for %q: got %s, want %s", c.sent, c.registered, got, c.want)
 			}
 		})
 	}
