@@ -346,10 +346,10 @@ type ReplayForgetter interface {
 // counts, since another might find what FindByClientID of the outer store would not.
 func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 	own, has := store.(T) // without reflection, since endpoints ask at every request
-	switch reading := isReading((*T)(nil)); {
-	case has && !(reading && embedsReader(reflect.TypeOf(store))):
+	switch reading := readingFor((*T)(nil)); {
+	case has && (reading == nil || reading.isOwn(reflect.TypeOf(store))):
 		return own, true
-	case reading:
+	case reading != nil:
 		return capability, false
 	}
 	var inner T
@@ -360,41 +360,53 @@ func StoreAs[T any](store ClientConfigurationStore) (capability T, ok bool) {
 // StoreInto is [StoreAs] for a target that is known only at run time: a non-nil
 // pointer to an interface.
 func StoreInto(store ClientConfigurationStore, target any) bool {
-	into, own, reading := reflect.ValueOf(target).Elem(), reflect.TypeOf(store), isReading(target)
+	into, own, reading := reflect.ValueOf(target).Elem(), reflect.TypeOf(store), readingFor(target)
 	switch {
-	case own.Implements(into.Type()) && !(reading && embedsReader(own)):
+	case own.Implements(into.Type()) && (reading == nil || reading.isOwn(own)):
 		into.Set(reflect.ValueOf(store))
 		return true
-	case reading:
+	case reading != nil:
 		return false
 	}
 	wrapper, ok := store.(interface{ As(target any) bool })
 	return ok && wrapper.As(target)
 }
 
-// isReading reports whether target, a pointer to an interface, is for another way to
-// find a client.
-func isReading(target any) bool {
+// A reading is a capability to find a client in another way.
+type reading struct {
+	capability reflect.Type
+	embedded   sync.Map // by the type of a store, what isEmbedded says
+}
+
+var (
+	viewingClients = reading{capability: reflect.TypeFor[ClientViewer]()}
+	findingStored  = reading{capability: reflect.TypeFor[StoredFinder]()}
+)
+
+// readingFor returns the reading that target, a pointer to an interface, is for; nil if
+// it is for another capability.
+func readingFor(target any) *reading {
 	switch target.(type) {
-	case *ClientViewer, *StoredFinder:
-		return true
+	case *ClientViewer:
+		return &viewingClients
+	case *StoredFinder:
+		return &findingStored
 	}
-	return false
+	return nil
 }
 
-var readerEmbedded sync.Map // by the type of a store, what findsReader says
-
-// embedsReader reports whether a store embeds one that is a [ClientViewer] or a
-// [StoredFinder], whose method it may have. It is asked at every request.
-func embedsReader(store reflect.Type) bool {
-	embeds, known := readerEmbedded.Load(store)
+// isOwn reports whether a store that has the method cannot have it from one that it
+// embeds. It is asked at every request.
+func (r *reading) isOwn(store reflect.Type) bool {
+	embedded, known := r.embedded.Load(store)
 	if !known {
-		embeds, _ = readerEmbedded.LoadOrStore(store, findsReader(store))
+		embedded, _ = r.embedded.LoadOrStore(store, r.isEmbedded(store))
 	}
-	return embeds.(bool)
+	return !embedded.(bool)
 }
 
-func findsReader(store reflect.Type) bool {
+// isEmbedded reports whether a store embeds one that has the method.
+func (r *reading) isEmbedded(store reflect.Type) bool {
 	if store.Kind() == reflect.Pointer {
 		store = store.Elem()
 	}
@@ -402,15 +414,11 @@ func findsReader(store reflect.Type) bool {
 		return false
 	}
 	for i := range store.NumField() {
-		if f := store.Field(i); f.Anonymous && (reads(f.Type) || reads(reflect.PointerTo(f.Type))) {
+		if f := store.Field(i); f.Anonymous && (f.Type.Implements(r.capability) || reflect.PointerTo(f.Type).Implements(r.capability)) {
 			return true
 		}
 	}
 	return false
-}
-
-func reads(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[ClientViewer]()) || t.Implements(reflect.TypeFor[StoredFinder]())
 }
 
 // Selects reports whether filter selects client. It defines what a [Filter]
