@@ -68,6 +68,8 @@ type Error struct {
 	Status      int           // the HTTP status, 400 to 599; if zero or outside that range, the one that belongs to Code
 	RetryAfter  time.Duration // sent as Retry-After, if positive
 	Err         error         // the cause: logged and returned by Unwrap, never shown
+
+	of *Error // what this is a copy of, nil if it is no copy
 }
 
 // Errorf makes an [*Error] with a description, which the registrant sees. An
@@ -158,8 +160,18 @@ func (e *Error) Error() string {
 	return string(e.Code) + ": " + e.Description
 }
 
-// Is reports whether target is e's code.
-func (e *Error) Is(target error) bool { return e != nil && target == error(e.Code) }
+// Is reports whether target is e's code or, in Options.WriteError, the error that e is a
+// copy of.
+func (e *Error) Is(target error) bool {
+	return e != nil && (target == error(e.Code) || e.of != nil && target == error(e.of))
+}
+
+// copied returns a copy, which errors.Is still takes for e.
+func (e *Error) copied() *Error {
+	own := *e
+	own.of = e
+	return &own
+}
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error {

@@ -380,8 +380,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, event Event, err error) {
 	h.refused(r, event, err)
 	if refused, ok := err.(*Error); ok && refused != nil { // other answers share it, and so do events
-		own := *refused
-		err = &own
+		err = refused.copied()
 	}
 	h.opts.WriteError(w, r, err)
 }

@@ -200,8 +200,9 @@ type Options struct {
 	// success is a RequestRefused. See [Event]. If nil, LogEvents(Logger).
 	Events func(ctx context.Context, event Event)
 
-	// WriteError writes every answer that is not a success. It may change an *Error
-	// that it gets. If nil, the function WriteError.
+	// WriteError writes every answer that is not a success. An *Error that it gets is a
+	// copy, which it may change; errors.Is takes it for the error that a hook returned.
+	// If nil, the function WriteError.
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Logger gets the errors of the server and, at debug level, requests whose

@@ -199,3 +199,23 @@ func TestErrorsAreTheHosts(t *testing.T) {
 		}
 	}
 }
+
+// WriteError recognises an error that a hook of the host returned, although it gets a copy.
+func TestErrorsAreRecognised(t *testing.T) {
+	mine, other := dcr.Errorf(dcr.AccessDenied, "closed for lunch"), dcr.Errorf(dcr.AccessDenied, "closed for lunch")
+	for name, returned := range map[string]error{"itself": mine, "wrapped": fmt.Errorf("at noon: %w", mine)} {
+		var got error
+		handler := newHandler(t, memstore.New(), dcr.Options{
+			AllowAnonymous: true,
+			Admit:          func(*http.Request, *dcr.Caller) error { return returned },
+			WriteError: func(w http.ResponseWriter, r *http.Request, err error) {
+				got = err
+				dcr.WriteError(w, r, err)
+			},
+		})
+		answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 403, dcr.AccessDenied)
+		if !errors.Is(got, mine) || !errors.Is(got, dcr.AccessDenied) || errors.Is(got, other) {
+			t.Errorf("%s: WriteError got %v, which is the host's: %t", name, got, errors.Is(got, mine))
+		}
+	}
+}
