@@ -28,13 +28,24 @@ type entry struct {
 
 func (e *entry) lacks(kid string) bool { return kid != "" && !e.doc.set.Has(kid) }
 
+// rewind forgets the times of an entry if the clock was set back. Nobody knows how old
+// the set is, so it has expired now.
+func (e *entry) rewind(now time.Time) {
+	if !now.Before(e.asked) {
+		return
+	}
+	e.asked, e.missed = time.Time{}, time.Time{}
+	if e.doc != nil && now.Before(e.doc.expires) {
+		expired := *e.doc
+		expired.expires = now
+		e.doc = &expired
+	}
+}
+
 // needsFetch reports whether the source must be asked before answering for kid.
 func (e *entry) needsFetch(kid string, now time.Time, opts *Options) bool {
-	since := now.Sub(e.asked)
 	switch {
-	case since < 0: // the clock was set back: nobody knows how old the set is
-		return true
-	case e.err != nil && since < opts.ErrorFor:
+	case e.err != nil && now.Sub(e.asked) < opts.ErrorFor:
 		return false
 	case e.doc == nil || !now.Before(e.doc.expires):
 		return true

@@ -108,10 +108,11 @@ func (c *Cache) Raw(ctx context.Context, url, kid string) ([]byte, error) {
 
 func (c *Cache) document(ctx context.Context, url, kid string) (*document, error) {
 	c.mu.Lock()
-	e := c.entry(url)
-	if !e.needsFetch(kid, c.opts.Now(), &c.opts) {
+	e, now := c.entry(url), c.opts.Now()
+	e.rewind(now)
+	if !e.needsFetch(kid, now, &c.opts) {
 		defer c.mu.Unlock()
-		return e.answer(kid, c.opts.Now(), &c.opts)
+		return e.answer(kid, now, &c.opts)
 	}
 	f := c.join(ctx, e, kid)
 	c.mu.Unlock()

@@ -441,7 +441,7 @@ func BenchmarkKeys(b *testing.B) {
 	})
 }
 
-// A clock that is set back makes no set, and no failure, last longer.
+// A clock that is set back makes no set, no failure and no unknown key last longer.
 func TestTheClockIsSetBack(t *testing.T) {
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	s := newSource(keycache.Options{Now: func() time.Time { return now }}, "a")
@@ -453,4 +453,18 @@ func TestTheClockIsSetBack(t *testing.T) {
 	s.asks(t, "a", true, 3) // the last set
 	s.err, s.kids, now = nil, []string{"b"}, now.Add(-24*time.Hour)
 	s.asks(t, "b", true, 4)
+
+	now = now.Add(time.Minute)
+	s.asks(t, "c", false, 5)
+	now = now.Add(-24 * time.Hour)
+	s.asks(t, "b", true, 6)
+	s.kids, now = []string{"b", "c"}, now.Add(time.Minute)
+	s.asks(t, "c", true, 7)
+
+	s.err, now = errors.New("down"), now.Add(-24*time.Hour)
+	s.asks(t, "c", true, 8) // the last set
+	now = now.Add(5 * time.Second)
+	s.asks(t, "c", true, 9)
+	now = now.Add(time.Hour)
+	s.fails(t, "c", 10)
 }
