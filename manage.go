@@ -215,7 +215,7 @@ func (c *Client) continues(earlier *Client) bool {
 // update answers PUT (RFC 7592 §2.2). It is authorised before the body is read.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, clientID string, event Event) {
 	draft := drafts.Get().(*draft)
-	reg := &draft.reg
+	var reg *Registration // nil if a hook panics, in whatever Registration
 	defer func() { h.reuse(draft, reg) }()
 	var answer []byte
 	letIn, err := h.authorize(r, clientID, nil)

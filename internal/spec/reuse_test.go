@@ -107,6 +107,41 @@ func TestWhatAHookHasSeenIsNotUsedForTheNextAttempt(t *testing.T) {
 	}
 }
 
+// A hook may also keep the request of an update that it ends by a panic, in an attempt
+// after one that no hook has seen.
+func TestWhatAHookHasSeenIsNotUsedAgainAfterItsPanic(t *testing.T) {
+	var kept *dcr.Registration
+	store := &losing{Store: memstore.New()}
+	store.win = func(ctx context.Context, id string) {
+		client, err := store.FindByClientID(ctx, id)
+		if err == nil {
+			client.Policy = "keeping"
+			err = store.Store.Update(ctx, client)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	handler := newHandler(t, store, dcr.Options{
+		AllowAnonymous: true, Policies: map[string]dcr.Validator{"keeping": keeper{dcr.DefaultValidator{}, func(reg *dcr.Registration) error {
+			kept = reg
+			panic("the hook")
+		}}},
+	})
+	for range 8 {
+		client := registerWith(t, handler, decode(t, plainBody))
+		store.races = 1
+		func() {
+			defer func() { recover() }()
+			client.update(t, decode(t, fullBody), 200, "")
+		}()
+		answered(t, ask(t, handler, "POST", registerURL, "", plainBody), 201, "")
+		if kept == nil || kept.Request.ClientName != "First" {
+			t.Fatalf("the registration that the hook kept has become %+v", kept)
+		}
+	}
+}
+
 // keeper is a policy that keeps the registrations that it gets.
 type keeper struct {
 	dcr.Validator
