@@ -14,6 +14,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/cimd"
+	"github.com/dynreg/dcr/clientauth"
 	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
@@ -111,6 +112,30 @@ func TestOutage(t *testing.T) {
 	}
 	if publisher.Fetches("/client") != 0 {
 		t.Error("it was fetched")
+	}
+}
+
+// TestTokenRequestMakesARow checks that a public client gets a row by a token request,
+// whatever its code, unless DontTouch is set.
+func TestTokenRequestMakesARow(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	request := func(dontTouch bool) {
+		r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(url.Values{"client_id": {id}, "code": {"made up"}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		sender := &clientauth.Authenticator{Store: w.store.Known(), Now: w.Now, DontTouch: dontTouch}
+		if _, err := sender.Authenticate(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request(true)
+	if w.rows() != 0 {
+		t.Error("it was stored in spite of DontTouch")
+	}
+	request(false)
+	if w.rows() != 1 {
+		t.Error("it was not stored")
 	}
 }
 

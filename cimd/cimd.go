@@ -19,10 +19,13 @@
 //
 // # What is kept
 //
-// A client that has not been used yet is kept only in memory, so that a stranger's
-// URL costs no row. TouchClient makes the row. Call it for the first token or, if
-// there are several instances, when the code is issued, since the token request may
-// reach another instance. From then on the store decides: a disabled row is never
+// A client that has not been used yet is kept only in memory, so that looking up a
+// stranger's URL costs no row. TouchClient makes the row. Call it for the first token
+// or, if there are several instances, when the code is issued, since the token request
+// may reach another instance. Package clientauth calls it for each client that it
+// authenticates, which a public client is by its id alone, without a code. If strangers
+// are admitted, set DontTouch there, and call TouchClient once the code or the refresh
+// token is known to be valid. From then on the store decides: a disabled row is never
 // fetched again, a row of any other source takes precedence over the URL, and a store
 // that fails is an outage.
 //

@@ -51,7 +51,7 @@ type Authenticator struct {
 	IssuerAudienceOnly bool                                           // require that aud is the first of Audience, as a string (FAPI 2.0 Security Profile §5.3.2.1)
 	MaxAge             time.Duration                                  // how far in the future the exp of an assertion may be, plus Skew; if zero, 10 minutes
 	Skew               time.Duration                                  // how much the clocks of clients may differ, the same on all hosts that share Replay; if zero, 1 minute; if negative, not at all
-	DontTouch          bool                                           // do not record the use of the client
+	DontTouch          bool                                           // do not record the use of the client: for pushed requests, and for a host that calls TouchClient once the code or the refresh token is valid
 	Logger             *slog.Logger                                   // gets the reason of each refusal at level debug, and outages at level error; if nil, slog.Default
 	Now                func() time.Time                               // the clock; if nil, time.Now
 
