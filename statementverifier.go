@@ -83,12 +83,15 @@ type StatementVerifier struct {
 	// Once accepts a statement only once, for a registration or an update. It is
 	// recognised by its jti, which is then required. The handler's store must be
 	// a ReplayStore; if it is a ReplayForgetter too, a request that stored no
-	// client does not use the statement up, but a crash may.
+	// client does not use the statement up, but a crash may. It has no effect on
+	// metadata documents, which are read again and again.
 	Once bool
 
 	// OneClient allows a statement, by its ID, only one client at a time. With
 	// IDClaim software_id, that is one client for each piece of software. The
-	// handler's store must be a StatementFinder.
+	// handler's store must be a StatementFinder. It has no effect on metadata
+	// documents, so whoever reads a statement in one can publish it too: require
+	// there that statements claim redirect_uris, by RequiredClaims.
 	OneClient bool
 
 	// AllowOtherSoftware lets an update send a statement of another issuer, or

@@ -57,6 +57,19 @@ func TestStatements(t *testing.T) {
 			t.Errorf("%q by %+v", client.ClientName, client.Statement)
 		}
 	}
+	for _, id := range []string{appID, "https://other.example.com/client"} {
+		payload := fmt.Appendf(nil, `{"iss":"https://directory.example","iat":%d,"jti":"1","software_id":"app","redirect_uris":["https://app.example.com/vouched"]}`, now.Unix())
+		statement, err := jose.SignCompact(key, "ES256", "1", "JWT", payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bounded := dcr.DefaultValidator{Supports: supports, Statements: &dcr.StatementVerifier{Issuers: validator.Statements.Issuers, OneClient: true, Once: true, RequiredClaims: []string{"redirect_uris"}}}
+		document := []byte(fmt.Sprintf(`{"client_id":%q,"redirect_uris":["https://elsewhere.example/cb"],"software_statement":%q}`, id, statement))
+		client, err := cimd.Judge(t.Context(), id, document, &cimd.Options{Validator: bounded, Now: func() time.Time { return now }})
+		if wantOutcome(t, "a published statement is not bound to one document", outcome(t, err), "ok"); err == nil && fmt.Sprint(client.RedirectURIs) != "[https://app.example.com/vouched]" {
+			t.Errorf("whoever copies it has the redirects %v", client.RedirectURIs)
+		}
+	}
 	forged := documentWith(t, `"software_statement":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2RpcmVjdG9yeS5leGFtcGxlIn0.AAAA"`)
 	if _, err := cimd.Judge(t.Context(), appID, forged, &cimd.Options{Validator: validator}); outcome(t, err) == "ok" {
 		t.Error("a forged statement counts")
