@@ -235,7 +235,11 @@ func (s *SoftwareStatement) settleExtension(reg *Registration, name string, plai
 // sendsBack reports whether an update sends a member as the client has it, as RFC 7592
 // §2.2 requires.
 func (reg *Registration) sendsBack(f *registered) bool {
-	return reg.Previous != nil && f.Equal(&reg.Client.Metadata, &reg.Previous.Metadata)
+	if reg.Previous == nil {
+		return false
+	}
+	client, before := &reg.Client.Metadata, &reg.Previous.Metadata
+	return f.Equal(client, before) || f.Name == "jwks" && sameJSON(client.JWKS, before.JWKS)
 }
 
 func (reg *Registration) sendsBackExtension(name string, plain json.RawMessage) bool {
@@ -368,7 +372,7 @@ func (s *SoftwareStatement) allowsLess(reg *Registration, f *registered, absent 
 		return within(strings.Fields(c.Scope), strings.Fields(s.Scope))
 	case f.Name == "jwks" && !absent: // only its keys are kept
 		keys, err := jose.CheckClientKeys(s.JWKS, reg.Limits.effective().Keys)
-		return err == nil && bytes.Equal(keys.Set, c.JWKS)
+		return err == nil && (bytes.Equal(keys.Set, c.JWKS) || sameJSON(keys.Set, c.JWKS))
 	case f.Kind == record.Strings:
 		return withinMember(f.Name, f.List(client), f.List(&s.Metadata))
 	case f.Kind == record.Bool && !absent:

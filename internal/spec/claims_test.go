@@ -5,6 +5,7 @@ package spec_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -352,6 +353,30 @@ func TestWhatIsLeftOfAClaimedExtensionIsSentBack(t *testing.T) {
 		if rule == dcr.ClaimBinds || rule == dcr.ClaimOnly {
 			client.update(t, given.with("x_list", []string{"a"}), 400, dcr.InvalidClientMetadata)
 			answered(t, ask(t, handler, "POST", registerURL, "", given.String()), 400, dcr.InvalidClientMetadata)
+		}
+	}
+}
+
+// The same holds for keys, of whose set the server keeps nothing else, in whatever order a
+// client writes the members of a key.
+func TestWhatIsLeftOfClaimedKeysIsSentBack(t *testing.T) {
+	const key, again = `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+		`{ "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "a", "crv": "Ed25519", "kty": "OKP" }`
+	keys := func(keys string) json.RawMessage { return json.RawMessage(`{"keys":[` + keys + `]}`) }
+	claims := object{"iss": directory, "software_id": "payments", "jwks": json.RawMessage(`{"issued":1,"keys":[` + key + `]}`)}
+	for ruleName, rule := range claimRules {
+		handler, _ := lockedServer(t, map[string]dcr.StatementRule{"jwks": rule})
+		plain := object{"redirect_uris": []string{"https://rp.example.com/cb"}, "software_statement": signers()["ES256"].sign(claims)}
+		client := registerWith(t, handler, plain)
+		for _, sent := range []string{key, again} {
+			if members := client.update(t, plain.with("jwks", keys(sent)), 200, ""); !reflect.DeepEqual(members["jwks"], client.members["jwks"]) {
+				t.Errorf("%s: %s is sent back, and answered with %v", ruleName, sent, members["jwks"])
+			}
+		}
+		if rule != dcr.ClaimWins {
+			for _, sent := range []string{"", strings.Replace(key, `"a"`, `"b"`, 1), key + "," + strings.Replace(key, `"a"`, `"b"`, 1)} {
+				client.update(t, plain.with("jwks", keys(sent)), 400, dcr.InvalidClientMetadata)
+			}
 		}
 	}
 }
