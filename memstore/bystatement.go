@@ -3,6 +3,7 @@ package memstore
 // Which clients came from a software statement.
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
@@ -52,5 +53,17 @@ func (b *byStatement) forget(clientID string) {
 	delete(b.noted, clientID)
 	if b.clients[of.statement] = ids[:last]; last == 0 {
 		delete(b.clients, of.statement)
+	}
+}
+
+// shrink gives back the memory of what was forgotten.
+func (b *byStatement) shrink() {
+	clients, places := b.clients, b.noted
+	b.clients, b.noted = make(map[statement][]string, len(clients)), make(map[string]noted, len(places))
+	for of, ids := range clients {
+		b.clients[of] = slices.Clone(ids)
+	}
+	for clientID, place := range places {
+		b.noted[clientID] = place
 	}
 }

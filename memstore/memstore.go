@@ -253,6 +253,7 @@ func (s *Store) shrink() {
 		}
 	})
 	s.notes, s.candidates = kept, candidates{}
+	s.byStatement.shrink()
 }
 
 // lift undoes put.

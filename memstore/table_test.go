@@ -125,11 +125,13 @@ func TestMemoryIsGivenBack(t *testing.T) {
 // TestMemoryOfMostIsGivenBack checks that a store gives back what it keeps of each
 // client in addition to its document, and still has all of the clients that are left.
 func TestMemoryOfMostIsGivenBack(t *testing.T) {
-	const clients = 60_000
+	const clients, statements = 60_000, 30_000
 	ctx, store, empty := t.Context(), memstore.New(), heap()
 	for n := range clients {
 		id := fmt.Sprint(n)
-		if err := store.Add(ctx, clientOf(id, 0)); err != nil {
+		client := clientOf(id, 0)
+		client.Statement = &dcr.StatementRecord{Issuer: "directory", ID: fmt.Sprint(n % statements)}
+		if err := store.Add(ctx, client); err != nil {
 			t.Fatal(err)
 		}
 		if n%100 == 0 {
@@ -168,6 +170,18 @@ func TestMemoryOfMostIsGivenBack(t *testing.T) {
 			if err := store.Update(ctx, client); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if n >= statements {
+			continue
+		}
+		ids, err := store.FindByStatement(ctx, "directory", id)
+		slices.Sort(ids)
+		want := []string{id, fmt.Sprint(n + statements)}
+		if slices.Sort(want); n%50 != 0 {
+			want = nil
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Fatalf("the clients of statement %d are %v, not %v: %v", n, ids, want, err)
 		}
 	}
 }
