@@ -117,8 +117,8 @@ type ClientViewer interface {
 }
 
 // StoredFinder is a store whose FindByClientID may find what is not stored, or not as
-// it is stored now: a cache, or a store that fetches metadata documents. Those who
-// change clients use [FindStored].
+// it is stored now: a cache, a store that fetches metadata documents, or one that wraps
+// such a store. Those who change clients use [FindStored].
 //
 // As of a [ClientViewer], only a method that the store itself declares counts.
 type StoredFinder interface {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cachestore"
 	"github.com/dynreg/dcr/dcrtest"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/sqlstore"
@@ -69,6 +70,27 @@ func TestStore(t *testing.T) {
 			return encrypting(t, inside.ForTenant(t.Name()), testKeys(1))
 		})
 	})
+}
+
+// A client that another process changed is found as it is stored, also past a cache of
+// ciphertext.
+func TestFindStored(t *testing.T) {
+	inside := memstore.New()
+	here, there := encrypting(t, cachestore.New(inside, nil), testKeys(1)), encrypting(t, inside, testKeys(1))
+	client := &dcr.Client{ID: "one"}
+	if err := here.Add(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.FindByClientID(t.Context(), "one"); err != nil { // it is cached from now on
+		t.Fatal(err)
+	}
+	client.Notes = "changed"
+	if err := there.Update(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := dcr.FindStored(t.Context(), here, "one"); err != nil || found.Notes != "changed" {
+		t.Errorf("found %+v, %v", found, err)
+	}
 }
 
 // revealer is a capability that the wrapper does not know.

@@ -141,6 +141,15 @@ func (s *encryptedStore) FindByClientID(ctx context.Context, clientID string) (*
 	return s.open(outer)
 }
 
+// FindStored decrypts a client as it is stored now, even if the inner store is a cache.
+func (s *encryptedStore) FindStored(ctx context.Context, clientID string) (*dcr.Client, error) {
+	outer, err := dcr.FindStored(ctx, s.ClientConfigurationStore, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return s.open(outer)
+}
+
 // reencrypt encrypts again, with the first key, the clients that have another one,
 // and returns how many. Hosts can write in the meantime: if a client changes,
 // reencrypt reads it again and does not overwrite the change. A client that is
@@ -180,7 +189,7 @@ func (s *encryptedStore) reencryptOne(ctx context.Context, outer *dcr.Client) (c
 		if !errors.Is(err, dcr.ErrConflict) {
 			return err == nil, err
 		}
-		if outer, err = s.ClientConfigurationStore.FindByClientID(ctx, outer.ID); err != nil {
+		if outer, err = dcr.FindStored(ctx, s.ClientConfigurationStore, outer.ID); err != nil {
 			return false, err
 		}
 	}
