@@ -18,6 +18,7 @@ import (
 type Client struct {
 	Registered *dcr.Client
 	redirect   string // if not "", the redirect URI of the checked request, in place of all others
+	refreshing bool   // the client passes the checks of fosite at a refresh, because grants does its own
 }
 
 var (
@@ -30,8 +31,21 @@ func (c Client) GetID() string                      { return c.Registered.ID }
 func (c Client) GetHashedSecret() []byte            { return nil }
 func (c Client) IsPublic() bool                     { return c.Registered.Public() }
 func (c Client) GetResponseTypes() fosite.Arguments { return c.Registered.ResponseTypes }
-func (c Client) GetScopes() fosite.Arguments        { return strings.Fields(c.Registered.Scope) }
-func (c Client) GetAudience() fosite.Arguments      { return c.Registered.Resources }
+
+func (c Client) GetScopes() fosite.Arguments {
+	if c.refreshing {
+		return fosite.Arguments{anyScope}
+	}
+	return strings.Fields(c.Registered.Scope)
+}
+
+func (c Client) GetAudience() fosite.Arguments {
+	if c.refreshing {
+		return nil
+	}
+	return c.Registered.Resources
+}
+
 func (c Client) GetRedirectURIs() []string {
 	if c.redirect != "" {
 		return []string{c.redirect}

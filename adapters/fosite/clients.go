@@ -86,12 +86,34 @@ func (c *Clients) SetClientAssertionJWT(context.Context, string, time.Time) erro
 
 // AuthenticateClient is the fosite.ClientAuthenticationStrategy that Configure sets. It
 // returns the client that clientauth.Authenticator.Require has authenticated.
-func (c *Clients) AuthenticateClient(_ context.Context, r *http.Request, _ url.Values) (fosite.Client, error) {
+func (c *Clients) AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	sender := clientauth.FromContext(r.Context())
 	if sender == nil {
 		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint")
 	}
-	return Client{Registered: sender.Client}, nil
+	client := Client{Registered: sender.Client}
+	if request, ok := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest); ok {
+		client.refreshing = request.GetGrantTypes().ExactOne("refresh_token")
+		if request.GetGrantTypes().ExactOne("client_credentials") {
+			settle(request, sender.Client, form["resource"])
+		}
+	}
+	return client, nil
+}
+
+// settle leaves the scopes that the client does not have out of a request for client
+// credentials, and adds its resources (RFC 8707) to the audience. If none of the scopes is
+// left, fosite refuses those that were requested.
+func settle(request *fosite.AccessRequest, client *dcr.Client, resources []string) {
+	if scopes := client.GrantScopes(request.GetRequestedScopes()); len(scopes) > 0 {
+		request.SetRequestedScopes(scopes)
+	}
+	for _, resource := range resources {
+		request.AppendRequestedAudience(resource)
+	}
+	if len(request.GetRequestedAudience()) == 0 {
+		request.SetRequestedAudience(client.Resources)
+	}
 }
 
 // CheckAuthorizeRequest replaces provider.NewAuthorizeRequest: it first checks the
@@ -128,7 +150,7 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 	}, time.Now())
 	if why, ok := errors.AsType[*dcr.AuthorizationError](err); ok {
 		if redirect, err := url.Parse(why.RedirectURI); err == nil && why.RedirectURI != "" {
-			refused.RedirectURI, refused.Client = redirect, Client{client, why.RedirectURI}
+			refused.RedirectURI, refused.Client = redirect, Client{Registered: client, redirect: why.RedirectURI}
 		}
 		shown := &fosite.RFC6749Error{ErrorField: string(why.Code), DescriptionField: why.Description, CodeField: http.StatusBadRequest}
 		return refused, shown.WithWrap(why)
@@ -138,13 +160,13 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 	}
 	if !known {
 		if refused.RedirectURI, err = url.Parse(granted.RedirectURI); err == nil {
-			refused.Client, err = Client{client, granted.RedirectURI}, fosite.ErrUnsupportedResponseMode
+			refused.Client, err = Client{Registered: client, redirect: granted.RedirectURI}, fosite.ErrUnsupportedResponseMode
 		}
 		return refused, err
 	}
 	r.Form.Set("scope", strings.Join(granted.Scopes, " "))
 	r.Form["audience"] = granted.Resources
-	return provider.NewAuthorizeRequest(context.WithValue(r.Context(), judgedKey{}, Client{client, granted.RedirectURI}), r)
+	return provider.NewAuthorizeRequest(context.WithValue(r.Context(), judgedKey{}, Client{Registered: client, redirect: granted.RedirectURI}), r)
 }
 
 // Introspect introspects a token for a confidential client with any authentication

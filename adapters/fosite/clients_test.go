@@ -166,11 +166,26 @@ func TestClientCredentials(t *testing.T) {
 		{"files.read", "https://files.example.com/a", nil},
 		{"files.write", "", "invalid_scope"},
 		{"photos.read", "", "invalid_scope"},
-		{"files.read", "https://files.example.com/a/b", "invalid_request"},
+		{"files.read files.write", "", nil},
+		{"files.read", "https://files.example.com/a/b", "invalid_target"},
 	} {
-		got := w.post("/token", url.Values{"grant_type": {"client_credentials"}, "scope": {c.scope}, "audience": {c.audience}})
-		if got["error"] != c.wants {
-			t.Errorf("for %s and %q the answer is %v", c.scope, c.audience, got)
+		for _, name := range []string{"audience", "resource"} {
+			form := url.Values{"grant_type": {"client_credentials"}, "scope": {c.scope}}
+			if c.audience != "" {
+				form.Set(name, c.audience)
+			}
+			got := w.post("/token", form)
+			if got["error"] != c.wants {
+				t.Errorf("for %s and the %s %q the answer is %v", c.scope, name, c.audience, got)
+			}
+			if got["error"] != nil {
+				continue
+			}
+			token, _ := got["access_token"].(string)
+			told := w.post("/introspect", url.Values{"token": {token}})
+			if audience, _ := told["aud"].([]any); told["scope"] != "files.read" || len(audience) != 1 || audience[0] != "https://files.example.com/a" {
+				t.Errorf("for %s and the %s %q introspection says %v", c.scope, name, c.audience, told)
+			}
 		}
 	}
 }
@@ -348,25 +363,6 @@ func TestDocument(t *testing.T) {
 	}
 	if recorder := w.get(url.Values{"client_id": {id}}); recorder.Code != http.StatusBadRequest {
 		t.Errorf("the status for the authorization request of a disabled client is %d", recorder.Code)
-	}
-}
-
-// Changes since the person consented take effect.
-func TestCodeOfAClientThatChanged(t *testing.T) {
-	for sentence, change := range map[string]func(client *dcr.Client){
-		"the redirect URI is gone": func(client *dcr.Client) { client.RedirectURIs = []string{redirect + "2"} },
-		"a granted scope is gone":  func(client *dcr.Client) { client.Scope = "offline_access" },
-		"the grant type is gone":   func(client *dcr.Client) { client.GrantTypes = []string{"client_credentials"} },
-		"the client is disabled":   func(client *dcr.Client) { client.Status = dcr.StatusDisabled },
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			w := newWorld(t, adapter.Clients{})
-			code := w.authorize(nil).Get("code")
-			w.change(change)
-			if got := w.redeem(code); got["error"] == nil {
-				t.Errorf("the answer is %v", got)
-			}
-		})
 	}
 }
 

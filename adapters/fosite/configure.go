@@ -5,6 +5,8 @@ package fosite
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,7 +28,7 @@ const maxCodeLifetime = 10 * time.Minute
 // of config.
 func (c *Clients) Configure(config *fosite.Config) {
 	config.ClientAuthenticationStrategy = c.AuthenticateClient
-	config.ScopeStrategy = fosite.ExactScopeStrategy
+	config.ScopeStrategy = matchScope
 	config.AudienceMatchingStrategy = matchAudience
 	config.EnablePKCEPlainChallengeMethod = false
 	config.GrantTypeJWTBearerCanSkipClientAuth = false
@@ -37,30 +39,54 @@ func (c *Clients) Configure(config *fosite.Config) {
 		config.RefreshTokenScopes = []string{}
 	}
 	config.ResponseModeHandlerExtension = answers{config}
-	config.AuthorizeEndpointHandlers.Append(answers{config})
-	config.TokenEndpointHandlers.Append(grants{})
+	config.AuthorizeEndpointHandlers = slices.Insert(config.AuthorizeEndpointHandlers, 0, fosite.AuthorizeEndpointHandler(answers{config})) // before the code is stored
+	config.TokenEndpointHandlers.Append(grants{config})
 	config.TokenIntrospectionHandlers.Append(usable{c.Store})
+}
+
+// anyScope is what the scopes of a client are while it refreshes. No scope contains a
+// space.
+const anyScope = " "
+
+// matchScope compares scopes as plain strings.
+func matchScope(scopes []string, scope string) bool {
+	return slices.Contains(scopes, anyScope) || slices.Contains(scopes, scope)
 }
 
 // matchAudience checks that an audience is among the resources of a client, if the
 // client has any, as Client.CheckAuthorization does.
 func matchAudience(resources, audience []string) error {
-	if len(resources) == 0 {
+	if len(resources) == 0 || fosite.ExactAudienceMatchingStrategy(resources, audience) == nil {
 		return nil
 	}
-	return fosite.ExactAudienceMatchingStrategy(resources, audience)
+	return &fosite.RFC6749Error{
+		ErrorField: string(dcr.InvalidTarget), CodeField: http.StatusBadRequest, DescriptionField: "The client has no access to a requested resource.",
+	}
 }
 
 // answers adds iss to authorization responses (RFC 9207).
 type answers struct{ *fosite.Config }
 
-// HandleAuthorizeEndpointRequest is called for a request that fosite has granted.
-func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, _ fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
+// HandleAuthorizeEndpointRequest is called for a request that the person has granted.
+func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, request fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
 	if a.IDTokenIssuer == "" {
 		return misused("set fosite.Config.IDTokenIssuer, which is the iss of authorization responses")
 	}
+	if client, ok := request.GetClient().(Client); ok && client.redirect != "" {
+		request.GetSession().SetExpiresAt(sentTo(client.redirect), time.Now().UTC())
+		if request.GetSession().GetExpiresAt(sentTo(client.redirect)).IsZero() {
+			return errSession()
+		}
+	}
 	response.AddParameter("iss", a.IDTokenIssuer)
 	return nil
+}
+
+// sentTo is a token type under which a fosite.Session stores that a code was sent to this
+// redirect URI, which the request need not have named.
+func sentTo(redirect string) fosite.TokenType {
+	digest := sha256.Sum256([]byte(redirect))
+	return fosite.TokenType("dcr_code_sent_to_" + base64.RawURLEncoding.EncodeToString(digest[:]))
 }
 
 // ResponseModes returns the modes for which fosite calls WriteAuthorizeError: all.
@@ -104,39 +130,95 @@ func grantBegan(sender *clientauth.Authentication) fosite.TokenType {
 
 // grants checks token requests against the current client, and sets the expiry of
 // refresh tokens to Client.RefreshTokenEnd.
-type grants struct{}
+type grants struct{ *fosite.Config }
 
 func (grants) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
 
-func (grants) CanHandleTokenEndpointRequest(_ context.Context, request fosite.AccessRequester) bool {
-	return request.GetGrantTypes().ExactOne("authorization_code") || request.GetGrantTypes().ExactOne("refresh_token")
+func (grants) CanHandleTokenEndpointRequest(context.Context, fosite.AccessRequester) bool {
+	return true
 }
 
-func (grants) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
+// HandleTokenEndpointRequest returns fosite.ErrUnknownRequest for grants that it has nothing
+// to say about, so that fosite refuses those that no other handler knows.
+func (g grants) HandleTokenEndpointRequest(ctx context.Context, requester fosite.AccessRequester) error {
 	sender := clientauth.FromContext(ctx)
-	if sender == nil {
+	request, ok := requester.(*fosite.AccessRequest)
+	if sender == nil || !ok {
 		return misused("pass the context of the request to NewAccessRequest")
 	}
-	client, session, now := sender.Client, request.GetSession(), time.Now().UTC()
-	if request.GetGrantTypes().ExactOne("authorization_code") {
-		scopes, redirect := []string(request.GetRequestedScopes()), request.GetRequestForm().Get("redirect_uri")
-		issued := session.GetExpiresAt(fosite.AuthorizeCode).Add(-maxCodeLifetime)
-		switch {
-		case !now.Before(issued.Add(client.AuthorizationCodeLifetime)):
-			return fosite.ErrInvalidGrant.WithHint("The code has expired.")
-		case redirect != "" && !client.MatchRedirectURI(redirect) || !slices.Equal(client.GrantScopes(scopes), scopes):
-			return fosite.ErrInvalidGrant.WithHint("The client has changed since the code was issued.")
-		}
-		session.SetExpiresAt(grantBegan(sender), now)
-		if session.GetExpiresAt(grantBegan(sender)).IsZero() {
-			return misused("the fosite.Session must store the times of all token types")
-		}
+	client := sender.Client
+	if client.DPoPBoundAccessTokens || client.TLSClientCertificateBoundAccessTokens { // anybody could use unbound tokens
+		return misused("sender-constrained tokens are not supported; leave DPoPSigningAlgs and TLSClientCertificateBoundAccessTokens out of the Capabilities")
 	}
-	began := session.GetExpiresAt(grantBegan(sender))
+	var err error
+	switch {
+	case request.GetGrantTypes().ExactOne("authorization_code"):
+		err = redeem(request, sender)
+	case request.GetGrantTypes().ExactOne("refresh_token"):
+		err = g.refresh(request, client)
+	case request.GetGrantTypes().ExactOne("client_credentials"):
+		for _, resource := range request.GetRequestedAudience() { // fosite has compared it with the client's
+			request.GrantAudience(resource)
+		}
+		return fosite.ErrUnknownRequest
+	default:
+		return fosite.ErrUnknownRequest
+	}
+	if err != nil {
+		return err
+	}
+	began := request.GetSession().GetExpiresAt(grantBegan(sender))
 	if began.IsZero() {
 		return fosite.ErrInvalidClient.WithDebug("The grant began with another method of authentication.")
 	}
-	session.SetExpiresAt(fosite.RefreshToken, client.RefreshTokenEnd(began, now))
+	request.GetSession().SetExpiresAt(fosite.RefreshToken, client.RefreshTokenEnd(began, time.Now().UTC()))
+	return nil
+}
+
+var errClientChanged = fosite.ErrInvalidGrant.WithHint("The client has changed since the code was issued.")
+
+// redeem checks a code that fosite would redeem.
+func redeem(request *fosite.AccessRequest, sender *clientauth.Authentication) error {
+	client, session, form, now := sender.Client, request.GetSession(), request.GetRequestForm(), time.Now().UTC()
+	scopes, redirects := []string(request.GetRequestedScopes()), client.RedirectURIs
+	if redirect := form.Get("redirect_uri"); redirect != "" {
+		redirects = []string{redirect}
+	}
+	issued := session.GetExpiresAt(fosite.AuthorizeCode).Add(-maxCodeLifetime)
+	switch {
+	case !now.Before(issued.Add(client.AuthorizationCodeLifetime)):
+		return fosite.ErrInvalidGrant.WithHint("The code has expired.")
+	case client.RequirePKCE && form.Get("code_verifier") == "": // fosite compares it with the challenge
+		return fosite.ErrInvalidGrant.WithHint("The code_verifier is missing.")
+	case !slices.ContainsFunc(redirects, func(redirect string) bool {
+		return client.MatchRedirectURI(redirect) && !session.GetExpiresAt(sentTo(redirect)).IsZero()
+	}):
+		return errClientChanged
+	case !slices.Equal(client.GrantScopes(scopes), scopes), matchAudience(client.Resources, request.GetRequestedAudience()) != nil:
+		return errClientChanged
+	}
+	session.SetExpiresAt(grantBegan(sender), now)
+	if session.GetExpiresAt(grantBegan(sender)).IsZero() {
+		return errSession()
+	}
+	return nil
+}
+
+func errSession() error {
+	return misused("the fosite.Session must store the times of all token types")
+}
+
+// refresh leaves out the scopes that the client no longer has. Without any left, or without
+// one that refreshing needs, it refuses the refresh token.
+func (g grants) refresh(request *fosite.AccessRequest, client *dcr.Client) error {
+	if matchAudience(client.Resources, request.GrantedAudience) != nil {
+		return fosite.ErrInvalidGrant.WithHint("The client has lost access to a resource since the person consented.")
+	}
+	granted := fosite.Arguments(client.GrantScopes(request.GrantedScope))
+	if len(granted) == 0 && len(request.GrantedScope) > 0 || len(g.RefreshTokenScopes) > 0 && !granted.HasOneOf(g.RefreshTokenScopes...) {
+		return fosite.ErrInvalidScope.WithHint("The client does not have the granted scope any more.")
+	}
+	request.GrantedScope, request.Client = granted, Client{Registered: client}
 	return nil
 }
 
@@ -144,11 +226,12 @@ func (grants) PopulateTokenEndpointResponse(context.Context, fosite.AccessReques
 	return fosite.ErrUnknownRequest
 }
 
-// usable refuses the tokens of clients that are not usable now.
+// usable refuses the tokens of clients that are not usable now, and leaves out the scopes
+// and resources that a client no longer has.
 type usable struct{ store dcr.ClientConfigurationStore }
 
-func (u usable) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, request fosite.AccessRequester, _ []string) (fosite.TokenUse, error) {
-	id := request.GetClient().GetID()
+func (u usable) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, requester fosite.AccessRequester, scopes []string) (fosite.TokenUse, error) {
+	id := requester.GetClient().GetID()
 	if id == "" { // no other handler knew the token
 		return "", fosite.ErrUnknownRequest
 	}
@@ -158,6 +241,22 @@ func (u usable) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse
 	}
 	if err := client.CheckUsable(time.Now()); err != nil {
 		return "", fosite.ErrInactiveToken.WithWrap(err)
+	}
+	request, ok := requester.(*fosite.AccessRequest)
+	if !ok {
+		return "", misused("introspect tokens with IntrospectToken of the provider")
+	}
+	request.GrantedScope = client.GrantScopes(request.GrantedScope)
+	for _, scope := range scopes {
+		if scope != "" && !request.GrantedScope.Has(scope) {
+			return "", fosite.ErrInvalidScope.WithHintf("The client does not have the scope '%s' any more.", scope)
+		}
+	}
+	if len(client.Resources) > 0 && len(request.GrantedAudience) > 0 {
+		request.GrantedAudience = slices.DeleteFunc(slices.Clone(request.GrantedAudience), func(resource string) bool { return !slices.Contains(client.Resources, resource) })
+		if len(request.GrantedAudience) == 0 {
+			return "", fosite.ErrInactiveToken.WithHint("The client has no access to the resources of the token any more.")
+		}
 	}
 	return "", fosite.ErrUnknownRequest
 }
