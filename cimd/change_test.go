@@ -381,6 +381,33 @@ func TestRefreshWhileSomebodyLooks(t *testing.T) {
 
 // TestRefreshUsed checks that a client that only refreshes its tokens does not
 // expire.
+// TestRefreshUsedIsFair checks that clients whose documents are unavailable do not use
+// up the budget each time, before a client whose document is there gets its turn.
+func TestRefreshUsedIsFair(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) { opts.RefreshesPerMinute = 2 })
+	ids := []string{}
+	for _, path := range []string{"/a", "/b", "/c", "/d", "/e", "/live"} {
+		id := w.publisher.Publish(path, []byte(app))
+		mustFind(t, w.store, id)
+		w.use(id)
+		if path != "/live" {
+			w.publisher.Misbehave(path, dcrtest.Forbids)
+		}
+		ids = append(ids, id)
+	}
+	for range 10 * 24 {
+		w.pass(time.Hour)
+		for _, id := range ids {
+			w.use(id)
+		}
+		if _, err := w.store.RefreshUsed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantOutcome(t, "the one that is there", find(t, w.store.Known(), ids[len(ids)-1]), "ok")
+	wantOutcome(t, "one that is not", find(t, w.store.Known(), ids[0]), "unavailable")
+}
+
 func TestRefreshUsed(t *testing.T) {
 	w := newWorld(t, nil)
 	used, unused := w.publisher.Publish("/used", []byte(app)), w.publisher.Publish("/unused", []byte(app))

@@ -5,6 +5,8 @@ package cimd
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -31,29 +33,36 @@ func (s *Store) Refresh(ctx context.Context, clientID string) (*dcr.Client, erro
 // within MaxStale expires, although its document is still there. Call it every few
 // hours if MaxStale has its default, on one of the hosts that share a store. It
 // refreshes the active rows that were used since their document was fetched and for
-// which half of MaxStale has passed, within RefreshesPerMinute. It returns how many
+// which half of MaxStale has passed, within RefreshesPerMinute. If there are more, it
+// takes them at random, and the rest is left for the next calls. It returns how many
 // were refreshed, and the first error of the store.
 func (s *Store) RefreshUsed(ctx context.Context) (refreshed int, err error) {
 	if s.rows.lister == nil {
 		return 0, errors.New("cimd: RefreshUsed: the store inside is not a ClientLister; use one that is")
 	}
+	var neglected []string
 	source, status := dcr.SourceDocument, dcr.StatusActive
 	for client, err := range s.rows.lister.ListClients(ctx, dcr.Filter{Source: &source, Status: &status}, "") {
 		if err != nil {
-			return refreshed, err
+			return 0, err
 		}
-		if !s.isNeglected(client, s.opts.Now()) {
-			continue
+		if s.isNeglected(client, s.opts.Now()) {
+			neglected = append(neglected, strings.Clone(client.ID)) // it may be a part of the client as it is stored
 		}
-		u, err := s.opts.parseID(client.ID)
+	}
+	// In the order of the store, those that are unavailable could use up the budget each
+	// time.
+	rand.Shuffle(len(neglected), func(i, j int) { neglected[i], neglected[j] = neglected[j], neglected[i] })
+	for _, clientID := range neglected {
+		u, err := s.opts.parseID(clientID)
 		if err != nil {
 			continue // its URL is no longer fetched
 		}
-		after, err := s.lookNow(ctx, client.ID, u)
+		after, err := s.lookNow(ctx, clientID, u)
 		if ctx.Err() != nil {
 			return refreshed, ctx.Err()
 		}
-		if s.told(ctx, client.ID, err) == nil && s.isFresh(after, s.opts.Now()) {
+		if s.told(ctx, clientID, err) == nil && s.isFresh(after, s.opts.Now()) {
 			refreshed++
 		}
 	}
