@@ -132,6 +132,8 @@ type StatementRecord struct {
 	Hash    string   `json:"sha256,omitempty"`  // of the statement as it was sent, base64url
 	Members []string `json:"members,omitempty"` // the names of the members that it claims, which updates must not change
 	Text    string   `json:"text,omitempty"`    // the statement as it was sent, echoed unmodified (RFC 7591 §3.2.1)
+
+	unknown record.Rest // members that a newer version stored
 }
 
 // DocumentRecord is what is stored about a client's metadata document (OAuth
@@ -142,6 +144,40 @@ type DocumentRecord struct {
 	SHA256      string    `json:"sha256,omitempty"`       // of the exact octets, base64url without padding
 	AuthMethods []string  `json:"auth_methods,omitempty"` // the methods by which the client may authenticate, including the effective one
 	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // when its server first said that there is none; zero: it does not say so
+
+	unknown record.Rest // members that a newer version stored
+}
+
+// documentFields is the description of a DocumentRecord.
+var documentFields = record.Describe[DocumentRecord]()
+
+// MarshalJSON returns the form in which a store keeps a record next to its client.
+func (d DocumentRecord) MarshalJSON() ([]byte, error) {
+	type plain DocumentRecord
+	text, err := json.Marshal(plain(d))
+	if err != nil || d.unknown == "" {
+		return text, err
+	}
+	return append(d.unknown.Append(text[:len(text)-1]), '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON returned, and keeps members that a newer version
+// stored.
+func (d *DocumentRecord) UnmarshalJSON(text []byte) error {
+	type plain DocumentRecord
+	read := plain{}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	if *d = DocumentRecord(read); strictjson.Value(text).Kind() != strictjson.Object {
+		return nil // null
+	}
+	return strictjson.Value(text).Members(func(name string, value strictjson.Value) error {
+		if _, known := documentFields.Find(name); !known {
+			d.unknown.Add(name, value)
+		}
+		return nil
+	})
 }
 
 // Clone returns a copy that shares nothing with d; nil if d is nil.

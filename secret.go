@@ -28,6 +28,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/dynreg/dcr/internal/base62"
+	"github.com/dynreg/dcr/internal/record"
 )
 
 // The values of Secret.Type.
@@ -44,6 +45,8 @@ type Secret struct {
 	Type      string    `json:"type"`
 	Value     string    `json:"value"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
+
+	unknown record.Rest // members that a newer version stored
 }
 
 // Plaintext is a secret in the clear. Formatting, logging and encoding it

@@ -248,9 +248,13 @@ func (reg *Registration) recordStatement() {
 		claimed = slices.Clone(stored.Members)
 	}
 	own := strings.Clone // a copy, so that the body is not kept in memory
-	reg.Client.Statement = &StatementRecord{
+	record := &StatementRecord{
 		Issuer: own(reg.Statement.Issuer), ID: own(reg.Statement.ID), Text: own(text), Hash: hashText(text), Members: claimed,
 	}
+	if stored := reg.Client.Statement; stored != nil && stored.Hash == record.Hash {
+		record.unknown = stored.unknown // the same statement
+	}
+	reg.Client.Statement = record
 }
 
 // StatementRequirer is a [Validator], or part of one, that may itself require a

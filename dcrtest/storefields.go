@@ -42,9 +42,12 @@ func everyField(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return wantStored(ctx, store, full)
 }
 
-// newerDocument is a stored form with members that no version knows.
+// newerDocument is a stored form with members that no version knows, also in its objects.
 const newerDocument = `{"client_id":"newer","metadata":{"client_name":"Newer","redirect_uris":[],"member_of_2031":{"a":[1,2.50,"é"]}},` +
-	`"source":"dynamic","setting_of_2031":{"deep":[true,null]},"another_of_2031":"x"}`
+	`"secrets":[{"type":"sha256","value":"x","of_2031":{"n":[2.50,null]},"more_of_2031":"é"},{"of_2031":1}],` +
+	`"registration_tokens":[{"type":"sha256","value":"y","of_2031":true}],"source":"dynamic",` +
+	`"statement":{"issuer":"https://a.example","of_2031":["b"]},"document":{"sha256":"z","of_2031":"2031-01-01T00:00:00Z"},` +
+	`"setting_of_2031":{"deep":[true,null]},"another_of_2031":"x"}`
 
 func newerFields(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	client := &dcr.Client{}
@@ -64,7 +67,17 @@ func newerFields(ctx context.Context, store dcr.ClientConfigurationStore) error 
 	}
 	client.ClientName = found.ClientName
 	client.Revision++
-	return wantStored(ctx, store, client)
+	if err := wantStored(ctx, store, client); err != nil {
+		return err
+	}
+	if found, err = store.FindByClientID(ctx, "newer"); err != nil {
+		return err
+	}
+	text, err := json.Marshal(found)
+	if err == nil && strings.Count(string(text), "2031\":") != strings.Count(newerDocument, "2031\":") {
+		err = fmt.Errorf("members that this version does not know are lost: %s", text)
+	}
+	return err
 }
 
 func nonASCII(ctx context.Context, store dcr.ClientConfigurationStore) error {

@@ -4,6 +4,7 @@ package dcrtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -44,7 +45,11 @@ func noteDocument(ctx context.Context, store dcr.ClientConfigurationStore) error
 	}
 	withdrawn := *record(3)
 	withdrawn.Withdrawn = day(4).Add(time.Nanosecond)
-	for i, noted := range []dcr.DocumentRecord{*record(1), *record(2), *record(2), {FetchedAt: day(2), FreshUntil: day(9)}, withdrawn, *record(5), {}} {
+	newer := dcr.DocumentRecord{} // has a member that this version does not know
+	if err := json.Unmarshal([]byte(`{"sha256":"hash","of_2031":{"n":[2.50,"é"]}}`), &newer); err != nil {
+		return err
+	}
+	for i, noted := range []dcr.DocumentRecord{*record(1), *record(2), *record(2), {FetchedAt: day(2), FreshUntil: day(9)}, withdrawn, newer, *record(5), {}} {
 		if _, err := store.FindByClientID(ctx, client.ID); err != nil { // so that a cache keeps it
 			return err
 		}

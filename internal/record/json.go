@@ -82,6 +82,9 @@ func (f *field) appendRecord(dst []byte, element unsafe.Pointer) (_ []byte, err 
 			}
 		}
 	}
+	if f.rest != nil {
+		dst = at[Rest](f.rest, element).Append(dst)
+	}
 	return append(dst, '}'), nil
 }
 
@@ -169,14 +172,17 @@ func (f *field) decodeRecords(list reflect.Value, value strictjson.Value) error 
 	})
 }
 
-// membersOf reads the members of a stored object into element. It leaves out those
-// that no field describes.
+// membersOf reads the members of a stored object into element. Those that no field
+// describes are kept in its Rest, if it has one.
 func (f *field) membersOf(element unsafe.Pointer) strictjson.Member {
 	return func(name string, value strictjson.Value) error {
 		for i := range f.inner {
 			if f.inner[i].Name == name {
 				return f.inner[i].decodeStored(element, value)
 			}
+		}
+		if f.rest != nil {
+			at[Rest](f.rest, element).Add(name, value)
 		}
 		return nil
 	}

@@ -53,6 +53,7 @@ type field struct {
 	offset uintptr
 	inner  []field // of a Record, or of the elements of Records
 	stride uintptr // from one element of Records to the next
+	rest   *field  // of the same, the members that no field describes; nil if they are not kept
 }
 
 // Table is the description of the struct T: its fields that have a json tag, in
@@ -104,10 +105,40 @@ func describe(typ reflect.Type) (fields []field) {
 		}
 		if f.Kind == Record || f.Kind == Records {
 			f.inner, f.stride = describe(line.Type.Elem()), line.Type.Elem().Size()
+			f.rest = restOf(line.Type.Elem())
 		}
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// Rest keeps, in a struct of a field of kind Record or Records, the members that no field
+// of the struct describes, as they are in JSON, each after a comma. It is a string, so that
+// the structs can be compared with ==.
+type Rest string
+
+// restOf returns the field of a struct that has the type Rest, nil if there is none.
+func restOf(typ reflect.Type) *field {
+	for i := range typ.NumField() {
+		if line := typ.Field(i); line.Type == reflect.TypeFor[Rest]() {
+			return &field{typ: line.Type, offset: line.Offset}
+		}
+	}
+	return nil
+}
+
+// Add adds a member.
+func (r *Rest) Add(name string, value strictjson.Value) {
+	text := append(strictjson.AppendString(append([]byte(*r), ','), name), ':')
+	*r = Rest(append(text, value...))
+}
+
+// Append writes the members to the end of dst, which is an object without its last brace.
+func (r Rest) Append(dst []byte) []byte {
+	if r != "" && dst[len(dst)-1] == '{' {
+		r = r[1:]
+	}
+	return append(dst, r...)
 }
 
 func kindOf(typ reflect.Type) Kind {

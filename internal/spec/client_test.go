@@ -124,20 +124,53 @@ func TestStoredFormSaysWhenAClientWasUpdated(t *testing.T) {
 }
 
 func TestStoredFormKeepsWhatANewerVersionWrote(t *testing.T) {
-	const newer = `{"client_id":"c","metadata":{"client_name":"x","quantum_alg":"Q1","logo_uri#de":"https://a.example/"},"trust_level":{"n":5}}`
-	client := &dcr.Client{}
-	if err := json.Unmarshal([]byte(newer), client); err != nil {
-		t.Fatal(err)
-	}
-	client.ClientName = "y"
-	text, err := json.Marshal(client.Clone())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kept := range []string{`"quantum_alg":"Q1"`, `"trust_level":{"n":5}`, `"logo_uri#de"`, `"client_name":"y"`} {
-		if !strings.Contains(string(text), kept) {
-			t.Errorf("%s is lost: %s", kept, text)
+	for sentence, kept := range map[string]string{
+		"a member of the client":                     `"trust_level":{"n":5}`,
+		"a member of the metadata":                   `"metadata":{"client_name":"y","quantum_alg":"Q1"}`,
+		"a language-tagged member":                   `"metadata":{"client_name":"y","logo_uri#de":"https://a.example/"}`,
+		"a member of a secret":                       `"secrets":[{"type":"sha256","value":"v"},{"type":"sha256","value":"w","label":"old \"one\""}]`,
+		"two members of a secret":                    `"secrets":[{"type":"sha256","value":"v","first":1,"second":[null]}]`,
+		"a secret of which no member is known":       `"secrets":[{"first":1,"second":2}]`,
+		"a member of a registration access token":    `"registration_tokens":[{"type":"sha256","value":"v","used":true}]`,
+		"a member of the statement":                  `"statement":{"issuer":"https://a.example","trust":{"n":5}}`,
+		"a member of what is known about a document": `"document":{"sha256":"v","etag":"e"}`,
+	} {
+		client := &dcr.Client{}
+		if err := json.Unmarshal([]byte(`{"client_id":"c",`+strings.ReplaceAll(kept, `"y"`, `"x"`)+`}`), client); err != nil {
+			t.Fatalf("%s: %v", sentence, err)
 		}
+		client.ClientName = "y"
+		text, err := json.Marshal(client.Clone())
+		if err != nil {
+			t.Fatalf("%s: %v", sentence, err)
+		}
+		if !strings.Contains(string(text), kept) {
+			t.Errorf("%s is lost: %s", sentence, text)
+		}
+	}
+}
+
+func TestDocumentRecordKeepsWhatANewerVersionNoted(t *testing.T) {
+	for sentence, text := range map[string]string{
+		"nothing that is new": `{"sha256":"v"}`,
+		"one new member":      `{"sha256":"v","etag":"e"}`,
+		"only new members":    `{"etag":"e","size":[5]}`,
+		"nothing at all":      `{}`,
+	} {
+		record := dcr.DocumentRecord{SHA256: "of an earlier one"}
+		if err := json.Unmarshal([]byte(text), &record); err != nil {
+			t.Fatalf("%s: %v", sentence, err)
+		}
+		if again, err := json.Marshal(*record.Clone()); err != nil || string(again) != text {
+			t.Errorf("%s: %s, %v", sentence, again, err)
+		}
+	}
+	record := dcr.DocumentRecord{}
+	if err := json.Unmarshal([]byte("null"), &record); err != nil {
+		t.Errorf("null: %v", err)
+	}
+	if err := json.Unmarshal([]byte(`{"sha256":1}`), &record); err == nil {
+		t.Error("a member of the wrong type is accepted")
 	}
 }
 

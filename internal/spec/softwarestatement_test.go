@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -168,6 +169,53 @@ func TestAStatementOutlivesItsTime(t *testing.T) {
 	fresh := es.sign(stated().with("jti", "fresh", "client_name", "Renamed", "iat", at.Unix(), "exp", at.Unix()+60))
 	if members := client.update(t, object{"software_statement": fresh}, 200, ""); members["client_name"] != "Renamed" || members["software_statement"] != fresh {
 		t.Errorf("a fresh statement changed nothing: %v", members)
+	}
+}
+
+// TestAnUpdateKeepsWhatANewerVersionRecorded checks that an update by an older host keeps
+// what a newer one recorded about the statement and the credentials.
+func TestAnUpdateKeepsWhatANewerVersionRecorded(t *testing.T) {
+	es := signers()["ES256"]
+	statement := es.sign(stated())
+	fresh := es.sign(stated().with("jti", "fresh"))
+	for _, c := range []struct {
+		sentence string
+		again    bool // whether a statement that is sent back is judged again
+		body     object
+		kept     []string
+	}{
+		{"the statement is left out", false, object{}, []string{"statement", "secrets", "registration_tokens"}},
+		{"the statement is sent back", false, object{"software_statement": statement}, []string{"statement", "secrets", "registration_tokens"}},
+		{"the statement is sent back and judged again", true, object{"software_statement": statement}, []string{"statement", "secrets", "registration_tokens"}},
+		{"another statement takes its place", false, object{"software_statement": fresh}, []string{"secrets", "registration_tokens"}},
+	} {
+		handler, store := trusting(t, &dcr.StatementVerifier{RequiredOnUpdate: c.again}, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.RotateSecret, o.RotateRegistrationToken = true, true })
+		registered := registerWith(t, handler, object{"software_statement": statement})
+		id := registered.members["client_id"].(string)
+		client, err := store.FindByClientID(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := strings.NewReplacer(`{"type":`, `{"of_2031":true,"type":`, `{"issuer":`, `{"of_2031":true,"issuer":`).Replace(encode(client))
+		if err := json.Unmarshal([]byte(newer), client); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Update(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+		registered.update(t, c.body, 200, "")
+		if client, err = store.FindByClientID(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		var kept []string
+		for _, name := range []string{"statement", "secrets", "registration_tokens"} {
+			if strings.Contains(encode(decode(t, encode(client))[name]), "of_2031") {
+				kept = append(kept, name)
+			}
+		}
+		if !reflect.DeepEqual(kept, c.kept) {
+			t.Errorf("%s: kept in %v, not in %v: %s", c.sentence, kept, c.kept, encode(client))
+		}
 	}
 }
 
