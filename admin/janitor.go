@@ -136,6 +136,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	}
 	now := clock(j.Now)
 	held := new(tally.Tally)
+	var latest time.Time // turn so far
 	for turn := now().Truncate(every); ; turn = turn.Add(every) {
 		moment := turn.Add(rand.N(every))
 		if behind := now().Sub(moment); behind > every || behind < -2*every { // the last sweep took long, or the clock was set back
@@ -143,8 +144,12 @@ func (j *Janitor) Run(ctx context.Context) error {
 		} else if err := wait(ctx, -behind); err != nil {
 			return err
 		}
+		repeated := !turn.After(latest) // since the clock was set back; somebody claimed the turn before
+		if !repeated {
+			latest = turn
+		}
 		_, err := j.each(ctx, func(store dcr.ClientConfigurationStore) (int64, error) {
-			if mine, err := j.claim(ctx, store, turn, every); err != nil || !mine {
+			if mine, err := j.claim(ctx, store, turn, every); err != nil || !mine && !repeated {
 				return 0, err
 			}
 			count, err := j.sweep(ctx, store, held)

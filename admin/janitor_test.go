@@ -287,6 +287,12 @@ func TestRunWhileTheClockIsSetBack(t *testing.T) {
 		if count := len(store.swept) - before; count < 19 || count > 21 {
 			t.Errorf("in 20 turns, half of them before the clock was set back, it swept %d times", count)
 		}
+		before = len(store.swept)
+		time.AfterFunc(100*time.Minute, func() { ahead.Store(-int64(time.Hour)) }) // to turns that it has had
+		running(t, 200*time.Minute, j)
+		if count := len(store.swept) - before; count < 19 || count > 21 {
+			t.Errorf("in 20 turns, half of them before the clock was set back by an hour, it swept %d times", count)
+		}
 	})
 }
 
