@@ -109,8 +109,8 @@ func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 type grantedKey struct{}
 
 // AuthorizationFromContext returns what may be granted, in CreateAuthRequest of an
-// op.Storage. Store its Resources, which op does not know, as the audience of the
-// tokens. Anywhere else, it returns nil.
+// op.Storage, and in what is called for the grant client_credentials. Store its Resources,
+// which op does not know, as the audience of the tokens. Anywhere else, it returns nil.
 func AuthorizationFromContext(ctx context.Context) *dcr.Authorization {
 	granted, _ := ctx.Value(grantedKey{}).(*dcr.Authorization)
 	return granted

@@ -32,7 +32,8 @@ type MethodKeeper interface {
 
 // ResourceKeeper is an op.TokenRequest that knows the resources of its access tokens,
 // which are those of AuthorizationFromContext. They become the aud of JWT access tokens
-// (RFC 9068 §3). GetAudience is also the audience of ID Tokens, so it should then return
+// (RFC 9068 §3). Server refuses a code or a refresh token for a resource that the client no
+// longer has. GetAudience is also the audience of ID Tokens, so it should then return
 // only the client.
 type ResourceKeeper interface {
 	GetResources() []string
@@ -105,7 +106,7 @@ func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acce
 		return nil, oidc.ErrInvalidGrant().WithDescription("the code is for another client or another redirect_uri")
 	case err != nil:
 		return nil, oidc.ErrInvalidGrant().WithParent(err)
-	case !client.MatchRedirectURI(r.Data.RedirectURI) || !slices.Equal(client.GrantScopes(request.GetScopes()), request.GetScopes()):
+	case !client.MatchRedirectURI(r.Data.RedirectURI) || !slices.Equal(client.GrantScopes(request.GetScopes()), request.GetScopes()) || exceeds(client, request):
 		return nil, oidc.ErrInvalidGrant().WithDescription("the client has changed since the code was issued")
 	}
 	refreshes := client.HasGrant("refresh_token") &&
@@ -126,6 +127,10 @@ func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.Refr
 		return nil, invalidGrant(err)
 	case request.GetClientID() != client.ID:
 		return nil, oidc.ErrInvalidGrant()
+	case exceeds(client, request):
+		return nil, oidc.ErrInvalidGrant().WithDescription("the client has lost access to a resource since the grant began")
+	case !s.options.RefreshWithoutScope && !s.clients.client(client).IsScopeAllowed(oidc.ScopeOfflineAccess):
+		return nil, oidc.ErrInvalidScope().WithDescription("the client has lost the scope offline_access")
 	}
 	asked := words(r.Data.Scopes)
 	if len(asked) == 0 {
@@ -158,9 +163,20 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	if len(scopes) == 0 && len(asked) > 0 {
 		return nil, oidc.ErrInvalidScope()
 	}
+	resources := r.PostForm["resource"]
+	if len(resources) == 0 {
+		resources = client.Resources
+	}
+	if beyond(client, resources) {
+		return nil, errTarget()
+	}
+	ctx = context.WithValue(ctx, grantedKey{}, &dcr.Authorization{Scopes: scopes, Resources: resources})
 	request, err := storage.ClientCredentialsTokenRequest(ctx, client.ID, scopes)
 	if err != nil {
 		return nil, err
+	}
+	if exceeds(client, request) {
+		return nil, errTarget()
 	}
 	id, ends, err := s.Provider().Storage().CreateAccessToken(ctx, request)
 	if err != nil {
@@ -171,6 +187,24 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 		return nil, err
 	}
 	return op.NewResponse(response), nil
+}
+
+// exceeds reports whether a request is for a resource that the client no longer has.
+func exceeds(client *dcr.Client, request any) bool {
+	keeper, ok := request.(ResourceKeeper)
+	return ok && beyond(client, keeper.GetResources())
+}
+
+// beyond reports whether one of the resources is not among those of the client, if the
+// client has any.
+func beyond(client *dcr.Client, resources []string) bool {
+	return len(client.Resources) > 0 && slices.ContainsFunc(resources, func(resource string) bool { return !slices.Contains(client.Resources, resource) })
+}
+
+func errTarget() error {
+	refused := oidc.ErrInvalidRequest().WithDescription("the client has no access to a requested resource")
+	setCode(&refused.ErrorType, dcr.InvalidTarget)
+	return refused
 }
 
 // respond does what op.CreateTokenResponse does, but issues an ID Token only for the
@@ -245,6 +279,8 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 	}
 	if keeper, ok := request.(ResourceKeeper); ok && len(keeper.GetResources()) > 0 {
 		claims["aud"] = keeper.GetResources()
+	} else if granted := AuthorizationFromContext(ctx); granted != nil && len(granted.Resources) > 0 { // client credentials
+		claims["aud"] = granted.Resources
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -263,8 +299,9 @@ func (s *Server) jwt(ctx context.Context, client Client, request op.TokenRequest
 }
 
 // Introspect answers confidential clients. The tokens of clients that are not usable now
-// are inactive. SetIntrospectionFromToken must set the client of the token: a token
-// without a client is inactive.
+// are inactive, and so are tokens only for resources that the client no longer has.
+// SetIntrospectionFromToken must set the client of the token: a token without a client is
+// inactive.
 func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
 	sender, err := s.clients.authenticated(ctx, "") // with a secret or an assertion, which op requires
 	if err != nil {
@@ -287,6 +324,12 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
 	}
 	told.Scope = client.GrantScopes(told.Scope)
+	if named := told.Audience; beyond(client, named) {
+		told.Audience = slices.DeleteFunc(slices.Clone(named), func(resource string) bool { return resource != client.ID && beyond(client, []string{resource}) })
+		if len(told.Audience) == 0 {
+			return op.NewResponse(new(oidc.IntrospectionResponse)), nil
+		}
+	}
 	return response, nil
 }
 
