@@ -28,7 +28,7 @@ func (b *bucket) refill(perMinute int, now time.Time) {
 }
 
 // budget limits fetches. Refreshes of clients that have a row have a limit of their
-// own, so that strangers do not starve them.
+// own, so that strangers without a row do not starve them.
 type budget struct {
 	perMinute, perHost, concurrent, refreshes int
 
