@@ -23,10 +23,12 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/tally"
 )
 
 // Authenticator authenticates clients by the methods that they registered:
@@ -52,12 +54,13 @@ type Authenticator struct {
 	MaxAge             time.Duration                                  // how far in the future the exp of an assertion may be, plus Skew; if zero, 10 minutes
 	Skew               time.Duration                                  // how much the clocks of clients may differ, the same on all hosts that share Replay; if zero, 1 minute; if negative, not at all
 	DontTouch          bool                                           // do not record the use of the client: for pushed requests, and for a host that calls TouchClient once the code or the refresh token is valid
-	Logger             *slog.Logger                                   // gets the reason of each refusal at level debug, and outages at level error; if nil, slog.Default
+	Logger             *slog.Logger                                   // gets the reason of each refusal at level debug, and outages at level error, of each kind once a minute; if nil, slog.Default
 	Now                func() time.Time                               // the clock; if nil, time.Now
 
 	once        sync.Once
 	defaultKeys dcr.ClientKeys
 	touches     touches
+	tally       tally.Tally
 }
 
 // Authentication says which client sent a request, and how it authenticated.
@@ -261,9 +264,20 @@ func (a *Authenticator) log(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		logger.DebugContext(ctx, "client authentication abandoned", "error", err)
 	default:
-		logger.ErrorContext(ctx, "client authentication unavailable", "error", err)
+		a.tally.Log(ctx, logger, slog.LevelError, kindOf(err), "client authentication unavailable", "error", err)
 	}
 }
+
+// kindOf returns the first words of an outage, which say what failed. Strangers can
+// cause some kinds, such as that of a client that publishes its keys: those must not
+// hide the others.
+func kindOf(outage error) string {
+	parts := strings.SplitN(outage.Error(), ": ", 4)
+	kind := strings.Join(parts[:min(len(parts), 3)], ": ")
+	return kind[:min(len(kind), maxKind)]
+}
+
+const maxKind = 100 // bytes of the kind of an outage
 
 // asRefusal returns the error that refuses, nil if err is an outage. A nil *dcr.Error
 // that a hook returns by mistake refuses nothing.

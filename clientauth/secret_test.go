@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -180,5 +181,26 @@ func TestLog(t *testing.T) {
 		if log := log.String(); got != "503 temporarily_unavailable" || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, fault.Error()) {
 			t.Errorf("%v: %s, and in the log %s", fault, got, log)
 		}
+	}
+}
+
+// TestOutagesAreTallied checks that strangers who cause outages do not fill the log, nor
+// hide an outage of another kind.
+func TestOutagesAreTallied(t *testing.T) {
+	var log strings.Builder
+	a := newAuthenticator(broken{err: fmt.Errorf("cimd: no document: %w", errDown)})
+	a.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	for i := range 100 {
+		if got := outcome(a, post("", url.Values{"client_id": {fmt.Sprint("https://app.example.com/", i)}})); got != "503 temporarily_unavailable" {
+			t.Fatal(got)
+		}
+	}
+	if lines := strings.Count(log.String(), "client authentication unavailable"); lines != 1 {
+		t.Errorf("%d lines", lines)
+	}
+	a.Store = broken{err: errDown}
+	outcome(a, post("", url.Values{"client_id": {"basic"}}))
+	if lines := strings.Count(log.String(), "client authentication unavailable"); lines != 2 {
+		t.Errorf("with another kind, %d lines", lines)
 	}
 }
