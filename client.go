@@ -393,11 +393,14 @@ func (c *Client) Touch(at time.Time) {
 // neverUsed reports whether no use of the client is known.
 func (c *Client) neverUsed() bool { return c.ActivatedAt.IsZero() && c.LastUsedAt.IsZero() }
 
-// hasRedirectHost reports whether a redirect URI of the client is on the host,
-// which is in lower case.
+// hasRedirectHost reports whether a redirect URI of the client is on the host, whatever
+// its port, which may be 0 on the user's own machine.
 func (c *Client) hasRedirectHost(host string) bool {
+	if written, ok := uri.ParseHost(host); ok {
+		host = written // an IPv6 address has many forms
+	}
 	return slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
-		parsed, err := uri.Parse(redirect)
+		parsed, err := uri.ParseRedirect(redirect)
 		return err == nil && parsed.Host == host
 	})
 }

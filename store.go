@@ -434,7 +434,7 @@ func (filter *Filter) Selects(client *Client) bool {
 		(!filter.NeverActivated || client.neverUsed()) &&
 		(filter.UsedBefore.IsZero() || client.CreatedAt.Before(filter.UsedBefore) && client.LastUsedAt.Before(filter.UsedBefore)) &&
 		(filter.ActivatedBy == "" || client.ActivatedBy == filter.ActivatedBy) &&
-		(filter.RedirectHost == "" || client.hasRedirectHost(strings.ToLower(filter.RedirectHost))) &&
+		(filter.RedirectHost == "" || client.hasRedirectHost(filter.RedirectHost)) &&
 		(filter.NamePrefix == "" || strings.HasPrefix(strings.ToLower(client.ClientName), strings.ToLower(filter.NamePrefix)))
 }
 

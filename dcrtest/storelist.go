@@ -108,7 +108,7 @@ func varied() []*dcr.Client {
 		}
 		if i == 3 {
 			client.ClientName = "Émile's \"50%\" Tool"
-			client.RedirectURIs = []string{"com.example.tool:/callback", "https://tool.example.com:8443/callback", "http://[::1]/"}
+			client.RedirectURIs = []string{"com.example.tool:/callback", "https://tool.example.com:8443/callback", "http://[::1]/", "http://127.0.0.1:0/"}
 		}
 		if i == 2 || i == 5 {
 			client.ActivatedAt, client.LastUsedAt, client.ActivatedBy = day(20+i), day(20+i), fmt.Sprint("person-", i)
@@ -186,6 +186,8 @@ func filters() []filterCase {
 		{"RedirectHost, of any redirect URI", dcr.Filter{RedirectHost: "tool.example.com"}, "3"},
 		{"RedirectHost, ignoring case", dcr.Filter{RedirectHost: "App.Example.COM"}, "0124567"},
 		{"RedirectHost, an address", dcr.Filter{RedirectHost: "::1"}, "3"},
+		{"RedirectHost, an address in another form", dcr.Filter{RedirectHost: "[0:0::1]"}, "3"},
+		{"RedirectHost, of a redirect URI with any port", dcr.Filter{RedirectHost: "127.0.0.1"}, "3"},
 		{"RedirectHost, of which only the end matches", dcr.Filter{RedirectHost: "example.com"}, ""},
 		{"NamePrefix, ignoring case", dcr.Filter{NamePrefix: "éMILE'S \"50%"}, "3"},
 		{"NamePrefix, which is not a pattern", dcr.Filter{NamePrefix: "%"}, ""},
