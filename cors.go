@@ -33,12 +33,12 @@ func (c CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Or
 func (c CORS) check() error {
 	for _, origin := range c.Origins {
 		parsed, err := uri.Parse(origin)
-		bare := err == nil && parsed.HasAuthority && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
+		sent := err == nil && parsed.HasAuthority && origin == parsed.Origin()
 		switch {
 		case origin == "*":
 			return errors.New("Options.CORS.Origins has *; set AnyOrigin instead")
-		case !bare || origin != strings.ToLower(origin):
-			return fmt.Errorf("Options.CORS.Origins has %q; an origin is scheme, host and port in lower case without a path, e.g. https://app.example.com", origin)
+		case !sent:
+			return fmt.Errorf("Options.CORS.Origins has %q, which no browser sends; an origin is scheme and host in lower case, with a port other than the default one and without a path, e.g. https://app.example.com", origin)
 		}
 	}
 	return nil

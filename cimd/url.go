@@ -93,8 +93,9 @@ type hostEntry struct {
 }
 
 func parseEntry(entry string) hostEntry {
-	rest, below := strings.CutPrefix(strings.ToLower(entry[:hostEnd(entry)])+entry[hostEnd(entry):], "*.")
-	parsed, err := dcr.ParseURI("https://" + rest)
+	rest, below := strings.CutPrefix(entry, "*.")
+	parsed, err := dcr.ParseURI("https://" + rest) // before strings.ToLower, which makes ASCII of a few other letters
+	rest = strings.ToLower(rest[:hostEnd(rest)]) + rest[hostEnd(rest):]
 	_, isAddress := netip.ParseAddr(parsed.Host)
 	whole := parsed.Host
 	if parsed.Port != "" {

@@ -105,7 +105,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s: %s: %q, %v", c.entry, c.id, policy, err)
 		}
 	}
-	for _, entry := range []string{"", "*", "*.", "https://claude.ai", "bücher.example", "192.0.2.1", "[::1]", "example.com/oauth", "example.com?", "example.com/#", "a b", "example.com.", "example.com:", "example.com:0", "user@example.com"} {
+	for _, entry := range []string{"", "*", "*.", "https://claude.ai", "bücher.example", "192.0.2.1", "[::1]", "example.com/oauth", "example.com?", "example.com/#", "a b", "example.com.", "example.com:", "example.com:0", "user@example.com", "\u212Aey.example"} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -119,7 +119,6 @@ func (d deny) deniesScheme(scheme string) bool {
 
 // isScheme reports whether text has the form of a scheme (RFC 3986 §3.1).
 func isScheme(text string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyz"
-	lower := strings.ToLower(text)
-	return strings.Trim(lower, letters+"0123456789+-.") == "" && strings.ContainsAny(lower[:min(1, len(lower))], letters)
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return strings.Trim(text, letters+"0123456789+-.") == "" && strings.ContainsAny(text[:min(1, len(text))], letters)
 }

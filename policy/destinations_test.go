@@ -254,7 +254,7 @@ func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 	} {
 		for _, entry := range []string{
 			"b\u00FCcher.example", "*.b\u00FCcher.example", "evil\u3002example", "", "*", "*evil.example", "*.*.example", ".evil.example", "evil.example.",
-			"https://evil.example", "evil.example/", "evil.example:8443", "evil.example?x", "evil.example#x", "x@evil.example", "[::1", "127.1",
+			"https://evil.example", "evil.example/", "evil.example:8443", "evil.example?x", "evil.example#x", "x@evil.example", "[::1", "127.1", "*.192.0.2.1", "*.[::1]", "*.::1", "\u212Aey.example",
 		} {
 			if !panics(func() { build(entry) }) {
 				t.Errorf("%s takes %+q", name, entry)
@@ -276,7 +276,7 @@ func TestRulesPanicOnWhatNeverMatches(t *testing.T) {
 			t.Errorf("a list of names accepts %+q", entry)
 		}
 	}
-	for _, entry := range []string{"", "https:", "cursor://", "b\u00FCcher", "1app", "my_app", " jnlp"} {
+	for _, entry := range []string{"", "https:", "cursor://", "b\u00FCcher", "1app", "my_app", " jnlp", "\u212Aey"} {
 		if !panics(func() { policy.Deny(policy.DenyList{Schemes: []string{"http", entry}}) }) {
 			t.Errorf("Deny accepts %+q as a scheme", entry)
 		}

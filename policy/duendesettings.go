@@ -189,16 +189,19 @@ func (h hearing) checkBounds(list []string) error {
 
 func (h hearing) anyTexts(asked []string) ([]string, error) { return asked, nil }
 
-// origins are https origins, or http on the user's own machine.
+// origins are https origins, or http on the user's own machine. They are kept in the
+// form in which browsers send them, since they will be compared with that.
 func (h hearing) origins(asked []string) ([]string, error) {
-	for _, origin := range asked {
+	sent := make([]string, len(asked))
+	for i, origin := range asked {
 		parsed, err := uri.Parse(origin)
 		bare := err == nil && parsed.Path == "" && !parsed.HasQuery && !parsed.HasFragment
 		if !bare || parsed.Kind() == uri.HTTP || parsed.Kind() == uri.PrivateUse {
 			return nil, h.refuse("form", "must be https origins without a path, or http on 127.0.0.1, [::1] or localhost")
 		}
+		sent[i] = parsed.Origin()
 	}
-	return asked, nil
+	return sent, nil
 }
 
 // identityTokenAlgorithms keeps those that the server supports.

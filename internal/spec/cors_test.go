@@ -175,9 +175,15 @@ func TestCORSBehindTheHostsOwn(t *testing.T) {
 }
 
 func TestCORSOriginsThatNoBrowserSends(t *testing.T) {
-	for _, origin := range []string{"*", "https://app.example.com/", "https://App.example.com", "app.example.com", "https://*.example.com", "null", ""} {
+	for _, origin := range []string{"*", "https://app.example.com/", "https://App.example.com", "app.example.com", "https://*.example.com", "null", "",
+		"https://app.example.com:443", "http://localhost:80", "https://[2001:db8:0::1]", "https://app.example.com?", "https://app.example.com:0", "myapp:a", "https://\u212Aey.example"} {
 		_, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, CORS: dcr.CORS{Origins: []string{origin}}})
 		if err == nil || !strings.Contains(err.Error(), "Options.CORS.Origins") {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+	for _, origin := range []string{"https://app.example.com", "https://app.example.com:8443", "http://localhost:443", "https://[2001:db8::1]:80", "capacitor://localhost"} {
+		if _, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, CORS: dcr.CORS{Origins: []string{origin}}}); err != nil {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}

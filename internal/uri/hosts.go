@@ -11,14 +11,15 @@ import (
 // ParseHost reads an entry of a list of hosts: a name, "*." and a name, or an
 // address. ok is false for an entry that no URI could ever match.
 func ParseHost(text string) (host string, ok bool) {
-	name, below := strings.CutPrefix(strings.ToLower(text), "*.")
+	name, below := strings.CutPrefix(text, "*.")
 	if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
 		name = "[" + name + "]" // an IPv6 address
 	}
-	parsed, err := Parse("https://" + name)
-	isAddress := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") && !below
+	parsed, err := Parse("https://" + name) // before strings.ToLower, which makes ASCII of a few other letters
+	inBrackets := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]")
+	_, isAddress := Address(parsed.Host)
 	switch {
-	case err != nil || parsed.Host != name && !isAddress:
+	case err != nil || below && isAddress || parsed.Host != strings.ToLower(name) && !inBrackets:
 		return "", false
 	case below:
 		return "*." + parsed.Host, true

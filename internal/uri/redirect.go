@@ -4,6 +4,8 @@ package uri
 // apps), RFC 9700 section 4.1.3 (exact matching, except for the port of a
 // loopback address).
 
+import "strings"
+
 // Kind is what a redirect URI leads to.
 type Kind int
 
@@ -42,6 +44,20 @@ func (u *URI) IsLoopback() bool { return u.loopback }
 // may be the default port of the scheme.
 func (u *URI) SameOrigin(v *URI) bool {
 	return u.Scheme == v.Scheme && u.Host == v.Host && u.effectivePort() == v.effectivePort()
+}
+
+// Origin returns the origin of the URI in the form in which browsers send it
+// (HTML, "serialization of an origin"): in lower case, with an IPv6 address in its
+// shortest form, and without the default port of the scheme.
+func (u *URI) Origin() string {
+	host := u.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := u.effectivePort(); port != (&URI{Scheme: u.Scheme}).effectivePort() {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host
 }
 
 func (u *URI) effectivePort() string {

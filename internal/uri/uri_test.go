@@ -271,6 +271,24 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
+func TestOrigin(t *testing.T) {
+	for _, tt := range []struct{ why, text, want string }{
+		{"without a path", "https://a.example/x?y#z", "https://a.example"},
+		{"in lower case", "HTTPS://A.example", "https://a.example"},
+		{"with a port of its own", "https://a.example:8443/", "https://a.example:8443"},
+		{"without the port of https", "https://a.example:443/", "https://a.example"},
+		{"without the port of http", "http://a.example:80/", "http://a.example"},
+		{"with the port of the other scheme", "http://a.example:443/", "http://a.example:443"},
+		{"an address in its shortest form", "https://[2001:DB8:0::1]:8443/", "https://[2001:db8::1]:8443"},
+		{"a scheme without a default port", "myapp://a:443/", "myapp://a:443"},
+	} {
+		u := mustParse(t, tt.text)
+		if got := u.Origin(); got != tt.want {
+			t.Errorf("%s: the origin of %q is %q, want %q", tt.why, tt.text, got, tt.want)
+		}
+	}
+}
+
 func TestParseDoesNotAllocate(t *testing.T) {
 	for _, s := range []string{
 		"https://client.example.com/callback?x=%20",
