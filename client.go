@@ -143,7 +143,7 @@ type DocumentRecord struct {
 	FreshUntil  time.Time `json:"fresh_until,omitzero"`   // when it must be fetched again
 	SHA256      string    `json:"sha256,omitempty"`       // of the exact octets, base64url without padding
 	AuthMethods []string  `json:"auth_methods,omitempty"` // the methods by which the client may authenticate, including the effective one
-	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // when its server first said that there is none; zero: it does not say so
+	Withdrawn   time.Time `json:"withdrawn,omitzero"`     // since when there has been none, or it has been refused; zero: there is one
 
 	unknown record.Rest // members that a newer version stored
 }

@@ -3,6 +3,7 @@ package sqltest
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -250,6 +251,42 @@ func TestMigrateFromEachStep(t *testing.T) {
 			if err := store.AddInitialAccessToken(t.Context(), &dcr.InitialAccessToken{Hash: "new"}); err != nil {
 				t.Errorf("from step %d: %v", last.Version, err)
 			}
+		}
+	})
+}
+
+// TestMigrateAfterRollback checks that the statement of docs/operating.md shows a database
+// to a program of the first three steps as it was, and that the fourth can then be run
+// again, with its contents.
+func TestMigrateAfterRollback(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, statement, _ := strings.Cut(string(page), "```sql\n")
+	statement, _, found := strings.Cut(statement, ";\n```")
+	if !found {
+		t.Fatal("the page has no SQL")
+	}
+	everywhere(t, func(t *testing.T, d database) {
+		store, db := d.store(t, nil)
+		client := dcr.NewClient()
+		client.ID = "one"
+		if err := errors.Join(store.Add(t.Context(), client), store.NoteConsent(t.Context(), "one", "olga", time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+		var newest int
+		if err := db.QueryRow("SELECT MAX(version) FROM dcr_schema_versions").Scan(&newest); err != nil || newest != 3 {
+			t.Errorf("the newest step is %d, %v", newest, err)
+		}
+		if err := store.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := store.FindByClientID(t.Context(), "one"); err != nil || read.ActivatedBy != "olga" {
+			t.Errorf("the client is %+v, %v", read, err)
 		}
 	})
 }
