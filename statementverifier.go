@@ -91,7 +91,7 @@ type StatementVerifier struct {
 	// IDClaim software_id, that is one client for each piece of software. The
 	// handler's store must be a StatementFinder. It has no effect on metadata
 	// documents, so whoever reads a statement in one can publish it too: require
-	// there that statements claim redirect_uris, by RequiredClaims.
+	// there that statements claim client_id or redirect_uris, by RequiredClaims.
 	OneClient bool
 
 	// AllowOtherSoftware lets an update send a statement of another issuer, or

@@ -96,6 +96,9 @@ func (s *settings) read(id string, document []byte) (*dcr.Request, error) {
 		if err := checkNames(token.Unverified(), "the software statement in "); err != nil {
 			return nil, err
 		}
+		if err := checkOwner(token.Unverified(), id); err != nil {
+			return nil, err
+		}
 	}
 	if request.ClientID != id {
 		return nil, refuse("client_id.mismatch", "client_id in the metadata document must be the URL of the document")
@@ -133,6 +136,25 @@ func checkNames(object, where string) error {
 			refused = refuse(name+".published", "%sthe metadata document must not have %s", where, name)
 		case strings.HasPrefix(name, "registration_"):
 			refused = refuse("registration.published", "%sthe metadata document must not have a member whose name begins with registration_", where)
+		}
+		return nil
+	})
+	if refused == nil {
+		return nil
+	}
+	return refused
+}
+
+// checkOwner refuses the claims of a software statement that say that it is for another
+// client: a statement in a document is public, so that anybody can copy it.
+func checkOwner(claims, id string) error {
+	refused := (*dcr.Error)(nil)
+	strictjson.ReadObject(claims, strictjson.Limits{Members: 1 << 20, Depth: 1 << 10}, func(name string, value strictjson.Value) error {
+		if name != "client_id" || value.Kind() == strictjson.Null {
+			return nil
+		}
+		if owner, err := value.Text(); err != nil || owner != id {
+			refused = refuse("client_id.statement", "client_id in the software statement in the metadata document must be the URL of the document")
 		}
 		return nil
 	})

@@ -37,6 +37,11 @@ func TestStatements(t *testing.T) {
 		{"but no secret", `"client_name":"Vouched","client_secret":"s"`, "client_secret.published", ""},
 		{"and no expiry of one", `"client_name":"Vouched","client_secret_expires_at":0`, "client_secret_expires_at.published", ""},
 		{"nor a method with one", `"client_name":"Vouched","token_endpoint_auth_method":"client_secret_basic"`, "token_endpoint_auth_method.secret", ""},
+		{"nor another client", `"client_name":"Vouched","client_id":"https://other.example.com/client"`, "client_id.statement", ""},
+		{"in any form", `"client_name":"Vouched","client_id":["https://app.example.com/client"]`, "client_id.statement", ""},
+		{"not even one without a name", `"client_name":"Vouched","client_id":""`, "client_id.statement", ""},
+		{"but this one", `"client_name":"Vouched","client_id":"https://app.example.com/client"`, "ok", "[private_key_jwt none]"},
+		{"null is none", `"client_name":"Vouched","client_id":null`, "ok", "[private_key_jwt none]"},
 		{"the one method that it claims", `"client_name":"Vouched","token_endpoint_auth_method":"private_key_jwt"`, "ok", "[private_key_jwt]"},
 		{"the methods that it lists", lists + `["private_key_jwt"]`, "ok", "[private_key_jwt]"},
 		{"all of them", lists + `["private_key_jwt","none"]`, "ok", "[private_key_jwt none]"},
@@ -69,6 +74,9 @@ func TestStatements(t *testing.T) {
 		if wantOutcome(t, "a published statement is not bound to one document", outcome(t, err), "ok"); err == nil && fmt.Sprint(client.RedirectURIs) != "[https://app.example.com/vouched]" {
 			t.Errorf("whoever copies it has the redirects %v", client.RedirectURIs)
 		}
+		bounded.Statements.RequiredClaims = []string{"client_id"}
+		_, err = cimd.Judge(t.Context(), id, document, &cimd.Options{Validator: bounded, Now: func() time.Time { return now }})
+		wantOutcome(t, "unless it must be", outcome(t, err), "software_statement.claims")
 	}
 	forged := documentWith(t, `"software_statement":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2RpcmVjdG9yeS5leGFtcGxlIn0.AAAA"`)
 	if _, err := cimd.Judge(t.Context(), appID, forged, &cimd.Options{Validator: validator}); outcome(t, err) == "ok" {
