@@ -92,8 +92,8 @@ const (
 
 // introspected is an answer that its token is active.
 type introspected struct {
-	answer []byte
-	until  time.Time
+	answer      []byte
+	from, until time.Time
 }
 
 func (v *IntrospectionVerifier) prepare() error {
@@ -147,7 +147,8 @@ func (v *IntrospectionVerifier) Authenticate(r *http.Request) (*dcr.Caller, erro
 		now = v.Now
 	}
 	key := sha256.Sum256([]byte(token))
-	answer := v.remembered(key, now())
+	asked := now()
+	answer := v.remembered(key, asked)
 	fresh := answer == nil
 	if fresh {
 		if answer, err = v.ask(r.Context(), token); err != nil {
@@ -156,7 +157,7 @@ func (v *IntrospectionVerifier) Authenticate(r *http.Request) (*dcr.Caller, erro
 	}
 	caller, claims, err := v.judge(answer, now())
 	if err == nil && fresh {
-		v.remember(key, answer, claims, now())
+		v.remember(key, answer, claims, asked)
 	}
 	if err != nil {
 		return nil, err
@@ -252,23 +253,24 @@ func (v *IntrospectionVerifier) remembered(key [sha256.Size]byte, now time.Time)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	found, _ := v.active.Get(key)
-	if !now.Before(found.until) {
+	if now.Before(found.from) || !now.Before(found.until) { // before: the clock was set back
 		return nil
 	}
 	return found.answer
 }
 
 // remember caches an answer that its token is active. Others are not cached, so
-// that nobody can fill the cache with invalid tokens.
-func (v *IntrospectionVerifier) remember(key [sha256.Size]byte, answer []byte, claims *jwt.Claims, now time.Time) {
+// that nobody can fill the cache with invalid tokens. The token may have been revoked as
+// soon as the endpoint was asked.
+func (v *IntrospectionVerifier) remember(key [sha256.Size]byte, answer []byte, claims *jwt.Claims, asked time.Time) {
 	if v.CacheFor <= 0 {
 		return
 	}
-	until := now.Add(v.CacheFor)
+	until := asked.Add(v.CacheFor)
 	if !claims.Expiry.IsZero() && claims.Expiry.Before(until) {
 		until = claims.Expiry
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.active.Put(key, introspected{answer, until})
+	v.active.Put(key, introspected{answer, asked, until})
 }

@@ -165,6 +165,11 @@ func TestIntrospectionRemembers(t *testing.T) {
 		ask(t, handler, "POST", registerURL, fmt.Sprint("flood", i), plainBody)
 	}
 	expect("a thousand others displace it", "d", 90*time.Second, 1508, 403)
+	expect("a clock that is set back makes no answer last longer", "d", time.Second, 1509, 403)
+	v.ClientID, v.ClientSecret, v.Authorize = "", "", func(*http.Request) { now = now.Add(30 * time.Second) } // an endpoint that is slow
+	expect("the first time the server is asked", "e", 2*time.Minute, 1510, 403)
+	expect("then believed", "e", 2*time.Minute+59*time.Second, 1510, 403)
+	expect("for as long since it was asked, not since it answered", "e", 3*time.Minute, 1511, 403)
 }
 
 // The reason of a refusal is logged once a minute, with its number.
