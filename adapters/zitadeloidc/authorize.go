@@ -103,7 +103,18 @@ func (s *Server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 	if client.refused != nil {
 		return nil, client.refused
 	}
-	return s.LegacyServer.Authorize(context.WithValue(ctx, grantedKey{}, client.granted), r)
+	person, err := op.ValidateAuthReqIDTokenHint(ctx, r.Data.IDTokenHint, s.Provider().IDTokenHintVerifier(ctx))
+	switch {
+	case err != nil:
+		return nil, hidden(err)
+	case r.Data.RequestParam != "":
+		return nil, oidc.ErrRequestNotSupported()
+	}
+	request, err := s.Provider().Storage().CreateAuthRequest(context.WithValue(ctx, grantedKey{}, client.granted), r.Data, person)
+	if err != nil {
+		return nil, oidc.DefaultToServerError(err, "the request could not be stored")
+	}
+	return op.NewRedirect(client.LoginURL(request.GetID())), nil
 }
 
 type grantedKey struct{}

@@ -69,5 +69,12 @@ func (s *Server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionRe
 			return nil, oidc.ErrInvalidRequest().WithDescription("post_logout_redirect_uri must be one that the client registered")
 		}
 	}
-	return s.LegacyServer.EndSession(ctx, r)
+	redirect, err := s.LegacyServer.EndSession(ctx, r)
+	return redirect, hidden(err)
+}
+
+// Keys serves the keys that sign tokens.
+func (s *Server) Keys(ctx context.Context, r *op.Request[struct{}]) (*op.Response, error) {
+	response, err := s.LegacyServer.Keys(ctx, r)
+	return response, hidden(err)
 }

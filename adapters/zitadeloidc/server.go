@@ -45,10 +45,11 @@ type Options struct {
 // with PKCE, refresh tokens and client credentials.
 type Server struct {
 	*op.LegacyServer
-	options Options
-	clients Clients
-	encoder issuerEncoder
-	mux     *http.ServeMux
+	introspecting *op.LegacyServer
+	options       Options
+	clients       Clients
+	encoder       issuerEncoder
+	mux           *http.ServeMux
 }
 
 // NewServer returns the endpoints of a provider whose op.Storage embeds [Clients].
@@ -75,12 +76,13 @@ func NewServer(provider op.OpenIDProvider, options Options) (*Server, error) {
 		Userinfo: provider.UserinfoEndpoint(), Revocation: provider.RevocationEndpoint(), EndSession: provider.EndSessionEndpoint(),
 		JwksURI: provider.KeysEndpoint(),
 	})
+	s.introspecting = op.NewLegacyServer(introspecting{provider}, s.Endpoints())
 	s.encoder = issuerEncoder{provider.Encoder(), options.Issuer}
 	all := op.RegisterLegacyServer(s, s.answer, op.WithEncoder(s.encoder), op.WithServerCORSOptions(nil))
 	s.mux.Handle("/", all)
-	s.mux.Handle(provider.TokenEndpoint().Relative(), options.CORS.Wrap(s.authenticate(onlyServed(all), s.began), "POST"))
-	s.mux.Handle(provider.RevocationEndpoint().Relative(), options.CORS.Wrap(s.authenticate(all, nil), "POST"))
-	s.mux.Handle(provider.IntrospectionEndpoint().Relative(), s.authenticate(all, nil))
+	s.mux.Handle(provider.TokenEndpoint().Relative(), options.CORS.Wrap(s.authenticate(onlyServed(all)), "POST"))
+	s.mux.Handle(provider.RevocationEndpoint().Relative(), options.CORS.Wrap(s.authenticate(all), "POST"))
+	s.mux.Handle(provider.IntrospectionEndpoint().Relative(), s.authenticate(all))
 	s.mux.Handle(provider.UserinfoEndpoint().Relative(), options.CORS.Wrap(challenging(all), "GET, POST"))
 	s.mux.Handle(provider.KeysEndpoint().Relative(), options.CORS.Wrap(all, "GET"))
 	return s, nil

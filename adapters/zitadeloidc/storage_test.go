@@ -73,21 +73,51 @@ func newStorage(store dcr.ClientConfigurationStore) *Storage {
 	}
 }
 
+// failing is a keeper whose first lookup of each refresh token fails.
+type failing struct {
+	keeper
+	looked *int
+}
+
+func (f failing) TokenRequestByRefreshToken(ctx context.Context, token string) (op.RefreshTokenRequest, error) {
+	if *f.looked++; *f.looked == 1 {
+		return nil, oidc.ErrServerError()
+	}
+	return f.keeper.TokenRequestByRefreshToken(ctx, token)
+}
+
+// A client that has changed its method must begin a new grant, no matter how often it sends
+// a refresh token, and even if the storage fails for a moment.
 func TestRefreshWithAnotherMethod(t *testing.T) {
 	store := memstore.New()
 	register(t, store, nil)
 	for _, c := range []struct {
-		kept  op.Storage
-		wants any
-	}{{newStorage(store), nil}, {keeper{newStorage(store)}, "invalid_client"}} {
+		kept   op.Storage
+		before string // what is sent before the refresh token
+		query  string
+		wants  any
+	}{
+		{newStorage(store), "", "", nil},
+		{keeper{newStorage(store)}, "", "", "invalid_client"},
+		{keeper{newStorage(store)}, "none", "", "invalid_client"},
+		{keeper{newStorage(store)}, "none", "?refresh_token=", "invalid_client"},
+		{failing{keeper{newStorage(store)}, new(int)}, "", "", "server_error"},
+	} {
 		issuer, err := serve(t, c.kept, new(op.Config), func(options *zitadeloidc.Options) { options.RefreshWithoutScope = true })
 		if err != nil {
 			t.Fatal(err)
 		}
 		token, _ := redeem(t, issuer, nil)["refresh_token"].(string)
-		got := post(t, issuer+"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+		form, endpoint := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}, issuer+"/oauth/token"
+		if c.before != "" {
+			form["refresh_token"] = []string{c.before, token}
+		}
+		if c.query != "" {
+			form["refresh_token"], endpoint = []string{c.before}, endpoint+c.query+token
+		}
+		got := post(t, endpoint, form)
 		if got["error"] != c.wants {
-			t.Errorf("with the storage %T, the answer is %v", c.kept, got)
+			t.Errorf("with the storage %T, %q before the token and %q, the answer is %v", c.kept, c.before, c.query, got)
 		}
 	}
 }

@@ -40,37 +40,29 @@ type ResourceKeeper interface {
 }
 
 // authenticate calls next for authenticated clients, with an Authentication in the
-// context. If began is not nil, it returns the method of the grant that a request
-// refreshes.
-func (s *Server) authenticate(next http.Handler, began func(r *http.Request) (method string, known bool)) http.Handler {
+// context.
+func (s *Server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-		authenticate := s.options.Clients.Authenticate
-		if began != nil {
-			if method, known := began(r); known {
-				authenticate = func(r *http.Request) (*clientauth.Authentication, error) {
-					return s.options.Clients.AuthenticateRefresh(r, method)
-				}
-			}
-		}
-		sender, err := authenticate(r)
+		sender, err := s.options.Clients.Authenticate(r)
 		if err != nil {
 			clientauth.WriteError(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(clientauth.NewContext(r.Context(), sender)))
+		next.ServeHTTP(&challenger{w, `Basic realm="token endpoint"`}, r.WithContext(clientauth.NewContext(r.Context(), sender)))
 	})
 }
 
-func (s *Server) began(r *http.Request) (method string, known bool) {
-	if r.PostFormValue("grant_type") != string(oidc.GrantTypeRefreshToken) {
-		return "", false
+// sameMethod reports whether the client authenticated as it did when the grant began, if
+// the request knows that.
+func sameMethod(sender *clientauth.Authentication, request op.RefreshTokenRequest) bool {
+	keeper, ok := request.(MethodKeeper)
+	if !ok {
+		return true
 	}
-	request, err := s.Provider().Storage().TokenRequestByRefreshToken(r.Context(), r.PostFormValue("refresh_token"))
-	if keeper, ok := request.(MethodKeeper); ok && err == nil {
-		return keeper.GetClientAuthMethod(), true
-	}
-	return "", false
+	then := *sender
+	then.Method = keeper.GetClientAuthMethod()
+	return then.GrantMethod() == sender.GrantMethod()
 }
 
 // onlyServed refuses the grants of op for which Server does not check the client.
@@ -113,20 +105,23 @@ func (s *Server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acce
 		(s.options.RefreshWithoutScope || slices.Contains(request.GetScopes(), oidc.ScopeOfflineAccess))
 	response, err := s.respond(ctx, client, request, refreshes, r.Data.Code, "")
 	if err != nil {
-		return nil, err
+		return nil, hidden(err)
 	}
-	return op.NewResponse(response), s.Provider().Storage().DeleteAuthRequest(ctx, request.GetID())
+	return op.NewResponse(response), hidden(s.Provider().Storage().DeleteAuthRequest(ctx, request.GetID()))
 }
 
 // RefreshToken issues tokens for what the client may still get of a grant.
 func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.RefreshTokenRequest]) (*op.Response, error) {
-	client := clientauth.FromContext(ctx).Client
+	sender := clientauth.FromContext(ctx)
+	client := sender.Client
 	request, err := s.Provider().Storage().TokenRequestByRefreshToken(ctx, r.Data.RefreshToken)
 	switch {
 	case err != nil:
 		return nil, invalidGrant(err)
 	case request.GetClientID() != client.ID:
 		return nil, oidc.ErrInvalidGrant()
+	case !sameMethod(sender, request): // checked here, because op decides which token of the request counts
+		return nil, op.NewStatusError(oidc.ErrInvalidClient().WithDescription("client authentication failed"), http.StatusUnauthorized)
 	case exceeds(client, request):
 		return nil, oidc.ErrInvalidGrant().WithDescription("the client has lost access to a resource since the grant began")
 	case !s.options.RefreshWithoutScope && !s.clients.client(client).IsScopeAllowed(oidc.ScopeOfflineAccess):
@@ -146,7 +141,7 @@ func (s *Server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.Refr
 	request.SetCurrentScopes(scopes)
 	response, err := s.respond(ctx, client, request, true, "", r.Data.RefreshToken)
 	if err != nil {
-		return nil, invalidGrant(err)
+		return nil, hidden(err)
 	}
 	return op.NewResponse(response), nil
 }
@@ -173,18 +168,18 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	ctx = context.WithValue(ctx, grantedKey{}, &dcr.Authorization{Scopes: scopes, Resources: resources})
 	request, err := storage.ClientCredentialsTokenRequest(ctx, client.ID, scopes)
 	if err != nil {
-		return nil, err
+		return nil, hidden(err)
 	}
 	if exceeds(client, request) {
 		return nil, errTarget()
 	}
 	id, ends, err := s.Provider().Storage().CreateAccessToken(ctx, request)
 	if err != nil {
-		return nil, err
+		return nil, hidden(err)
 	}
 	response, err := s.accessToken(ctx, client, request, id, ends)
 	if err != nil {
-		return nil, err
+		return nil, hidden(err)
 	}
 	return op.NewResponse(response), nil
 }
@@ -215,6 +210,9 @@ func (s *Server) respond(ctx context.Context, client *dcr.Client, request op.IDT
 	var ends time.Time
 	if refreshes {
 		id, next, ends, err = storage.CreateAccessAndRefreshTokens(ctx, request, refreshToken)
+		if err != nil && refreshToken != "" { // it was used up by another request
+			err = invalidGrant(err)
+		}
 	} else {
 		id, ends, err = storage.CreateAccessToken(ctx, request)
 	}
@@ -308,13 +306,17 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 		return nil, err
 	}
 	r.Data.ClientCredentials = &op.ClientCredentials{ClientID: sender.GetID()}
-	response, err := s.LegacyServer.Introspect(ctx, r)
+	var failed error
+	response, err := s.introspecting.Introspect(context.WithValue(ctx, failedKey{}, &failed), r)
 	if err != nil {
 		return nil, err
 	}
+	if shown, ok := errors.AsType[*oidc.Error](failed); ok && shown.ErrorType == oidc.ServerError {
+		return nil, op.NewStatusError(shown, http.StatusServiceUnavailable)
+	}
 	told, ok := response.Data.(*oidc.IntrospectionResponse)
 	if !ok || !told.Active {
-		return response, nil
+		return op.NewResponse(new(oidc.IntrospectionResponse)), nil
 	}
 	client, err := s.clients.Store.FindByClientID(ctx, told.ClientID)
 	switch {
@@ -331,6 +333,37 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 		}
 	}
 	return response, nil
+}
+
+// introspecting is the provider for introspection. Without it, op would answer an outage
+// of the op.Storage as if the token were inactive.
+type introspecting struct{ op.OpenIDProvider }
+
+func (i introspecting) Storage() op.Storage { return noting{i.OpenIDProvider.Storage()} }
+
+// noting notes the error of SetIntrospectionFromToken, which op ignores.
+type noting struct{ op.Storage }
+
+type failedKey struct{}
+
+func (n noting) SetIntrospectionFromToken(ctx context.Context, told *oidc.IntrospectionResponse, id, subject, clientID string) error {
+	err := n.Storage.SetIntrospectionFromToken(ctx, told, id, subject, clientID)
+	if failed, ok := ctx.Value(failedKey{}).(*error); ok {
+		*failed = err
+	}
+	return err
+}
+
+// hidden returns err as a server error that does not say what failed, unless it is an
+// oidc.Error. op would show the text of the error.
+func hidden(err error) error {
+	if _, ok := errors.AsType[*oidc.Error](err); ok || err == nil {
+		return err
+	}
+	if status, ok := errors.AsType[op.StatusError](err); ok { // op would show the error in it
+		err = status.Unwrap()
+	}
+	return oidc.ErrServerError().WithParent(err)
 }
 
 // invalidGrant refuses a code or a refresh token, unless the op.Storage failed.

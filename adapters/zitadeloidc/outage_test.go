@@ -1,0 +1,183 @@
+package zitadeloidc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/adapters/zitadeloidc"
+	"github.com/dynreg/dcr/memstore"
+)
+
+// sick is a storage of which one method fails.
+type sick struct {
+	*Storage
+	method *string
+	err    error
+}
+
+func (s sick) failed(method string) error {
+	if *s.method == method {
+		return s.err
+	}
+	return nil
+}
+
+func (s sick) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest, person string) (op.AuthRequest, error) {
+	if err := s.failed("CreateAuthRequest"); err != nil {
+		return nil, err
+	}
+	return s.Storage.CreateAuthRequest(ctx, asked, person)
+}
+
+func (s sick) DeleteAuthRequest(ctx context.Context, id string) error {
+	return errors.Join(s.failed("DeleteAuthRequest"), s.Storage.DeleteAuthRequest(ctx, id))
+}
+
+func (s sick) CreateAccessToken(ctx context.Context, asked op.TokenRequest) (string, time.Time, error) {
+	if err := s.failed("CreateAccessToken"); err != nil {
+		return "", time.Time{}, err
+	}
+	return s.Storage.CreateAccessToken(ctx, asked)
+}
+
+func (s sick) CreateAccessAndRefreshTokens(ctx context.Context, asked op.TokenRequest, current string) (string, string, time.Time, error) {
+	if err := s.failed("CreateAccessAndRefreshTokens"); err != nil {
+		return "", "", time.Time{}, err
+	}
+	return s.Storage.CreateAccessAndRefreshTokens(ctx, asked, current)
+}
+
+func (s sick) ClientCredentialsTokenRequest(ctx context.Context, clientID string, scopes []string) (op.TokenRequest, error) {
+	if err := s.failed("ClientCredentialsTokenRequest"); err != nil {
+		return nil, err
+	}
+	return s.Storage.ClientCredentialsTokenRequest(ctx, clientID, scopes)
+}
+
+func (s sick) SigningKey(ctx context.Context) (op.SigningKey, error) {
+	if err := s.failed("SigningKey"); err != nil {
+		return nil, err
+	}
+	return s.Storage.SigningKey(ctx)
+}
+
+func (s sick) KeySet(ctx context.Context) ([]op.Key, error) {
+	if err := s.failed("KeySet"); err != nil {
+		return nil, err
+	}
+	return s.Storage.KeySet(ctx)
+}
+
+func (s sick) TerminateSession(ctx context.Context, person, clientID string) error {
+	return errors.Join(s.failed("TerminateSession"), s.Storage.TerminateSession(ctx, person, clientID))
+}
+
+func (s sick) SetIntrospectionFromToken(ctx context.Context, told *oidc.IntrospectionResponse, id, subject, clientID string) error {
+	told.Username = "somebody"
+	if err := s.failed("SetIntrospectionFromToken"); err != nil {
+		return err
+	}
+	return s.Storage.SetIntrospectionFromToken(ctx, told, id, subject, clientID)
+}
+
+// If the op.Storage fails, the client learns that the server failed, but not how, and not
+// that its token is invalid.
+func TestOutages(t *testing.T) {
+	outage := errors.New("dial tcp 10.0.0.5:5432")
+	for _, c := range []struct {
+		method, request string
+		err             error
+		status          int
+		wants           string
+	}{
+		{"CreateAuthRequest", "authorize", outage, 302, "error=server_error"},
+		{"DeleteAuthRequest", "code", outage, 500, "server_error"},
+		{"CreateAccessAndRefreshTokens", "code", outage, 500, "server_error"},
+		{"SigningKey", "code", outage, 500, "server_error"},
+		{"CreateAccessAndRefreshTokens", "refresh", outage, 400, "invalid_grant"},
+		{"CreateAccessAndRefreshTokens", "refresh", oidc.ErrServerError().WithParent(outage), 500, "server_error"},
+		{"SigningKey", "refresh", outage, 500, "server_error"},
+		{"ClientCredentialsTokenRequest", "client credentials", outage, 500, "server_error"},
+		{"CreateAccessToken", "client credentials", outage, 500, "server_error"},
+		{"SigningKey", "client credentials", outage, 500, "server_error"},
+		{"KeySet", "keys", outage, 500, "server_error"},
+		{"TerminateSession", "logout", outage, 500, "server_error"},
+		{"SetIntrospectionFromToken", "introspect", oidc.ErrServerError().WithParent(outage), 503, "server_error"},
+		{"SetIntrospectionFromToken", "introspect", fmt.Errorf("unknown token %w", outage), 200, `{"active":false}`},
+	} {
+		t.Run(c.method+" fails at "+c.request, func(t *testing.T) {
+			store := memstore.New()
+			register(t, store, func(client *dcr.Client) {
+				client.GrantTypes, client.AccessTokenType = append(client.GrantTypes, "client_credentials"), dcr.AccessTokenJWT
+			})
+			method := ""
+			issuer, err := serve(t, sick{newStorage(store), &method, c.err}, new(op.Config), func(options *zitadeloidc.Options) { options.RefreshWithoutScope = true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			granted := redeem(t, issuer, nil)
+			of := func(name string) string { text, _ := granted[name].(string); return text }
+			code := authorize(t, issuer, nil).Get("code")
+			query := url.Values{
+				"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid"},
+				"code_challenge": {challenge}, "code_challenge_method": {"S256"},
+			}
+			method = c.method
+			var response *http.Response
+			var text string
+			switch c.request {
+			case "authorize":
+				response, text = get(t, issuer+"/authorize?"+query.Encode(), "")
+				if to, err := response.Location(); err != nil || to.Query().Get("iss") != issuer {
+					t.Errorf("the client gets %v, without iss", to)
+				}
+			case "keys":
+				response, text = get(t, issuer+"/keys", "")
+			case "logout":
+				response, text = get(t, issuer+"/end_session?id_token_hint="+of("id_token"), "")
+			case "introspect":
+				response, text = send(t, issuer+"/oauth/introspect", url.Values{"token": {of("access_token")}})
+			case "code":
+				response, text = send(t, issuer+"/oauth/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}})
+			case "refresh":
+				response, text = send(t, issuer+"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {of("refresh_token")}})
+			case "client credentials":
+				response, text = send(t, issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}})
+			}
+			if text += response.Header.Get("Location"); response.StatusCode != c.status || !strings.Contains(text, c.wants) || strings.Contains(text, "10.0.0.5") {
+				t.Errorf("the answer is %d %s", response.StatusCode, text)
+			}
+		})
+	}
+}
+
+// send sends a form as the client and returns the answer and its text.
+func send(t *testing.T, endpoint string, form url.Values) (*http.Response, string) {
+	request, err := http.NewRequest("POST", endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth("app-1", "secret")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(text)
+}
