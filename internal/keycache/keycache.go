@@ -174,6 +174,7 @@ func (c *Cache) join(ctx context.Context, e *entry, kid string) *flight {
 func (c *Cache) load(ctx context.Context, url string) (*document, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
+	asked := c.opts.Now() // the set may have changed since then (RFC 9111 section 4.2.3)
 	body, maxAge, err := c.fetch(ctx, url)
 	if err != nil {
 		return nil, err
@@ -186,5 +187,5 @@ func (c *Cache) load(ctx context.Context, url string) (*document, error) {
 	if maxAge != 0 {
 		ttl = min(max(maxAge, minTTL), maxTTL)
 	}
-	return &document{body: body, set: set, expires: c.opts.Now().Add(ttl)}, nil
+	return &document{body: body, set: set, expires: asked.Add(ttl)}, nil
 }

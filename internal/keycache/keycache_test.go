@@ -157,6 +157,14 @@ func TestASetHasItsTime(t *testing.T) {
 			time.Sleep(24 * time.Hour)
 			s.asks(t, "a", true, 2)
 		}},
+		{"its time begins when it is asked for", keycache.Options{}, func(t *testing.T, s *source) {
+			s.latency = 5 * time.Second
+			s.asks(t, "a", true, 1)
+			time.Sleep(15*time.Minute - s.latency - 1)
+			s.asks(t, "a", true, 1)
+			time.Sleep(time.Nanosecond)
+			s.asks(t, "a", true, 2)
+		}},
 		{"an emptied set is not an outage", keycache.Options{}, func(t *testing.T, s *source) {
 			s.asks(t, "a", true, 1)
 			s.kids = nil
