@@ -319,6 +319,43 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// TestApprovalOfMethods checks that an approved client waits again once its document
+// also lets it come without credentials, and only then.
+func TestApprovalOfMethods(t *testing.T) {
+	const document = `{"client_name":"App","redirect_uris":["https://app.example.com/cb"],"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example.com/jwks"`
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Validator = policy.Stack(dcr.DefaultValidator{Supports: supports}, policy.Approval(nil))
+	})
+	id := w.publisher.Publish("/client", []byte(document+`}`))
+	for _, c := range []struct {
+		sentence, members string
+		waits             bool
+	}{
+		{"a new client", `}`, true},
+		{"nothing changed", `}`, false},
+		{"a list of its only method", `,"token_endpoint_auth_methods_supported":["private_key_jwt"]}`, false},
+		{"a method that the server lacks", `,"token_endpoint_auth_methods_supported":["private_key_jwt","tls_client_auth"]}`, false},
+		{"another one with its keys", `,"token_endpoint_auth_methods_supported":["private_key_jwt","self_signed_tls_client_auth"]}`, false},
+		{"no credentials at all", `,"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, true},
+		{"and still none", `,"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, false},
+		{"credentials again", `}`, false},
+		{"a grant that needs credentials", `,"grant_types":["authorization_code","client_credentials"]}`, true},
+		{"which none does not replace", `,"grant_types":["authorization_code","client_credentials"],"token_endpoint_auth_methods_supported":["private_key_jwt","none"]}`, false},
+		{"without that grant", `}`, true},
+		{"and then none", `,"token_endpoint_auth_methods_supported":["none","private_key_jwt"]}`, true},
+	} {
+		w.publisher.Publish("/client", []byte(document+c.members))
+		w.pass(2 * time.Hour)
+		client := mustFind(t, w.store, id)
+		if waits := errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientPending); waits != c.waits {
+			t.Errorf("%s: it waits: %v, by %v", c.sentence, waits, client.Document.AuthMethods)
+		}
+		if err := policy.Approve(t.Context(), w.store, id, client.Revision); err != nil {
+			t.Fatal(c.sentence, err)
+		}
+	}
+}
+
 func TestRefresh(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.publisher.Publish("/client", []byte(app))

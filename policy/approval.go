@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/dynreg/dcr"
 )
@@ -20,7 +21,8 @@ import (
 //
 // A client is approved as it is at that time. An update that changes its metadata
 // makes it wait again, so that a client cannot become another one once it is
-// approved.
+// approved. So does a metadata document that lets it come without credentials from
+// now on.
 //
 // waives says which registrations need no approval, such as those with a software
 // statement. If nil, all need it.
@@ -43,7 +45,7 @@ func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 	}
 	if reg.Previous != nil {
 		unchanged, err := sameMetadata(&reg.Previous.Metadata, &reg.Client.Metadata)
-		if err != nil || unchanged {
+		if err != nil || unchanged && !losesCredentials(reg) {
 			return err
 		}
 	}
@@ -51,6 +53,20 @@ func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 		reg.Client.Status = dcr.StatusPending
 	}
 	return nil
+}
+
+// losesCredentials reports whether a client may come without credentials from now on
+// although its metadata is the same: its metadata document now lists the method none
+// too.
+func losesCredentials(reg *dcr.Registration) bool {
+	const none = "none"
+	needed := func(grant string) bool { // grants without a person, for which cimd leaves none out
+		return grant == "client_credentials" || grant == grantCIBA
+	}
+	before := reg.Previous.Document
+	return reg.Client.Source == dcr.SourceDocument && (before == nil || !slices.Contains(before.AuthMethods, none)) &&
+		slices.Contains(reg.Choices("token_endpoint_auth_methods_supported"), none) &&
+		slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, none) && !slices.ContainsFunc(reg.Client.GrantTypes, needed)
 }
 
 func sameMetadata(before, after *dcr.Metadata) (bool, error) {
