@@ -5,6 +5,8 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,9 +14,11 @@ import (
 )
 
 // RequireMembers requires these metadata members to be sent, or claimed by the
-// software statement, instead of left to the server's defaults. It panics on a
-// member that the server issues. For software_statement, use
-// [RequireStatement].
+// software statement, instead of left to the server's defaults. false counts as
+// sent; null, an empty string and an empty list do not, except that an empty
+// response_types does. RequireMembers panics on a member that the server issues, and
+// NewHandler refuses one that is neither registered nor a declared extension. For
+// software_statement, use [RequireStatement].
 func RequireMembers(names ...string) Rule {
 	members := make([]dcr.Field[json.RawMessage], len(names))
 	for i, name := range names {
@@ -34,7 +38,7 @@ func (r required) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration)
 	for _, member := range r.members {
 		if _, sent, err := member.Get(&reg.Client.Metadata); err != nil {
 			return err
-		} else if !sent {
+		} else if !sent && !saysFalse(reg, member.Name()) && !hasTagged(&reg.Client.Metadata, member.Name()) {
 			missing = append(missing, member.Name())
 		}
 	}
@@ -42,6 +46,62 @@ func (r required) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration)
 		return refuse(missing[0], "required", "%s must be sent", strings.Join(missing, ", "))
 	}
 	return r.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// CheckOptions refuses a member that no client could have, with which nobody could
+// register. Decorators around this one may declare it too.
+func (r required) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	declared := r.Validator.DeclaredExtensions()
+	for _, v := range slices.Concat([]dcr.Validator{opts.Validator}, slices.Collect(maps.Values(opts.Policies))) {
+		if v != nil {
+			declared = slices.Concat(declared, v.DeclaredExtensions())
+		}
+	}
+	for _, member := range r.members {
+		base, _, _ := strings.Cut(member.Name(), "#")
+		if !isRegistered(member.Name()) && !slices.ContainsFunc(declared, func(e dcr.Extension) bool { return e.Name() == base }) {
+			return fmt.Errorf("policy.RequireMembers has %s, which is neither a registered member nor a declared extension, so that nobody could register; correct the name, or declare it in Extensions", member.Name())
+		}
+	}
+	return r.Validator.CheckOptions(opts, store)
+}
+
+// isRegistered reports whether dcr.Metadata has a member, perhaps with a language tag,
+// of its own.
+func isRegistered(name string) bool {
+	var m dcr.Metadata
+	if text, err := json.Marshal(map[string]string{name: "x"}); strings.Contains(name, "#") {
+		return err == nil && json.Unmarshal(text, &m) == nil && len(m.Localized) > 0
+	}
+	dcr.NewField[json.RawMessage](name).Set(&m, json.RawMessage("null")) // an error says that it is
+	return len(m.Extra) == 0
+}
+
+// saysFalse reports whether a registered boolean was sent or claimed, as false: that is
+// also what an absent one is.
+func saysFalse(reg *dcr.Registration, name string) bool {
+	if !isRegistered(name) || dcr.NewField[bool](name).Set(new(dcr.Metadata), false) != nil {
+		return false
+	}
+	var sent, claimed claims
+	json.Unmarshal(reg.Request.Raw, &sent) // it was read before
+	switch {
+	case reg.Statement != nil:
+		claimed = reg.Statement.Claims
+	case reg.Previous != nil:
+		claimed = storedClaims(reg.Previous)
+	}
+	return string(sent[name]) == "false" || string(claimed[name]) == "false"
+}
+
+// hasTagged reports whether m has a member in a language. Tags have no case (RFC 5646
+// §2.1.1).
+func hasTagged(m *dcr.Metadata, name string) bool {
+	if !strings.Contains(name, "#") {
+		return false
+	}
+	same := func(own string) bool { return strings.EqualFold(own, name) }
+	return slices.ContainsFunc(slices.Collect(maps.Keys(m.Localized)), same) || slices.ContainsFunc(slices.Collect(maps.Keys(m.Extra)), same)
 }
 
 // RequireStatement requires a software statement that the validator verified,
