@@ -5,6 +5,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -26,7 +27,8 @@ type Lifetimes struct {
 // [DuendeMembers] or a hook of the host did. A Default applies to new clients,
 // and to an update that no longer asks for what the client asked for before. If a
 // client asked for more than it gets, its member of DuendeMembers says what it
-// got.
+// got. What a client has without asking, such as the server's own default, is lowered
+// to the Ceiling, also with [Refuse].
 func LimitLifetimes(limits Lifetimes) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return lifetimes{inner, limits} }
 }
@@ -54,16 +56,50 @@ func (l lifetimes) of(c *dcr.Client) [5]limitedLifetime {
 	}
 }
 
+// CheckOptions refuses limits that contradict themselves.
+func (l lifetimes) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	for _, limited := range l.of(new(dcr.Client)) {
+		limit := limited.limit
+		if err := checkExcess(limited.member, limit.Excess); err != nil {
+			return err
+		}
+		if limit.Ceiling < 0 || limit.Default < 0 {
+			return fmt.Errorf("the limit of %s is negative; set Ceiling and Default to lifetimes, or leave them zero", limited.member)
+		}
+		if limit.Ceiling > 0 && limit.Default > limit.Ceiling {
+			return fmt.Errorf("the limit of %s has a Default of %v beyond its Ceiling of %v; raise the Ceiling, or lower the Default", limited.member, limit.Default, limit.Ceiling)
+		}
+	}
+	return l.Validator.CheckOptions(opts, store)
+}
+
 // ValidateGrantTypes gives a client the defaults, before any step reads what it
-// asks for. An update keeps what the client has, unless the client once asked
-// for it: what an update leaves out, it deletes (RFC 7592 §2.2).
+// asks for. An update keeps what the client has, within the ceiling, unless the client
+// once asked for it: what an update leaves out, it deletes (RFC 7592 §2.2).
 func (l lifetimes) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {
 	for i, limited := range l.of(reg.Client) {
 		if limited.limit.Default > 0 && (reg.Previous == nil || l.of(reg.Previous)[i].asked(reg.Previous)) {
 			*limited.lifetime = limited.limit.Default
 		}
+		if limited.isBeyond() { // and nobody asked for it, so there is nothing to refuse
+			*limited.lifetime = limited.most()
+		}
 	}
 	return l.Validator.ValidateGrantTypes(ctx, reg)
+}
+
+// isBeyond reports whether the lifetime is longer than the ceiling. One of zero is
+// unlimited.
+func (l limitedLifetime) isBeyond() bool {
+	return l.limit.Ceiling > 0 && (*l.lifetime > l.limit.Ceiling || *l.lifetime == 0)
+}
+
+// most returns what a client gets instead of a lifetime beyond the ceiling.
+func (l limitedLifetime) most() time.Duration {
+	if l.limit.Excess == Replace && l.limit.Default > 0 {
+		return min(l.limit.Default, l.limit.Ceiling)
+	}
+	return l.limit.Ceiling
 }
 
 // asked reports whether the lifetime is what the client asked for and got, and
@@ -89,14 +125,11 @@ func (l lifetimes) ValidateClient(ctx context.Context, reg *dcr.Registration) er
 		return err
 	}
 	for _, limited := range l.of(reg.Client) {
-		member, limit, lifetime := limited.member, limited.limit, limited.lifetime
-		switch beyond := limit.Ceiling > 0 && (*lifetime > limit.Ceiling || *lifetime == 0); {
-		case beyond && limit.Excess == Refuse:
-			return refuse(member, member, "%s must not be longer than %d seconds", member, limit.Ceiling/time.Second)
-		case beyond && limit.Excess == Replace && limit.Default > 0:
-			limited.set(reg.Client, min(limit.Default, limit.Ceiling))
+		switch member, beyond := limited.member, limited.isBeyond(); {
+		case beyond && limited.limit.Excess == Refuse:
+			return refuse(member, member, "%s must not be longer than %d seconds", member, limited.limit.Ceiling/time.Second)
 		case beyond:
-			limited.set(reg.Client, limit.Ceiling)
+			limited.set(reg.Client, limited.most())
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 )
 
 // Limit is the rule of one member: the most that a client gets, what it gets
-// when it asks for nothing, and what happens when it asks for more.
+// when it asks for nothing, and what happens when it asks for more. NewHandler refuses
+// a Default beyond the Ceiling.
 type Limit[T any] struct {
 	Ceiling T      // the most that a client gets, within what the server supports; nil or zero: no limit
 	Default T      // for a client that asks for nothing, or is left with nothing; nil or zero: the server's own default
@@ -134,6 +136,35 @@ func (l limiter) Capabilities() dcr.Capabilities {
 		dropResponseTypes(&supported, before, l.Validator)
 	}
 	return supported
+}
+
+// CheckOptions refuses a default that contradicts the ceiling.
+func (l limiter) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if err := checkExcess(l.field.name, l.limit.Excess); err != nil {
+		return err
+	}
+	var beyond []string
+	if l.limit.Ceiling != nil {
+		beyond = slices.DeleteFunc(slices.Clone(l.limit.Default), func(entry string) bool { return contains(l.limit.Ceiling, entry) })
+	}
+	// A member with one value gets the first entry that it can have.
+	if alternatives := l.field.list != ""; len(beyond) > 0 && !(alternatives && len(beyond) < len(l.limit.Default)) {
+		return fmt.Errorf("the limit of %s has the Default %s, which its Ceiling does not allow; add it there, or take it out of Default", l.field.name, strings.Join(beyond, ", "))
+	}
+	if l.field.name == scope.name {
+		if err := checkScopes("the limit of scope", l.limit.Default); err != nil {
+			return err
+		}
+	}
+	return l.Validator.CheckOptions(opts, store)
+}
+
+// checkExcess refuses a value that is none of the constants.
+func checkExcess(member string, excess Excess) error {
+	if excess < Drop || excess > Replace {
+		return fmt.Errorf("the limit of %s has the Excess %d; set it to Drop, Refuse or Replace", member, excess)
+	}
+	return nil
 }
 
 // dropResponseTypes removes the response types that need grant types which were

@@ -244,6 +244,12 @@ func TestOtherRules(t *testing.T) {
 		{name: "forced public, with an algorithm", rule: policy.ForcePublic(),
 			request: object{"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256", "jwks_uri": "https://app.example.com/jwks"},
 			want:    object{"token_endpoint_auth_method": "none", "token_endpoint_auth_signing_alg": nil}},
+		{name: "forced public, of alternatives", rule: policy.ForcePublic(),
+			request: object{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"client_secret_basic", "none"}},
+			want:    object{"token_endpoint_auth_method": "none"}},
+		{name: "forced public, of alternatives without none", rule: policy.ForcePublic(),
+			request: object{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"client_secret_basic"}},
+			refused: "token_endpoint_auth_methods_supported.choice"},
 		{name: "forced confidential", rule: policy.ForceConfidential(),
 			request: object{"token_endpoint_auth_method": "none"}, want: object{"token_endpoint_auth_method": "client_secret_basic"}},
 		{name: "forced confidential, already confidential", rule: policy.ForceConfidential(),
@@ -390,6 +396,9 @@ func TestLifetimes(t *testing.T) {
 		{"nothing requested, no default", policy.Lifetime{Ceiling: minutes(90)}, nil, time.Hour, false},
 		{"nothing requested, the default", policy.Lifetime{Default: minutes(20)}, nil, minutes(20), false},
 		{"the library's default exceeds the ceiling", policy.Lifetime{Ceiling: minutes(10)}, nil, minutes(10), false},
+		{"the library's default exceeds a ceiling that refuses", policy.Lifetime{Ceiling: minutes(10), Excess: policy.Refuse}, nil, minutes(10), false},
+		{"the ceiling requested, where it refuses", policy.Lifetime{Ceiling: minutes(10), Excess: policy.Refuse}, 600, minutes(10), false},
+		{"more than the ceiling, where the library's default exceeds it too", policy.Lifetime{Ceiling: minutes(10), Excess: policy.Refuse}, 601, 0, true},
 		{"requested and allowed", policy.Lifetime{Ceiling: minutes(90), Default: minutes(20)}, 1800, minutes(30), false},
 		{"too much requested, dropped", policy.Lifetime{Ceiling: minutes(90)}, 7200, minutes(90), false},
 		{"too much requested, refused", policy.Lifetime{Ceiling: minutes(90), Excess: policy.Refuse}, 7200, 0, true},
@@ -446,6 +455,84 @@ func TestLifetimesThatAnUpdateLeavesOut(t *testing.T) {
 				t.Errorf("got %v, want %v; %v", client.AccessTokenLifetime, c.want, err)
 			}
 		})
+	}
+}
+
+// A limit that is stricter than what a client has is no reason to refuse an update that
+// asks for nothing.
+func TestLifetimesOfEarlierClients(t *testing.T) {
+	before, err := judge(t, openServer, webClient, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.AbsoluteRefreshTokenLifetime = 0 // unlimited
+	for excess, want := range map[policy.Excess]time.Duration{policy.Drop: 10 * time.Minute, policy.Refuse: 10 * time.Minute, policy.Replace: 5 * time.Minute} {
+		limit := policy.Lifetime{Ceiling: 10 * time.Minute, Default: 5 * time.Minute, Excess: excess}
+		v := policy.Stack(openServer, policy.LimitLifetimes(policy.Lifetimes{AccessToken: limit, AbsoluteRefreshToken: limit}))
+		client, err := judge(t, v, webClient, before)
+		if err != nil || client.AccessTokenLifetime != want || client.AbsoluteRefreshTokenLifetime != want {
+			t.Errorf("with Excess %d: got %+v, %v; want %v", excess, client, err, want)
+		}
+	}
+	tooLong := policy.LimitLifetimes(policy.Lifetimes{AbsoluteRefreshToken: policy.Lifetime{Ceiling: time.Hour, Excess: policy.Refuse}})
+	refused := (*dcr.Error)(nil)
+	if _, err := judge(t, policy.Stack(endless{openServer}, tooLong), webClient, nil); !errors.As(err, &refused) || refused.Rule != "policy.absolute_refresh_token_lifetime" {
+		t.Errorf("a hook that sets a lifetime beyond the ceiling: %v", err)
+	}
+}
+
+// Limits that contradict themselves, and scopes that no client can have, are refused at
+// the start.
+func TestContradictoryLimits(t *testing.T) {
+	values := func(standard []string, ceiling ...string) policy.Values {
+		return policy.Values{Ceiling: ceiling, Default: standard}
+	}
+	lifetime := func(limit policy.Lifetime) policy.Rule {
+		return policy.LimitLifetimes(policy.Lifetimes{SlidingRefreshToken: limit})
+	}
+	anyScope := openServer
+	anyScope.Supports.Scopes = []string{dcr.AnyScope}
+	for _, c := range []struct {
+		name string
+		rule policy.Rule
+		says string // what the error begins with; "" for no error
+	}{
+		{"a default within the ceiling", policy.Scopes(values([]string{"openid"}, "openid", "email")), ""},
+		{"a default without a ceiling", policy.Scopes(values([]string{"openid"})), ""},
+		{"a default that the server does not support", policy.GrantTypes(values([]string{"authorization_code", "password"})), ""},
+		{"a default in another order of words", policy.ResponseTypes(values([]string{"id_token code"}, "code", "code id_token")), ""},
+		{"one default of a member with one value is within the ceiling", policy.AuthMethods(values([]string{"none", "private_key_jwt"}, "private_key_jwt")), ""},
+		{"a default within any scope", policy.Scopes(values([]string{"openid"}, dcr.AnyScope)), ""},
+		{"no scope of the default is within the ceiling", policy.Scopes(values([]string{"email"}, "openid")), "the limit of scope has the Default email"},
+		{"one scope of the default is not within the ceiling", policy.Scopes(values([]string{"openid", "email"}, "openid")), "the limit of scope has the Default email"},
+		{"a grant type of the default is not within the ceiling", policy.GrantTypes(values([]string{"authorization_code", "password"}, "authorization_code")), "the limit of grant_types has the Default password"},
+		{"the default method is not within the ceiling", policy.AuthMethods(values([]string{"none"}, "private_key_jwt")), "the limit of token_endpoint_auth_method has the Default none"},
+		{"the default algorithm is not within the ceiling", policy.Algorithm("id_token_signed_response_alg", values([]string{"RS256"}, "ES256")), "the limit of id_token_signed_response_alg has the Default RS256"},
+		{"two scopes in one default", policy.Scopes(values([]string{"openid email"})), `the limit of scope has "openid email"`},
+		{"any scope as the default", policy.Scopes(values([]string{dcr.AnyScope})), `the limit of scope has "*"`},
+		{"an unknown Excess", policy.Scopes(policy.Values{Excess: 3}), "the limit of scope has the Excess 3"},
+		{"always a scope", policy.AlwaysScopes("openid", "unsupported"), ""},
+		{"always two scopes in one", policy.AlwaysScopes("openid email"), `policy.AlwaysScopes has "openid email"`},
+		{"always any scope", policy.AlwaysScopes(dcr.AnyScope), `policy.AlwaysScopes has "*"`},
+		{"always an empty scope", policy.AlwaysScopes(""), `policy.AlwaysScopes has ""`},
+		{"always a scope with a quote", policy.AlwaysScopes(`a"b`), `policy.AlwaysScopes has "a\"b"`},
+		{"a default lifetime at its ceiling", lifetime(policy.Lifetime{Ceiling: time.Hour, Default: time.Hour}), ""},
+		{"a default lifetime without a ceiling", lifetime(policy.Lifetime{Default: time.Hour}), ""},
+		{"a default lifetime beyond its ceiling", lifetime(policy.Lifetime{Ceiling: time.Hour, Default: time.Hour + 1}), "the limit of sliding_refresh_token_lifetime has a Default of"},
+		{"a negative ceiling", lifetime(policy.Lifetime{Ceiling: -time.Hour}), "the limit of sliding_refresh_token_lifetime is negative"},
+		{"a negative default lifetime", lifetime(policy.Lifetime{Default: -time.Hour}), "the limit of sliding_refresh_token_lifetime is negative"},
+		{"an unknown Excess of a lifetime", lifetime(policy.Lifetime{Excess: -1}), "the limit of sliding_refresh_token_lifetime has the Excess -1"},
+	} {
+		for under, v := range map[string]dcr.Validator{
+			"on a validator":     policy.Stack(openServer, c.rule),
+			"under another rule": policy.Stack(openServer, c.rule, policy.RequirePKCE()),
+			"with any scope":     policy.Stack(anyScope, c.rule),
+		} {
+			_, err := dcr.NewHandler(memstore.New(), &dcr.Options{Endpoint: endpoint, Validator: v, Logger: quiet})
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), "Options.Validator: "+c.says) {
+				t.Errorf("%s, %s: got %v, want %q", c.name, under, err, c.says)
+			}
+		}
 	}
 }
 

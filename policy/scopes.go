@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,8 +12,8 @@ import (
 )
 
 // KnownScopes refuses a request that asks for scopes of which none is supported,
-// if the client would also get no default scopes: it would otherwise only learn
-// later that it can do nothing. It allows a request without scope.
+// instead of giving the client the default scopes: it would otherwise only learn
+// later that it can do nothing that it asked for. It allows a request without scope.
 func KnownScopes() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return knownScopes{inner} }
 }
@@ -30,7 +31,7 @@ func (k knownScopes) ValidateScopes(ctx context.Context, reg *dcr.Registration) 
 
 // AlwaysScopes gives every client those of these scopes that the server
 // supports, whatever it asked for, unless a software statement decides about
-// scope.
+// scope. NewHandler refuses an entry that is not a scope.
 func AlwaysScopes(scopes ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return alwaysScopes{inner, scopes} }
 }
@@ -38,6 +39,24 @@ func AlwaysScopes(scopes ...string) Rule {
 type alwaysScopes struct {
 	dcr.Validator
 	scopes []string
+}
+
+// CheckOptions refuses entries that no client may have.
+func (a alwaysScopes) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if err := checkScopes("policy.AlwaysScopes", a.scopes); err != nil {
+		return err
+	}
+	return a.Validator.CheckOptions(opts, store)
+}
+
+// checkScopes refuses what is not a scope-token (RFC 6749 §3.3), and [dcr.AnyScope].
+func checkScopes(of string, scopes []string) error {
+	for _, scope := range scopes {
+		if bad := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }; scope == "" || scope == dcr.AnyScope || strings.ContainsFunc(scope, bad) {
+			return fmt.Errorf("%s has %q, which is not a scope; give each scope as an entry of its own", of, scope)
+		}
+	}
+	return nil
 }
 
 // ValidateScopes adds to what the inner step left. If it left nothing, the
