@@ -42,6 +42,9 @@ func (h *Handler) Warnings() []string {
 	if h.opts.ManageAs != nil && h.opts.DisableManagement {
 		warnings = append(warnings, "Options.ManageAs has no effect with DisableManagement; leave one of them out")
 	}
+	if h.managesAsFound() {
+		warnings = append(warnings, "the store has FindStored from a store that it embeds, which does not count, so that clients are managed as FindByClientID finds them, maybe from a cache or by fetching a document; embed that store as a dcr.ClientConfigurationStore, and declare FindStored and As")
+	}
 	warnings = append(warnings, h.documentWarnings()...)
 	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
 	advertised := h.Capabilities().WithDefaults()
@@ -51,6 +54,15 @@ func (h *Handler) Warnings() []string {
 		warnings = append(warnings, unadvertised(of, policy.Capabilities().WithDefaults(), advertised)...)
 	}
 	return warnings
+}
+
+// managesAsFound reports whether a store with FindStored is no [StoredFinder].
+func (h *Handler) managesAsFound() bool {
+	if _, has := h.store.(StoredFinder); !has || h.opts.DisableManagement {
+		return false
+	}
+	_, counts := StoreAs[StoredFinder](h.store)
+	return !counts
 }
 
 // letsStrangersIn reports whether anyone may register without a Caller and without

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/cachestore"
 	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
@@ -64,6 +65,9 @@ func TestWarnings(t *testing.T) {
 		{"closed to machines without a caller", nil, dcr.Options{Validator: machines}, nil},
 		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
 		{"an encryption algorithm without a sealer", nil, dcr.Options{Validator: encrypts}, []string{"supports A128KW, dir, for which"}},
+		{"a cache that is embedded", struct{ *cachestore.Store }{cachestore.New(memstore.New(), nil)}, dcr.Options{}, []string{"declare FindStored and As"}},
+		{"a cache that is embedded, without management", struct{ *cachestore.Store }{cachestore.New(memstore.New(), nil)}, dcr.Options{DisableManagement: true}, nil},
+		{"a cache that is embedded as any store", plainStore{cachestore.New(memstore.New(), nil)}, dcr.Options{}, nil},
 		{"an empty allow-list, in a decorator", nil, dcr.Options{Validator: policy.Stack(plain, policy.RedirectHosts(), policy.RequirePKCE())}, []string{"policy.redirect_hosts"}},
 		{"a policy beyond discovery", nil, dcr.Options{
 			Validator: supports(func(c *dcr.Capabilities) { c.TokenEndpointAuthMethods = []string{"client_secret_basic"} }),
