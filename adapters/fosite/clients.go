@@ -4,6 +4,7 @@
 package fosite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -36,7 +37,7 @@ var (
 )
 
 // misused logs what the host must do, because fosite does not show such an error.
-func misused(sentence string) error {
+func misused(sentence string) *fosite.RFC6749Error {
 	slog.Error("adapters/fosite: " + sentence)
 	return fosite.ErrServerError.WithDebug(sentence)
 }
@@ -171,20 +172,21 @@ func (c *Clients) CheckAuthorizeRequest(provider fosite.OAuth2Provider, r *http.
 
 // Introspect introspects a token for a confidential client with any authentication
 // method, which provider.NewIntrospectionRequest cannot do. Pass the result to
-// provider.WriteIntrospectionResponse. An error is an outage: pass it to
+// provider.WriteIntrospectionResponse, and an error, such as an outage of the storage, to
 // provider.WriteIntrospectionError.
 func (c *Clients) Introspect(provider fosite.OAuth2Provider, r *http.Request, session fosite.Session) (fosite.IntrospectionResponder, error) {
 	sender := clientauth.FromContext(r.Context())
 	switch {
 	case sender == nil:
-		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint")
+		return nil, written(misused("put clientauth.Authenticator.Require in front of the endpoint"))
 	case sender.Client.Public():
-		return nil, fosite.ErrUnauthorizedClient
+		return nil, written(fosite.ErrUnauthorizedClient)
 	}
 	use, request, err := provider.IntrospectToken(r.Context(), r.PostFormValue("token"), fosite.TokenUse(r.PostFormValue("token_type_hint")), session)
 	switch {
-	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
-		return nil, err
+	case isOutage(err):
+		slog.ErrorContext(r.Context(), "adapters/fosite: a token cannot be introspected", "error", cmp.Or(errors.Unwrap(fosite.ErrorToRFC6749Error(err)), err))
+		return nil, written(fosite.ErrTemporarilyUnavailable.WithWrap(err))
 	case err != nil:
 		return &fosite.IntrospectionResponse{}, nil
 	}
@@ -193,4 +195,25 @@ func (c *Clients) Introspect(provider fosite.OAuth2Provider, r *http.Request, se
 		response.AccessTokenType = fosite.BearerAccessToken
 	}
 	return response, nil
+}
+
+// isOutage reports whether IntrospectToken could not find out about a token. fosite refuses
+// the token in the same way if the storage fails, and if it does not have the token, which is
+// an error of fosite.
+func isOutage(err error) bool {
+	shown, ok := errors.AsType[*fosite.RFC6749Error](err)
+	switch {
+	case !ok || shown.CodeField >= http.StatusInternalServerError:
+		return err != nil
+	case !errors.Is(shown, fosite.ErrRequestUnauthorized) || shown.Cause() == nil:
+		return false
+	}
+	_, ok = errors.AsType[*fosite.RFC6749Error](shown.Cause())
+	return !ok
+}
+
+// written returns an error that provider.WriteIntrospectionError writes as it is. It writes
+// others as an inactive token.
+func written(err *fosite.RFC6749Error) error {
+	return err.WithWrap(errors.Join(fosite.ErrRequestUnauthorized, err.Cause()))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -129,7 +130,12 @@ func (s *server) introspect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
-	s.provider.WriteRevocationResponse(r.Context(), w, s.provider.NewRevocationRequest(r.Context(), r))
+	err := s.provider.NewRevocationRequest(r.Context(), r)
+	if errors.Is(err, fosite.ErrTemporarilyUnavailable) { // fosite would answer 200
+		dcr.WriteError(w, r, dcr.Unavailable("the token cannot be revoked at the moment", err))
+		return
+	}
+	s.provider.WriteRevocationResponse(r.Context(), w, err)
 }
 
 // This example is a server on ory/fosite for registered clients.

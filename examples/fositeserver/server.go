@@ -177,7 +177,12 @@ func (p *server) introspect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *server) revoke(w http.ResponseWriter, r *http.Request) {
-	p.provider.WriteRevocationResponse(r.Context(), w, p.provider.NewRevocationRequest(r.Context(), r))
+	err := p.provider.NewRevocationRequest(r.Context(), r)
+	if errors.Is(err, fosite.ErrTemporarilyUnavailable) { // fosite would answer 200
+		dcr.WriteError(w, r, dcr.Unavailable("the token cannot be revoked at the moment", err))
+		return
+	}
+	p.provider.WriteRevocationResponse(r.Context(), w, err)
 }
 
 // userinfo is the userinfo endpoint (OpenID Connect Core §5.3, RFC 6750 §3).
