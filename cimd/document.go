@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/credentials"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -37,7 +38,6 @@ func Judge(ctx context.Context, id string, document []byte, opts *Options) (*dcr
 const (
 	methodMember  = "token_endpoint_auth_method"
 	methodsMember = "token_endpoint_auth_methods_supported"
-	grantCIBA     = "urn:openid:params:grant-type:ciba"
 )
 
 // judge makes a client from a document; previous is the client as it was before, if it
@@ -224,7 +224,8 @@ func dropForeignPages(c *dcr.Client) {
 // authMethods returns the methods by which the client may authenticate: the settled one
 // and, since no answer tells the client which one that is, every other one that the
 // document or its software statement lists and the server supports. It leaves out none
-// if a grant needs authentication, and methods for which there are no keys.
+// if something that the client has needs authentication, and methods for which there are
+// no keys.
 func authMethods(reg *dcr.Registration) []string {
 	c := reg.Client
 	methods := []string{c.TokenEndpointAuthMethod}
@@ -239,7 +240,7 @@ func authMethods(reg *dcr.Registration) []string {
 func mayUse(c *dcr.Client, method string) bool {
 	switch method {
 	case "none":
-		return !slices.Contains(c.GrantTypes, "client_credentials") && !slices.Contains(c.GrantTypes, grantCIBA)
+		return !credentials.Needed(c)
 	case "private_key_jwt", "self_signed_tls_client_auth":
 		return c.JWKS != nil || c.JWKSURI != ""
 	}

@@ -180,6 +180,36 @@ func TestMethods(t *testing.T) {
 
 // TestForeignPages checks that client_uri is dropped if it is not on the
 // document's host.
+// TestMethodsBesideNone checks that a client does not get what only a confidential one
+// may have by listing none beside another method.
+func TestMethodsBesideNone(t *testing.T) {
+	const public, either = `"token_endpoint_auth_method":"none",`, `"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_methods_supported":["private_key_jwt","none"],` + jwksURI + `,`
+	const reuse = `"grant_types":["authorization_code","refresh_token"],"refresh_token_usage":"ReUse"`
+	web := dcr.DefaultValidator{Supports: supports, AllowHTTPRedirects: true}
+	web.Supports.EndSessionEndpoint, web.Supports.IDTokenSigningAlgs = "https://id.example.com/end", []string{"RS256"}
+	duende := policy.Duende(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none", "private_key_jwt"}, Scopes: []string{"read"}}})
+	for _, c := range []struct {
+		sentence, members string
+		validator         dcr.Validator
+		want, methods     string
+	}{
+		{"no http for a public client", public + `"application_type":"web","redirect_uris":["http://app.example.com/cb"]`, web, "redirect_uris.kind", ""},
+		{"with http, none is left out", either + `"application_type":"web","redirect_uris":["https://app.example.com/cb","http://app.example.com/cb"]`, web, "ok", "[private_key_jwt]"},
+		{"also after a logout", either + `"application_type":"web","post_logout_redirect_uris":["http://app.example.com/out"]`, web, "ok", "[private_key_jwt]"},
+		{"not with http on the person's machine", either + `"redirect_uris":["http://127.0.0.1/cb"]`, web, "ok", "[private_key_jwt none]"},
+		{"not with https", either + `"application_type":"web"`, web, "ok", "[private_key_jwt none]"},
+		{"no refresh token is used again by a public client", public + reuse, duende, "refresh_token_usage.public", ""},
+		{"nor by one that may be public", either + reuse, duende, "refresh_token_usage.public", ""},
+		{"but by one that may not", `"token_endpoint_auth_method":"private_key_jwt",` + jwksURI + `,` + reuse, duende, "ok", "[private_key_jwt]"},
+	} {
+		client, err := cimd.Judge(t.Context(), appID, documentWith(t, c.members), &cimd.Options{Validator: c.validator})
+		wantOutcome(t, c.sentence, outcome(t, err), c.want)
+		if err == nil && fmt.Sprint(client.Document.AuthMethods) != c.methods {
+			t.Errorf("%s: by %v", c.sentence, client.Document.AuthMethods)
+		}
+	}
+}
+
 func TestForeignPages(t *testing.T) {
 	for page, kept := range map[string]bool{"https://app.example.com/about": true, "https://app.example.com:8443/": true, "https://example.com/": false} {
 		client, err := cimd.Judge(t.Context(), appID, documentWith(t, `"client_uri":"`+page+`","client_uri#de":"`+page+`","logo_uri":"https://cdn.example/logo"`), nil)

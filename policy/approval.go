@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/credentials"
 )
 
 // Approval makes new clients wait for a person: each is pending until the host
@@ -56,17 +57,20 @@ func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 }
 
 // losesCredentials reports whether a client may come without credentials from now on
-// although its metadata is the same: its metadata document now lists the method none
-// too.
+// although its metadata is the same.
 func losesCredentials(reg *dcr.Registration) bool {
-	const none = "none"
-	needed := func(grant string) bool { // grants without a person, for which cimd leaves none out
-		return grant == "client_credentials" || grant == grantCIBA
-	}
 	before := reg.Previous.Document
-	return reg.Client.Source == dcr.SourceDocument && (before == nil || !slices.Contains(before.AuthMethods, none)) &&
-		slices.Contains(reg.Choices("token_endpoint_auth_methods_supported"), none) &&
-		slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, none) && !slices.ContainsFunc(reg.Client.GrantTypes, needed)
+	return reg.Client.Source == dcr.SourceDocument && mayBePublic(reg) && (before == nil || !slices.Contains(before.AuthMethods, "none"))
+}
+
+// mayBePublic reports whether a client may come without credentials: its method is
+// none, or its metadata document lists that among others.
+func mayBePublic(reg *dcr.Registration) bool {
+	lists := func() bool {
+		return slices.Contains(reg.Choices("token_endpoint_auth_methods_supported"), "none") &&
+			slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, "none") && !credentials.Needed(reg.Client)
+	}
+	return reg.Client.TokenEndpointAuthMethod == "none" || reg.Client.Source == dcr.SourceDocument && lists()
 }
 
 func sameMetadata(before, after *dcr.Metadata) (bool, error) {

@@ -119,7 +119,7 @@ func (d duendeMembers) ValidateTokens(ctx context.Context, reg *dcr.Registration
 	c := reg.Client
 	reuses := slices.Contains(c.GrantTypes, "refresh_token") && c.RefreshTokenUsage == dcr.RefreshTokenReUse
 	bound := c.DPoPBoundAccessTokens || c.TLSClientCertificateBoundAccessTokens
-	if reuses && c.TokenEndpointAuthMethod == "none" && !bound {
+	if reuses && mayBePublic(reg) && !bound {
 		return refuseSetting("refresh_token_usage", "public", "refresh_token_usage must be OneTimeOnly for a public client whose tokens are not sender-constrained")
 	}
 	return d.hear(reg, d.limits.contentSettings)
