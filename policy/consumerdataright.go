@@ -204,9 +204,12 @@ func (c cdr) DeclaredExtensions() []dcr.Extension {
 	return slices.Concat(c.Validator.DeclaredExtensions(), cdrExtensions)
 }
 
-// CheckOptions requires what the management of clients needs, and a store that
-// remembers jti.
+// CheckOptions requires the grant type of every client, what the management of clients
+// needs, and a store that remembers jti.
 func (c cdr) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if !slices.Contains(c.Validator.Capabilities().WithDefaults().GrantTypes, "authorization_code") {
+		return errors.New("ConsumerDataRight needs the grant type authorization_code; add it to Supports.GrantTypes, or leave that nil")
+	}
 	if err := checkProfileOptions("ConsumerDataRight", "CDRHolder", c.holder.Replay, opts, store); err != nil {
 		return err
 	}

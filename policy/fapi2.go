@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -67,6 +68,15 @@ func (f fapi2) Capabilities() dcr.Capabilities {
 		}
 	}
 	return supported
+}
+
+// CheckOptions requires a server that binds tokens, since no client may have others.
+func (f fapi2) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	supported := f.Validator.Capabilities()
+	if !supported.TLSClientCertificateBoundAccessTokens && len(within(supported.DPoPSigningAlgs, fapiAlgorithms)) == 0 {
+		return errors.New("FAPI2 binds tokens to their senders, which the server does not support; add PS256, ES256 or EdDSA to Supports.DPoPSigningAlgs, or set TLSClientCertificateBoundAccessTokens")
+	}
+	return f.Validator.CheckOptions(opts, store)
 }
 
 // ValidateTokens binds the tokens of a client that did not say how.

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -53,6 +54,14 @@ type matrix struct {
 
 // OptionsWarnings are about the pages that register.
 func (m matrix) OptionsWarnings(opts *dcr.Options) []string { return closedToPages("Matrix", opts) }
+
+// CheckOptions requires a server that has both grant types of the flow.
+func (m matrix) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if missing := without(matrixGrants, m.Validator.Capabilities().WithDefaults().GrantTypes...); len(missing) > 0 {
+		return errors.New("Matrix needs the grant types authorization_code and refresh_token; add " + strings.Join(missing, " and ") + " to Supports.GrantTypes, or leave it nil")
+	}
+	return m.Validator.CheckOptions(opts, store)
+}
 
 // ValidateGrantTypes requires both grant types of the flow.
 func (m matrix) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) error {

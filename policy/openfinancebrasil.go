@@ -202,8 +202,12 @@ func (b brasil) AuthorizeManagement(r *http.Request, client *dcr.Client) error {
 	return b.Validator.AuthorizeManagement(r, client)
 }
 
-// CheckOptions requires what 9.3.1-6 says about registration access tokens.
+// CheckOptions requires scopes that a role has, and what 9.3.1-6 says about registration
+// access tokens.
 func (b brasil) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationStore) error {
+	if len(within(allScopes(b.bank.Roles), b.Validator.Capabilities().Scopes)) == 0 {
+		return errors.New("OpenFinanceBrasil gives clients the scopes of their roles, of which the server supports none; set BrasilBank.Roles and Supports.Scopes to scopes that go together")
+	}
 	if opts.DisableManagement || opts.ManageByCallerOnly || opts.RotateRegistrationToken {
 		return errors.New("OpenFinanceBrasil issues registration access tokens and never rotates them; leave Options.DisableManagement, ManageByCallerOnly and RotateRegistrationToken false")
 	}

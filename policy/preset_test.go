@@ -11,6 +11,7 @@ import (
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 	"github.com/dynreg/dcr/policy"
 )
 
@@ -117,7 +118,10 @@ func TestFAPI2(t *testing.T) {
 		t.Error("pushed authorization requests are not advertised as required")
 	}
 	unbound := policy.FAPI2(dcr.DefaultValidator{Supports: dcr.Capabilities{DPoPSigningAlgs: []string{"RS256"}}})
-	runPreset(t, unbound, []presetCase{{"a server that binds no tokens", base + fapiKeys + `}`, "policy.fapi2", nil}})
+	refused := (*dcr.Error)(nil) // without a Handler, which would not have started
+	if _, err := judge(t, unbound, base+fapiKeys+`}`, nil); !errors.As(err, &refused) || refused.Rule != "policy.fapi2" {
+		t.Errorf("on a server that binds no tokens, a client is judged with %v", err)
+	}
 }
 
 func TestDuende(t *testing.T) {
@@ -172,6 +176,51 @@ func TestMatrix(t *testing.T) {
 	})
 	s := serve(t, v.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true}))
 	dcrtest.TestClients(t, s, slices.DeleteFunc(dcrtest.Clients(), func(c dcrtest.Client) bool { return c.Preset != "Matrix" })...)
+}
+
+// A preset on a server that lacks what every client of it needs is refused at the start.
+func TestPresetsOnServersThatLackSomething(t *testing.T) {
+	server := func(change func(supports *dcr.Capabilities)) dcr.DefaultValidator {
+		server := dcr.DefaultValidator{Statements: &dcr.StatementVerifier{Issuers: map[string]dcr.KeySource{"directory": dcr.StaticKeys([]byte(`{"keys":[]}`))}}}
+		change(&server.Supports)
+		return server
+	}
+	holder := policy.CDRHolder{Audience: []string{"https://dh.example.com"}}
+	grants := func(grants ...string) func(*dcr.Capabilities) {
+		return func(supports *dcr.Capabilities) { supports.GrantTypes = grants }
+	}
+	scopes := func(scopes ...string) func(*dcr.Capabilities) {
+		return func(supports *dcr.Capabilities) { supports.Scopes = scopes }
+	}
+	dpop := func(algs ...string) func(*dcr.Capabilities) {
+		return func(supports *dcr.Capabilities) { supports.DPoPSigningAlgs = algs }
+	}
+	for _, c := range []struct {
+		name   string
+		preset policy.Preset
+		says   string // part of the error; "" for no error
+	}{
+		{"FAPI2 on a server with DPoP", policy.FAPI2(server(dpop("RS256", "ES256"))), ""},
+		{"FAPI2 on a server with mutual TLS", policy.FAPI2(server(func(supports *dcr.Capabilities) { supports.TLSClientCertificateBoundAccessTokens = true })), ""},
+		{"FAPI2 on a server that leaves the list open", policy.FAPI2(server(dpop())), ""},
+		{"FAPI2 on a server with an empty list for DPoP", policy.FAPI2(server(func(supports *dcr.Capabilities) { supports.DPoPSigningAlgs = []string{} })), "Supports.DPoPSigningAlgs"},
+		{"FAPI2 on a server with no algorithm of the profile for DPoP", policy.FAPI2(server(dpop("RS256"))), "Supports.DPoPSigningAlgs"},
+		{"Matrix on a server with both grant types", policy.Matrix(server(grants("refresh_token", "authorization_code", "implicit"))), ""},
+		{"Matrix on a server without refresh tokens", policy.Matrix(server(grants("authorization_code"))), "add refresh_token to Supports.GrantTypes"},
+		{"ConsumerDataRight on a server for machines alone", policy.ConsumerDataRight(server(grants("client_credentials")), holder), "authorization_code"},
+		{"ConsumerDataRight on a server for people", policy.ConsumerDataRight(server(grants("authorization_code")), holder), ""},
+		{"OpenFinanceBrasil on a server with the scopes of a role", policy.OpenFinanceBrasil(server(scopes("payments")), policy.BrasilBank{}), ""},
+		{"OpenFinanceBrasil on a server with any scope", policy.OpenFinanceBrasil(server(scopes(dcr.AnyScope)), policy.BrasilBank{}), ""},
+		{"OpenFinanceBrasil on a server with other scopes", policy.OpenFinanceBrasil(server(scopes("insurance")), policy.BrasilBank{}), "BrasilBank.Roles"},
+	} {
+		for under, preset := range map[string]policy.Preset{"as it is": c.preset, "under a rule": c.preset.With(policy.ReadableNames(dcr.ReadableRune))} {
+			opts := preset.Apply(&dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Logger: quiet})
+			_, err := dcr.NewHandler(memstore.New(), opts)
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s, %s: got %v, want %q", c.name, under, err, c.says)
+			}
+		}
+	}
 }
 
 func TestPresetOptions(t *testing.T) {
