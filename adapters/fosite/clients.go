@@ -179,7 +179,7 @@ func (c *Clients) Introspect(provider fosite.OAuth2Provider, r *http.Request, se
 	switch {
 	case sender == nil:
 		return nil, written(misused("put clientauth.Authenticator.Require in front of the endpoint"))
-	case sender.Client.Public():
+	case sender.Client.Public() || sender.Method == "none": // which a metadata document may list beside another
 		return nil, written(fosite.ErrUnauthorizedClient)
 	}
 	use, request, err := provider.IntrospectToken(r.Context(), r.PostFormValue("token"), fosite.TokenUse(r.PostFormValue("token_type_hint")), session)

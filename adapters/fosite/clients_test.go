@@ -190,14 +190,23 @@ func TestClientCredentials(t *testing.T) {
 	}
 }
 
+// TestPublicClientsDoNotIntrospect checks that nobody introspects without credentials,
+// not even a client that has a key but may come without.
 func TestPublicClientsDoNotIntrospect(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
-	public := dcr.NewClient()
-	public.TokenEndpointAuthMethod = "none"
-	r := httptest.NewRequest("POST", issuer+"/introspect", nil)
-	r = r.WithContext(clientauth.NewContext(r.Context(), &clientauth.Authentication{Client: public, Method: "none"}))
-	if _, err := w.server.clients.Introspect(w.server.provider, r, new(fosite.DefaultSession)); !errors.Is(err, fosite.ErrUnauthorizedClient) {
-		t.Errorf("the error is %v", err)
+	public, either := dcr.NewClient(), dcr.NewClient()
+	public.TokenEndpointAuthMethod, either.TokenEndpointAuthMethod = "none", "private_key_jwt"
+	either.Source, either.Document = dcr.SourceDocument, &dcr.DocumentRecord{AuthMethods: []string{"private_key_jwt", "none"}}
+	for _, c := range []struct {
+		client  *dcr.Client
+		method  string
+		refused bool
+	}{{public, "none", true}, {either, "none", true}, {either, "private_key_jwt", false}} {
+		r := httptest.NewRequest("POST", issuer+"/introspect", nil)
+		r = r.WithContext(clientauth.NewContext(r.Context(), &clientauth.Authentication{Client: c.client, Method: c.method}))
+		if _, err := w.server.clients.Introspect(w.server.provider, r, new(fosite.DefaultSession)); errors.Is(err, fosite.ErrUnauthorizedClient) != c.refused {
+			t.Errorf("a client of %s by %s: the error is %v", c.client.TokenEndpointAuthMethod, c.method, err)
+		}
 	}
 }
 
