@@ -137,11 +137,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		return cmp.Or(s.checkShape(ctx, conn), s.noteFile(ctx, conn))
 	}
-	unlock, err := s.lock(ctx, conn)
+	unlock, pause, err := s.lock(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if err := unlock(s.migrateOn(ctx, conn)); err != nil {
+	if err := unlock(s.migrateOn(ctx, conn, pause)); err != nil {
 		if s.class(err) != Failed {
 			return err
 		}
@@ -182,14 +182,11 @@ func (s *Store) refuseNewer(ctx context.Context, conn *sql.Conn, current int) er
 }
 
 // migrateOn runs the steps that the database does not have yet.
-func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
+func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn, pause func() error) error {
 	if _, err := conn.ExecContext(ctx, s.names.fill(createVersions)); err != nil {
 		return err
 	}
-	current, err := s.version(ctx, conn)
-	if err == nil {
-		err = s.refuseNewer(ctx, conn, current)
-	}
+	current, err := s.versionToMigrate(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -197,15 +194,36 @@ func (s *Store) migrateOn(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
+	isUsed := current > 0
 	for _, migration := range s.migrations() {
-		if migration.Version <= current {
-			continue
-		}
 		for _, statement := range migration.Statements {
+			// A transaction that changed a table keeps all others from reading it. So what
+			// may take long, building an index, begins another one.
+			if pause != nil && isUsed && migration.Version > current && strings.HasPrefix(statement, "CREATE INDEX") {
+				if err := pause(); err != nil {
+					return err
+				}
+				if current, err = s.versionToMigrate(ctx, conn); err != nil {
+					return err
+				}
+			}
+			if migration.Version <= current {
+				break
+			}
 			if _, err := conn.ExecContext(ctx, forEngine(statement)); err != nil && !s.isThere(err) {
 				return fmt.Errorf("step %d (%s): %w", migration.Version, migration.Name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// versionToMigrate returns the newest step that the database has, and refuses a schema on
+// which this version cannot run.
+func (s *Store) versionToMigrate(ctx context.Context, conn *sql.Conn) (int, error) {
+	current, err := s.version(ctx, conn)
+	if err == nil {
+		err = s.refuseNewer(ctx, conn, current)
+	}
+	return current, err
 }

@@ -10,18 +10,22 @@ import (
 
 // lock lets one process at a time migrate these tables. unlock gets the error
 // of the migration, keeps or undoes what the migration did, and returns the
-// error to report.
-func (d *database) lock(ctx context.Context, conn *sql.Conn) (unlock func(error) error, err error) {
+// error to report. pause, unless it is nil, keeps what was done so far, so that
+// others can use the tables, and takes the lock again: another process may have
+// migrated the tables meanwhile.
+func (d *database) lock(ctx context.Context, conn *sql.Conn) (unlock func(error) error, pause func() error, err error) {
 	switch d.dialect {
 	case PostgreSQL:
 		return d.lockPostgreSQL(ctx, conn)
 	case MySQL:
-		return d.lockMySQL(ctx, conn)
+		unlock, err = d.lockMySQL(ctx, conn)
+		return unlock, nil, err
 	}
 	if err := d.configureSQLite(ctx, conn); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return transaction(ctx, conn, "BEGIN IMMEDIATE")
+	unlock, err = transaction(ctx, conn, "BEGIN IMMEDIATE")
+	return unlock, nil, err
 }
 
 // transaction begins one by hand, since database/sql cannot say IMMEDIATE.
@@ -43,22 +47,33 @@ func transaction(ctx context.Context, conn *sql.Conn, begin string) (unlock func
 // lockPostgreSQL takes an advisory lock that ends with the transaction. Databases
 // that speak the dialect but have no such locks migrate without one: the statements
 // may be repeated.
-func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (func(error) error, error) {
-	unlock, err := transaction(ctx, conn, "BEGIN")
+func (d *database) lockPostgreSQL(ctx context.Context, conn *sql.Conn) (unlock func(error) error, pause func() error, err error) {
+	unlock, err = transaction(ctx, conn, "BEGIN")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sum := fnv.New64a()
 	sum.Write([]byte("dcr " + d.names.table("schema_versions")))
-	_, err = conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(sum.Sum64()))
+	take := func() error {
+		_, err := conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(sum.Sum64()))
+		return err
+	}
+	err = take()
 	if state, _ := sqlState(err); state == "0A000" || state == "42883" {
 		_, err = conn.ExecContext(ctx, "ROLLBACK")
-		return func(failed error) error { return failed }, err
+		return func(failed error) error { return failed }, nil, err
 	}
 	if err != nil {
-		return nil, unlock(err)
+		return nil, nil, unlock(err)
 	}
-	return unlock, nil
+	return unlock, func() error {
+		for _, statement := range []string{"COMMIT", "BEGIN"} {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return take()
+	}, nil
 }
 
 // lockMySQL takes a named lock of the connection, since MySQL commits after every

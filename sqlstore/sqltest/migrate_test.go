@@ -1,6 +1,8 @@
 package sqltest
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -251,6 +253,96 @@ func TestMigrateFromEachStep(t *testing.T) {
 			if err := store.AddInitialAccessToken(t.Context(), &dcr.InitialAccessToken{Hash: "new"}); err != nil {
 				t.Errorf("from step %d: %v", last.Version, err)
 			}
+		}
+	})
+}
+
+// atStep returns a database with the first steps of the schema and one client.
+func atStep(t *testing.T, d database, last int) *sql.DB {
+	t.Helper()
+	db := d.open(t, d.create(t))
+	for _, migration := range sqlstore.Migrations(d.dialect, nil)[:last] {
+		for _, statement := range migration.Statements {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := sqlstore.New(db, d.dialect, nil).Add(t.Context(), &dcr.Client{ID: "old"}); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// TestMigrateWhileOthersRead checks on PostgreSQL that clients can be read while an index
+// is built, which takes long if there are many clients.
+func TestMigrateWhileOthersRead(t *testing.T) {
+	d := databases[1]
+	db := atStep(t, d, 3)
+	held, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	for _, statement := range []string{
+		"CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock_shared(7); END $$",
+		"CREATE EVENT TRIGGER wait ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION wait()",
+		"SELECT pg_advisory_lock(7)",
+	} {
+		if _, err := held.ExecContext(t.Context(), statement); err != nil {
+			t.Skipf("%s: %v", statement, err) // only a superuser may
+		}
+	}
+	migrated := make(chan error, 1)
+	go func() { migrated <- sqlstore.New(db, d.dialect, nil).Migrate(t.Context()) }()
+	for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
+		if err := db.QueryRow("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var id string
+	if err := db.QueryRowContext(ctx, "SELECT client_id FROM dcr_clients").Scan(&id); err != nil || id != "old" {
+		t.Errorf("while an index is built, the client read is %q, %v", id, err)
+	}
+	if _, err := held.ExecContext(t.Context(), "SELECT pg_advisory_unlock(7)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMigrateFromAnOlderStepAtOnce checks that many hosts may migrate a database with
+// clients at once, while others use it.
+func TestMigrateFromAnOlderStepAtOnce(t *testing.T) {
+	everywhere(t, func(t *testing.T, d database) {
+		db := atStep(t, d, 3)
+		var hosts sync.WaitGroup
+		for host := range 4 {
+			store := sqlstore.New(db, d.dialect, nil)
+			hosts.Go(func() {
+				if err := store.Migrate(t.Context()); err != nil {
+					t.Errorf("host %d: %v", host, err)
+				}
+				if _, err := store.FindByClientID(t.Context(), "old"); err != nil {
+					t.Errorf("host %d: %v", host, err)
+				}
+			})
+			hosts.Go(func() {
+				for i := range 20 {
+					insert := fmt.Sprintf("INSERT INTO dcr_clients (tenant, client_id, created_at, document) VALUES ('', 'of-%d-%d', 1, '{}')", host, i)
+					if _, err := db.Exec(insert); err != nil && d.name != "SQLite" { // which admits one writer at a time
+						t.Errorf("host %d: %v", host, err)
+					}
+				}
+			})
+		}
+		hosts.Wait()
+		var versions int
+		if err := db.QueryRow("SELECT COUNT(*) FROM dcr_schema_versions").Scan(&versions); err != nil || versions != len(sqlstore.Migrations(d.dialect, nil)) {
+			t.Errorf("%d versions are recorded, %v", versions, err)
 		}
 	})
 }
