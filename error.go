@@ -201,9 +201,13 @@ func asShown(err error) *Error {
 	return shown
 }
 
-// refuse makes the error of a rule about one member.
+// refuse makes the error of a rule about one member. The rule names it without its
+// language tag, since strangers could make any number of rules.
 func refuse(code Code, member, rule, format string, args ...any) *Error {
 	err := Errorf(code, format, args...)
+	if name, _, tagged := strings.Cut(member, "#"); tagged && strings.HasPrefix(rule, member) {
+		rule = name + rule[len(member):]
+	}
 	err.Member, err.Rule = member, rule
 	return err
 }

@@ -59,9 +59,10 @@ type Event struct {
 // LogEvents returns a function for Options.Events that logs events: changes of
 // clients at level info, reads and refusals at level debug. Since strangers can
 // cause any number of refusals, it also logs at level info, once a minute, how
-// many there were by rule, for at most 256 rules. If logger is nil, slog.Default.
+// many there were by rule, for at most 256 rules about members and 256 others. If
+// logger is nil, slog.Default.
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
-	refusals := new(tally.Tally)
+	refusals, ofMembers := new(tally.Tally), new(tally.Tally) // apart, so that no request can hide an outage
 	return func(ctx context.Context, event Event) {
 		to := logger
 		if to == nil {
@@ -72,7 +73,11 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 			if event.Err.Err != nil {
 				about = append(about, "error", event.Err.Err)
 			}
-			refusals.Log(ctx, to, slog.LevelInfo, fmt.Sprint(event.message(), about[1]), event.message(), about...)
+			tallied := refusals
+			if event.Err.Member != "" {
+				tallied = ofMembers
+			}
+			tallied.Log(ctx, to, slog.LevelInfo, fmt.Sprint(event.message(), about[1]), event.message(), about...)
 		}
 		if level := event.level(); to.Enabled(ctx, level) {
 			var room [16]slog.Attr

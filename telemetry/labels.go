@@ -33,8 +33,12 @@ func (l *labels) of(some ...label) metric.MeasurementOption {
 	return with.(metric.MeasurementOption)
 }
 
-// maxValues is how many values of an attribute are distinguished.
-const maxValues = 256
+// maxValues is how many values of an attribute are distinguished, and maxMemberRules how
+// many of them may be rules about members, so that no registrations can hide an outage.
+const (
+	maxValues      = 256
+	maxMemberRules = maxValues * 3 / 4
+)
 
 // values has the values that an attribute has had.
 type values struct {
@@ -42,14 +46,14 @@ type values struct {
 	seen map[string]bool
 }
 
-// bounded returns the value, or "other" if there are too many values.
-func (v *values) bounded(value string) string {
+// bounded returns the value, or "other" if there are already most values.
+func (v *values) bounded(value string, most int) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.seen[value]:
 		return value
-	case len(v.seen) >= maxValues:
+	case len(v.seen) >= most:
 		return "other"
 	case v.seen == nil:
 		v.seen = make(map[string]bool)

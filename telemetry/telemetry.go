@@ -9,7 +9,8 @@
 //	dcr.store.duration    histogram  seconds; operation; outcome: ok, not_found, exists, conflict, full, used_up, invalid_id, canceled, error
 //
 // No attribute names a client, a caller or a tenant. A host's own validator may add
-// rules and reasons, but at most 256 of each are distinguished; all others are "other".
+// rules and reasons, but at most 256 of each are distinguished, of which at most 192
+// rules are about members; all others are "other".
 // To distinguish tenants, give each its own meter with
 // metric.WithInstrumentationAttributes.
 package telemetry
@@ -77,15 +78,14 @@ func (c *counters) tell(ctx context.Context, event dcr.Event) {
 		if event.ClientID != "" || event.Source != dcr.SourceDynamic { // not a registration
 			return
 		}
-		rule := c.rule(event.Err)
-		c.registrations.add(ctx, label{"outcome", "refused"}, rule)
-		if rule.value == "store.full" {
+		c.registrations.add(ctx, label{"outcome", "refused"}, c.rule(event.Err))
+		if event.Err != nil && event.Err.Rule == "store.full" {
 			c.ceiling.add(ctx)
 		}
 	case dcr.ClientSwept, dcr.ClientEvicted:
-		c.removed.add(ctx, label{"kind", string(event.Kind)}, label{"reason", c.reasons.bounded(event.Reason)})
+		c.removed.add(ctx, label{"kind", string(event.Kind)}, label{"reason", c.reasons.bounded(event.Reason, maxValues)})
 	case dcr.DocumentFetched:
-		c.fetches.add(ctx, label{"outcome", c.reasons.bounded(cmp.Or(event.Reason, "fetched"))})
+		c.fetches.add(ctx, label{"outcome", c.reasons.bounded(cmp.Or(event.Reason, "fetched"), maxValues)})
 		if event.Reason == "" {
 			c.answers.add(ctx, label{"kind", "received"})
 		} else if !strings.Contains(event.Reason, ".") { // a rule is counted as a refusal
@@ -103,7 +103,11 @@ func (c *counters) rule(refused *dcr.Error) label {
 	if refused == nil {
 		return label{"rule", "other"}
 	}
-	return label{"rule", c.rules.bounded(cmp.Or(refused.Rule, string(refused.Code), "other"))}
+	most := maxValues
+	if refused.Member != "" {
+		most = maxMemberRules
+	}
+	return label{"rule", c.rules.bounded(cmp.Or(refused.Rule, string(refused.Code), "other"), most)}
 }
 
 // series is a counter and the attributes that were used with it.

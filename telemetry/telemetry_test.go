@@ -173,6 +173,33 @@ func TestRulesAreBounded(t *testing.T) {
 	}
 }
 
+// Registrations with many faulty members hide neither an outage nor the limit on clients.
+func TestNoRegistrationHidesAnOutage(t *testing.T) {
+	r := newReader()
+	sink, err := telemetry.New(r.meter, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(refused dcr.Error) {
+		sink(t.Context(), dcr.Event{Kind: dcr.RequestRefused, Source: dcr.SourceDynamic, Err: &refused})
+	}
+	for i := range 1000 {
+		refuse(dcr.Error{Rule: fmt.Sprintf("member%d.type", i), Member: fmt.Sprint("member", i)})
+	}
+	for i := range 100 {
+		refuse(dcr.Error{Rule: fmt.Sprint("rule.", i)})
+	}
+	refuse(dcr.Error{Rule: "store.full"})
+	refuse(dcr.Error{Rule: "member0.type", Member: "member0"})
+	r.wants(t, map[string]int64{
+		"dcr.registrations{outcome=refused,rule=member0.type}":   2,
+		"dcr.registrations{outcome=refused,rule=member191.type}": 1,
+		"dcr.registrations{outcome=refused,rule=rule.63}":        1,
+		"dcr.registrations{outcome=refused,rule=other}":          1000 - 192 + 100 - 64 + 1,
+		"dcr.ceiling.refusals{}":                                 1,
+	})
+}
+
 // countedStore counts the calls of CountClients, which may fail or hang.
 type countedStore struct {
 	*memstore.Store

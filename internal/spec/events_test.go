@@ -349,6 +349,47 @@ func (s secrets) keep(members object) {
 // TestNoSecretIsWritten registers, rotates, manages and is refused in every
 // way, with a sink and a logger at level debug, and searches everything that
 // was written.
+// A language tag is no part of a rule, since a stranger may choose any.
+func TestRulesHaveNoLanguageTag(t *testing.T) {
+	told := &sink{}
+	h := newHandler(t, memstore.New(), dcr.Options{
+		AllowAnonymous: true, Events: told.tell,
+		Validator: dcr.DefaultValidator{Extensions: []dcr.Extension{dcr.NewField[string]("motto").Localized().Check(func(text string) error {
+			if text == "bad" {
+				return errors.Join(dcr.Errorf(dcr.InvalidClientMetadata, "motto must be good"))
+			}
+			return nil
+		})}},
+	})
+	for sentence, c := range map[string]struct{ member, rule, value string }{
+		"a wrong type":                       {"client_name#de", "client_name.type", `5`},
+		"a text that is too long":            {"tos_uri#pt-BR", "tos_uri.length", `"https://app.example.com/` + strings.Repeat("a", 3000) + `"`},
+		"a URI that is none":                 {"policy_uri#fr", "policy_uri.form", `"x y"`},
+		"a character that is refused":        {"client_name#de", "client_name.characters", `"a\u202eb"`},
+		"an extension of a wrong type":       {"motto#de", "motto.type", `5`},
+		"an extension that its rule refuses": {"motto#de", "motto.value", `"bad"`},
+	} {
+		ask(t, h, "POST", registerURL, "", `{"redirect_uris":["https://app.example.com/callback"],"`+c.member+`":`+c.value+`}`)
+		event := told.one(t, dcr.RequestRefused)
+		if event.Err.Rule != c.rule || !strings.HasPrefix(event.Err.Description, c.member+" ") && c.rule != "motto.value" {
+			t.Errorf("%s: the rule is %q, and the sentence %q", sentence, event.Err.Rule, event.Err.Description)
+		}
+	}
+}
+
+// However many rules about members refuse a request, an outage has a line of its own.
+func TestLogEventsShowsAnOutage(t *testing.T) {
+	var text bytes.Buffer
+	log := dcr.LogEvents(slog.New(slog.NewTextHandler(&text, nil)))
+	for i := range 1000 {
+		log(t.Context(), dcr.Event{Kind: dcr.RequestRefused, Err: &dcr.Error{Member: fmt.Sprint("member", i), Rule: fmt.Sprintf("member%d.type", i)}})
+	}
+	log(t.Context(), dcr.Event{Kind: dcr.RequestRefused, Err: &dcr.Error{Rule: "store.unavailable"}})
+	if lines := strings.Count(text.String(), "\n"); lines > 260 || !strings.Contains(text.String(), "rule=store.unavailable") {
+		t.Errorf("%d lines, and the outage is among them: %v", lines, strings.Contains(text.String(), "rule=store.unavailable"))
+	}
+}
+
 func TestNoSecretIsWritten(t *testing.T) {
 	var written bytes.Buffer
 	told := &sink{}
