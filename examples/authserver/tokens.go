@@ -180,7 +180,8 @@ func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oid
 	return nil
 }
 
-// active returns an access token if it is valid and its client is usable.
+// active returns an access token if it is valid and its client is usable. It has only the
+// scopes that the client still has.
 func (s *storage) active(ctx context.Context, id string) (*accessToken, error) {
 	s.mu.Lock()
 	found, ok := s.access.get(id)
@@ -189,10 +190,13 @@ func (s *storage) active(ctx context.Context, id string) (*accessToken, error) {
 	if ended {
 		return nil, errUnknown
 	}
-	if _, err := s.GetClientByClientID(ctx, found.clientID); err != nil {
+	client, err := s.GetClientByClientID(ctx, found.clientID)
+	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	now := *found
+	now.scopes = client.RestrictAdditionalAccessTokenScopes()(found.scopes)
+	return &now, nil
 }
 
 // SetUserinfoFromToken answers at userinfo.
@@ -207,8 +211,7 @@ func (s *storage) SetUserinfoFromToken(ctx context.Context, told *oidc.UserInfo,
 	return s.SetUserinfoFromScopes(ctx, told, found.person, found.clientID, found.scopes)
 }
 
-// SetIntrospectionFromToken answers at introspection. The adapter then reads the client
-// again, and leaves out the scopes that the client no longer has.
+// SetIntrospectionFromToken answers at introspection.
 func (s *storage) SetIntrospectionFromToken(ctx context.Context, told *oidc.IntrospectionResponse, id, _, _ string) error {
 	found, err := s.active(ctx, id)
 	if err != nil {

@@ -171,6 +171,41 @@ func theSecondTime(t *testing.T, start Start) {
 	}
 }
 
+// A token no longer opens what was removed from the client's scope, neither at userinfo nor
+// for a resource server.
+func scopeThatIsGone(t *testing.T, start Start) {
+	store := memstore.New()
+	issuer := start(t, store, Settings{})
+	a := Register(t, issuer, "client_secret_post", nil)
+	verifier := oauth2.GenerateVerifier()
+	answer, _ := a.Code(NewBrowser(issuer), oauth2.S256ChallengeOption(verifier))
+	granted, err := a.Config().Exchange(t.Context(), answer.Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		scope string
+		name  bool
+	}{{"openid profile", true}, {"openid", false}} {
+		client, err := store.FindByClientID(t.Context(), a.Text("client_id"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Scope = c.scope
+		if err := store.Update(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+		status, told := send(t, "GET", a.provider.UserInfoEndpoint(), granted.AccessToken, nil)
+		if _, named := told["name"]; status != 200 || named != c.name {
+			t.Errorf("with the scope %q, userinfo answers %d %v", c.scope, status, told)
+		}
+	}
+	status, refreshed := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {granted.RefreshToken}})
+	if status != 200 || refreshed["scope"] != "openid" {
+		t.Errorf("a refresh is answered with %d %v", status, refreshed)
+	}
+}
+
 // Store is a store that can be down.
 type Store struct {
 	*memstore.Store
