@@ -61,9 +61,10 @@ func wrap[T any](s *measured, target *T, measured func(inside T) T) bool {
 
 // result measures a call that returns a result and an error.
 func result[T any](ctx context.Context, w stopwatch, operation string, do func() (T, error)) (T, error) {
-	begun := time.Now()
+	begun, failed := time.Now(), errPanicked
+	defer func() { w.note(ctx, operation, time.Since(begun), failed) }()
 	got, err := do()
-	w.note(ctx, operation, time.Since(begun), err)
+	failed = err
 	return got, err
 }
 
@@ -84,18 +85,21 @@ type lister struct {
 // ListClients measures the listing without the time that the caller's loop takes.
 func (l lister) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
 	return func(yield func(*dcr.Client, error) bool) {
-		var failed error
+		var last error
+		failed := errPanicked
 		begun, elsewhere := time.Now(), time.Duration(0)
 		defer func() { l.note(ctx, "list", time.Since(begun)-elsewhere, failed) }()
 		for client, err := range l.inside.ListClients(ctx, filter, after) {
-			failed = err
+			last, failed = err, err // the caller's loop may panic
 			left := time.Now()
 			goesOn := yield(client, err)
 			elsewhere += time.Since(left)
 			if !goesOn {
 				return
 			}
+			failed = errPanicked
 		}
+		failed = last
 	}
 }
 

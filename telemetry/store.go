@@ -15,7 +15,7 @@ import (
 // Store returns a store that measures the duration of each call of store. It has the
 // same optional capabilities as store: those of package dcr are measured, others are
 // passed on unchanged. The time of a listing does not include the caller's loop; the
-// time of a sweep includes its hooks.
+// time of a sweep includes its hooks. A call that panics counts as an error.
 //
 // Put it directly around the store that keeps the clients, and put caches around it.
 func Store(meter metric.Meter, store dcr.ClientConfigurationStore) (dcr.ClientConfigurationStore, error) {
@@ -38,12 +38,15 @@ type stopwatch struct {
 	labels   *labels
 }
 
+// errPanicked is the result of a call that panics.
+var errPanicked = errors.New("telemetry: the store panicked")
+
 // measure calls do, and records how long it took.
 func (w stopwatch) measure(ctx context.Context, operation string, do func() error) error {
-	begun := time.Now()
-	err := do()
-	w.note(ctx, operation, time.Since(begun), err)
-	return err
+	begun, result := time.Now(), errPanicked
+	defer func() { w.note(ctx, operation, time.Since(begun), result) }()
+	result = do()
+	return result
 }
 
 func (w stopwatch) note(ctx context.Context, operation string, took time.Duration, err error) {
@@ -66,7 +69,7 @@ var outcomes = []struct {
 }
 
 // outcome returns the attribute for the result of a call. An error that is not in
-// outcomes is an outage.
+// outcomes is an outage, and so is a panic.
 func outcome(err error) string {
 	if err == nil {
 		return "ok"

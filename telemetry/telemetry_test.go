@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http/httptest"
 	"slices"
@@ -438,4 +439,71 @@ func TestAListingIsMeasuredWithoutItsReader(t *testing.T) {
 			t.Errorf("%d listings took %v s", point.Count, point.Sum)
 		}
 	})
+}
+
+// broken is a store that panics.
+type broken struct{ *memstore.Store }
+
+func (broken) FindByClientID(context.Context, string) (*dcr.Client, error) { panic("broken") }
+
+func (broken) Update(context.Context, *dcr.Client) error { panic("broken") }
+
+func (broken) TouchClient(context.Context, string, time.Time) error { panic("broken") }
+
+func (b broken) ListClients(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+	return func(yield func(*dcr.Client, error) bool) {
+		for client, err := range b.Store.ListClients(ctx, filter, after) {
+			if !yield(client, err) {
+				return
+			}
+		}
+		panic("broken")
+	}
+}
+
+// A call that panics counts as an outage. A panic in the loop over a listing does not.
+func TestPanicsAreMeasured(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		call   func(ctx context.Context, store dcr.ClientConfigurationStore)
+		series string
+	}{
+		"a find":    {func(ctx context.Context, store dcr.ClientConfigurationStore) { store.FindByClientID(ctx, "a") }, "operation=find,outcome=error"},
+		"an update": {func(ctx context.Context, store dcr.ClientConfigurationStore) { store.Update(ctx, dcr.NewClient()) }, "operation=update,outcome=error"},
+		"a touch": {func(ctx context.Context, store dcr.ClientConfigurationStore) {
+			toucher, _ := dcr.StoreAs[dcr.ClientToucher](store)
+			toucher.TouchClient(ctx, "a", time.Now())
+		}, "operation=touch,outcome=error"},
+		"a listing": {func(ctx context.Context, store dcr.ClientConfigurationStore) {
+			lister, _ := dcr.StoreAs[dcr.ClientLister](store)
+			for range lister.ListClients(ctx, dcr.Filter{}, "") {
+			}
+		}, "operation=list,outcome=error"},
+		"the loop over a listing": {func(ctx context.Context, store dcr.ClientConfigurationStore) {
+			lister, _ := dcr.StoreAs[dcr.ClientLister](store)
+			for range lister.ListClients(ctx, dcr.Filter{}, "") {
+				panic("the caller")
+			}
+		}, "operation=list,outcome=ok"},
+	} {
+		r := newReader()
+		inside := memstore.New()
+		client := dcr.NewClient()
+		client.ID = "a"
+		if err := inside.Add(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+		store, err := telemetry.Store(r.meter, broken{inside})
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s does not panic", sentence)
+				}
+			}()
+			c.call(t.Context(), store)
+		}()
+		r.wants(t, map[string]int64{"dcr.store.duration{" + c.series + "}": 1})
+	}
 }
