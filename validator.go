@@ -372,6 +372,9 @@ func depth(typ reflect.Type) int {
 // have: a decorator may only narrow.
 func widened(v Validator) error {
 	claimed, supported := v.Capabilities().WithDefaults(), v.supported().WithDefaults()
+	if supported.RequestObjectSigningAlgs == nil && supported.features()&featureNamed("request_object") != 0 {
+		supported.RequestObjectSigningAlgs = defaultSigningAlgs // those that registration accepts then
+	}
 	for i := range capabilityMembers.Fields {
 		f := &capabilityMembers.Fields[i]
 		if value := beyond(f, &claimed, &supported); value != "" {

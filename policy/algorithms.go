@@ -40,10 +40,7 @@ var algorithmMembers = dcr.AlgorithmMembers()
 // Capabilities narrows every list of signature algorithms.
 func (s signing) Capabilities() dcr.Capabilities {
 	supported := s.Validator.Capabilities().WithDefaults()
-	// If request objects are on, a nil list allows the standard algorithms.
-	if supported.RequestParameter && supported.RequestObjectSigningAlgs == nil {
-		supported.RequestObjectSigningAlgs = jose.Standard
-	}
+	spellOut(&supported)
 	for _, member := range algorithmMembers {
 		if member.Signature {
 			narrow(member.Ceiling(&supported), s.algs)
@@ -51,6 +48,14 @@ func (s signing) Capabilities() dcr.Capabilities {
 	}
 	narrow(&supported.DPoPSigningAlgs, s.algs)
 	return supported
+}
+
+// spellOut lists the signature algorithms of request objects. If these are on, a nil list
+// allows the standard ones.
+func spellOut(supported *dcr.Capabilities) {
+	if supported.RequestObjectSigningAlgs == nil && (supported.RequestParameter || supported.RequireSignedRequestObject) {
+		supported.RequestObjectSigningAlgs = slices.Clone(jose.Standard)
+	}
 }
 
 // ValidateClient judges what the steps settled.

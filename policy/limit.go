@@ -130,6 +130,9 @@ type limiter struct {
 // Capabilities narrows the list of the field.
 func (l limiter) Capabilities() dcr.Capabilities {
 	supported := l.Validator.Capabilities().WithDefaults()
+	if l.field.name == "request_object_signing_alg" {
+		spellOut(&supported)
+	}
 	if l.limit.Ceiling != nil {
 		before := supported.GrantTypes
 		narrow(l.field.ceiling(&supported), l.limit.Ceiling)

@@ -192,10 +192,22 @@ func TestFieldRules(t *testing.T) {
 			want: object{"token_endpoint_auth_signing_alg": nil}},
 		{name: "algorithms beyond the list", rule: policy.SigningAlgorithms("PS256", "ES256"),
 			request: object{"id_token_signed_response_alg": "RS256"}, refused: "id_token_signed_response_alg.unsupported"},
+		{name: "an algorithm of request objects that are on without a list", rule: policy.Algorithm("request_object_signing_alg", values(policy.Refuse, nil, "ES256")),
+			request: object{"request_object_signing_alg": "RS256"}, refused: "policy.request_object_signing_alg"},
+		{name: "the default algorithm of such request objects", rule: policy.Algorithm("request_object_signing_alg", values(policy.Drop, []string{"PS256"})),
+			request: object{"jwks_uri": "https://app.example.com/jwks"}, want: object{"request_object_signing_alg": "PS256"}},
+		{name: "all algorithms, with such request objects", rule: policy.SigningAlgorithms("ES256"),
+			request: object{"request_object_signing_alg": "RS256"}, refused: "request_object_signing_alg.unsupported"},
 		{name: "algorithms left open", rule: policy.SigningAlgorithms("PS256", "ES256"),
 			want: object{"id_token_signed_response_alg": "ES256"}},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, openServer) })
+		t.Run(c.name, func(t *testing.T) {
+			server := openServer
+			server.Supports.RequestParameter = strings.Contains(c.name, "request objects")
+			c.run(t, server)
+			server.Supports.RequestParameter, server.Supports.RequireSignedRequestObject = false, server.Supports.RequestParameter
+			c.run(t, server)
+		})
 	}
 }
 
