@@ -15,11 +15,16 @@ import (
 // algorithm is the field of a member that names an algorithm.
 func algorithm(member dcr.AlgorithmMember) field {
 	f := single(member.Name, member.List, member.Ceiling, member.Value)
-	if member.Name == "token_endpoint_auth_signing_alg" {
+	if member.Name == authAlg {
 		f.applies = func(c *dcr.Client) bool { return strings.HasSuffix(c.TokenEndpointAuthMethod, "_jwt") }
+		f.fits = func(c *dcr.Client, alg string) bool {
+			return jose.Symmetric(alg) == (c.TokenEndpointAuthMethod == "client_secret_jwt")
+		}
 	}
 	return f
 }
+
+const authAlg = "token_endpoint_auth_signing_alg"
 
 // SigningAlgorithms allows only the given algorithms for all signatures, those of
 // the server and those of clients. A client that asks for another one is refused;

@@ -63,6 +63,7 @@ type field struct {
 	get     func(*dcr.Client) []string // nil if the member is absent
 	set     func(*dcr.Client, []string)
 	applies func(*dcr.Client) bool                             // whether the default may be set; nil: always
+	fits    func(c *dcr.Client, value string) bool             // whether the client may have a value of the default; nil: always
 	keeps   func(previous *dcr.Client, standard []string) bool // whether a client keeps what it has, instead of the default, if an update leaves the member out; nil: never
 }
 
@@ -208,6 +209,15 @@ func (l limiter) ValidateGrantTypes(ctx context.Context, reg *dcr.Registration) 
 	return l.Validator.ValidateGrantTypes(ctx, reg)
 }
 
+// ValidateClientAuthentication settles the algorithm of a client whose method an inner
+// step has only now chosen.
+func (l limiter) ValidateClientAuthentication(ctx context.Context, reg *dcr.Registration) error {
+	if err := l.Validator.ValidateClientAuthentication(ctx, reg); err != nil || l.field.name != authAlg {
+		return err
+	}
+	return l.settle(reg)
+}
+
 // settle judges what was asked for. Values that are only to be dropped are left
 // to the member's step, which judges by the narrowed capabilities.
 func (l limiter) settle(reg *dcr.Registration) error {
@@ -261,6 +271,9 @@ func (l limiter) keep(reg *dcr.Registration, supported []string) bool {
 // fallBack sets the default, if there is one.
 func (l limiter) fallBack(c *dcr.Client, supported []string) {
 	standard := within(l.limit.Default, supported)
+	if l.field.fits != nil {
+		standard = slices.DeleteFunc(standard, func(value string) bool { return !l.field.fits(c, value) })
+	}
 	if len(standard) > 0 {
 		l.field.set(c, standard)
 	}

@@ -190,6 +190,8 @@ func TestFieldRules(t *testing.T) {
 			want: object{"userinfo_signed_response_alg": nil}},
 		{name: "no algorithm for a method that has none", rule: policy.Algorithm("token_endpoint_auth_signing_alg", values(policy.Drop, []string{"ES256"})),
 			want: object{"token_endpoint_auth_signing_alg": nil}},
+		{name: "the default algorithm of a method that was sent", rule: policy.Algorithm("token_endpoint_auth_signing_alg", values(policy.Drop, []string{"HS256", "ES256"})),
+			request: object{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example.com/jwks"}, want: object{"token_endpoint_auth_signing_alg": "ES256"}},
 		{name: "algorithms beyond the list", rule: policy.SigningAlgorithms("PS256", "ES256"),
 			request: object{"id_token_signed_response_alg": "RS256"}, refused: "id_token_signed_response_alg.unsupported"},
 		{name: "an algorithm of request objects that are on without a list", rule: policy.Algorithm("request_object_signing_alg", values(policy.Refuse, nil, "ES256")),
@@ -208,6 +210,31 @@ func TestFieldRules(t *testing.T) {
 			server.Supports.RequestParameter, server.Supports.RequireSignedRequestObject = false, server.Supports.RequestParameter
 			c.run(t, server)
 		})
+	}
+}
+
+// The default algorithm is also for clients that get their method by default, and fits
+// the method.
+func TestDefaultAlgorithmOfADefaultMethod(t *testing.T) {
+	server := openServer
+	server.Supports.TokenEndpointAuthSigningAlgs = []string{"RS256", "ES256", "HS256"}
+	limit := policy.Algorithm("token_endpoint_auth_signing_alg", policy.Values{Default: []string{"HS256", "ES256"}})
+	keys := with(webClient, object{"token_endpoint_auth_method": nil, "jwks_uri": "https://app.example.com/jwks"})
+	for method, want := range map[string]string{"private_key_jwt": "ES256", "client_secret_post": ""} {
+		server.Supports.TokenEndpointAuthMethods = []string{method}
+		for name, v := range map[string]dcr.Validator{
+			"of the server":     policy.Stack(server, limit),
+			"of a rule inside":  policy.Stack(server, policy.AuthMethods(policy.Values{Default: []string{method}}), limit),
+			"of a rule outside": policy.Stack(server, limit, policy.AuthMethods(policy.Values{Default: []string{method}})),
+		} {
+			client, err := judge(t, v, keys, nil)
+			if err != nil || client.TokenEndpointAuthMethod != method || client.TokenEndpointAuthSigningAlg != want {
+				t.Errorf("%s, the default %s: got %+v, %v; want %q", method, name, client, err, want)
+			}
+			if again, err := judge(t, v, keys, client); err != nil || again.TokenEndpointAuthSigningAlg != want {
+				t.Errorf("%s, the default %s, on an update: got %+v, %v; want %q", method, name, again, err, want)
+			}
+		}
 	}
 }
 
