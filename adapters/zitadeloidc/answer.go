@@ -26,20 +26,26 @@ func (e issuerEncoder) Encode(response any, into map[string][]string) error {
 	return e.Encoder.Encode(response, into)
 }
 
-// answer sends a code to the client when the request is done.
+// answer sends a code to the client when the request is done, unless the client has lost
+// the redirect URI while the person signed in.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	storage := s.Provider().Storage()
 	request, err := storage.AuthRequestByID(r.Context(), r.FormValue("id"))
-	switch {
-	case err != nil:
+	if err != nil {
 		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("this authorization request has expired")), nil)
 		return
-	case !request.Done():
-		s.RefuseAuthRequest(w, r, request, oidc.ErrInteractionRequired())
+	}
+	found, err := storage.GetClientByClientID(r.Context(), request.GetClientID())
+	if err != nil {
+		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("the application cannot be used")), nil)
 		return
 	}
-	if _, err := storage.GetClientByClientID(r.Context(), request.GetClientID()); err != nil {
-		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("the application cannot be used")), nil)
+	if client, ok := found.(Client); ok && !client.Registered.MatchRedirectURI(request.GetRedirectURI()) {
+		op.WriteError(w, r, oidc.ErrInvalidRequest().WithDescription("the application has changed; go back to it and start again"), nil)
+		return
+	}
+	if !request.Done() {
+		s.RefuseAuthRequest(w, r, request, oidc.ErrInteractionRequired())
 		return
 	}
 	code, err := op.BuildAuthResponseCodeResponsePayload(r.Context(), request, s.Provider())

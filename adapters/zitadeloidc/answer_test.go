@@ -103,6 +103,39 @@ func TestRefusalsOnTheWayBack(t *testing.T) {
 	}
 }
 
+// Nobody is sent to a redirect URI that the client lost while the person signed in, neither
+// with a code nor with an error.
+func TestRedirectURIThatIsGoneOnTheWayBack(t *testing.T) {
+	for _, signsIn := range []bool{true, false} {
+		store := memstore.New()
+		client := register(t, store, nil)
+		kept := newStorage(store)
+		issuer, err := serve(t, kept, new(op.Config), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := kept.CreateAuthRequest(context.Background(), &oidc.AuthRequest{
+			ClientID: "app-1", RedirectURI: redirect, ResponseType: oidc.ResponseTypeCode, State: "1", Scopes: []string{"openid"},
+		}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signsIn {
+			if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", made.GetID()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		client.RedirectURIs = []string{redirect + "2"}
+		if err := store.Update(context.Background(), client); err != nil {
+			t.Fatal(err)
+		}
+		response, text := get(t, issuer+"/authorize/callback?id="+made.GetID(), "")
+		if response.StatusCode != http.StatusBadRequest || strings.Contains(text, "app.example.com") || response.Header.Get("Location") != "" {
+			t.Errorf("signed in %v: status %d, to %q: %s", signsIn, response.StatusCode, response.Header.Get("Location"), text)
+		}
+	}
+}
+
 // down is a storage that cannot look up tokens.
 type down struct{ *Storage }
 
