@@ -172,11 +172,15 @@ type cacheLoad struct {
 	overrun bool // the client was written meanwhile: do not cache the result
 }
 
+// errEnded fails the callers that wait if the store calls runtime.Goexit.
+var errEnded = errors.New("cachestore: the store ended the goroutine")
+
 func (s *Store) load(ctx context.Context, inside dcr.ClientConfigurationStore, what reading, l *cacheLoad) {
 	clientID := what.clientID
 	ctx, cancel := context.WithTimeout(ctx, s.opts.LoadTimeout)
 	defer cancel()
 	var size int64
+	l.err = errEnded
 	defer func() {
 		// If the store panics, that fails the callers that wait but not the program.
 		if panicked := recover(); panicked != nil {

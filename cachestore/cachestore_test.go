@@ -74,11 +74,15 @@ type watchedStore struct {
 	*memstore.Store
 	reads atomic.Int64
 	fail  error
+	ends  bool          // a read ends its goroutine
 	wait  chan struct{} // if not nil, a read that has its answer waits for it
 }
 
 func (s *watchedStore) FindByClientID(ctx context.Context, id string) (*dcr.Client, error) {
 	s.reads.Add(1)
+	if s.ends {
+		runtime.Goexit()
+	}
 	if s.fail != nil {
 		return nil, s.fail
 	}
@@ -247,6 +251,14 @@ func TestCacheServes(t *testing.T) {
 			}
 			store.Store = memstore.New()
 			find(t, cache, "there", dcr.ErrClientNotFound)
+		}},
+		{"a store that ends its goroutine fails its callers and no others", 2, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
+			store.ends = true
+			if _, err := cache.FindByClientID(t.Context(), "there"); err == nil || errors.Is(err, dcr.ErrClientNotFound) {
+				t.Errorf("got %v", err)
+			}
+			store.ends = false
+			find(t, cache, "there", nil)
 		}},
 		{"a store that hangs is abandoned", 1, func(t *testing.T, cache *cachestore.Store, store *watchedStore) {
 			store.wait = make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -256,13 +257,16 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestPanics checks that a hook that panics fails its callers, not the program.
+// TestPanics checks that a hook that panics, or ends its goroutine, fails its callers,
+// not the program.
 func TestPanics(t *testing.T) {
-	w := newWorld(t, func(opts *cimd.Options) {
-		opts.Admit = func(context.Context, *url.URL) (string, error) { panic("a bug") }
-	})
-	if _, err := w.store.FindByClientID(t.Context(), w.publisher.URL("/client")); err == nil || errors.Is(err, dcr.InvalidClient) {
-		t.Errorf("found %v", err)
+	for how, end := range map[string]func(){"panic": func() { panic("a bug") }, "runtime.Goexit": runtime.Goexit} {
+		w := newWorld(t, func(opts *cimd.Options) {
+			opts.Admit = func(context.Context, *url.URL) (string, error) { end(); return "", nil }
+		})
+		if client, err := w.store.FindByClientID(t.Context(), w.publisher.URL("/client")); err == nil || errors.Is(err, dcr.InvalidClient) {
+			t.Errorf("%s: found %v, %v", how, client, err)
+		}
 	}
 }
 

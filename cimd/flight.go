@@ -74,9 +74,13 @@ func (s *Store) lookNow(ctx context.Context, id string, u *url.URL) (*dcr.Client
 	}
 }
 
+// errEnded fails the callers that wait if a hook calls runtime.Goexit.
+var errEnded = errors.New("cimd: a hook ended the goroutine")
+
 func (s *Store) fly(ctx context.Context, id string, u *url.URL, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, flightTime)
 	defer cancel()
+	f.err = errEnded
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			f.client, f.err = nil, s.panicked(ctx, id, panicked)

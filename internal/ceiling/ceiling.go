@@ -4,6 +4,7 @@ package ceiling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -193,7 +194,18 @@ func (c *Ceiling) settleFirst(ctx context.Context, now time.Time) (err error) {
 func (c *Ceiling) recount(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxCount)
 	defer cancel()
-	count, err := c.countSafely(ctx)
+	count, err := int64(0), errors.New("the store ended the goroutine")
+	defer func() { // also if the store calls runtime.Goexit or panics: no request handler recovers here
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("the store panicked: %v", panicked)
+		}
+		c.settle(ctx, count, err)
+	}()
+	count, err = c.Count(ctx)
+}
+
+// settle ends a count in the background.
+func (c *Ceiling) settle(ctx context.Context, count int64, err error) {
 	if err != nil {
 		c.Logger.WarnContext(ctx, "clients could not be counted for Options.MaxClients; the last count stays in force", "error", err)
 	}
@@ -205,15 +217,4 @@ func (c *Ceiling) recount(ctx context.Context) {
 		c.count = count + c.added
 		c.ended++
 	}
-}
-
-// countSafely counts and recovers from a panic, as no request handler does that
-// for it.
-func (c *Ceiling) countSafely(ctx context.Context) (count int64, err error) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			err = fmt.Errorf("the store panicked: %v", panicked)
-		}
-	}()
-	return c.Count(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,14 +75,19 @@ func TestCeiling(t *testing.T) {
 			take(true)
 			take(false)
 		}},
-		{"a count that fails, or panics, leaves the last one in force", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
+		{"a count that fails, panics, or never returns leaves the last one in force until the next", 2, func(t *testing.T, w *world, take func(bool) ceiling.Place) {
 			take(true)
-			for _, w.fail = range []error{errors.New("connection refused"), errPanic} {
+			for _, w.fail = range []error{errors.New("connection refused"), errPanic, errGoexit} {
 				time.Sleep(10 * time.Second)
 				take(false)
 				synctest.Wait()
 				take(false)
 			}
+			w.fail, w.stored = nil, 0
+			time.Sleep(10 * time.Second)
+			take(false)
+			synctest.Wait()
+			take(true)
 		}},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
@@ -89,8 +95,11 @@ func TestCeiling(t *testing.T) {
 				w := &world{stored: c.stored}
 				w.Ceiling = &ceiling.Ceiling{Limit: 3, Logger: slog.New(slog.DiscardHandler), Count: func(context.Context) (int64, error) {
 					time.Sleep(w.slow)
-					if w.fail == errPanic {
+					switch w.fail {
+					case errPanic:
 						panic(w.fail)
+					case errGoexit:
+						runtime.Goexit()
 					}
 					return w.stored, w.fail
 				}}
@@ -107,7 +116,7 @@ func TestCeiling(t *testing.T) {
 	}
 }
 
-var errPanic = errors.New("panic")
+var errPanic, errGoexit = errors.New("panic"), errors.New("runtime.Goexit")
 
 // TestFirst checks that callers wait for the first count and that it is made
 // only once, that a failed count is made again, and that nobody waits longer
