@@ -167,6 +167,9 @@ func TestBoundTokensAreNotIssued(t *testing.T) {
 		token, _ := granted["refresh_token"].(string)
 		code := w.authorize(nil).Get("code")
 		w.change(bind)
+		if answer := w.authorize(nil); answer.Get("error") != "server_error" || answer.Get("code") != "" {
+			t.Errorf("%s: the answer to an authorization request is %v", name, answer)
+		}
 		for grant, got := range map[string]map[string]any{
 			"a code":             w.redeem(code),
 			"a refresh":          w.post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}),

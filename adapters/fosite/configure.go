@@ -73,6 +73,9 @@ func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, request fos
 		return misused("set fosite.Config.IDTokenIssuer, which is the iss of authorization responses")
 	}
 	if client, ok := request.GetClient().(Client); ok && client.redirect != "" {
+		if err := unbound(client.Registered); err != nil { // the response may have a token
+			return err
+		}
 		request.GetSession().SetExpiresAt(sentTo(client.redirect), time.Now().UTC())
 		if request.GetSession().GetExpiresAt(sentTo(client.redirect)).IsZero() {
 			return errSession()
@@ -147,11 +150,10 @@ func (g grants) HandleTokenEndpointRequest(ctx context.Context, requester fosite
 		return misused("pass the context of the request to NewAccessRequest")
 	}
 	client := sender.Client
-	if client.DPoPBoundAccessTokens || client.TLSClientCertificateBoundAccessTokens { // anybody could use unbound tokens
-		return misused("sender-constrained tokens are not supported; leave DPoPSigningAlgs and TLSClientCertificateBoundAccessTokens out of the Capabilities")
-	}
-	var err error
+	err := unbound(client)
 	switch {
+	case err != nil:
+		return err
 	case request.GetGrantTypes().ExactOne("authorization_code"):
 		err = redeem(request, sender)
 	case request.GetGrantTypes().ExactOne("refresh_token"):
@@ -172,6 +174,15 @@ func (g grants) HandleTokenEndpointRequest(ctx context.Context, requester fosite
 		return fosite.ErrInvalidClient.WithDebug("The grant began with another method of authentication.")
 	}
 	request.GetSession().SetExpiresAt(fosite.RefreshToken, client.RefreshTokenEnd(began, time.Now().UTC()))
+	return nil
+}
+
+// unbound refuses a client that requires bound tokens, because anybody could use the tokens
+// that fosite issues.
+func unbound(client *dcr.Client) error {
+	if client.DPoPBoundAccessTokens || client.TLSClientCertificateBoundAccessTokens {
+		return misused("sender-constrained tokens are not supported; leave DPoPSigningAlgs and TLSClientCertificateBoundAccessTokens out of the Capabilities")
+	}
 	return nil
 }
 
