@@ -64,7 +64,7 @@ func (a *Admin) Delete(ctx context.Context, clientID string) error {
 		if err == nil {
 			err = a.remove(ctx, client, "")
 		}
-		if !errors.Is(err, dcr.ErrConflict) {
+		if !errors.Is(err, dcr.ErrConflict) || errors.Is(err, errAfterDelete) { // the hook may return a conflict of its own
 			return err
 		}
 	}

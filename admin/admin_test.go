@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -341,5 +342,21 @@ func TestDeleteWhatItCan(t *testing.T) {
 	}
 	if o.status(t) != "gone" {
 		t.Error("the client still exists")
+	}
+}
+
+// An error of AfterDelete is returned as it is, even one that a store could return, and
+// AfterDelete runs once.
+func TestDeleteReturnsTheErrorOfAfterDelete(t *testing.T) {
+	for _, behind := range []error{dcr.ErrConflict, dcr.ErrClientNotFound, errors.New("the grants stay")} {
+		o := newOffice(t, nil)
+		ran := 0
+		o.Admin.AfterDelete = func(context.Context, *dcr.Client) error {
+			ran++
+			return behind
+		}
+		if err := o.Delete(t.Context(), "calc"); !errors.Is(err, behind) || !strings.Contains(err.Error(), "is deleted") || ran != 1 {
+			t.Errorf("Delete returned %v, and AfterDelete ran %d times", err, ran)
+		}
 	}
 }
