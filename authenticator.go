@@ -5,6 +5,7 @@ package dcr
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -240,8 +241,18 @@ func BearerToken(r *http.Request) (Plaintext, error) {
 	if len(headers) == 0 {
 		return "", nil
 	}
-	if len(headers) > 1 || strings.Contains(r.URL.RawQuery, "access_token=") {
+	if len(headers) > 1 || hasQueryToken(r.URL.RawQuery) {
 		return "", refuse(InvalidRequest, "", "token.repeated", "the access token must be sent once, in the Authorization header")
 	}
 	return Plaintext(bearer(headers[0])), nil
+}
+
+// hasQueryToken reports whether a query has an access token (RFC 6750 §2.3), in any
+// encoding of the name. Of a malformed query, another server may read more than Go does.
+func hasQueryToken(query string) bool {
+	if query == "" {
+		return false
+	}
+	parsed, err := url.ParseQuery(query)
+	return parsed.Has("access_token") || err != nil && strings.Contains(query, "access_token=")
 }

@@ -37,6 +37,10 @@ func TestStaticToken(t *testing.T) {
 		{"one in the query is not", nil, "?access_token=" + token[:7], 401},
 		{"one that is sent twice is not", []string{"Bearer " + token, "Bearer " + token}, "", 400},
 		{"one that is also in the query is not", []string{"Bearer " + token}, "?access_token=x", 400},
+		{"one that is also in the query, whose name is encoded, is not", []string{"Bearer " + token}, "?a=b&access%5Ftoken=x", 400},
+		{"one that is also in a malformed query is not", []string{"Bearer " + token}, "?a=b;access_token=x", 400},
+		{"a parameter whose name only ends like it does not matter", []string{"Bearer " + token}, "?no_access_token=x", 201},
+		{"nor does one whose value is like it", []string{"Bearer " + token}, "?next=access_token%3D", 201},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			r := httptest.NewRequest("POST", "/connect/dcr"+test.query, strings.NewReader(`{"redirect_uris":["https://app.example.com/callback"]}`))
