@@ -354,6 +354,12 @@ func TestOpenInsuranceBrasil(t *testing.T) {
 		{"a webhook that is too long", object{"webhook_uris": []string{hook(100), hook(256)}}, right, "invalid_webhook_uris", nil},
 		{"a webhook over http", object{"webhook_uris": []string{"http://www.example.com.br/hook"}}, right, "invalid_webhook_uris", nil},
 		{"a webhook on a private address", object{"webhook_uris": []string{"https://10.0.0.1/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on an address behind the network of a provider", object{"webhook_uris": []string{"https://100.64.0.1/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on a private address in another form", object{"webhook_uris": []string{"https://[64:ff9b::a00:1]/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on an address of the documentation", object{"webhook_uris": []string{"https://192.0.2.1/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on a name of a local network", object{"webhook_uris": []string{"https://printer.local/hook"}}, right, "invalid_webhook_uris", nil},
+		{"a webhook on a name that only looks like one", object{"webhook_uris": []string{"https://www.notlocal/hook"}}, right, "", object{"webhook_uris": []any{"https://www.notlocal/hook"}}},
+		{"a webhook on a public address", object{"webhook_uris": []string{"https://8.8.8.8/hook"}}, right, "", object{"webhook_uris": []any{"https://8.8.8.8/hook"}}},
 		{"webhooks that are not a list", object{"webhook_uris": "https://www.example.com.br/hook"}, right, "invalid_client_metadata", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

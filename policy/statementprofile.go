@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/guard"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -122,11 +123,18 @@ func publicHTTPS(longest int) Rule {
 // isPublicHTTPS reports whether u is https on a host that is public: a name that
 // is not the user's own machine's or one of a local network, or a public address.
 func isPublicHTTPS(u *uri.URI) bool {
-	if address, ok := uri.Address(u.Host); ok {
-		return u.Kind() == uri.HTTPS && address.IsGlobalUnicast() && !address.IsPrivate()
+	if u.Kind() != uri.HTTPS {
+		return false
 	}
-	return u.Kind() == uri.HTTPS && strings.Contains(u.Host, ".") && !strings.HasSuffix(u.Host, ".localhost")
+	if _, isAddress := uri.Address(u.Host); isAddress {
+		return new(guard.Config).Reaches(u.Host)
+	}
+	return strings.Contains(u.Host, ".") && !slices.ContainsFunc(localNames, func(name string) bool { return strings.HasSuffix(u.Host, name) })
 }
+
+// localNames are the ends of names that are of the user's own machine or of a local
+// network (RFC 6761 §6.3, RFC 6762 §3, RFC 8375, and ICANN's reservation of internal).
+var localNames = []string{".localhost", ".local", ".home.arpa", ".internal"}
 
 // fapi1Algorithms are those of the Financial-grade API Security Profile 1.0, Part 2:
 // Advanced, §8.6.
