@@ -81,12 +81,14 @@ func (a *Admin) RotateSecret(ctx context.Context, clientID string, grace time.Du
 			return "", err
 		}
 		secret, err := a.rotate(ctx, client, grace)
-		if !errors.Is(err, dcr.ErrConflict) {
+		if !errors.Is(err, dcr.ErrConflict) || errors.Is(err, errNoSecretMade) { // the hook may return a conflict of its own
 			return secret, err
 		}
 	}
 	return "", dcr.ErrConflict
 }
+
+var errNoSecretMade = errors.New("no secret was made")
 
 // rotate gives a client, as it was read, a new secret.
 func (a *Admin) rotate(ctx context.Context, client *dcr.Client, grace time.Duration) (dcr.Plaintext, error) {
@@ -100,7 +102,7 @@ func (a *Admin) rotate(ctx context.Context, client *dcr.Client, grace time.Durat
 	}
 	secret, err := handler.RotateSecret(ctx, client, grace)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("admin: client %q: %w: %w", client.ID, errNoSecretMade, err)
 	}
 	if err := a.Store.Update(ctx, client); err != nil {
 		return "", err

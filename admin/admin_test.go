@@ -360,3 +360,26 @@ func TestDeleteReturnsTheErrorOfAfterDelete(t *testing.T) {
 		}
 	}
 }
+
+// An error of Options.NewClientSecret is returned as it is, and the hook runs once. The page
+// does not say that the client has changed, or that there is none.
+func TestRotateSecretReturnsTheErrorOfTheHook(t *testing.T) {
+	for _, behind := range []error{dcr.ErrConflict, dcr.ErrClientNotFound, errors.New("the vault is closed")} {
+		o := newOffice(t, nil)
+		ran := 0
+		handler, err := dcr.NewHandler(o.store, &dcr.Options{
+			Endpoint: "https://id.example.com/register", Logger: slog.New(slog.DiscardHandler),
+			NewClientSecret: func(context.Context, *dcr.Registration) (dcr.Plaintext, dcr.Secret, error) {
+				ran++
+				return "", dcr.Secret{}, behind
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Admin.Handler = handler
+		if _, err := o.RotateSecret(t.Context(), "calc", time.Hour); !errors.Is(err, behind) || !strings.Contains(err.Error(), "no secret was made") || ran != 1 {
+			t.Errorf("RotateSecret returned %v, and the hook ran %d times", err, ran)
+		}
+	}
+}

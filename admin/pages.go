@@ -261,9 +261,10 @@ var faults = []struct {
 // explain shows an error to the operator. It logs a fault of the server.
 func (p *pages) explain(r *http.Request, err error) view {
 	shown, ok := errors.AsType[fault](err)
-	isDeleted := errors.Is(err, errAfterDelete) // whatever error of the host it wraps
+	isDeleted := errors.Is(err, errAfterDelete)
+	isOfHost := isDeleted || errors.Is(err, errNoSecretMade) // whatever it wraps
 	for _, known := range faults {
-		if !ok && !isDeleted && errors.Is(err, known.err) {
+		if !ok && !isOfHost && errors.Is(err, known.err) {
 			shown, ok = fault{status: known.status, sentence: known.sentence}, true
 		}
 	}
