@@ -270,7 +270,7 @@ func (h *Handler) replace(access *access, reg *Registration, request *Request) (
 	if caller == nil {
 		caller = CallerFromContext(ctx)
 	}
-	reg.Request, reg.Previous, reg.Statement = request, access.client, request.statement
+	reg.Request, reg.Previous, reg.Statement = request, access.client, request.statement.clone()
 	reg.Caller, reg.HTTP = caller, access.http
 	if err := h.prepare(reg, access.client.Policy); err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -54,7 +53,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, event Event) 
 
 // judgeAndAdd registers the client of a request that was read.
 func (h *Handler) judgeAndAdd(ctx context.Context, reg *Registration) (answer []byte, err error) {
-	reg.Statement = reg.Request.statement
+	reg.Statement = reg.Request.statement.clone()
 	if err := Validate(ctx, reg.validator, reg); err != nil {
 		return nil, err
 	}
@@ -214,7 +213,7 @@ func (h *Handler) add(ctx context.Context, reg *Registration) ([]byte, error) {
 	reg.record()
 	c.RegisteredFrom = h.origin(reg.HTTP)
 	judged := *c
-	if h.hooked {
+	if h.hostSees(reg.validator) {
 		judged = *c.Clone()
 	}
 	defer h.settle(ctx, reg.Request)
@@ -349,7 +348,7 @@ func (h *Handler) keep(ctx context.Context, reg *Registration, store func(contex
 }
 
 // settle gives back what a request paid, the last first, if nothing was stored,
-// even if a hook panicked.
+// even if a hook panicked. It may be called again.
 func (h *Handler) settle(ctx context.Context, request *Request) {
 	bill := &request.bill
 	if bill.room != nil {
@@ -359,12 +358,21 @@ func (h *Handler) settle(ctx context.Context, request *Request) {
 	if bill.kept {
 		return
 	}
-	for _, cost := range slices.Backward(bill.paid) {
-		if err := h.uncancelled(ctx, cost.GiveBack); err != nil {
-			h.opts.Logger.WarnContext(ctx, "nothing was stored, but what the registration cost could not be given back", "error", err)
-		}
-	}
+	paid := bill.paid
 	bill.paid, bill.body, bill.statement = nil, false, false
+	h.giveBack(ctx, paid)
+}
+
+// giveBack gives costs back, the last first, and the others also if one panics.
+func (h *Handler) giveBack(ctx context.Context, paid []Allowance) {
+	if len(paid) == 0 {
+		return
+	}
+	last := len(paid) - 1
+	defer h.giveBack(ctx, paid[:last])
+	if err := h.uncancelled(ctx, paid[last].GiveBack); err != nil {
+		h.opts.Logger.WarnContext(ctx, "nothing was stored, but what the registration cost could not be given back", "error", err)
+	}
 }
 
 // remove deletes a client; only the revision that was read, if the store can.

@@ -39,6 +39,18 @@ type SoftwareStatement struct {
 	once      *onceOnly // bounds its use; nil if nothing does, and for a stored statement
 }
 
+// clone returns a copy that shares nothing with s that code of the host can change: the
+// steps of each attempt may change theirs. It returns nil if s is nil.
+func (s *SoftwareStatement) clone() *SoftwareStatement {
+	if s == nil {
+		return nil
+	}
+	own := *s
+	own.Metadata.unshare()
+	own.Claims = cloneRaw(s.Claims)
+	return &own
+}
+
 // Signer names the software that the statement is about, in the same form as
 // [Request].Signer names the software that signed a request, so that a step can
 // compare the two. It is a JSON array of the issuer and the software_id, or the

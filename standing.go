@@ -171,13 +171,13 @@ func (h *Handler) cancel(w http.ResponseWriter, access *access, event Event, req
 		return unwritten(err)
 	}
 	request.bill.kept = true
-	h.tell(ctx, event, ClientDeleted)
-	h.afterDelete(ctx, client)
 	object := objectWriter{dst: *scratch.Get().(*[]byte)}
 	object.text("client_id", client.ID)
 	object.raw("grant_types", []byte("[]"))
 	object.text("software_statement", request.SoftwareStatement)
 	answer, err := object.finish()
+	h.tell(ctx, event, ClientDeleted)
+	h.afterDelete(ctx, client) // which may change the client
 	if err == nil {
 		send(w, http.StatusOK, answer)
 	}

@@ -320,10 +320,11 @@ func (s *Store) add(ctx context.Context, client *dcr.Client, makeRoom bool) (evi
 
 // evicted tells the host about a client that was deleted to make room.
 func (s *Store) evicted(ctx context.Context, client *dcr.Client) {
-	if err := s.afterDelete(ctx, client); err != nil {
-		s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", client.ID, "error", err)
+	event := dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"}
+	if err := s.afterDelete(ctx, client); err != nil { // it may change the client
+		s.opts.Logger.ErrorContext(ctx, "client metadata document: AfterDelete failed", "client_id", event.ClientID, "error", err)
 	}
-	s.event(ctx, dcr.Event{Kind: dcr.ClientEvicted, ClientID: client.ID, Policy: client.Policy, Source: client.Source, Reason: "ceiling"})
+	s.event(ctx, event)
 }
 
 // afterDelete runs the host's hook for a client that was deleted, even if the request

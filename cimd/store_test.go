@@ -212,15 +212,16 @@ func TestCeiling(t *testing.T) {
 	wantOutcome(t, "it is still found in memory", find(t, w.store.Known(), ids[4]), "ok")
 }
 
-// TestCeilingHook checks that a failing AfterDelete does not affect the new client,
-// and that AfterDelete goes on if the caller goes away.
+// TestCeilingHook checks that an AfterDelete that fails, or changes what it got, does not
+// affect the new client or the event, and that it goes on if the caller goes away.
 func TestCeilingHook(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told := 0
 	w := newWorld(t, func(opts *cimd.Options) {
 		opts.MaxStored = 1
-		opts.AfterDelete = func(ctx context.Context, _ *dcr.Client) error {
+		opts.AfterDelete = func(ctx context.Context, client *dcr.Client) error {
 			told++
+			*client = dcr.Client{}
 			cancel()
 			if err := ctx.Err(); err != nil {
 				t.Error(err)
@@ -235,8 +236,9 @@ func TestCeilingHook(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if told != 1 || len(w.happened(dcr.ClientEvicted)) != 1 {
-		t.Errorf("told %d times", told)
+	evicted := w.happened(dcr.ClientEvicted)
+	if told != 1 || len(evicted) != 1 || evicted[0].ClientID != w.publisher.URL("/first") || evicted[0].Source != dcr.SourceDocument {
+		t.Errorf("told %d times; events: %+v", told, evicted)
 	}
 }
 

@@ -338,6 +338,29 @@ func TestCharge(t *testing.T) {
 	})
 }
 
+// clumsy is a purse that panics once it has what is given back.
+type clumsy struct{ *purse }
+
+func (c clumsy) GiveBack(ctx context.Context) error {
+	c.purse.GiveBack(ctx)
+	panic("a bug")
+}
+
+func TestAPanicWhileACostIsGivenBack(t *testing.T) {
+	caller, body := &purse{left: 1}, &purse{left: 1}
+	clients := &faulty{ClientConfigurationStore: memstore.New(), add: dcr.ErrStoreFull}
+	handler := newHandler(t, clients, dcr.Options{Caller: charging(caller), Decoders: costing(clumsy{body})})
+	func() {
+		defer func() { recover() }()
+		ask(t, handler, "POST", registerURL, "t", plainBody)
+	}()
+	for _, p := range []*purse{caller, body} {
+		if p.taken != 1 || p.back != 1 {
+			t.Errorf("%+v, want both given back once", p)
+		}
+	}
+}
+
 type funcs struct{ take func() }
 
 func (f funcs) Take(context.Context) error     { f.take(); return nil }
