@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/dynreg/dcr"
@@ -20,10 +21,11 @@ import (
 // itself, which shows a registration_status of "pending" until the wait is over,
 // and delete itself.
 //
-// A client is approved as it is at that time. An update that changes its metadata
-// makes it wait again, so that a client cannot become another one once it is
-// approved. So does a metadata document that lets it come without credentials from
-// now on.
+// A client is approved as it is at that time. An update that changes its metadata, or a
+// setting that it chose through [DuendeMembers], makes it wait again, so that a client
+// cannot become another one once it is approved. One that sends back what was answered
+// changes nothing. A metadata document that lets the client come without credentials
+// from now on makes it wait again too.
 //
 // waives says which registrations need no approval, such as those with a software
 // statement. If nil, all need it.
@@ -45,7 +47,7 @@ func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 		return nil
 	}
 	if reg.Previous != nil {
-		unchanged, err := sameMetadata(&reg.Previous.Metadata, &reg.Client.Metadata)
+		unchanged, err := sameClient(reg)
 		if err != nil || unchanged && !losesCredentials(reg) {
 			return err
 		}
@@ -73,10 +75,43 @@ func mayBePublic(reg *dcr.Registration) bool {
 	return reg.Client.TokenEndpointAuthMethod == "none" || reg.Client.Source == dcr.SourceDocument && lists()
 }
 
-func sameMetadata(before, after *dcr.Metadata) (bool, error) {
-	old, errOld := json.Marshal(before)
-	fresh, errFresh := json.Marshal(after)
+// sameClient reports whether an update leaves the metadata as they are. Of the members of
+// DuendeMembers, the settings count, and not whether the client asked for them: one that
+// sends back what it read asks for what it has.
+func sameClient(reg *dcr.Registration) (bool, error) {
+	before, after := reg.Previous.Metadata, reg.Client.Metadata
+	if _, heard := reg.Items[ownersItem].(owners); heard {
+		if !sameSettings(reg.Previous, reg.Client) {
+			return false, nil
+		}
+		before.Extra, after.Extra = withoutSettings(before.Extra), withoutSettings(after.Extra)
+	}
+	old, errOld := json.Marshal(&before)
+	fresh, errFresh := json.Marshal(&after)
 	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
+}
+
+// sameSettings compares the settings that the client asked for, before or now. Others
+// are the host's.
+func sameSettings(before, after *dcr.Client) bool {
+	var limits DuendeLimits
+	had := limits.settings(before)
+	for i, has := range limits.settings(after) {
+		asked := before.Extra[has.name] != nil || after.Extra[has.name] != nil
+		if asked && !has.equal(&had[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutSettings returns the extension members that are not those of DuendeMembers.
+func withoutSettings(extra map[string]json.RawMessage) map[string]json.RawMessage {
+	rest := maps.Clone(extra)
+	for _, setting := range duendeExtensions {
+		delete(rest, setting.Name())
+	}
+	return rest
 }
 
 // Approve makes a pending client active. revision is the [dcr.Client.Revision]

@@ -46,6 +46,51 @@ func TestApproval(t *testing.T) {
 	usable(false)
 }
 
+// A client that sends back what it read does not wait again, also if that has settings
+// which it never asked for. One that asks for another setting does.
+func TestApprovalOfWhatIsSentBack(t *testing.T) {
+	limits := policy.DuendeLimits{AllowLooserBooleans: true}
+	for name, v := range map[string]dcr.Validator{
+		"alone":                policy.Stack(openServer, policy.Approval(nil)),
+		"around DuendeMembers": policy.Stack(openServer, policy.DuendeMembers(limits), policy.Approval(nil)),
+		"in DuendeMembers":     policy.Stack(openServer, policy.Approval(nil), policy.DuendeMembers(limits)),
+		"on a preset":          policy.Duende(openServer, limits).With(policy.Approval(nil)),
+	} {
+		s := serve(t, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: v})
+		plain := with(webClient, object{"grant_types": []string{"authorization_code", "refresh_token"}})
+		client := s.register(t, jsonText(plain))
+		approve := func() {
+			stored := s.stored(t, client)
+			if err := policy.Approve(t.Context(), s.store, stored.ID, stored.Revision); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status := func(when string, body object, want dcr.Status) {
+			t.Helper()
+			s.put(t, client, body)
+			if got := s.stored(t, client).Status; got != want {
+				t.Errorf("%s, %s: the status is %q, want %q", name, when, got, want)
+			}
+		}
+		approve()
+		status("sent back", s.get(t, client), dcr.StatusActive)
+		status("sent back again", s.get(t, client), dcr.StatusActive)
+		status("the request again", plain, dcr.StatusActive)
+		if name == "alone" {
+			continue
+		}
+		s.edit(t, client, func(c *dcr.Client) { c.AccessTokenLifetime = time.Minute })
+		status("the host changed a setting", plain, dcr.StatusActive)
+		status("with a setting that it has", with(plain, object{"access_token_lifetime": 60}), dcr.StatusActive)
+		status("with another setting", with(plain, object{"require_consent": false}), dcr.StatusPending)
+		approve()
+		status("with the same setting", with(plain, object{"require_consent": false}), dcr.StatusActive)
+		status("without that setting", plain, dcr.StatusPending)
+		approve()
+		status("with another name and what it read", with(s.get(t, client), object{"client_name": "Evil"}), dcr.StatusPending)
+	}
+}
+
 // An operator approves exactly what was seen.
 func TestApproveWhatWasSeen(t *testing.T) {
 	store := memstore.New()
