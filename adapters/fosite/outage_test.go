@@ -106,3 +106,27 @@ func TestOutagesAtIntrospection(t *testing.T) {
 		}
 	}
 }
+
+// A client that is refused, by its document or by cimd.Options.Admit, is no outage, and an
+// outage is no refusal, whatever type its error has.
+func TestRefusedClients(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		wants  string
+	}{
+		{dcr.ErrClientNotFound, 404, "not_found"},
+		{dcr.Errorf(dcr.InvalidClient, "the document is gone"), 401, "invalid_client"},
+		{dcr.Errorf(dcr.AccessDenied, "not on the list"), 401, "not on the list"},
+		{dcr.Unavailable("the store is down", nil), 503, "temporarily_unavailable"},
+		{dcr.Errorf(dcr.ServerError, "the store is down"), 503, "temporarily_unavailable"},
+		{errors.New("the store is down"), 503, "temporarily_unavailable"},
+	} {
+		store := memstore.New()
+		w := newWorldOf(t, store, adapter.Clients{Store: store, Published: &sick{ClientConfigurationStore: store, ofClients: c.err}})
+		recorder := w.get(nil)
+		if text := recorder.Body.String(); recorder.Code != c.status || !strings.Contains(text, c.wants) {
+			t.Errorf("%v: the answer is %d %s", c.err, recorder.Code, text)
+		}
+	}
+}

@@ -74,11 +74,11 @@ func (j judged) ResponseTypes() []oidc.ResponseType {
 // VerifyAuthRequest finds the client and checks the request.
 func (s *Server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthRequest]) (*op.ClientRequest[oidc.AuthRequest], error) {
 	client, err := s.options.Published.FindByClientID(ctx, r.Data.ClientID)
-	refused, _ := errors.AsType[*dcr.Error](err)
+	refused := refusal(err)
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		return nil, oidc.ErrInvalidRequestRedirectURI().WithParent(err).WithDescription("this application is not registered here")
-	case refused != nil && refused.Code == dcr.InvalidClient:
+	case refused != nil:
 		return nil, oidc.ErrInvalidRequestRedirectURI().WithParent(err).WithDescription("%s", refused.Description)
 	case err != nil:
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)

@@ -5,6 +5,7 @@ package zitadeloidc
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -97,7 +98,7 @@ type Clients struct {
 func (c Clients) GetClientByClientID(ctx context.Context, clientID string) (op.Client, error) {
 	client, err := c.Store.FindByClientID(ctx, clientID)
 	switch {
-	case errors.Is(err, dcr.ErrClientNotFound):
+	case isGone(err):
 		return nil, oidc.ErrInvalidClient().WithParent(err)
 	case err != nil:
 		return nil, oidc.ErrServerError().WithParent(err)
@@ -106,6 +107,19 @@ func (c Clients) GetClientByClientID(ctx context.Context, clientID string) (op.C
 		return nil, oidc.ErrInvalidClient().WithParent(err)
 	}
 	return c.client(client), nil
+}
+
+// isGone reports whether a store says that there is no such client, or refuses its metadata
+// document. Any other error is an outage.
+func isGone(err error) bool { return errors.Is(err, dcr.ErrClientNotFound) || refusal(err) != nil }
+
+// refusal returns the error with which a cimd.Store refuses a client, nil for an outage.
+func refusal(err error) *dcr.Error {
+	refused, _ := errors.AsType[*dcr.Error](err)
+	if refused == nil || refused.Status >= http.StatusInternalServerError || refused.Code == dcr.TemporarilyUnavailable || refused.Code == dcr.ServerError {
+		return nil
+	}
+	return refused
 }
 
 // AuthorizeClientIDSecret accepts the client that Server has authenticated.

@@ -181,3 +181,89 @@ func send(t *testing.T, endpoint string, form url.Values) (*http.Response, strin
 	}
 	return response, string(text)
 }
+
+// withdrawing is a store whose client app-1 may withdraw its metadata document, as that of
+// cimd.Store.Known says.
+type withdrawing struct {
+	*memstore.Store
+	err *error
+}
+
+func (w withdrawing) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	if clientID == "app-1" && *w.err != nil {
+		return nil, *w.err
+	}
+	return w.Store.FindByClientID(ctx, clientID)
+}
+
+// A client that has withdrawn its metadata document, or that cimd.Options.Admit refuses, is
+// refused, which is no outage.
+func TestRefusedClients(t *testing.T) {
+	for _, c := range []struct {
+		err                                               error
+		userinfo, introspect, callback, logout, authorize int
+	}{
+		{dcr.Errorf(dcr.InvalidClient, "the document is gone"), 401, 200, 400, 400, 400},
+		{dcr.Errorf(dcr.AccessDenied, "not on the list"), 401, 200, 400, 400, 400},
+		{dcr.ErrClientNotFound, 401, 200, 400, 400, 400},
+		{dcr.Unavailable("the store is down", nil), 503, 503, 503, 503, 503},
+		{errors.New("the store is down"), 503, 503, 503, 503, 503},
+	} {
+		var failure error
+		store := memstore.New()
+		register(t, store, nil)
+		resource := dcr.NewClient()
+		resource.ID, resource.TokenEndpointAuthMethod, resource.Secrets = "api-1", "client_secret_basic", []dcr.Secret{dcr.HashSecret("secret")}
+		if err := store.Add(t.Context(), resource); err != nil {
+			t.Fatal(err)
+		}
+		kept := newStorage(withdrawing{store, &failure})
+		issuer, err := serve(t, kept, new(op.Config), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		granted := redeem(t, issuer, nil)
+		token, _ := granted["access_token"].(string)
+		hint, _ := granted["id_token"].(string)
+		made, err := kept.CreateAuthRequest(context.Background(), &oidc.AuthRequest{
+			ClientID: "app-1", RedirectURI: redirect, ResponseType: oidc.ResponseTypeCode, Scopes: []string{"openid"},
+		}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		failure = c.err
+		check := func(what string, status int, response *http.Response, text string) {
+			t.Helper()
+			if response.StatusCode != status || strings.Contains(text, `"active":true`) {
+				t.Errorf("%v: %s is answered with %d %s", c.err, what, response.StatusCode, text)
+			}
+		}
+		query := url.Values{
+			"client_id": {"app-1"}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid"},
+			"code_challenge": {challenge}, "code_challenge_method": {"S256"},
+		}
+		response, text := get(t, issuer+"/authorize?"+query.Encode(), "")
+		check("an authorization request", c.authorize, response, text)
+		response, text = get(t, issuer+"/userinfo", token)
+		check("userinfo", c.userinfo, response, text)
+		response, text = get(t, issuer+"/authorize/callback?id="+made.GetID(), "")
+		check("the way back", c.callback, response, text)
+		response, text = get(t, issuer+"/end_session?"+url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {redirect}}.Encode(), "")
+		check("logout", c.logout, response, text)
+		request, err := http.NewRequest("POST", issuer+"/oauth/introspect", strings.NewReader(url.Values{"token": {token}}.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.SetBasicAuth("api-1", "secret")
+		if response, err = http.DefaultClient.Do(request); err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("introspection", c.introspect, response, string(body))
+	}
+}

@@ -5,13 +5,10 @@ package zitadeloidc
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
-
-	"github.com/dynreg/dcr"
 )
 
 // UserInfo answers an invalid token as RFC 6750 requires, and treats an
@@ -63,7 +60,7 @@ func (s *Server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionRe
 	if named != "" && request.ClientID != "" {
 		client, err := s.clients.Store.FindByClientID(ctx, request.ClientID)
 		switch {
-		case err != nil && !errors.Is(err, dcr.ErrClientNotFound):
+		case err != nil && !isGone(err):
 			return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)
 		case err != nil || !client.MatchPostLogoutRedirectURI(named):
 			return nil, oidc.ErrInvalidRequest().WithDescription("post_logout_redirect_uri must be one that the client registered")

@@ -320,7 +320,7 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 	}
 	client, err := s.clients.Store.FindByClientID(ctx, told.ClientID)
 	switch {
-	case errors.Is(err, dcr.ErrClientNotFound) || err == nil && !client.Usable(time.Now()):
+	case isGone(err) || err == nil && !client.Usable(time.Now()):
 		return op.NewResponse(new(oidc.IntrospectionResponse)), nil
 	case err != nil:
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusServiceUnavailable)

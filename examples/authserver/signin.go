@@ -68,8 +68,10 @@ func (p *provider) find(w http.ResponseWriter, r *http.Request, id string) (*req
 		return nil, nil, false
 	}
 	client, err := p.known.FindByClientID(r.Context(), asked.asked.ClientID)
+	refused, _ := errors.AsType[*dcr.Error](err) // its document is gone
+	isGone := errors.Is(err, dcr.ErrClientNotFound) || refused != nil && refused.Code == dcr.InvalidClient
 	switch {
-	case err != nil && !errors.Is(err, dcr.ErrClientNotFound):
+	case err != nil && !isGone:
 		slog.ErrorContext(r.Context(), "authserver: cannot look up a client", "error", err)
 		p.refuse(w, http.StatusServiceUnavailable, "The application cannot be looked up at the moment. Try again later.")
 	case err != nil || client.CheckUsable(time.Now()) != nil || !client.MatchRedirectURI(asked.asked.RedirectURI):
