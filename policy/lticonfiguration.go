@@ -4,6 +4,7 @@ package policy
 // registration (3.6.2), and that of a platform, in its discovery document (3.5.2).
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -126,11 +127,12 @@ func (t tool) judgeLaunch(hosts []string) error {
 }
 
 // ofTool reports whether a URL is on one of a tool's hosts. If that host has no
-// port, any port will do.
+// port, any port will do. A URL without one has the port 443.
 func ofTool(u *uri.URI, hosts []string) bool {
 	bare := func(host string) string { return strings.TrimPrefix(host, "www.") }
+	withPort := u.Host + ":" + cmp.Or(u.Port, "443")
 	return u.Kind() == uri.HTTPS && slices.ContainsFunc(hosts, func(own string) bool {
-		return bare(own) == bare(u.Host) || bare(own) == bare(hostAndPort(u))
+		return bare(own) == bare(u.Host) || bare(own) == bare(withPort)
 	})
 }
 
