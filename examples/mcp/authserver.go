@@ -4,7 +4,6 @@ package main
 // and each token is for the resources that were requested.
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
@@ -241,7 +240,7 @@ func (t *token) good(kind string) bool {
 func key(secret string) string { return dcr.HashSecret(dcr.Plaintext(secret)).Value }
 
 // introspect answers the resource server about a token (RFC 7662). A token is active
-// only while its client is usable.
+// only while its client is usable. An outage is not an inactive token.
 func (s *authServer) introspect(w http.ResponseWriter, r *http.Request) {
 	_, secret, _ := r.BasicAuth()
 	if subtle.ConstantTimeCompare([]byte(secret), []byte(s.secret)) == 0 {
@@ -252,18 +251,23 @@ func (s *authServer) introspect(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	t := s.tokens[key(r.PostFormValue("token"))]
 	s.mu.Unlock()
-	if t == nil || !t.good("access") || !s.usable(r.Context(), t.clientID) {
+	if t == nil || !t.good("access") {
 		writeJSON(w, map[string]any{"active": false})
 		return
 	}
+	client, err := s.authenticator.Store.FindByClientID(r.Context(), t.clientID)
+	refused, _ := errors.AsType[*dcr.Error](err) // its document is gone
+	switch isGone := errors.Is(err, dcr.ErrClientNotFound) || refused != nil && refused.Code == dcr.InvalidClient; {
+	case isGone || err == nil && !client.Usable(time.Now()):
+		writeJSON(w, map[string]any{"active": false})
+		return
+	case err != nil:
+		clientauth.WriteError(w, r, err)
+		return
+	}
 	writeJSON(w, map[string]any{
-		"active": true, "client_id": t.clientID, "sub": "ann", "scope": strings.Join(t.scopes, " "), "aud": t.resources, "exp": t.ends.Unix(),
+		"active": true, "client_id": t.clientID, "sub": "ann", "scope": strings.Join(client.GrantScopes(t.scopes), " "), "aud": t.resources, "exp": t.ends.Unix(),
 	})
-}
-
-func (s *authServer) usable(ctx context.Context, clientID string) bool {
-	client, err := s.authenticator.Store.FindByClientID(ctx, clientID)
-	return err == nil && client.Usable(time.Now())
 }
 
 func writeJSON(w http.ResponseWriter, members map[string]any) {

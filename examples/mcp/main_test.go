@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -8,11 +9,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/clientauth"
 	"github.com/dynreg/dcr/dcrtest"
+	"github.com/dynreg/dcr/memstore"
 )
 
 // TestBothClients runs the program.
@@ -77,6 +81,52 @@ func TestTokensOfOthers(t *testing.T) {
 	}
 	if _, err := (introspection{resource, server.URL, "wrong"}).verify(t.Context(), "its own", nil); err == nil || errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("an outage makes a token invalid: %v", err)
+	}
+}
+
+// down is a store that fails.
+type down struct {
+	*memstore.Store
+	err error
+}
+
+func (d *down) FindByClientID(ctx context.Context, clientID string) (*dcr.Client, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d.Store.FindByClientID(ctx, clientID)
+}
+
+// TestIntrospection shows that an outage is no inactive token, and that a token loses what
+// its client loses.
+func TestIntrospection(t *testing.T) {
+	store := &down{Store: memstore.New()}
+	client := dcr.NewClient()
+	client.ID, client.Scope = "app-1", "greet"
+	if err := store.Add(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	s := &authServer{secret: "secret", tokens: make(map[string]*token), authenticator: &clientauth.Authenticator{Store: store}}
+	issued := s.issue(grant{clientID: "app-1", scopes: []string{"greet", "shout"}}, "access", time.Now().Add(time.Hour))
+	for _, c := range []struct {
+		err    error
+		status int
+		wants  string
+	}{
+		{nil, 200, `"scope":"greet"`},
+		{dcr.ErrClientNotFound, 200, `{"active":false}`},
+		{dcr.Errorf(dcr.InvalidClient, "the document is gone"), 200, `{"active":false}`},
+		{errors.New("the disk is full"), 503, "temporarily_unavailable"},
+	} {
+		store.err = c.err
+		r := httptest.NewRequest("POST", "/introspect", strings.NewReader("token="+issued))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("greeter", "secret")
+		w := httptest.NewRecorder()
+		s.introspect(w, r)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.wants) {
+			t.Errorf("%v: the answer is %d %s", c.err, w.Code, w.Body)
+		}
 	}
 }
 
