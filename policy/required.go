@@ -5,6 +5,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,7 +18,8 @@ import (
 // software statement, instead of left to the server's defaults. false counts as
 // sent; null, an empty string and an empty list do not, except that an empty
 // response_types does. RequireMembers panics on a member that the server issues, and
-// NewHandler refuses one that is neither registered nor a declared extension. For
+// NewHandler refuses one that no client could have: one that is neither registered nor a
+// declared extension, or that belongs to a feature that the server does not support. For
 // software_statement, use [RequireStatement].
 func RequireMembers(names ...string) Rule {
 	members := make([]dcr.Field[json.RawMessage], len(names))
@@ -62,6 +64,9 @@ func (r required) CheckOptions(opts *dcr.Options, store dcr.ClientConfigurationS
 		if !isRegistered(member.Name()) && !slices.ContainsFunc(declared, func(e dcr.Extension) bool { return e.Name() == base }) {
 			return fmt.Errorf("policy.RequireMembers has %s, which is neither a registered member nor a declared extension, so that nobody could register; correct the name, or declare it in Extensions", member.Name())
 		}
+		if base == member.Name() && isRegistered(base) && r.isOff(member) {
+			return fmt.Errorf("policy.RequireMembers has %s, which registration ignores since the server does not support what it is for, so that nobody could register; support that in Capabilities, or take the member out", member.Name())
+		}
 	}
 	return r.Validator.CheckOptions(opts, store)
 }
@@ -75,6 +80,36 @@ func isRegistered(name string) bool {
 	}
 	dcr.NewField[json.RawMessage](name).Set(&m, json.RawMessage("null")) // an error says that it is
 	return len(m.Extra) == 0
+}
+
+// isOff reports whether registration ignores a registered member, since the feature that it
+// belongs to is off.
+func (r required) isOff(member dcr.Field[json.RawMessage]) bool {
+	sent := dcr.Request{}
+	for _, value := range []string{`"x"`, `["x"]`, `true`, `1`, `{"keys":[]}`} { // one of which has its type
+		if member.Set(&sent.Metadata, json.RawMessage(value)) == nil {
+			break
+		}
+	}
+	taken := &taking{Validator: r.Validator}
+	dcr.Validate(context.Background(), taken, &dcr.Registration{Request: &sent}) // ends with errTaken
+	_, isSent, _ := member.Get(&sent.Metadata)
+	_, isTaken, _ := member.Get(&taken.metadata)
+	return isSent && taken.begun && !isTaken
+}
+
+// taking notes what registration takes of a request before any step, and ends there.
+type taking struct {
+	dcr.Validator
+	metadata dcr.Metadata
+	begun    bool
+}
+
+var errTaken = errors.New("policy: that is all")
+
+func (t *taking) ValidateSoftwareStatement(_ context.Context, reg *dcr.Registration) error {
+	t.metadata, t.begun = reg.Client.Metadata, true
+	return errTaken
 }
 
 // saysFalse reports whether a registered boolean was sent or claimed, as false: that is

@@ -27,6 +27,12 @@ func TestRequiredMembersThatNobodyKnows(t *testing.T) {
 		{"a misspelt member", "clent_name", policy.Stack(openServer, policy.RequireMembers("client_name", "clent_name"))},
 		{"an extension that nobody declares", "team", policy.Stack(openServer, policy.RequireMembers("team"))},
 		{"a member that has no language", "scope#de", policy.Stack(openServer, policy.RequireMembers("scope#de"))},
+		{"a member of a feature that is off", "request_uris", policy.Stack(openServer, policy.RequireMembers("redirect_uris", "request_uris"))},
+		{"a boolean of a feature that is off", "dpop_bound_access_tokens", policy.Stack(openServer, policy.RequireMembers("dpop_bound_access_tokens"))},
+		{"a number of a feature that is off", "default_max_age", policy.Stack(dcr.DefaultValidator{}, policy.RequireMembers("default_max_age"))},
+		{"a member of a feature that is on", "", policy.Stack(openServer, policy.RequireMembers("post_logout_redirect_uris", "id_token_signed_response_alg", "subject_type"))},
+		{"members of no feature", "", policy.Stack(dcr.DefaultValidator{}, policy.RequireMembers("redirect_uris", "token_endpoint_auth_method", "grant_types", "response_types", "client_name",
+			"client_uri", "logo_uri", "scope", "contacts", "tos_uri", "policy_uri", "jwks_uri", "jwks", "software_id", "software_version", "application_type"))},
 		{"under another rule", "team", policy.Stack(openServer, policy.RequireMembers("team"), policy.HTTPSOnly())},
 		{"on a preset", "team", policy.MCP(dcr.DefaultValidator{}).With(policy.RequireMembers("team"))},
 	} {
