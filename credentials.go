@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // RandomClientID returns 32 hexadecimal digits: a UUID of version 8 (RFC 9562 §5.8)
@@ -59,6 +61,20 @@ func (c *Client) NeedsSecret() bool {
 	}
 	symmetric, _ := c.symmetricNeed()
 	return symmetric != ""
+}
+
+// NeedsCredentials reports whether the client has what a public client must not have: a
+// grant without a person (RFC 6749 §4.4, OpenID Connect CIBA Core 1.0 §4), or a URI of
+// http on another machine. A client whose metadata document lists the method none beside
+// others cannot use none then.
+func (c *Client) NeedsCredentials() bool {
+	byHTTP := func(text string) bool {
+		parsed, err := uri.ParseRedirect(text)
+		return err == nil && parsed.Kind() == uri.HTTP
+	}
+	return slices.ContainsFunc(authenticatedGrants, c.HasGrant) ||
+		slices.ContainsFunc(c.RedirectURIs, byHTTP) || slices.ContainsFunc(c.PostLogoutRedirectURIs, byHTTP) ||
+		byHTTP(c.FrontchannelLogoutURI) || byHTTP(c.BackchannelLogoutURI)
 }
 
 // issue gives the client of reg what it lacks: an identifier on a registration,

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/internal/credentials"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/strictjson"
 )
@@ -240,7 +239,7 @@ func authMethods(reg *dcr.Registration) []string {
 func mayUse(c *dcr.Client, method string) bool {
 	switch method {
 	case "none":
-		return !credentials.Needed(c)
+		return !c.NeedsCredentials()
 	case "private_key_jwt", "self_signed_tls_client_auth":
 		return c.JWKS != nil || c.JWKSURI != ""
 	}

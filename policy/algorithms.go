@@ -26,11 +26,12 @@ func algorithm(member dcr.AlgorithmMember) field {
 
 const authAlg = "token_endpoint_auth_signing_alg"
 
-// SigningAlgorithms allows only the given algorithms for all signatures, those of
-// the server and those of clients. A client that asks for another one is refused;
-// one that leaves it open gets the default of the specification if it is among them
-// and supported, or else the first supported one that is. A client that authenticates by private_key_jwt with keys in jwks must have a key for one of
-// them: if its only key were for RS256, say, it could never authenticate.
+// SigningAlgorithms allows only the given algorithms for all signatures, those of the
+// server and those of clients. A client that asks for another one is refused; one
+// that leaves it open gets the default of the specification if it is among them and
+// supported, or else the first supported one that is. A client that authenticates by
+// private_key_jwt with keys in jwks must have a key for one of them: if its only key
+// were for RS256, say, it could never authenticate.
 func SigningAlgorithms(algs ...string) Rule {
 	return func(inner dcr.Validator) dcr.Validator { return signing{inner, algs} }
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/internal/credentials"
 )
 
 // Approval makes new clients wait for a person: each is pending until the host
@@ -70,7 +69,7 @@ func losesCredentials(reg *dcr.Registration) bool {
 func mayBePublic(reg *dcr.Registration) bool {
 	lists := func() bool {
 		return slices.Contains(reg.Choices("token_endpoint_auth_methods_supported"), "none") &&
-			slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, "none") && !credentials.Needed(reg.Client)
+			slices.Contains(reg.Capabilities.TokenEndpointAuthMethods, "none") && !reg.Client.NeedsCredentials()
 	}
 	return reg.Client.TokenEndpointAuthMethod == "none" || reg.Client.Source == dcr.SourceDocument && lists()
 }

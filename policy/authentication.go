@@ -8,10 +8,11 @@ import (
 	"github.com/dynreg/dcr"
 )
 
-// ForcePublic makes every client public: token_endpoint_auth_method is none,
-// whatever was asked for, and the answer says so (RFC 7591 §3.2.1). A client is
-// refused if it lists the methods that it supports without none (RP Metadata Choices)
-// or, with [dcr.Registration.ExactDefaults], does not allow none. Grant types that need a client's own credentials are dropped.
+// ForcePublic makes every client public: token_endpoint_auth_method is none, whatever
+// was asked for, and the answer says so (RFC 7591 §3.2.1). A client is refused if it
+// lists the methods that it supports without none (RP Metadata Choices) or, with
+// [dcr.Registration.ExactDefaults], does not allow none. Grant types that need a
+// client's own credentials are dropped.
 func ForcePublic() Rule {
 	return func(inner dcr.Validator) dcr.Validator { return forcePublic{inner} }
 }

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/dynreg/dcr"
-	"github.com/dynreg/dcr/internal/guard"
 	"github.com/dynreg/dcr/internal/jose"
 	"github.com/dynreg/dcr/internal/uri"
 )
@@ -127,7 +127,7 @@ func isPublicHTTPS(u *uri.URI) bool {
 		return false
 	}
 	if _, isAddress := uri.Address(u.Host); isAddress {
-		return new(guard.Config).Reaches(u.Host)
+		return new(dcr.GuardedClient).Check("https://"+net.JoinHostPort(u.Host, "443")) == nil
 	}
 	return strings.Contains(u.Host, ".") && !slices.ContainsFunc(localNames, func(name string) bool { return strings.HasSuffix(u.Host, name) })
 }
