@@ -57,7 +57,8 @@ func TestChanged(t *testing.T) {
 			if before.ClientName == after.ClientName && slices.Contains(members, "client_name") {
 				t.Error("before and after are the same")
 			}
-			told = append(told, members)
+			told = append(told, slices.Clone(members))
+			clear(members) // is our own copy
 			return veto
 		}
 	})
@@ -88,7 +89,7 @@ func TestChanged(t *testing.T) {
 	if fmt.Sprint(told) != "[[client_name redirect_uris] [client_name redirect_uris]]" {
 		t.Errorf("told %v", told)
 	}
-	if events := w.happened(dcr.DocumentChanged); len(events) != 1 || events[0].ClientID != id || len(events[0].Members) != 2 {
+	if events := w.happened(dcr.DocumentChanged); len(events) != 1 || events[0].ClientID != id || len(events[0].Members) != 2 || events[0].Members[0] == "" {
 		t.Errorf("%+v", events)
 	}
 	if client.MatchRedirectURI("https://app.example.com/cb") {

@@ -111,7 +111,7 @@ func (s *Store) change(ctx context.Context, before, after *dcr.Client, stored bo
 		return nil, err
 	}
 	if len(members) > 0 && before.Document != nil && s.opts.Changed != nil {
-		if err := s.opts.Changed(ctx, before.Clone(), after.Clone(), members); err != nil {
+		if err := s.opts.Changed(ctx, before.Clone(), after.Clone(), slices.Clone(members)); err != nil {
 			s.opts.Logger.WarnContext(ctx, "client metadata document: a change was kept out", "client_id", before.ID, "members", members, "error", err)
 			after, members = unchanged(before, after), nil
 		}

@@ -187,6 +187,7 @@ func sweepTells(ctx context.Context, store dcr.ClientConfigurationStore) error {
 		if client.ID == "expired" {
 			return dcr.ErrKeepClient
 		}
+		*client = dcr.Client{} // AfterDelete gets it as it was selected
 		return nil
 	}
 	rule.AfterDelete = func(ctx context.Context, client *dcr.Client) {
@@ -266,12 +267,8 @@ func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) err
 func sweepKeepsChanged(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	rule := sweepRule()
 	rule.BeforeDelete = func(ctx context.Context, client *dcr.Client) error {
-		changed, err := store.FindByClientID(ctx, client.ID)
-		if err != nil {
-			return err
-		}
-		changed.Notes = "in time"
-		return store.Update(ctx, changed)
+		client.Notes = "in time"
+		return store.Update(ctx, client) // which changes the Revision in client too
 	}
 	clients := sweepable()
 	swept, left, err := sweeping(ctx, store, clients, rule)

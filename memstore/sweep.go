@@ -24,7 +24,7 @@ func (s *Store) SweepClients(ctx context.Context, rule dcr.SweepRule) (int64, er
 			continue
 		}
 		if rule.BeforeDelete != nil {
-			err := rule.BeforeDelete(ctx, client)
+			err := rule.BeforeDelete(ctx, client.Clone()) // which may change it
 			if errors.Is(err, dcr.ErrKeepClient) {
 				continue
 			}
