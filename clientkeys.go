@@ -117,6 +117,7 @@ func (k *ClientKeys) fetch(ctx context.Context, url string) (jwks []byte, maxAge
 		if jwks, err = k.Verify(ctx, url, jwks); err != nil {
 			return nil, 0, err
 		}
+		jwks = slices.Clone(jwks) // the cache keeps it, and Verify may use its memory again
 	}
 	if _, err := jose.CheckClientKeys(jwks, Limits{Keys: k.MaxKeys}.effective().Keys); err != nil {
 		return nil, 0, fmt.Errorf("the key set: %w", err)

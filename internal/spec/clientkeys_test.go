@@ -131,6 +131,19 @@ func TestClientKeysBehindAKeySource(t *testing.T) {
 			}
 		})
 	}
+	var buffer []byte // that a Verify uses again
+	keys := &dcr.ClientKeys{Validator: validator, Verify: func(_ context.Context, url string, document []byte) ([]byte, error) {
+		buffer = append(buffer[:0], setOf(string(document))...)
+		return buffer, nil
+	}}
+	for _, kid := range []string{"a", "b", "a"} {
+		site.publish(kid)
+		client := dcr.NewClient()
+		client.Extra = map[string]json.RawMessage{"signed_jwks_uri": json.RawMessage(`"` + site.URL + "/" + kid + `"`)}
+		if got, err := keys.Keys(t.Context(), client, ""); string(got) != setOf(kid) || err != nil {
+			t.Errorf("with a Verify that uses its memory again, the keys of client %s are %s (%v)", kid, got, err)
+		}
+	}
 	jwks := byReference(site)
 	site.publish(setOf("a"))
 	if got, err := (&dcr.ClientKeys{Validator: validator}).Keys(t.Context(), jwks, ""); err != nil || string(got) != setOf("a") {
