@@ -220,8 +220,9 @@ type Options struct {
 	// 503. Only registrations are limited by it. The store must be a ClientCounter.
 	// It is counted at the first registration, which waits, and after that in the
 	// background, at most every ten seconds: hosts that share a store may exceed
-	// the bound a little, and see the room that others made only at the next count.
-	// If zero, only the store itself may have a bound.
+	// the bound a little, and the room of clients that were deleted for another
+	// reason is seen only at the next count. If zero, only the store itself may
+	// have a bound.
 	MaxClients int64
 
 	// EvictAfter is how old an active client that was never used must be before it may
