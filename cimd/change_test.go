@@ -320,6 +320,55 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// TestApprovalOfPages checks that an approved client does not wait again because of a
+// client_uri on another host, which is never kept.
+func TestApprovalOfPages(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Validator = policy.Stack(dcr.DefaultValidator{}, policy.Approval(nil))
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	own := strings.TrimSuffix(id, "/client")
+	for _, c := range []struct {
+		sentence, page string
+		waits          bool
+	}{
+		{"a new client with a page elsewhere", "https://elsewhere.example/", true},
+		{"the same page", "https://elsewhere.example/", false},
+		{"another one elsewhere", "https://another.example/", false},
+		{"a page of its own", own + "/about", true},
+		{"the same page of its own", own + "/about", false},
+		{"none of its own any more", "https://elsewhere.example/", true},
+		{"and still none", "https://elsewhere.example/", false},
+	} {
+		w.publisher.Publish("/client", []byte(strings.Replace(app, `{`, `{"client_uri":"`+c.page+`","client_uri#de":"`+c.page+`",`, 1)))
+		w.pass(2 * time.Hour)
+		client := mustFind(t, w.store, id)
+		if waits := errors.Is(client.CheckUsable(w.Now()), dcr.ErrClientPending); waits != c.waits {
+			t.Errorf("%s: it waits: %v", c.sentence, waits)
+		}
+		if err := policy.Approve(t.Context(), w.store, id, client.Revision); err != nil {
+			t.Fatal(c.sentence, err)
+		}
+	}
+}
+
+// TestApprovalOfImported checks that an approved public client without a record of its
+// document, as an operator imports it, does not wait again.
+func TestApprovalOfImported(t *testing.T) {
+	w := newWorld(t, func(opts *cimd.Options) {
+		opts.Validator = policy.Stack(dcr.DefaultValidator{}, policy.Approval(nil))
+	})
+	id := w.publisher.Publish("/client", []byte(app))
+	client := mustFind(t, w.store, id)
+	client.Status, client.Document = dcr.StatusActive, nil
+	if err := w.inside.Update(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	if client = mustFind(t, w.store, id); client.Document == nil || !client.Usable(w.Now()) {
+		t.Errorf("%+v: %v", client.Document, client.CheckUsable(w.Now()))
+	}
+}
+
 // TestApprovalOfMethods checks that an approved client waits again once its document
 // also lets it come without credentials, and only then.
 func TestApprovalOfMethods(t *testing.T) {

@@ -10,8 +10,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dynreg/dcr"
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // Approval makes new clients wait for a person: each is pending until the host
@@ -58,10 +60,10 @@ func (a approval) ValidateClient(ctx context.Context, reg *dcr.Registration) err
 }
 
 // losesCredentials reports whether a client may come without credentials from now on
-// although its metadata is the same.
+// although its metadata, and so its own method, is the same.
 func losesCredentials(reg *dcr.Registration) bool {
 	before := reg.Previous.Document
-	return reg.Client.Source == dcr.SourceDocument && mayBePublic(reg) && (before == nil || !slices.Contains(before.AuthMethods, "none"))
+	return reg.Client.TokenEndpointAuthMethod != "none" && mayBePublic(reg) && (before == nil || !slices.Contains(before.AuthMethods, "none"))
 }
 
 // mayBePublic reports whether a client may come without credentials: its method is
@@ -78,7 +80,7 @@ func mayBePublic(reg *dcr.Registration) bool {
 // DuendeMembers, the settings count, and not whether the client asked for them: one that
 // sends back what it read asks for what it has.
 func sameClient(reg *dcr.Registration) (bool, error) {
-	before, after := reg.Previous.Metadata, reg.Client.Metadata
+	before, after := reg.Previous.Metadata, withoutForeignPages(reg.Client).Metadata
 	if _, heard := reg.Items[ownersItem].(owners); heard {
 		if !sameSettings(reg.Previous, reg.Client) {
 			return false, nil
@@ -88,6 +90,24 @@ func sameClient(reg *dcr.Registration) (bool, error) {
 	old, errOld := json.Marshal(&before)
 	fresh, errFresh := json.Marshal(&after)
 	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
+}
+
+// withoutForeignPages returns the client as it will be stored: of one that publishes its
+// metadata, package cimd drops a client_uri on another host, after all steps.
+func withoutForeignPages(c *dcr.Client) *dcr.Client {
+	host, published := documentHost(c)
+	if !published {
+		return c
+	}
+	kept := *c
+	kept.Localized = maps.Clone(c.Localized)
+	for name, page := range pages(c) {
+		base, _, _ := strings.Cut(name, "#")
+		if parsed, err := uri.Parse(page); base == "client_uri" && (err != nil || parsed.Host != host) {
+			removePage(&kept, name)
+		}
+	}
+	return &kept
 }
 
 // sameSettings compares the settings that the client asked for, before or now. Others
