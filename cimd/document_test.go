@@ -178,8 +178,6 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// TestForeignPages checks that client_uri is dropped if it is not on the
-// document's host.
 // TestMethodsBesideNone checks that a client does not get what only a confidential one
 // may have by listing none beside another method.
 func TestMethodsBesideNone(t *testing.T) {
@@ -210,6 +208,8 @@ func TestMethodsBesideNone(t *testing.T) {
 	}
 }
 
+// TestForeignPages checks that client_uri is dropped if it is not on the
+// document's host.
 func TestForeignPages(t *testing.T) {
 	for page, kept := range map[string]bool{"https://app.example.com/about": true, "https://app.example.com:8443/": true, "https://example.com/": false} {
 		client, err := cimd.Judge(t.Context(), appID, documentWith(t, `"client_uri":"`+page+`","client_uri#de":"`+page+`","logo_uri":"https://cdn.example/logo"`), nil)
