@@ -2,6 +2,7 @@ package cimd_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -366,6 +367,42 @@ func TestApprovalOfImported(t *testing.T) {
 	}
 	if client = mustFind(t, w.store, id); client.Document == nil || !client.Usable(w.Now()) {
 		t.Errorf("%+v: %v", client.Document, client.CheckUsable(w.Now()))
+	}
+}
+
+// TestNewerRecord checks that a refresh keeps what a newer version noted about a
+// document, until the document changes.
+func TestNewerRecord(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.publisher.Publish("/client", []byte(app))
+	mustFind(t, w.store, id)
+	w.use(id)
+	client := mustFind(t, w.store, id)
+	if err := json.Unmarshal([]byte(`{"sha256":"`+client.Document.SHA256+`","auth_methods":["none"],"of_2031":{"n":[2.50]}}`), client.Document); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.inside.NoteDocument(t.Context(), id, *client.Document); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		sentence, document string
+		kept               bool
+	}{
+		{"the same document", app, true},
+		{"the same one again", app, true},
+		{"another one", strings.Replace(app, "App", "Other", 1), false},
+	} {
+		w.publisher.Publish("/client", []byte(c.document))
+		w.pass(2 * time.Hour)
+		mustFind(t, w.store, id)
+		stored, err := w.inside.FindByClientID(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(stored.Document)
+		if kept := strings.Contains(string(text), `"of_2031":{"n":[2.50]}`); err != nil || kept != c.kept || !stored.Document.FetchedAt.Equal(w.Now()) {
+			t.Errorf("%s: %s, %v", c.sentence, text, err)
+		}
 	}
 }
 

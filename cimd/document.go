@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dynreg/dcr"
 	"github.com/dynreg/dcr/internal/jose"
@@ -68,11 +69,21 @@ func (s *settings) judge(ctx context.Context, id, policy string, document []byte
 		return nil, err
 	}
 	dropForeignPages(reg.Client)
-	digest := sha256.Sum256(document)
-	reg.Client.Document = &dcr.DocumentRecord{
-		SHA256: base64.RawURLEncoding.EncodeToString(digest[:]), AuthMethods: authMethods(reg),
-	}
+	reg.Client.Document = recordOf(document, previous)
+	reg.Client.Document.AuthMethods = authMethods(reg)
 	return reg.Client, nil
+}
+
+// recordOf returns the record of a document. If its octets are those of the previous
+// client's, it keeps what a newer version noted about them.
+func recordOf(document []byte, previous *dcr.Client) *dcr.DocumentRecord {
+	digest, record := sha256.Sum256(document), new(dcr.DocumentRecord)
+	sum := base64.RawURLEncoding.EncodeToString(digest[:])
+	if previous != nil && previous.Document != nil && previous.Document.SHA256 == sum {
+		record = previous.Document.Clone()
+	}
+	record.SHA256, record.Withdrawn = sum, time.Time{}
+	return record
 }
 
 // read parses a document and checks what does not depend on a validator.
