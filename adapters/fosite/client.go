@@ -32,6 +32,9 @@ func (c Client) GetHashedSecret() []byte            { return nil }
 func (c Client) IsPublic() bool                     { return c.Registered.Public() }
 func (c Client) GetResponseTypes() fosite.Arguments { return c.Registered.ResponseTypes }
 
+// registered is also a method of a host's own type that embeds Client.
+func (c Client) registered() *dcr.Client { return c.Registered }
+
 func (c Client) GetScopes() fosite.Arguments {
 	if c.refreshing {
 		return fosite.Arguments{anyScope}

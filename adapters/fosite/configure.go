@@ -72,24 +72,33 @@ func (a answers) HandleAuthorizeEndpointRequest(ctx context.Context, request fos
 	if a.IDTokenIssuer == "" {
 		return misused("set fosite.Config.IDTokenIssuer, which is the iss of authorization responses")
 	}
-	if client, ok := request.GetClient().(Client); ok && client.redirect != "" {
-		if err := unbound(client.Registered); err != nil { // the response may have a token
+	if client, ok := request.GetClient().(interface{ registered() *dcr.Client }); ok {
+		if err := unbound(client.registered()); err != nil { // the response may have a token
 			return err
 		}
-		request.GetSession().SetExpiresAt(sentTo(client.redirect), time.Now().UTC())
-		if request.GetSession().GetExpiresAt(sentTo(client.redirect)).IsZero() {
-			return errSession()
-		}
+	}
+	sent := codeFor(request.GetRedirectURI().String(), request.GetRequestForm().Get("code_challenge"))
+	request.GetSession().SetExpiresAt(sent, time.Now().UTC())
+	if request.GetSession().GetExpiresAt(sent).IsZero() {
+		return errSession()
 	}
 	response.AddParameter("iss", a.IDTokenIssuer)
 	return nil
 }
 
-// sentTo is a token type under which a fosite.Session stores that a code was sent to this
-// redirect URI, which the request need not have named.
-func sentTo(redirect string) fosite.TokenType {
-	digest := sha256.Sum256([]byte(redirect))
-	return fosite.TokenType("dcr_code_sent_to_" + base64.RawURLEncoding.EncodeToString(digest[:]))
+// codeFor is a token type under which a fosite.Session stores where a code was sent, which the
+// request need not have said, and for which code_challenge. fosite deletes the challenge when
+// a verifier is wrong, and then redeems the code without one.
+func codeFor(redirect, challenge string) fosite.TokenType {
+	if parsed, err := url.Parse(redirect); err == nil {
+		redirect = parsed.String() // as fosite keeps it
+	}
+	return fosite.TokenType("dcr_code_for_" + digestOf(redirect+" "+challenge))
+}
+
+func digestOf(text string) string {
+	digest := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
 }
 
 // ResponseModes returns the modes for which fosite calls WriteAuthorizeError: all.
@@ -186,7 +195,7 @@ func unbound(client *dcr.Client) error {
 	return nil
 }
 
-var errClientChanged = fosite.ErrInvalidGrant.WithHint("The client has changed since the code was issued.")
+var errCodeDiffers = fosite.ErrInvalidGrant.WithHint("The redirect_uri or the code_verifier is not the one of the code, or the client has changed since the code was issued.")
 
 // redeem checks a code that fosite would redeem.
 func redeem(request *fosite.AccessRequest, sender *clientauth.Authentication) error {
@@ -195,18 +204,22 @@ func redeem(request *fosite.AccessRequest, sender *clientauth.Authentication) er
 	if redirect := form.Get("redirect_uri"); redirect != "" {
 		redirects = []string{redirect}
 	}
+	challenge := ""
+	if verifier := form.Get("code_verifier"); verifier != "" {
+		challenge = digestOf(verifier)
+	}
 	issued := session.GetExpiresAt(fosite.AuthorizeCode).Add(-maxCodeLifetime)
 	switch {
 	case !now.Before(issued.Add(client.AuthorizationCodeLifetime)):
 		return fosite.ErrInvalidGrant.WithHint("The code has expired.")
-	case client.RequirePKCE && form.Get("code_verifier") == "": // fosite compares it with the challenge
+	case client.RequirePKCE && challenge == "":
 		return fosite.ErrInvalidGrant.WithHint("The code_verifier is missing.")
 	case !slices.ContainsFunc(redirects, func(redirect string) bool {
-		return client.MatchRedirectURI(redirect) && !session.GetExpiresAt(sentTo(redirect)).IsZero()
+		return client.MatchRedirectURI(redirect) && !session.GetExpiresAt(codeFor(redirect, challenge)).IsZero()
 	}):
-		return errClientChanged
+		return errCodeDiffers
 	case !slices.Equal(client.GrantScopes(scopes), scopes), matchAudience(client.Resources, request.GetRequestedAudience()) != nil:
-		return errClientChanged
+		return errCodeDiffers
 	}
 	session.SetExpiresAt(grantBegan(sender), now)
 	if session.GetExpiresAt(grantBegan(sender)).IsZero() {

@@ -13,6 +13,8 @@ import (
 	httphelper "github.com/zitadel/oidc/v3/pkg/http"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/dynreg/dcr"
 )
 
 // issuerEncoder adds iss to authorization responses.
@@ -40,7 +42,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		op.WriteError(w, r, unavailable(err, oidc.ErrInvalidRequest().WithParent(err).WithDescription("the application cannot be used")), nil)
 		return
 	}
-	if client, ok := found.(Client); ok && !client.Registered.MatchRedirectURI(request.GetRedirectURI()) {
+	if client, ok := found.(interface{ registered() *dcr.Client }); ok && !client.registered().MatchRedirectURI(request.GetRedirectURI()) {
 		op.WriteError(w, r, oidc.ErrInvalidRequest().WithDescription("the application has changed; go back to it and start again"), nil)
 		return
 	}

@@ -103,14 +103,31 @@ func TestRefusalsOnTheWayBack(t *testing.T) {
 	}
 }
 
+// renaming is a storage with clients of its own type.
+type renaming struct{ *Storage }
+
+type named struct{ zitadeloidc.Client }
+
+func (s renaming) GetClientByClientID(ctx context.Context, clientID string) (op.Client, error) {
+	found, err := s.Storage.GetClientByClientID(ctx, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return named{found.(zitadeloidc.Client)}, nil
+}
+
 // Nobody is sent to a redirect URI that the client lost while the person signed in, neither
 // with a code nor with an error.
 func TestRedirectURIThatIsGoneOnTheWayBack(t *testing.T) {
-	for _, signsIn := range []bool{true, false} {
+	for _, c := range []struct{ signsIn, ownType bool }{{true, false}, {false, false}, {true, true}} {
 		store := memstore.New()
 		client := register(t, store, nil)
 		kept := newStorage(store)
-		issuer, err := serve(t, kept, new(op.Config), nil)
+		var served op.Storage = kept
+		if c.ownType {
+			served = renaming{kept}
+		}
+		issuer, err := serve(t, served, new(op.Config), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +137,7 @@ func TestRedirectURIThatIsGoneOnTheWayBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if signsIn {
+		if c.signsIn {
 			if err := kept.CheckUsernamePassword("test-user@127.0.0.1", "verysecure", made.GetID()); err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +148,7 @@ func TestRedirectURIThatIsGoneOnTheWayBack(t *testing.T) {
 		}
 		response, text := get(t, issuer+"/authorize/callback?id="+made.GetID(), "")
 		if response.StatusCode != http.StatusBadRequest || strings.Contains(text, "app.example.com") || response.Header.Get("Location") != "" {
-			t.Errorf("signed in %v: status %d, to %q: %s", signsIn, response.StatusCode, response.Header.Get("Location"), text)
+			t.Errorf("%+v: status %d, to %q: %s", c, response.StatusCode, response.Header.Get("Location"), text)
 		}
 	}
 }

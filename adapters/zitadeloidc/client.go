@@ -25,6 +25,9 @@ type Client struct {
 
 var _ op.Client = Client{}
 
+// registered is also a method of a host's own type that embeds Client.
+func (c Client) registered() *dcr.Client { return c.Registered }
+
 func (c Client) GetID() string                        { return c.Registered.ID }
 func (c Client) RedirectURIs() []string               { return c.Registered.RedirectURIs }
 func (c Client) PostLogoutRedirectURIs() []string     { return c.Registered.PostLogoutRedirectURIs }
