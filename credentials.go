@@ -64,15 +64,16 @@ func (c *Client) NeedsSecret() bool {
 }
 
 // NeedsCredentials reports whether the client has what a public client must not have: a
-// grant without a person (RFC 6749 §4.4, OpenID Connect CIBA Core 1.0 §4), or a URI of
-// http on another machine. A client whose metadata document lists the method none beside
-// others cannot use none then.
+// grant without a person (RFC 6749 §4.4, OpenID Connect CIBA Core 1.0 §4), a URI of http
+// on another machine, or no redirect URI although it uses the authorization endpoint (RFC
+// 9126 §2.4). A client whose metadata document lists the method none beside others cannot
+// use none then.
 func (c *Client) NeedsCredentials() bool {
 	byHTTP := func(text string) bool {
 		parsed, err := uri.ParseRedirect(text)
 		return err == nil && parsed.Kind() == uri.HTTP
 	}
-	return slices.ContainsFunc(authenticatedGrants, c.HasGrant) ||
+	return slices.ContainsFunc(authenticatedGrants, c.HasGrant) || len(c.RedirectURIs) == 0 && c.redirects() ||
 		slices.ContainsFunc(c.RedirectURIs, byHTTP) || slices.ContainsFunc(c.PostLogoutRedirectURIs, byHTTP) ||
 		byHTTP(c.FrontchannelLogoutURI) || byHTTP(c.BackchannelLogoutURI)
 }

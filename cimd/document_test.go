@@ -185,6 +185,8 @@ func TestMethodsBesideNone(t *testing.T) {
 	const reuse = `"grant_types":["authorization_code","refresh_token"],"refresh_token_usage":"ReUse"`
 	web := dcr.DefaultValidator{Supports: supports, AllowHTTPRedirects: true}
 	web.Supports.EndSessionEndpoint, web.Supports.IDTokenSigningAlgs = "https://id.example.com/end", []string{"RS256"}
+	pushed := dcr.DefaultValidator{Supports: supports, AllowPushedRedirectURIs: true}
+	pushed.Supports.PushedAuthorizationRequestEndpoint, pushed.Supports.RequirePushedAuthorizationRequests = "https://id.example.com/par", true
 	duende := policy.Duende(dcr.DefaultValidator{Supports: dcr.Capabilities{TokenEndpointAuthMethods: []string{"none", "private_key_jwt"}, Scopes: []string{"read"}}})
 	for _, c := range []struct {
 		sentence, members string
@@ -196,6 +198,9 @@ func TestMethodsBesideNone(t *testing.T) {
 		{"also after a logout", either + `"application_type":"web","post_logout_redirect_uris":["http://app.example.com/out"]`, web, "ok", "[private_key_jwt]"},
 		{"not with http on the person's machine", either + `"redirect_uris":["http://127.0.0.1/cb"]`, web, "ok", "[private_key_jwt none]"},
 		{"not with https", either + `"application_type":"web"`, web, "ok", "[private_key_jwt none]"},
+		{"none is left out if redirects are only pushed", either + `"redirect_uris":[]`, pushed, "ok", "[private_key_jwt]"},
+		{"not if one is registered", either + `"redirect_uris":["https://app.example.com/cb"]`, pushed, "ok", "[private_key_jwt none]"},
+		{"a public client must register one", public + `"redirect_uris":[]`, pushed, "redirect_uris.missing", ""},
 		{"no refresh token is used again by a public client", public + reuse, duende, "refresh_token_usage.public", ""},
 		{"nor by one that may be public", either + reuse, duende, "refresh_token_usage.public", ""},
 		{"but by one that may not", `"token_endpoint_auth_method":"private_key_jwt",` + jwksURI + `,` + reuse, duende, "ok", "[private_key_jwt]"},

@@ -15,7 +15,9 @@ func TestNeedsCredentials(t *testing.T) {
 		needs    bool
 	}{
 		{"nothing", dcr.Metadata{}, false},
-		{"grants with a person", dcr.Metadata{GrantTypes: []string{"authorization_code", "refresh_token"}}, false},
+		{"grants with a person", dcr.Metadata{GrantTypes: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{"https://a.example/cb"}}, false},
+		{"a grant with a person, who is redirected nowhere", dcr.Metadata{GrantTypes: []string{"urn:ietf:params:oauth:grant-type:device_code"}}, false},
+		{"redirects that it only pushes", dcr.Metadata{GrantTypes: []string{"authorization_code"}}, true},
 		{"its own grant", dcr.Metadata{GrantTypes: []string{"authorization_code", "client_credentials"}}, true},
 		{"CIBA", dcr.Metadata{GrantTypes: []string{"urn:openid:params:grant-type:ciba"}}, true},
 		{"redirects that nobody can read", dcr.Metadata{RedirectURIs: []string{"https://a.example/cb", "http://127.0.0.1:0/cb", "com.example.app:/cb"}}, false},
