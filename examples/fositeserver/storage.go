@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +84,9 @@ func (s *storage) put(into shelf, key string, request fosite.Requester, ends tim
 	return nil
 }
 
-// get returns an entry. If it was used before, it also returns the error second.
+// get returns a copy of an entry, because fosite changes the session of a code: two requests
+// that send one code at once would otherwise crash the server. If the entry was used before,
+// get also returns the error second.
 func (s *storage) get(from shelf, key string, second error) (fosite.Requester, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,10 +94,12 @@ func (s *storage) get(from shelf, key string, second error) (fosite.Requester, e
 	if err != nil {
 		return nil, err
 	}
+	copied := found.Sanitize(slices.Collect(maps.Keys(found.GetRequestForm())))
+	copied.SetSession(found.GetSession().Clone())
 	if found.used {
-		return found.Requester, second
+		return copied, second
 	}
-	return found.Requester, nil
+	return copied, nil
 }
 
 func (s *storage) remove(from shelf, key string) error {

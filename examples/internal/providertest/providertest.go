@@ -39,6 +39,7 @@ func Test(t *testing.T, start Start) {
 	t.Run("CredentialsThatAreRefused", func(t *testing.T) { credentialsThatAreRefused(t, start) })
 	t.Run("RequestsThatAreRefused", func(t *testing.T) { requestsThatAreRefused(t, start) })
 	t.Run("TheSecondTime", func(t *testing.T) { theSecondTime(t, start) })
+	t.Run("AllAtOnce", func(t *testing.T) { allAtOnce(t, start) })
 	t.Run("ScopeThatIsGone", func(t *testing.T) { scopeThatIsGone(t, start) })
 	t.Run("StoreThatIsDown", func(t *testing.T) { storeThatIsDown(t, start) })
 }

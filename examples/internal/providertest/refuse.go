@@ -5,9 +5,11 @@ package providertest
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,6 +169,43 @@ func theSecondTime(t *testing.T, start Start) {
 		}
 		if status, got := a.Post(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {next}}); status != 400 || got["error"] != "invalid_grant" {
 			t.Errorf("after %s was used twice, the grant still works: status %d: %v", name, status, got)
+		}
+	}
+}
+
+// A code or refresh token that many requests send at once gives tokens to one of them at most.
+// The race detector finds a host that lets them change at once what it stores.
+func allAtOnce(t *testing.T, start Start) {
+	issuer := start(t, memstore.New(), Settings{})
+	a := Register(t, issuer, "none", nil)
+	verifier := oauth2.GenerateVerifier()
+	code := func() url.Values {
+		answer, _ := a.Code(NewBrowser(issuer), oauth2.S256ChallengeOption(verifier))
+		return url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {Callback}, "code_verifier": {verifier}}
+	}
+	for name, form := range map[string]func() url.Values{
+		"a code": code,
+		"a refresh token": func() url.Values {
+			_, granted := a.Post(code())
+			refresh, _ := granted["refresh_token"].(string)
+			return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}
+		},
+	} {
+		for range 3 {
+			sent := form()
+			var granted atomic.Int32
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(func() {
+					if _, got := a.Post(maps.Clone(sent)); got["access_token"] != nil {
+						granted.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			if granted.Load() > 1 {
+				t.Errorf("%s gives tokens to %d requests", name, granted.Load())
+			}
 		}
 	}
 }
