@@ -87,9 +87,24 @@ func sameClient(reg *dcr.Registration) (bool, error) {
 		}
 		before.Extra, after.Extra = withoutSettings(before.Extra), withoutSettings(after.Extra)
 	}
-	old, errOld := json.Marshal(&before)
-	fresh, errFresh := json.Marshal(&after)
+	old, errOld := inOrder(&before)
+	fresh, errFresh := inOrder(&after)
 	return bytes.Equal(old, fresh), errors.Join(errOld, errFresh)
+}
+
+// inOrder returns metadata as JSON with the members of each object in order, since a
+// client may write those of its keys in another order than before.
+func inOrder(m *dcr.Metadata) ([]byte, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	decoder, value := json.NewDecoder(bytes.NewReader(text)), any(nil)
+	decoder.UseNumber() // exact
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
 }
 
 // withoutForeignPages returns the client as it will be stored: of one that publishes its

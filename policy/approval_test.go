@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,42 @@ func TestApprovalOfWhatIsSentBack(t *testing.T) {
 		status("without that setting", plain, dcr.StatusPending)
 		approve()
 		status("with another name and what it read", with(s.get(t, client), object{"client_name": "Evil"}), dcr.StatusPending)
+	}
+}
+
+// A client may write the members of its keys, and of an object, in another order: many
+// sort them. One whose key changes waits again.
+func TestApprovalOfAnotherOrder(t *testing.T) {
+	declares := openServer
+	declares.Extensions = []dcr.Extension{dcr.NewField[map[string]any]("device")}
+	s := serve(t, &dcr.Options{Endpoint: endpoint, AllowAnonymous: true, Validator: policy.Stack(declares, policy.Approval(nil))})
+	const key = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"a"}`
+	const sorted = `{"crv":"P-256","kid":"a","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	request := func(key, device string) string {
+		return approvable[:len(approvable)-1] + `,"jwks":{"keys":[` + key + `]},"device":` + device + `}`
+	}
+	client := s.register(t, request(key, `{"os":"x","cpu":12345678901234567890}`))
+	for _, c := range []struct {
+		sentence, request string
+		want              dcr.Status
+	}{
+		{"the same order", request(key, `{"os":"x","cpu":12345678901234567890}`), dcr.StatusActive},
+		{"another order", request(sorted, `{"cpu":12345678901234567890, "os":"x"}`), dcr.StatusActive},
+		{"another number", request(sorted, `{"cpu":12345678901234567891,"os":"x"}`), dcr.StatusPending},
+		{"the order of before", request(key, `{"os":"x","cpu":12345678901234567891}`), dcr.StatusActive},
+		{"another key", request(strings.Replace(sorted, `"a"`, `"b"`, 1), `{"cpu":12345678901234567891,"os":"x"}`), dcr.StatusPending},
+	} {
+		stored := s.stored(t, client)
+		if err := policy.Approve(t.Context(), s.store, stored.ID, stored.Revision); err != nil {
+			t.Fatal(err)
+		}
+		body := `{"client_id":"` + stored.ID + `",` + c.request[1:]
+		if answer := s.send(http.MethodPut, client["registration_client_uri"].(string), client["registration_access_token"].(string), body); answer.Status != http.StatusOK {
+			t.Fatalf("%s: %d %s", c.sentence, answer.Status, answer.Body)
+		}
+		if got := s.stored(t, client).Status; got != c.want {
+			t.Errorf("%s: the status is %q, want %q", c.sentence, got, c.want)
+		}
 	}
 }
 
