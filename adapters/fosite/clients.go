@@ -90,7 +90,8 @@ func (c *Clients) SetClientAssertionJWT(context.Context, string, time.Time) erro
 func (c *Clients) AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	sender := clientauth.FromContext(r.Context())
 	if sender == nil {
-		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint")
+		// WriteRevocationResponse answers most other errors with 200.
+		return nil, misused("put clientauth.Authenticator.Require in front of the endpoint").WithWrap(fosite.ErrInvalidRequest)
 	}
 	client := Client{Registered: sender.Client}
 	if request, ok := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest); ok {

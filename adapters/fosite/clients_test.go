@@ -427,6 +427,18 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+// A revocation endpoint without Require does not answer as if it had revoked the token.
+func TestMisusedRevocation(t *testing.T) {
+	w := newWorld(t, adapter.Clients{})
+	r := httptest.NewRequest("POST", issuer+"/revoke", strings.NewReader("token=t&client_id=app-1"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	recorder := httptest.NewRecorder()
+	w.server.revoke(recorder, r)
+	if recorder.Code != http.StatusBadRequest {
+		t.Errorf("the answer is %d %s", recorder.Code, recorder.Body)
+	}
+}
+
 // Request objects are refused, and their URLs are not fetched.
 func TestRequestObjects(t *testing.T) {
 	w := newWorld(t, adapter.Clients{})
