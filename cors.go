@@ -29,7 +29,7 @@ type CORS struct {
 // Off reports whether no web page may call the endpoints.
 func (c CORS) Off() bool { return !c.AnyOrigin && !c.LoopbackOrigins && len(c.Origins) == 0 }
 
-// check refuses origins that no browser sends.
+// check refuses what is no origin of web pages, in the form in which browsers send it.
 func (c CORS) check() error {
 	for _, origin := range c.Origins {
 		parsed, err := uri.Parse(origin)
@@ -38,7 +38,7 @@ func (c CORS) check() error {
 		case origin == "*":
 			return errors.New("Options.CORS.Origins has *; set AnyOrigin instead")
 		case !sent:
-			return fmt.Errorf("Options.CORS.Origins has %q, which no browser sends; an origin is scheme and host in lower case, with a port other than the default one and without a path, e.g. https://app.example.com", origin)
+			return fmt.Errorf("Options.CORS.Origins has %q, which is no origin of web pages as browsers send it: that is scheme and host in lower case, with a port other than the default one and without a path, e.g. https://app.example.com", origin)
 		}
 	}
 	return nil
