@@ -79,6 +79,10 @@ func (s sick) KeySet(ctx context.Context) ([]op.Key, error) {
 	return s.Storage.KeySet(ctx)
 }
 
+func (s sick) Health(ctx context.Context) error {
+	return errors.Join(s.failed("Health"), s.Storage.Health(ctx))
+}
+
 func (s sick) TerminateSession(ctx context.Context, person, clientID string) error {
 	return errors.Join(s.failed("TerminateSession"), s.Storage.TerminateSession(ctx, person, clientID))
 }
@@ -112,6 +116,7 @@ func TestOutages(t *testing.T) {
 		{"CreateAccessToken", "client credentials", outage, 500, "server_error"},
 		{"SigningKey", "client credentials", outage, 500, "server_error"},
 		{"KeySet", "keys", outage, 500, "server_error"},
+		{"Health", "ready", outage, 500, "server_error"},
 		{"TerminateSession", "logout", outage, 500, "server_error"},
 		{"SetIntrospectionFromToken", "introspect", oidc.ErrServerError().WithParent(outage), 503, "server_error"},
 		{"SetIntrospectionFromToken", "introspect", fmt.Errorf("unknown token %w", outage), 200, `{"active":false}`},
@@ -144,6 +149,8 @@ func TestOutages(t *testing.T) {
 				}
 			case "keys":
 				response, text = get(t, issuer+"/keys", "")
+			case "ready":
+				response, text = get(t, issuer+"/ready", "")
 			case "logout":
 				response, text = get(t, issuer+"/end_session?id_token_hint="+of("id_token"), "")
 			case "introspect":

@@ -1,7 +1,7 @@
 package zitadeloidc
 
 // OpenID Connect Core 1.0 §5.3, RFC 6750 §3 and OpenID Connect RP-Initiated Logout 1.0:
-// userinfo and logout.
+// userinfo and logout; and what anybody may ask: the keys, and whether the server is ready.
 
 import (
 	"context"
@@ -73,5 +73,11 @@ func (s *Server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionRe
 // Keys serves the keys that sign tokens.
 func (s *Server) Keys(ctx context.Context, r *op.Request[struct{}]) (*op.Response, error) {
 	response, err := s.LegacyServer.Keys(ctx, r)
+	return response, hidden(err)
+}
+
+// Ready says whether the op.Storage works.
+func (s *Server) Ready(ctx context.Context, r *op.Request[struct{}]) (*op.Response, error) {
+	response, err := s.LegacyServer.Ready(ctx, r)
 	return response, hidden(err)
 }
