@@ -46,6 +46,7 @@ type Secret struct {
 	Value     string    `json:"value"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
 
+	//lint:ignore U1000 internal/record uses it
 	unknown record.Rest // members that a newer version stored
 }
 
