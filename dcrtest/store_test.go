@@ -22,7 +22,7 @@ func TestStoreWithoutCapabilities(t *testing.T) {
 // TestBrokenStores shows that TestStore finds each of these faults in the case
 // that is meant for it, with a sentence.
 func TestBrokenStores(t *testing.T) {
-	for _, broken := range slices.Concat(brokenStores, brokenCapabilities, brokenLifecycles) {
+	for _, broken := range slices.Concat(brokenStores, brokenCapabilities, brokenLifecycles, brokenNotes) {
 		t.Run(broken.sentence, func(t *testing.T) {
 			i := slices.IndexFunc(storeCases, func(c storeCase) bool { return c.name == broken.caught })
 			if i < 0 {

@@ -22,6 +22,7 @@ var sweepCases = []storeCase{
 	{"SweepKeepsOne", "If BeforeDelete returns ErrKeepClient, the client is kept and not counted, and the sweep continues with the next.", sweepKeepsOne},
 	{"SweepTells", "AfterDelete is called with each client that the sweep deleted, complete, and with no other. A dry run does not call it.", sweepTells},
 	{"SweepTellsOnce", "When several sweeps run at once, AfterDelete is called once for each client, and the counts add up to the clients deleted.", sweepTellsOnce},
+	{"SweepFollows", "A sweep selects clients as they are now: by their last touch or consent, and by what the last update stored.", sweepFollows},
 	{"SweepKeepsUsed", "A client that is used between selection and deletion is kept.", sweepKeepsUsed},
 	{"SweepKeepsChanged", "A client that is changed between selection and deletion is kept until the next sweep.", sweepKeepsChanged},
 	{"SweepInBatches", "A sweep in many small batches deletes all clients and counts them correctly.", sweepInBatches},
@@ -242,6 +243,70 @@ func sweepTellsOnce(ctx context.Context, store dcr.ClientConfigurationStore) err
 		return err
 	}
 	return wantSwept(total, 40, told, ids...)
+}
+
+// sweepFollows sweeps clients that were added as others than they are now.
+func sweepFollows(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	if _, err := capability[dcr.ClientSweeper](store); err != nil {
+		return err
+	}
+	var clients []*dcr.Client
+	added := func(id string, change func(*dcr.Client)) *dcr.Client {
+		client := newClient(id)
+		change(client)
+		clients = append(clients, client)
+		return client
+	}
+	expires := func(n int) func(*dcr.Client) { return func(c *dcr.Client) { c.ExpiresAt = day(n) } }
+	used := func(n int) func(*dcr.Client) {
+		return func(c *dcr.Client) { c.ActivatedAt, c.LastUsedAt = day(n), day(n) }
+	}
+	renewed, ended := added("renewed", expires(10)), added("ended", expires(90))
+	approved := added("approved", func(c *dcr.Client) { c.Status = dcr.StatusPending })
+	disabled, adopted := added("disabled", func(*dcr.Client) {}), added("adopted", expires(10))
+	first, again := added("first-used", func(*dcr.Client) {}), added("used-again", used(10))
+	consented := added("consented", func(*dcr.Client) {})
+	used(50)(renewed)
+	used(50)(ended)
+	if err := add(ctx, store, clients...); err != nil {
+		return err
+	}
+	renewed.ExpiresAt, ended.ExpiresAt = day(90), day(10)
+	approved.Status, disabled.Status, adopted.Source = dcr.StatusActive, dcr.StatusDisabled, ""
+	for _, client := range []*dcr.Client{renewed, ended, approved, disabled, adopted} {
+		if err := store.Update(ctx, client); err != nil {
+			return fmt.Errorf("Update failed: %w", err)
+		}
+	}
+	wantLeft := []string{"adopted", "disabled", "renewed"}
+	if toucher, ok := dcr.StoreAs[dcr.ClientToucher](store); ok {
+		if err := errors.Join(toucher.TouchClient(ctx, first.ID, day(50)), toucher.TouchClient(ctx, again.ID, day(50))); err != nil {
+			return fmt.Errorf("TouchClient failed: %w", err)
+		}
+		wantLeft = append(wantLeft, first.ID, again.ID)
+	}
+	if noter, ok := dcr.StoreAs[dcr.ConsentNoter](store); ok {
+		if err := noter.NoteConsent(ctx, consented.ID, "person", day(50)); err != nil {
+			return fmt.Errorf("NoteConsent failed: %w", err)
+		}
+		wantLeft = append(wantLeft, consented.ID)
+	}
+	var left []string
+	swept, _, err := sweeping(ctx, store, nil, sweepRule())
+	if err != nil {
+		return err
+	}
+	for _, client := range clients {
+		if _, err := store.FindByClientID(ctx, client.ID); err == nil {
+			left = append(left, client.ID)
+		}
+	}
+	slices.Sort(wantLeft)
+	slices.Sort(left)
+	if err := wantIDs("the list after the sweep", left, wantLeft); err != nil {
+		return err
+	}
+	return wantSwept(swept, int64(len(clients)-len(wantLeft)), left, wantLeft...)
 }
 
 func sweepKeepsUsed(ctx context.Context, store dcr.ClientConfigurationStore) error {

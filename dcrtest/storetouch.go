@@ -4,6 +4,8 @@ package dcrtest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +17,9 @@ var touchCases = []storeCase{
 	{"TouchNothing", "Touching a client that does not exist returns ErrClientNotFound.", touchNothing},
 	{"TouchAndUpdate", "A touch between a read and an update causes no conflict and is not lost.", touchAndUpdate},
 	{"TouchFromTheFuture", "A use in the future, from a host whose clock is fast, counts as a use now.", touchFromTheFuture},
+	{"TouchKeepsTheRest", "A touch, a consent and a note of a document change nothing else of the client, not even members that only a newer version knows.", touchKeepsTheRest},
+	{"TouchAndList", "After a touch, a consent and a note of a document, a listing, a count and a list of recent clients show and select the client as it is now.", touchAndList},
+	{"TouchDuringUpdates", "A touch, a consent and a note of a document at the same time as an update do not undo it, and are not lost.", touchDuringUpdates},
 	{"TouchAtOnce", "Many touches at once all succeed, and the latest use is kept.", touchAtOnce},
 }
 
@@ -104,6 +109,192 @@ func touchFromTheFuture(ctx context.Context, store dcr.ClientConfigurationStore)
 		return fmt.Errorf("after a use %v ahead of now, the client was activated at %v and last used at %v", ahead, client.ActivatedAt, client.LastUsedAt)
 	}
 	return nil
+}
+
+// usage is what can be noted about a client: a use, a consent and a document.
+type usage struct {
+	name string
+	note func(ctx context.Context, id string, n int) error // the note of day n
+	set  func(client *dcr.Client, n int)                   // the same in a client, as the first of its kind
+}
+
+// usages returns the notes that the store can make.
+func usages(store dcr.ClientConfigurationStore) (able []usage) {
+	used := func(client *dcr.Client, n int) { client.ActivatedAt, client.LastUsedAt = day(n), day(n) }
+	if toucher, ok := dcr.StoreAs[dcr.ClientToucher](store); ok {
+		able = append(able, usage{"TouchClient", func(ctx context.Context, id string, n int) error { return toucher.TouchClient(ctx, id, day(n)) }, used})
+	}
+	if noter, ok := dcr.StoreAs[dcr.ConsentNoter](store); ok {
+		able = append(able, usage{
+			"NoteConsent",
+			func(ctx context.Context, id string, n int) error { return noter.NoteConsent(ctx, id, "person", day(n)) },
+			func(client *dcr.Client, n int) { used(client, n); client.ActivatedBy = "person" },
+		})
+	}
+	if noter, ok := dcr.StoreAs[dcr.DocumentNoter](store); ok {
+		able = append(able, usage{
+			"NoteDocument",
+			func(ctx context.Context, id string, n int) error { return noter.NoteDocument(ctx, id, *record(n)) },
+			func(client *dcr.Client, n int) { client.Document = record(n) },
+		})
+	}
+	return able
+}
+
+var errNoUsage = fmt.Errorf("%w: dcr.ClientToucher, dcr.ConsentNoter or dcr.DocumentNoter", errLacks)
+
+func touchKeepsTheRest(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	able := usages(store)
+	if len(able) == 0 {
+		return errNoUsage
+	}
+	for _, usage := range able {
+		full, newer := fullClient("full-"+usage.name), &dcr.Client{}
+		full.ActivatedAt, full.LastUsedAt, full.ActivatedBy, full.Document = time.Time{}, time.Time{}, "", nil
+		if err := json.Unmarshal([]byte(newerDocument), newer); err != nil {
+			return err
+		}
+		newer.ID = "newer-" + usage.name
+		for _, client := range []*dcr.Client{full, newer} {
+			if err := add(ctx, store, client); err != nil {
+				return err
+			}
+			if err := usage.note(ctx, client.ID, 10); err != nil {
+				return fmt.Errorf("%s failed: %w", usage.name, err)
+			}
+			usage.set(client, 10)
+			if err := wantStored(ctx, store, client); err != nil {
+				return fmt.Errorf("after %s: %w", usage.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func touchAndList(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	able := usages(store)
+	if len(able) == 0 {
+		return errNoUsage
+	}
+	var now []*dcr.Client
+	for n, usage := range able {
+		client, other := newClient(fmt.Sprint(n, " after ", usage.name)), newClient(fmt.Sprint(n, " without a note"))
+		client.CreatedAt, other.CreatedAt = day(n), day(n)
+		if err := add(ctx, store, client, other); err != nil {
+			return err
+		}
+		if err := usage.note(ctx, client.ID, 100+n); err != nil {
+			return fmt.Errorf("%s failed: %w", usage.name, err)
+		}
+		usage.set(client, 100+n)
+		now = append(now, client, other)
+	}
+	for name, filter := range map[string]dcr.Filter{"no condition": {}, "NeverActivated": {NeverActivated: true}, "UsedBefore": {UsedBefore: day(50)}, "ActivatedBy": {ActivatedBy: "person"}} {
+		if err := listedAs(ctx, store, filter, now); err != nil {
+			return fmt.Errorf("filtered by %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// listedAs checks that each list of the store has those of the clients that the filter
+// selects, as they are now.
+func listedAs(ctx context.Context, store dcr.ClientConfigurationStore, filter dcr.Filter, now []*dcr.Client) error {
+	want := map[string]*dcr.Client{}
+	for _, client := range now {
+		if filter.Selects(client) {
+			want[client.ID] = client
+		}
+	}
+	check := func(list string, shown map[string]*dcr.Client) error {
+		for id, client := range want {
+			if shown[id] == nil {
+				return fmt.Errorf("%s leaves out %q", list, id)
+			}
+			if err := sameClient(shown[id], client); err != nil {
+				return fmt.Errorf("%s: %w", list, err)
+			}
+			delete(shown, id)
+		}
+		for id := range shown {
+			return fmt.Errorf("%s has %q, which the filter does not select now", list, id)
+		}
+		return nil
+	}
+	if lister, ok := dcr.StoreAs[dcr.ClientLister](store); ok {
+		shown := map[string]*dcr.Client{}
+		for client, err := range lister.ListClients(ctx, filter, "") {
+			if err != nil {
+				return fmt.Errorf("the listing failed: %w", err)
+			}
+			shown[client.ID] = client
+		}
+		if err := check("a listing", shown); err != nil {
+			return err
+		}
+	}
+	if lister, ok := dcr.StoreAs[dcr.RecentClientLister](store); ok {
+		shown := map[string]*dcr.Client{}
+		_, err := recent(ctx, lister, filter, 2, func(client *dcr.Client) error { shown[client.ID] = client; return nil })
+		if err := errors.Join(err, check("a list of recent clients", shown)); err != nil {
+			return err
+		}
+	}
+	if counter, ok := dcr.StoreAs[dcr.ClientCounter](store); ok {
+		if count, err := counter.CountClients(ctx, filter); err != nil || count != int64(len(want)) {
+			return fmt.Errorf("a count returned %d and %v, not %d", count, err, len(want))
+		}
+	}
+	return nil
+}
+
+func touchDuringUpdates(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	able := usages(store)
+	if len(able) == 0 {
+		return errNoUsage
+	}
+	client := newClient("one")
+	if err := add(ctx, store, client); err != nil {
+		return err
+	}
+	const rounds = 10
+	var updated *dcr.Client
+	err := together(len(able)+1, func(i int) error {
+		for round := range rounds {
+			if i < len(able) {
+				if err := able[i].note(ctx, "one", 100+round); err != nil {
+					return fmt.Errorf("%s during an update failed: %w", able[i].name, err)
+				}
+				continue
+			}
+			current, err := store.FindByClientID(ctx, "one")
+			if err != nil {
+				return err
+			}
+			current.ClientName = fmt.Sprint("Name ", round)
+			if err := store.Update(ctx, current); err != nil {
+				return fmt.Errorf("Update during a note failed: %w", err)
+			}
+			updated = current
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, usage := range able {
+		usage.set(client, 100+rounds-1)
+	}
+	found, err := store.FindByClientID(ctx, "one")
+	if err != nil {
+		return err
+	}
+	if !client.ActivatedAt.IsZero() && found.ActivatedAt.IsZero() {
+		return errors.New("the client has lost ActivatedAt")
+	}
+	client.ClientName, client.Revision = updated.ClientName, updated.Revision
+	client.ActivatedAt = found.ActivatedAt // that of the first use, whichever it was
+	return sameClient(found, client)
 }
 
 func touchAtOnce(ctx context.Context, store dcr.ClientConfigurationStore) error {
