@@ -176,6 +176,7 @@ var brokenNotes = []damage{
 				return err
 			}
 			gap()
+			gap() // so that an update comes between
 			if now, err := m.FindByClientID(ctx, id); err == nil && now.Revision != read.Revision {
 				undone.Store(now.Revision, read.ClientName)
 			}
@@ -196,6 +197,7 @@ var brokenNotes = []damage{
 	{"A touch fails while the client is updated.", "TouchDuringUpdates", func(b *brokenStore, m *memstore.Store) {
 		b.touch = func(ctx context.Context, id string, at time.Time) error {
 			read, err := m.FindByClientID(ctx, id)
+			gap()
 			gap()
 			if now, _ := m.FindByClientID(ctx, id); now != nil && read != nil && now.Revision != read.Revision {
 				return errors.Join(err, dcr.ErrConflict)

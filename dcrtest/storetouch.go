@@ -258,7 +258,7 @@ func touchDuringUpdates(ctx context.Context, store dcr.ClientConfigurationStore)
 		return err
 	}
 	const rounds = 10
-	var updated *dcr.Client
+	updated := client
 	err := together(len(able)+1, func(i int) error {
 		for round := range rounds {
 			if i < len(able) {
@@ -270,6 +270,9 @@ func touchDuringUpdates(ctx context.Context, store dcr.ClientConfigurationStore)
 			current, err := store.FindByClientID(ctx, "one")
 			if err != nil {
 				return err
+			}
+			if current.ClientName != updated.ClientName {
+				return fmt.Errorf("after an update that named the client %q, during notes, it is %q", updated.ClientName, current.ClientName)
 			}
 			current.ClientName = fmt.Sprint("Name ", round)
 			if err := store.Update(ctx, current); err != nil {
