@@ -97,11 +97,11 @@ func (h *Handler) issue(ctx context.Context, reg *Registration, rotate bool) (Pl
 		c.Secrets = keysAlone(c.Secrets)
 		return "", nil
 	}
-	if !rotate && h.hasSecret(c, now) {
-		return "", nil
-	}
 	if rotate {
 		return h.newSecret(ctx, reg, retire(c.Secrets, now, h.opts.RotationGrace))
+	}
+	if has, err := h.hasSecret(c, now); has || err != nil {
+		return "", err
 	}
 	return h.newSecret(ctx, reg, keysAlone(c.Secrets))
 }
@@ -176,24 +176,35 @@ func isPrintable(text string) bool {
 	return true
 }
 
-// hasSecret reports whether the client has a valid secret of the kind that it
-// needs.
-func (h *Handler) hasSecret(c *Client, now time.Time) bool {
-	valid := slices.ContainsFunc(c.Secrets, func(s Secret) bool {
+// hasSecret reports whether the client has a valid secret of the kind that it needs. If
+// the server must have the secret itself, that is the newest one, since an older one may
+// soon expire. A Sealer that fails is an error, and must not cost the client its secret.
+func (h *Handler) hasSecret(c *Client, now time.Time) (bool, error) {
+	newest := slices.IndexFunc(c.Secrets, func(s Secret) bool {
 		return s.Type != SecretSealed && s.Type != SecretJWK && !expired(s.ExpiresAt, now)
 	})
-	if !valid {
-		return false
+	if newest < 0 {
+		return false, nil
 	}
 	symmetric, need := c.symmetricNeed()
 	if symmetric == "" {
-		return true
+		return true, nil
 	}
 	if h.opts.Sealer == nil {
-		return false
+		return false, nil
 	}
 	opened, err := c.openSecrets(h.opts.Sealer, now)
-	return err == nil && slices.ContainsFunc(opened, func(secret Plaintext) bool { return len(secret) >= need })
+	for _, secret := range opened {
+		if c.Secrets[newest].matches(secret.Reveal(), now) {
+			return len(secret) >= need, nil
+		}
+	}
+	if err != nil {
+		unavailable := Unavailable("the server cannot read client secrets at the moment", err)
+		unavailable.Rule = "secrets.unavailable"
+		return false, unavailable
+	}
+	return false, nil
 }
 
 // newSecret puts a new secret in front of the old ones that are kept.

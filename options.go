@@ -162,8 +162,9 @@ type Options struct {
 	RotationGrace time.Duration
 
 	// Sealer encrypts client secrets, for clients whose method or algorithms need
-	// the secret itself (client_secret_jwt, HS256 …). If nil, such registrations
-	// are refused.
+	// the secret itself (client_secret_jwt, HS256 …). While it fails, a client keeps
+	// its secret, and an update that needs it is answered with 503. If nil, such
+	// registrations are refused.
 	Sealer Sealer
 
 	// SealAllSecrets keeps every client secret sealed, next to its hash, for hosts

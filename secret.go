@@ -5,6 +5,7 @@ package dcr
 // window.
 
 import (
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -324,9 +325,10 @@ func (s *AESSealer) Open(sealed, bind string) (Plaintext, error) {
 
 // OpenSecrets returns the client's sealed secrets that are valid at now, in the
 // clear: to verify client_secret_jwt assertions, for symmetric algorithms and,
-// with Options.SealAllSecrets, for hosts that compare secrets themselves. It
-// returns none for a client that may not be used at now. Its error is that of
-// sealer.
+// with Options.SealAllSecrets, for hosts that compare secrets themselves. The
+// newest comes first. It returns none for a client that may not be used at now.
+// Its error is that of sealer; the secrets that could be opened are returned
+// with it, so that one whose key is lost does not keep a newer one from use.
 func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	if c.CheckUsable(now) != nil {
 		return nil, nil
@@ -337,17 +339,19 @@ func (c *Client) OpenSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) 
 // openSecrets opens the valid secrets whatever the client's status.
 func (c *Client) openSecrets(sealer Sealer, now time.Time) ([]Plaintext, error) {
 	var secrets []Plaintext
+	var failed error
 	for _, secret := range c.Secrets {
 		if secret.Type != SecretSealed || expired(secret.ExpiresAt, now) {
 			continue
 		}
 		opened, err := sealer.Open(secret.Value, c.ID)
 		if err != nil {
-			return nil, fmt.Errorf("dcr: client %s: %w", c.ID, err)
+			failed = cmp.Or(failed, fmt.Errorf("dcr: client %s: %w", c.ID, err))
+			continue
 		}
 		secrets = append(secrets, opened)
 	}
-	return secrets, nil
+	return secrets, failed
 }
 
 // maxRetired bounds how many old secrets a client can have by rotating often.
@@ -356,13 +360,19 @@ const maxRetired = 4
 // retire makes valid secrets expire after grace, unless they expire earlier.
 func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	var kept []Secret
-	end := now.Add(grace)
+	end, retired := now.Add(grace), 0
 	for _, secret := range secrets {
-		if expired(secret.ExpiresAt, now) || secret.Type != SecretJWK && len(kept) >= maxRetired {
+		switch {
+		case expired(secret.ExpiresAt, now):
 			continue
-		}
-		if secret.Type != SecretJWK && (secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end)) {
-			secret.ExpiresAt = end
+		case secret.Type == SecretJWK: // not a secret
+		case retired == maxRetired:
+			continue
+		default:
+			retired++
+			if secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end) {
+				secret.ExpiresAt = end
+			}
 		}
 		kept = append(kept, secret)
 	}

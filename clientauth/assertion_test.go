@@ -50,6 +50,13 @@ func keyClients(t testing.TB) dcr.ClientConfigurationStore {
 			}
 			c.Secrets = []dcr.Secret{dcr.HashSecret(shared), {Type: dcr.SecretSealed, Value: sealed}}
 		}),
+		newClient("rotated", "client_secret_jwt", func(c *dcr.Client) {
+			sealed, err := sealer(t).Seal(shared, "rotated")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Secrets = []dcr.Secret{{Type: dcr.SecretSealed, Value: sealed}, {Type: dcr.SecretSealed, Value: "by a key that is lost"}}
+		}),
 	)
 }
 
@@ -81,6 +88,8 @@ func TestAssertions(t *testing.T) {
 		{"in full", jws(key, `{"alg":"ES256","typ":"application/oauth-client-auth+jwt"}`, claims("app", nil)), let},
 		{"or the typ JWT", jws(key, `{"alg":"ES256","typ":"JWT"}`, claims("app", nil)), let},
 		{"a shared secret authenticates", hs256([]byte(shared), `{"alg":"HS256"}`, claims("shared", nil)), "client_secret_jwt"},
+		{"although an older one cannot be read any more", hs256([]byte(shared), `{"alg":"HS256"}`, claims("rotated", nil)), "client_secret_jwt"},
+		{"whether that one would authenticate is not known", hs256([]byte(shared+"x"), `{"alg":"HS256"}`, claims("rotated", nil)), "503 temporarily_unavailable"},
 		{"a pending client is told", jws(key, es256, claims("pending", nil)), "400 access_denied"},
 		{"only after it was authenticated", jws(dice, es256, claims("pending", nil)), refused},
 		{"keys out of reach are an outage", jws(key, es256, claims("far", nil)), "503 temporarily_unavailable"},

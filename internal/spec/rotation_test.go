@@ -97,3 +97,22 @@ func TestATokenThatWasRotatedAway(t *testing.T) {
 		t.Errorf("the newest token: status %d: %s", a.status, a.body)
 	}
 }
+
+// Keys that are kept among the secrets of a client do not count as old ones.
+func TestRotationKeepsKeys(t *testing.T) {
+	r := start(t, `{}`)
+	registered := r.register(t, request(t, ``))
+	client := r.client(t, registered)
+	for range 5 {
+		client.Secrets = append([]dcr.Secret{{Type: dcr.SecretJWK, Value: "{}"}}, client.Secrets...)
+	}
+	now := time.Now()
+	secret, err := r.handler.(*dcr.Handler).RotateSecret(t.Context(), client, time.Hour)
+	if err != nil || len(client.Secrets) != 7 {
+		t.Fatalf("%d secrets, %v", len(client.Secrets), err)
+	}
+	old := registered.text("client_secret")
+	if !client.VerifySecret(secret.Reveal(), now) || !client.VerifySecret(old, now) || client.VerifySecret(old, now.Add(2*time.Hour)) {
+		t.Error("both secrets must be valid, and the old one only within its window")
+	}
+}

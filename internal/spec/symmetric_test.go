@@ -1,6 +1,8 @@
 package spec_test
 
 import (
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +142,121 @@ func TestSealAllSecrets(t *testing.T) {
 	}
 	if _, err := dcr.NewHandler(r.store, &dcr.Options{Endpoint: endpoint, SealAllSecrets: true}); err == nil || !strings.Contains(err.Error(), "Options.Sealer") {
 		t.Errorf("without a Sealer: %v", err)
+	}
+}
+
+// closedVault is a Sealer that may be out of order.
+type closedVault struct {
+	dcr.Sealer
+	down bool
+}
+
+func (v *closedVault) Open(sealed, bind string) (dcr.Plaintext, error) {
+	if v.down {
+		return "", errors.New("the key service is down")
+	}
+	return v.Sealer.Open(sealed, bind)
+}
+
+// A Sealer that fails costs no client its secret.
+func TestASealerThatFails(t *testing.T) {
+	const shared, byKeys = `{"token_endpoint_auth_method":"client_secret_jwt"}`, `{"id_token_signed_response_alg":"RS256"}`
+	for _, c := range []struct {
+		sentence string
+		request  string         // what is registered
+		changed  map[string]any // by the update while the Sealer fails
+		status   int            // of the update
+		issued   bool           // whether the update issues a secret
+		change   change
+	}{
+		{"an update waits, and the secret stays", shared, nil, 503, false, nil},
+		{"so does one for a longer secret", `{"id_token_signed_response_alg":"HS256"}`, map[string]any{"id_token_signed_response_alg": "HS512"}, 503, false, nil},
+		{"an update that needs nothing opened is accepted", shared, map[string]any{"token_endpoint_auth_method": "client_secret_basic"}, 200, false, nil},
+		{"so is one of a client whose secret was never sealed", byKeys, nil, 200, false, nil},
+		{"one that rotates needs no old secret", shared, nil, 200, true, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.RotateSecret = true }},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			sealer, err := dcr.NewAESSealer(make([]byte, 32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			service := &closedVault{Sealer: sealer}
+			r := start(t, symmetric, func(v *dcr.DefaultValidator, o *dcr.Options) {
+				o.Sealer = service
+				if c.change != nil {
+					c.change(v, o)
+				}
+			})
+			registered := r.register(t, request(t, c.request))
+			before := r.client(t, registered)
+			service.down = true
+			a := r.manage(t, "PUT", registered, registered.update(c.changed))
+			after := r.client(t, registered)
+			if a.status != c.status || (a.text("client_secret") != "") != c.issued {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			if !c.issued && !reflect.DeepEqual(after.Secrets, before.Secrets) {
+				t.Error("the secrets were changed")
+			}
+			service.down = false
+			if opened, err := after.OpenSecrets(sealer, time.Now()); c.request == shared && (err != nil || opened[len(opened)-1].Reveal() != registered.text("client_secret")) {
+				t.Errorf("afterwards: %d secrets, %v", len(opened), err)
+			}
+		})
+	}
+}
+
+// A secret whose key is lost does not keep a newer one from use.
+func TestASecretWhoseKeyIsLost(t *testing.T) {
+	lost, errLost := dcr.NewAESSealer(make([]byte, 32))
+	sealer, err := dcr.NewAESSealer([]byte(strings.Repeat("k", 32)))
+	if err != nil || errLost != nil {
+		t.Fatal(err, errLost)
+	}
+	var opts *dcr.Options
+	r := start(t, symmetric, func(_ *dcr.DefaultValidator, o *dcr.Options) { o.Sealer, opts = lost, o })
+	registered := r.register(t, request(t, `{"token_endpoint_auth_method":"client_secret_jwt"}`))
+	opts.Sealer = sealer
+	handler := newHandler(t, r.store, *opts)
+	r.handler = handler
+	if a := r.manage(t, "PUT", registered, registered.update(nil)); a.status != 503 {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+	client := r.client(t, registered)
+	secret, err := handler.RotateSecret(t.Context(), client, time.Hour)
+	if err != nil || r.store.Update(t.Context(), client) != nil {
+		t.Fatal(err)
+	}
+	if opened, err := client.OpenSecrets(sealer, time.Now()); len(opened) != 1 || opened[0] != secret || err == nil {
+		t.Errorf("%d secrets, %v", len(opened), err)
+	}
+	if a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_secret": secret.Reveal()})); a.status != 200 || a.text("client_secret") != "" {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}
+
+// A client that comes back to a symmetric algorithm gets a new secret, unless the
+// server has its newest one: an older one is valid only for its grace.
+func TestTheSecretOfAClientThatComesBack(t *testing.T) {
+	for _, rotates := range []bool{false, true} {
+		r := start(t, symmetric, sealed(t))
+		registered := r.register(t, request(t, `{"id_token_signed_response_alg":"HS256"}`))
+		update := func(alg string) *answer {
+			a := r.manage(t, "PUT", registered, registered.update(map[string]any{"client_secret": nil, "id_token_signed_response_alg": alg}))
+			if a.status != 200 {
+				t.Fatalf("status %d: %s", a.status, a.body)
+			}
+			return a
+		}
+		update("RS256")
+		if rotates {
+			client := r.client(t, registered)
+			if _, err := r.handler.(*dcr.Handler).RotateSecret(t.Context(), client, time.Hour); err != nil || r.store.Update(t.Context(), client) != nil {
+				t.Fatal(err)
+			}
+		}
+		if a := update("HS256"); (a.text("client_secret") != "") != rotates {
+			t.Errorf("rotated: %v: %s", rotates, a.body)
+		}
 	}
 }
