@@ -31,7 +31,7 @@ type SignedRequestVerifier struct {
 	Statements *StatementVerifier
 
 	// KeyClaims are the claims of the statement that hold the signer's key set
-	// or its URL; the first that is present counts. If nil,
+	// or its URL; the first that is present, and not null or "", counts. If nil,
 	// software_jwks_endpoint, software_jwks, jwks_uri and jwks.
 	KeyClaims []string
 
@@ -229,6 +229,9 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 			return keys, nil
 		case strictjson.String:
 			url, _ := claim.Text()
+			if url == "" {
+				continue // some directories write "" for what they do not have
+			}
 			keys, err := d.cache.Keys(ctx, url, kid)
 			if errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreachable) {
 				return nil, keysOutOfReach(err)

@@ -3,6 +3,7 @@ package spec_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -322,6 +323,10 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	}
 	if fetches != 1 {
 		t.Errorf("the keys were fetched %d times", fetches)
+	}
+	for _, absent := range []any{json.RawMessage("null"), ""} { // which some directories write
+		statement := signers()["RS256"].sign(s.statement().with("software_jwks_endpoint", absent))
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(s.claims().with("software_statement", statement))), 201, "")
 	}
 	fixed := newSoftware(t, func(v *dcr.SignedRequestVerifier) { v.Keys = party.keys() })
 	answered(t, askAs(t, fixed.handler, joseType, "POST", registerURL, "", party.sign(fixed.claims())), 201, "")
