@@ -26,6 +26,11 @@ import (
 // one authorization server. Its method Authenticate is a [dcr.Authenticator]. Set
 // Issuer and Audience; do not copy or change it after the first use.
 //
+// A token that is bound to a key, by a cnf for DPoP (RFC 9449) or mutual TLS (RFC
+// 8705), is accepted as a bearer token, without a proof of the key. If your issuer
+// binds its tokens, wrap Authenticate in a function that checks the proof against
+// Caller.Claims.
+//
 //	verifier := &callerauth.AccessTokenVerifier{
 //		Issuer:   "https://id.example.com",
 //		Audience: "https://id.example.com/connect/dcr",

@@ -66,6 +66,9 @@ func (t *InitialAccessTokens) Issue(ctx context.Context, kind dcr.InitialAccessT
 // HashSecret(token).Value. Clients that registered with the token stay. Revoke
 // returns ErrTokenNotFound if there is no such token.
 func (t *InitialAccessTokens) Revoke(ctx context.Context, hash string) error {
+	if t.Store == nil {
+		return errNoTokenStore
+	}
 	return t.Store.DeleteInitialAccessToken(ctx, hash)
 }
 

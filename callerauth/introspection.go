@@ -28,7 +28,8 @@ import (
 // that must stop working once they are revoked. Its method Authenticate is a
 // [dcr.Authenticator]. Set Endpoint, ClientID, ClientSecret and, if the server
 // issues tokens for other resources too, Audience or Scopes. Do not copy or change
-// it after the first use.
+// it after the first use. As with [AccessTokenVerifier], a token that is bound to a
+// key needs no proof.
 //
 //	verifier := &callerauth.IntrospectionVerifier{
 //		Endpoint:     "https://id.example.com/connect/introspect",
@@ -64,8 +65,8 @@ type IntrospectionVerifier struct {
 	// lacks one is answered with 403. If nil, none.
 	Scopes []string
 
-	// HTTPClient sends the requests to the endpoint. If nil, one with a timeout
-	// of 5 seconds.
+	// HTTPClient sends the requests to the endpoint. If nil, or without a Timeout,
+	// one with a timeout of 5 seconds.
 	HTTPClient *http.Client
 
 	// CacheFor is how long an answer that a token is active is cached, at most
@@ -102,9 +103,11 @@ func (v *IntrospectionVerifier) prepare() error {
 			v.broken = fmt.Errorf("callerauth: IntrospectionVerifier.%w", err)
 			return
 		}
-		v.client = http.Client{Timeout: 5 * time.Second}
 		if v.HTTPClient != nil {
 			v.client = *v.HTTPClient
+		}
+		if v.client.Timeout == 0 { // a registration would wait for an endpoint that never answers
+			v.client.Timeout = 5 * time.Second
 		}
 		v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		v.active = lru.New[[sha256.Size]byte, introspected](maxIntrospected)

@@ -134,6 +134,9 @@ func TestTokensWithoutAStore(t *testing.T) {
 	if _, _, err := tokens.Issue(t.Context(), dcr.InitialAccessToken{}); err == nil {
 		t.Error("a token was issued")
 	}
+	if err := tokens.Revoke(t.Context(), "hash"); err == nil || errors.Is(err, dcr.ErrTokenNotFound) {
+		t.Errorf("a token was revoked: %v", err)
+	}
 	answered(t, ask(t, invited(t, memstore.New(), tokens), "POST", registerURL, "dcr_iat_x", plainBody), 500, dcr.ServerError)
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dynreg/dcr"
@@ -134,6 +135,42 @@ func TestIntrospectionAsks(t *testing.T) {
 	answered(t, ask(t, registering(t, v, &who), "POST", registerURL, "opaque", plainBody), 201, "")
 	if got := s.last.Header.Get("Authorization"); got != "Bearer of-this-server" {
 		t.Errorf("authorized as %q", got)
+	}
+}
+
+// silence is a connection on which nobody answers.
+type silence struct{}
+
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestIntrospectionWaits(t *testing.T) {
+	for _, c := range []struct {
+		sentence string
+		timeout  time.Duration
+		waits    time.Duration
+	}{
+		{"a client of the host without a timeout waits for 5 seconds", 0, 5 * time.Second},
+		{"a client of the host with one waits for that", 20 * time.Second, 20 * time.Second},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := &callerauth.IntrospectionVerifier{
+					Endpoint: "https://id.example.com/introspect", ClientID: "a", ClientSecret: "b", HTTPClient: &http.Client{Transport: silence{}, Timeout: c.timeout},
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				r := httptest.NewRequestWithContext(ctx, "POST", registerURL, strings.NewReader(plainBody))
+				r.Header.Set("Authorization", "Bearer opaque")
+				w, began := httptest.NewRecorder(), time.Now()
+				registering(t, v, new(dcr.Caller)).ServeHTTP(w, r)
+				if took := time.Since(began); w.Code != 503 || took != c.waits {
+					t.Errorf("answered with %d after %v, want 503 after %v", w.Code, took, c.waits)
+				}
+			})
+		})
 	}
 }
 
