@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dynreg/dcr/internal/uri"
 )
 
 // AuthorizationRequest has the parameters of an authorization request, as the
@@ -115,13 +117,18 @@ func (c *Client) settleRedirectURI(request *AuthorizationRequest) (string, *Auth
 
 // mayPush reports whether the client may name a redirect URI that it did not
 // register (RFC 9126 §2.4). Only a host that allows it has such a client: one
-// that must push its requests and registered no redirect URI at all.
+// that must push its requests and registered no redirect URI at all. It may name
+// those that it could have registered, but never remote http, which depends on the
+// host.
 func (c *Client) mayPush(request *AuthorizationRequest) bool {
 	if !request.Pushed || !c.RequirePushedAuthorizationRequests || c.mayBePublic() || len(c.RedirectURIs) > 0 {
 		return false
 	}
-	_, err := ParseRedirectURI(request.RedirectURI)
-	return err == nil
+	if _, err := ParseRedirectURI(request.RedirectURI); err != nil {
+		return false
+	}
+	parsed, err := uri.ParseRedirect(request.RedirectURI)
+	return err == nil && c.checkKind(parsed.Kind(), c.ApplicationType, false) == ""
 }
 
 // hasPortZero reports whether a URI has the port 0, on which no program can

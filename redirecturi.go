@@ -146,8 +146,9 @@ func (reg *Registration) settleRedirects(literalType, allowHTTP bool) error {
 	if err != nil {
 		return err
 	}
+	allowHTTP = allowHTTP && c.mayUseHTTP(reg.authMethod())
 	for i, r := range reg.redirects {
-		if reason := reg.checkKind(r.kind, application, allowHTTP); reason != "" {
+		if reason := c.checkKind(r.kind, application, allowHTTP); reason != "" {
 			return refuse(InvalidRedirectURI, "redirect_uris", "redirect_uris.kind", "redirect_uris[%d] %s", i, reason)
 		}
 	}
@@ -267,17 +268,16 @@ const remoteHTTP = "must use https unless it leads to 127.0.0.1, [::1] or localh
 // gets nothing through the browser that others could use.
 func (c *Client) mayUseHTTP(method string) bool { return method != "none" && !c.implicitOrHybrid() }
 
-// checkKind says why an application of this type may not have a redirect URI of
-// this kind, "" if it may.
-func (reg *Registration) checkKind(kind uri.Kind, application string, allowHTTP bool) string {
-	c := reg.Client
+// checkKind says why the client, as an application of this type, may not have a
+// redirect URI of this kind, "" if it may. allowHTTP says that it may use remote http.
+func (c *Client) checkKind(kind uri.Kind, application string, allowHTTP bool) string {
 	if application == "" {
 		application = applicationTypeOf([]redirect{{kind: kind}})
 	}
 	native := application == "native"
 	switch kind {
 	case uri.HTTP:
-		if !allowHTTP || native || !c.mayUseHTTP(reg.authMethod()) {
+		if !allowHTTP || native {
 			return remoteHTTP
 		}
 	case uri.LoopbackHTTP:

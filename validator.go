@@ -133,7 +133,7 @@ type DefaultValidator struct {
 	Fetch         *GuardedClient     // fetches what clients name; a URL that it would not fetch is refused; if nil, one with the defaults that allows any port
 
 	AllowHTTPRedirects         bool // allow http to hosts other than loopback in redirect URIs of confidential clients of the code flow, and in logout URIs of confidential clients
-	AllowPushedRedirectURIs    bool // allow confidential clients that must push their requests to have no redirect_uris (RFC 9126 §2.4)
+	AllowPushedRedirectURIs    bool // allow confidential clients that must push their requests to have no redirect_uris (RFC 9126 §2.4); policies such as policy.RedirectHosts do not see what they push, so the host must judge that
 	AllowHybridWithoutImplicit bool // allow the response type "code id_token" without the implicit grant, as UK Open Banking does
 	LiteralApplicationType     bool // treat an absent application_type as web, as OpenID Connect says, instead of inferring it; for a metadata document, it is always inferred
 	RefuseUnsupportedScopes    bool // refuse unsupported scopes instead of dropping them; for a metadata document, only if none is left

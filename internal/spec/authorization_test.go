@@ -60,6 +60,8 @@ func TestCheckAuthorizationGrants(t *testing.T) {
 			dcr.Authorization{RedirectURI: "http://localhost:51004/cb"}},
 		{"a pushed redirect URI of a confidential client that must push and registered none", mustPush,
 			func(r *request) { r.Pushed, r.RedirectURI = true, "https://app.example.com/today" }, dcr.Authorization{RedirectURI: "https://app.example.com/today"}},
+		{"a private-use scheme that a native application pushes", func(c *dcr.Client) { mustPush(c); c.ApplicationType = "native" },
+			func(r *request) { r.Pushed, r.RedirectURI = true, "com.example.app:/cb" }, dcr.Authorization{RedirectURI: "com.example.app:/cb"}},
 		{"the words of a response type in any order", nil, func(r *request) { r.ResponseType = "id_token code" }, dcr.Authorization{ResponseMode: "fragment"}},
 		{"a token in the fragment, without PKCE", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "token", "", "" }, dcr.Authorization{ResponseMode: "fragment"}},
 		{"response type none in the query", nil, func(r *request) { r.ResponseType, r.CodeChallenge, r.CodeChallengeMethod = "none", "", "" }, dcr.Authorization{}},
@@ -172,6 +174,10 @@ func TestCheckAuthorizationRefusesOnItsOwnPage(t *testing.T) {
 		{"one that is pushed with a fragment", mustPush, pushes(ownRedirect + "#x"), dcr.InvalidRequest, nil},
 		{"one that is pushed with a refused scheme", mustPush, pushes("javascript:alert(1)"), dcr.InvalidRequest, nil},
 		{"one that is pushed with port 0", mustPush, pushes("http://127.0.0.1:0/cb"), dcr.InvalidRequest, nil},
+		{"remote http that is pushed", mustPush, pushes("http://app.example.com/cb"), dcr.InvalidRequest, nil},
+		{"a private-use scheme that a web application pushes", func(c *dcr.Client) { mustPush(c); c.ApplicationType = "web" }, pushes("com.example.app:/cb"), dcr.InvalidRequest, nil},
+		{"localhost that a web application with tokens in the browser pushes", func(c *dcr.Client) { mustPush(c); c.ApplicationType = "web" }, pushes("http://localhost/cb"), dcr.InvalidRequest, nil},
+		{"https on localhost that a native application pushes", func(c *dcr.Client) { mustPush(c); c.ApplicationType = "native" }, pushes("https://localhost/cb"), dcr.InvalidRequest, nil},
 		{"none, but pushed", mustPush, pushes(""), dcr.InvalidRequest, nil},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
