@@ -48,6 +48,9 @@ func (h *Handler) Warnings() []string {
 	warnings = append(warnings, h.documentWarnings()...)
 	warnings = append(warnings, h.validatorWarnings("Options.Validator", h.opts.Validator)...)
 	advertised := h.Capabilities().WithDefaults()
+	if slices.Contains(advertised.CodeChallengeMethods, "plain") {
+		warnings = append(warnings, "Options.Validator advertises the code challenge method plain, which Client.CheckAuthorization and Client.VerifyCodeVerifier refuse (RFC 9700 §2.1.1); take it out of CodeChallengeMethods")
+	}
 	for _, name := range sortedKeys(h.opts.Policies) {
 		policy, of := h.opts.Policies[name], fmt.Sprintf("Options.Policies[%q]", name)
 		warnings = append(warnings, h.validatorWarnings(of, policy)...)

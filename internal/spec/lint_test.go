@@ -65,6 +65,7 @@ func TestWarnings(t *testing.T) {
 		{"closed to machines without a caller", nil, dcr.Options{Validator: machines}, nil},
 		{"an algorithm without a sealer", nil, dcr.Options{Validator: symmetric}, []string{"HS256"}},
 		{"an encryption algorithm without a sealer", nil, dcr.Options{Validator: encrypts}, []string{"supports A128KW, dir, for which"}},
+		{"a code challenge method that is refused", nil, dcr.Options{Validator: supports(func(c *dcr.Capabilities) { c.CodeChallengeMethods = []string{"S256", "plain"} })}, []string{"the code challenge method plain"}},
 		{"a cache that is embedded", struct{ *cachestore.Store }{cachestore.New(memstore.New(), nil)}, dcr.Options{}, []string{"declare FindStored and As"}},
 		{"a cache that is embedded, without management", struct{ *cachestore.Store }{cachestore.New(memstore.New(), nil)}, dcr.Options{DisableManagement: true}, nil},
 		{"a cache that is embedded as any store", plainStore{cachestore.New(memstore.New(), nil)}, dcr.Options{}, nil},
