@@ -90,7 +90,7 @@ type SignedRequestVerifier struct {
 	// Limits bound what a request may have, as Options.Limits do.
 	Limits Limits
 
-	// Now is the clock. If nil, time.Now.
+	// Now is the clock. If nil, Options.Now of the handler.
 	Now func() time.Time
 }
 
@@ -129,9 +129,6 @@ func SignedRequests(verifier SignedRequestVerifier) Decoder {
 	}
 	if v.Once = v.Once || v.Replay != nil; v.Once {
 		v.RequiredClaims = append(slices.Clip(v.RequiredClaims), "jti")
-	}
-	if v.Now == nil {
-		v.Now = time.Now
 	}
 	d := &signedRequests{SignedRequestVerifier: v, ring: issuer.Ring{Source: v.Keys}}
 	d.cache = keycache.New(func(ctx context.Context, url string) ([]byte, time.Duration, error) {
@@ -190,7 +187,11 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	if err != nil {
 		return DecodedBody{}, err
 	}
-	if err := d.check(token, statement); err != nil {
+	now := Now(ctx)
+	if d.Now != nil {
+		now = d.Now()
+	}
+	if err := d.check(token, statement, now); err != nil {
 		return DecodedBody{}, err // before anything is fetched: statements are public, so anyone may send one
 	}
 	keys, err := d.keys(ctx, statement, token.KeyID())
@@ -202,7 +203,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	}
 	members, err := claims.members.finish()
 	signer := statement.Signer()
-	return DecodedBody{JSON: members, Signer: signer, Cost: d.cost(token, signer), finding: finding{statement.signature, limits, statement, told}}, err
+	return DecodedBody{JSON: members, Signer: signer, Cost: d.cost(token, signer, now), finding: finding{statement.signature, limits, statement, told}}, err
 }
 
 func (d *signedRequests) acceptsType(typ string) bool {
@@ -248,9 +249,9 @@ func (d *signedRequests) keys(ctx context.Context, statement *SoftwareStatement,
 }
 
 // check judges the claims that are about the request itself.
-func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) error {
+func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement, now time.Time) error {
 	terms := jwt.Terms{Skew: jwt.Skew(d.Skew), MaxAge: d.MaxAge, MaxLifetime: d.MaxLifetime, Audience: d.Audience}
-	if fault := token.Judge(d.Now(), terms, d.RequiredClaims...); fault != nil {
+	if fault := token.Judge(now, terms, d.RequiredClaims...); fault != nil {
 		return requestFault(fault)
 	}
 	if d.IssuerClaim != "" {
@@ -267,11 +268,10 @@ func (d *signedRequests) check(token *jwt.Token, statement *SoftwareStatement) e
 
 // cost returns the one use that a request has, nil if it may be used any number
 // of times.
-func (d *signedRequests) cost(token *jwt.Token, signer string) Allowance {
+func (d *signedRequests) cost(token *jwt.Token, signer string, now time.Time) Allowance {
 	if !d.Once {
 		return nil
 	}
-	now := d.Now()
 	until := now.Add(forever)
 	if !token.Expiry.IsZero() {
 		until = token.Expiry.Add(jwt.Skew(d.Skew))

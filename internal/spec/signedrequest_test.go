@@ -180,6 +180,8 @@ func TestTheTermsOfASignedRequest(t *testing.T) {
 		{"as long as is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(60), "JWT", 201},
 		{"longer than is set", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = time.Minute }, life(61), "JWT", 400},
 		{"without exp, if the lifetime is bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime, v.RequiredClaims = time.Minute, []string{} }, object{"exp": nil}, "JWT", 400},
+		{"by the clock of the handler, if the verifier has none", func(v *dcr.SignedRequestVerifier) { v.Now = nil }, life(60), "JWT", 201},
+		{"too late, by a clock of the verifier's own", func(v *dcr.SignedRequestVerifier) { v.Now = func() time.Time { return noon.Add(time.Hour) } }, life(60), "JWT", 400},
 		{"any time, if the lifetime is not bounded", func(v *dcr.SignedRequestVerifier) { v.MaxLifetime = -1 }, life(1e9), "JWT", 201},
 		{"a proof of possession", nil, nil, "dpop+jwt", 400},
 		{"a logout token", nil, nil, "logout+jwt", 400},
