@@ -80,6 +80,26 @@ func (v swallows) ValidateLogout(ctx context.Context, reg *dcr.Registration) err
 	return nil
 }
 
+// trustsUpdates checks new clients only.
+type trustsUpdates struct{ dcr.DefaultValidator }
+
+func (v trustsUpdates) ValidateDisplay(ctx context.Context, reg *dcr.Registration) error {
+	if reg.Previous != nil {
+		return nil
+	}
+	return v.DefaultValidator.ValidateDisplay(ctx, reg)
+}
+
+// trustsKnown drops the errors about a client that is stored.
+type trustsKnown struct{ dcr.Validator }
+
+func (v trustsKnown) ValidateLogout(ctx context.Context, reg *dcr.Registration) error {
+	if err := v.Validator.ValidateLogout(ctx, reg); err != nil && reg.Previous == nil {
+		return err
+	}
+	return nil
+}
+
 type widens struct{ dcr.Validator }
 
 func (v widens) Capabilities() dcr.Capabilities {
@@ -120,6 +140,8 @@ func TestMistakesAreFound(t *testing.T) {
 		"a fresh DefaultValidator next to the intended one":                  {delegates{inner: right{}}, []string{"delegates embeds a DefaultValidator{}", "its field inner"}},
 		"an error that is dropped":                                           {swallows{}, []string{"ValidateLogout accepts", "return its error"}},
 		"an error that is dropped, if bodies must be signed":                 {signedBodies{swallows{dcr.DefaultValidator{Statements: statements}}}, []string{"ValidateLogout accepts", "return its error"}},
+		"a step that trusts updates":                                         {trustsUpdates{}, []string{"ValidateDisplay accepts an update", "javascript:", "on updates too"}},
+		"an error that is dropped on updates":                                {trustsKnown{dcr.DefaultValidator{}}, []string{"ValidateLogout accepts an update", "return its error"}},
 		"signed bodies and required statements are correct":                  {signedBodies{dcr.DefaultValidator{Statements: statements}}, nil},
 		"capabilities that the inner validator lacks":                        {widens{dcr.DefaultValidator{}}, []string{"client_credentials in grant_types_supported", "add it there"}},
 		"extensions that are not checked":                                    {forgetsExtensions{dcr.DefaultValidator{Extensions: extensions}}, []string{"ValidateExtensions accepts"}},

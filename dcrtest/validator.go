@@ -22,7 +22,7 @@ import (
 //     to a field that holds the intended validator;
 //   - what [dcr.NewHandler] refuses, such as capabilities that contradict each
 //     other, or that are wider than those of the innermost DefaultValidator;
-//   - a step that accepts a registration that the same step of its
+//   - a step that accepts a registration or an update that the same step of its
 //     DefaultValidator refuses, because it does not call that step, drops its
 //     error, or calls the step of another DefaultValidator;
 //   - a step that panics, that returns an error other than a [*dcr.Error] for a

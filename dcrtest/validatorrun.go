@@ -38,7 +38,7 @@ var plainCallers = []*dcr.Caller{
 // registrationFaults checks what the steps of v do. It returns each fault once.
 func registrationFaults(v dcr.Validator) (faults []string) {
 	known := make(map[string]bool)
-	needsStatement := alone(v, v, probe{step: "ValidateSoftwareStatement", body: `{}`}).refused != ""
+	needsStatement := alone(v, v, probe{step: "ValidateSoftwareStatement", body: `{}`}, nil).refused != ""
 	note := func(w *watch, caller *dcr.Caller, body string) {
 		if w.fault == "" || known[w.fault] {
 			return

@@ -5,8 +5,10 @@ package dcrtest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
@@ -95,10 +97,17 @@ func stepFaults(v dcr.Validator) (faults []string) {
 			faults = append(faults, step+" "+fmt.Sprintf(format, args...))
 		}
 	}
-	for _, p := range slices.Concat(hostileProbes, extensionProbes(v)) {
-		standard, mine := alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
+	probes := slices.Concat(hostileProbes, extensionProbes(v))
+	for _, p := range probes {
+		standard, mine := alone(v, dcr.DefaultValidator{}, p, nil), alone(v, v, p, nil)
 		if !standard.passes(p.hostile) && mine.passes(p.hostile) {
 			note(p.step, "accepts %s, but the same step of DefaultValidator does not: call the step of the embedded validator, and return its error", p.body)
+		}
+	}
+	for _, p := range probes {
+		standard, mine := alone(v, dcr.DefaultValidator{}, p, probed()), alone(v, v, p, probed())
+		if !standard.passes(p.hostile) && mine.passes(p.hostile) {
+			note(p.step, "accepts an update to %s, but the same step of DefaultValidator does not: call the step of the embedded validator on updates too, and return its error", p.body)
 		}
 	}
 	bottom, found := bottomOf(reflect.ValueOf(v))
@@ -106,7 +115,7 @@ func stepFaults(v dcr.Validator) (faults []string) {
 		return faults
 	}
 	for _, p := range settingProbes {
-		own, fresh, mine := alone(v, bottom, p), alone(v, dcr.DefaultValidator{}, p), alone(v, v, p)
+		own, fresh, mine := alone(v, bottom, p, nil), alone(v, dcr.DefaultValidator{}, p, nil), alone(v, v, p, nil)
 		if !mine.panicked && !own.same(fresh) && mine.same(fresh) {
 			note(p.step, "treats %s like a DefaultValidator{}, not like the one with your settings: call the step of the embedded validator, not that of another one", p.body)
 		}
@@ -137,8 +146,9 @@ const probeBase = `{"client_name":"Probe","redirect_uris":["https://app.example.
 	`"response_types":["code"],"token_endpoint_auth_method":"client_secret_basic"}`
 
 // alone calls one step of the validator of, in place of the same step of v. All
-// other steps are skipped, so that none of them ends the registration earlier.
-func alone(v, of dcr.Validator, p probe) (o outcome) {
+// other steps are skipped, so that none of them ends the registration earlier. If
+// previous is not nil, that client sends the probe as an update.
+func alone(v, of dcr.Validator, p probe, previous *dcr.Client) (o outcome) {
 	defer func() {
 		if recover() != nil {
 			o.panicked = true
@@ -155,6 +165,10 @@ func alone(v, of dcr.Validator, p probe) (o outcome) {
 		Request: request, Caller: plainCallers[1],
 		HTTP: httptest.NewRequest("POST", "https://id.example.com/connect/dcr", nil),
 	}
+	if previous != nil { // with its registration access token
+		reg.Previous, reg.Caller = previous, nil
+		reg.HTTP.Method = http.MethodPut
+	}
 	if p.step != "ValidateSoftwareStatement" {
 		reg.Statement = vouched()
 	}
@@ -170,6 +184,16 @@ func alone(v, of dcr.Validator, p probe) (o outcome) {
 	}
 	_ = dcr.Validate(context.Background(), w, reg)
 	return o
+}
+
+// probed returns a stored client that registered with probeBase.
+func probed() *dcr.Client {
+	client := newClient("dcrtest")
+	client.Metadata = dcr.Metadata{}
+	if err := json.Unmarshal([]byte(probeBase), &client.Metadata); err != nil {
+		panic(err)
+	}
+	return client
 }
 
 // merge returns the members of both JSON objects. Those of over win.
