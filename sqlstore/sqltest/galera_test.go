@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -294,6 +295,8 @@ func testGaleraNode(t *testing.T, node *galeraNode) {
 	passed := strings.Count(string(output), "/MySQL")
 	t.Logf("%d lines of tests on MySQL", passed)
 	if err != nil || !strings.Contains(string(output), "--- PASS: TestStore/MySQL") {
-		t.Errorf("%v: %s", err, output[max(0, len(output)-8000):])
+		logs := regexp.MustCompile(`(?m)^.* (DEBUG|INFO|WARN|ERROR) .*\n`) // what the tests log is long, and hides what failed
+		output = logs.ReplaceAll(output, nil)
+		t.Errorf("%v: %s", err, output[max(0, len(output)-20000):])
 	}
 }
