@@ -98,10 +98,14 @@ func (h *Handler) respond(ctx context.Context, reg *Registration, secret, token 
 	metadata, statement, onlySet := &reg.Client.Metadata, reg.Client.statementText(), false
 	if h.hostSees(v) {
 		res, issued := newResponse(reg, v), reg.Client.newestSecret()
+		symmetric, need := reg.Client.symmetricNeed()
 		if err := reg.shape(ctx, res, v.ShapeResponse, h.opts.ModifyResponse); err != nil {
 			return nil, err
 		}
 		if err := reg.checkIssued(secret, issued, token); err != nil {
+			return nil, err
+		}
+		if err := h.checkReadable(reg, symmetric, need); err != nil {
 			return nil, err
 		}
 		metadata, statement, onlySet = &res.Metadata, res.SoftwareStatement, res.OnlySet
@@ -165,6 +169,21 @@ func (reg *Registration) checkIssued(secret Plaintext, issued string, token Plai
 		return hookFault(errors.New("it needs a client secret and has none"))
 	}
 	return nil
+}
+
+// checkReadable checks that the server can read the secret of a client to which hooks
+// gave a symmetric algorithm, after the secret was issued: otherwise neither could use
+// it. symmetric and need are the client's [Client.symmetricNeed] before the hooks.
+func (h *Handler) checkReadable(reg *Registration, symmetric string, need int) error {
+	now, longer := reg.Client.symmetricNeed()
+	if reg.Request == nil || now == "" || symmetric != "" && longer <= need {
+		return nil
+	}
+	has, err := h.hasSecret(reg.Client, reg.Now())
+	if err == nil && !has {
+		err = hookFault(fmt.Errorf("%s needs a client secret that the server can read, and none was issued; set %[1]s in a step, such as SetClientDefaults", now))
+	}
+	return err
 }
 
 // newestSecret returns the newest secret as it is kept, "" if there is none.

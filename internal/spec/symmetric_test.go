@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"strings"
@@ -258,5 +259,43 @@ func TestTheSecretOfAClientThatComesBack(t *testing.T) {
 		if a := update("HS256"); (a.text("client_secret") != "") != rotates {
 			t.Errorf("rotated: %v: %s", rotates, a.body)
 		}
+	}
+}
+
+// Hooks that run after the secret was issued cannot give a client an algorithm for
+// which the server cannot read the secret.
+func TestHooksAndSymmetricAlgorithms(t *testing.T) {
+	for _, c := range []struct {
+		sentence string
+		request  string
+		hook     func(c *dcr.Client)
+		status   int
+	}{
+		{"a symmetric algorithm", `{}`, func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "HS256" }, 500},
+		{"a symmetric method", `{}`, func(c *dcr.Client) { c.TokenEndpointAuthMethod = "client_secret_jwt" }, 500},
+		{"one that needs a longer secret", `{"id_token_signed_response_alg":"HS256"}`, func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "HS512" }, 500},
+		{"the one that the client has", `{"id_token_signed_response_alg":"HS256"}`, func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "HS256" }, 201},
+		{"one that the secret is long enough for", `{"id_token_signed_response_alg":"HS512"}`, func(c *dcr.Client) { c.UserinfoSignedResponseAlg = "HS256" }, 201},
+		{"an asymmetric one", `{"id_token_signed_response_alg":"HS256"}`, func(c *dcr.Client) { c.IDTokenSignedResponseAlg = "RS256" }, 201},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			r := start(t, symmetric, sealed(t), func(_ *dcr.DefaultValidator, o *dcr.Options) {
+				o.ModifyResponse = func(_ context.Context, reg *dcr.Registration, _ *dcr.Response) error {
+					c.hook(reg.Client)
+					return nil
+				}
+			})
+			a := r.post(t, request(t, c.request))
+			if a.status != c.status {
+				t.Fatalf("status %d: %s", a.status, a.body)
+			}
+			if a.status == 201 {
+				if read := r.manage(t, "GET", a, ""); read.status != 200 {
+					t.Errorf("a read: status %d: %s", read.status, read.body)
+				}
+				return
+			}
+			stored(t, r.store, 0)
+		})
 	}
 }
