@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"sync"
 	"time"
 
@@ -207,6 +208,92 @@ var brokenNotes = []damage{
 		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
 			gap()
 			return m.FindByClientID(ctx, id)
+		}
+	}},
+	{"The uses of a client outlive it.", "TouchAndDelete", func(b *brokenStore, m *memstore.Store) {
+		used := map[string]time.Time{}
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			err := m.TouchClient(ctx, id, at)
+			if err == nil {
+				used[id] = at
+			}
+			return err
+		}
+		b.find = func(ctx context.Context, id string) (*dcr.Client, error) {
+			client, err := m.FindByClientID(ctx, id)
+			if at, known := used[id]; err == nil && known {
+				client.ActivatedAt, client.LastUsedAt = at, at
+			}
+			return client, err
+		}
+	}},
+	{"A touch of a deleted client succeeds.", "TouchAndDelete", func(b *brokenStore, m *memstore.Store) {
+		known := map[string]bool{}
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			err := m.TouchClient(ctx, id, at)
+			if known[id] {
+				return nil
+			}
+			known[id] = err == nil
+			return err
+		}
+	}},
+	{"A list of recent clients selects by the status that they were added with.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
+		first := asAdded(b, m)
+		b.recent = func(ctx context.Context, filter dcr.Filter, cursor string, limit int) (selected []*dcr.Client, next string, err error) {
+			clients, next, err := m.ListRecentClients(ctx, dcr.Filter{}, cursor, limit)
+			for _, client := range clients {
+				old := client.Clone()
+				old.Status = first(client.ID).Status
+				if filter.Selects(old) {
+					selected = append(selected, client)
+				}
+			}
+			return selected, next, err
+		}
+	}},
+	{"A count selects clients by the policy that they were added with.", "ListFollows", func(b *brokenStore, m *memstore.Store) {
+		first := asAdded(b, m)
+		b.count = func(ctx context.Context, filter dcr.Filter) (count int64, err error) {
+			for client := range m.ListClients(ctx, dcr.Filter{}, "") {
+				client.Policy = first(client.ID).Policy
+				if filter.Selects(client) {
+					count++
+				}
+			}
+			return count, nil
+		}
+	}},
+	{"A release takes back all uses of a token.", "TokenRelease", func(b *brokenStore, m *memstore.Store) {
+		b.release = func(ctx context.Context, hash string) error {
+			for token, err := m.FindInitialAccessToken(ctx, hash); err == nil && token.Uses > 0; token, err = m.FindInitialAccessToken(ctx, hash) {
+				m.ReleaseInitialAccessToken(ctx, hash)
+			}
+			return nil
+		}
+	}},
+	{"A deleted token is listed.", "TokenDelete", func(b *brokenStore, m *memstore.Store) {
+		var deleted []dcr.InitialAccessToken
+		b.revoke = func(ctx context.Context, hash string) error {
+			if token, err := m.FindInitialAccessToken(ctx, hash); err == nil {
+				deleted = append(deleted, *token)
+			}
+			return m.DeleteInitialAccessToken(ctx, hash)
+		}
+		b.tokens = func(ctx context.Context, cursor string, limit int) ([]dcr.InitialAccessToken, string, error) {
+			list, next, err := m.ListInitialAccessTokens(ctx, cursor, limit)
+			return append(list, deleted...), next, err
+		}
+	}},
+	{"Deleting a token deletes those with the same beginning.", "TokenDelete", func(b *brokenStore, m *memstore.Store) {
+		b.revoke = func(ctx context.Context, hash string) error {
+			list, _, _ := m.ListInitialAccessTokens(ctx, "", 100)
+			for _, token := range list {
+				if token.Hash != hash && strings.HasPrefix(token.Hash, hash) {
+					m.DeleteInitialAccessToken(ctx, token.Hash)
+				}
+			}
+			return m.DeleteInitialAccessToken(ctx, hash)
 		}
 	}},
 }

@@ -34,6 +34,8 @@ type brokenStore struct {
 	document func(context.Context, string, dcr.DocumentRecord) error
 	consent  func(context.Context, string, string, time.Time) error
 	tokens   func(context.Context, string, int) ([]dcr.InitialAccessToken, string, error)
+	release  func(context.Context, string) error
+	revoke   func(context.Context, string) error
 }
 
 // unread is not a ClientViewer, so that the store around it can be one.
@@ -92,6 +94,13 @@ func (s *brokenStore) ListInitialAccessTokens(ctx context.Context, cursor string
 	return s.tokens(ctx, cursor, limit)
 }
 
+func (s *brokenStore) ReleaseInitialAccessToken(ctx context.Context, hash string) error {
+	return s.release(ctx, hash)
+}
+func (s *brokenStore) DeleteInitialAccessToken(ctx context.Context, hash string) error {
+	return s.revoke(ctx, hash)
+}
+
 // brokenBy returns a store that damage has changed.
 func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenStore {
 	whole := memstore.New()
@@ -101,7 +110,7 @@ func brokenBy(damage func(broken *brokenStore, whole *memstore.Store)) *brokenSt
 		use: whole.UseInitialAccessToken, remember: whole.Remember,
 		removeAs: whole.DeleteRevision, forget: whole.Forget,
 		recent: whole.ListRecentClients, evict: whole.EvictClient, document: whole.NoteDocument, consent: whole.NoteConsent,
-		tokens: whole.ListInitialAccessTokens,
+		tokens: whole.ListInitialAccessTokens, release: whole.ReleaseInitialAccessToken, revoke: whole.DeleteInitialAccessToken,
 	}
 	damage(broken, whole)
 	return broken

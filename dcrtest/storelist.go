@@ -16,7 +16,7 @@ var listCases = []storeCase{
 	{"ListAfter", "A listing starts after the given id, whether or not a client has that id.", listAfter},
 	{"ListFiltered", "A listing and a count apply each condition of the filter, alone and together.", listFiltered},
 	{"ListFewOfMany", "A filter that selects few of many clients finds all of these, however many others are between them.", listFewOfMany},
-	{"ListFollows", "After an update, or a delete and a new add, a client is listed and found by its current values only.", listFollows},
+	{"ListFollows", "After an update, or a delete and a new add, a client is listed, counted and found by its current values only.", listFollows},
 	{"ListStops", "A listing stops when the loop ends, and returns an error when its context is cancelled.", listStops},
 	{"ListWhileWriting", "The body of a loop over a listing may use the store.", listWhileWriting},
 	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},
@@ -294,15 +294,29 @@ func foundByItself(ctx context.Context, store dcr.ClientConfigurationStore, vers
 	}
 	want := map[bool][]string{true: {"one"}}
 	finder, finds := dcr.StoreAs[dcr.StatementFinder](store)
+	counter, counts := dcr.StoreAs[dcr.ClientCounter](store)
+	newest, listsNewest := dcr.StoreAs[dcr.RecentClientLister](store)
 	for i, version := range versions {
 		for name, filter := range map[string]dcr.Filter{
 			"SoftwareID": {SoftwareID: version.SoftwareID}, "RegisteredBy": {RegisteredBy: version.RegisteredBy},
 			"Policy": {Policy: version.Policy}, "Status": {Status: &version.Status}, "Source": {Source: &version.Source},
 			"ClientName": {NamePrefix: version.ClientName}, "RedirectURIs": {RedirectHost: hostOf(version)},
 		} {
+			now := want[filter.Selects(stored)]
 			got, err := listed(ctx, lister, filter, "")
-			if err := errors.Join(err, wantIDs(fmt.Sprintf("a listing by the %s of version %d", name, i), got, want[filter.Selects(stored)])); err != nil {
+			if err := errors.Join(err, wantIDs(fmt.Sprintf("a listing by the %s of version %d", name, i), got, now)); err != nil {
 				return err
+			}
+			if counts {
+				if count, err := counter.CountClients(ctx, filter); err != nil || count != int64(len(now)) {
+					return fmt.Errorf("a count by the %s of version %d returned %d and %v, not %d", name, i, count, err, len(now))
+				}
+			}
+			if listsNewest {
+				got, err := recent(ctx, newest, filter, 10, whatever)
+				if err := errors.Join(err, wantIDs(fmt.Sprintf("a list of recent clients by the %s of version %d", name, i), got, now)); err != nil {
+					return err
+				}
 			}
 		}
 		if !finds || version.Statement == nil {

@@ -16,8 +16,8 @@ var tokenCases = []storeCase{
 	{"Token", "An initial access token is stored complete, as a copy of the caller's struct, and is found only by its hash.", token},
 	{"TokenUses", "Each use is counted, and no use beyond MaxUses succeeds. If MaxUses is zero, there is no limit.", tokenUses},
 	{"TokenExpires", "From ExpiresAt on, a use of the token returns ErrTokenUsedUp.", tokenExpires},
-	{"TokenRelease", "A use that is released can be used again. Releasing a token that is gone is not an error.", tokenRelease},
-	{"TokenDelete", "Finding, using or deleting a deleted token returns ErrTokenNotFound.", tokenDelete},
+	{"TokenRelease", "Each release takes back one use of that token, which can be used again. Releasing a token that is gone is not an error.", tokenRelease},
+	{"TokenDelete", "Finding, using or deleting a deleted token returns ErrTokenNotFound. It is not listed, and other tokens stay.", tokenDelete},
 	{"TokenList", "A listing has complete tokens, newest first, in pages that leave none out. A cursor that the store did not make is an error.", tokenList},
 	{"TokenUsesAtOnce", "When a token with ten uses is used a hundred times at once, exactly ten uses succeed.", tokenUsesAtOnce},
 }
@@ -115,21 +115,49 @@ func tokenRelease(ctx context.Context, store dcr.ClientConfigurationStore) error
 	return withToken(ctx, store, newToken("hash", 1), func(tokens dcr.InitialAccessTokenStore) error {
 		use := func() error { return tokens.UseInitialAccessToken(ctx, "hash", day(1)) }
 		release := func(hash string) error { return tokens.ReleaseInitialAccessToken(ctx, hash) }
+		if err := tokens.AddInitialAccessToken(ctx, newToken("three", 3)); err != nil {
+			return fmt.Errorf("AddInitialAccessToken failed: %w", err)
+		}
+		for range 3 {
+			if err := want("a use of 3", tokens.UseInitialAccessToken(ctx, "three", day(1)), nil); err != nil {
+				return err
+			}
+		}
+		if err := want("releasing one use of 3", release("three"), nil); err != nil {
+			return err
+		}
+		if found, err := tokens.FindInitialAccessToken(ctx, "three"); err != nil || found.Uses != 2 {
+			return fmt.Errorf("after one release of 3 uses, FindInitialAccessToken returned %+v and %v", found, err)
+		}
 		return errors.Join(
+			want("a third use after a release", tokens.UseInitialAccessToken(ctx, "three", day(1)), nil),
 			want("releasing a token that has no uses", release("hash"), nil),
 			want("the first use", use(), nil),
 			want("a second use", use(), dcr.ErrTokenUsedUp),
 			want("releasing", release("hash"), nil),
 			want("a use after a release", use(), nil),
 			want("another use after one release", use(), dcr.ErrTokenUsedUp),
+			want("a use of a token after another was released", tokens.UseInitialAccessToken(ctx, "three", day(1)), dcr.ErrTokenUsedUp),
 			want("releasing a token that is gone", release("gone"), nil))
 	})
 }
 
 func tokenDelete(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	return withToken(ctx, store, newToken("hash", 5), func(tokens dcr.InitialAccessTokenStore) error {
+		if err := tokens.AddInitialAccessToken(ctx, newToken("hash2", 5)); err != nil {
+			return fmt.Errorf("AddInitialAccessToken failed: %w", err)
+		}
 		if err := tokens.DeleteInitialAccessToken(ctx, "hash"); err != nil {
 			return fmt.Errorf("DeleteInitialAccessToken failed: %w", err)
+		}
+		if _, err := tokens.FindInitialAccessToken(ctx, "hash2"); err != nil {
+			return fmt.Errorf("after another token was deleted, FindInitialAccessToken failed: %w", err)
+		}
+		if lister, ok := dcr.StoreAs[dcr.InitialAccessTokenLister](store); ok {
+			list, _, err := lister.ListInitialAccessTokens(ctx, "", 10)
+			if err != nil || len(list) != 1 || list[0].Hash != "hash2" {
+				return fmt.Errorf("after one of two tokens was deleted, ListInitialAccessTokens returned %+v and %v", list, err)
+			}
 		}
 		_, err := tokens.FindInitialAccessToken(ctx, "hash")
 		return errors.Join(

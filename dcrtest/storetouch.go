@@ -19,6 +19,7 @@ var touchCases = []storeCase{
 	{"TouchFromTheFuture", "A use in the future, from a host whose clock is fast, counts as a use now.", touchFromTheFuture},
 	{"TouchKeepsTheRest", "A touch, a consent and a note of a document change nothing else of the client, not even members that only a newer version knows.", touchKeepsTheRest},
 	{"TouchAndList", "After a touch, a consent and a note of a document, a listing, a count and a list of recent clients show and select the client as it is now.", touchAndList},
+	{"TouchAndDelete", "After a delete, a touch, a consent or a note of a document returns ErrClientNotFound, and a new client with the same id has none of those from before.", touchAndDelete},
 	{"TouchDuringUpdates", "A touch, a consent and a note of a document at the same time as an update do not undo it, and are not lost.", touchDuringUpdates},
 	{"TouchAtOnce", "Many touches at once all succeed, and the latest use is kept.", touchAtOnce},
 }
@@ -243,6 +244,43 @@ func listedAs(ctx context.Context, store dcr.ClientConfigurationStore, filter dc
 	if counter, ok := dcr.StoreAs[dcr.ClientCounter](store); ok {
 		if count, err := counter.CountClients(ctx, filter); err != nil || count != int64(len(want)) {
 			return fmt.Errorf("a count returned %d and %v, not %d", count, err, len(want))
+		}
+	}
+	return nil
+}
+
+func touchAndDelete(ctx context.Context, store dcr.ClientConfigurationStore) error {
+	able := usages(store)
+	if len(able) == 0 {
+		return errNoUsage
+	}
+	for _, usage := range able {
+		again := newClient("again")
+		if err := add(ctx, store, again); err != nil {
+			return err
+		}
+		if err := usage.note(ctx, "again", 10); err != nil {
+			return fmt.Errorf("%s failed: %w", usage.name, err)
+		}
+		if err := store.Delete(ctx, "again"); err != nil {
+			return fmt.Errorf("Delete after %s failed: %w", usage.name, err)
+		}
+		if err := want(usage.name+" after a delete", usage.note(ctx, "again", 11), dcr.ErrClientNotFound); err != nil {
+			return err
+		}
+		_, err := store.FindByClientID(ctx, "again")
+		if err := want("FindByClientID after a delete and "+usage.name, err, dcr.ErrClientNotFound); err != nil {
+			return err
+		}
+		again = newClient("again")
+		if err := add(ctx, store, again); err != nil {
+			return err
+		}
+		if err := errors.Join(wantStored(ctx, store, again), listedAs(ctx, store, dcr.Filter{}, []*dcr.Client{again})); err != nil {
+			return fmt.Errorf("after %s, a delete and a new Add: %w", usage.name, err)
+		}
+		if err := store.Delete(ctx, "again"); err != nil {
+			return err
 		}
 	}
 	return nil
