@@ -273,8 +273,11 @@ func (d *signedRequests) cost(token *jwt.Token, signer string, now time.Time) Al
 		return nil
 	}
 	until := now.Add(forever)
-	if !token.Expiry.IsZero() {
-		until = token.Expiry.Add(jwt.Skew(d.Skew))
+	switch skew := jwt.Skew(d.Skew); {
+	case !token.Expiry.IsZero():
+		until = token.Expiry.Add(skew)
+	case d.MaxAge > 0:
+		until = token.IssuedAt.Add(d.MaxAge + skew)
 	}
 	return UseOnce(d.Replay, "request:"+hashText(signer+"\x00"+token.ID), until, now, errRequestUsed)
 }

@@ -338,6 +338,35 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	answered(t, askAs(t, down.handler, joseType, "POST", registerURL, "", down.sign(down.claims())), 503, dcr.TemporarilyUnavailable)
 }
 
+// A jti is remembered as long as its request is valid, and no longer.
+func TestHowLongASignedRequestIsRemembered(t *testing.T) {
+	for _, c := range []struct {
+		sentence string
+		claims   object
+		want     time.Duration // after noon
+	}{
+		{"until its exp", object{}, 6 * time.Minute},
+		{"without one, as long as MaxAge lets it be used", object{"exp": nil}, 11 * time.Minute},
+	} {
+		var until time.Time
+		s := newSoftware(t, func(v *dcr.SignedRequestVerifier) {
+			v.RequiredClaims, v.MaxAge, v.Replay = []string{"iat"}, 10*time.Minute, remembering(func(end time.Time) { until = end })
+		})
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", s.sign(object{}.merged(s.claims(), c.claims))), 201, "")
+		if got := until.Sub(noon); got != c.want {
+			t.Errorf("%s: %v, want %v", c.sentence, got, c.want)
+		}
+	}
+}
+
+// remembering is told how long a value is remembered.
+type remembering func(until time.Time)
+
+func (r remembering) Remember(_ context.Context, _ string, until, _ time.Time) (bool, error) {
+	r(until)
+	return true, nil
+}
+
 // brokenReplays cannot remember.
 type brokenReplays struct{}
 
