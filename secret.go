@@ -360,16 +360,20 @@ const maxRetired = 4
 // retire makes valid secrets expire after grace, unless they expire earlier.
 func retire(secrets []Secret, now time.Time, grace time.Duration) []Secret {
 	var kept []Secret
-	end, retired := now.Add(grace), 0
+	end, hashes, sealed := now.Add(grace), 0, 0
 	for _, secret := range secrets {
-		switch {
-		case expired(secret.ExpiresAt, now):
+		if expired(secret.ExpiresAt, now) {
 			continue
-		case secret.Type == SecretJWK: // not a secret
-		case retired == maxRetired:
-			continue
-		default:
-			retired++
+		}
+		if secret.Type != SecretJWK { // which is no secret
+			count := &hashes
+			if secret.Type == SecretSealed { // the other form of one that is hashed
+				count = &sealed
+			}
+			if *count == maxRetired {
+				continue
+			}
+			*count++
 			if secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(end) {
 				secret.ExpiresAt = end
 			}

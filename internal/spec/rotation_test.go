@@ -116,3 +116,23 @@ func TestRotationKeepsKeys(t *testing.T) {
 		t.Error("both secrets must be valid, and the old one only within its window")
 	}
 }
+
+// The same number of old secrets is kept, whether they are sealed or not.
+func TestRotationKeepsSealedSecrets(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		r := start(t, `{}`, sealed(t), func(_ *dcr.DefaultValidator, o *dcr.Options) { o.RotateSecret, o.SealAllSecrets = true, all })
+		registered := r.register(t, request(t, ``))
+		for range 4 {
+			r.manage(t, "PUT", registered, registered.update(nil))
+		}
+		if client := r.client(t, registered); !client.VerifySecret(registered.text("client_secret"), time.Now()) {
+			t.Errorf("after four rotations, with SealAllSecrets %v, the first secret ended before its window", all)
+		}
+		for range 20 {
+			r.manage(t, "PUT", registered, registered.update(map[string]any{"client_secret": nil}))
+		}
+		if kept := len(r.client(t, registered).Secrets); kept > 10 {
+			t.Errorf("%d secrets are kept", kept)
+		}
+	}
+}
