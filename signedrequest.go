@@ -203,7 +203,7 @@ func (d *signedRequests) decode(ctx context.Context, r *http.Request, body []byt
 	}
 	members, err := claims.members.finish()
 	signer := statement.Signer()
-	return DecodedBody{JSON: members, Signer: signer, Cost: d.cost(token, signer, now), finding: finding{statement.signature, limits, statement, told}}, err
+	return DecodedBody{JSON: members, Signer: signer, Cost: d.cost(token, cmp.Or(signer, statement.Text), now), finding: finding{statement.signature, limits, statement, told}}, err
 }
 
 func (d *signedRequests) acceptsType(typ string) bool {

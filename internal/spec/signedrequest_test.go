@@ -338,6 +338,17 @@ func TestTheKeysOfASignedRequest(t *testing.T) {
 	answered(t, askAs(t, down.handler, joseType, "POST", registerURL, "", down.sign(down.claims())), 503, dcr.TemporarilyUnavailable)
 }
 
+// The jti of one software is not that of another, even if the statements name neither.
+func TestTheRequestsOfUnnamedSoftware(t *testing.T) {
+	s := newSoftware(t, func(v *dcr.SignedRequestVerifier) { v.Once = true })
+	for _, name := range []string{"One", "Other"} {
+		statement := signers()["RS256"].sign(s.statement().with("software_id", nil, "jti", nil, "client_name", name))
+		request := s.sign(s.claims().with("software_statement", statement))
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", request), 201, "")
+		answered(t, askAs(t, s.handler, joseType, "POST", registerURL, "", request), 400, dcr.InvalidClientMetadata)
+	}
+}
+
 // A jti is remembered as long as its request is valid, and no longer.
 func TestHowLongASignedRequestIsRemembered(t *testing.T) {
 	for _, c := range []struct {
