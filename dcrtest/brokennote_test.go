@@ -296,4 +296,45 @@ var brokenNotes = []damage{
 			return m.DeleteInitialAccessToken(ctx, hash)
 		}
 	}},
+	{"A swept client is still listed.", "ListWithoutDeleted", func(b *brokenStore, m *memstore.Store) {
+		var swept []*dcr.Client
+		b.sweep = func(ctx context.Context, rule dcr.SweepRule) (int64, error) {
+			rule.AfterDelete = func(_ context.Context, client *dcr.Client) { swept = append(swept, client) }
+			return m.SweepClients(ctx, rule)
+		}
+		b.list = func(ctx context.Context, filter dcr.Filter, after string) iter.Seq2[*dcr.Client, error] {
+			return func(yield func(*dcr.Client, error) bool) {
+				for _, client := range swept {
+					if !yield(client, nil) {
+						return
+					}
+				}
+				m.ListClients(ctx, filter, after)(yield)
+			}
+		}
+	}},
+	{"An evicted client is still counted.", "ListWithoutDeleted", func(b *brokenStore, m *memstore.Store) {
+		evicted := int64(0)
+		b.evict = func(ctx context.Context, before time.Time) (*dcr.Client, time.Time, error) {
+			evicted++
+			return m.EvictClient(ctx, before)
+		}
+		b.count = func(ctx context.Context, filter dcr.Filter) (int64, error) {
+			count, err := m.CountClients(ctx, filter)
+			return count + evicted, err
+		}
+	}},
+	{"A client that was used cannot be deleted as it was read.", "DeleteRevision", func(b *brokenStore, m *memstore.Store) {
+		used := map[string]bool{}
+		b.touch = func(ctx context.Context, id string, at time.Time) error {
+			used[id] = true
+			return m.TouchClient(ctx, id, at)
+		}
+		b.removeAs = func(ctx context.Context, id string, revision int64) error {
+			if used[id] {
+				return dcr.ErrConflict
+			}
+			return m.DeleteRevision(ctx, id, revision)
+		}
+	}},
 }

@@ -17,6 +17,7 @@ var listCases = []storeCase{
 	{"ListFiltered", "A listing and a count apply each condition of the filter, alone and together.", listFiltered},
 	{"ListFewOfMany", "A filter that selects few of many clients finds all of these, however many others are between them.", listFewOfMany},
 	{"ListFollows", "After an update, or a delete and a new add, a client is listed, counted and found by its current values only.", listFollows},
+	{"ListWithoutDeleted", "A client that was deleted, swept or evicted is not listed, counted or found by its statement, and its id can be added again.", listWithoutDeleted},
 	{"ListStops", "A listing stops when the loop ends, and returns an error when its context is cancelled.", listStops},
 	{"ListWhileWriting", "The body of a loop over a listing may use the store.", listWhileWriting},
 	{"FindByStatement", "The clients of a software statement are found by its issuer and id together.", findByStatement},
@@ -141,54 +142,6 @@ func listFiltered(ctx context.Context, store dcr.ClientConfigurationStore) error
 		count, err := counter.CountClients(ctx, c.filter)
 		if err != nil || count != int64(len(ids)) {
 			return fmt.Errorf("a count filtered by %s returned %d and %v, not %d", c.name, count, err, len(ids))
-		}
-	}
-	return nil
-}
-
-// listFewOfMany has pages of other clients before, between and after those that the
-// filters select.
-func listFewOfMany(ctx context.Context, store dcr.ClientConfigurationStore) error {
-	lister, lists := dcr.StoreAs[dcr.ClientLister](store)
-	newest, listsNewest := dcr.StoreAs[dcr.RecentClientLister](store)
-	if !lists && !listsNewest {
-		return fmt.Errorf("%w: dcr.ClientLister or dcr.RecentClientLister", errLacks)
-	}
-	var want []string
-	for n := range 700 {
-		client := newClient(fmt.Sprintf("client-%03d", n))
-		client.CreatedAt = day(n)
-		if n == 250 || n == 251 || n == 450 {
-			client.SoftwareID, client.RegisteredBy, client.Policy, client.Status = "software", "caller", "mcp", dcr.StatusDisabled
-			client.Source, client.ClientName, client.RedirectURIs = "odd", "Rare", []string{"https://rare.example.com/"}
-			client.ActivatedAt, client.LastUsedAt, client.ActivatedBy = day(n+1), day(n+1), "person"
-			want = append(want, client.ID)
-		}
-		if err := add(ctx, store, client); err != nil {
-			return err
-		}
-	}
-	reversed := slices.Clone(want)
-	slices.Reverse(reversed)
-	disabled, odd := dcr.StatusDisabled, dcr.Source("odd")
-	for _, c := range []filterCase{
-		{"SoftwareID", dcr.Filter{SoftwareID: "software"}, ""}, {"RegisteredBy", dcr.Filter{RegisteredBy: "caller"}, ""},
-		{"Policy", dcr.Filter{Policy: "mcp"}, ""}, {"Status", dcr.Filter{Status: &disabled}, ""}, {"Source", dcr.Filter{Source: &odd}, ""},
-		{"ActivatedBy", dcr.Filter{ActivatedBy: "person"}, ""}, {"NamePrefix", dcr.Filter{NamePrefix: "rare"}, ""},
-		{"RedirectHost", dcr.Filter{RedirectHost: "rare.example.com"}, ""},
-		{"NamePrefix and Status", dcr.Filter{NamePrefix: "rare", Status: &disabled}, ""},
-	} {
-		if lists {
-			got, err := listed(ctx, lister, c.filter, "")
-			if err := errors.Join(err, wantIDs("a listing of 700 clients, filtered by "+c.name, got, want)); err != nil {
-				return err
-			}
-		}
-		if listsNewest {
-			got, err := recent(ctx, newest, c.filter, 2, whatever)
-			if err := errors.Join(err, wantIDs("a list of recent clients among 700, filtered by "+c.name, got, reversed)); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 
 var revisionCases = []storeCase{
 	{"AddAgain", "A client that is added under the id of a deleted one begins with a random Revision. Update from a Revision of the deleted client returns ErrConflict, or ErrClientNotFound while no client has the id, and changes nothing.", addAgain},
-	{"DeleteRevision", "DeleteRevision deletes the client if it has that Revision, and no other client.", deleteRevision},
+	{"DeleteRevision", "DeleteRevision deletes the client if it has that Revision, even if it was used meanwhile, and no other client.", deleteRevision},
 	{"DeleteRevisionStale", "If the client was changed or is gone, DeleteRevision returns ErrConflict or ErrClientNotFound and changes nothing.", deleteRevisionStale},
 	{"DeleteRevisionAtOnce", "When an Update and several DeleteRevisions of one Revision run at once, one succeeds, and the others return ErrConflict or ErrClientNotFound.", deleteRevisionAtOnce},
 }
@@ -90,8 +90,13 @@ func deleteRevision(ctx context.Context, store dcr.ClientConfigurationStore) err
 	if err := store.Update(ctx, client); err != nil {
 		return fmt.Errorf("Update failed: %w", err)
 	}
+	for _, usage := range usages(store) {
+		if err := usage.note(ctx, "one", 10); err != nil {
+			return fmt.Errorf("%s failed: %w", usage.name, err)
+		}
+	}
 	if err := deleter.DeleteRevision(ctx, "one", client.Revision); err != nil {
-		return fmt.Errorf("DeleteRevision failed: %w", err)
+		return fmt.Errorf("DeleteRevision of a client that was used since it was read failed: %w", err)
 	}
 	_, err = store.FindByClientID(ctx, "one")
 	return errors.Join(

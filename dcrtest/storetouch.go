@@ -198,57 +198,6 @@ func touchAndList(ctx context.Context, store dcr.ClientConfigurationStore) error
 	return nil
 }
 
-// listedAs checks that each list of the store has those of the clients that the filter
-// selects, as they are now.
-func listedAs(ctx context.Context, store dcr.ClientConfigurationStore, filter dcr.Filter, now []*dcr.Client) error {
-	want := map[string]*dcr.Client{}
-	for _, client := range now {
-		if filter.Selects(client) {
-			want[client.ID] = client
-		}
-	}
-	check := func(list string, shown map[string]*dcr.Client) error {
-		for id, client := range want {
-			if shown[id] == nil {
-				return fmt.Errorf("%s leaves out %q", list, id)
-			}
-			if err := sameClient(shown[id], client); err != nil {
-				return fmt.Errorf("%s: %w", list, err)
-			}
-			delete(shown, id)
-		}
-		for id := range shown {
-			return fmt.Errorf("%s has %q, which the filter does not select now", list, id)
-		}
-		return nil
-	}
-	if lister, ok := dcr.StoreAs[dcr.ClientLister](store); ok {
-		shown := map[string]*dcr.Client{}
-		for client, err := range lister.ListClients(ctx, filter, "") {
-			if err != nil {
-				return fmt.Errorf("the listing failed: %w", err)
-			}
-			shown[client.ID] = client
-		}
-		if err := check("a listing", shown); err != nil {
-			return err
-		}
-	}
-	if lister, ok := dcr.StoreAs[dcr.RecentClientLister](store); ok {
-		shown := map[string]*dcr.Client{}
-		_, err := recent(ctx, lister, filter, 2, func(client *dcr.Client) error { shown[client.ID] = client; return nil })
-		if err := errors.Join(err, check("a list of recent clients", shown)); err != nil {
-			return err
-		}
-	}
-	if counter, ok := dcr.StoreAs[dcr.ClientCounter](store); ok {
-		if count, err := counter.CountClients(ctx, filter); err != nil || count != int64(len(want)) {
-			return fmt.Errorf("a count returned %d and %v, not %d", count, err, len(want))
-		}
-	}
-	return nil
-}
-
 func touchAndDelete(ctx context.Context, store dcr.ClientConfigurationStore) error {
 	able := usages(store)
 	if len(able) == 0 {
