@@ -20,8 +20,9 @@ var errNoTokenStore = errors.New("callerauth: InitialAccessTokens.Store is nil; 
 // register clients, and authenticates those bearers: its method Authenticate is a
 // [dcr.Authenticator]. The store counts a use when a client is stored, so that
 // hosts that share it never exceed the number together. A registration that fails
-// uses nothing, but a crash may. The tokens of a tenant are in the tenant's view
-// of the store.
+// uses nothing. But if nobody knows whether the client was stored, after an outage of
+// the store or a crash, the use stays counted. The tokens of a tenant are in the
+// tenant's view of the store.
 type InitialAccessTokens struct {
 	// Store keeps the tokens; memstore.Store and sqlstore.Store do. Required.
 	Store dcr.InitialAccessTokenStore
