@@ -199,10 +199,19 @@ func (c *Client) checkTransport(request *AuthorizationRequest, _ *Authorization)
 		return refuseAuthorization(InvalidRequest, "request_object.missing", "the request must be in a signed request object")
 	case c.RequireSignedRequestObject && alg == "none":
 		return refuseAuthorization(InvalidRequestObject, "request_object.unsigned", "the request object must be signed")
-	case alg != "" && c.RequestObjectSigningAlg != "" && alg != c.RequestObjectSigningAlg:
+	case alg != "" && c.RequestObjectSigningAlg != "" && algorithmOf(alg) != algorithmOf(c.RequestObjectSigningAlg):
 		return refuseAuthorization(InvalidRequestObject, "request_object.algorithm", "the request object must be signed by the algorithm that the client registered")
 	}
 	return nil
+}
+
+// algorithmOf returns the name of an algorithm. EdDSA and Ed25519 are two names for the
+// same one (RFC 9864).
+func algorithmOf(name string) string {
+	if name == "EdDSA" {
+		return "Ed25519"
+	}
+	return name
 }
 
 // settleScopes leaves out the scopes that the client may not have. Without a
