@@ -200,11 +200,16 @@ func (h *Handler) hasSecret(c *Client, now time.Time) (bool, error) {
 		}
 	}
 	if err != nil {
-		unavailable := Unavailable("the server cannot read client secrets at the moment", err)
-		unavailable.Rule = "secrets.unavailable"
-		return false, unavailable
+		return false, sealerFails(err)
 	}
 	return false, nil
+}
+
+// sealerFails makes the error for an outage of Options.Sealer.
+func sealerFails(err error) *Error {
+	unavailable := Unavailable("the server cannot read or keep client secrets at the moment", err)
+	unavailable.Rule = "secrets.unavailable"
+	return unavailable
 }
 
 // newSecret puts a new secret in front of the old ones that are kept.
@@ -231,7 +236,7 @@ func (h *Handler) newSecret(ctx context.Context, reg *Registration, old []Secret
 	if symmetric != "" || h.opts.SealAllSecrets {
 		sealed, err := h.opts.Sealer.Seal(secret, c.ID)
 		if err != nil {
-			return "", err
+			return "", sealerFails(err)
 		}
 		fresh = append(fresh, Secret{Type: SecretSealed, Value: sealed, ExpiresAt: kept.ExpiresAt})
 	}

@@ -163,8 +163,8 @@ type Options struct {
 
 	// Sealer encrypts client secrets, for clients whose method or algorithms need
 	// the secret itself (client_secret_jwt, HS256 …). While it fails, a client keeps
-	// its secret, and an update that needs it is answered with 503. If nil, such
-	// registrations are refused.
+	// its secret, and a registration or update that needs the Sealer is answered with
+	// 503. If nil, such registrations are refused.
 	Sealer Sealer
 
 	// SealAllSecrets keeps every client secret sealed, next to its hash, for hosts

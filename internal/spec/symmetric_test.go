@@ -207,6 +207,78 @@ func TestASealerThatFails(t *testing.T) {
 	}
 }
 
+// brokenVault is a Sealer that cannot seal.
+type brokenVault struct {
+	dcr.Sealer
+	down bool
+}
+
+func (v *brokenVault) Seal(secret dcr.Plaintext, bind string) (string, error) {
+	if v.down {
+		return "", errors.New("the key service is down")
+	}
+	return v.Sealer.Seal(secret, bind)
+}
+
+// A Sealer that cannot seal is an outage, which changes nothing.
+func TestASealerThatCannotSeal(t *testing.T) {
+	const byHash, shared = `{"id_token_signed_response_alg":"RS256"}`, `{"id_token_signed_response_alg":"HS256"}`
+	all := func(_ *dcr.DefaultValidator, o *dcr.Options) { o.SealAllSecrets = true }
+	rotate := func(_ *dcr.DefaultValidator, o *dcr.Options) { o.RotateSecret = true }
+	toShared := map[string]any{"id_token_signed_response_alg": "HS256"}
+	for _, c := range []struct {
+		sentence string
+		first    string         // what is registered while the Sealer works; "" for nothing
+		request  string         // what is registered while it fails, if first is ""
+		changed  map[string]any // by the update while it fails
+		status   int
+		change   change
+	}{
+		{"a registration that needs it waits", "", shared, nil, 503, nil},
+		{"so does each one if all secrets are sealed", "", byHash, nil, 503, all},
+		{"but not one of a client without a secret", "", `{"token_endpoint_auth_method":"none"}`, nil, 201, all},
+		{"nor one of a client whose hash is enough", "", byHash, nil, 201, nil},
+		{"an update that needs a secret which the server can read waits", byHash, "", toShared, 503, nil},
+		{"so does one that rotates such a secret", shared, "", nil, 503, rotate},
+		{"but not one that keeps it", shared, "", nil, 200, nil},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			sealer, err := dcr.NewAESSealer(make([]byte, 32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			service := &brokenVault{Sealer: sealer}
+			r := start(t, symmetric, func(v *dcr.DefaultValidator, o *dcr.Options) {
+				o.Sealer = service
+				if c.change != nil {
+					c.change(v, o)
+				}
+			})
+			if c.first == "" {
+				service.down = true
+				a := r.post(t, request(t, c.request))
+				if a.status != c.status || (a.header.Get("Retry-After") != "") != (c.status == 503) {
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+				if c.status == 503 {
+					stored(t, r.store, 0)
+				}
+				return
+			}
+			registered := r.register(t, request(t, c.first))
+			before := r.client(t, registered)
+			service.down = true
+			a := r.manage(t, "PUT", registered, registered.update(c.changed))
+			if a.status != c.status || (a.header.Get("Retry-After") != "") != (c.status == 503) {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			if after := r.client(t, registered); !reflect.DeepEqual(after.Secrets, before.Secrets) {
+				t.Error("the secrets were changed")
+			}
+		})
+	}
+}
+
 // A secret whose key is lost does not keep a newer one from use.
 func TestASecretWhoseKeyIsLost(t *testing.T) {
 	lost, errLost := dcr.NewAESSealer(make([]byte, 32))
