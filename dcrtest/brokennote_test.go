@@ -176,8 +176,9 @@ var brokenNotes = []damage{
 			if err != nil {
 				return err
 			}
-			gap()
-			gap() // so that an update comes between
+			for range 3 { // an update comes after 2, and a read of what it stored ends after 4
+				gap()
+			}
 			if now, err := m.FindByClientID(ctx, id); err == nil && now.Revision != read.Revision {
 				undone.Store(now.Revision, read.ClientName)
 			}
@@ -188,6 +189,7 @@ var brokenNotes = []damage{
 			if err != nil {
 				return nil, err
 			}
+			gap()
 			gap()
 			if name, lost := undone.Load(client.Revision); lost {
 				client.ClientName = name.(string)
