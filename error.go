@@ -355,6 +355,13 @@ func (e *Error) code() Code {
 	return InvalidRequest
 }
 
+// Refuses reports whether the error is about what was asked. A fault of the server, which
+// is answered with a status of 500 or more, and TemporarilyUnavailable are not: the same
+// request may succeed later. A nil *Error refuses nothing.
+func (e *Error) Refuses() bool {
+	return e != nil && e.Code != TemporarilyUnavailable && e.status() < http.StatusInternalServerError
+}
+
 // status returns the HTTP status of the error. It ignores a Status that is not
 // an error status: that would look like a success, or break the connection.
 func (e *Error) status() int {

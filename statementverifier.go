@@ -90,7 +90,7 @@ type StatementVerifier struct {
 	// OneClient allows a statement, by its ID, only one client at a time. With
 	// IDClaim software_id, that is one client for each piece of software. The
 	// handler's store must be a StatementFinder. It has no effect on metadata
-	// documents, so whoever reads a statement in one can publish it too: require
+	// documents, so anyone who reads a statement in one can publish it too: require
 	// there that statements claim client_id or redirect_uris, by RequiredClaims.
 	OneClient bool
 

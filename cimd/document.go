@@ -181,7 +181,7 @@ func asRefused(err error) error {
 	if refused == nil {
 		return err
 	}
-	if refused.Code == dcr.TemporarilyUnavailable || refused.Code == dcr.ServerError || refused.Status >= 500 {
+	if !refused.Refuses() {
 		return &outage{reason: "judging", cause: err}
 	}
 	own := refuse(refused.Rule, "%s", refused.Description)

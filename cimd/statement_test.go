@@ -72,7 +72,7 @@ func TestStatements(t *testing.T) {
 		document := []byte(fmt.Sprintf(`{"client_id":%q,"redirect_uris":["https://elsewhere.example/cb"],"software_statement":%q}`, id, statement))
 		client, err := cimd.Judge(t.Context(), id, document, &cimd.Options{Validator: bounded, Now: func() time.Time { return now }})
 		if wantOutcome(t, "a published statement is not bound to one document", outcome(t, err), "ok"); err == nil && fmt.Sprint(client.RedirectURIs) != "[https://app.example.com/vouched]" {
-			t.Errorf("whoever copies it has the redirects %v", client.RedirectURIs)
+			t.Errorf("anyone who copies it has the redirects %v", client.RedirectURIs)
 		}
 		bounded.Statements.RequiredClaims = []string{"client_id"}
 		_, err = cimd.Judge(t.Context(), id, document, &cimd.Options{Validator: bounded, Now: func() time.Time { return now }})

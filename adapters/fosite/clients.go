@@ -69,7 +69,7 @@ func notFound(err error) error {
 	switch {
 	case errors.Is(err, dcr.ErrClientNotFound):
 		return fosite.ErrNotFound.WithWrap(err)
-	case refused != nil && refused.Status < http.StatusInternalServerError && refused.Code != dcr.TemporarilyUnavailable && refused.Code != dcr.ServerError:
+	case refused.Refuses():
 		return fosite.ErrInvalidClient.WithWrap(err).WithDescription(refused.Description)
 	}
 	return fosite.ErrTemporarilyUnavailable.WithWrap(err)

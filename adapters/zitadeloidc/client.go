@@ -5,7 +5,6 @@ package zitadeloidc
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
@@ -119,7 +118,7 @@ func isGone(err error) bool { return errors.Is(err, dcr.ErrClientNotFound) || re
 // refusal returns the error with which a cimd.Store refuses a client, nil for an outage.
 func refusal(err error) *dcr.Error {
 	refused, _ := errors.AsType[*dcr.Error](err)
-	if refused == nil || refused.Status >= http.StatusInternalServerError || refused.Code == dcr.TemporarilyUnavailable || refused.Code == dcr.ServerError {
+	if !refused.Refuses() {
 		return nil
 	}
 	return refused

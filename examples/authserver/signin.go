@@ -69,7 +69,7 @@ func (p *provider) find(w http.ResponseWriter, r *http.Request, id string) (*req
 	}
 	client, err := p.known.FindByClientID(r.Context(), asked.asked.ClientID)
 	refused, _ := errors.AsType[*dcr.Error](err) // its document is gone
-	isGone := errors.Is(err, dcr.ErrClientNotFound) || refused != nil && refused.Code == dcr.InvalidClient
+	isGone := errors.Is(err, dcr.ErrClientNotFound) || refused.Refuses()
 	switch {
 	case err != nil && !isGone:
 		slog.ErrorContext(r.Context(), "authserver: cannot look up a client", "error", err)

@@ -257,7 +257,7 @@ func (s *authServer) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	client, err := s.authenticator.Store.FindByClientID(r.Context(), t.clientID)
 	refused, _ := errors.AsType[*dcr.Error](err) // its document is gone
-	switch isGone := errors.Is(err, dcr.ErrClientNotFound) || refused != nil && refused.Code == dcr.InvalidClient; {
+	switch isGone := errors.Is(err, dcr.ErrClientNotFound) || refused.Refuses(); {
 	case isGone || err == nil && !client.Usable(time.Now()):
 		writeJSON(w, map[string]any{"active": false})
 		return

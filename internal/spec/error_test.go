@@ -219,3 +219,26 @@ func TestErrorsAreRecognised(t *testing.T) {
 		}
 	}
 }
+
+func TestRefuses(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		err     *dcr.Error
+		refuses bool
+	}{
+		"a refusal":                     {&dcr.Error{Code: dcr.InvalidClient}, true},
+		"one with a status of its own":  {&dcr.Error{Code: dcr.AccessDenied, Status: 451}, true},
+		"one with no status of HTTP":    {&dcr.Error{Code: dcr.InvalidClient, Status: 700}, true},
+		"one without a code":            {&dcr.Error{}, true},
+		"nil":                           {nil, false},
+		"what may succeed later":        {&dcr.Error{Code: dcr.TemporarilyUnavailable, Status: 429}, false},
+		"what is out of reach":          {dcr.Unavailable("the store is unavailable", nil), false},
+		"a fault of the server":         {&dcr.Error{Code: dcr.ServerError}, false},
+		"the same with another status":  {&dcr.Error{Code: dcr.ServerError, Status: 200}, false},
+		"only the status of a fault":    {&dcr.Error{Status: 502}, false},
+		"a refusal answered as a fault": {&dcr.Error{Code: dcr.InvalidClient, Status: 503}, false},
+	} {
+		if got := c.err.Refuses(); got != c.refuses {
+			t.Errorf("%s: %t", sentence, got)
+		}
+	}
+}
